@@ -1,0 +1,1 @@
+"""kvstore: a strongly consistent, replicated, persistent key-value store."""

@@ -1,0 +1,214 @@
+"""The one contract: typed requests and results that every protocol and the state machine share.
+
+Law: a command is a value. It says everything that applying it needs (no clock,
+no chance, no node), because each replica applies the same bytes and must reach
+the same result. A command travels and rests as the msgpack of its struct.
+
+This module must not know how requests arrive, where data rests, or who leads.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final, TypeAlias
+
+import msgspec
+
+KEY_BYTES_MAX: Final = 480
+"""Longest key, in bytes. LMDB stops at 511; the rest is kept for prefixes of the storage."""
+
+
+class When(enum.IntEnum):
+    """The condition under which a `Put` writes."""
+
+    ALWAYS = 0
+    ABSENT = 1
+    PRESENT = 2
+    EQUAL = 3
+    """The current value equals `Put.expected`."""
+
+
+class _Struct(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Immutable, and a plain array on the wire: field order is part of the format."""
+
+
+# --- Commands: they change data, so they go through the log -------------------------------
+
+
+class Put(_Struct, tag="put"):
+    """Write one key, if `when` holds; `expected` belongs to `When.EQUAL` alone."""
+
+    key: bytes
+    value: bytes
+    when: When = When.ALWAYS
+    expected: bytes | None = None
+    return_previous: bool = False
+
+
+class PutMany(_Struct, tag="putmany"):
+    """Write several keys in one step; the last of equal keys wins."""
+
+    pairs: tuple[tuple[bytes, bytes], ...]
+
+
+class Delete(_Struct, tag="delete"):
+    """Remove keys in one step; absent and repeated keys count as not deleted."""
+
+    keys: tuple[bytes, ...]
+
+
+class Increment(_Struct, tag="increment"):
+    """Add `by` to a signed 64-bit decimal integer; an absent key counts as 0."""
+
+    key: bytes
+    by: int
+
+
+# --- Queries: they read data on one node --------------------------------------------------
+
+
+class Get(_Struct, tag="get"):
+    """Read keys, in the order asked."""
+
+    keys: tuple[bytes, ...]
+
+
+class Scan(_Struct, tag="scan"):
+    """Read at most `limit` keys >= `start` that begin with `prefix`, in byte order."""
+
+    start: bytes = b""
+    prefix: bytes = b""
+    limit: int = 100
+    with_values: bool = True
+
+
+class Count(_Struct, tag="count"):
+    """Count the keys."""
+
+
+class Status(_Struct, tag="status"):
+    """Describe the node itself; answered by any node, without consensus."""
+
+
+Command: TypeAlias = Put | PutMany | Delete | Increment
+Query: TypeAlias = Get | Scan | Count
+Request: TypeAlias = Command | Query | Status
+
+COMMANDS: Final = (Put, PutMany, Delete, Increment)
+QUERIES: Final = (Get, Scan, Count)
+
+
+# --- Results ------------------------------------------------------------------------------
+
+
+class KeyValue(_Struct):
+    """A key with its value and its etcd-style history numbers.
+
+    `create_revision` and `mod_revision` are the store's revision when the key
+    was created and last written; `version` counts its writes since creation.
+    """
+
+    key: bytes
+    value: bytes
+    create_revision: int
+    mod_revision: int
+    version: int
+
+
+class PutResult(_Struct, tag="put"):
+    """`written` is false when the condition did not hold, and then nothing changed.
+
+    `previous` is the replaced record, if `Put.return_previous` asked for it.
+    """
+
+    revision: int
+    written: bool
+    previous: KeyValue | None = None
+
+
+class DeleteResult(_Struct, tag="delete"):
+    """How many of the keys existed."""
+
+    revision: int
+    deleted: int
+
+
+class IncrementResult(_Struct, tag="increment"):
+    """The value after the addition."""
+
+    revision: int
+    value: int
+
+
+class GetResult(_Struct, tag="get"):
+    """One item for each key asked, None where there is no such key."""
+
+    revision: int
+    items: tuple[KeyValue | None, ...]
+
+
+class ScanResult(_Struct, tag="scan"):
+    """Keys in byte order; `next_start` is where to go on, None at the end."""
+
+    revision: int
+    items: tuple[KeyValue, ...]
+    next_start: bytes | None
+
+
+class CountResult(_Struct, tag="count"):
+    """The number of keys."""
+
+    revision: int
+    count: int
+
+
+class StatusResult(_Struct, tag="status"):
+    """What a node knows of itself and of its cluster; `leader_id` is None when unknown."""
+
+    node_id: int
+    cluster_id: str
+    incarnation: str
+    role: str
+    term: int
+    voted_for: int | None
+    leader_id: int | None
+    leader_address: str | None
+    commit_index: int
+    last_applied: int
+    last_log_index: int
+    revision: int
+    keys: int
+    members: dict[int, str]
+    match_index: dict[int, int]
+    """Per node, what the leader knows to be on its disk; empty on other nodes."""
+
+
+class FailureCode(enum.StrEnum):
+    """First word of an error reply. All but UNKNOWN mean: nothing was changed."""
+
+    INVALID = "ERR"
+    NOT_LEADER = "NOTLEADER"
+    NO_LEADER = "NOLEADER"
+    BUSY = "BUSY"
+    UNKNOWN = "UNKNOWN"
+
+
+class Failure(_Struct, tag="failure"):
+    """The request was not carried out, or (UNKNOWN) nobody can tell whether it was."""
+
+    code: FailureCode
+    message: str
+    leader: str | None = None
+    """`host:port` of the leader, for NOT_LEADER."""
+
+
+Result: TypeAlias = (
+    PutResult
+    | DeleteResult
+    | IncrementResult
+    | GetResult
+    | ScanResult
+    | CountResult
+    | StatusResult
+    | Failure
+)

@@ -1,0 +1,93 @@
+"""The messages between peers: the RPCs of Raft's Figure 2, and their results.
+
+Law: every message names its cluster, sender, recipient and the sender's term,
+so that one comparison of terms can stand before everything else. Building or
+decoding a message checks its shape; what it means is the core's business.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TypeAlias
+
+import msgspec
+
+from kvstore.raft.types import Entry
+
+INDEX_MAX = (1 << 63) - 1
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+    cluster_id: str
+    sender: int
+    recipient: int
+    term: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.term <= INDEX_MAX:
+            raise ValueError("term out of range")
+
+
+class RequestVote(_Message, frozen=True, tag="request_vote"):
+    """Raft §5.2, §5.4.1: `sender` asks for a vote, showing how complete its log is."""
+
+    last_log_index: int
+    last_log_term: int
+
+
+class RequestVoteReply(_Message, frozen=True, tag="request_vote_reply"):
+    """Raft §5.2. A granted vote is durable at the sender."""
+
+    vote_granted: bool
+
+
+class AppendEntries(_Message, frozen=True, tag="append_entries"):
+    """Raft §5.3; without entries it is a heartbeat (§5.2)."""
+
+    prev_log_index: int
+    prev_log_term: int
+    entries: tuple[Entry, ...]
+    leader_commit: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.prev_log_index <= INDEX_MAX or self.leader_commit < 0:
+            raise ValueError("index out of range")
+        if self.prev_log_term < 0 or self.last_entry_term > self.term:
+            raise ValueError("an entry is newer than its leader's term")
+        if self.entries and self.entries[0].index != self.prev_log_index + 1:
+            raise ValueError("entries do not follow prev_log_index")
+        if self.entries and self.entries[0].term < self.prev_log_term:
+            raise ValueError("entry terms go back")
+        for one, two in pairwise(self.entries):
+            if two.index != one.index + 1 or two.term < one.term:
+                raise ValueError("entries are not contiguous, or their terms go back")
+
+    @property
+    def last_entry_index(self) -> int:
+        """Index up to which the recipient's log equals the leader's, once it accepts."""
+        return self.prev_log_index + len(self.entries)
+
+    @property
+    def last_entry_term(self) -> int:
+        """Term at `last_entry_index`."""
+        return self.entries[-1].term if self.entries else self.prev_log_term
+
+
+class AppendEntriesReply(_Message, frozen=True, tag="append_entries_reply"):
+    """Raft §5.3, with the fast back-up of `next_index` that its last paragraphs describe.
+
+    * `prev_log_index`: of the request answered, so that a late rejection can be told.
+    * `match_index`: on success, the last index the request vouched for; durable here.
+    * `conflict_term`, `conflict_index`: on failure, the term at `prev_log_index` here and
+      the first index of that term; (0, last index + 1) where the log is too short.
+    """
+
+    success: bool
+    prev_log_index: int
+    match_index: int = 0
+    conflict_term: int = 0
+    conflict_index: int = 0
+
+
+Message: TypeAlias = RequestVote | RequestVoteReply | AppendEntries | AppendEntriesReply

@@ -1,0 +1,100 @@
+"""The nouns of the Raft paper: roles, entries, hard state, and what must become durable.
+
+Law: plain immutable values. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class Role(enum.StrEnum):
+    """Raft §5.1."""
+
+    FOLLOWER = "follower"
+    CANDIDATE = "candidate"
+    LEADER = "leader"
+
+
+class EntryKind(enum.IntEnum):
+    """What an entry's data is."""
+
+    NOOP = 0
+    """Opens a leader's term (Raft §8); data is the leader's id in decimal ASCII."""
+    COMMAND = 1
+    """A command of the state machine, opaque to Raft."""
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """One slot of the replicated log. Indexes start at 1; (index, term) names it uniquely."""
+
+    index: int
+    term: int
+    kind: EntryKind
+    data: bytes
+
+
+class HardState(msgspec.Struct, frozen=True, gc=False):
+    """What Figure 2 calls persistent state, less the log."""
+
+    current_term: int = 0
+    voted_for: int | None = None
+
+
+class TermRange(msgspec.Struct, frozen=True, gc=False):
+    """From `first_index` on, until the next range, entries carry `term`."""
+
+    first_index: int
+    term: int
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """What a node finds on its disk when it starts."""
+
+    hard_state: HardState
+    term_ranges: tuple[TermRange, ...]
+    last_index: int
+
+
+class DurableUpdate(msgspec.Struct, frozen=True):
+    """What must be on disk, in one atomic step, before this turn's promises may leave.
+
+    * `truncate_from`: remove durable entries with index >= this, before appending.
+    * `entries`: contiguous, and they start right after what remains.
+    """
+
+    hard_state: HardState | None = None
+    truncate_from: int | None = None
+    entries: Sequence[Entry] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.entries) or self.hard_state is not None or self.truncate_from is not None
+
+
+class StableLog(Protocol):
+    """The durable part of the log, as the core reads it."""
+
+    def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
+        """Entries of [start, stop), cut after `bytes_max` of data but never empty.
+
+        The caller asks only for indexes that are durable.
+        """
+        ...
+
+
+class RaftSettings(msgspec.Struct, frozen=True):
+    """Times and bounds of the core. An election timeout is drawn from [min, max]."""
+
+    heartbeat_interval_ms: int = 100
+    election_timeout_min_ms: int = 500
+    election_timeout_max_ms: int = 1000
+    append_bytes_max: int = 1 << 20
+    """Entry data in one AppendEntries; a single larger entry still travels alone."""
+    inflight_messages_max: int = 64
+    """AppendEntries with entries that may be unanswered, per follower."""
+    cached_bytes_max: int = 16 << 20
+    """Recent entry data kept in memory, so that the hot path reads no disk."""

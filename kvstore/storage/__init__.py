@@ -1,0 +1,5 @@
+"""What is kept: two LMDB environments in one data directory, and an honest double in memory.
+
+Law: persist, then return. Only the `lmdb_*` files import lmdb; `base` is all
+that other rooms may see of this one.
+"""

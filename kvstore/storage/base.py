@@ -1,0 +1,91 @@
+"""What the rest of the house may ask of storage: three interfaces, and no medium.
+
+Law: `LogStore.write` returns only when the update is durable and atomic;
+`StateStore` is a materialised view of the log and may lag behind it, but what it
+commits, it commits together with `last_applied`. Any failure raises
+`kvstore.errors.StorageError`, and after a failed write nothing may be believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import msgspec
+
+from kvstore.raft.types import DurableUpdate, Entry, Recovered
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Whose directory this is. Written once, when the directory is created.
+
+    * `incarnation`: 16 random bytes in hex; a wiped and remade directory has another one.
+    * `members`: sorted ids of the cluster's nodes.
+    """
+
+    format_version: int
+    cluster_id: str
+    node_id: int
+    members: tuple[int, ...]
+    incarnation: str
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """How far the key space has come: the last log index in it, and its revision."""
+
+    last_applied: int = 0
+    revision: int = 0
+
+
+class LogStore(Protocol):
+    """Identity, hard state and log. Satisfies `kvstore.raft.types.StableLog` too."""
+
+    identity: Identity
+
+    def recover(self) -> Recovered:
+        """Read and check everything; every record's crc32c, every index in sequence."""
+        ...
+
+    def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
+        """Entries of [start, stop), cut after `bytes_max` of data but never empty."""
+        ...
+
+    def write(self, update: DurableUpdate) -> None:
+        """Make the update durable, whole or not at all."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class View(Protocol):
+    """The key space as the state machine sees it: keys and records of bytes, in byte order."""
+
+    def get(self, key: bytes) -> bytes | None: ...
+
+    def put(self, key: bytes, record: bytes) -> None: ...
+
+    def delete(self, key: bytes) -> bool:
+        """Remove a key; false if there was none."""
+        ...
+
+    def scan(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys >= start with their records; the iterator ends with the next change."""
+        ...
+
+    def count(self) -> int: ...
+
+
+class StateStore(View, Protocol):
+    """A view that can be made durable."""
+
+    def applied(self) -> Applied:
+        """What the last `commit` said; zeros for a new directory."""
+        ...
+
+    def commit(self, applied: Applied) -> None:
+        """Make every change so far durable, together with `applied`."""
+        ...
+
+    def close(self) -> None:
+        """Forget uncommitted changes."""
+        ...
