@@ -17,7 +17,9 @@ from kvstore.raft.types import Entry
 INDEX_MAX = (1 << 63) - 1
 
 
-class _Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+class _Message(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True
+):
     cluster_id: str
     sender: int
     recipient: int

@@ -1,0 +1,69 @@
+"""The promises of the core as executable checks.
+
+Law: a check never changes what it looks at. `require` guards, in production too,
+what would mean that safety is already lost somewhere: then stopping is the only
+honest answer. `check_state` and `check_step` are for tests and simulation, after
+every step.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kvstore.raft.types import Role
+
+if TYPE_CHECKING:
+    from kvstore.raft.core import Raft
+
+
+class SafetyViolationError(Exception):
+    """A promise of Raft is broken; this node must stop and be looked at."""
+
+
+def require(condition: bool, broken_promise: str) -> None:
+    """Stop the node if a promise does not hold."""
+    if not condition:
+        raise SafetyViolationError(f"{broken_promise}: this node stops; compare the nodes' logs")
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What `check_step` compares between two moments of one node."""
+
+    term: int
+    voted_for: int | None
+    commit_index: int
+    leader_id: int | None
+
+    @staticmethod
+    def of(raft: Raft) -> Snapshot:
+        """The node as it is now."""
+        return Snapshot(raft.current_term, raft.voted_for, raft.commit_index, raft.leader_id)
+
+
+def check_state(raft: Raft) -> None:
+    """What holds at every moment."""
+    log = raft.log
+    require(log.durable_index <= log.last_index, "more is durable than exists")
+    require(raft.commit_index <= log.last_index, "committed past the end of the log")
+    require(log.last_term <= raft.current_term, "the log is newer than the term")
+    if raft.role is Role.LEADER:
+        require(raft.leader_id == raft.id, "a leader follows another node")
+        require(raft.voted_for == raft.id, "a leader did not vote for itself")
+        require(log.last_term == raft.current_term, "a leader has not opened its term")
+    if raft.role is Role.CANDIDATE:
+        require(raft.voted_for == raft.id, "a candidate did not vote for itself")
+        require(raft.leader_id is None, "a candidate follows a leader")
+
+
+def check_step(before: Snapshot, raft: Raft) -> None:
+    """What holds between two moments of one node without a restart in between."""
+    require(raft.current_term >= before.term, "the term went back")
+    require(raft.commit_index >= before.commit_index, "the commit index went back")
+    if raft.current_term == before.term:
+        require(before.voted_for in (None, raft.voted_for), "the vote changed within one term")
+        require(
+            before.leader_id is None or raft.leader_id in (None, before.leader_id),
+            "two leaders in one term",
+        )

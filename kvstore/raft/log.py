@@ -1,0 +1,132 @@
+"""The replicated log as the core sees it: a durable past and a tail not yet on disk.
+
+Law: an index at or below `durable_index` is on this node's disk exactly as this
+log shows it. Terms of all indexes are known in memory (one range per term);
+recent entries are cached, older ones are read through `StableLog`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+
+from kvstore.raft.types import DurableUpdate, Entry, Recovered, StableLog, TermRange
+
+
+class RaftLog:
+    """Entries 1..last_index.
+
+    * `durable_index` <= `last_index`.
+    * The cache holds a contiguous run that ends at `last_index`, and every entry
+      that is not durable is in it.
+    """
+
+    def __init__(self, stable: StableLog, recovered: Recovered, cached_bytes_max: int) -> None:
+        self._stable = stable
+        self._range_starts = [r.first_index for r in recovered.term_ranges]
+        self._range_terms = [r.term for r in recovered.term_ranges]
+        self._cache: deque[Entry] = deque()
+        self._cache_bytes = 0
+        self._cached_bytes_max = cached_bytes_max
+        self._truncate_from: int | None = None
+        self.last_index = recovered.last_index
+        self.durable_index = recovered.last_index
+
+    @property
+    def last_term(self) -> int:
+        """Term of the last entry, 0 for an empty log."""
+        return self._range_terms[-1] if self._range_terms else 0
+
+    @property
+    def term_ranges(self) -> tuple[TermRange, ...]:
+        """The log's terms, oldest first."""
+        return tuple(map(TermRange, self._range_starts, self._range_terms))
+
+    def term(self, index: int) -> int:
+        """Term at `index`; 0 at index 0, the position before the log."""
+        assert 0 <= index <= self.last_index
+        if index == 0:
+            return 0
+        return self._range_terms[bisect_right(self._range_starts, index) - 1]
+
+    def holds(self, index: int, term: int) -> bool:
+        """Whether the entry at `index` has `term` (the AppendEntries check, Raft §5.3)."""
+        return index <= self.last_index and self.term(index) == term
+
+    def first_index_of_term(self, term: int, at: int) -> int:
+        """First index of the run of `term` that contains `at`."""
+        assert self.term(at) == term
+        return self._range_starts[bisect_right(self._range_starts, at) - 1]
+
+    def last_index_of_term(self, term: int) -> int | None:
+        """Last index whose entry carries `term`, None if there is none."""
+        position = bisect_right(self._range_terms, term) - 1
+        if position < 0 or self._range_terms[position] != term:
+            return None
+        if position + 1 < len(self._range_starts):
+            return self._range_starts[position + 1] - 1
+        return self.last_index
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Add entries that follow the last one."""
+        for entry in entries:
+            assert entry.index == self.last_index + 1
+            assert entry.term >= self.last_term
+            if entry.term != self.last_term:
+                self._range_starts.append(entry.index)
+                self._range_terms.append(entry.term)
+            self._cache.append(entry)
+            self._cache_bytes += len(entry.data)
+            self.last_index = entry.index
+
+    def truncate(self, from_index: int) -> None:
+        """Remove the entries at and after `from_index`, on disk with the next update."""
+        assert 1 <= from_index <= self.last_index
+        while self._range_starts and self._range_starts[-1] >= from_index:
+            self._range_starts.pop()
+            self._range_terms.pop()
+        while self._cache and self._cache[-1].index >= from_index:
+            self._cache_bytes -= len(self._cache.pop().data)
+        if from_index <= self.durable_index:
+            self._truncate_from = from_index
+            self.durable_index = from_index - 1
+        self.last_index = from_index - 1
+
+    def slice(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
+        """Entries of [start, stop), cut after `bytes_max` of data but never empty."""
+        assert 1 <= start < stop <= self.last_index + 1
+        cache_start = self._cache_start
+        if start < cache_start:
+            return self._stable.entries(start, min(stop, cache_start), bytes_max)
+        taken: list[Entry] = []
+        total = 0
+        for entry in islice(self._cache, start - cache_start, stop - cache_start):
+            total += len(entry.data)
+            if taken and total > bytes_max:
+                break
+            taken.append(entry)
+        return taken
+
+    def unpersisted(self) -> tuple[int | None, Sequence[Entry]]:
+        """What the disk lacks: where to truncate, and the entries to append then."""
+        missing = self.last_index - self.durable_index
+        return self._truncate_from, [*islice(reversed(self._cache), missing)][::-1]
+
+    def mark_durable(self, update: DurableUpdate) -> None:
+        """`update`, made from `unpersisted`, is on disk."""
+        if update.truncate_from is not None:
+            self._truncate_from = None
+        if update.entries:
+            self.durable_index = update.entries[-1].index
+
+    def shrink_cache(self, keep_from: int) -> None:
+        """Drop the oldest cached entries over the byte limit, but none at or after `keep_from`."""
+        keep_from = min(keep_from, self.durable_index + 1)
+        while self._cache_bytes > self._cached_bytes_max and self._cache[0].index < keep_from:
+            self._cache_bytes -= len(self._cache.popleft().data)
+
+    @property
+    def _cache_start(self) -> int:
+        return self.last_index + 1 - len(self._cache)

@@ -1,0 +1,69 @@
+"""What a leader knows of one follower, and what it may send to it next.
+
+Law: `match_index` only grows within a leadership, whatever is delayed,
+duplicated or reordered; `next_index` is a guess and may go back, never below
+`match_index` + 1.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class Progress:
+    """One follower's replication state (Raft §5.3, Figure 2 "volatile state on leaders").
+
+    * Probing: agreement is unknown, so one request is out at a time.
+    * Otherwise: pipelining, with a bounded number of requests out.
+    """
+
+    def __init__(self, next_index: int, inflight_messages_max: int) -> None:
+        self.match_index = 0
+        self.next_index = next_index
+        self._inflight_max = inflight_messages_max
+        self._inflight: deque[int] = deque()
+        """Last index of each request with entries that is out, oldest first."""
+        self._probing = True
+        self._probe_is_out = False
+
+    @property
+    def can_send_entries(self) -> bool:
+        """Whether another request with entries may leave now."""
+        if self._probing:
+            return not self._probe_is_out
+        return len(self._inflight) < self._inflight_max
+
+    def sent_entries(self, last_index: int) -> None:
+        """A request with entries up to `last_index` has left."""
+        if self._probing:
+            self._probe_is_out = True
+        else:
+            self._inflight.append(last_index)
+            self.next_index = last_index + 1
+
+    def accepted(self, match_index: int) -> None:
+        """The follower holds our log up to `match_index`."""
+        self.match_index = max(self.match_index, match_index)
+        while self._inflight and self._inflight[0] <= match_index:
+            self._inflight.popleft()
+        if self._probing:
+            self._probing = False
+            self.next_index = self.match_index + 1
+        else:
+            self.next_index = max(self.next_index, self.match_index + 1)
+
+    def rejected(self, prev_log_index: int, next_index: int) -> None:
+        """The follower lacks our entry at `prev_log_index`; try again from `next_index`.
+
+        A rejection that later acknowledgements or back-ups overtook says nothing new.
+        """
+        if prev_log_index <= self.match_index or prev_log_index >= self.next_index:
+            return
+        self.next_index = max(self.match_index + 1, min(next_index, prev_log_index))
+        self._inflight.clear()
+        self._probing = True
+        self._probe_is_out = False
+
+    def heartbeat_due(self) -> None:
+        """A heartbeat leaves: an unanswered probe counts as lost and may be sent again."""
+        self._probe_is_out = False

@@ -1,0 +1,42 @@
+"""Reads that need no log entry: when may a leader answer, and as of which index.
+
+Law: a leader answers a read as of its commit index, and not before an entry of
+its own term is committed (Raft §8: until then it does not know what is). This is
+the one place where a further condition on reads, such as confirmation by a
+quorum, would stand.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ReadReady(msgspec.Struct, frozen=True, gc=False):
+    """The read may be answered once `index` is applied."""
+
+    read_id: int
+    index: int
+
+
+class PendingReads:
+    """Reads of a leader that wait for permission, in the order they came."""
+
+    def __init__(self) -> None:
+        self._waiting: list[int] = []
+
+    def add(self, read_id: int) -> None:
+        """A read has arrived."""
+        self._waiting.append(read_id)
+
+    def release(self, commit_index: int) -> list[ReadReady]:
+        """The leader knows its commit index: every waiting read may go on."""
+        ready = [ReadReady(read_id, commit_index) for read_id in self._waiting]
+        self._waiting.clear()
+        return ready
+
+    def abandon(self) -> None:
+        """Leadership ended: the waiting reads have no answer from here."""
+        self._waiting.clear()
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
