@@ -35,7 +35,7 @@ class _Struct(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 # --- Commands: they change data, so they go through the log -------------------------------
 
 
-class Put(_Struct, tag="put"):
+class Put(_Struct, frozen=True, tag="put"):
     """Write one key, if `when` holds; `expected` belongs to `When.EQUAL` alone."""
 
     key: bytes
@@ -45,19 +45,19 @@ class Put(_Struct, tag="put"):
     return_previous: bool = False
 
 
-class PutMany(_Struct, tag="putmany"):
+class PutMany(_Struct, frozen=True, tag="putmany"):
     """Write several keys in one step; the last of equal keys wins."""
 
     pairs: tuple[tuple[bytes, bytes], ...]
 
 
-class Delete(_Struct, tag="delete"):
+class Delete(_Struct, frozen=True, tag="delete"):
     """Remove keys in one step; absent and repeated keys count as not deleted."""
 
     keys: tuple[bytes, ...]
 
 
-class Increment(_Struct, tag="increment"):
+class Increment(_Struct, frozen=True, tag="increment"):
     """Add `by` to a signed 64-bit decimal integer; an absent key counts as 0."""
 
     key: bytes
@@ -67,13 +67,14 @@ class Increment(_Struct, tag="increment"):
 # --- Queries: they read data on one node --------------------------------------------------
 
 
-class Get(_Struct, tag="get"):
-    """Read keys, in the order asked."""
+class Get(_Struct, frozen=True, tag="get"):
+    """Read keys, in the order asked; without values, items say only that a key exists."""
 
     keys: tuple[bytes, ...]
+    with_values: bool = True
 
 
-class Scan(_Struct, tag="scan"):
+class Scan(_Struct, frozen=True, tag="scan"):
     """Read at most `limit` keys >= `start` that begin with `prefix`, in byte order."""
 
     start: bytes = b""
@@ -82,11 +83,11 @@ class Scan(_Struct, tag="scan"):
     with_values: bool = True
 
 
-class Count(_Struct, tag="count"):
+class Count(_Struct, frozen=True, tag="count"):
     """Count the keys."""
 
 
-class Status(_Struct, tag="status"):
+class Status(_Struct, frozen=True, tag="status"):
     """Describe the node itself; answered by any node, without consensus."""
 
 
@@ -101,7 +102,7 @@ QUERIES: Final = (Get, Scan, Count)
 # --- Results ------------------------------------------------------------------------------
 
 
-class KeyValue(_Struct):
+class KeyValue(_Struct, frozen=True):
     """A key with its value and its etcd-style history numbers.
 
     `create_revision` and `mod_revision` are the store's revision when the key
@@ -115,7 +116,7 @@ class KeyValue(_Struct):
     version: int
 
 
-class PutResult(_Struct, tag="put"):
+class PutResult(_Struct, frozen=True, tag="put"):
     """`written` is false when the condition did not hold, and then nothing changed.
 
     `previous` is the replaced record, if `Put.return_previous` asked for it.
@@ -126,28 +127,28 @@ class PutResult(_Struct, tag="put"):
     previous: KeyValue | None = None
 
 
-class DeleteResult(_Struct, tag="delete"):
+class DeleteResult(_Struct, frozen=True, tag="delete"):
     """How many of the keys existed."""
 
     revision: int
     deleted: int
 
 
-class IncrementResult(_Struct, tag="increment"):
+class IncrementResult(_Struct, frozen=True, tag="increment"):
     """The value after the addition."""
 
     revision: int
     value: int
 
 
-class GetResult(_Struct, tag="get"):
+class GetResult(_Struct, frozen=True, tag="get"):
     """One item for each key asked, None where there is no such key."""
 
     revision: int
     items: tuple[KeyValue | None, ...]
 
 
-class ScanResult(_Struct, tag="scan"):
+class ScanResult(_Struct, frozen=True, tag="scan"):
     """Keys in byte order; `next_start` is where to go on, None at the end."""
 
     revision: int
@@ -155,14 +156,14 @@ class ScanResult(_Struct, tag="scan"):
     next_start: bytes | None
 
 
-class CountResult(_Struct, tag="count"):
+class CountResult(_Struct, frozen=True, tag="count"):
     """The number of keys."""
 
     revision: int
     count: int
 
 
-class StatusResult(_Struct, tag="status"):
+class StatusResult(_Struct, frozen=True, tag="status"):
     """What a node knows of itself and of its cluster; `leader_id` is None when unknown."""
 
     node_id: int
@@ -193,7 +194,7 @@ class FailureCode(enum.StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-class Failure(_Struct, tag="failure"):
+class Failure(_Struct, frozen=True, tag="failure"):
     """The request was not carried out, or (UNKNOWN) nobody can tell whether it was."""
 
     code: FailureCode

@@ -1,0 +1,183 @@
+"""The state machine: applies commands to a key space, and answers queries on it.
+
+Law: deterministic. A result depends on the entries applied so far and on nothing
+else: no clock, no chance, no node. A command that changes something raises the
+revision by one, however many keys it touches; one that changes nothing does not.
+
+It must not know Raft, sockets or LMDB: it sees a `View`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from kvstore import api
+from kvstore.errors import DamagedError
+from kvstore.kv.record import HISTORY_BYTES, pack_history, to_key_value, unpack_history
+from kvstore.storage.base import Applied, View
+
+INTEGER_MIN = -(1 << 63)
+INTEGER_MAX = (1 << 63) - 1
+_INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
+_decode_command = msgspec.msgpack.Decoder(api.Command).decode
+_NOT_AN_INTEGER = api.Failure(api.FailureCode.INVALID, "value is not an integer or out of range")
+_OVERFLOW = api.Failure(api.FailureCode.INVALID, "increment or decrement would overflow")
+
+
+class StateMachine:
+    """A key space with its revision.
+
+    * Entries are applied once each, in index order; `last_applied` never goes back.
+    * `revision` equals the largest `mod_revision` that was ever given.
+    """
+
+    def __init__(self, view: View, applied: Applied, reply_bytes_max: int) -> None:
+        self._view = view
+        self._reply_bytes_max = reply_bytes_max
+        self.last_applied = applied.last_applied
+        self.revision = applied.revision
+        self._apply: dict[type, Callable[[Any], api.Result]] = {
+            api.Put: self._put,
+            api.PutMany: self._put_many,
+            api.Delete: self._delete,
+            api.Increment: self._increment,
+        }
+        self._query: dict[type, Callable[[Any], api.Result]] = {
+            api.Get: self._get,
+            api.Scan: self._scan,
+            api.Count: self._count,
+        }
+
+    @property
+    def applied(self) -> Applied:
+        """What a commit of the view must carry."""
+        return Applied(self.last_applied, self.revision)
+
+    def apply(self, index: int, data: bytes) -> api.Result:
+        """Apply the command that the log holds at `index`.
+
+        Raises `DamagedError` for bytes that are no command of this version.
+        """
+        self.advance(index)
+        try:
+            command = _decode_command(data)
+        except msgspec.DecodeError as error:
+            raise DamagedError(
+                f"log entry {index} is not a command this version knows ({error}): "
+                "was the log written by a newer version?"
+            ) from None
+        return self._apply[type(command)](command)
+
+    def advance(self, index: int) -> None:
+        """Pass an entry that holds no command."""
+        assert index == self.last_applied + 1
+        self.last_applied = index
+
+    def query(self, query: api.Query) -> api.Result:
+        """Answer from the entries applied so far."""
+        return self._query[type(query)](query)
+
+    # --- Commands -------------------------------------------------------------------------
+
+    def _put(self, put: api.Put) -> api.Result:
+        old = self._view.get(put.key)
+        previous = None
+        if put.return_previous and old is not None:
+            previous = to_key_value(put.key, old)
+        if put.when is not api.When.ALWAYS and not _may_write(put, old):
+            return api.PutResult(self.revision, False, previous)
+        self.revision += 1
+        self._write(put.key, put.value, old)
+        return api.PutResult(self.revision, True, previous)
+
+    def _put_many(self, put: api.PutMany) -> api.Result:
+        last_of_each = dict(put.pairs)
+        if last_of_each:
+            self.revision += 1
+        for key, value in last_of_each.items():
+            self._write(key, value, self._view.get(key))
+        return api.PutResult(self.revision, bool(last_of_each))
+
+    def _delete(self, delete: api.Delete) -> api.Result:
+        deleted = sum(self._view.delete(key) for key in delete.keys)
+        if deleted:
+            self.revision += 1
+        return api.DeleteResult(self.revision, deleted)
+
+    def _increment(self, increment: api.Increment) -> api.Result:
+        old = self._view.get(increment.key)
+        current = 0 if old is None else _parse_integer(old[HISTORY_BYTES:])
+        if current is None:
+            return _NOT_AN_INTEGER
+        value = current + increment.by
+        if not INTEGER_MIN <= value <= INTEGER_MAX:
+            return _OVERFLOW
+        self.revision += 1
+        self._write(increment.key, b"%d" % value, old)
+        return api.IncrementResult(self.revision, value)
+
+    def _write(self, key: bytes, value: bytes, old: bytes | None) -> None:
+        """Write under the current revision, going on with the history of `old`."""
+        if old is None:
+            history = pack_history(self.revision, self.revision, 1)
+        else:
+            create_revision, _, version = unpack_history(old)
+            history = pack_history(create_revision, self.revision, version + 1)
+        self._view.put(key, history + value)
+
+    # --- Queries --------------------------------------------------------------------------
+
+    def _get(self, get: api.Get) -> api.Result:
+        items: list[api.KeyValue | None] = []
+        room = self._reply_bytes_max
+        for key in get.keys:
+            record = self._view.get(key)
+            item = None
+            if record is not None:
+                item = to_key_value(key, record, with_value=get.with_values)
+                room -= len(item.value)
+            if room < 0:
+                return self._reply_too_large()
+            items.append(item)
+        return api.GetResult(self.revision, tuple(items))
+
+    def _scan(self, scan: api.Scan) -> api.Result:
+        items: list[api.KeyValue] = []
+        room = self._reply_bytes_max
+        for key, record in self._view.scan(max(scan.start, scan.prefix)):
+            if not key.startswith(scan.prefix):
+                break
+            room -= len(key) + (len(record) if scan.with_values else 0)
+            if len(items) == scan.limit or (items and room < 0):
+                return api.ScanResult(self.revision, tuple(items), next_start=key)
+            items.append(to_key_value(key, record, with_value=scan.with_values))
+        return api.ScanResult(self.revision, tuple(items), next_start=None)
+
+    def _count(self, _count: api.Count) -> api.Result:
+        return api.CountResult(self.revision, self._view.count())
+
+    def _reply_too_large(self) -> api.Failure:
+        return api.Failure(
+            api.FailureCode.INVALID,
+            f"the reply would exceed {self._reply_bytes_max} bytes; ask for fewer keys at once",
+        )
+
+
+def _may_write(put: api.Put, old: bytes | None) -> bool:
+    if put.when is api.When.ABSENT:
+        return old is None
+    if put.when is api.When.PRESENT:
+        return old is not None
+    return old is not None and old[HISTORY_BYTES:] == put.expected
+
+
+def _parse_integer(value: bytes) -> int | None:
+    """A signed 64-bit integer in the one decimal form that Redis accepts."""
+    if _INTEGER.fullmatch(value) is None:
+        return None
+    number = int(value)
+    return number if INTEGER_MIN <= number <= INTEGER_MAX else None
