@@ -3,15 +3,41 @@
 Law: everything that bounds a size, a count or a time stands here, with its unit
 last in its name. What comes from a command line, an environment variable or a
 file is checked here, once, and refused with a `ConfigError` that says how to mend it.
+
+This module must not know sockets, directories or processes: it reads at most the
+one settings file that it is told to read.
 """
 
 from __future__ import annotations
 
+import difflib
+import hashlib
+import ipaddress
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
+from kvstore.errors import ConfigError
 from kvstore.raft.types import RaftSettings
+
+MEMBERS_MAX: Final = 7
+NODE_ID_MAX: Final = 65_535
+PORT_MAX: Final = 65_535
+BASE_PORT: Final = 9_000
+"""Node N of the local cluster listens on this port plus N, unless told otherwise."""
+LOCAL_CLUSTER_SIZE: Final = 3
+VALUE_BYTES_CEILING: Final = 64 << 20
+"""The most that `Limits.value_bytes_max` may be raised to."""
+TIME_MS_CEILING: Final = 3_600_000
+"""The longest time that any setting may ask for: one hour."""
+LOG_FORMATS: Final = ("text", "json")
+
+_REQUEST_MARGIN_BYTES: Final = 1 << 20
+_T = TypeVar("_T")
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -40,9 +66,27 @@ class Limits(msgspec.Struct, frozen=True):
     """Unsent messages to one peer; further ones are dropped, as a network may."""
     pending_writes_max: int = 65_536
     """Writes of all clients that wait for a majority; further ones get BUSY."""
+    reply_bytes_max: int = 64 << 20
+    """Values in one reply; a scan ends its page there, a larger MGET is refused."""
     scan_keys_max: int = 10_000
     scan_cursors_max: int = 1_024
     """SCAN positions remembered for all clients; the oldest is forgotten first."""
+
+    @classmethod
+    def for_values(cls, value_bytes_max: int) -> Limits:
+        """The default limits, raised where they would not let a value that long through.
+
+        A conditional put carries two values, and its reply or the message that
+        replicates it must fit into the buffers too.
+        """
+        frame_bytes = 2 * value_bytes_max + _REQUEST_MARGIN_BYTES
+        default = cls()
+        return cls(
+            value_bytes_max=value_bytes_max,
+            request_bytes_max=max(default.request_bytes_max, frame_bytes),
+            output_bytes_max=max(default.output_bytes_max, frame_bytes),
+            peer_output_bytes_max=max(default.peer_output_bytes_max, frame_bytes),
+        )
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,3 +113,362 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def address(self) -> Address:
         """Where this node listens."""
         return self.members[self.node_id]
+
+
+class Given(NamedTuple):
+    """One setting as text, and where it came from (`--port`, `KVSTORE_PORT`, `port in FILE`)."""
+
+    text: str
+    source: str
+
+
+# --- From text to Settings ----------------------------------------------------------------
+
+
+def settings_from(options: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
+    """Build checked settings: `options` win over KVSTORE_* variables, those over the file.
+
+    `options` holds the command line under the long options' names with
+    underscores; None means not given. The file is the `config` option's or
+    KVSTORE_CONFIG's. An empty variable counts as not set, because that is what an
+    unset one becomes on its way through scripts and containers.
+
+    Raises ConfigError.
+    """
+    given = _gather(options, environ)
+    host = _read(given, "host", parse_host, "127.0.0.1")
+    node_id, members = _membership(given, host)
+    election_min_ms, election_max_ms = _read(given, "election_ms", _parse_range_ms, (500, 1_000))
+    settings = Settings(
+        node_id=node_id,
+        members=members,
+        cluster_id=_read(given, "cluster", _parse_cluster, default_cluster_id(members)),
+        data_dir=_read(given, "data", _parse_path, Path("data") / f"n{node_id}"),
+        raft=RaftSettings(
+            heartbeat_interval_ms=_read(given, "heartbeat_ms", _parse_time_ms, 100),
+            election_timeout_min_ms=election_min_ms,
+            election_timeout_max_ms=election_max_ms,
+        ),
+        limits=Limits.for_values(_read(given, "value_bytes_max", _parse_value_bytes, 1 << 20)),
+        request_timeout_ms=_read(given, "request_timeout_ms", _parse_time_ms, 5_000),
+        log_format=_read(given, "log_format", _parse_log_format, "text"),
+    )
+    check(settings)
+    return settings
+
+
+def default_cluster_id(members: Mapping[int, Address]) -> str:
+    """A name that differs when the member lists differ, so that a mix-up is noticed."""
+    text = ",".join(f"{node_id}={members[node_id]}" for node_id in sorted(members))
+    return f"kvstore-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def check(settings: Settings) -> None:
+    """Raise ConfigError unless the settings hold together, however they were made."""
+    if not 1 <= len(settings.members) <= MEMBERS_MAX:
+        raise ConfigError(
+            f"a cluster has 1 to {MEMBERS_MAX} nodes, not {len(settings.members)}: correct --peers"
+        )
+    if settings.node_id not in settings.members:
+        raise ConfigError(f"node {settings.node_id} is not among the members of its cluster")
+    if len(set(settings.members.values())) != len(settings.members):
+        raise ConfigError("two nodes have the same address: give each its own in --peers")
+    raft = settings.raft
+    if raft.election_timeout_min_ms <= raft.heartbeat_interval_ms:
+        raise ConfigError(
+            f"the shortest election timeout ({raft.election_timeout_min_ms} ms) must be longer "
+            f"than the heartbeat interval ({raft.heartbeat_interval_ms} ms), best five times: "
+            "correct --election-ms or --heartbeat-ms"
+        )
+    if raft.election_timeout_max_ms < raft.election_timeout_min_ms:
+        raise ConfigError(
+            f"--election-ms {raft.election_timeout_min_ms}-{raft.election_timeout_max_ms} "
+            "is backwards: say the shorter time first"
+        )
+    for part in (settings, raft, settings.limits):
+        _check_positive(part)
+    if settings.limits.value_bytes_max > VALUE_BYTES_CEILING:
+        raise ConfigError(f"value_bytes_max must not be above {VALUE_BYTES_CEILING} bytes")
+
+
+def _check_positive(part: msgspec.Struct) -> None:
+    for name in part.__struct_fields__:
+        value = getattr(part, name)
+        if isinstance(value, int) and value <= 0:
+            raise ConfigError(f"{name} must be positive, not {value}")
+
+
+# --- Addresses ----------------------------------------------------------------------------
+
+
+def parse_address(text: str, default_port: int | None = BASE_PORT + 1) -> Address:
+    """Read `9001` (on 127.0.0.1), `host`, `host:port`, `[::1]` or `[::1]:9001`.
+
+    With `default_port` None both host and port must be there. Raises ConfigError.
+    """
+    text = text.strip()
+    if text.isdecimal():
+        if default_port is None:
+            raise ConfigError(f"{text!r} has no host: write host:{text}")
+        return Address("127.0.0.1", parse_port(text))
+    match = re.fullmatch(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[^:]*))?", text)
+    if match is None:
+        hint = f"write [{text}]:port" if text.count(":") > 1 else "write host:port"
+        raise ConfigError(f"{text!r} is not an address: {hint}")
+    host, port = match["host"], match["port"]
+    if port is None and default_port is None:
+        raise ConfigError(f"{text!r} has no port: write {text}:port")
+    return Address(parse_host(host), default_port or 0 if port is None else parse_port(port))
+
+
+def parse_addresses(text: str) -> list[Address]:
+    """Read a list of addresses with commas between them. Raises ConfigError."""
+    addresses = [parse_address(item) for item in _items(text)]
+    if not addresses:
+        raise ConfigError("no address given: say for instance 9001,9002,9003")
+    return addresses
+
+
+def parse_host(text: str) -> str:
+    """Read a host name or IP address that others can connect to. Raises ConfigError."""
+    host = text.strip().removeprefix("[").removesuffix("]")
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        # A name of digits and dots only would be read by the resolver as an odd IPv4
+        # address: `0` is 0.0.0.0 and `127.1` is 127.0.0.1.
+        if re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9_.-]{1,253}", host):
+            return host.lower()
+        raise ConfigError(f"{text!r} is not a host name or IP address") from None
+    if ip.is_unspecified:
+        raise ConfigError(
+            f"{text!r} means every interface, and a node cannot tell others to connect there: "
+            "give the one name or IP address by which the others reach it"
+        )
+    return str(ip)
+
+
+def parse_port(text: str) -> int:
+    """Read a port. Raises ConfigError."""
+    return _parse_int(text, 1, PORT_MAX, "a port")
+
+
+# --- Where settings come from -------------------------------------------------------------
+
+_NAMES: Final = (
+    "id",
+    "port",
+    "peers",
+    "host",
+    "data",
+    "cluster",
+    "heartbeat_ms",
+    "election_ms",
+    "request_timeout_ms",
+    "value_bytes_max",
+    "log_format",
+)
+
+
+def _gather(options: Mapping[str, str | None], environ: Mapping[str, str]) -> dict[str, Given]:
+    file_name = options.get("config") or environ.get("KVSTORE_CONFIG")
+    given = _from_file(Path(file_name)) if file_name else {}
+    for name in _NAMES:
+        variable = f"KVSTORE_{name.upper()}"
+        if environ.get(variable):
+            given[name] = Given(environ[variable], variable)
+        text = options.get(name)
+        if text is not None:
+            given[name] = Given(text, "--" + name.replace("_", "-"))
+    return given
+
+
+def _from_file(path: Path) -> dict[str, Given]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not a TOML file: it is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not a TOML file: {error}") from None
+    return {name: Given(_toml_text(path, name, table[name]), f"{name} in {path}") for name in table}
+
+
+def _toml_text(path: Path, name: str, value: object) -> str:
+    if name not in _NAMES:
+        near = difflib.get_close_matches(name, _NAMES, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_NAMES)}"
+        raise ConfigError(f"{path}: there is no setting {name!r}; {hint}")
+    if isinstance(value, list):
+        return ",".join(_toml_text(path, name, item) for item in value)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ConfigError(f"{path}: {name} must be a string or a whole number, not {value!r}")
+    return str(value)
+
+
+def _read(given: Mapping[str, Given], name: str, parse: Callable[[str], _T], default: _T) -> _T:
+    if name not in given:
+        return default
+    try:
+        return parse(given[name].text)
+    except ConfigError as error:
+        raise ConfigError(f"{given[name].source}: {error}") from None
+
+
+# --- Single values ------------------------------------------------------------------------
+
+
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",")] if text.strip() else []
+
+
+def _parse_int(text: str, low: int, high: int, what: str) -> int:
+    # int() would also take '+1', '1_000' and digits of other scripts.
+    if not re.fullmatch(r"[0-9]{1,12}", text.strip()) or not low <= int(text) <= high:
+        raise ConfigError(f"{text!r} is not {what}: give a whole number from {low} to {high}")
+    return int(text)
+
+
+def _parse_id(text: str) -> int:
+    return _parse_int(text, 1, NODE_ID_MAX, "a node id")
+
+
+def _parse_time_ms(text: str) -> int:
+    return _parse_int(text, 1, TIME_MS_CEILING, "a time in milliseconds")
+
+
+def _parse_range_ms(text: str) -> tuple[int, int]:
+    low, dash, high = text.partition("-")
+    if not dash:
+        raise ConfigError(f"{text!r} is not a range: write the shortest and longest, as 500-1000")
+    return _parse_time_ms(low), _parse_time_ms(high)
+
+
+def _parse_value_bytes(text: str) -> int:
+    return _parse_int(text, 1, VALUE_BYTES_CEILING, "a number of bytes")
+
+
+def _parse_cluster(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text):
+        raise ConfigError(f"{text!r} is not a cluster name: use 1 to 64 of A-Z a-z 0-9 . _ -")
+    return text
+
+
+def _parse_path(text: str) -> Path:
+    if not text:
+        raise ConfigError("a directory is needed, for instance data/n1")
+    return Path(text)
+
+
+def _parse_log_format(text: str) -> str:
+    if text not in LOG_FORMATS:
+        raise ConfigError(f"{text!r} is not a log format: say {' or '.join(LOG_FORMATS)}")
+    return text
+
+
+# --- Members ------------------------------------------------------------------------------
+
+
+def _membership(given: Mapping[str, Given], host: str) -> tuple[int, dict[int, Address]]:
+    """This node's id, and all members with their addresses."""
+    node_id = _read(given, "id", _parse_id, 0) or None
+    port = _read(given, "port", parse_port, 0) or None
+    if node_id is None and port is None and "peers" not in given:
+        raise ConfigError(
+            "say which node this is: --id 1 is node 1 of the local cluster 9001,9002,9003; "
+            "or give --port and --peers"
+        )
+    if "peers" not in given:
+        return _local_cluster(host, node_id, port)
+    peers = [] if given["peers"].text.strip() == "none" else _items(given["peers"].text)
+    if not peers:
+        node_id = node_id or 1
+        return node_id, {node_id: Address(host, port or _default_port(node_id))}
+    try:
+        if any("=" in item for item in peers):
+            node_id, members = _members_with_ids(peers, host, node_id, port)
+            if "host" not in given:
+                _check_all_local(members)
+            return node_id, members
+        ports = [parse_port(item) for item in peers]
+    except ConfigError as error:
+        raise ConfigError(f"{given['peers'].source}: {error}") from None
+    return _members_by_rank(ports, host, node_id, port)
+
+
+def _default_port(node_id: int) -> int:
+    port = BASE_PORT + node_id
+    if port > PORT_MAX:
+        raise ConfigError(f"node {node_id} has no default port: give --port")
+    return port
+
+
+def _local_cluster(
+    host: str, node_id: int | None, port: int | None
+) -> tuple[int, dict[int, Address]]:
+    ports = [BASE_PORT + rank for rank in range(1, LOCAL_CLUSTER_SIZE + 1)]
+    own = port or _default_port(node_id or 1)
+    if own not in ports:
+        raise ConfigError(
+            f"port {own} is not in the local cluster {_joined(ports)}, which is what stands when "
+            "no peers are given: name the other nodes with --peers (--peers '' for a single node)"
+        )
+    return _members_by_rank([other for other in ports if other != own], host, node_id, own)
+
+
+def _members_by_rank(
+    peers: Sequence[int], host: str, node_id: int | None, port: int | None
+) -> tuple[int, dict[int, Address]]:
+    """Bare ports: all on `host`, and the rank of each among all of them is its id."""
+    if port is None and node_id is None:
+        raise ConfigError("say which node this is: give --port, or --id for the port 9000 + id")
+    own = port or _default_port(node_id or 1)
+    if own in peers:
+        raise ConfigError(f"port {own} is this node's own: leave it out of --peers")
+    if len(set(peers)) != len(peers):
+        raise ConfigError("a port stands in --peers twice: each node needs its own")
+    ports = sorted([own, *peers])
+    rank = ports.index(own) + 1
+    if node_id not in (None, rank):
+        raise ConfigError(
+            f"--id {node_id} does not match the ports: {own} is number {rank} of {_joined(ports)}, "
+            f"so this is node {rank}. Say --id {rank} or leave --id out, correct --port and "
+            "--peers, or give ids with --peers 2=host:port"
+        )
+    return rank, {index: Address(host, item) for index, item in enumerate(ports, start=1)}
+
+
+def _members_with_ids(
+    peers: Sequence[str], host: str, node_id: int | None, port: int | None
+) -> tuple[int, dict[int, Address]]:
+    if node_id is None:
+        raise ConfigError("peers with ids do not tell this node's own: give --id")
+    members = {node_id: Address(host, port or _default_port(node_id))}
+    for item in peers:
+        id_text, equals, address_text = item.partition("=")
+        if not equals:
+            raise ConfigError(f"{item!r} has no id: write every peer as 2=host:port, or as a port")
+        peer_id, address = _parse_id(id_text), parse_address(address_text, default_port=None)
+        if peer_id == node_id:
+            raise ConfigError(f"{item!r} has this node's own id: leave this node out of the peers")
+        if peer_id in members:
+            raise ConfigError(f"id {peer_id} stands there twice: each node needs its own")
+        if address in members.values():
+            raise ConfigError(f"{address} stands there twice: each node needs its own address")
+        members[peer_id] = address
+    return node_id, members
+
+
+def _check_all_local(members: Mapping[int, Address]) -> None:
+    """The default host is for clusters on one machine: nobody else can connect there."""
+    for address in members.values():
+        if not (address.host in ("localhost", "::1") or address.host.startswith("127.")):
+            raise ConfigError(
+                f"{address} is on another machine: give with --host the name or IP address "
+                "by which the others reach this node"
+            )
+
+
+def _joined(ports: Sequence[int]) -> str:
+    return ",".join(map(str, ports))
