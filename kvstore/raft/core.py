@@ -166,7 +166,7 @@ class Raft:
     def read(self, read_id: int) -> None:
         """Ask to answer a read; `ready_reads` allows it. Only a leader may be asked."""
         assert self.role is Role.LEADER
-        self._reads.add(read_id)
+        self._reads.add(read_id, max(self.commit_index, self.log.last_term_start))
 
     # --- Effects --------------------------------------------------------------------------
 
@@ -215,7 +215,7 @@ class Raft:
         """Reads that may be answered now, each once; empty for a node that may not answer."""
         if not self._reads or not self.has_committed_in_term:
             return []
-        return self._reads.release(self.commit_index)
+        return self._reads.release()
 
     @property
     def has_effects(self) -> bool:

@@ -40,6 +40,11 @@ class RaftLog:
         return self._range_terms[-1] if self._range_terms else 0
 
     @property
+    def last_term_start(self) -> int:
+        """First index of the last entry's term, 0 for an empty log."""
+        return self._range_starts[-1] if self._range_starts else 0
+
+    @property
     def term_ranges(self) -> tuple[TermRange, ...]:
         """The log's terms, oldest first."""
         return tuple(map(TermRange, self._range_starts, self._range_terms))

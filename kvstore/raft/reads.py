@@ -1,9 +1,9 @@
 """Reads that need no log entry: when may a leader answer, and as of which index.
 
-Law: a leader answers a read as of its commit index, and not before an entry of
-its own term is committed (Raft §8: until then it does not know what is). This is
-the one place where a further condition on reads, such as confirmation by a
-quorum, would stand.
+Law: a leader answers a read as of its commit index when the read arrived, at least
+as of its own no-op, and not before that no-op is committed (Raft §8: until then it
+does not know what is). This is the one place where a further condition on reads,
+such as confirmation by a quorum, would stand.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ class PendingReads:
     """Reads of a leader that wait for permission, in the order they came."""
 
     def __init__(self) -> None:
-        self._waiting: list[int] = []
+        self._waiting: list[ReadReady] = []
 
-    def add(self, read_id: int) -> None:
-        """A read has arrived."""
-        self._waiting.append(read_id)
+    def add(self, read_id: int, index: int) -> None:
+        """A read has arrived, to be answered as of `index`."""
+        self._waiting.append(ReadReady(read_id, index))
 
-    def release(self, commit_index: int) -> list[ReadReady]:
-        """The leader knows its commit index: every waiting read may go on."""
-        ready = [ReadReady(read_id, commit_index) for read_id in self._waiting]
-        self._waiting.clear()
+    def release(self) -> list[ReadReady]:
+        """The leader may answer: every waiting read goes on."""
+        ready, self._waiting = self._waiting, []
         return ready
 
     def abandon(self) -> None:
