@@ -1,0 +1,359 @@
+"""A cluster of real server processes that a test may kill, pause, cut off and restart.
+
+Law: only processes that were started here are ended here, by their ids, and each
+is woken first so that none stays behind stopped. Waits poll a condition.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from .proxy import Link, Mode, Proxy, Reservation
+
+ROOT = Path(__file__).resolve().parents[2]
+DEADLINE_S = 30.0
+POLL_S = 0.02
+CLUSTER_NAME = "process-tests"
+
+# A server must not outlive the test run, not even one that is killed outright: Linux
+# ends it together with the thread that started it (1 = PR_SET_PDEATHSIG).
+_BOOT = """
+import ctypes, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+from kvstore.cli import main
+main(prog_name="kvstore")
+"""
+
+
+def eventually(
+    condition: Callable[[], object],
+    what: str,
+    *,
+    deadline_s: float = DEADLINE_S,
+    ignoring: tuple[type[Exception], ...] = (),
+) -> None:
+    """Poll until the condition holds; fail saying what was awaited."""
+    end = time.monotonic() + deadline_s
+    last: Exception | None = None
+    while time.monotonic() < end:
+        try:
+            if condition():
+                return
+        except ignoring as error:
+            last = error
+        time.sleep(POLL_S)
+    raise AssertionError(f"not within {deadline_s:g} s: {what}" + (f" ({last})" if last else ""))
+
+
+def connect(port: int, **options: object) -> redis.Redis:
+    """A redis-py client that never repeats a request on its own."""
+    settings: dict[str, object] = {"retry": Retry(NoBackoff(), 0), "socket_timeout": 10.0}
+    return redis.Redis(host="127.0.0.1", port=port, **{**settings, **options})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a node says of itself in INFO."""
+
+    role: str
+    term: int
+    leader_id: int | None
+    voted_for: int | None
+    commit_index: int
+    last_applied: int
+
+
+def status_from_info(info: Mapping[str, object]) -> Status:
+    """Read the raft_* lines of INFO; ids that are not known are not numbers there."""
+
+    def node_id(name: str) -> int | None:
+        value = info[f"raft_{name}"]
+        return value if isinstance(value, int) and value else None
+
+    def number(name: str) -> int:
+        return int(str(info[f"raft_{name}"]))
+
+    return Status(
+        role=str(info["raft_role"]),
+        term=number("term"),
+        leader_id=node_id("leader_id"),
+        voted_for=node_id("voted_for"),
+        commit_index=number("commit_index"),
+        last_applied=number("last_applied"),
+    )
+
+
+class Node:
+    """One server: its port, its directory, and its process while it has one."""
+
+    def __init__(self, node_id: int, directory: Path) -> None:
+        self.id = node_id
+        self.data_dir = directory / f"n{node_id}"
+        self.log_path = directory / f"n{node_id}.log"
+        self.reservation = Reservation()
+        self.port = self.reservation.port
+        self.process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def log(self) -> str:
+        """Everything that it has written to stderr and stdout, over all its starts."""
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def spawn(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
+        assert not self.is_running, f"node {self.id} runs already"
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.starts += 1
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def end(self, number: signal.Signals) -> int:
+        """Wake it, send it the signal, and wait for its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+        self.process.send_signal(number)
+        return self.process.wait(DEADLINE_S)
+
+
+class Cluster:
+    """`size` nodes on this machine; with `links`, a proxy stands on each way between two."""
+
+    def __init__(
+        self,
+        directory: Path,
+        size: int = 3,
+        *,
+        links: bool = False,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.nodes = {node_id: Node(node_id, directory) for node_id in range(1, size + 1)}
+        self.environ = dict(environ or {})
+        self.paused: set[int] = set()
+        self._proxy = Proxy() if links else None
+        self._links: dict[tuple[int, int], Link] = {}
+        if self._proxy is not None:
+            for one in self.nodes:
+                for two in self.nodes:
+                    if one != two:
+                        self._links[one, two] = self._proxy.link(self.nodes[two].port)
+
+    # --- Processes ------------------------------------------------------------------------
+
+    def command(self, node_id: int, **changes: object) -> list[str]:
+        """The command line of a node; `changes` replace single options."""
+        peers = [
+            f"{peer}=127.0.0.1:{self._links[node_id, peer].port if self._links else node.port}"
+            for peer, node in self.nodes.items()
+            if peer != node_id
+        ]
+        options = {
+            "id": node_id,
+            "host": "127.0.0.1",
+            "port": self.nodes[node_id].port,
+            "peers": ",".join(peers) or "none",
+            "cluster": CLUSTER_NAME,
+            "data": self.nodes[node_id].data_dir,
+            **changes,
+        }
+        words = [f"--{name}={value}" for name, value in options.items()]
+        return [sys.executable, "-c", _BOOT, "serve", *words]
+
+    def process_environ(self) -> dict[str, str]:
+        """This process's environment, without settings that are meant for somebody else."""
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith("KVSTORE_")
+        }
+        return {**inherited, "PYTHONPATH": str(ROOT), **self.environ}
+
+    def spawn(self, *node_ids: int, tracer: Sequence[str] = ()) -> None:
+        """Start processes without waiting for them."""
+        for node_id in node_ids:
+            self.nodes[node_id].spawn([*tracer, *self.command(node_id)], self.process_environ())
+
+    def start(self, *node_ids: int) -> None:
+        """Start nodes (all, if none is named) and wait until they answer PING."""
+        wanted = node_ids or tuple(self.nodes)
+        self.spawn(*wanted)
+        for node_id in wanted:
+            self.wait_until_answers(node_id)
+
+    restart = start
+
+    def wait_until_answers(self, node_id: int) -> None:
+        node = self.nodes[node_id]
+
+        def answers() -> bool:
+            assert node.is_running, f"node {node_id} ended at once:\n{node.log[-2_000:]}"
+            with connect(node.port, socket_timeout=2.0) as client:
+                return bool(client.ping())
+
+        eventually(answers, f"node {node_id} answers PING", ignoring=(redis.RedisError,))
+
+    def run_to_end(self, node_id: int, **changes: object) -> subprocess.CompletedProcess[str]:
+        """Run a server that is expected to refuse to start."""
+        return subprocess.run(
+            self.command(node_id, **changes),
+            cwd=ROOT,
+            env=self.process_environ(),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+
+    def kill(self, *node_ids: int) -> None:
+        """SIGKILL, all of them before the first is waited for."""
+        for node_id in node_ids:
+            self.nodes[node_id].send(signal.SIGKILL)
+        for node_id in node_ids:
+            self.nodes[node_id].end(signal.SIGKILL)
+            self.paused.discard(node_id)
+
+    def terminate(self, node_id: int) -> int:
+        """SIGTERM; returns the exit code."""
+        self.paused.discard(node_id)
+        return self.nodes[node_id].end(signal.SIGTERM)
+
+    def pause(self, node_id: int) -> None:
+        """SIGSTOP, and wait until it has really stopped."""
+        node = self.nodes[node_id]
+        node.send(signal.SIGSTOP)
+        self.paused.add(node_id)
+        assert node.process is not None
+        stat = Path(f"/proc/{node.process.pid}/stat")
+        eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "it stopped")
+
+    def resume(self, node_id: int) -> None:
+        self.nodes[node_id].send(signal.SIGCONT)
+        self.paused.discard(node_id)
+
+    def close(self) -> None:
+        """End every process that still runs, and the proxy."""
+        for node in self.nodes.values():
+            if node.is_running:
+                node.end(signal.SIGKILL)
+            node.reservation.release()
+        if self._proxy is not None:
+            self._proxy.close()
+
+    # --- What nodes say -------------------------------------------------------------------
+
+    def client(self, node_id: int, **options: object) -> redis.Redis:
+        return connect(self.nodes[node_id].port, **options)
+
+    def status(self, node_id: int) -> Status:
+        with self.client(node_id, socket_timeout=2.0) as client:
+            return status_from_info(client.info())
+
+    @property
+    def awake(self) -> tuple[int, ...]:
+        return tuple(
+            node_id
+            for node_id, node in self.nodes.items()
+            if node.is_running and node_id not in self.paused
+        )
+
+    def leader_of(self, among: Iterable[int]) -> int | None:
+        """The one that all of these follow in one and the same term, if they are of one mind."""
+        statuses = {node_id: self.status(node_id) for node_id in among}
+        views = {(status.term, status.leader_id) for status in statuses.values()}
+        if len(views) != 1:
+            return None
+        leader = views.pop()[1]
+        return leader if leader in statuses and statuses[leader].role == "leader" else None
+
+    def wait_for_leader(self, among: Iterable[int] = ()) -> int:
+        """Wait until the named nodes (all that are awake) agree on a leader; its id."""
+        wanted = tuple(among) or self.awake
+        found: list[int] = []
+
+        def agreed() -> bool:
+            leader = self.leader_of(wanted)
+            found.extend([leader] if leader else [])
+            return bool(found)
+
+        eventually(agreed, f"nodes {wanted} agree on a leader", ignoring=(redis.RedisError,))
+        return found[0]
+
+    def wait_for_role(self, node_id: int, role: str) -> Status:
+        found: list[Status] = []
+
+        def has_role() -> bool:
+            found.append(self.status(node_id))
+            return found[-1].role == role
+
+        eventually(has_role, f"node {node_id} is {role}", ignoring=(redis.RedisError,))
+        return found[-1]
+
+    def wait_until_level(self) -> None:
+        """Wait until all nodes that are awake have applied what the furthest has committed."""
+
+        def level() -> bool:
+            statuses = [self.status(node_id) for node_id in self.awake]
+            top = max(status.commit_index for status in statuses)
+            return all(status.last_applied == top for status in statuses)
+
+        eventually(level, "all nodes have applied everything", ignoring=(redis.RedisError,))
+
+    def wait_for_log(self, node_id: int, text: str, *, after: int = 0) -> int:
+        """Wait for a line that holds `text` beyond position `after`; where the text ends."""
+        node = self.nodes[node_id]
+        eventually(lambda: text in node.log[after:], f"node {node_id} logs {text!r}")
+        return node.log.index(text, after) + len(text)
+
+    # --- Network --------------------------------------------------------------------------
+
+    def cut(self, sender: int, recipient: int, mode: Mode = Mode.DROP) -> None:
+        """Lose what one node sends to another; the way back stays whole."""
+        assert self._proxy is not None, "the cluster has no links to cut"
+        self._proxy.set_mode(self._links[sender, recipient], mode)
+
+    def partition(self, *groups: Iterable[int], mode: Mode = Mode.DROP) -> None:
+        """Cut both ways between nodes of different groups."""
+        side = {node_id: number for number, group in enumerate(groups) for node_id in group}
+        for one, two in self._links:
+            if side[one] != side[two]:
+                self.cut(one, two, mode)
+
+    def heal(self) -> None:
+        """Make every link whole; connections that lost bytes are reset."""
+        for one, two in self._links:
+            self.cut(one, two, Mode.FORWARD)
+
+
+@contextlib.contextmanager
+def running(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster, started; closed in the end, whatever happened."""
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.close()
