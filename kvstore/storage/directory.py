@@ -1,0 +1,198 @@
+"""One node's data directory: made once, held by one process, opened only by its owner.
+
+    <data>/lock        locked while a server runs; holds its process id
+    <data>/raft/       identity, hard state, log
+    <data>/state/      applied key space
+    <data>/raft.new/   only while the directory is being made
+
+Law: a directory that is not exactly what was asked for is refused untouched,
+and one of which a part is missing is damaged, never new: a node that forgot its
+vote must not start over under its old name.
+
+The directory exists from the moment `raft.new` is renamed to `raft`. What an
+interrupted creation left was never spoken of to anyone, and is made again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from kvstore.errors import DamagedError, DirectoryRefusedError, DiskWriteError
+from kvstore.storage import filesystem
+from kvstore.storage.base import Identity
+from kvstore.storage.lmdb_log import LmdbLog
+from kvstore.storage.lmdb_state import LmdbState
+from kvstore.storage.records import FORMAT_VERSION
+
+LOCK: Final = "lock"
+RAFT: Final = "raft"
+STATE: Final = "state"
+UNFINISHED: Final = "raft.new"
+
+
+class DataDirectory(msgspec.Struct, frozen=True):
+    """The two open stores of one directory, and the lock on it.
+
+    * The state is not ahead of the log, and both carry the same identity.
+    """
+
+    log: LmdbLog
+    state: LmdbState
+    lock_fd: int
+
+    def close(self) -> None:
+        """Close both stores and let the directory go. What was not committed is forgotten."""
+        self.state.close()
+        self.log.close()
+        os.close(self.lock_fd)
+
+
+def open_directory(
+    data_dir: Path,
+    *,
+    node_id: int,
+    cluster_id: str,
+    members: Iterable[int],
+    incarnation: str,
+    log_map_bytes: int,
+    state_map_bytes: int,
+) -> DataDirectory:
+    """Open the directory of one node, making it on first use.
+
+    `incarnation` names a directory that is made now; one that exists keeps its own.
+    Raises `DirectoryRefusedError` (not ours, or in use), `DamagedError`, `DiskWriteError`.
+    """
+    asked = Identity(FORMAT_VERSION, cluster_id, node_id, tuple(sorted(members)), incarnation)
+    filesystem.make_directory(data_dir)
+    filesystem.refuse_network_filesystem(data_dir)
+    lock_fd = _lock(data_dir)
+    try:
+        if _is_new(data_dir):
+            _create(data_dir, asked, log_map_bytes, state_map_bytes)
+        log, state = _open_stores(data_dir, asked, log_map_bytes, state_map_bytes)
+    except BaseException:
+        os.close(lock_fd)
+        raise
+    return DataDirectory(log, state, lock_fd)
+
+
+def _lock(data_dir: Path) -> int:
+    """Hold `data_dir` until the returned descriptor is closed, or the process ends."""
+    path = data_dir / LOCK
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise filesystem.unusable(data_dir, error) from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+    except BlockingIOError:
+        holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+        os.close(fd)
+        who = f"process {holder}" if holder.isdigit() else "another process"
+        raise DirectoryRefusedError(
+            f"{data_dir}: in use by {who}; stop that server first,"
+            " or give this one another directory with --data"
+        ) from None
+    except OSError as error:
+        os.close(fd)
+        raise filesystem.unusable(data_dir, error) from None
+    return fd
+
+
+def _is_new(data_dir: Path) -> bool:
+    """Whether the directory has never been used. Removes what an interrupted creation left."""
+    raft, state, unfinished = (data_dir / name for name in (RAFT, STATE, UNFINISHED))
+    try:
+        if not raft.exists() and unfinished.exists():
+            # `unfinished` goes last: while it stands, `state` is known to be empty.
+            if state.exists():
+                shutil.rmtree(state)
+                filesystem.sync_directory(data_dir)
+            shutil.rmtree(unfinished)
+    except OSError as error:
+        raise filesystem.unusable(data_dir, error) from None
+    if raft.exists() == state.exists():
+        return not raft.exists()
+    missing, left = (raft, state) if state.exists() else (state, raft)
+    raise DamagedError(
+        f"{data_dir}: {missing.name}/ is missing while {left.name}/ is there;"
+        " bring the missing part back from where it went. Do not start this node"
+        " with an empty directory instead: it would forget what it voted for and held"
+    )
+
+
+def _create(data_dir: Path, identity: Identity, log_bytes: int, state_bytes: int) -> None:
+    LmdbLog.create(data_dir / UNFINISHED, log_bytes, identity)
+    LmdbState.create(data_dir / STATE, state_bytes, identity)
+    try:
+        os.rename(data_dir / UNFINISHED, data_dir / RAFT)
+    except OSError as error:
+        raise DiskWriteError(f"{data_dir}: {error.strerror}") from error
+    filesystem.sync_directory(data_dir)
+
+
+def _open_stores(
+    data_dir: Path, asked: Identity, log_bytes: int, state_bytes: int
+) -> tuple[LmdbLog, LmdbState]:
+    log = LmdbLog(data_dir / RAFT, log_bytes)
+    try:
+        _check_identity(data_dir, log.identity, asked)
+        state = LmdbState(data_dir / STATE, state_bytes)
+        try:
+            _check_pair(data_dir, log, state)
+        except BaseException:
+            state.close()
+            raise
+    except BaseException:
+        log.close()
+        raise
+    return log, state
+
+
+def _check_identity(data_dir: Path, stored: Identity, asked: Identity) -> None:
+    if stored.format_version != asked.format_version:
+        raise DirectoryRefusedError(
+            f"{data_dir}: has format version {stored.format_version}, this program writes"
+            f" {asked.format_version}; use the kvstore release that made it"
+        )
+    differences = [
+        f"it belongs to {what} {_text(was)}, not {_text(wanted)}"
+        for what, was, wanted in (
+            ("cluster", stored.cluster_id, asked.cluster_id),
+            ("node", stored.node_id, asked.node_id),
+            ("members", stored.members, asked.members),
+        )
+        if was != wanted
+    ]
+    if differences:
+        raise DirectoryRefusedError(
+            f"{data_dir}: {'; '.join(differences)}. Start it with the settings it was made with,"
+            " or give this node its own directory with --data"
+        )
+
+
+def _check_pair(data_dir: Path, log: LmdbLog, state: LmdbState) -> None:
+    if state.identity != log.identity:
+        raise DamagedError(
+            f"{data_dir}: raft/ and state/ were made for different nodes"
+            " or at different times; put back the two that belong together"
+        )
+    last_applied = state.applied().last_applied
+    if last_applied > log.last_index:
+        raise DamagedError(
+            f"{data_dir}: state/ has applied entry {last_applied},"
+            f" but the log in raft/ ends at {log.last_index}; raft/ has lost entries"
+        )
+
+
+def _text(value: str | int | tuple[int, ...]) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else repr(value)

@@ -1,0 +1,81 @@
+"""What a directory must be able to do: be written, be synced, and be local.
+
+Law: a name is durable only when its directory was synced. Refusals name the
+path and say what to do.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from kvstore.errors import DirectoryRefusedError, DiskWriteError
+
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+
+_NETWORK_TYPES: Final = {
+    *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "gpfs", "glusterfs"),
+    *("ocfs2", "gfs2", "beegfs", "fuse.sshfs", "fuse.glusterfs", "fuse.cephfs", "fuse.s3fs"),
+}
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in `path` durable."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise DiskWriteError(f"{path}: cannot be synced: {error.strerror}") from error
+
+
+def make_directory(path: Path) -> None:
+    """Create `path` and what is missing above it, each name durable."""
+    missing = [path, *path.parents]
+    missing = [one for one in missing if not one.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(path, error) from None
+    for one in missing:
+        sync_directory(one.parent)
+
+
+def unusable(path: Path, error: OSError) -> DirectoryRefusedError:
+    """What an operating system's refusal is told as."""
+    return DirectoryRefusedError(
+        f"{path}: cannot be used as a data directory: {error.strerror};"
+        " choose another with --data, or let this user write to it"
+    )
+
+
+def refuse_network_filesystem(path: Path) -> None:
+    """Mapped files and locks do not work across machines: refuse where they would be tried."""
+    try:
+        mounts = _MOUNTS.read_text(errors="replace")
+    except OSError:
+        return  # not Linux: nothing can be told
+    kind = filesystem_type(path.resolve(), mounts)
+    if kind in _NETWORK_TYPES:
+        raise DirectoryRefusedError(
+            f"{path}: lies on a network file system ({kind}), where LMDB loses data;"
+            " choose a local directory with --data"
+        )
+
+
+def filesystem_type(path: Path, mounts: str) -> str | None:
+    """Type of the file system that holds `path`, by a text like /proc/self/mountinfo."""
+    best, kind = -1, None
+    for line in mounts.splitlines():
+        left, dash, right = line.partition(" - ")
+        fields = left.split(" ")
+        if not dash or len(fields) < 5:
+            continue
+        mount = Path(fields[4].replace("\\040", " "))
+        # On equal length the later line wins: it is mounted on top.
+        if path.is_relative_to(mount) and len(mount.parts) >= best:
+            best, kind = len(mount.parts), right.split(" ")[0]
+    return kind

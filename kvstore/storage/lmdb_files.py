@@ -1,0 +1,215 @@
+"""Opening an LMDB environment: what is checked before, and how it is opened.
+
+Law: a file is mapped only when every page that the engine may follow is there,
+and when its newest commit is beyond doubt the newest. Whatever else is found
+ends in an error that names the file.
+
+Three facts about LMDB make this room necessary. It maps what it is given, and a
+page beyond the end is a SIGBUS. Its two meta pages carry no checksum: a damaged
+newest one silently reopens the commit before. And the file may rightly be
+shorter than its last page number says, when the last pages were freed in the
+transaction that had allocated them.
+
+Against the second, each transaction writes its own number into a checksummed
+record, and here both meta pages must point to the record that names them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from kvstore.errors import DamagedError, DiskWriteError
+from kvstore.storage import records
+from kvstore.storage.filesystem import sync_directory
+from kvstore.storage.lmdb_pages import META_BYTES, NO_PAGE, Meta, PageReader, parse_meta
+
+DATA_FILE: Final = "data.mdb"
+LOCK_FILE: Final = "lock.mdb"
+
+_DATABASES_MAX: Final = 4
+_LIVE_ATTEMPTS: Final = 20
+"""A writer may commit between two reads of the file; so often in a row, it cannot."""
+
+_HEADROOM_BYTES: Final = 4 << 30
+"""How far a live file may grow while it is inspected; only address space, not memory."""
+
+
+# --- Before the file is mapped ------------------------------------------------------------
+
+
+def check_data_file(environment: Path, *, live: bool = False) -> Meta:
+    """The newest meta page of `environment`, after every check that needs no mapping.
+
+    `live` says that another process may be writing: a check that fails is then
+    repeated before it is believed.
+    """
+    path = environment / DATA_FILE
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise DamagedError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        for attempt in range(_LIVE_ATTEMPTS if live else 1, 0, -1):
+            try:
+                return _check(fd)
+            except DamagedError as error:
+                if attempt == 1:
+                    raise DamagedError(f"{path}: {error}") from None
+        raise AssertionError("unreachable")
+    except OSError as error:
+        raise DamagedError(f"{path}: cannot be read: {error.strerror}") from None
+    finally:
+        os.close(fd)
+
+
+def _check(fd: int) -> Meta:
+    file_bytes = os.fstat(fd).st_size
+    first = parse_meta(0, os.pread(fd, META_BYTES, 0))
+    second = parse_meta(1, os.pread(fd, META_BYTES, first.page_bytes))
+    if second.page_bytes != first.page_bytes:
+        raise DamagedError("the two meta pages disagree on the page size")
+    older, newest = sorted((first, second), key=lambda meta: meta.transaction)
+    if newest.transaction == 0:
+        raise DamagedError("the environment was never written to")
+    if newest.transaction != older.transaction + 1:
+        raise DamagedError(
+            "a meta page is damaged: the last two transactions"
+            f" are {older.transaction} and {newest.transaction}"
+        )
+    if newest.last_page < older.last_page:
+        raise DamagedError("a meta page is damaged: the last page number went back")
+    for meta in (older, newest):
+        _check_commit_record(fd, meta)
+    if file_bytes < (newest.last_page + 1) * newest.page_bytes:
+        PageReader(fd, newest).check_reach()
+    return newest
+
+
+def _check_commit_record(fd: int, meta: Meta) -> None:
+    """`meta` must lead to the record that its own transaction wrote.
+
+    The pages of the older commit are intact too: the engine reuses a page only
+    two commits after the one that freed it.
+    """
+    if meta.transaction == 0 and meta.main_root == NO_PAGE:
+        return
+    record = PageReader(fd, meta).main_leaf().get(records.COMMIT)
+    written_by = records.decode_commit(record)
+    if written_by != meta.transaction:
+        raise DamagedError(
+            f"meta page {meta.number} claims transaction {meta.transaction},"
+            f" but leads to the records of transaction {written_by}"
+        )
+
+
+# --- Opening ------------------------------------------------------------------------------
+
+
+def create_environment(environment: Path, map_bytes: int) -> lmdb.Environment:
+    """A new environment in the new directory `environment`; nothing is durable before `seal`."""
+    environment.mkdir()
+    return _open(environment, map_bytes, readahead=True)
+
+
+def seal_environment(environment: Path) -> None:
+    """Make the names of a new environment's files durable, after its first commit."""
+    sync_directory(environment)
+    sync_directory(environment.parent)
+
+
+def open_environment(
+    environment: Path, map_bytes: int, *, readahead: bool = True
+) -> lmdb.Environment:
+    """Check and open for writing; the caller holds the directory, so nobody else writes."""
+    check_data_file(environment)
+    env = _open(environment, map_bytes, readahead=readahead)
+    try:
+        fill_up(env, environment)
+    except DiskWriteError:
+        env.close()
+        raise
+    return env
+
+
+def open_for_reading(environment: Path) -> lmdb.Environment:
+    """Check and open without writing a byte of data, beside a running server or not.
+
+    The engine's lock file is used where there is one, because a reader that is
+    entered there keeps its pages from being reused. Where there is none, nobody
+    has the environment open, and none is made.
+    """
+    meta = check_data_file(environment, live=True)
+    file_bytes = (meta.last_page + 1) * meta.page_bytes
+    lock_path = environment / LOCK_FILE
+    lock = lock_path.exists() and os.access(lock_path, os.W_OK)
+    try:
+        return lmdb.open(
+            str(environment),
+            map_size=file_bytes + _HEADROOM_BYTES,
+            readonly=True,
+            create=False,
+            lock=lock,
+            max_dbs=_DATABASES_MAX,
+            lib_version=0,
+        )
+    except (lmdb.Error, OSError) as error:
+        raise DamagedError(f"{environment}: cannot be opened: {error}") from None
+
+
+def _open(environment: Path, map_bytes: int, *, readahead: bool) -> lmdb.Environment:
+    try:
+        env = lmdb.open(
+            str(environment),
+            map_size=map_bytes,
+            max_dbs=_DATABASES_MAX,
+            max_spare_txns=1,
+            readahead=readahead,
+            sync=True,
+            metasync=True,
+            lib_version=0,
+        )
+    except (lmdb.Error, OSError) as error:
+        raise DamagedError(f"{environment}: cannot be opened: {error}") from None
+    # Readers that died without leaving would keep old pages from being reused.
+    env.reader_check()
+    return env
+
+
+# --- Writing ------------------------------------------------------------------------------
+
+
+def sign_commit(txn: lmdb.Transaction, main: lmdb._Database | None = None) -> None:
+    """Let the write transaction `txn` name itself, as the check before opening expects.
+
+    `main` is the unnamed database, where it is not the default of `txn`.
+    """
+    txn.put(records.COMMIT, records.encode_commit(txn.id()), db=main)
+
+
+def fill_up(env: lmdb.Environment, environment: Path) -> None:
+    """Lengthen the file, without writing, to the last page that the newest commit counts.
+
+    Then a short file is a truncated one, and the slow check before opening is
+    needed only after a crash at the wrong moment.
+    """
+    path = environment / DATA_FILE
+    needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+    try:
+        if os.stat(path).st_size < needed:
+            os.truncate(path, needed)
+    except OSError as error:
+        raise DiskWriteError(f"{path}: {error.strerror}") from error
+
+
+def write_error(environment: Path, error: Exception) -> DiskWriteError:
+    """What a failed write of `environment` is told as."""
+    if isinstance(error, lmdb.MapFullError):
+        setting = "log_map_bytes" if environment.name == "raft" else "state_map_bytes"
+        return DiskWriteError(
+            f"{environment}: the map is full; start again with a larger {setting}"
+        )
+    return DiskWriteError(f"{environment}: write failed: {error}")

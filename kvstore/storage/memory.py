@@ -1,0 +1,139 @@
+"""The same two stores without a disk, for a simulator and for tests.
+
+Law: an honest double. It keeps the encoded records and checks them when it
+reads, it is atomic, and what was not made durable is gone after `crash`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from itertools import starmap
+
+from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered
+from kvstore.storage import records, sequence
+from kvstore.storage.base import Applied, Identity
+
+
+class MemoryLog:
+    """A `LogStore`; `pairs` are its records, as a disk would hold them."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        self.pairs: list[tuple[bytes, bytes]] = []
+        self._hard_state = records.encode_named(records.HARD_STATE, HardState())
+
+    @property
+    def last_index(self) -> int:
+        """Index of the last entry, 0 for an empty log."""
+        return len(self.pairs)
+
+    def recover(self) -> Recovered:
+        """Read and check everything; every record's crc32c, every index in sequence."""
+        return sequence.recovered(
+            sequence.decode_hard_state(self._hard_state), starmap(records.decode_entry, self.pairs)
+        )
+
+    def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
+        """Entries of [start, stop), cut after `bytes_max` of data but never empty."""
+        sequence.check_range(start, stop, self.last_index)
+        stored = starmap(records.decode_entry, self.pairs[start - 1 : stop - 1])
+        return sequence.batch(stored, start, stop, bytes_max)
+
+    def write(self, update: DurableUpdate) -> None:
+        """Make the update durable, whole or not at all."""
+        sequence.check_update(update, self.last_index)
+        added = [records.encode_entry(entry) for entry in update.entries]
+        hard_state = self._hard_state
+        if update.hard_state is not None:
+            hard_state = records.encode_named(records.HARD_STATE, update.hard_state)
+        # Nothing below can fail.
+        if update.truncate_from is not None:
+            del self.pairs[update.truncate_from - 1 :]
+        self.pairs.extend(added)
+        self._hard_state = hard_state
+
+    def crash(self) -> None:
+        """End without notice: everything written stays."""
+
+    def close(self) -> None:
+        """End in order: everything written stays."""
+
+
+class MemoryState:
+    """A `StateStore`.
+
+    * `_before` holds what each key had at the last commit, if it changed since.
+    * A scan that is continued after a change raises `RuntimeError`.
+    """
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        self._values: dict[bytes, bytes] = {}
+        self._sorted: list[bytes] = []
+        self._before: dict[bytes, bytes | None] = {}
+        self._applied = Applied()
+        self._changes = 0
+
+    def get(self, key: bytes) -> bytes | None:
+        """The record of `key`, None if there is none."""
+        value = self._values.get(key)
+        return None if value is None else records.decode_value(records.KEY_PREFIX + key, value)
+
+    def put(self, key: bytes, record: bytes) -> None:
+        """Set the record of `key`."""
+        self._replace(key, records.encode_value(records.KEY_PREFIX + key, record))
+
+    def delete(self, key: bytes) -> bool:
+        """Remove a key; false if there was none."""
+        return self._replace(key, None) is not None
+
+    def scan(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys >= start with their records; the iterator ends with the next change."""
+        changes = self._changes
+        for position in range(bisect_left(self._sorted, start), len(self._sorted)):
+            if self._changes != changes:
+                raise RuntimeError("the key space changed during a scan")
+            key = self._sorted[position]
+            yield key, records.decode_value(records.KEY_PREFIX + key, self._values[key])
+
+    def count(self) -> int:
+        """The number of keys."""
+        return len(self._values)
+
+    def applied(self) -> Applied:
+        """What the last `commit` said; zeros for a new store."""
+        return self._applied
+
+    def commit(self, applied: Applied) -> None:
+        """Make every change so far durable, together with `applied`."""
+        if applied.last_applied < self._applied.last_applied:
+            raise ValueError(f"last_applied goes back to {applied.last_applied}")
+        self._before.clear()
+        self._applied = applied
+        self._changes += 1
+
+    def crash(self) -> None:
+        """End without notice: what was not committed is gone."""
+        for key, value in dict(self._before).items():
+            self._replace(key, value)
+        self._before.clear()
+
+    def close(self) -> None:
+        """End in order, which commits nothing either."""
+        self.crash()
+
+    def _replace(self, key: bytes, value: bytes | None) -> bytes | None:
+        if len(key) >= 511:
+            raise ValueError(f"key of {len(key)} bytes")
+        old = self._values.get(key)
+        self._before.setdefault(key, old)
+        self._changes += 1
+        if value is not None:
+            if old is None:
+                insort(self._sorted, key)
+            self._values[key] = value
+        elif old is not None:
+            del self._values[key]
+            del self._sorted[bisect_left(self._sorted, key)]
+        return old

@@ -1,0 +1,148 @@
+"""What stands on the disk: names, keys and values, as bytes.
+
+Law: every value begins with a crc32c (four bytes, big-endian) that covers its
+key as well, so that a sound record found under a wrong key fails too; and what
+fails is never half-read: decoding returns a whole record or raises `DamagedError`.
+
+    raft/   "identity"    crc | msgpack of Identity
+            "hard_state"  crc | msgpack of HardState
+            "commit"      crc | number of the transaction that wrote it, u64
+            log           index u64  ->  crc | term u64 | kind u8 | data
+    state/  "identity"    crc | msgpack of Identity, equal to that of raft/
+            "applied"     crc | msgpack of Applied
+            "commit"      crc | number of the transaction that wrote it, u64
+            keys          "k" + key  ->  crc | record
+
+Integers are big-endian, so that the order of bytes is the order of indexes.
+This module must not know what holds the bytes.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final, TypeVar
+
+import msgspec
+from crc32c import crc32c
+
+from kvstore.errors import DamagedError
+from kvstore.raft.types import Entry, EntryKind
+
+FORMAT_VERSION: Final = 1
+"""Of everything listed above. A directory of another version is refused, never guessed at."""
+
+IDENTITY: Final = b"identity"
+HARD_STATE: Final = b"hard_state"
+APPLIED: Final = b"applied"
+COMMIT: Final = b"commit"
+LOG: Final = b"log"
+KEYS: Final = b"keys"
+
+KEY_PREFIX: Final = b"k"
+"""Before every user key: the medium has no empty keys, and other kinds can stand beside."""
+
+_CRC: Final = Struct(">I")
+_CRC_BYTES: Final = _CRC.size
+_INDEX: Final = Struct(">Q")
+_HEAD: Final = Struct(">QQB")  # index, term, kind: what the crc covers besides the data
+_VALUE: Final = Struct(">IQB")  # crc, term, kind: what stands before the data
+_VALUE_BYTES: Final = _VALUE.size
+_KINDS: Final = {int(kind): kind for kind in EntryKind}
+
+_T = TypeVar("_T")
+
+
+# --- Log ----------------------------------------------------------------------------------
+
+
+def log_key(index: int) -> bytes:
+    """The key of the entry at `index`."""
+    return _INDEX.pack(index)
+
+
+def log_index(key: bytes) -> int:
+    """The index that a log key stands for."""
+    if len(key) != _INDEX.size:
+        raise DamagedError(f"log record under the key {key.hex()}: not an index")
+    index: int = _INDEX.unpack(key)[0]
+    return index
+
+
+def encode_entry(entry: Entry) -> tuple[bytes, bytes]:
+    """Key and value of one log record."""
+    head = _HEAD.pack(entry.index, entry.term, entry.kind)
+    data = entry.data
+    return head[:8], _CRC.pack(crc32c(data, crc32c(head))) + head[8:] + data
+
+
+def decode_entry(key: bytes, value: bytes) -> Entry:
+    """The entry of one log record, checked."""
+    index = log_index(key)
+    if len(value) < _VALUE_BYTES:
+        raise DamagedError(f"log record {index}: cut short, {len(value)} bytes")
+    crc, term, kind = _VALUE.unpack_from(value)
+    data = value[_VALUE_BYTES:]
+    if crc32c(data, crc32c(key + value[_CRC_BYTES:_VALUE_BYTES])) != crc:
+        raise DamagedError(f"log record {index}: its crc32c does not match")
+    try:
+        return Entry(index, term, _KINDS[kind], data)
+    except KeyError:
+        raise DamagedError(f"log record {index}: unknown kind {kind}") from None
+
+
+# --- Single records -----------------------------------------------------------------------
+
+
+def encode_named(name: bytes, record: msgspec.Struct) -> bytes:
+    """Value of the single record that is kept under `name`."""
+    body = msgspec.msgpack.encode(record)
+    return _CRC.pack(crc32c(body, crc32c(name))) + body
+
+
+def decode_named(name: bytes, value: bytes | None, kind: type[_T]) -> _T:
+    """The record kept under `name`, checked; None stands for a record that is not there."""
+    body = _checked(name, value)
+    try:
+        return msgspec.msgpack.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise DamagedError(f"record {name.decode()!r}: {error}") from None
+
+
+def encode_commit(transaction: int) -> bytes:
+    """Value of the record by which a transaction of the medium names itself."""
+    body = _INDEX.pack(transaction)
+    return _CRC.pack(crc32c(body, crc32c(COMMIT))) + body
+
+
+def decode_commit(value: bytes | None) -> int:
+    """Number of the transaction that wrote `value`."""
+    body = _checked(COMMIT, value)
+    if len(body) != _INDEX.size:
+        raise DamagedError(f"record 'commit': {len(body)} bytes")
+    transaction: int = _INDEX.unpack(body)[0]
+    return transaction
+
+
+def _checked(name: bytes, value: bytes | None) -> bytes:
+    if value is None:
+        raise DamagedError(f"record {name.decode()!r} is missing")
+    body = value[_CRC_BYTES:]
+    if len(value) < _CRC_BYTES or _CRC.unpack_from(value)[0] != crc32c(body, crc32c(name)):
+        raise DamagedError(f"record {name.decode()!r}: its crc32c does not match")
+    return body
+
+
+# --- Key space ----------------------------------------------------------------------------
+
+
+def encode_value(key: bytes, record: bytes) -> bytes:
+    """Value of a user key's record; `key` carries its prefix."""
+    return _CRC.pack(crc32c(record, crc32c(key))) + record
+
+
+def decode_value(key: bytes, value: bytes) -> bytes:
+    """The record of a user key, checked; `key` carries its prefix."""
+    record = value[_CRC_BYTES:]
+    if len(value) < _CRC_BYTES or _CRC.unpack_from(value)[0] != crc32c(record, crc32c(key)):
+        raise DamagedError(f"record of key {key[1:]!r}: its crc32c does not match")
+    return record
