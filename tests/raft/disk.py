@@ -1,0 +1,65 @@
+"""A disk in memory for the core's tests: what is written survives a crash, and nothing else.
+
+Law: `write` is atomic, and refuses what an honest log on a real disk would refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, Recovered, TermRange
+
+
+def entry(index: int, term: int) -> Entry:
+    """The entry that every test means by (index, term)."""
+    return Entry(index, term, EntryKind.COMMAND, f"{index}.{term}".encode())
+
+
+def entries_of_terms(terms: Iterable[int], first: int = 1) -> tuple[Entry, ...]:
+    """A run of entries, written as the paper's figures write it: one term per box."""
+    return tuple(entry(index, term) for index, term in enumerate(terms, first))
+
+
+class Disk:
+    """Hard state and log of one node, plus how much of the log its key space has kept.
+
+    * `last_applied` stands for the lazily committed state environment: it may lag.
+    """
+
+    def __init__(self, hard_state: HardState | None = None, log: Iterable[Entry] = ()) -> None:
+        self.hard_state = hard_state or HardState()
+        self.log = list(log)
+        self.last_applied = 0
+        self.writes: list[DurableUpdate] = []
+
+    def recovered(self) -> Recovered:
+        ranges: list[TermRange] = []
+        for one in self.log:
+            if not ranges or ranges[-1].term != one.term:
+                ranges.append(TermRange(one.index, one.term))
+        return Recovered(self.hard_state, tuple(ranges), len(self.log))
+
+    def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
+        assert 1 <= start < stop <= len(self.log) + 1, "read of an entry that is not on disk"
+        taken: list[Entry] = []
+        total = 0
+        for one in self.log[start - 1 : stop - 1]:
+            total += len(one.data)
+            if taken and total > bytes_max:
+                break
+            taken.append(one)
+        return taken
+
+    def write(self, update: DurableUpdate) -> None:
+        kept = self.log
+        if update.truncate_from is not None:
+            assert 1 <= update.truncate_from <= len(kept), "truncates what is not on disk"
+            kept = kept[: update.truncate_from - 1]
+        for position, one in enumerate(update.entries, len(kept) + 1):
+            assert one.index == position, "a hole or an overlap in the log on disk"
+        self.log = [*kept, *update.entries]
+        if update.hard_state is not None:
+            assert update.hard_state.current_term >= self.hard_state.current_term
+            self.hard_state = update.hard_state
+        if update:
+            self.writes.append(update)

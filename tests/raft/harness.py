@@ -1,0 +1,295 @@
+"""A small world of Raft nodes in memory, in which the test decides what happens.
+
+Law: a turn follows the driver's order (inputs; `take_effects`; early messages;
+write; `persisted`; messages; apply; reads), and after every step the invariants
+of each node and the safety properties of the whole world are checked.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from kvstore.raft.core import Effects, Membership, Raft
+from kvstore.raft.events import Event
+from kvstore.raft.invariants import Snapshot, check_state, check_step
+from kvstore.raft.messages import Message
+from kvstore.raft.reads import ReadReady
+from kvstore.raft.types import Entry, HardState, RaftSettings, Role
+
+from .disk import Disk, entries_of_terms
+from .messages import CLUSTER, vote_reply
+from .safety import Safety
+
+T = TypeVar("T")
+
+TICK_MS = 50
+"""Time passes in steps that no node takes for a standstill of its own."""
+
+UNBOUNDED = 1 << 30
+
+
+class Node:
+    """One node: a disk that survives, and a `Raft` that does not."""
+
+    def __init__(
+        self, membership: Membership, disk: Disk, settings: RaftSettings, rng: random.Random
+    ) -> None:
+        self.id = membership.node_id
+        self.disk = disk
+        self.now_ms = 0.0
+        self.events: list[Event] = []
+        self.applied: list[Entry] = []
+        self.reads: list[ReadReady] = []
+        self.raft: Raft | None = None
+        self._membership = membership
+        self._settings = settings
+        self._rng = rng
+
+    def start(self) -> Raft:
+        """Begin from what the disk holds."""
+        del self.applied[self.disk.last_applied :]
+        self.reads = []
+        self.raft = Raft(
+            self._membership,
+            self.disk.recovered(),
+            self.disk,
+            self.disk.last_applied,
+            self._settings,
+            self._rng,
+        )
+        return self.raft
+
+
+class World:
+    """N nodes, the messages between them, and the test's hand on both.
+
+    * `bag`: messages that have left and not arrived, oldest first.
+    * `cut`: links (sender, recipient) that lose what is sent over them.
+    """
+
+    def __init__(
+        self,
+        members: int = 3,
+        running: Iterable[int] | None = None,
+        disks: dict[int, Disk] | None = None,
+        seed: int = 0,
+        settings: RaftSettings | None = None,
+    ) -> None:
+        ids = range(1, members + 1)
+        self.bag: list[Message] = []
+        self.cut: set[tuple[int, int]] = set()
+        self.safety = Safety()
+        self.nodes = {
+            node_id: Node(
+                Membership(CLUSTER, node_id, frozenset(ids)),
+                (disks or {}).get(node_id) or Disk(),
+                settings or RaftSettings(),
+                random.Random(f"{seed}/{node_id}"),
+            )
+            for node_id in ids
+        }
+        for node_id in ids if running is None else running:
+            self.nodes[node_id].start()
+
+    # --- What the test looks at -----------------------------------------------------------
+
+    def raft(self, node_id: int = 1) -> Raft:
+        raft = self.nodes[node_id].raft
+        assert raft is not None, f"node {node_id} is down"
+        return raft
+
+    def disk(self, node_id: int = 1) -> Disk:
+        return self.nodes[node_id].disk
+
+    @property
+    def alive(self) -> list[int]:
+        return [node_id for node_id, node in self.nodes.items() if node.raft is not None]
+
+    @property
+    def leaders(self) -> list[int]:
+        return [node_id for node_id in self.alive if self.raft(node_id).role is Role.LEADER]
+
+    def log(self, node_id: int = 1) -> list[Entry]:
+        """The whole log as the core sees it, durable or not."""
+        log = self.raft(node_id).log
+        found: list[Entry] = []
+        while len(found) < log.last_index:
+            found += log.slice(len(found) + 1, log.last_index + 1, UNBOUNDED)
+        return found
+
+    def terms(self, node_id: int = 1) -> list[int]:
+        """The log as the paper's figures draw it."""
+        return [one.term for one in self.log(node_id)]
+
+    def lines(self, node_id: int = 1) -> list[str]:
+        """What the node told its operator since the last call."""
+        told = [str(event) for event in self.nodes[node_id].events]
+        self.nodes[node_id].events.clear()
+        return told
+
+    def sent(self, sender: int | None = None, to: int | None = None) -> list[Message]:
+        """Messages under way."""
+        return [m for m in self.bag if sender in (None, m.sender) and to in (None, m.recipient)]
+
+    def take_sent(self, sender: int | None = None, to: int | None = None) -> list[Message]:
+        """Take messages off the network, in order."""
+        taken = self.sent(sender, to)
+        self.bag = [m for m in self.bag if not any(m is one for one in taken)]
+        return taken
+
+    # --- One turn -------------------------------------------------------------------------
+
+    def act(self, node_id: int, act: Callable[[Raft], T]) -> T:
+        """An input, with the checks of one step, but no effect yet."""
+        raft = self.raft(node_id)
+        before, had_led = Snapshot.of(raft), raft.role is Role.LEADER
+        last_index = raft.log.last_index
+        result = act(raft)
+        check_state(raft)
+        check_step(before, raft)
+        if had_led and raft.role is Role.LEADER:
+            assert raft.log.last_index >= last_index, "a leader removed entries of its own log"
+        self.safety.observe(raft)
+        return result
+
+    def take(self, node_id: int) -> Effects:
+        """First half of the output: early messages leave, the rest waits for the disk."""
+        effects = self.act(node_id, Raft.take_effects)
+        self.nodes[node_id].events += effects.events
+        self._send(effects.early_messages)
+        return effects
+
+    def write(self, node_id: int, effects: Effects) -> None:
+        """The disk has it, and the core knows."""
+        self.disk(node_id).write(effects.update)
+        self.safety.stored(self.disk(node_id).log, effects.update)
+        self.act(node_id, lambda raft: raft.persisted(effects.update))
+
+    def release(self, node_id: int, effects: Effects) -> None:
+        """Second half of the output: promises leave, committed entries are applied."""
+        self._send(effects.messages)
+        node = self.nodes[node_id]
+        raft = self.raft(node_id)
+        while taken := raft.committed_entries(len(node.applied), UNBOUNDED):
+            self.safety.applied(taken)
+            node.applied += taken
+        node.reads += raft.ready_reads()
+
+    def turn(self, node_id: int, act: Callable[[Raft], T] = lambda raft: None) -> T:
+        """A whole turn, and another while the node has something left to say."""
+        result = self.act(node_id, act)
+        while True:
+            effects = self.take(node_id)
+            self.write(node_id, effects)
+            self.release(node_id, effects)
+            if not self.raft(node_id).has_effects:
+                return result
+
+    def _send(self, messages: Iterable[Message]) -> None:
+        self.bag += [m for m in messages if (m.sender, m.recipient) not in self.cut]
+
+    # --- Inputs ---------------------------------------------------------------------------
+
+    def hand(self, *messages: Message) -> None:
+        """Messages arrive at their recipients, one turn each."""
+        for message in messages:
+            self.turn(message.recipient, lambda raft, message=message: raft.step(message))
+
+    def hand_in_one_turn(self, node_id: int, *messages: Message) -> None:
+        """Messages arrive together: one turn, one write."""
+        self.turn(node_id, lambda raft: [raft.step(message) for message in messages])
+
+    def propose(self, node_id: int, *commands: str) -> int:
+        return self.turn(node_id, lambda raft: raft.propose([c.encode() for c in commands]))
+
+    def tick(self, node_id: int, duration_ms: float) -> None:
+        """Let time pass for one node, in small steps."""
+        node = self.nodes[node_id]
+        end = node.now_ms + duration_ms
+        while node.now_ms < end:
+            node.now_ms = min(end, node.now_ms + TICK_MS)
+            self.turn(node_id, lambda raft: raft.tick(node.now_ms))
+
+    def tick_all(self, duration_ms: float) -> None:
+        for node_id in self.alive:
+            self.tick(node_id, duration_ms)
+
+    def time_out(self, node_id: int) -> None:
+        """Let exactly as much silence pass as makes the node start an election."""
+        term = self.raft(node_id).current_term
+        for _ in range(2 * 1000 // TICK_MS):
+            self.tick(node_id, TICK_MS)
+            if self.raft(node_id).current_term > term:
+                return
+        raise AssertionError(f"node {node_id} starts no election")
+
+    # --- Network --------------------------------------------------------------------------
+
+    def deliver(self, sender: int | None = None, to: int | None = None) -> int:
+        """Deliver what is under way now, in order; answers stay under way."""
+        messages = self.take_sent(sender, to)
+        self.hand(*(m for m in messages if m.recipient in self.alive))
+        return len(messages)
+
+    def settle(self) -> None:
+        """Deliver until nothing is under way."""
+        for _ in range(1000):
+            if not self.deliver():
+                return
+        raise AssertionError("the nodes never stop talking")
+
+    def isolate(self, *ids: int) -> None:
+        """Cut the links between these nodes and the others, both ways."""
+        others = set(self.nodes) - set(ids)
+        self.cut |= {(a, b) for a in ids for b in others} | {(b, a) for a in ids for b in others}
+        self.bag = [m for m in self.bag if (m.sender, m.recipient) not in self.cut]
+
+    def heal(self) -> None:
+        self.cut.clear()
+
+    # --- Stories that many tests begin with -----------------------------------------------
+
+    def elect(self, node_id: int) -> None:
+        """Make a node leader, with its no-op committed wherever the links allow."""
+        self.time_out(node_id)
+        self.settle()
+        assert self.raft(node_id).role is Role.LEADER
+        self.heartbeat(node_id)
+
+    def heartbeat(self, node_id: int) -> None:
+        """One heartbeat interval of the leader, and all that follows from it."""
+        self.tick(node_id, 100)
+        self.settle()
+
+    def crash(self, node_id: int) -> None:
+        """The process is gone, with all that was not on its disk."""
+        self.nodes[node_id].raft = None
+
+    def restart(self, node_id: int) -> None:
+        self.nodes[node_id].start()
+
+
+def bench(
+    terms: Iterable[int] = (),
+    term: int = 1,
+    voted_for: int | None = None,
+    members: int = 3,
+    settings: RaftSettings | None = None,
+) -> World:
+    """Node 1 alone on a bench, with a log of these terms; the test plays its peers."""
+    disk = Disk(HardState(term, voted_for), entries_of_terms(terms))
+    return World(members, running=[1], disks={1: disk}, settings=settings)
+
+
+def leader_bench(terms: Iterable[int] = (), term: int = 1, members: int = 3, **rest) -> World:
+    """Node 1 on the bench, leading `term`; its no-op is durable, nobody has acknowledged."""
+    world = bench(terms, term - 1, members=members, **rest)
+    world.time_out(1)
+    for voter in range(2, members // 2 + 2):
+        world.hand(vote_reply(voter, term))
+    assert world.raft().role is Role.LEADER
+    world.bag.clear()
+    world.lines()
+    return world

@@ -1,0 +1,103 @@
+"""Messages made by hand, short enough to read in a test, and their printed form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kvstore.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Message,
+    RequestVote,
+    RequestVoteReply,
+)
+from kvstore.raft.types import Entry, EntryKind
+
+from .disk import entries_of_terms
+
+CLUSTER = "test"
+NOWHERE = (0, 0)
+"""(index, term) of the position before the first entry."""
+
+
+def _route(sender: int, to: int, term: int) -> dict[str, object]:
+    return {"cluster_id": CLUSTER, "sender": sender, "recipient": to, "term": term}
+
+
+def request_vote(
+    sender: int, term: int, last: tuple[int, int] = NOWHERE, to: int = 1
+) -> RequestVote:
+    """`last` is (index, term) of the candidate's last entry."""
+    return RequestVote(**_route(sender, to, term), last_log_index=last[0], last_log_term=last[1])
+
+
+def vote_reply(sender: int, term: int, granted: bool = True, to: int = 1) -> RequestVoteReply:
+    return RequestVoteReply(**_route(sender, to, term), vote_granted=granted)
+
+
+def append(
+    sender: int,
+    term: int,
+    prev: tuple[int, int] = NOWHERE,
+    terms: Iterable[int] = (),
+    commit: int = 0,
+    to: int = 1,
+) -> AppendEntries:
+    """`prev` is (index, term); `terms` are the terms of the entries that follow it."""
+    return AppendEntries(
+        **_route(sender, to, term),
+        prev_log_index=prev[0],
+        prev_log_term=prev[1],
+        entries=entries_of_terms(terms, prev[0] + 1),
+        leader_commit=commit,
+    )
+
+
+def accepted(sender: int, term: int, match: int, to: int = 1) -> AppendEntriesReply:
+    return AppendEntriesReply(
+        **_route(sender, to, term), success=True, prev_log_index=match, match_index=match
+    )
+
+
+def rejected(
+    sender: int, term: int, prev: int, conflict: tuple[int, int], to: int = 1
+) -> AppendEntriesReply:
+    """`conflict` is (first index, term), as in the rest of this file."""
+    return AppendEntriesReply(
+        **_route(sender, to, term),
+        success=False,
+        prev_log_index=prev,
+        conflict_index=conflict[0],
+        conflict_term=conflict[1],
+    )
+
+
+def shown_entry(one: Entry) -> str:
+    """`index.term:data`; a no-op shows its leader."""
+    data = one.data.decode()
+    if one.kind is EntryKind.NOOP:
+        data = f"no-op of {data}"
+    return f"{one.index}.{one.term}:{data}"
+
+
+def shown(message: Message) -> str:
+    """One line of film."""
+    route = f"{message.sender}>{message.recipient} {type(message).__name__} term {message.term}"
+    match message:
+        case RequestVote():
+            return f"{route}, last {message.last_log_index}.{message.last_log_term}"
+        case RequestVoteReply():
+            return f"{route}, {'granted' if message.vote_granted else 'refused'}"
+        case AppendEntries():
+            carried = " ".join(map(shown_entry, message.entries)) or "nothing"
+            return (
+                f"{route}, after {message.prev_log_index}.{message.prev_log_term}: {carried}, "
+                f"commit {message.leader_commit}"
+            )
+        case AppendEntriesReply(success=True):
+            return f"{route}, match {message.match_index}"
+        case AppendEntriesReply():
+            return (
+                f"{route}, rejected after {message.prev_log_index}, "
+                f"conflict {message.conflict_index}.{message.conflict_term}"
+            )

@@ -1,0 +1,63 @@
+"""The five properties of Raft's Figure 3, watched over all nodes of a world at once.
+
+Law: an observer; it never touches a node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kvstore.raft.core import Raft
+from kvstore.raft.types import DurableUpdate, Entry, Role
+
+
+class Safety:
+    """What has been seen so far.
+
+    * `leaders`: who led each term (election safety).
+    * `history`: per (index, term) the entry and the term before it. That each pair
+      has one value in all logs is log matching, by induction over the index.
+    * `committed`: per index the term of its entry and the term in which that was
+      first known to be committed.
+    """
+
+    def __init__(self) -> None:
+        self.leaders: dict[int, int] = {}
+        self.history: dict[tuple[int, int], tuple[Entry, int]] = {}
+        self.committed: dict[int, tuple[int, int]] = {}
+        self.applied_entries: dict[int, Entry] = {}
+        self._commit_index_seen = 0
+
+    def observe(self, raft: Raft) -> None:
+        """Look at one node after a step."""
+        if raft.role is Role.LEADER and self.leaders.get(raft.current_term) is None:
+            self._became_leader(raft)
+        if raft.role is Role.LEADER:
+            leader = self.leaders[raft.current_term]
+            assert leader == raft.id, f"election safety: {leader} and {raft.id} lead one term"
+        for index in range(self._commit_index_seen + 1, raft.commit_index + 1):
+            self.committed[index] = (raft.log.term(index), raft.current_term)
+        self._commit_index_seen = max(self._commit_index_seen, raft.commit_index)
+        if raft.commit_index:
+            found = raft.log.term(raft.commit_index)
+            expected, _ = self.committed[raft.commit_index]
+            assert found == expected, "state machine safety: nodes commit different entries"
+
+    def _became_leader(self, raft: Raft) -> None:
+        self.leaders[raft.current_term] = raft.id
+        for index, (term, committed_in) in self.committed.items():
+            if committed_in < raft.current_term:
+                assert raft.log.holds(index, term), f"leader completeness: {raft.id} lacks {index}"
+
+    def stored(self, log: Sequence[Entry], update: DurableUpdate) -> None:
+        """These entries are now on a disk that holds `log`."""
+        for one in update.entries:
+            before = log[one.index - 2].term if one.index > 1 else 0
+            known = self.history.setdefault((one.index, one.term), (one, before))
+            assert known == (one, before), f"log matching: two entries {one.index}.{one.term}"
+
+    def applied(self, entries: Sequence[Entry]) -> None:
+        """A node applies these."""
+        for one in entries:
+            known = self.applied_entries.setdefault(one.index, one)
+            assert known == one, f"state machine safety: nodes apply different entries {one.index}"
