@@ -1,0 +1,101 @@
+"""One connection of the client to one node: a request out, a reply in, and what failed.
+
+Law: the two ways to fail are kept apart. `NotSent` is certain: the node never had
+all of the request. `Unanswered` is not: the node may have carried it out.
+
+This module must not know what the words mean, nor try anything twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from typing import Final
+
+import hiredis
+
+from kvstore.config import Address
+
+_RECEIVE_BYTES: Final = 1 << 18
+_MORE: Final = object()
+
+
+class NotSent(Exception):  # noqa: N818 - a turn of events that the client handles, not an error
+    """The node cannot have carried the request out: it never had all of it."""
+
+
+class Unanswered(Exception):  # noqa: N818 - as above
+    """The node may have carried the request out, but its reply did not arrive."""
+
+
+class Link:
+    """One connection to one node. After any exception it is good for nothing but `close`."""
+
+    def __init__(self, node: Address, until: float) -> None:
+        try:
+            self._socket = socket.create_connection((node.host, node.port), _rest_of(until))
+        except OSError as error:
+            raise NotSent(f"cannot connect: {_reason(error)}") from None
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._reader = hiredis.Reader(notEnoughData=_MORE)
+
+    def is_idle(self) -> bool:
+        """Whether a request may be sent: not if the node has hung up since, or babbles."""
+        self._socket.settimeout(0)
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return not self._reader.has_data()
+        except OSError:
+            return False
+        return False
+
+    def send(self, words: tuple[bytes, ...], until: float) -> None:
+        """Send one request. A failure before the last byte left is NotSent.
+
+        That is certain: the frame says its length first, so a node that has a part
+        of it cannot carry it out, and the rest will never come.
+        """
+        frame = [b"*%d\r\n" % len(words)]
+        for word in words:
+            frame += (b"$%d\r\n" % len(word), word, b"\r\n")
+        left = memoryview(b"".join(frame))
+        try:
+            while left:
+                self._socket.settimeout(_rest_of(until))
+                left = left[self._socket.send(left) :]
+        except OSError as error:
+            raise NotSent(f"cannot send all of the request: {_reason(error)}") from None
+
+    def receive(self, until: float) -> object:
+        """The next reply; an error reply is returned, not raised. Else Unanswered."""
+        try:
+            while (reply := self._reader.gets()) is _MORE:
+                self._socket.settimeout(_rest_of(until))
+                received = self._socket.recv(_RECEIVE_BYTES)
+                if not received:
+                    raise Unanswered("the connection was closed before the reply")
+                self._reader.feed(received)
+        except TimeoutError:
+            raise Unanswered("no reply came in time") from None
+        except OSError as error:
+            raise Unanswered(f"the connection broke: {_reason(error)}") from None
+        except hiredis.ProtocolError:
+            raise Unanswered("the reply is not of the Redis protocol") from None
+        return reply
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    return (error.strerror or str(error)).lower()
+
+
+def _rest_of(until: float) -> float:
+    """Seconds left; never 0, which would mean non-blocking."""
+    return max(0.001, until - time.monotonic())

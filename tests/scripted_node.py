@@ -1,0 +1,163 @@
+"""A peer for tests of the client: a small RESP server that answers from a script.
+
+Each request that arrives takes the next step of the script, whichever connection
+it came on: a typed result, raw bytes, a way to misbehave, or a function of those.
+A request beyond the script is answered by hanging up, and shows in `requests`.
+"""
+
+from __future__ import annotations
+
+import enum
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TypeAlias
+
+import hiredis
+import msgspec
+
+from kvstore import api
+
+
+class Misbehave(enum.Enum):
+    HANG_UP = enum.auto()
+    """Read the request, then close the connection without a reply."""
+    SILENCE = enum.auto()
+    """Read the request and never reply."""
+    RESET_EARLY = enum.auto()
+    """Reset the connection after the first byte of the request."""
+
+
+Answer: TypeAlias = api.Result | bytes | Misbehave
+Step: TypeAlias = Answer | Callable[[], Answer]
+
+_decode = msgspec.msgpack.Decoder(api.Request).decode
+
+
+class ScriptedNode:
+    def __init__(self, *script: Step) -> None:
+        self.requests: list[object] = []
+        """Typed requests, and lists of words of all other commands."""
+        self.connections = 0
+        self.hung_up = threading.Event()
+        """Set each time that the node has closed a connection."""
+        self._script = list(script)
+        self._lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def extend(self, *script: Step) -> None:
+        """Add steps, for scripts that need addresses of nodes made later."""
+        with self._lock:
+            self._script.extend(script)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in self._open:
+            connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                while self._one(connection):
+                    pass
+            except OSError:
+                pass
+        self.hung_up.set()
+
+    def _one(self, connection: socket.socket) -> bool:
+        if self._script and self._script[0] is Misbehave.RESET_EARLY:
+            self._script.pop(0)
+            connection.recv(1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return False
+        words = _read_words(connection)
+        if words is None:
+            return False
+        typed = words[0] == b"KV"
+        with self._lock:
+            self.requests.append(_decode(words[1]) if typed else words)
+            step = self._script.pop(0) if self._script else Misbehave.HANG_UP
+        answer = step() if callable(step) else step
+        if answer is Misbehave.HANG_UP:
+            return False
+        if answer is not Misbehave.SILENCE:
+            connection.sendall(answer if isinstance(answer, bytes) else bulk(answer))
+        return True
+
+
+def _read_words(connection: socket.socket) -> list[bytes] | None:
+    reader = hiredis.Reader(notEnoughData=None)
+    while (words := reader.gets()) is None:
+        received = connection.recv(1 << 16)
+        if not received:
+            return None
+        reader.feed(received)
+    assert isinstance(words, list)
+    return words
+
+
+def bulk(result: object) -> bytes:
+    """The reply that carries a typed result."""
+    payload = msgspec.msgpack.encode(result)
+    return b"$%d\r\n%s\r\n" % (len(payload), payload)
+
+
+def not_leader(leader: str | None) -> api.Failure:
+    """The refusal of a follower."""
+    return api.Failure(
+        api.FailureCode.NOT_LEADER, f"not leader, try node 2 at {leader}", leader=leader
+    )
+
+
+NO_LEADER = api.Failure(api.FailureCode.NO_LEADER, "no leader is known")
+BUSY = api.Failure(api.FailureCode.BUSY, "too many writes wait")
+INVALID = api.Failure(api.FailureCode.INVALID, "key is longer than 480 bytes")
+UNKNOWN = api.Failure(api.FailureCode.UNKNOWN, "the outcome is unknown")
+OK = api.PutResult(revision=1, written=True)
+
+
+class ClosedPort:
+    """An address that refuses connections, and that nobody else can take meanwhile."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self._socket.close()
