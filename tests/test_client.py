@@ -413,26 +413,30 @@ def test_nothing_reachable_names_every_node() -> None:
         ClosedPort() as a,
         ClosedPort() as b,
         Client([a.address, b.address], timeout_ms=100) as client,
+        pytest.raises(UnreachableError, match="within 100 ms") as caught,
     ):
-        with pytest.raises(UnreachableError, match="within 100 ms") as caught:
-            client.put("k", "v")
+        client.put("k", "v")
     for node in (a, b):
         assert f"{node.address}: cannot connect: connection refused" in str(caught.value)
 
 
 def test_a_query_that_nobody_answers_is_unreachable() -> None:
-    with ScriptedNode(Misbehave.SILENCE) as node:
-        with Client([node.address], timeout_ms=100) as client:
-            with pytest.raises(UnreachableError, match="no reply came in time"):
-                client.get("foo")
+    with (
+        ScriptedNode(Misbehave.SILENCE) as node,
+        Client([node.address], timeout_ms=100) as client,
+        pytest.raises(UnreachableError, match="no reply came in time"),
+    ):
+        client.get("foo")
 
 
 def test_the_timeout_bounds_all_attempts_together() -> None:
     with ScriptedNode(*[Misbehave.SILENCE] * 9) as a, ScriptedNode(*[Misbehave.SILENCE] * 9) as b:
         started = time.monotonic()
-        with Client([a.address, b.address], timeout_ms=300) as client:
-            with pytest.raises(UnreachableError):
-                client.get("foo")
+        with (
+            Client([a.address, b.address], timeout_ms=300) as client,
+            pytest.raises(UnreachableError),
+        ):
+            client.get("foo")
         assert 0.25 < time.monotonic() - started < 3
 
 
@@ -460,9 +464,12 @@ def test_a_stale_read_stays_with_the_asked_node_and_not_with_the_leader() -> Non
 
 
 def test_a_node_without_readonly_is_passed_over() -> None:
-    with ScriptedNode(b"-ERR unknown command\r\n") as old, ScriptedNode(b"+OK\r\n", FOUND) as node:
-        with Client([old.address, node.address]) as client:
-            assert client.get("foo", stale=True) == FOO
+    with (
+        ScriptedNode(b"-ERR unknown command\r\n") as old,
+        ScriptedNode(b"+OK\r\n", FOUND) as node,
+        Client([old.address, node.address]) as client,
+    ):
+        assert client.get("foo", stale=True) == FOO
 
 
 def test_a_command_cannot_be_stale() -> None:
@@ -471,22 +478,28 @@ def test_a_command_cannot_be_stale() -> None:
 
 
 def test_status_of_an_address_asks_that_node_alone() -> None:
-    with ScriptedNode(STATUS) as node, ScriptedNode(STATUS) as other, ClosedPort() as dead:
-        with Client([other.address]) as client:
-            assert client.status(node.address) == STATUS
-            assert other.requests == []
-            with pytest.raises(UnreachableError, match=f"{dead.address}: cannot connect"):
-                client.status(dead.address)
-            assert client.status() == STATUS
+    with (
+        ScriptedNode(STATUS) as node,
+        ScriptedNode(STATUS) as other,
+        ClosedPort() as dead,
+        Client([other.address]) as client,
+    ):
+        assert client.status(node.address) == STATUS
+        assert other.requests == []
+        with pytest.raises(UnreachableError, match=f"{dead.address}: cannot connect"):
+            client.status(dead.address)
+        assert client.status() == STATUS
 
 
 def test_status_of_a_node_that_refuses_or_hangs_is_an_error() -> None:
-    with ScriptedNode(INVALID, Misbehave.SILENCE) as node:
-        with Client([node.address], timeout_ms=100) as client:
-            with pytest.raises(RefusedError):
-                client.status(node.address)
-            with pytest.raises(UnreachableError, match="no reply"):
-                client.status(node.address)
+    with (
+        ScriptedNode(INVALID, Misbehave.SILENCE) as node,
+        Client([node.address], timeout_ms=100) as client,
+    ):
+        with pytest.raises(RefusedError):
+            client.status(node.address)
+        with pytest.raises(UnreachableError, match="no reply"):
+            client.status(node.address)
 
 
 # --- Making one ---------------------------------------------------------------------------
