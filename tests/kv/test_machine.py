@@ -1,0 +1,225 @@
+"""The state machine: what each command does, and that it does the same everywhere."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvstore import api
+from kvstore.errors import DamagedError
+from kvstore.kv.machine import INTEGER_MAX, INTEGER_MIN, StateMachine
+from kvstore.storage.base import Applied, Identity
+from kvstore.storage.memory import MemoryState
+
+IDENTITY = Identity(
+    format_version=1, cluster_id="test", node_id=1, members=(1,), incarnation="0" * 32
+)
+
+
+class Machine:
+    """A state machine over an empty key space, fed one command after another."""
+
+    def __init__(self, reply_bytes_max: int = 1 << 20) -> None:
+        self.state = MemoryState(IDENTITY)
+        self.machine = StateMachine(self.state, Applied(), reply_bytes_max)
+
+    def run(self, command: api.Command) -> api.Result:
+        data = msgspec.msgpack.encode(command)
+        return self.machine.apply(self.machine.last_applied + 1, data)
+
+    def put(self, key: bytes, value: bytes) -> api.Result:
+        return self.run(api.Put(key, value))
+
+    def get(self, key: bytes) -> api.KeyValue | None:
+        result = self.machine.query(api.Get((key,)))
+        assert isinstance(result, api.GetResult)
+        return result.items[0]
+
+    def value(self, key: bytes) -> bytes | None:
+        item = self.get(key)
+        return None if item is None else item.value
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+def test_a_new_key_starts_its_history_at_the_current_revision(machine: Machine) -> None:
+    machine.put(b"other", b"x")
+    machine.put(b"k", b"v")
+    assert machine.get(b"k") == api.KeyValue(b"k", b"v", 2, 2, 1)
+
+
+def test_an_overwritten_key_keeps_its_create_revision_and_counts_versions(machine: Machine) -> None:
+    machine.put(b"k", b"1")
+    machine.put(b"other", b"x")
+    machine.put(b"k", b"2")
+    assert machine.get(b"k") == api.KeyValue(b"k", b"2", 1, 3, 2)
+
+
+def test_a_deleted_and_remade_key_starts_a_new_history(machine: Machine) -> None:
+    machine.put(b"k", b"1")
+    machine.run(api.Delete((b"k",)))
+    machine.put(b"k", b"2")
+    assert machine.get(b"k") == api.KeyValue(b"k", b"2", 3, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "put", "written"),
+    [
+        (None, api.Put(b"k", b"new", api.When.ABSENT), True),
+        (b"old", api.Put(b"k", b"new", api.When.ABSENT), False),
+        (None, api.Put(b"k", b"new", api.When.PRESENT), False),
+        (b"old", api.Put(b"k", b"new", api.When.PRESENT), True),
+        (None, api.Put(b"k", b"new", api.When.EQUAL, b"old"), False),
+        (b"old", api.Put(b"k", b"new", api.When.EQUAL, b"old"), True),
+        (b"other", api.Put(b"k", b"new", api.When.EQUAL, b"old"), False),
+        (b"old!", api.Put(b"k", b"new", api.When.EQUAL, b"old"), False),
+    ],
+)
+def test_a_conditional_put_writes_only_when_its_condition_holds(
+    machine: Machine, old: bytes | None, put: api.Put, written: bool
+) -> None:
+    if old is not None:
+        machine.put(b"k", old)
+    revision = machine.machine.revision
+    result = machine.run(put)
+    assert isinstance(result, api.PutResult)
+    assert result.written is written
+    assert machine.value(b"k") == (b"new" if written else old)
+    assert machine.machine.revision == revision + written == result.revision
+
+
+def test_put_returns_the_replaced_record_when_asked(machine: Machine) -> None:
+    machine.put(b"k", b"old")
+    result = machine.run(api.Put(b"k", b"new", return_previous=True))
+    assert isinstance(result, api.PutResult)
+    assert result.previous == api.KeyValue(b"k", b"old", 1, 1, 1)
+
+
+def test_put_many_is_one_revision_and_the_last_of_equal_keys_wins(machine: Machine) -> None:
+    machine.run(api.PutMany(((b"a", b"1"), (b"b", b"2"), (b"a", b"3"))))
+    assert machine.get(b"a") == api.KeyValue(b"a", b"3", 1, 1, 1)
+    assert machine.get(b"b") == api.KeyValue(b"b", b"2", 1, 1, 1)
+    assert machine.machine.revision == 1
+
+
+def test_delete_counts_each_existing_key_once(machine: Machine) -> None:
+    machine.put(b"a", b"1")
+    machine.put(b"b", b"2")
+    result = machine.run(api.Delete((b"a", b"absent", b"a", b"b")))
+    assert result == api.DeleteResult(revision=3, deleted=2)
+    assert machine.machine.query(api.Count()) == api.CountResult(3, 0)
+
+
+def test_deleting_nothing_leaves_the_revision(machine: Machine) -> None:
+    machine.put(b"a", b"1")
+    assert machine.run(api.Delete((b"absent",))) == api.DeleteResult(revision=1, deleted=0)
+
+
+def test_increment_counts_from_zero_and_stores_a_decimal(machine: Machine) -> None:
+    assert machine.run(api.Increment(b"n", 5)) == api.IncrementResult(1, 5)
+    assert machine.run(api.Increment(b"n", -7)) == api.IncrementResult(2, -2)
+    assert machine.value(b"n") == b"-2"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"x", b"1 ", b" 1", b"+1", b"01", b"-0", b"1.5", b"9223372036854775808", b"\xd9\xa1"],
+)
+def test_increment_refuses_what_is_no_integer_and_changes_nothing(
+    machine: Machine, value: bytes
+) -> None:
+    machine.put(b"n", value)
+    result = machine.run(api.Increment(b"n", 1))
+    assert isinstance(result, api.Failure)
+    assert result.message == "value is not an integer or out of range"
+    assert machine.get(b"n") == api.KeyValue(b"n", value, 1, 1, 1)
+
+
+@pytest.mark.parametrize(("start", "by"), [(INTEGER_MAX, 1), (INTEGER_MIN, -1)])
+def test_increment_refuses_to_overflow(machine: Machine, start: int, by: int) -> None:
+    machine.put(b"n", b"%d" % start)
+    result = machine.run(api.Increment(b"n", by))
+    assert isinstance(result, api.Failure)
+    assert result.message == "increment or decrement would overflow"
+    assert machine.value(b"n") == b"%d" % start
+
+
+def test_get_answers_in_the_order_asked_with_none_for_absent_keys(machine: Machine) -> None:
+    machine.put(b"a", b"1")
+    result = machine.machine.query(api.Get((b"b", b"a", b"a"), with_values=False))
+    item = api.KeyValue(b"a", b"", 1, 1, 1)
+    assert result == api.GetResult(1, (None, item, item))
+
+
+def test_get_refuses_a_reply_over_the_limit() -> None:
+    machine = Machine(reply_bytes_max=10)
+    machine.put(b"k", b"x" * 6)
+    assert isinstance(machine.machine.query(api.Get((b"k",))), api.GetResult)
+    assert isinstance(machine.machine.query(api.Get((b"k", b"k"))), api.Failure)
+
+
+def test_scan_pages_through_a_prefix_in_byte_order(machine: Machine) -> None:
+    for key in (b"b/2", b"a", b"b/1", b"b/3", b"c"):
+        machine.put(key, b"v")
+    seen: list[bytes] = []
+    start: bytes | None = b""
+    while start is not None:
+        page = machine.machine.query(api.Scan(start, prefix=b"b/", limit=2))
+        assert isinstance(page, api.ScanResult)
+        assert len(page.items) <= 2
+        seen += [item.key for item in page.items]
+        start = page.next_start
+    assert seen == [b"b/1", b"b/2", b"b/3"]
+
+
+def test_scan_ends_its_page_at_the_reply_limit_but_never_with_nothing() -> None:
+    machine = Machine(reply_bytes_max=50)
+    for key in (b"a", b"b", b"c"):
+        machine.put(key, b"x" * 40)
+    page = machine.machine.query(api.Scan(limit=10))
+    assert isinstance(page, api.ScanResult)
+    assert [item.key for item in page.items] == [b"a"]
+    assert page.next_start == b"b"
+
+
+def test_an_entry_of_an_unknown_command_stops_the_machine(machine: Machine) -> None:
+    with pytest.raises(DamagedError, match="log entry 1"):
+        machine.machine.apply(1, msgspec.msgpack.encode(["frobnicate", b"k"]))
+
+
+def test_entries_are_applied_once_each_in_order(machine: Machine) -> None:
+    machine.put(b"k", b"v")
+    with pytest.raises(AssertionError):
+        machine.machine.apply(1, msgspec.msgpack.encode(api.Put(b"k", b"w")))
+    with pytest.raises(AssertionError):
+        machine.machine.apply(3, msgspec.msgpack.encode(api.Put(b"k", b"w")))
+
+
+keys = st.sampled_from([b"", b"a", b"b", b"\xff"])
+values = st.sampled_from([b"", b"1", b"-3", b"x"])
+commands = st.one_of(
+    st.builds(api.Put, keys, values, st.sampled_from(api.When), values, st.booleans()),
+    st.builds(api.PutMany, st.lists(st.tuples(keys, values), max_size=3).map(tuple)),
+    st.builds(api.Delete, st.lists(keys, max_size=3).map(tuple)),
+    st.builds(api.Increment, keys, st.integers(-5, 5)),
+)
+
+
+@given(st.lists(commands, max_size=30), st.integers(0, 30))
+def test_a_replay_from_any_checkpoint_gives_the_same_bytes_and_results(
+    script: list[api.Command], at: int
+) -> None:
+    whole, interrupted = Machine(), Machine()
+    results = [whole.run(command) for command in script]
+    replayed = [interrupted.run(command) for command in script[:at]]
+    interrupted.state.commit(interrupted.machine.applied)
+    interrupted.machine = StateMachine(interrupted.state, interrupted.state.applied(), 1 << 20)
+    replayed += [interrupted.run(command) for command in script[at:]]
+    assert replayed == results
+    assert [*interrupted.state.scan(b"")] == [*whole.state.scan(b"")]
+    assert interrupted.machine.applied == whole.machine.applied
