@@ -1,0 +1,47 @@
+# Every target does its own set-up: a virtual environment in .venv, and the package in it.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo cluster test check format bench clean
+
+help:  ## what there is
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "kvstore needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+setup: $(READY)  ## the virtual environment in .venv
+
+demo: $(READY)  ## three real nodes, a stale leader, and how it is fenced
+	@$(BIN)/kvstore demo
+
+cluster: $(READY)  ## three nodes on ports 9001-9003 in the foreground; Ctrl-C stops them
+	@trap 'kill 0' INT TERM; for id in 1 2 3; do $(BIN)/kvstore serve --id $$id & done; wait
+
+test: $(READY)  ## the whole suite, real processes included (under five minutes)
+	@$(BIN)/pytest
+
+check: $(READY)  ## format, lint, strict types, fast tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -q -m 'not process'
+
+format: $(READY)  ## rewrite the code in the one format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY)  ## writes per second against three local nodes, by redis-benchmark
+	@$(BIN)/python tools/bench.py
+
+clean:  ## remove the environment and the local cluster's data
+	rm -rf $(VENV) data/n1 data/n2 data/n3 .pytest_cache .mypy_cache .ruff_cache
