@@ -265,7 +265,8 @@ class Raft:
         self._progress = {}
         self._reads.abandon()
         self._heartbeat_deadline_ms = None
-        self._election_deadline_ms = None
+        # The election timer runs on: only a leader's word or a granted vote restarts it, or
+        # a candidate that must lose could keep the others waiting. A leader had none.
         self._events.append(events.BecameFollower(self.current_term))
 
     def _become_candidate(self) -> None:
