@@ -20,7 +20,7 @@ import hiredis
 import msgspec
 
 from kvstore import api
-from kvstore.config import Address, parse_address, parse_addresses
+from kvstore.config import TIME_MS_CEILING, Address, parse_address, parse_addresses
 from kvstore.errors import (
     ConfigError,
     NotLeaderError,
@@ -80,8 +80,8 @@ class Client:
         # A lone string is a sequence too, of characters: never what was meant.
         texts = addresses if isinstance(addresses, str) else ",".join(addresses)
         self._addresses = parse_addresses(texts)
-        if timeout_ms <= 0:
-            raise ConfigError(f"timeout_ms must be positive, not {timeout_ms}")
+        if not 1 <= timeout_ms <= TIME_MS_CEILING:
+            raise ConfigError(f"the timeout must be 1 to {TIME_MS_CEILING} ms, not {timeout_ms}")
         self._timeout_ms = timeout_ms
         self._follow = follow
         self._on_redirect = on_redirect

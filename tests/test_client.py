@@ -516,9 +516,10 @@ def test_bad_addresses_are_refused_when_the_client_is_made(addresses: list[str])
         Client(addresses)
 
 
-def test_a_timeout_that_is_not_positive_is_refused() -> None:
-    with pytest.raises(ConfigError, match="timeout_ms"):
-        Client(timeout_ms=0)
+@pytest.mark.parametrize("timeout_ms", [0, -1, 3_600_001])
+def test_a_timeout_out_of_range_is_refused(timeout_ms: int) -> None:
+    with pytest.raises(ConfigError, match="timeout"):
+        Client(timeout_ms=timeout_ms)
 
 
 def test_a_closed_client_connects_again() -> None:

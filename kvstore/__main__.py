@@ -1,0 +1,10 @@
+"""`python -m kvstore` is `kvstore`."""
+
+from __future__ import annotations
+
+import sys
+
+from kvstore.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,490 @@
+"""The `kvstore` command: options in, a line or an exit code out.
+
+Law: no logic of its own. Settings are made by config.py, requests by client.py,
+output by render.py; here they are wired, and every error becomes one line on
+standard error and an exit code that scripts can tell apart.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any, Final
+
+import click
+
+from kvstore import api, render
+from kvstore.client import Client
+from kvstore.config import VALUE_BYTES_CEILING, parse_addresses, settings_from
+from kvstore.errors import (
+    ConfigError,
+    KvstoreError,
+    OutcomeUnknownError,
+    RefusedError,
+    UnreachableError,
+)
+
+DONE: Final = 0
+NOT_FOUND: Final = 1
+USAGE: Final = 2
+REFUSED: Final = 3
+UNKNOWN: Final = 4
+UNREACHABLE: Final = 5
+STREAM_FAILED: Final = 74
+"""As sysexits.h has it: the disk behind standard output is full, or the like."""
+INTERRUPTED: Final = 130
+"""As the shell reports a process that Ctrl-C ended."""
+PIPE_CLOSED: Final = 141
+"""As the shell reports a process that wrote to a closed pipe."""
+
+LOCAL_CLUSTER: Final = "9001,9002,9003"
+
+_GROUP_HELP: Final = """A strongly consistent, replicated, persistent key-value store.
+
+\b
+Examples:
+  kvstore serve --id 1           start node 1 of a local cluster of three
+  kvstore put greeting hello     write a key, through whichever node leads
+  kvstore get greeting           read it back
+  kvstore status                 see who leads
+
+\b
+Exit codes:
+  0  done
+  1  the key was not found, or the condition of a put did not hold
+  2  wrong usage: an option, an address or a setting
+  3  refused, and nothing was changed: not the leader, no leader, busy, an
+     invalid request; of serve: the data directory cannot be used
+  4  outcome unknown: the command may or may not take effect
+  5  no node could be reached, and nothing was changed
+  74 standard input or output failed; 130 and 141: Ctrl-C, or a closed pipe
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (that of the process by default); the exit code."""
+    try:
+        code = commands.main(args=argv, prog_name="kvstore", standalone_mode=False)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "kvstore"
+        return _complain(f"{error.format_message()} (see {where} --help)", USAGE)
+    except _StreamError as error:
+        _abandon_output()
+        return _complain(error.message, STREAM_FAILED)
+    except click.Abort:
+        return INTERRUPTED
+    except KvstoreError as error:
+        return _complain(str(error), _exit_code(error))
+    return int(code or DONE)
+
+
+def _exit_code(error: KvstoreError) -> int:
+    if isinstance(error, ConfigError):
+        return USAGE
+    if isinstance(error, OutcomeUnknownError):
+        return UNKNOWN
+    return UNREACHABLE if isinstance(error, UnreachableError) else REFUSED
+
+
+def _abandon_output() -> None:
+    """Python flushes standard output once more at exit, and would complain there."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _complain(text: str, code: int) -> int:
+    click.echo(f"error: {text}", err=True)
+    return code
+
+
+# --- How click is bent --------------------------------------------------------------------
+
+
+class _Group(click.Group):
+    """Suggests the nearest command, and ends quietly when its reader has gone."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], self.commands, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.commands)}"
+            raise click.UsageError(f"no such command {args[0]!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _abandon_output()
+            return PIPE_CLOSED
+        return result
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+class _StreamError(click.ClickException):
+    """Standard input cannot be read, or standard output not be written."""
+
+    exit_code = STREAM_FAILED
+
+
+class _Option(click.Option):
+    """An option that says under which heading of the help it stands."""
+
+    def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.section = section
+
+
+class _Command(click.Command):
+    """A command whose help lists options under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                # --help is click's own, and the last.
+                sections.setdefault(getattr(parameter, "section", "Other"), []).append(record)
+        width = max(len(names) for records in sections.values() for names, _ in records)
+        for section, records in sections.items():
+            with formatter.section(section):
+                formatter.write_dl([(names.ljust(width), text) for names, text in records])
+
+
+_Function = Callable[..., Any]
+
+
+def _option(*names: str, section: str, **attributes: Any) -> Callable[[_Function], _Function]:
+    return click.option(*names, cls=_Option, section=section, **attributes)
+
+
+def _options(*options: Callable[[_Function], _Function]) -> Callable[[_Function], _Function]:
+    """Several options as one decorator, in the order in which the help shows them."""
+
+    def decorate(function: _Function) -> _Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+_to = _option(
+    "--to",
+    section="Cluster",
+    metavar="NODES",
+    default=LOCAL_CLUSTER,
+    envvar="KVSTORE_TO",
+    show_default=True,
+    help="Nodes to ask, in this order: 9001, host:port or [::1]:9001, with commas. "
+    "Also from KVSTORE_TO.",
+)
+_timeout = _option(
+    "--timeout-ms",
+    section="Cluster",
+    metavar="MS",
+    type=int,
+    default=5_000,
+    show_default=True,
+    help="Longest time for the request with all its retries.",
+)
+_no_follow = _option(
+    "--no-follow",
+    section="Cluster",
+    is_flag=True,
+    help="Show a node's NOTLEADER as an error instead of following it.",
+)
+_stale = _option(
+    "--stale",
+    section="Options",
+    is_flag=True,
+    help="Read what the asked node has, leader or not; it may be old.",
+)
+_as_json = _option(
+    "--json",
+    "as_json",
+    section="Output",
+    is_flag=True,
+    help="Print a JSON object a line; bytes that are not UTF-8 as NAME_base64.",
+)
+
+
+def _with_client(function: _Function) -> _Function:
+    """Give the command a client, made from the common options."""
+
+    @_options(_to, _no_follow, _timeout, _as_json)
+    @functools.wraps(function)
+    def run(to: str, no_follow: bool, timeout_ms: int, **options: Any) -> int:
+        with Client(to, timeout_ms, not no_follow, on_redirect=_tell_redirect) as client:
+            try:
+                code: int = function(client, **options)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                # The client has its own errors: this is standard input or output.
+                raise _StreamError(f"cannot read or print: {error.strerror}") from None
+            return code
+
+    return run
+
+
+def _tell_redirect(asked: str, leader: str) -> None:
+    click.echo(
+        f"node at {asked} is not the leader; following to node at {leader}",
+        err=True,
+    )
+
+
+# --- Commands -----------------------------------------------------------------------------
+
+
+@click.group(cls=_Group, help=_GROUP_HELP, invoke_without_command=True)
+@click.version_option(package_name="kvstore", message="kvstore %(version)s")
+@click.pass_context
+def commands(ctx: click.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def _setting(name: str, metavar: str, section: str, text: str) -> Callable[[_Function], _Function]:
+    return _option(f"--{name}", section=section, metavar=metavar, help=text)
+
+
+@commands.command(cls=_Command)
+@_options(
+    _setting("id", "N", "Who is who", "This node's id. May be left out when the ports give it."),
+    _setting("port", "PORT", "Who is who", "Where this node listens.  [default: 9000 + id]"),
+    _setting(
+        "peers",
+        "LIST",
+        "Who is who",
+        "The other nodes. Either ports on --host, as 9002,9003: the rank of a port among all "
+        "of them is the id. Or with ids, as 2=host:port,3=host:port. '' or none is a cluster "
+        "of one.  [default: the rest of the local cluster 9001,9002,9003]",
+    ),
+    _setting(
+        "host",
+        "HOST",
+        "Who is who",
+        "Name or IP address that this node binds and tells others.  [default: 127.0.0.1]",
+    ),
+    _setting(
+        "cluster",
+        "NAME",
+        "Who is who",
+        "Name of the cluster; nodes of another one are refused.  [default: from the members]",
+    ),
+    _setting("data", "DIR", "Storage", "Data directory, made if absent.  [default: data/n<id>]"),
+    _setting("value-bytes-max", "BYTES", "Storage", "Longest value.  [default: 1048576]"),
+    _setting("heartbeat-ms", "MS", "Times", "How often a leader is heard.  [default: 100]"),
+    _setting(
+        "election-ms",
+        "MIN-MAX",
+        "Times",
+        "Silence of the leader before an election, drawn anew each time.  [default: 500-1000]",
+    ),
+    _setting(
+        "request-timeout-ms",
+        "MS",
+        "Times",
+        "After this a waiting request gets an error.  [default: 5000]",
+    ),
+    _setting("log-format", "text|json", "Other", "Lines of the log.  [default: text]"),
+    _setting("config", "FILE", "Other", "TOML file with any of these, as heartbeat_ms = 100."),
+)
+def serve(**options: str | None) -> int:
+    """Run one node until SIGTERM or Ctrl-C.
+
+    \b
+    Examples:
+      kvstore serve --id 1
+      kvstore serve --id 1 --port 9001 --peers 9002,9003 --data data/n1
+      kvstore serve --id 1 --host 10.0.0.1 --peers 2=10.0.0.2:9002,3=10.0.0.3:9003
+
+    Every option can also be set as a variable (--election-ms is KVSTORE_ELECTION_MS)
+    or in the file named by --config. The command line comes first, then the
+    variables, then the file.
+    """
+    settings = settings_from(options, os.environ)
+    # Other commands should not wait for the server's modules to load.
+    from kvstore import logs
+    from kvstore.server import loop
+
+    logs.configure(settings.log_format)
+    return loop.serve(settings)
+
+
+@commands.command(cls=_Command)
+@click.argument("key")
+@click.argument("value", required=False)
+@_option("--if-absent", section="Options", is_flag=True, help="Write only a key that is new.")
+@_option("--if-present", section="Options", is_flag=True, help="Write only a key that exists.")
+@_option(
+    "--if-value", section="Options", metavar="V", help="Write only if the value now is exactly V."
+)
+@_with_client
+def put(
+    client: Client,
+    key: str,
+    value: str | None,
+    if_absent: bool,
+    if_present: bool,
+    if_value: str | None,
+    as_json: bool,
+) -> int:
+    """Write VALUE under KEY.
+
+    Without VALUE, or with -, the value is read from standard input, byte for byte.
+    Write -- before a VALUE that begins with a dash.
+    """
+    if if_absent + if_present + (if_value is not None) > 1:
+        raise click.UsageError("give at most one of --if-absent, --if-present and --if-value")
+    result = client.put(
+        os.fsencode(key),
+        _from_stdin(value) if value in (None, "-") else os.fsencode(value or ""),
+        if_absent=if_absent,
+        if_present=if_present,
+        if_value=None if if_value is None else os.fsencode(if_value),
+    )
+    if as_json:
+        click.echo(render.json_line({"written": result.written, "revision": result.revision}))
+    elif result.written:
+        click.echo(f"OK (revision {result.revision})")
+    else:
+        click.echo(f"not written: the condition does not hold for {_name(key)}", err=True)
+    return DONE if result.written else NOT_FOUND
+
+
+def _from_stdin(value: str | None) -> bytes:
+    # Standard input is None when the caller has closed it.
+    if not sys.stdin or (value is None and sys.stdin.isatty()):
+        raise click.UsageError("no value: give one, or - to type it and end with Ctrl-D")
+    text = sys.stdin.buffer.read(VALUE_BYTES_CEILING + 1)
+    if len(text) > VALUE_BYTES_CEILING:
+        raise RefusedError(
+            f"the value is longer than any node takes ({VALUE_BYTES_CEILING} bytes)"
+            ": split it over several keys"
+        )
+    return text
+
+
+@commands.command(cls=_Command)
+@click.argument("key")
+@_stale
+@_with_client
+def get(client: Client, key: str, stale: bool, as_json: bool) -> int:
+    """Print the value of KEY.
+
+    The bytes come out as they are; on a terminal a line end follows.
+    """
+    record = client.get(os.fsencode(key), stale=stale)
+    if record is None:
+        return _not_found(key)
+    if as_json:
+        click.echo(render.record_json(record))
+    else:
+        sys.stdout.buffer.write(record.value + (b"\n" if sys.stdout.isatty() else b""))
+    return DONE
+
+
+@commands.command(cls=_Command)
+@click.argument("keys", metavar="KEY...", nargs=-1, required=True)
+@_with_client
+def delete(client: Client, keys: tuple[str, ...], as_json: bool) -> int:
+    """Remove one or more KEYs in one step.
+
+    The exit code is 1 if none of them existed.
+    """
+    result = client.delete(*map(os.fsencode, keys))
+    if as_json:
+        click.echo(render.json_line({"deleted": result.deleted, "revision": result.revision}))
+    elif result.deleted:
+        click.echo(f"deleted {result.deleted} of {len(keys)} (revision {result.revision})")
+    else:
+        _not_found(*keys)
+    return DONE if result.deleted else NOT_FOUND
+
+
+@commands.command(cls=_Command, short_help="List keys and values.")
+@click.argument("prefix", default="")
+@_option("--keys-only", section="Options", is_flag=True, help="Print no values.")
+@_option(
+    "--limit",
+    section="Options",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Stop after N keys.",
+)
+@_stale
+@_with_client
+def scan(
+    client: Client, prefix: str, keys_only: bool, limit: int | None, stale: bool, as_json: bool
+) -> int:
+    r"""List the keys that begin with PREFIX (all keys by default), in byte order.
+
+    A line is the key, a tab and the value. In both, what is not printable text is
+    written as \n, \t, \r, \\ or \xNN.
+    """
+    records = client.scan(os.fsencode(prefix), with_values=not keys_only, stale=stale)
+    for record in islice(records, limit):
+        if as_json:
+            click.echo(render.record_json(record, with_value=not keys_only))
+        else:
+            value = "" if keys_only else "\t" + render.shown(record.value)
+            click.echo(render.shown(record.key) + value)
+    return DONE
+
+
+@commands.command(cls=_Command, short_help="Show every node: role, term, leader, log.")
+@_options(_to, _timeout, _as_json)
+def status(to: str, timeout_ms: int, as_json: bool) -> int:
+    """Show what each node knows: role, term, leader, and how far its log goes.
+
+    The exit code is 5 if none of the nodes answers.
+    """
+    addresses = [str(address) for address in parse_addresses(to)]
+
+    def ask(address: str) -> api.StatusResult | str:
+        try:
+            with Client(address, timeout_ms) as client:
+                return client.status(address)
+        except UnreachableError as error:
+            return f"unreachable: {str(error).removeprefix(f'node at {address}: ')}"
+        except RefusedError as error:
+            return f"not a kvstore node: {error}"
+
+    # Side by side, because a node that is paused keeps its caller waiting to the end.
+    with ThreadPoolExecutor(len(addresses)) as threads:
+        statuses = list(zip(addresses, threads.map(ask, addresses), strict=True))
+    if as_json:
+        for address, answer in statuses:
+            click.echo(render.status_json(address, answer))
+    else:
+        click.echo(render.status_table(statuses))
+    return UNREACHABLE if all(isinstance(answer, str) for _, answer in statuses) else DONE
+
+
+@commands.command(cls=_Command, short_help="Watch a paused leader being fenced.")
+def demo() -> int:
+    """Start three nodes, pause the leader, and watch it being fenced when it wakes."""
+    from kvstore import demo as film
+
+    return film.run()
+
+
+def _not_found(*keys: str) -> int:
+    click.echo(f"not found: {' '.join(map(_name, keys))}", err=True)
+    return NOT_FOUND
+
+
+def _name(key: str) -> str:
+    return render.shown(os.fsencode(key))
