@@ -14,6 +14,8 @@ from kvstore.errors import DirectoryRefusedError, DiskWriteError
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 
+_LOCKS: Final = Path("/proc/locks")
+
 _NETWORK_TYPES: Final = {
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "gpfs", "glusterfs"),
     *("ocfs2", "gfs2", "beegfs", "fuse.sshfs", "fuse.glusterfs", "fuse.cephfs", "fuse.s3fs"),
@@ -79,3 +81,20 @@ def filesystem_type(path: Path, mounts: str) -> str | None:
         if path.is_relative_to(mount) and len(mount.parts) >= best:
             best, kind = len(mount.parts), right.split(" ")[0]
     return kind
+
+
+def lock_holder(path: Path) -> int | None:
+    """The process that holds an `flock` on `path`, found without touching the lock.
+
+    None if nobody holds it, or if this system does not tell.
+    """
+    try:
+        found, locks = path.stat(), _LOCKS.read_text()
+    except OSError:
+        return None
+    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    for line in locks.splitlines():
+        fields = line.split()
+        if len(fields) >= 6 and fields[1] == "FLOCK" and fields[5] == device:
+            return int(fields[4])
+    return None

@@ -90,6 +90,12 @@ def decode_entry(key: bytes, value: bytes) -> Entry:
         raise DamagedError(f"log record {index}: unknown kind {kind}") from None
 
 
+def entry_checksum(value: bytes) -> int:
+    """The stored crc32c of a log record: equal for equal index, term, kind and data."""
+    crc: int = _CRC.unpack_from(value)[0]
+    return crc
+
+
 # --- Single records -----------------------------------------------------------------------
 
 

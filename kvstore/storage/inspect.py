@@ -1,0 +1,284 @@
+"""What a data directory holds, as values, whether its node is running, stopped or dead.
+
+Law: read-only, and every checksum is checked. What is damaged becomes a finding
+that names the directory and the record, and the reading goes on behind it.
+
+This module must not know how a report is shown, nor what commands mean.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from kvstore.errors import DamagedError, DirectoryRefusedError
+from kvstore.raft.types import Entry, EntryKind, HardState
+from kvstore.storage import filesystem, records
+from kvstore.storage.base import Applied, Identity
+from kvstore.storage.directory import LOCK, RAFT, STATE, UNFINISHED
+from kvstore.storage.lmdb_reader import LmdbReader, Snapshot
+
+_FINDINGS_MAX: Final = 100
+"""Per directory; a log that is damaged all over needs no longer list."""
+
+_T = TypeVar("_T")
+
+
+class TermSpan(msgspec.Struct, frozen=True):
+    """The entries of one term: indexes [first_index, last_index].
+
+    `leader` is who opened the term, None if its first entry does not say.
+    """
+
+    term: int
+    first_index: int
+    last_index: int
+    leader: int | None
+
+
+class Report(msgspec.Struct, frozen=True):
+    """One directory. What could not be read is None or empty, and a finding says why.
+
+    * `checksums`: the crc32c of entry i at position i - 1; it covers index, term,
+      kind and data.
+    * `unread`: indexes up to `last_index` whose entry is damaged or missing.
+    """
+
+    directory: Path
+    server_pid: int | None
+    """The process that holds the directory, None if there is none that can be seen."""
+    identity: Identity | None
+    hard_state: HardState | None
+    applied: Applied | None
+    keys: int
+    last_index: int
+    terms: tuple[TermSpan, ...]
+    checksums: array[int]
+    unread: frozenset[int]
+    findings: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """How findings call the directory."""
+        return str(self.directory)
+
+    def term_at(self, index: int) -> int | None:
+        """Term of the entry at `index`, None where it cannot be told."""
+        for span in self.terms:
+            if span.first_index <= index <= span.last_index:
+                return span.term
+        return None
+
+
+class DamagedEntry(msgspec.Struct, frozen=True):
+    """Stands in a listing for an entry that cannot be read."""
+
+    message: str
+
+
+def inspect_directory(directory: Path) -> Report:
+    """Read and check one directory. Raises `DirectoryRefusedError` if it is none of ours."""
+    return inspect_directories([directory])[0]
+
+
+def inspect_directories(directories: Sequence[Path]) -> list[Report]:
+    """Read and check several directories, so that their reports can be compared.
+
+    Of all directories the applied index is read first, and the logs afterwards:
+    what was applied anywhere must then be found in a majority of the logs, even
+    if the servers went on meanwhile.
+    """
+    for directory in directories:
+        _check_is_ours(directory)
+    _check_distinct(directories)
+    readings = [_Reading(directory) for directory in directories]
+    for reading in readings:
+        reading.read_state()
+    for reading in readings:
+        reading.read_raft()
+    return [reading.report() for reading in readings]
+
+
+def read_entries(directory: Path) -> Iterator[Entry | DamagedEntry]:
+    """Every entry of a directory's log, in order, without holding up a running server."""
+    try:
+        with LmdbReader(directory / RAFT) as reader:
+            for key, value in reader.pairs_at_leisure(records.LOG):
+                try:
+                    yield records.decode_entry(key, value)
+                except DamagedError as error:
+                    yield DamagedEntry(str(error))
+    except DamagedError as error:
+        yield DamagedEntry(str(error))
+
+
+def _check_is_ours(directory: Path) -> None:
+    if not directory.is_dir():
+        raise DirectoryRefusedError(f"{directory}: no such directory")
+    if not any((directory / part).exists() for part in (RAFT, STATE, UNFINISHED)):
+        raise DirectoryRefusedError(
+            f"{directory}: not a data directory of kvstore (there is no {RAFT}/ in it)"
+        )
+
+
+def _check_distinct(directories: Sequence[Path]) -> None:
+    seen: dict[Path, Path] = {}
+    for directory in directories:
+        first = seen.setdefault(directory.resolve(), directory)
+        if first is not directory:
+            raise DirectoryRefusedError(f"{directory}: given twice (as {first} before)")
+
+
+class _Reading:
+    """Collects a report, part by part."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._findings: list[str] = []
+        self._findings_left_out = 0
+        self._server_pid = filesystem.lock_holder(directory / LOCK)
+        self._identity: Identity | None = None
+        self._state_identity: Identity | None = None
+        self._hard_state: HardState | None = None
+        self._applied: Applied | None = None
+        self._keys = 0
+        self._spans: list[TermSpan] = []
+        self._checksums: array[int] = array("I")
+        self._unread: set[int] = set()
+
+    def report(self) -> Report:
+        """What was read, after the checks across its parts."""
+        self._check_parts()
+        if self._findings_left_out:
+            self._findings.append(f"{self._directory}: and {self._findings_left_out} more")
+        return Report(
+            self._directory,
+            self._server_pid,
+            self._identity,
+            self._hard_state,
+            self._applied,
+            self._keys,
+            len(self._checksums),
+            tuple(self._spans),
+            self._checksums,
+            frozenset(self._unread),
+            tuple(self._findings),
+        )
+
+    def read_state(self) -> None:
+        """The applied record, and the checksum of every key."""
+        if self._is_unfinished:
+            return
+        try:
+            with LmdbReader(self._directory / STATE) as reader, reader.snapshot() as state:
+                self._state_identity = self._named(STATE, state, records.IDENTITY, Identity)
+                self._applied = self._named(STATE, state, records.APPLIED, Applied)
+                for key, value in state.pairs(records.KEYS):
+                    self._check_value(key, value)
+        except DamagedError as error:
+            self._find(str(error), named=True)
+
+    def read_raft(self) -> None:
+        """Identity, hard state, and every entry of the log."""
+        if self._is_unfinished:
+            self._find("its creation was interrupted; no server has run on it yet")
+            return
+        try:
+            with LmdbReader(self._directory / RAFT) as reader, reader.snapshot() as raft:
+                self._identity = self._named(RAFT, raft, records.IDENTITY, Identity)
+                self._hard_state = self._named(RAFT, raft, records.HARD_STATE, HardState)
+                for key, value in raft.pairs(records.LOG):
+                    self._check_entry(key, value)
+        except DamagedError as error:
+            self._find(str(error), named=True)
+
+    @property
+    def _is_unfinished(self) -> bool:
+        return (self._directory / UNFINISHED).exists() and not (self._directory / RAFT).exists()
+
+    def _check_value(self, key: bytes, value: bytes) -> None:
+        self._keys += 1
+        try:
+            records.decode_value(key, value)
+        except DamagedError as error:
+            self._find(f"{STATE}/: {error}")
+
+    def _check_entry(self, key: bytes, value: bytes) -> None:
+        try:
+            entry = records.decode_entry(key, value)
+        except DamagedError as error:
+            self._find(str(error))
+        else:
+            self._add(entry, records.entry_checksum(value))
+
+    def _add(self, entry: Entry, checksum: int) -> None:
+        expected = len(self._checksums) + 1
+        if entry.index < expected:
+            self._find(f"log record {entry.index} lies behind record {expected - 1}")
+            return
+        if entry.index > expected:
+            self._add_gap(expected, entry.index)
+        self._checksums.append(checksum)
+        leader = self._leader_named_by(entry)
+        last = self._spans[-1] if self._spans else None
+        if last is None or entry.term != last.term:
+            self._check_term_start(entry, last, leader)
+            self._spans.append(TermSpan(entry.term, entry.index, entry.index, leader))
+            return
+        if leader is not None and leader != last.leader:
+            self._find(f"two leaders in term {entry.term}: node {last.leader} and node {leader}")
+        self._spans[-1] = TermSpan(last.term, last.first_index, entry.index, last.leader)
+
+    def _add_gap(self, first: int, stop: int) -> None:
+        which = f"record {first} is" if stop == first + 1 else f"records {first} to {stop - 1} are"
+        self._find(f"log {which} damaged or missing")
+        self._unread.update(range(first, stop))
+        self._checksums.extend([0] * (stop - first))
+
+    def _leader_named_by(self, entry: Entry) -> int | None:
+        if entry.kind is not EntryKind.NOOP:
+            return None
+        if not entry.data.isdigit() or len(entry.data) > 20:
+            self._find(f"log record {entry.index}: names no leader: {entry.data[:20]!r}")
+            return None
+        return int(entry.data)
+
+    def _check_term_start(self, entry: Entry, last: TermSpan | None, leader: int | None) -> None:
+        if entry.term < (last.term if last else 1):
+            self._find(f"log record {entry.index}: its term goes back to {entry.term}")
+        if leader is None and entry.index - 1 not in self._unread:
+            self._find(f"term {entry.term} begins at {entry.index} without naming its leader")
+
+    def _check_parts(self) -> None:
+        last_index = len(self._checksums)
+        if self._applied and self._applied.last_applied > last_index:
+            self._find(
+                f"entry {self._applied.last_applied} was applied, but the log ends at {last_index}"
+            )
+        if self._identity and self._identity.format_version != records.FORMAT_VERSION:
+            self._find(f"has format version {self._identity.format_version}")
+        if self._identity and self._state_identity not in (None, self._identity):
+            self._find(f"{RAFT}/ and {STATE}/ were made for different nodes or at different times")
+        last_term = self._spans[-1].term if self._spans else 0
+        if self._hard_state and last_term > self._hard_state.current_term:
+            self._find(
+                f"the log ends in term {last_term},"
+                f" but the hard state says term {self._hard_state.current_term}"
+            )
+
+    def _named(self, part: str, stored: Snapshot, name: bytes, kind: type[_T]) -> _T | None:
+        try:
+            return records.decode_named(name, stored.named(name), kind)
+        except DamagedError as error:
+            self._find(f"{part}/: {error}")
+            return None
+
+    def _find(self, finding: str, *, named: bool = False) -> None:
+        if len(self._findings) < _FINDINGS_MAX:
+            self._findings.append(finding if named else f"{self._directory}: {finding}")
+        else:
+            self._findings_left_out += 1

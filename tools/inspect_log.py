@@ -1,0 +1,301 @@
+#!/usr/bin/env python3
+"""Show what data directories hold, check every checksum, and hold several against each other.
+
+Law: read-only, on running, stopped and crashed nodes alike. Exit code 0 means
+that nothing is wrong, 1 that there are findings, 2 that the call was wrong.
+
+Runs straight from the checkout: where its dependencies are not installed, it
+starts itself again in the environment that `make` built.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = CHECKOUT / ".venv" / "bin" / "python"
+sys.path.insert(0, str(CHECKOUT))
+
+try:
+    import click
+    import msgspec
+
+    from kvstore import api
+    from kvstore.errors import DirectoryRefusedError
+    from kvstore.raft.types import Entry, EntryKind
+    from kvstore.storage.compare import Comparison, compare
+    from kvstore.storage.inspect import (
+        DamagedEntry,
+        Report,
+        TermSpan,
+        inspect_directories,
+        read_entries,
+    )
+except ImportError as error:
+    if "KVSTORE_INSPECT_AGAIN" in os.environ or not ENVIRONMENT.exists():
+        sys.stderr.write(
+            f"inspect_log: {error}\n"
+            f"Its environment {CHECKOUT / '.venv'} is missing or incomplete:"
+            f" run `make test` in {CHECKOUT} once, it builds it.\n"
+        )
+        sys.exit(2)
+    os.environ["KVSTORE_INSPECT_AGAIN"] = "1"
+    sys.stdout.flush()
+    os.execv(ENVIRONMENT, [str(ENVIRONMENT), *sys.argv])  # noqa: S606 - our own interpreter
+
+TERMS_SHOWN = 12
+TEXT_SHOWN = 48
+
+
+@click.command(help="Show and check the data directories DIR..., running or not.")
+@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=Path)
+@click.option("--entries", "with_entries", is_flag=True, help="List every log entry.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def main(directories: tuple[Path, ...], with_entries: bool, as_json: bool) -> None:
+    """Read, compare, print; the exit code says whether there are findings."""
+    try:
+        reports = inspect_directories(directories)
+    except DirectoryRefusedError as error:
+        raise click.UsageError(str(error)) from None
+    comparison = compare(reports) if len(reports) > 1 else None
+    if as_json:
+        click.echo(json.dumps(as_values(reports, comparison, with_entries), indent=2))
+    else:
+        for line in text(reports, comparison, with_entries):
+            click.echo(line)
+    sys.exit(1 if all_findings(reports, comparison) else 0)
+
+
+def all_findings(reports: list[Report], comparison: Comparison | None) -> list[str]:
+    """Everything that is wrong, each line naming its directory."""
+    found = [finding for report in reports for finding in report.findings]
+    return found + list(comparison.findings if comparison else ())
+
+
+# --- Text ---------------------------------------------------------------------------------
+
+
+def text(reports: list[Report], comparison: Comparison | None, with_entries: bool) -> Iterator[str]:
+    """The verdict comes last, where a terminal leaves the eye."""
+    for report in reports:
+        yield from directory_text(report)
+        if with_entries:
+            yield from entries_text(report.directory)
+        yield ""
+    if comparison:
+        yield from comparison_text(reports, comparison)
+        yield ""
+    yield from verdict_text(all_findings(reports, comparison), len(reports))
+
+
+def directory_text(report: Report) -> Iterator[str]:
+    """Who it is, and how far it has come."""
+    yield click.style(report.name, bold=True) + "  " + whose(report)
+    if report.hard_state:
+        vote = report.hard_state.voted_for
+        voted = "no vote in it" if vote is None else f"voted for node {vote}"
+        yield field("term", f"{report.hard_state.current_term}, {voted}")
+    yield field("log", log_extent(report))
+    if report.applied:
+        applied = report.applied
+        yield field(
+            "applied",
+            f"up to {applied.last_applied}, revision {applied.revision}, {report.keys} keys",
+        )
+    yield from terms_text(report.terms)
+
+
+def whose(report: Report) -> str:
+    """Identity and state in one line."""
+    server = (
+        click.style(f"running, process {report.server_pid}", fg="green")
+        if report.server_pid is not None
+        else "not running"
+    )
+    if report.identity is None:
+        return f"{click.style('identity unreadable', fg='red')} · {server}"
+    identity = report.identity
+    members = ",".join(map(str, identity.members))
+    return (
+        f"node {identity.node_id} of {members} · cluster {identity.cluster_id} · {server}"
+        f"\n{field('made as', identity.incarnation)}"
+    )
+
+
+def log_extent(report: Report) -> str:
+    """How many entries, and whether all of them can be read."""
+    if not report.last_index:
+        return "no entries"
+    unread = len(report.unread)
+    state = f"{unread} cannot be read" if unread else "every checksum good"
+    return f"entries 1 to {report.last_index}, " + click.style(state, fg="red" if unread else None)
+
+
+def terms_text(terms: tuple[TermSpan, ...]) -> Iterator[str]:
+    """One line for each term, the middle of a long history left out."""
+    shown = list(terms)
+    left_out = max(len(shown) - TERMS_SHOWN, 0)
+    if left_out:
+        shown = shown[: TERMS_SHOWN // 2] + shown[-TERMS_SHOWN // 2 :]
+    for position, span in enumerate(shown):
+        if left_out and position == TERMS_SHOWN // 2:
+            yield field("", f"… {left_out} more terms …")
+        leader = "no leader named" if span.leader is None else f"led by node {span.leader}"
+        extent = f"{span.first_index} to {span.last_index}"
+        yield field("" if position else "terms", f"term {span.term:<5} {leader:<18} {extent}")
+
+
+def entries_text(directory: Path) -> Iterator[str]:
+    """One line for each log entry."""
+    yield ""
+    yield click.style(f"  {'index':>8}  {'term':>5}  {'kind':<7}  what", dim=True)
+    for entry in read_entries(directory):
+        if isinstance(entry, DamagedEntry):
+            yield "  " + click.style(entry.message, fg="red")
+        else:
+            kind = entry.kind.name.lower()
+            yield f"  {entry.index:>8}  {entry.term:>5}  {kind:<7}  {what(entry)}"
+
+
+def comparison_text(reports: list[Report], comparison: Comparison) -> Iterator[str]:
+    """What the directories say about each other."""
+    yield click.style(f"{len(reports)} directories compared", bold=True)
+    if comparison.committed_index:
+        yield field(
+            "commit",
+            f"entry {comparison.committed_index}, perhaps more;"
+            f" {comparison.holders} of {len(reports)} directories hold everything up to it",
+        )
+    for note in comparison.notes:
+        yield field("note", note)
+
+
+def verdict_text(findings: list[str], directories: int) -> Iterator[str]:
+    """The answer to the question why somebody looked."""
+    if not findings:
+        many = "directory" if directories == 1 else "directories"
+        yield click.style("OK", fg="green", bold=True) + f"  nothing wrong in {directories} {many}"
+        return
+    count = f"{len(findings)} FINDING{'S' if len(findings) > 1 else ''}"
+    yield click.style(count, fg="red", bold=True)
+    for finding in findings:
+        yield "  " + click.style("✗", fg="red") + f" {finding}"
+
+
+def field(name: str, value: str) -> str:
+    """A line of a block, its name in a column of its own."""
+    return f"  {click.style(f'{name:<8}', dim=True)} {value}"
+
+
+# --- Entries ------------------------------------------------------------------------------
+
+
+def what(entry: Entry) -> str:
+    """An entry's data in a few words."""
+    if entry.kind is EntryKind.NOOP:
+        return f"node {printable(entry.data)} leads"
+    try:
+        command = msgspec.msgpack.decode(entry.data, type=api.Command)
+    except msgspec.DecodeError:
+        return f"{len(entry.data)} bytes that are no command of this version"
+    return command_text(command)
+
+
+def command_text(command: api.Command) -> str:
+    """A command as one would type it."""
+    if isinstance(command, api.Put):
+        condition = "" if command.when is api.When.ALWAYS else f" if {condition_text(command)}"
+        return f"put {short(command.key)} = {short(command.value)}{condition}"
+    if isinstance(command, api.PutMany):
+        return f"put {len(command.pairs)} keys: {listed([key for key, _ in command.pairs])}"
+    if isinstance(command, api.Delete):
+        return f"delete {listed(list(command.keys))}"
+    return f"increment {short(command.key)} by {command.by}"
+
+
+def condition_text(put: api.Put) -> str:
+    """When a put writes."""
+    if put.when is api.When.EQUAL:
+        return f"equal to {short(put.expected or b'')}"
+    return put.when.name.lower()
+
+
+def listed(keys: list[bytes]) -> str:
+    """The first few of many keys."""
+    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+    return ", ".join(map(short, keys[:3])) + more
+
+
+def short(value: bytes) -> str:
+    """Bytes quoted, the end of long ones replaced by their length."""
+    if len(value) <= TEXT_SHOWN:
+        return f'"{printable(value)}"'
+    return f'"{printable(value[:TEXT_SHOWN])}…" ({len(value)} bytes)'
+
+
+def printable(value: bytes) -> str:
+    """Text where it is text; all else, terminal controls too, as escapes."""
+    return "".join(map(escaped, value.decode("utf-8", "surrogateescape")))
+
+
+def escaped(char: str) -> str:
+    """One character, as it may safely be shown between double quotes."""
+    if char.isprintable() and char not in '"\\':
+        return char
+    if "\udc80" <= char <= "\udcff":  # a byte that is not UTF-8
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return "\\" + char if char in '"\\' else char.encode("unicode_escape").decode()
+
+
+# --- JSON ---------------------------------------------------------------------------------
+
+
+def as_values(
+    reports: list[Report], comparison: Comparison | None, with_entries: bool
+) -> dict[str, object]:
+    """The same facts, for programs."""
+    return {
+        "directories": [report_values(report, with_entries) for report in reports],
+        "comparison": msgspec.to_builtins(comparison),
+        "findings": all_findings(reports, comparison),
+    }
+
+
+def report_values(report: Report, with_entries: bool) -> dict[str, object]:
+    """One directory; the checksums serve the comparison only."""
+    values: dict[str, object] = {
+        "directory": report.name,
+        "server_pid": report.server_pid,
+        "identity": msgspec.to_builtins(report.identity),
+        "hard_state": msgspec.to_builtins(report.hard_state),
+        "applied": msgspec.to_builtins(report.applied),
+        "keys": report.keys,
+        "first_index": 1 if report.last_index else None,
+        "last_index": report.last_index,
+        "unread": sorted(report.unread),
+        "terms": msgspec.to_builtins(report.terms),
+        "findings": list(report.findings),
+    }
+    if with_entries:
+        values["entries"] = [entry_values(entry) for entry in read_entries(report.directory)]
+    return values
+
+
+def entry_values(entry: Entry | DamagedEntry) -> dict[str, object]:
+    """One entry; its data in words, as in the text."""
+    if isinstance(entry, DamagedEntry):
+        return {"damaged": entry.message}
+    return {
+        "index": entry.index,
+        "term": entry.term,
+        "kind": entry.kind.name.lower(),
+        "what": what(entry),
+    }
+
+
+if __name__ == "__main__":
+    main()
