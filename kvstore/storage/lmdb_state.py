@@ -75,13 +75,11 @@ class LmdbState:
         try:
             value = self._get(stored)
             return None if value is None else _decode(stored, value)
-        except lmdb.BadValsizeError:
-            raise ValueError(f"key of {len(key)} bytes") from None
         except (lmdb.Error, DamagedError) as error:
             raise self._damaged(error) from None
 
     def put(self, key: bytes, record: bytes) -> None:
-        """Set the record of `key`."""
+        """Set the record of `key`. Raises `ValueError` if the key is longer than LMDB's 510."""
         stored = _PREFIX + key
         self._changes += 1
         try:
@@ -96,8 +94,6 @@ class LmdbState:
         self._changes += 1
         try:
             return self._delete(_PREFIX + key)
-        except lmdb.BadValsizeError:
-            raise ValueError(f"key of {len(key)} bytes") from None
         except lmdb.Error as error:
             raise self._write_failed(error) from error
 
@@ -113,8 +109,6 @@ class LmdbState:
                     if self._changes != changes:
                         raise RuntimeError("the key space changed during a scan")
                     found = cursor.next()
-        except lmdb.BadValsizeError:
-            raise ValueError(f"key of {len(start)} bytes") from None
         except (lmdb.Error, DamagedError) as error:
             raise self._damaged(error) from None
 

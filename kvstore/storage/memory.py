@@ -14,6 +14,8 @@ from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered
 from kvstore.storage import records, sequence
 from kvstore.storage.base import Applied, Identity
 
+_KEY_BYTES_MAX = 510
+
 
 class MemoryLog:
     """A `LogStore`; `pairs` are its records, as a disk would hold them."""
@@ -81,7 +83,9 @@ class MemoryState:
         return None if value is None else records.decode_value(records.KEY_PREFIX + key, value)
 
     def put(self, key: bytes, record: bytes) -> None:
-        """Set the record of `key`."""
+        """Set the record of `key`. Raises `ValueError` if the key is longer than LMDB's 510."""
+        if len(key) > _KEY_BYTES_MAX:
+            raise ValueError(f"key of {len(key)} bytes")
         self._replace(key, records.encode_value(records.KEY_PREFIX + key, record))
 
     def delete(self, key: bytes) -> bool:
@@ -124,8 +128,6 @@ class MemoryState:
         self.crash()
 
     def _replace(self, key: bytes, value: bytes | None) -> bytes | None:
-        if len(key) >= 511:
-            raise ValueError(f"key of {len(key)} bytes")
         old = self._values.get(key)
         self._before.setdefault(key, old)
         self._changes += 1

@@ -1,0 +1,90 @@
+"""Entries, identities and directories that the storage tests share."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState
+from kvstore.storage.base import Applied, Identity
+from kvstore.storage.directory import DataDirectory, open_directory
+from kvstore.storage.records import FORMAT_VERSION
+
+MAP_BYTES = 64 << 20
+IDENTITY = Identity(FORMAT_VERSION, "local", 1, (1, 2, 3), "0" * 32)
+
+
+def noop(index: int, term: int, leader: int) -> Entry:
+    return Entry(index, term, EntryKind.NOOP, b"%d" % leader)
+
+
+def command(index: int, term: int, data: bytes = b"") -> Entry:
+    return Entry(index, term, EntryKind.COMMAND, data or b"command %d of term %d" % (index, term))
+
+
+def commands(first: int, stop: int, term: int) -> list[Entry]:
+    return [command(index, term) for index in range(first, stop)]
+
+
+def led(first: int, stop: int, term: int, leader: int) -> list[Entry]:
+    """The entries [first, stop) of one leader's term."""
+    return [noop(first, term, leader), *commands(first + 1, stop, term)]
+
+
+def open_node(data_dir: Path, node_id: int = 1, **changed: Any) -> DataDirectory:
+    settings: dict[str, Any] = {
+        "cluster_id": "local",
+        "members": [1, 2, 3],
+        "incarnation": f"{node_id:032x}",
+        "log_map_bytes": MAP_BYTES,
+        "state_map_bytes": MAP_BYTES,
+    }
+    return open_directory(data_dir, node_id=node_id, **{**settings, **changed})
+
+
+def make_node(
+    data_dir: Path,
+    entries: list[Entry],
+    *,
+    applied: int = 0,
+    term: int | None = None,
+    keys: int = 0,
+    **settings: Any,
+) -> Path:
+    """A directory with these entries, closed."""
+    node = open_node(data_dir, **settings)
+    last_term = entries[-1].term if entries else 1
+    node.log.write(DurableUpdate(HardState(term or last_term, 1), None, entries))
+    for number in range(keys):
+        node.state.put(b"key %d" % number, b"record %d" % number)
+    node.state.commit(Applied(applied, applied))
+    node.close()
+    return data_dir
+
+
+def copy_of(data_dir: Path, target: Path) -> Path:
+    """What a crash would leave on the disk, without the engine's lock files.
+
+    Opening and closing those in this process would drop the locks it holds.
+    """
+    shutil.copytree(data_dir, target, ignore=shutil.ignore_patterns("lock.mdb", "lock"))
+    return target
+
+
+def flip(path: Path, offset: int, mask: int = 0xFF) -> None:
+    with path.open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ mask]))
+
+
+def flip_text(path: Path, text: bytes, mask: int = 0x01) -> None:
+    """Flip a bit in every place of the file that holds `text`."""
+    content = path.read_bytes()
+    position = content.find(text)
+    assert position >= 0
+    while position >= 0:
+        flip(path, position, mask)
+        position = content.find(text, position + 1)

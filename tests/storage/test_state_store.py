@@ -1,0 +1,213 @@
+"""The contract of a state store, over memory and over LMDB."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kvstore.storage.base import Applied
+from kvstore.storage.lmdb_files import check_data_file
+from kvstore.storage.lmdb_state import LmdbState
+from kvstore.storage.memory import MemoryState
+from storage.samples import IDENTITY, MAP_BYTES
+
+
+class InMemory:
+    def __init__(self, path):
+        self.state = MemoryState(IDENTITY)
+
+    def restart(self):
+        self.state.crash()
+        return self.state
+
+
+class OnDisk:
+    def __init__(self, path):
+        self.path = path / "state"
+        LmdbState.create(self.path, MAP_BYTES, IDENTITY)
+        self.state = LmdbState(self.path, MAP_BYTES)
+
+    def restart(self):
+        self.state.close()
+        self.state = LmdbState(self.path, MAP_BYTES)
+        return self.state
+
+
+@pytest.fixture(params=[InMemory, OnDisk])
+def store(request, tmp_path):
+    store = request.param(tmp_path)
+    yield store
+    store.state.close()
+
+
+def test_a_new_key_space_is_empty(store):
+    assert store.state.applied() == Applied(0, 0)
+    assert store.state.count() == 0
+    assert list(store.state.scan(b"")) == []
+    assert store.state.get(b"a") is None
+    assert store.state.delete(b"a") is False
+    assert store.state.identity == IDENTITY
+
+
+def test_what_was_put_is_read_at_once(store):
+    store.state.put(b"a", b"1")
+    store.state.put(b"a", b"2")
+    assert store.state.get(b"a") == b"2"
+    assert store.state.count() == 1
+
+
+def test_what_was_deleted_is_gone_at_once(store):
+    store.state.put(b"a", b"1")
+    assert store.state.delete(b"a") is True
+    assert store.state.get(b"a") is None
+    assert store.state.delete(b"a") is False
+    assert store.state.count() == 0
+
+
+def test_the_empty_key_and_the_empty_record_are_like_others(store):
+    store.state.put(b"", b"")
+    assert store.state.get(b"") == b""
+    assert list(store.state.scan(b"")) == [(b"", b"")]
+    assert store.state.delete(b"") is True
+
+
+def test_a_scan_goes_in_byte_order_from_its_start(store):
+    for key in (b"b", b"\xff", b"", b"a\x00", b"a", b"\x00"):
+        store.state.put(key, b"record of " + key)
+    keys = [b"", b"\x00", b"a", b"a\x00", b"b", b"\xff"]
+    assert list(store.state.scan(b"")) == [(key, b"record of " + key) for key in keys]
+    assert [key for key, _ in store.state.scan(b"a")] == keys[2:]
+    assert [key for key, _ in store.state.scan(b"a\x01")] == keys[4:]
+    assert list(store.state.scan(b"\xff\xff")) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state.put(b"b", b"new"),
+        lambda state: state.delete(b"b"),
+        lambda state: state.commit(Applied(1, 1)),
+    ],
+)
+def test_a_scan_ends_with_the_next_change(store, change):
+    for key in (b"a", b"b", b"c"):
+        store.state.put(key, b"")
+    scan = store.state.scan(b"")
+    assert next(scan)[0] == b"a"
+    change(store.state)
+    with pytest.raises(RuntimeError, match="changed during a scan"):
+        next(scan)
+
+
+def test_an_abandoned_scan_hinders_nothing(store):
+    store.state.put(b"a", b"1")
+    scan = store.state.scan(b"")
+    next(scan)
+    store.state.put(b"b", b"2")
+    store.state.commit(Applied(2, 2))
+    scan.close()
+    assert store.restart().count() == 2
+
+
+def test_what_was_committed_survives_together_with_applied(store):
+    store.state.put(b"a", b"1")
+    store.state.put(b"b", b"2")
+    store.state.commit(Applied(7, 5))
+    state = store.restart()
+    assert state.applied() == Applied(7, 5)
+    assert list(state.scan(b"")) == [(b"a", b"1"), (b"b", b"2")]
+
+
+def test_what_was_not_committed_is_gone_together_with_applied(store):
+    store.state.put(b"a", b"1")
+    store.state.put(b"b", b"2")
+    store.state.commit(Applied(7, 5))
+    store.state.put(b"a", b"changed")
+    store.state.put(b"a", b"changed twice")
+    store.state.delete(b"b")
+    store.state.put(b"c", b"new")
+    state = store.restart()
+    assert state.applied() == Applied(7, 5)
+    assert list(state.scan(b"")) == [(b"a", b"1"), (b"b", b"2")]
+    assert state.count() == 2
+
+
+def test_applied_alone_is_committed(store):
+    store.state.commit(Applied(3, 0))
+    assert store.restart().applied() == Applied(3, 0)
+
+
+def test_changes_are_committed_even_if_applied_is_the_same(store):
+    store.state.commit(Applied(3, 1))
+    store.state.put(b"a", b"1")
+    store.state.commit(Applied(3, 1))
+    assert store.restart().get(b"a") == b"1"
+
+
+def test_applied_does_not_go_back(store):
+    store.state.commit(Applied(3, 1))
+    with pytest.raises(ValueError, match="goes back"):
+        store.state.commit(Applied(2, 1))
+
+
+def test_a_key_too_long_to_store_changes_nothing(store):
+    longest, too_long = b"x" * 510, b"x" * 511
+    store.state.put(longest, b"1")
+    with pytest.raises(ValueError, match="key of 511 bytes"):
+        store.state.put(too_long, b"1")
+    assert store.state.get(too_long) is None
+    assert store.state.delete(too_long) is False
+    assert list(store.state.scan(too_long)) == []
+    store.state.commit(Applied(1, 1))
+    assert list(store.restart().scan(b"")) == [(longest, b"1")]
+
+
+def test_a_commit_of_nothing_new_does_not_touch_the_disk(tmp_path):
+    store = OnDisk(tmp_path)
+    store.state.put(b"a", b"1")
+    store.state.commit(Applied(1, 1))
+    before = check_data_file(store.path).transaction
+    store.state.commit(Applied(1, 1))
+    assert check_data_file(store.path).transaction == before
+    store.state.commit(Applied(2, 1))
+    assert check_data_file(store.path).transaction == before + 1
+    store.state.close()
+
+
+KEYS = st.binary(max_size=3)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), KEYS, st.sampled_from([b"", b"x", b"x" * 9000])),
+        st.tuples(st.just("delete"), KEYS),
+        st.tuples(st.just("scan"), KEYS),
+        st.tuples(st.just("commit")),
+        st.tuples(st.just("restart")),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS)
+def test_memory_and_disk_cannot_be_told_apart(tmp_path_factory, steps):
+    stores = [kind(tmp_path_factory.mktemp("state")) for kind in (InMemory, OnDisk)]
+    try:
+        for number, step in enumerate(steps, 1):
+            one, two = (run(store, number, *step) for store in stores)
+            assert one == two
+        one, two = (list(store.restart().scan(b"")) for store in stores)
+        assert one == two
+    finally:
+        for store in stores:
+            store.state.close()
+
+
+def run(store, number, action, *arguments):
+    if action == "scan":
+        return list(store.state.scan(*arguments))
+    if action == "commit":
+        return store.state.commit(Applied(number, number))
+    if action == "restart":
+        return store.restart().applied()
+    return getattr(store.state, action)(*arguments)
