@@ -20,6 +20,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from kvstore.storage.compare import compare
+from kvstore.storage.inspect import Report, inspect_directories
+
 from .proxy import Link, Mode, Proxy, Reservation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +37,7 @@ import ctypes, signal, sys
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 from kvstore.cli import main
-main(prog_name="kvstore")
+sys.exit(main())
 """
 
 
@@ -144,7 +147,10 @@ class Node:
 
 
 class Cluster:
-    """`size` nodes on this machine; with `links`, a proxy stands on each way between two."""
+    """`size` nodes on this machine; with `links`, a proxy stands on each way between two.
+
+    * `is_audited`: its directories must be sound at the end; a test that damages one says no.
+    """
 
     def __init__(
         self,
@@ -157,6 +163,7 @@ class Cluster:
         self.nodes = {node_id: Node(node_id, directory) for node_id in range(1, size + 1)}
         self.environ = dict(environ or {})
         self.paused: set[int] = set()
+        self.is_audited = True
         self._proxy = Proxy() if links else None
         self._links: dict[tuple[int, int], Link] = {}
         if self._proxy is not None:
@@ -328,6 +335,16 @@ class Cluster:
         node = self.nodes[node_id]
         eventually(lambda: text in node.log[after:], f"node {node_id} logs {text!r}")
         return node.log.index(text, after) + len(text)
+
+    def reports(self) -> list[Report]:
+        """What the directories hold, whether or not the nodes are running."""
+        return inspect_directories([node.data_dir for node in self.nodes.values()])
+
+    def audit(self) -> list[str]:
+        """What is wrong in the directories, each by itself and all against each other."""
+        reports = self.reports()
+        findings = [finding for report in reports for finding in report.findings]
+        return [*findings, *compare(reports).findings]
 
     # --- Network --------------------------------------------------------------------------
 

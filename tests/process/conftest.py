@@ -30,6 +30,9 @@ def make_cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mak
             return stack.enter_context(running(cluster))
 
         yield make
+    for cluster in clusters:
+        if cluster.is_audited:
+            assert cluster.audit() == []
 
 
 @pytest.hookimpl(wrapper=True)

@@ -148,11 +148,27 @@ def read_everything(cluster: Cluster, node_id: int) -> dict[str, str]:
         return found
 
 
+def check_disks(cluster: Cluster, history: History) -> list[str]:
+    """What nodes said of their terms and votes must be on their disks, or be outdated."""
+    last = {sample.node_id: sample.status for sample in history.samples}
+    findings = []
+    for node_id, report in zip(cluster.nodes, cluster.reports(), strict=True):
+        said, disk = last.get(node_id), report.hard_state
+        if said is None:
+            continue
+        if disk is None or (disk.current_term, disk.voted_for or 0) < (
+            said.term,
+            said.voted_for or 0,
+        ):
+            findings.append(f"node {node_id} said {said}, its disk holds {disk}")
+    return findings
+
+
 def check(cluster: Cluster, history: History) -> None:
     """Heal nothing, wait until all nodes are level, and hold all of them against the history."""
     cluster.wait_for_leader()
     cluster.wait_until_level()
-    findings = check_samples(history.samples)
+    findings = check_samples(history.samples) + check_disks(cluster, history)
     for node_id in cluster.awake:
         findings += [
             f"on node {node_id}: {finding}"

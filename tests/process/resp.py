@@ -1,0 +1,35 @@
+"""Bytes on a client's socket, for what no client library would ever send."""
+
+from __future__ import annotations
+
+import socket
+
+REPLY_TIMEOUT_S = 15.0
+
+
+def dial(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), REPLY_TIMEOUT_S)
+
+
+def encode(*words: bytes) -> bytes:
+    """One command as RESP frames it."""
+    parts = [b"*%d\r\n" % len(words)]
+    parts += [b"$%d\r\n%s\r\n" % (len(word), word) for word in words]
+    return b"".join(parts)
+
+
+def read_line(connection: socket.socket) -> str:
+    """One line without its end; what came before the end of the stream, if it ended."""
+    line = b""
+    while not line.endswith(b"\r\n"):
+        byte = connection.recv(1)
+        if not byte:
+            break
+        line += byte
+    return line.rstrip(b"\r\n").decode()
+
+
+def ask(connection: socket.socket, *words: bytes) -> str:
+    """Send one command; the first line of its reply."""
+    connection.sendall(encode(*words))
+    return read_line(connection)

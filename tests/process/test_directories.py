@@ -1,0 +1,140 @@
+"""A directory or port that cannot be used: a clear error, and nothing is lost."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .cluster import Cluster, eventually
+from .conftest import MakeCluster
+from .proxy import Reservation
+from .workload import read_everything
+
+pytestmark = pytest.mark.process
+
+
+def assert_refuses(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """It ended by itself (a negative code would be a signal), saying why and not how."""
+    assert done.returncode > 0, done
+    said = (done.stderr + done.stdout).lower()
+    assert "traceback" not in said, said
+    for word in words:
+        assert word.lower() in said, f"{word!r} is not in: {said}"
+
+
+def put(cluster: Cluster, key: str) -> None:
+    with cluster.client(cluster.wait_for_leader()) as client:
+        client.set(key, "x")
+
+
+def data_file(cluster: Cluster, environment: str) -> Path:
+    return cluster.nodes[1].data_dir / environment / "data.mdb"
+
+
+def test_a_second_server_on_the_same_port_ends_and_the_first_goes_on(
+    make_cluster: MakeCluster, tmp_path: Path
+) -> None:
+    cluster = make_cluster(1)
+    put(cluster, "one")
+    done = cluster.run_to_end(1, data=tmp_path / "elsewhere")
+    assert_refuses(done, str(cluster.nodes[1].port), "in use")
+    put(cluster, "two")
+    assert set(read_everything(cluster, 1)) == {"one", "two"}
+
+
+def test_a_second_server_on_the_same_directory_ends_and_the_first_goes_on(
+    make_cluster: MakeCluster,
+) -> None:
+    cluster = make_cluster(1)
+    put(cluster, "one")
+    spare = Reservation()
+    done = cluster.run_to_end(1, port=spare.port)
+    spare.release()
+    assert_refuses(done, str(cluster.nodes[1].data_dir))
+    put(cluster, "two")
+    assert set(read_everything(cluster, 1)) == {"one", "two"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [({"cluster": "another"}, "another"), ({"id": 2}, "node 2")],
+)
+def test_a_directory_of_another_cluster_or_node_is_refused_and_unharmed(
+    make_cluster: MakeCluster, changes: dict[str, object], word: str
+) -> None:
+    cluster = make_cluster(1)
+    put(cluster, "one")
+    assert cluster.terminate(1) == 0
+    assert_refuses(cluster.run_to_end(1, **changes), word, str(cluster.nodes[1].data_dir))
+    cluster.restart(1)
+    cluster.wait_for_leader()
+    cluster.wait_until_level()
+    assert set(read_everything(cluster, 1)) == {"one"}
+
+
+@pytest.mark.parametrize("environment", ["raft", "state"])
+@pytest.mark.parametrize("keep", [0.0, 0.3, 0.7])
+def test_a_truncated_data_file_is_an_error_and_not_a_signal(
+    make_cluster: MakeCluster, environment: str, keep: float
+) -> None:
+    cluster = make_cluster(1)
+    with cluster.client(cluster.wait_for_leader()) as client:
+        for number in range(20):
+            client.set(f"key{number}", b"v" * 5_000)
+    assert cluster.terminate(1) == 0
+    cluster.is_audited = False
+    path = data_file(cluster, environment)
+    with path.open("r+b") as file:
+        file.truncate(int(path.stat().st_size * keep))
+    assert_refuses(cluster.run_to_end(1), str(path.parent))
+
+
+def test_a_flipped_bit_in_the_log_is_an_error_that_names_the_directory(
+    make_cluster: MakeCluster,
+) -> None:
+    cluster = make_cluster(1)
+    with cluster.client(cluster.wait_for_leader()) as client:
+        client.set("key", "a value that can be found in the file")
+    assert cluster.terminate(1) == 0
+    cluster.is_audited = False
+    path = data_file(cluster, "raft")
+    blob = path.read_bytes()
+    assert b"a value that can be found" in blob
+    path.write_bytes(blob.replace(b"a value that can be found", b"A value that can be found"))
+    assert_refuses(cluster.run_to_end(1), str(path.parent))
+
+
+def test_a_follower_whose_directory_is_damaged_does_not_stop_the_others(
+    make_cluster: MakeCluster,
+) -> None:
+    cluster = make_cluster()
+    leader = cluster.wait_for_leader()
+    put(cluster, "one")
+    follower = next(node for node in cluster.nodes if node != leader)
+    cluster.kill(follower)
+    cluster.is_audited = False
+    path = cluster.nodes[follower].data_dir / "raft" / "data.mdb"
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    assert_refuses(cluster.run_to_end(follower), str(path.parent))
+    put(cluster, "two")
+    assert set(read_everything(cluster, cluster.wait_for_leader())) == {"one", "two"}
+
+
+def test_a_node_of_another_cluster_moves_no_term(make_cluster: MakeCluster, tmp_path: Path) -> None:
+    cluster = make_cluster(environ={"KVSTORE_ELECTION_MS": "300-600"})
+    leader = cluster.wait_for_leader()
+    stranger = next(node for node in cluster.nodes if node != leader)
+    cluster.kill(stranger)
+    term = cluster.status(leader).term
+    node = cluster.nodes[stranger]
+    # Same id, same addresses, another cluster's name and directory.
+    command = cluster.command(stranger, cluster="another", data=tmp_path / "elsewhere")
+    node.spawn(command, cluster.process_environ())
+    cluster.wait_until_answers(stranger)
+    eventually(lambda: cluster.status(stranger).term > 3, "it stands for election in vain")
+    here = [node_id for node_id in cluster.nodes if node_id != stranger]
+    assert cluster.wait_for_leader(here) == leader
+    assert cluster.status(leader).term == term
