@@ -79,6 +79,8 @@ def parse_meta(number: int, page: bytes) -> Meta:
     last_page, transaction = _META_TAIL.unpack_from(page, _TAIL_AT)
     if not 256 <= page_bytes <= _PAGE_BYTES_MAX or page_bytes & (page_bytes - 1):
         raise DamagedError(f"meta page {number} claims pages of {page_bytes} bytes")
+    if not META_PAGES - 1 <= last_page < map_bytes // page_bytes:
+        raise DamagedError(f"meta page {number} claims page {last_page} as the last")
     # Transaction n is written to page n % 2; a new file has two pages of transaction 0.
     if transaction and transaction % META_PAGES != number:
         raise DamagedError(f"meta page {number} claims transaction {transaction}")

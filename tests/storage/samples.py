@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState
+from kvstore.storage import records
 from kvstore.storage.base import Applied, Identity
 from kvstore.storage.directory import DataDirectory, open_directory
+from kvstore.storage.lmdb_files import sign_commit
+from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.records import FORMAT_VERSION
 
 MAP_BYTES = 64 << 20
@@ -70,6 +73,13 @@ def copy_of(data_dir: Path, target: Path) -> Path:
     """
     shutil.copytree(data_dir, target, ignore=shutil.ignore_patterns("lock.mdb", "lock"))
     return target
+
+
+def remove_record(log: LmdbLog, index: int) -> None:
+    """Take an entry out of the log, as damage to its key in the file would."""
+    with log._env.begin(write=True) as txn:
+        assert txn.delete(records.log_key(index), db=log._log)
+        sign_commit(txn)
 
 
 def flip(path: Path, offset: int, mask: int = 0xFF) -> None:
