@@ -15,7 +15,7 @@ import heapq
 import random
 from collections.abc import Sequence
 from itertools import count
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -37,10 +37,18 @@ EntryName: TypeAlias = tuple[int, int]
 _encode_command = msgspec.msgpack.Encoder().encode
 
 
+class Ticket(Protocol):
+    """A client's claim to one result; to the node it is opaque."""
+
+    def fill(self, result: api.Result) -> None:
+        """For whoever delivers the answer."""
+        ...
+
+
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """The result for the client that gave `ticket`."""
 
-    ticket: object
+    ticket: Ticket
     result: api.Result
 
 
@@ -53,12 +61,12 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class _Write(msgspec.Struct, frozen=True, gc=False):
-    ticket: object
+    ticket: Ticket
     deadline_ms: float
 
 
 class _Read(msgspec.Struct, frozen=True, gc=False):
-    ticket: object
+    ticket: Ticket
     query: api.Query
     after: int
     deadline_ms: float
@@ -122,7 +130,7 @@ class Node:
             self._next_checkpoint_ms = now_ms + self.settings.checkpoint_interval_ms
             self.checkpoint()
 
-    def submit_command(self, command: api.Command, ticket: object) -> EntryName | None:
+    def submit_command(self, command: api.Command, ticket: Ticket) -> EntryName | None:
         """Propose a write; the entry that it became, None if it was refused."""
         if self.raft.role is not Role.LEADER:
             self._answer(ticket, self.redirect())
@@ -135,7 +143,7 @@ class Node:
         return name
 
     def submit_query(
-        self, query: api.Query, ticket: object, last_write: EntryName | None = None
+        self, query: api.Query, ticket: Ticket, last_write: EntryName | None = None
     ) -> None:
         """Ask for a read by the leader that sees `last_write`, the client's own.
 
@@ -151,7 +159,7 @@ class Node:
         self._reads[number] = _Read(ticket, query, after, self._deadline())
         self._arrived_reads.append(number)
 
-    def submit_stale_query(self, query: api.Query, ticket: object) -> None:
+    def submit_stale_query(self, query: api.Query, ticket: Ticket) -> None:
         """Read what this node has applied, however far that lags behind the leader."""
         self._answer(ticket, self.machine.query(query))
 
@@ -193,6 +201,14 @@ class Node:
             or bool(self._answers or self._arrived_reads)
         )
 
+    def abandon_clients(self) -> list[Answer]:
+        """The node stops: what each waiting client can be told."""
+        for write in self._writes.values():
+            self._answer(write.ticket, _STOPPED_UNKNOWN)
+        for read in self._reads.values():
+            self._answer(read.ticket, _STOPPED)
+        return self._answers
+
     # --- Durability of the key space ------------------------------------------------------
 
     def checkpoint(self) -> None:
@@ -201,12 +217,6 @@ class Node:
         if applied != self._checkpointed:
             self._state_store.commit(applied)
             self._checkpointed = applied
-
-    def close(self) -> None:
-        """Checkpoint and let go of the directory."""
-        self.checkpoint()
-        self._state_store.close()
-        self.log_store.close()
 
     # --- What clients are told ------------------------------------------------------------
 
@@ -332,7 +342,7 @@ class Node:
             del self._reads[number]
             self._answer(read.ticket, _NO_MAJORITY)
 
-    def _answer(self, ticket: object, result: api.Result) -> None:
+    def _answer(self, ticket: Ticket, result: api.Result) -> None:
         self._answers.append(Answer(ticket, result))
 
 
@@ -340,6 +350,13 @@ _UNKNOWN: Final = api.Failure(
     api.FailureCode.UNKNOWN,
     "outcome unknown: no majority confirmed the write in time; it may still take effect, "
     "read the key before you write again",
+)
+_STOPPED_UNKNOWN: Final = api.Failure(
+    api.FailureCode.UNKNOWN,
+    "outcome unknown: this node is shutting down; the write may still take effect",
+)
+_STOPPED: Final = api.Failure(
+    api.FailureCode.NO_LEADER, "this node is shutting down; try another node"
 )
 _NO_MAJORITY: Final = api.Failure(
     api.FailureCode.NO_LEADER, "no majority confirmed the leader in time; try again"

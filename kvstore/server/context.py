@@ -1,0 +1,68 @@
+"""What every session of one server shares.
+
+Law: plain state, no behaviour of its own beyond keeping itself bounded.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from itertools import count
+from typing import TYPE_CHECKING
+
+from structlog.typing import FilteringBoundLogger
+
+from kvstore.config import Settings
+from kvstore.server.node import Node
+from kvstore.wire.peer import Hello
+
+if TYPE_CHECKING:
+    from kvstore.server.session import Session
+
+
+class ScanCursors:
+    """Where each SCAN goes on: Redis cursors are integers, our keys are ordered bytes.
+
+    * Bounded: the cursor that was given out longest ago is forgotten first.
+    * A cursor stays valid when it is used, as a client may repeat a call.
+    """
+
+    def __init__(self, cursors_max: int) -> None:
+        self._cursors_max = cursors_max
+        self._start_keys: OrderedDict[int, bytes] = OrderedDict()
+        self._numbers = count(1)
+
+    def remember(self, start_key: bytes) -> int:
+        """A new cursor that goes on at `start_key`."""
+        cursor = next(self._numbers)
+        self._start_keys[cursor] = start_key
+        if len(self._start_keys) > self._cursors_max:
+            self._start_keys.popitem(last=False)
+        return cursor
+
+    def start_key(self, cursor: int) -> bytes | None:
+        """Where `cursor` goes on; cursor 0 is the start, None an unknown one."""
+        return b"" if cursor == 0 else self._start_keys.get(cursor)
+
+
+class Context:
+    """The server as its sessions see it."""
+
+    def __init__(
+        self, settings: Settings, node: Node, hello: Hello, log: FilteringBoundLogger
+    ) -> None:
+        self.settings = settings
+        self.node = node
+        self.hello = hello
+        self.log = log
+        self.cursors = ScanCursors(settings.limits.scan_cursors_max)
+        self.peer_ids = frozenset(settings.members) - {settings.node_id}
+        self.sessions: dict[Session, None] = {}
+        """Open connections, in the order of their arrival."""
+        self.dirty: dict[Session, None] = {}
+        """Sessions with replies to send at the end of the turn."""
+        self.session_numbers = count(1)
+        self.commands_processed = 0
+
+    def has_room(self) -> bool:
+        """Whether another connection may come in."""
+        return len(self.sessions) < self.settings.limits.connections_max

@@ -1,0 +1,102 @@
+"""The door: accepts connections, within bounds.
+
+Law: running out of file descriptors or of room neither spins nor kills; new
+connections wait in the kernel, or are told why they cannot come in.
+"""
+
+from __future__ import annotations
+
+import errno
+import selectors
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from kvstore.config import Address
+from kvstore.errors import ConfigError
+from kvstore.wire import resp
+
+_ACCEPTS_PER_EVENT: Final = 64
+_PAUSE_MS: Final = 500.0
+_OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+def listen(address: Address) -> socket.socket:
+    """A listening socket. Raises `ConfigError` if the address cannot be had."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address.host, address.port))
+        sock.listen(1024)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            hint = "another process uses it; stop that one or choose another --port"
+        else:
+            hint = "choose a --host of this machine and a free --port"
+        raise ConfigError(f"cannot listen on {address}: {error.strerror}; {hint}") from None
+    sock.setblocking(False)
+    return sock
+
+
+class Listener:
+    """Hands each accepted socket to `welcome`, as long as `has_room` says so."""
+
+    comes_first = False
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        selector: selectors.BaseSelector,
+        welcome: Callable[[socket.socket, str], None],
+        has_room: Callable[[], bool],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._sock = sock
+        self._selector = selector
+        self._welcome = welcome
+        self._has_room = has_room
+        self._log = log
+        self._is_watching = False
+        self._open_again_ms: float | None = 0.0
+        """None: open. Otherwise `tick` opens the door then."""
+
+    def tick(self, now_ms: float) -> None:
+        """Open the door, at first and after a pause."""
+        if self._open_again_ms is None:
+            if not self._is_watching:
+                self._open_again_ms = now_ms + _PAUSE_MS
+        elif now_ms >= self._open_again_ms:
+            self._open_again_ms = None
+            self._is_watching = True
+            self._selector.register(self._sock, selectors.EVENT_READ, self)
+
+    def on_events(self, _mask: int) -> None:
+        """Accept who waits, a bounded number at a time."""
+        for _ in range(_ACCEPTS_PER_EVENT):
+            try:
+                sock, (host, port, *_) = self._sock.accept()
+            except OSError as error:
+                if error.errno in _OUT_OF_RESOURCES:
+                    self._pause(error)
+                return
+            if self._has_room():
+                self._welcome(sock, str(Address(host, port)))
+            else:
+                self._turn_away(sock)
+
+    def _pause(self, error: OSError) -> None:
+        self._log.warning(f"accepts no connections for a moment: {error.strerror}")
+        self._selector.unregister(self._sock)
+        self._is_watching = False
+
+    def _turn_away(self, sock: socket.socket) -> None:
+        with sock:
+            sock.setblocking(False)
+            try:
+                sock.send(resp.error("ERR max number of clients reached"))
+            except OSError:
+                return

@@ -1,0 +1,205 @@
+"""The server: one thread, one selector, and the only clock.
+
+Law: persist, then speak, once per turn. Peers are heard before clients, so that
+a node that wakes under an old term is fenced before it takes another request.
+A storage error ends the process: after a failed write nobody knows what the
+disk holds, so no reply may leave.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import random
+import secrets
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from kvstore.config import Settings
+from kvstore.logs import logger_for
+from kvstore.raft.events import Event
+from kvstore.server.connection import Owner
+from kvstore.server.context import Context
+from kvstore.server.listener import Listener, listen
+from kvstore.server.node import Answer, Node
+from kvstore.server.peers import PeerLink, Peers
+from kvstore.server.session import Session
+from kvstore.storage.directory import open_directory
+from kvstore.wire.peer import Hello
+
+_IDLE_MS_MAX: Final = 50.0
+"""Longest sleep: well below an election timeout, so that a longer one means a stall."""
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def serve(settings: Settings) -> int:
+    """Run a node until SIGTERM or SIGINT; the exit code.
+
+    Raises `ConfigError` if the port cannot be had and `StorageError` if the
+    directory cannot be used, or stopped being usable.
+    """
+    log = logger_for(settings.node_id)
+    with listen(settings.address) as listening:
+        directory = open_directory(
+            settings.data_dir,
+            node_id=settings.node_id,
+            cluster_id=settings.cluster_id,
+            members=settings.members,
+            log_map_bytes=settings.log_map_bytes,
+            state_map_bytes=settings.state_map_bytes,
+            incarnation=secrets.token_hex(16),
+        )
+        with contextlib.closing(directory):
+            # For timeouts that differ from node to node; nothing secret is drawn from it.
+            rng = random.Random(secrets.randbits(64))  # noqa: S311
+            node = Node(settings, directory.log, directory.state, rng)
+            Server(node, listening, rng, log).run()
+            node.checkpoint()
+    log.info("stopped")
+    return 0
+
+
+def _clock_ms() -> float:
+    return time.monotonic() * 1000.0
+
+
+class Server:
+    """Sockets, timers and signals around one `Node`."""
+
+    def __init__(
+        self,
+        node: Node,
+        listening: socket.socket,
+        rng: random.Random,
+        log: FilteringBoundLogger,
+    ) -> None:
+        settings = node.settings
+        hello = Hello(
+            cluster_id=settings.cluster_id,
+            node_id=settings.node_id,
+            incarnation=node.log_store.identity.incarnation,
+        )
+        self._node = node
+        self._log = log
+        self._selector = selectors.DefaultSelector()
+        self._context = Context(settings, node, hello, log)
+        self._listener = Listener(
+            listening, self._selector, self._welcome, self._context.has_room, log
+        )
+        self._peers = Peers(
+            {
+                peer: PeerLink(peer, settings, hello, self._selector, rng, log)
+                for peer in self._context.peer_ids
+            }
+        )
+        self._stops = False
+
+    def run(self) -> None:
+        """Take turns until a signal says stop, then answer who waits and hang up.
+
+        Raises `StorageError` as soon as the disk fails: then nobody is answered.
+        """
+        settings, raft = self._node.settings, self._node.raft
+        with self._selector, self._stop_on_signals():
+            self._log.info(
+                f"listening on {settings.address}",
+                cluster=settings.cluster_id,
+                term=raft.current_term,
+                last_index=raft.log.last_index,
+            )
+            # What lives now lives on: the collector need not look at it again.
+            gc.freeze()
+            while not self._stops:
+                self._turn()
+            self._log.info("shutting down")
+            self._deliver(self._node.abandon_clients())
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        for session in [*self._context.sessions]:
+            session.close()
+        self._peers.close()
+
+    def _welcome(self, sock: socket.socket, address: str) -> None:
+        Session(sock, address, self._context, self._selector)
+
+    def _turn(self) -> None:
+        node, peers = self._node, self._peers
+        self._take_inputs()
+        now_ms = _clock_ms()
+        node.tick(now_ms)
+        peers.tick(now_ms)
+        self._listener.tick(now_ms)
+        peers.send(node.prepare())
+        outcome = node.complete()
+        peers.send(outcome.messages)
+        self._report(outcome.events)
+        self._deliver(outcome.answers)
+
+    def _take_inputs(self) -> None:
+        """Wait for sockets and timers; hear peers first, then clients."""
+        clients: list[tuple[Owner, int]] = []
+        for key, mask in self._selector.select(self._sleep_seconds()):
+            owner: Owner = key.data
+            if owner.comes_first:
+                owner.on_events(mask)
+            else:
+                clients.append((owner, mask))
+        for owner, mask in clients:
+            owner.on_events(mask)
+
+    def _sleep_seconds(self) -> float:
+        if self._node.is_busy or self._stops:
+            return 0.0
+        wait_ms = min(_IDLE_MS_MAX, self._peers.deadline_ms - _clock_ms())
+        return max(0.0, wait_ms / 1000.0)
+
+    def _deliver(self, answers: Sequence[Answer]) -> None:
+        for answer in answers:
+            answer.ticket.fill(answer.result)
+        dirty, self._context.dirty = self._context.dirty, {}
+        for session in dirty:
+            session.send_ready_replies()
+
+    def _report(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._log.info(str(event), **msgspec.structs.asdict(event))
+
+    @contextlib.contextmanager
+    def _stop_on_signals(self) -> Iterator[None]:
+        """Let a signal end the selector's sleep, and the loop after the turn under way."""
+        awake, waker = socket.socketpair()
+        with awake, waker:
+            awake.setblocking(False)
+            waker.setblocking(False)
+            self._selector.register(awake, selectors.EVENT_READ, _Alarm(awake))
+            previous_fd = signal.set_wakeup_fd(waker.fileno())
+            previous = {s: signal.signal(s, self._request_stop) for s in _STOP_SIGNALS}
+            try:
+                yield
+            finally:
+                for number, handler in previous.items():
+                    signal.signal(number, handler)
+                signal.set_wakeup_fd(previous_fd)
+
+    def _request_stop(self, _number: int, _frame: object) -> None:
+        self._stops = True
+
+
+class _Alarm:
+    """The socket that a signal writes to."""
+
+    comes_first = True
+
+    def __init__(self, awake: socket.socket) -> None:
+        self._awake = awake
+
+    def on_events(self, _mask: int) -> None:
+        self._awake.recv(64)

@@ -1,0 +1,168 @@
+"""Links to the other nodes: each carries this node's messages to one peer, one way.
+
+Law: a message is sent once or lost, never kept for later, as Raft expects of a
+network. Nothing is sent before both sides have agreed, in a hello, on protocol
+version, cluster and node ids. What a peer sends us arrives on the link that it
+dialled, through `session`.
+"""
+
+from __future__ import annotations
+
+import random
+import selectors
+import socket
+from collections.abc import Iterable
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from kvstore.config import Address, Settings
+from kvstore.errors import ProtocolError
+from kvstore.raft.messages import Message
+from kvstore.server.connection import Connection
+from kvstore.wire.peer import Hello, HelloAnswer, check_hello, encode_hello, encode_message
+
+_FIRST_RETRY_MS = 20.0
+_HELLO_TIMEOUT_MS = 2_000.0
+
+
+class PeerLink:
+    """The outgoing connection to one peer: down, greeting, or ready.
+
+    * Down: dialled again at `retry_at_ms`; the pause doubles up to a bound.
+    * Greeting: our hello is out, theirs is awaited until `_greeting_until_ms`.
+    """
+
+    def __init__(
+        self,
+        peer: int,
+        settings: Settings,
+        hello: Hello,
+        selector: selectors.BaseSelector,
+        rng: random.Random,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._peer = peer
+        self._address: Address = settings.members[peer]
+        self._settings = settings
+        self._hello = msgspec.structs.replace(hello, recipient=peer)
+        self._selector = selector
+        self._rng = rng
+        self._log = log
+        self._connection: Connection | None = None
+        self._answer = HelloAnswer()
+        self._is_ready = False
+        self._pause_ms = _FIRST_RETRY_MS
+        self._last_complaint = ""
+        self.deadline_ms = 0.0
+        """When `tick` has something to do: dial again, or give up on a greeting."""
+
+    @property
+    def comes_first(self) -> bool:
+        """A link is heard before clients."""
+        return True
+
+    def tick(self, now_ms: float) -> None:
+        """Dial if it is time; give up on a greeting that takes too long."""
+        if self._connection is not None and not self._connection.is_open:
+            self._lost(self._connection.failure, now_ms)
+        if now_ms < self.deadline_ms:
+            return
+        if self._connection is None:
+            self._dial(now_ms)
+        else:
+            self._connection.close()
+            self._lost("no answer to our hello", now_ms)
+
+    def send(self, message: Message) -> None:
+        """Send now, or lose it: the link is down, or the peer does not read."""
+        connection = self._connection
+        if connection is None or not self._is_ready:
+            return
+        if connection.unsent_bytes < self._settings.limits.peer_output_bytes_max:
+            connection.write(encode_message(message))
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _dial(self, now_ms: float) -> None:
+        self.deadline_ms = now_ms + _HELLO_TIMEOUT_MS
+        host, port = self._address.host, self._address.port
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            sock = socket.socket(family, kind)
+        except OSError as error:
+            self._lost(f"cannot dial: {error.strerror}", now_ms)
+            return
+        sock.setblocking(False)
+        sock.connect_ex(address)
+        self._answer = HelloAnswer()
+        self._connection = Connection(sock, self._selector, self)
+        self._connection.detect_dead_link()
+        # Not connected yet: the hello waits in the output buffer until the socket takes it.
+        self._connection.write(encode_hello(self._hello))
+
+    def on_events(self, mask: int) -> None:
+        connection = self._connection
+        assert connection is not None
+        if mask & selectors.EVENT_WRITE:
+            connection.flush()
+        if mask & selectors.EVENT_READ and connection.is_open:
+            self._on_bytes(connection, connection.read())
+        if connection.at_end:
+            connection.close()
+
+    def _on_bytes(self, connection: Connection, data: bytes) -> None:
+        try:
+            theirs = self._answer.feed(data)
+            complaint = theirs and check_hello(self._hello, theirs)
+        except ProtocolError as error:
+            theirs, complaint = None, str(error)
+        if complaint:
+            connection.failure = complaint
+            connection.close()
+        elif theirs is not None:
+            self._is_ready = True
+            self.deadline_ms = float("inf")
+            self._pause_ms = _FIRST_RETRY_MS
+            self._last_complaint = ""
+            self._log.info(f"connected to node {self._peer}", address=str(self._address))
+
+    def _lost(self, why: str, now_ms: float) -> None:
+        """Plan the next attempt; say why, but the same thing only once."""
+        self._connection = None
+        if self._is_ready or why != self._last_complaint:
+            self._log.warning(f"no link to node {self._peer}: {why}", address=str(self._address))
+        self._is_ready = False
+        self._last_complaint = why
+        self.deadline_ms = now_ms + self._rng.uniform(self._pause_ms / 2, self._pause_ms)
+        self._pause_ms = min(2 * self._pause_ms, self._settings.peer_retry_max_ms)
+
+
+class Peers:
+    """The links to all peers."""
+
+    def __init__(self, links: dict[int, PeerLink]) -> None:
+        self._links = links
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """Send each message to its recipient, or lose it."""
+        for message in messages:
+            self._links[message.recipient].send(message)
+
+    def tick(self, now_ms: float) -> None:
+        """Let time pass on every link."""
+        for link in self._links.values():
+            link.tick(now_ms)
+
+    @property
+    def deadline_ms(self) -> float:
+        """When `tick` has something to do next."""
+        return min((link.deadline_ms for link in self._links.values()), default=float("inf"))
+
+    def close(self) -> None:
+        """Hang up everywhere."""
+        for link in self._links.values():
+            link.close()

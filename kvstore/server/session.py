@@ -1,0 +1,284 @@
+"""One accepted connection: requests in, replies out in the same order.
+
+Law: every request gets one reply, in the order of the requests, however late or
+early its result comes. Input is bounded by leaving it unread, output by hanging
+up on who does not read. It must not know Raft: it hands typed requests to the
+node and renders what comes back.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from kvstore import api
+from kvstore.errors import ProtocolError
+from kvstore.server.builtins import BUILTINS, unknown_command
+from kvstore.server.connection import Connection
+from kvstore.server.context import Context
+from kvstore.server.node import EntryName
+from kvstore.wire import commands, peer, resp, typed
+from kvstore.wire.commands import CommandError, Render
+from kvstore.wire.limits import check_request
+from kvstore.wire.scan import ScanArguments, parse_scan
+
+_UNSENT_BYTES_SLOW: Final = 1 << 20
+"""Replies waiting to be read by the client, beyond which it gets no new ones started."""
+
+
+class Slot:
+    """The place of one reply in the order of its connection; the ticket of its request."""
+
+    __slots__ = ("_render", "_resp_version", "_session", "reply")
+
+    def __init__(self, session: Session, render: Render) -> None:
+        self._session = session
+        self._resp_version = session.resp_version
+        self._render = render
+        self.reply: bytes | None = None
+
+    def fill(self, result: api.Result) -> None:
+        """The result is there; it leaves at the end of the turn, after those before it."""
+        if isinstance(result, api.Failure) and self._render is not _render_typed:
+            self.reply = commands.render_failure(result)
+        else:
+            self.reply = self._render(result, self._resp_version)
+        self._session.mark_dirty()
+
+
+class Session:
+    """A client's connection, or a peer's incoming link once it has said hello.
+
+    * `_slots` holds the requests whose replies have not been handed to the
+      socket, oldest first.
+    * Nothing is parsed while there are too many of them, or too much unsent output.
+    """
+
+    def __init__(
+        self, sock: socket.socket, address: str, context: Context, selector: selectors.BaseSelector
+    ) -> None:
+        self.context = context
+        self.number = next(context.session_numbers)
+        self.name = b""
+        self.resp_version = 2
+        self.reads_stale = False
+        self._address = address
+        self._limits = context.settings.limits
+        self._parser = resp.RequestParser(self._limits)
+        self._slots: deque[Slot | bytes] = deque()
+        self._last_write: EntryName | None = None
+        self._peer: int | None = None
+        self._closes_after_replies = False
+        self._connection = Connection(sock, selector, self)
+        context.sessions[self] = None
+
+    @property
+    def comes_first(self) -> bool:
+        """Peers are heard before clients."""
+        return self._peer is not None
+
+    def describe(self) -> str:
+        """One line of CLIENT LIST."""
+        return (
+            f"id={self.number} addr={self._address} name={self.name.decode('utf-8', 'replace')} "
+            f"db=0 resp={self.resp_version} pending={len(self._slots)} "
+            f"omem={self._connection.unsent_bytes}\n"
+        )
+
+    # --- Input ----------------------------------------------------------------------------
+
+    def on_events(self, mask: int) -> None:
+        """The selector says that the socket can be read or written."""
+        if mask & selectors.EVENT_WRITE:
+            self._connection.flush()
+        if mask & selectors.EVENT_READ and self._connection.is_open:
+            self._parser.feed(self._connection.read())
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Start requests as far as there is room; hang up when all is done."""
+        while self._reads and self._has_room:
+            try:
+                args = self._parser.next_command()
+            except ProtocolError as error:
+                self._reply(resp.error(f"ERR {error}"))
+                self.close_after_replies()
+                break
+            if args is None:
+                break
+            self._start(args)
+        self._connection.pause_reading(not (self._reads and self._has_room))
+        self._hang_up_if_done()
+
+    @property
+    def _reads(self) -> bool:
+        return self._connection.is_open and not self._closes_after_replies
+
+    @property
+    def _has_room(self) -> bool:
+        return (
+            len(self._slots) < self._limits.pipeline_requests_max
+            and self._connection.unsent_bytes < _UNSENT_BYTES_SLOW
+        )
+
+    def _start(self, args: list[bytes]) -> None:
+        """Turn one command into a reply, now or later."""
+        if self._peer is not None:
+            self._take_message(args)
+            return
+        self.context.commands_processed += 1
+        name = args[0].upper()
+        spec = commands.COMMANDS.get(name)
+        try:
+            if spec is not None:
+                self._start_data_command(spec, args)
+            else:
+                self._start_other(name, args)
+        except CommandError as error:
+            self._reply(resp.error(str(error)))
+
+    def _start_data_command(self, spec: commands.Spec, args: list[bytes]) -> None:
+        request = commands.parse(spec, args)
+        if refusal := check_request(request, self._limits):
+            self._reply(commands.render_failure(refusal))
+        else:
+            self._submit(request, commands.render_for(spec, request))
+
+    def _start_other(self, name: bytes, args: list[bytes]) -> None:
+        builtin = BUILTINS.get(name)
+        if builtin is None:
+            raise CommandError(unknown_command(args))
+        if not commands.accepts(builtin.arity, args):
+            raise CommandError(commands.wrong_arity(builtin.name))
+        if name == b"SCAN":
+            self._scan(parse_scan(args, self._limits))
+        elif name == b"KV":
+            self._start_typed(args[1])
+        elif name == b"RAFT":
+            self._greet_peer(args)
+        else:
+            assert builtin.answer is not None
+            self._reply(builtin.answer(self, args))
+
+    def _submit(self, request: api.Request, render: Render) -> None:
+        slot = Slot(self, render)
+        self._slots.append(slot)
+        node = self.context.node
+        if isinstance(request, api.COMMANDS):
+            self._last_write = node.submit_command(request, slot) or self._last_write
+        elif isinstance(request, api.Status):
+            slot.fill(node.status())
+        elif self.reads_stale:
+            node.submit_stale_query(request, slot)
+        else:
+            node.submit_query(request, slot, self._last_write)
+
+    def _start_typed(self, payload: bytes) -> None:
+        request = typed.decode_request(payload, self._limits)
+        if isinstance(request, api.Failure):
+            self._reply(typed.encode_result(request))
+        else:
+            self._submit(request, _render_typed)
+
+    def _scan(self, scan: ScanArguments) -> None:
+        cursors = self.context.cursors
+        start_key = cursors.start_key(scan.cursor)
+        if start_key is None:
+            raise CommandError("ERR this node has forgotten the cursor; start again with cursor 0")
+
+        def render(result: api.ScanResult, _resp_version: int) -> bytes:
+            next_start = result.next_start
+            cursor = 0 if next_start is None else cursors.remember(next_start)
+            return scan.render(result, cursor)
+
+        self._submit(scan.request(start_key), render)
+
+    # --- Peers ----------------------------------------------------------------------------
+
+    def _greet_peer(self, args: list[bytes]) -> None:
+        """Answer the hello of a node of our cluster; from then on it sends only messages."""
+        context = self.context
+        if len(args) != 3 or args[1].upper() != b"HELLO":
+            raise CommandError("ERR RAFT is for peers, after RAFT HELLO")
+        try:
+            theirs = peer.decode_hello(args[2])
+        except ProtocolError as error:
+            raise CommandError(f"ERR {error}") from None
+        ours = msgspec.structs.replace(context.hello, recipient=theirs.node_id)
+        complaint = peer.check_hello(ours, theirs)
+        if complaint is None and theirs.node_id not in context.peer_ids:
+            complaint = f"node {theirs.node_id} is not a peer of this node"
+        if complaint is not None:
+            context.log.warning(f"refused a peer: {complaint}", address=self._address)
+            self._reply(resp.error(f"ERR refused: {complaint}"))
+            self.close_after_replies()
+            return
+        self._peer = theirs.node_id
+        self._connection.detect_dead_link()
+        self._reply(peer.encode_hello_answer(ours))
+
+    def _take_message(self, args: list[bytes]) -> None:
+        try:
+            message = peer.decode_message(args)
+            if message.sender != self._peer:
+                raise ProtocolError(f"a message of node {message.sender} on its link")
+        except ProtocolError as error:
+            self.context.log.warning(f"hung up on node {self._peer}: {error}")
+            self.close()
+        else:
+            self.context.node.receive(message)
+
+    # --- Output ---------------------------------------------------------------------------
+
+    def send_ready_replies(self) -> None:
+        """Hand the socket every reply that no earlier request holds back."""
+        slots, ready = self._slots, []
+        while slots:
+            reply = slots[0]
+            if isinstance(reply, Slot):
+                if reply.reply is None:
+                    break
+                reply = reply.reply
+            ready.append(reply)
+            slots.popleft()
+        if ready:
+            self._connection.write(ready[0] if len(ready) == 1 else b"".join(ready))
+        if self._connection.unsent_bytes > self._limits.output_bytes_max:
+            self.context.log.warning("hung up: does not read replies", client=self._address)
+            self.close()
+        self.go_on()
+
+    def mark_dirty(self) -> None:
+        """Something may be ready to be sent at the end of the turn."""
+        self.context.dirty[self] = None
+
+    def close_after_replies(self) -> None:
+        """Take no more requests; hang up when the last reply has left."""
+        self._closes_after_replies = True
+        self.mark_dirty()
+
+    def close(self) -> None:
+        """Hang up now."""
+        self._connection.close()
+        self._slots.clear()
+        self.context.sessions.pop(self, None)
+
+    def _reply(self, reply: bytes) -> None:
+        self._slots.append(reply)
+        self.mark_dirty()
+
+    def _hang_up_if_done(self) -> None:
+        if not self._connection.is_open:
+            self.close()
+            return
+        ends = self._closes_after_replies or self._connection.at_end
+        if ends and not self._slots and not self._connection.unsent_bytes:
+            self.close()
+
+
+def _render_typed(result: api.Result, _resp_version: int) -> bytes:
+    return typed.encode_result(result)

@@ -1,0 +1,82 @@
+"""Bounds on typed requests: the same for Redis commands and for our own client.
+
+Law: a refusal says which bound was broken and by what, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from kvstore import api
+from kvstore.config import Limits
+
+_INTEGER_MAX: Final = (1 << 63) - 1
+
+
+def check_request(request: api.Request, limits: Limits) -> api.Failure | None:
+    """Why the request is refused, None if it is within every limit."""
+    check = _CHECKS.get(type(request))
+    complaint = check(request, limits) if check else None
+    return api.Failure(api.FailureCode.INVALID, complaint) if complaint else None
+
+
+def _check_put(put: api.Put, limits: Limits) -> str | None:
+    if (put.when is api.When.EQUAL) != (put.expected is not None):
+        return "an expected value goes with the condition EQUAL, and only with it"
+    return _check_key(put.key) or _check_value(put.value, limits)
+
+
+def _check_put_many(put: api.PutMany, limits: Limits) -> str | None:
+    total = sum(len(key) + len(value) for key, value in put.pairs)
+    if total > limits.value_bytes_max:
+        # They are one log entry, which must travel to every node whole.
+        return (
+            f"the pairs have {total} bytes together, the limit is {limits.value_bytes_max}; "
+            "write fewer at once"
+        )
+    return _first(_check_key(key) for key, _ in put.pairs)
+
+
+def _check_keys(request: api.Delete | api.Get, limits: Limits) -> str | None:
+    if len(request.keys) > limits.request_arguments_max:
+        return f"too many keys, the limit is {limits.request_arguments_max}"
+    return _first(map(_check_key, request.keys))
+
+
+def _check_increment(increment: api.Increment, _limits: Limits) -> str | None:
+    if not -_INTEGER_MAX - 1 <= increment.by <= _INTEGER_MAX:
+        return "increment is not a signed 64-bit integer"
+    return _check_key(increment.key)
+
+
+def _check_scan(scan: api.Scan, limits: Limits) -> str | None:
+    if not 1 <= scan.limit <= limits.scan_keys_max:
+        return f"a scan takes 1 to {limits.scan_keys_max} keys at once, not {scan.limit}"
+    return _check_key(scan.prefix) or _check_key(scan.start)
+
+
+def _check_key(key: bytes) -> str | None:
+    if len(key) > api.KEY_BYTES_MAX:
+        return f"key has {len(key)} bytes, the limit is {api.KEY_BYTES_MAX}"
+    return None
+
+
+def _check_value(value: bytes, limits: Limits) -> str | None:
+    if len(value) > limits.value_bytes_max:
+        return f"value has {len(value)} bytes, the limit is {limits.value_bytes_max}"
+    return None
+
+
+def _first(complaints: Iterable[str | None]) -> str | None:
+    return next(filter(None, complaints), None)
+
+
+_CHECKS: Final[dict[type, Callable[[Any, Limits], str | None]]] = {
+    api.Put: _check_put,
+    api.PutMany: _check_put_many,
+    api.Delete: _check_keys,
+    api.Get: _check_keys,
+    api.Increment: _check_increment,
+    api.Scan: _check_scan,
+}

@@ -1,0 +1,127 @@
+"""Peer frames: the hello that opens a link, and Raft messages with a checksum.
+
+Law: a frame is whole, unaltered and well-formed, or it is refused with
+`ProtocolError`; which node may say what is for the caller to judge. It must not
+know sockets.
+
+    RAFT HELLO <msgpack of Hello>          answered by a bulk with the other's Hello
+    RAFT <msgpack of Message> <crc32c>     no answer; the crc is 4 bytes, big-endian
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import crc32c
+import hiredis
+import msgspec
+
+from kvstore.errors import ProtocolError
+from kvstore.raft.messages import Message
+from kvstore.wire import resp
+
+PROTOCOL_VERSION: Final = 1
+_CLUSTER_ID_CHARACTERS_MAX: Final = 64
+_INCARNATION: Final = re.compile(r"[0-9a-f]{32}")
+_HELLO_BYTES_MAX: Final = 1024
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Who is speaking, and to whom it believes it speaks."""
+
+    protocol_version: int = PROTOCOL_VERSION
+    cluster_id: str
+    node_id: int
+    incarnation: str
+    recipient: int = 0
+    """0 until the link is known."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_hello = msgspec.msgpack.Decoder(Hello).decode
+_decode_message = msgspec.msgpack.Decoder(Message).decode
+
+
+def encode_hello(hello: Hello) -> bytes:
+    """The frame that opens a link."""
+    return resp.command(b"RAFT", b"HELLO", _encode(hello))
+
+
+def encode_hello_answer(hello: Hello) -> bytes:
+    """The acceptor's reply to a hello."""
+    return resp.bulk(_encode(hello))
+
+
+def decode_hello(payload: bytes) -> Hello:
+    """A hello or its answer. Raises `ProtocolError`."""
+    if len(payload) > _HELLO_BYTES_MAX:
+        raise ProtocolError("the peer's hello is too long")
+    try:
+        hello = _decode_hello(payload)
+    except msgspec.DecodeError as error:
+        raise ProtocolError(f"the peer's hello is malformed: {error}") from None
+    if len(hello.cluster_id) > _CLUSTER_ID_CHARACTERS_MAX:
+        raise ProtocolError("the peer's cluster id is too long")
+    if not _INCARNATION.fullmatch(hello.incarnation):
+        raise ProtocolError("the peer's incarnation is not 32 hex digits")
+    return hello
+
+
+class HelloAnswer:
+    """Reads the reply to a hello; the link brings nothing else from the other side."""
+
+    def __init__(self) -> None:
+        self._reader = hiredis.Reader(protocolError=ProtocolError, replyError=ProtocolError)
+        self._bytes = 0
+
+    def feed(self, data: bytes) -> Hello | None:
+        """The other side's hello, once it is whole. Raises `ProtocolError`, a refusal included."""
+        self._bytes += len(data)
+        if self._bytes > _HELLO_BYTES_MAX:
+            raise ProtocolError("the answer to our hello is too long")
+        self._reader.feed(data)
+        reply = self._reader.gets()
+        if reply is False:
+            return None
+        if isinstance(reply, ProtocolError):
+            raise reply
+        if not isinstance(reply, bytes):
+            raise ProtocolError("the answer to our hello is no hello")
+        return decode_hello(reply)
+
+
+def check_hello(ours: Hello, theirs: Hello) -> str | None:
+    """Why the two may not talk, None if they may."""
+    if theirs.protocol_version != ours.protocol_version:
+        return (
+            f"it speaks peer protocol {theirs.protocol_version}, this node {ours.protocol_version};"
+            " run the same version everywhere"
+        )
+    if theirs.cluster_id != ours.cluster_id:
+        return f"it belongs to cluster {theirs.cluster_id}, this node to {ours.cluster_id}"
+    if theirs.recipient != ours.node_id:
+        return f"it looks for node {theirs.recipient}, this is node {ours.node_id}"
+    if theirs.node_id != ours.recipient:
+        return f"node {theirs.node_id} answers where node {ours.recipient} was expected"
+    return None
+
+
+def encode_message(message: Message) -> bytes:
+    """The frame of one Raft message."""
+    payload = _encode(message)
+    return resp.command(b"RAFT", payload, crc32c.crc32c(payload).to_bytes(4, "big"))
+
+
+def decode_message(args: list[bytes]) -> Message:
+    """The message of one frame's arguments. Raises `ProtocolError`."""
+    if len(args) != 3 or args[0] != b"RAFT":
+        raise ProtocolError("a peer may send nothing but RAFT messages")
+    payload, checksum = args[1], args[2]
+    if crc32c.crc32c(payload).to_bytes(4, "big") != checksum:
+        raise ProtocolError("a peer message fails its checksum")
+    try:
+        message: Message = _decode_message(payload)
+    except msgspec.DecodeError as error:
+        raise ProtocolError(f"a peer message is malformed: {error}") from None
+    return message

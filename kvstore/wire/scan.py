@@ -1,0 +1,60 @@
+"""SCAN: its arguments, and its reply.
+
+Law: pure. A Redis cursor is an integer, while keys are ordered bytes: where a
+cursor goes on is for the server to remember.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kvstore import api
+from kvstore.config import Limits
+from kvstore.wire import resp
+from kvstore.wire.commands import Arguments, CommandError, integer_argument
+from kvstore.wire.glob import Glob
+
+_COUNT_DEFAULT = 10
+
+
+class ScanArguments(msgspec.Struct, frozen=True):
+    """SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]."""
+
+    cursor: int
+    glob: Glob | None = None
+    count: int = _COUNT_DEFAULT
+    wants_strings: bool = True
+
+    def request(self, start_key: bytes) -> api.Scan:
+        """The page to read, from where the cursor stands."""
+        prefix = self.glob.literal_prefix[: api.KEY_BYTES_MAX] if self.glob else b""
+        return api.Scan(start_key, prefix, self.count, with_values=False)
+
+    def render(self, result: api.ScanResult, next_cursor: int) -> bytes:
+        """The next cursor (0 at the end), and the keys of the page that match."""
+        keys = [item.key for item in result.items if self.wants_strings]
+        if self.glob is not None:
+            keys = [key for key in keys if self.glob.matches(key)]
+        return resp.array([resp.bulk(b"%d" % next_cursor), resp.array([*map(resp.bulk, keys)])])
+
+
+def parse_scan(args: Arguments, limits: Limits) -> ScanArguments:
+    """Raises `CommandError`. COUNT is a hint in Redis, so a large one is cut, not refused."""
+    if not args[1].isdigit() or len(args[1]) > 19:
+        raise CommandError("ERR invalid cursor")
+    if len(args) % 2:
+        raise CommandError("ERR syntax error")
+    glob, count, wants_strings = None, _COUNT_DEFAULT, True
+    for option, value in zip(args[2::2], args[3::2], strict=True):
+        name = option.upper()
+        if name == b"MATCH":
+            glob = Glob(value)
+        elif name == b"COUNT":
+            count = integer_argument(value)
+        elif name == b"TYPE":
+            wants_strings = value.lower() == b"string"
+        else:
+            raise CommandError("ERR syntax error")
+    if count < 1:
+        raise CommandError("ERR syntax error")
+    return ScanArguments(int(args[1]), glob, min(count, limits.scan_keys_max), wants_strings)
