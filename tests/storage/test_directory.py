@@ -1,0 +1,243 @@
+"""A data directory: made once, held once, and refused to everybody but its owner."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kvstore.errors import DamagedError, DirectoryRefusedError
+from kvstore.raft.types import DurableUpdate, HardState
+from kvstore.storage.base import Applied
+from kvstore.storage.directory import RAFT, STATE, UNFINISHED
+from kvstore.storage.filesystem import filesystem_type, lock_holder
+from kvstore.storage.lmdb_log import LmdbLog
+from kvstore.storage.lmdb_state import LmdbState
+from storage.samples import IDENTITY, MAP_BYTES, commands, copy_of, make_node, open_node
+
+HOLDER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from storage.samples import open_node
+node = open_node(Path(sys.argv[1]))
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_directory_is_made_on_first_use_with_what_is_missing_above_it(tmp_path):
+    node = open_node(tmp_path / "deep" / "n1")
+    assert node.log.recover().last_index == 0
+    assert node.state.applied() == Applied(0, 0)
+    assert node.log.identity.incarnation == f"{1:032x}"
+    node.close()
+
+
+def test_a_directory_keeps_its_data_and_its_incarnation(tmp_path):
+    make_node(tmp_path, commands(1, 6, 2), applied=4, keys=3)
+    node = open_node(tmp_path, incarnation="f" * 32)
+    assert node.log.recover().last_index == 5
+    assert node.state.applied() == Applied(4, 4)
+    assert node.state.count() == 3
+    assert node.log.identity.incarnation == f"{1:032x}"
+    node.close()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"node_id": 2}, r"belongs to node 1, not 2"),
+        ({"cluster_id": "other"}, r"belongs to cluster 'local', not 'other'"),
+        ({"members": [1, 2, 3, 4, 5]}, r"belongs to members 1,2,3, not 1,2,3,4,5"),
+    ],
+)
+def test_a_directory_is_refused_to_another(tmp_path, changed, message):
+    make_node(tmp_path, commands(1, 6, 2))
+    with pytest.raises(DirectoryRefusedError, match=message):
+        open_node(tmp_path, **changed)
+    open_node(tmp_path).close()
+
+
+def test_the_order_of_members_does_not_matter(tmp_path):
+    make_node(tmp_path, [], members=[3, 1, 2])
+    open_node(tmp_path, members=[2, 3, 1]).close()
+
+
+def test_another_format_version_is_refused(tmp_path, monkeypatch):
+    make_node(tmp_path, [])
+    monkeypatch.setattr("kvstore.storage.directory.FORMAT_VERSION", 2)
+    with pytest.raises(DirectoryRefusedError, match=r"format version 1.*writes 2"):
+        open_node(tmp_path)
+
+
+def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path):
+    tests = str(Path(__file__).parent.parent)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path), tests],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        assert lock_holder(tmp_path / "lock") == holder.pid
+        with pytest.raises(DirectoryRefusedError, match=f"in use by process {holder.pid};"):
+            open_node(tmp_path)
+        holder.kill()
+    # The lock dies with its process, however that ended.
+    assert lock_holder(tmp_path / "lock") is None
+    open_node(tmp_path).close()
+
+
+def test_a_second_opening_in_the_same_process_is_refused_too(tmp_path):
+    node = open_node(tmp_path)
+    with pytest.raises(DirectoryRefusedError, match=f"in use by process {os.getpid()}"):
+        open_node(tmp_path)
+    node.close()
+    open_node(tmp_path).close()
+
+
+def test_a_refused_directory_is_let_go(tmp_path):
+    make_node(tmp_path, [])
+    with pytest.raises(DirectoryRefusedError):
+        open_node(tmp_path, cluster_id="other")
+    assert lock_holder(tmp_path / "lock") is None
+
+
+@pytest.mark.parametrize(("lost", "left"), [(RAFT, STATE), (STATE, RAFT)])
+def test_a_directory_that_lost_a_part_is_damaged_and_not_new(tmp_path, lost, left):
+    make_node(tmp_path, commands(1, 6, 2))
+    shutil.rmtree(tmp_path / lost)
+    with pytest.raises(DamagedError, match=f"{lost}/ is missing while {left}/ is there"):
+        open_node(tmp_path)
+    assert not (tmp_path / lost).exists()
+
+
+@pytest.mark.parametrize("part", [RAFT, STATE])
+def test_a_part_without_its_file_is_damaged_and_not_new(tmp_path, part):
+    make_node(tmp_path, commands(1, 6, 2))
+    (tmp_path / part / "data.mdb").unlink()
+    with pytest.raises(DamagedError, match=f"{part}/data.mdb: cannot be read"):
+        open_node(tmp_path)
+
+
+def test_a_state_ahead_of_the_log_is_damage(tmp_path):
+    make_node(tmp_path, commands(1, 6, 2), applied=5)
+    node = open_node(tmp_path)
+    node.log.write(DurableUpdate(truncate_from=5))
+    node.close()
+    with pytest.raises(DamagedError, match=r"applied entry 5.*ends at 4"):
+        open_node(tmp_path)
+
+
+def test_parts_of_two_directories_do_not_fit_together(tmp_path):
+    one = make_node(tmp_path / "n1", [], incarnation="1" * 32)
+    two = make_node(tmp_path / "n2", [], incarnation="2" * 32)
+    shutil.rmtree(one / STATE)
+    shutil.copytree(two / STATE, one / STATE)
+    with pytest.raises(DamagedError, match="different nodes or at different times"):
+        open_node(one)
+
+
+def interrupted_at_once(path):
+    (path / UNFINISHED).mkdir(parents=True)
+
+
+def interrupted_in_the_log(path):
+    interrupted_at_once(path)
+    (path / UNFINISHED / "data.mdb").write_bytes(b"\0" * 100)
+
+
+def interrupted_after_the_log(path):
+    path.mkdir()
+    LmdbLog.create(path / UNFINISHED, MAP_BYTES, IDENTITY)
+
+
+def interrupted_in_the_state(path):
+    interrupted_after_the_log(path)
+    (path / STATE).mkdir()
+    (path / STATE / "data.mdb").write_bytes(b"")
+
+
+def interrupted_before_the_rename(path):
+    interrupted_after_the_log(path)
+    LmdbState.create(path / STATE, MAP_BYTES, IDENTITY)
+
+
+@pytest.mark.parametrize(
+    "interrupted",
+    [
+        interrupted_at_once,
+        interrupted_in_the_log,
+        interrupted_after_the_log,
+        interrupted_in_the_state,
+        interrupted_before_the_rename,
+    ],
+)
+def test_a_creation_that_was_interrupted_starts_over(tmp_path, interrupted):
+    interrupted(tmp_path / "n1")
+    node = open_node(tmp_path / "n1")
+    node.log.write(DurableUpdate(HardState(1, 1), None, commands(1, 3, 1)))
+    node.close()
+    node = open_node(tmp_path / "n1")
+    assert node.log.recover().last_index == 2
+    node.close()
+    assert sorted(os.listdir(tmp_path / "n1")) == ["lock", RAFT, STATE]
+
+
+def test_a_copy_of_a_directory_in_use_opens_elsewhere(tmp_path):
+    node = open_node(tmp_path / "n1")
+    node.log.write(DurableUpdate(HardState(1, 1), None, commands(1, 30, 1)))
+    node.state.put(b"a", b"1")
+    node.state.commit(Applied(9, 9))
+    copy = copy_of(tmp_path / "n1", tmp_path / "copy")
+    node.close()
+    node = open_node(copy)
+    assert node.log.recover().last_index == 29
+    assert node.state.get(b"a") == b"1"
+    node.close()
+
+
+def test_a_path_that_cannot_be_a_directory_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "n1"):
+        with pytest.raises(DirectoryRefusedError, match=r"cannot be used as a data directory"):
+            open_node(path)
+
+
+MOUNTS = """\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw
+30 22 0:40 / /srv rw,relatime - nfs4 server:/export rw
+31 30 0:41 / /srv/local\\040disk rw - xfs /dev/sdb rw
+32 22 0:42 / /mnt/over rw - ext4 /dev/sdc rw
+33 32 0:43 / /mnt/over rw - cifs //server/share rw
+nonsense
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/home/data", "ext4"),
+        ("/srv", "nfs4"),
+        ("/srv/data/n1", "nfs4"),
+        ("/srvother", "ext4"),
+        ("/srv/local disk/n1", "xfs"),
+        ("/mnt/over/n1", "cifs"),
+    ],
+)
+def test_the_file_system_of_a_path_is_that_of_its_nearest_mount(path, kind):
+    assert filesystem_type(Path(path), MOUNTS) == kind
+
+
+def test_a_network_file_system_is_refused(tmp_path, monkeypatch):
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text("22 1 0:1 / / rw - nfs4 server:/export rw\n")
+    monkeypatch.setattr("kvstore.storage.filesystem._MOUNTS", mounts)
+    with pytest.raises(DirectoryRefusedError, match=r"network file system \(nfs4\)"):
+        open_node(tmp_path / "n1")
