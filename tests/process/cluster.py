@@ -193,17 +193,21 @@ class Cluster:
         words = [f"--{name}={value}" for name, value in options.items()]
         return [sys.executable, "-c", _BOOT, "serve", *words]
 
-    def process_environ(self) -> dict[str, str]:
+    @staticmethod
+    def clean_environ() -> dict[str, str]:
         """This process's environment, without settings that are meant for somebody else."""
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("KVSTORE_")
         }
-        return {**inherited, "PYTHONPATH": str(ROOT), **self.environ}
+        return {**inherited, "PYTHONPATH": str(ROOT)}
 
-    def spawn(self, *node_ids: int, tracer: Sequence[str] = ()) -> None:
+    def process_environ(self) -> dict[str, str]:
+        return {**self.clean_environ(), **self.environ}
+
+    def spawn(self, *node_ids: int) -> None:
         """Start processes without waiting for them."""
         for node_id in node_ids:
-            self.nodes[node_id].spawn([*tracer, *self.command(node_id)], self.process_environ())
+            self.nodes[node_id].spawn(self.command(node_id), self.process_environ())
 
     def start(self, *node_ids: int) -> None:
         """Start nodes (all, if none is named) and wait until they answer PING."""
@@ -336,15 +340,17 @@ class Cluster:
         eventually(lambda: text in node.log[after:], f"node {node_id} logs {text!r}")
         return node.log.index(text, after) + len(text)
 
-    def reports(self) -> list[Report]:
-        """What the directories hold, whether or not the nodes are running."""
-        return inspect_directories([node.data_dir for node in self.nodes.values()])
+    def reports(self) -> dict[int, Report]:
+        """What the directories hold, whether or not their nodes are running."""
+        existing = [node for node in self.nodes.values() if node.data_dir.exists()]
+        reports = inspect_directories([node.data_dir for node in existing])
+        return {node.id: report for node, report in zip(existing, reports, strict=True)}
 
     def audit(self) -> list[str]:
         """What is wrong in the directories, each by itself and all against each other."""
-        reports = self.reports()
+        reports = list(self.reports().values())
         findings = [finding for report in reports for finding in report.findings]
-        return [*findings, *compare(reports).findings]
+        return findings + list(compare(reports).findings if reports else ())
 
     # --- Network --------------------------------------------------------------------------
 

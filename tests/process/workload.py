@@ -152,7 +152,7 @@ def check_disks(cluster: Cluster, history: History) -> list[str]:
     """What nodes said of their terms and votes must be on their disks, or be outdated."""
     last = {sample.node_id: sample.status for sample in history.samples}
     findings = []
-    for node_id, report in zip(cluster.nodes, cluster.reports(), strict=True):
+    for node_id, report in cluster.reports().items():
         said, disk = last.get(node_id), report.hard_state
         if said is None:
             continue
