@@ -73,8 +73,10 @@ def rejected(
 
 
 def shown_entry(one: Entry) -> str:
-    """`index.term:data`; a no-op shows its leader."""
+    """`index.term:data`; a no-op shows its leader, and the entry of a bench only its name."""
     data = one.data.decode()
+    if data == f"{one.index}.{one.term}":
+        return data
     if one.kind is EntryKind.NOOP:
         data = f"no-op of {data}"
     return f"{one.index}.{one.term}:{data}"

@@ -1,0 +1,159 @@
+"""Golden message scripts: commands in, what was said and seen out, as text that reads like a film.
+
+Law: a script file holds commands at the margin, comments after `#`, and under each
+command, indented, everything that came of it. Playing the commands again must
+give the same text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from kvstore.raft.messages import Message
+from kvstore.raft.types import HardState
+
+from .disk import Disk, entries_of_terms
+from .harness import World
+from .messages import shown, shown_entry
+
+INDENT = "    "
+
+
+class Film:
+    """One world, driven by the lines of a script."""
+
+    def __init__(self) -> None:
+        self._world = World(3)
+        self._held: list[Message] = []
+        self._commands: dict[str, Callable[..., Iterable[str] | None]] = {
+            "nodes": self._nodes,
+            "begin": self._begin,
+            "timeout": lambda node: self._world.time_out(int(node)),
+            "tick": lambda node, ms: self._world.tick(int(node), int(ms)),
+            "propose": self._propose,
+            "deliver": self._deliver,
+            "drop": self._drop,
+            "duplicate": self._duplicate,
+            "hold": self._hold,
+            "release": self._release,
+            "cut": lambda *ids: self._world.isolate(*map(int, ids)),
+            "heal": lambda: self._world.heal(),
+            "crash": lambda node: self._world.crash(int(node)),
+            "restart": lambda node: self._world.restart(int(node)),
+            "settle": self._settle,
+            "state": self._state,
+        }
+
+    def play(self, command: str) -> list[str]:
+        """What comes of one command: events first, then messages that left, in order."""
+        name, *arguments = command.split()
+        before = list(self._world.bag)
+        lines = list(self._commands[name](*arguments) or ())
+        lines += self._told()
+        left = [m for m in self._world.bag if not any(m is one for one in before)]
+        return lines + [shown(m) for m in left]
+
+    def _told(self) -> list[str]:
+        return [
+            f"[node {node_id}] {line}"
+            for node_id in self._world.nodes
+            for line in self._world.lines(node_id)
+        ]
+
+    # --- Commands -------------------------------------------------------------------------
+
+    def _nodes(self, count: str) -> None:
+        self._world = World(int(count))
+
+    def _begin(self, node: str, term: str, *log: str) -> None:
+        """Start a node from a disk with this term and a log of these terms."""
+        terms = map(int, log)
+        self._world.nodes[int(node)].disk = Disk(HardState(int(term)), entries_of_terms(terms))
+        self._world.restart(int(node))
+
+    def _propose(self, node: str, *commands: str) -> None:
+        self._world.propose(int(node), *commands)
+
+    def _deliver(self, link: str = "*", count: str = "all") -> list[str]:
+        """Deliver what is under way on a link, or the oldest `count` of it."""
+        return self._arrive(self._on(link)[: None if count == "all" else int(count)])
+
+    def _arrive(self, messages: list[Message]) -> list[str]:
+        lines: list[str] = []
+        self._remove(messages)
+        for message in messages:
+            if message.recipient in self._world.alive:
+                self._world.hand(message)
+                lines += self._told()
+        return lines
+
+    def _settle(self) -> list[str]:
+        """Deliver, showing each message that arrives, until nothing is under way."""
+        lines: list[str] = []
+        while self._world.bag:
+            message = self._world.bag[0]
+            lines += [shown(message), *self._arrive([message])]
+        return lines
+
+    def _drop(self, link: str) -> list[str]:
+        lost = self._on(link)
+        self._remove(lost)
+        return [f"lost: {shown(m)}" for m in lost]
+
+    def _duplicate(self, link: str) -> list[str]:
+        twice = self._on(link)
+        self._world.bag += twice
+        return [f"twice: {shown(m)}" for m in twice]
+
+    def _hold(self, link: str) -> list[str]:
+        late = self._on(link)
+        self._remove(late)
+        self._held += late
+        return [f"late: {shown(m)}" for m in late]
+
+    def _release(self) -> None:
+        self._world.bag += self._held
+        self._held = []
+
+    def _state(self, *nodes: str) -> list[str]:
+        return [self._shown_node(int(node)) for node in nodes or self._world.nodes]
+
+    def _shown_node(self, node_id: int) -> str:
+        if node_id not in self._world.alive:
+            return f"node {node_id} is down"
+        raft = self._world.raft(node_id)
+        log = " ".join(map(shown_entry, self._world.log(node_id))).replace("no-op of ", "@")
+        return (
+            f"node {node_id} {raft.role:9} term {raft.current_term} vote {raft.voted_for or '-'} "
+            f"leader {raft.leader_id or '-'} commit {raft.commit_index} log {log or '-'}"
+        )
+
+    # --- The bag --------------------------------------------------------------------------
+
+    def _on(self, link: str) -> list[Message]:
+        if link == "*":
+            return list(self._world.bag)
+        sender, recipient = link.split(">")
+        return self._world.sent(
+            int(sender) if sender else None, int(recipient) if recipient else None
+        )
+
+    def _remove(self, messages: list[Message]) -> None:
+        """Take each message off the network once; a duplicate stays."""
+        for message in messages:
+            position = next(i for i, one in enumerate(self._world.bag) if one is message)
+            del self._world.bag[position]
+
+
+def played(script: Path) -> str:
+    """The text of a script with what its commands give when played now."""
+    film = Film()
+    lines: list[str] = []
+    for line in script.read_text().splitlines():
+        if line.startswith(INDENT):
+            continue
+        lines.append(line)
+        if line and not line.startswith("#"):
+            lines += [INDENT + shown_line for shown_line in film.play(line)]
+    return "\n".join(lines) + "\n"
