@@ -8,9 +8,7 @@ recent entries are cached, older ones are read through `StableLog`.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Sequence
-from itertools import islice
 
 from kvstore.raft.types import DurableUpdate, Entry, Recovered, StableLog, TermRange
 
@@ -27,7 +25,7 @@ class RaftLog:
         self._stable = stable
         self._range_starts = [r.first_index for r in recovered.term_ranges]
         self._range_terms = [r.term for r in recovered.term_ranges]
-        self._cache: deque[Entry] = deque()
+        self._cache: list[Entry] = []
         self._cache_bytes = 0
         self._cached_bytes_max = cached_bytes_max
         self._truncate_from: int | None = None
@@ -105,19 +103,19 @@ class RaftLog:
         cache_start = self._cache_start
         if start < cache_start:
             return self._stable.entries(start, min(stop, cache_start), bytes_max)
-        taken: list[Entry] = []
+        entries = self._cache[start - cache_start : stop - cache_start]
         total = 0
-        for entry in islice(self._cache, start - cache_start, stop - cache_start):
+        for position, entry in enumerate(entries):
             total += len(entry.data)
-            if taken and total > bytes_max:
-                break
-            taken.append(entry)
-        return taken
+            if total > bytes_max and position > 0:
+                return entries[:position]
+        return entries
 
     def unpersisted(self) -> tuple[int | None, Sequence[Entry]]:
         """What the disk lacks: where to truncate, and the entries to append then."""
-        missing = self.last_index - self.durable_index
-        return self._truncate_from, [*islice(reversed(self._cache), missing)][::-1]
+        return self._truncate_from, self._cache[
+            len(self._cache) - (self.last_index - self.durable_index) :
+        ]
 
     def mark_durable(self, update: DurableUpdate) -> None:
         """`update`, made from `unpersisted`, is on disk."""
@@ -127,10 +125,13 @@ class RaftLog:
             self.durable_index = update.entries[-1].index
 
     def shrink_cache(self, keep_from: int) -> None:
-        """Drop the oldest cached entries over the byte limit, but none at or after `keep_from`."""
-        keep_from = min(keep_from, self.durable_index + 1)
-        while self._cache_bytes > self._cached_bytes_max and self._cache[0].index < keep_from:
-            self._cache_bytes -= len(self._cache.popleft().data)
+        """Over the byte limit, drop the older half of the cache, but keep what is not done."""
+        if self._cache_bytes <= self._cached_bytes_max:
+            return
+        droppable = min(keep_from, self.durable_index + 1) - self._cache_start
+        dropped = max(0, min(droppable, len(self._cache) // 2))
+        self._cache_bytes -= sum(len(entry.data) for entry in self._cache[:dropped])
+        del self._cache[:dropped]
 
     @property
     def _cache_start(self) -> int:
