@@ -9,7 +9,7 @@ This module must not know how a report is shown, nor what commands mean.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -20,7 +20,7 @@ from kvstore.raft.types import Entry, EntryKind, HardState
 from kvstore.storage import filesystem, records
 from kvstore.storage.base import Applied, Identity
 from kvstore.storage.directory import LOCK, RAFT, STATE, UNFINISHED
-from kvstore.storage.lmdb_reader import LmdbReader, Snapshot
+from kvstore.storage.lmdb_reader import pairs_at_leisure, snapshot
 
 _FINDINGS_MAX: Final = 100
 """Per directory; a log that is damaged all over needs no longer list."""
@@ -105,15 +105,18 @@ def inspect_directories(directories: Sequence[Path]) -> list[Report]:
 
 def read_entries(directory: Path) -> Iterator[Entry | DamagedEntry]:
     """Every entry of a directory's log, in order, without holding up a running server."""
+    damage: list[str] = []
     try:
-        with LmdbReader(directory / RAFT) as reader:
-            for key, value in reader.pairs_at_leisure(records.LOG):
-                try:
-                    yield records.decode_entry(key, value)
-                except DamagedError as error:
-                    yield DamagedEntry(str(error))
+        for key, value in pairs_at_leisure(directory / RAFT, records.LOG, damage.append):
+            yield from map(DamagedEntry, damage)
+            damage.clear()
+            try:
+                yield records.decode_entry(key, value)
+            except DamagedError as error:
+                yield DamagedEntry(str(error))
     except DamagedError as error:
-        yield DamagedEntry(str(error))
+        damage.append(str(error))
+    yield from map(DamagedEntry, damage)
 
 
 def _check_is_ours(directory: Path) -> None:
@@ -174,10 +177,11 @@ class _Reading:
         if self._is_unfinished:
             return
         try:
-            with LmdbReader(self._directory / STATE) as reader, reader.snapshot() as state:
-                self._state_identity = self._named(STATE, state, records.IDENTITY, Identity)
-                self._applied = self._named(STATE, state, records.APPLIED, Applied)
-                for key, value in state.pairs(records.KEYS):
+            with snapshot(self._directory / STATE) as pages:
+                named = pages.main_values()
+                self._state_identity = self._named(STATE, named, records.IDENTITY, Identity)
+                self._applied = self._named(STATE, named, records.APPLIED, Applied)
+                for key, value in pages.pairs(records.KEYS, b"", self._finder(STATE)):
                     self._check_value(key, value)
         except DamagedError as error:
             self._find(str(error), named=True)
@@ -188,10 +192,11 @@ class _Reading:
             self._find("its creation was interrupted; no server has run on it yet")
             return
         try:
-            with LmdbReader(self._directory / RAFT) as reader, reader.snapshot() as raft:
-                self._identity = self._named(RAFT, raft, records.IDENTITY, Identity)
-                self._hard_state = self._named(RAFT, raft, records.HARD_STATE, HardState)
-                for key, value in raft.pairs(records.LOG):
+            with snapshot(self._directory / RAFT) as pages:
+                named = pages.main_values()
+                self._identity = self._named(RAFT, named, records.IDENTITY, Identity)
+                self._hard_state = self._named(RAFT, named, records.HARD_STATE, HardState)
+                for key, value in pages.pairs(records.LOG, b"", self._finder(RAFT)):
                     self._check_entry(key, value)
         except DamagedError as error:
             self._find(str(error), named=True)
@@ -270,12 +275,17 @@ class _Reading:
                 f" but the hard state says term {self._hard_state.current_term}"
             )
 
-    def _named(self, part: str, stored: Snapshot, name: bytes, kind: type[_T]) -> _T | None:
+    def _named(
+        self, part: str, named: Mapping[bytes, bytes], name: bytes, kind: type[_T]
+    ) -> _T | None:
         try:
-            return records.decode_named(name, stored.named(name), kind)
+            return records.decode_named(name, named.get(name), kind)
         except DamagedError as error:
             self._find(f"{part}/: {error}")
             return None
+
+    def _finder(self, part: str) -> Callable[[str], None]:
+        return lambda message: self._find(f"{part}/: {message}")
 
     def _find(self, finding: str, *, named: bool = False) -> None:
         if len(self._findings) < _FINDINGS_MAX:

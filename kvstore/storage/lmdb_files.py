@@ -4,11 +4,11 @@ Law: a file is mapped only when every page that the engine may follow is there,
 and when its newest commit is beyond doubt the newest. Whatever else is found
 ends in an error that names the file.
 
-Three facts about LMDB make this room necessary. It maps what it is given, and a
-page beyond the end is a SIGBUS. Its two meta pages carry no checksum: a damaged
-newest one silently reopens the commit before. And the file may rightly be
-shorter than its last page number says, when the last pages were freed in the
-transaction that had allocated them.
+Three facts about LMDB make this room necessary. It maps what it is given and
+follows what it finds: a damaged page or one beyond the end is a SIGBUS. Its two
+meta pages carry no checksum: a damaged newest one silently reopens the commit
+before. And the file may rightly be shorter than its last page number says, when
+the last pages were freed in the transaction that had allocated them.
 
 Against the second, each transaction writes its own number into a checksummed
 record, and here both meta pages must point to the record that names them.
@@ -17,6 +17,8 @@ record, and here both meta pages must point to the record that names them.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -31,43 +33,41 @@ DATA_FILE: Final = "data.mdb"
 LOCK_FILE: Final = "lock.mdb"
 
 _DATABASES_MAX: Final = 4
-_LIVE_ATTEMPTS: Final = 20
-"""A writer may commit between two reads of the file; so often in a row, it cannot."""
-
-_HEADROOM_BYTES: Final = 4 << 30
-"""How far a live file may grow while it is inspected; only address space, not memory."""
-
 
 # --- Before the file is mapped ------------------------------------------------------------
 
 
-def check_data_file(environment: Path, *, live: bool = False) -> Meta:
+def check_data_file(environment: Path) -> Meta:
     """The newest meta page of `environment`, after every check that needs no mapping.
 
-    `live` says that another process may be writing: a check that fails is then
-    repeated before it is believed.
+    Reads every page in use; nobody may be writing.
     """
+    with open_data_file(environment) as fd:
+        _, newest = read_metas(fd)
+        PageReader(fd, newest).check()
+        return newest
+
+
+@contextmanager
+def open_data_file(environment: Path) -> Iterator[int]:
+    """A descriptor of the data file; errors that the block raises will name the file."""
     path = environment / DATA_FILE
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise DamagedError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        for attempt in range(_LIVE_ATTEMPTS if live else 1, 0, -1):
-            try:
-                return _check(fd)
-            except DamagedError as error:
-                if attempt == 1:
-                    raise DamagedError(f"{path}: {error}") from None
-        raise AssertionError("unreachable")
+        yield fd
+    except DamagedError as error:
+        raise DamagedError(f"{path}: {error}") from None
     except OSError as error:
         raise DamagedError(f"{path}: cannot be read: {error.strerror}") from None
     finally:
         os.close(fd)
 
 
-def _check(fd: int) -> Meta:
-    file_bytes = os.fstat(fd).st_size
+def read_metas(fd: int) -> tuple[Meta, Meta]:
+    """The meta pages of the last two commits, if which is the newest is beyond doubt."""
     first = parse_meta(0, os.pread(fd, META_BYTES, 0))
     second = parse_meta(1, os.pread(fd, META_BYTES, first.page_bytes))
     if second.page_bytes != first.page_bytes:
@@ -84,9 +84,7 @@ def _check(fd: int) -> Meta:
         raise DamagedError("a meta page is damaged: the last page number went back")
     for meta in (older, newest):
         _check_commit_record(fd, meta)
-    if file_bytes < (newest.last_page + 1) * newest.page_bytes:
-        PageReader(fd, newest).check_reach()
-    return newest
+    return older, newest
 
 
 def _check_commit_record(fd: int, meta: Meta) -> None:
@@ -95,9 +93,9 @@ def _check_commit_record(fd: int, meta: Meta) -> None:
     The pages of the older commit are intact too: the engine reuses a page only
     two commits after the one that freed it.
     """
-    if meta.transaction == 0 and meta.main_root == NO_PAGE:
+    if meta.transaction == 0 and meta.main.root == NO_PAGE:
         return
-    record = PageReader(fd, meta).main_leaf().get(records.COMMIT)
+    record = PageReader(fd, meta).main_values().get(records.COMMIT)
     written_by = records.decode_commit(record)
     if written_by != meta.transaction:
         raise DamagedError(
@@ -135,31 +133,6 @@ def open_environment(
     return env
 
 
-def open_for_reading(environment: Path) -> lmdb.Environment:
-    """Check and open without writing a byte of data, beside a running server or not.
-
-    The engine's lock file is used where there is one, because a reader that is
-    entered there keeps its pages from being reused. Where there is none, nobody
-    has the environment open, and none is made.
-    """
-    meta = check_data_file(environment, live=True)
-    file_bytes = (meta.last_page + 1) * meta.page_bytes
-    lock_path = environment / LOCK_FILE
-    lock = lock_path.exists() and os.access(lock_path, os.W_OK)
-    try:
-        return lmdb.open(
-            str(environment),
-            map_size=file_bytes + _HEADROOM_BYTES,
-            readonly=True,
-            create=False,
-            lock=lock,
-            max_dbs=_DATABASES_MAX,
-            lib_version=0,
-        )
-    except (lmdb.Error, OSError) as error:
-        raise DamagedError(f"{environment}: cannot be opened: {error}") from None
-
-
 def _open(environment: Path, map_bytes: int, *, readahead: bool) -> lmdb.Environment:
     try:
         env = lmdb.open(
@@ -193,8 +166,7 @@ def sign_commit(txn: lmdb.Transaction, main: lmdb._Database | None = None) -> No
 def fill_up(env: lmdb.Environment, environment: Path) -> None:
     """Lengthen the file, without writing, to the last page that the newest commit counts.
 
-    Then a short file is a truncated one, and the slow check before opening is
-    needed only after a crash at the wrong moment.
+    Then a short file is a truncated one, save for a crash at the wrong moment.
     """
     path = environment / DATA_FILE
     needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]

@@ -3,17 +3,19 @@
 Law: no byte of the file is trusted. Every offset is checked before it is
 followed, so that a damaged file ends in `DamagedError` and nothing else.
 
-LMDB itself maps the file and follows what it finds there; a page beyond the end
-of the file is a SIGBUS. This room answers, before that: which pages would be
-followed, are they there, and is the commit that a meta page claims the one it
-points to. It must not know what the records mean.
+LMDB itself maps the file and follows what it finds there: a flipped bit in the
+structure of a page, or a page beyond the end of the file, is a SIGBUS or an
+abort. This room answers, before that, whether the file may be mapped, and reads
+files that may not. It knows as much of the format as this store uses: no
+duplicate keys, no fixed-size pages. It must not know what the records mean.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -31,14 +33,18 @@ _BRANCH: Final = 0x01
 _LEAF: Final = 0x02
 _OVERFLOW: Final = 0x04
 _META: Final = 0x08
-_KIND: Final = _BRANCH | _LEAF | _OVERFLOW | _META
 
 _NODE_IS_BIG: Final = 0x01
 _NODE_IS_TREE: Final = 0x02
+_NODE_FLAGS: Final = frozenset((0, _NODE_IS_BIG, _NODE_IS_TREE))
+
+_FREE_FLAGS: Final = 0x08  # keys are integers
+_KEY_BYTES_MAX: Final = 511
 
 # Native order and 64-bit words: the engine writes its own structs.
 _HEADER: Final = Struct("=QHHHH")  # number, pad, flags, lower, upper
-_EXTENT: Final = Struct("=I")  # overflow pages, in place of lower and upper
+_EXTENT: Final = Struct("=I")  # number of overflow pages, in place of lower and upper
+_EXTENT_AT: Final = 12
 _META_BODY: Final = Struct("=IIQQ")  # magic, version, address, map size
 _TREE: Final = Struct("=IHHQQQQQ")  # pad, flags, depth, three page counts, entries, root
 _META_TAIL: Final = Struct("=QQ")  # last page, transaction
@@ -52,16 +58,32 @@ _TAIL_AT: Final = _MAIN_AT + _TREE.size
 META_BYTES: Final = _TAIL_AT + _META_TAIL.size
 
 
+class Tree(NamedTuple):
+    """A tree of pages; `root` is `NO_PAGE` and `depth` 0 if it is empty."""
+
+    depth: int
+    root: int
+
+
 class Meta(NamedTuple):
     """One of the two meta pages: a commit, and the trees it consists of."""
 
     number: int
     page_bytes: int
     map_bytes: int
-    free_root: int
-    main_root: int
+    free: Tree
+    main: Tree
     last_page: int
     transaction: int
+
+
+class Node(NamedTuple):
+    """A key of a leaf page; `data` is the value, or a reference where `flags` say so."""
+
+    flags: int
+    key: bytes
+    data: bytes
+    value_bytes: int
 
 
 def parse_meta(number: int, page: bytes) -> Meta:
@@ -74,33 +96,29 @@ def parse_meta(number: int, page: bytes) -> Meta:
         raise DamagedError(f"page {number} is not an LMDB meta page")
     if version != _VERSION:
         raise DamagedError(f"meta page {number} has data version {version}, not {_VERSION}")
-    page_bytes, *_, free_root = _TREE.unpack_from(page, _FREE_AT)
-    *_, main_root = _TREE.unpack_from(page, _MAIN_AT)
-    last_page, transaction = _META_TAIL.unpack_from(page, _TAIL_AT)
+    (page_bytes,) = _EXTENT.unpack_from(page, _FREE_AT)
     if not 256 <= page_bytes <= _PAGE_BYTES_MAX or page_bytes & (page_bytes - 1):
         raise DamagedError(f"meta page {number} claims pages of {page_bytes} bytes")
+    last_page, transaction = _META_TAIL.unpack_from(page, _TAIL_AT)
     if not META_PAGES - 1 <= last_page < map_bytes // page_bytes:
         raise DamagedError(f"meta page {number} claims page {last_page} as the last")
     # Transaction n is written to page n % 2; a new file has two pages of transaction 0.
     if transaction and transaction % META_PAGES != number:
         raise DamagedError(f"meta page {number} claims transaction {transaction}")
-    for root in (free_root, main_root):
-        if root != NO_PAGE and not META_PAGES <= root <= last_page:
-            raise DamagedError(f"meta page {number} points outside the file: page {root}")
-    return Meta(number, page_bytes, map_bytes, free_root, main_root, last_page, transaction)
+    free = _parse_tree(page[_FREE_AT:_MAIN_AT], _FREE_FLAGS)
+    main = _parse_tree(page[_MAIN_AT:_TAIL_AT], 0)
+    return Meta(number, page_bytes, map_bytes, free, main, last_page, transaction)
 
 
-class Node(NamedTuple):
-    """A key of a leaf page; `data` is the value, or a reference where `flags` say so."""
-
-    flags: int
-    key: bytes
-    data: bytes
-    value_bytes: int
+def _parse_tree(record: bytes, wanted_flags: int) -> Tree:
+    _, flags, depth, _, _, _, _, root = _TREE.unpack(record)
+    if flags != wanted_flags or depth > _DEPTH_MAX or (depth == 0) != (root == NO_PAGE):
+        raise DamagedError("the description of a tree is wrong")
+    return Tree(depth, root)
 
 
 class PageReader:
-    """The pages of one commit, by number.
+    """The pages of one commit.
 
     * Reads at most the file; a page beyond its end is `DamagedError`.
     """
@@ -110,77 +128,177 @@ class PageReader:
         self._meta = meta
         self._page_bytes = meta.page_bytes
 
-    def main_leaf(self) -> dict[bytes, bytes]:
-        """Keys and values of the unnamed tree, which must be a single leaf page."""
-        page, flags = self._page(self._meta.main_root)
-        if flags != _LEAF:
-            raise DamagedError(f"page {self._meta.main_root} is not the leaf it should be")
-        return {node.key: node.data for node in self._nodes(page)}
+    def main_values(self) -> dict[bytes, bytes]:
+        """The single records of the commit by name; they fit on one page."""
+        return {node.key: node.data for node in self._main_nodes() if not node.flags}
 
-    def check_reach(self) -> None:
-        """Follow every reference of the commit: all pages must be within the file."""
-        for root in (self._meta.free_root, self._meta.main_root):
-            self._check_tree(root, depth=0)
+    def pairs(
+        self, name: bytes, start: bytes, on_damage: Callable[[str], None]
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Keys >= `start` and values of the tree `name`, in order.
 
-    def _check_tree(self, number: int, depth: int) -> None:
-        if number == NO_PAGE:
+        What cannot be read is told to `on_damage`, and left out.
+        """
+        for leaf in self._leaves(self._named_tree(name), start, on_damage):
+            for node in leaf:
+                if node.key < start:
+                    continue
+                try:
+                    value = self._value(node)
+                except DamagedError as error:
+                    on_damage(str(error))
+                else:
+                    yield node.key, value
+
+    def check(self) -> None:
+        """Whether the engine may be let loose on this commit.
+
+        Every page that it may follow is there, is sound, and is in use once; no
+        page that it may overwrite is in use.
+        """
+        used = bytearray(os.fstat(self._fd).st_size // self._page_bytes)
+        self._check_tree(self._meta.main, used)
+        free_pages: list[int] = []
+        for leaf in self._check_tree(self._meta.free, used, keep=True):
+            for node in leaf:
+                free_pages += self._free_pages(node)
+        for number in free_pages:
+            if not META_PAGES <= number <= self._meta.last_page:
+                raise DamagedError(f"page {number} is listed as free, and is outside the file")
+            if number < len(used):
+                _mark(used, number)
+
+    # --- Trees ----------------------------------------------------------------------------
+
+    def _main_nodes(self) -> list[Node]:
+        if self._meta.main.depth != 1:
+            raise DamagedError("the tree of single records is not one page")
+        return self._leaf(self._meta.main.root)
+
+    def _named_tree(self, name: bytes) -> Tree:
+        for node in self._main_nodes():
+            if node.key == name and node.flags == _NODE_IS_TREE:
+                return _parse_tree(node.data, 0)
+        raise DamagedError(f"the tree {name.decode()!r} is missing")
+
+    def _leaves(
+        self, tree: Tree, start: bytes, on_damage: Callable[[str], None]
+    ) -> Iterator[list[Node]]:
+        if tree.depth == 0:
             return
-        if depth > _DEPTH_MAX:
-            raise DamagedError(f"page {number} lies too deep")
-        page, flags = self._page(number)
-        if flags == _BRANCH:
-            for child in self._children(page):
-                self._check_tree(child, depth + 1)
-        elif flags == _LEAF:
-            for node in self._nodes(page):
-                self._check_node(node, depth)
-        else:
-            raise DamagedError(f"page {number} is neither branch nor leaf")
+        try:
+            if tree.depth == 1:
+                yield self._leaf(tree.root)
+                return
+            children = self._branch(tree.root)
+        except DamagedError as error:
+            on_damage(str(error))
+            return
+        for (_, child), (next_key, _) in zip_longest(children, children[1:], fillvalue=(None, 0)):
+            if next_key is None or next_key > start:
+                yield from self._leaves(Tree(tree.depth - 1, child), start, on_damage)
 
-    def _check_node(self, node: Node, depth: int) -> None:
-        if node.flags & _NODE_IS_TREE:
-            *_, root = _TREE.unpack(node.data)
-            self._check_tree(root, depth + 1)
-        elif node.flags & _NODE_IS_BIG:
-            (number,) = _NUMBER.unpack(node.data)
-            page, flags = self._page(number)
-            (pages,) = _EXTENT.unpack_from(page, 12)
-            needed = -(-(_HEADER.size + node.value_bytes) // self._page_bytes)
-            if flags != _OVERFLOW or pages < needed:
-                raise DamagedError(f"page {number} does not hold the value it should")
-            self._page(number + needed - 1, of_extent=True)
+    def _check_tree(self, tree: Tree, used: bytearray, *, keep: bool = False) -> list[list[Node]]:
+        """Check all below `tree`, and return its leaves if they are to be kept."""
+        if tree.depth == 0:
+            return []
+        _mark(used, tree.root)
+        kept: list[list[Node]] = []
+        if tree.depth > 1:
+            for _, child in self._branch(tree.root):
+                kept += self._check_tree(Tree(tree.depth - 1, child), used, keep=keep)
+            return kept
+        leaf = self._leaf(tree.root)
+        for node in leaf:
+            if node.flags == _NODE_IS_TREE:
+                self._check_tree(_parse_tree(node.data, 0), used)
+            elif node.flags == _NODE_IS_BIG:
+                for number in self._extent(node):
+                    _mark(used, number)
+        return [leaf] if keep else []
 
-    def _page(self, number: int, *, of_extent: bool = False) -> tuple[bytes, int]:
+    # --- Pages ----------------------------------------------------------------------------
+
+    def _page(self, number: int, wanted_flags: int) -> bytes:
         if not META_PAGES <= number <= self._meta.last_page:
             raise DamagedError(f"a reference points outside the file: page {number}")
         page = os.pread(self._fd, self._page_bytes, number * self._page_bytes)
         if len(page) < self._page_bytes:
             raise DamagedError(f"the file is truncated: page {number} is in use and not there")
         own_number, _, flags, _, _ = _HEADER.unpack_from(page)
-        if own_number != number and not of_extent:
-            raise DamagedError(f"page {number} says it is page {own_number}")
-        return page, flags & _KIND
+        if own_number != number or flags != wanted_flags:
+            raise DamagedError(f"page {number} is damaged: its header is wrong")
+        return page
 
-    def _offsets(self, page: bytes) -> Iterator[int]:
+    def _offsets(self, number: int, page: bytes, count_min: int) -> tuple[int, ...]:
+        """Where the nodes of a page begin; each has room for its fixed part."""
         *_, lower, upper = _HEADER.unpack_from(page)
-        if not _HEADER.size <= lower <= upper <= self._page_bytes:
-            raise DamagedError("a page's bounds are wrong")
-        for (offset,) in struct.iter_unpack("=H", page[_HEADER.size : lower & ~1]):
-            if not upper <= offset <= self._page_bytes - _NODE.size:
-                raise DamagedError("a page's offsets are wrong")
-            yield offset
+        count = (lower - _HEADER.size) // 2
+        if lower % 2 or count < count_min or not lower <= upper <= self._page_bytes:
+            raise DamagedError(f"page {number} is damaged: its bounds are wrong")
+        offsets = struct.unpack_from(f"={count}H", page, _HEADER.size)
+        if min(offsets) < upper or max(offsets) > self._page_bytes - _NODE.size:
+            raise DamagedError(f"page {number} is damaged: its offsets are wrong")
+        return offsets
 
-    def _children(self, page: bytes) -> Iterator[int]:
-        for offset in self._offsets(page):
-            low, high, top, _ = _NODE.unpack_from(page, offset)
-            yield low | high << 16 | top << 32
+    def _branch(self, number: int) -> list[tuple[bytes, int]]:
+        """The first keys of a branch page's children, and the children."""
+        page = self._page(number, _BRANCH)
+        children = []
+        for offset in self._offsets(number, page, 2):
+            low, high, top, key_bytes = _NODE.unpack_from(page, offset)
+            start = offset + _NODE.size
+            if start + key_bytes > self._page_bytes:
+                raise DamagedError(f"page {number} is damaged: a key overruns it")
+            children.append((page[start : start + key_bytes], low | high << 16 | top << 32))
+        return children
 
-    def _nodes(self, page: bytes) -> Iterator[Node]:
-        for offset in self._offsets(page):
+    def _leaf(self, number: int) -> list[Node]:
+        page = self._page(number, _LEAF)
+        nodes = []
+        for offset in self._offsets(number, page, 1):
             low, high, flags, key_bytes = _NODE.unpack_from(page, offset)
             value_bytes = low | high << 16
             start = offset + _NODE.size + key_bytes
-            stop = start + (_NUMBER.size if flags & _NODE_IS_BIG else value_bytes)
-            if stop > self._page_bytes or (flags & _NODE_IS_TREE and value_bytes != _TREE.size):
-                raise DamagedError("a record overruns its page")
-            yield Node(flags, page[offset + _NODE.size : start], page[start:stop], value_bytes)
+            stop = start + (_NUMBER.size if flags == _NODE_IS_BIG else value_bytes)
+            if stop > self._page_bytes or not 0 < key_bytes <= _KEY_BYTES_MAX:
+                raise DamagedError(f"page {number} is damaged: a record overruns it")
+            if flags not in _NODE_FLAGS or (flags == _NODE_IS_TREE and value_bytes != _TREE.size):
+                raise DamagedError(f"page {number} is damaged: a record is of no known kind")
+            key = page[start - key_bytes : start]
+            nodes.append(Node(flags, key, page[start:stop], value_bytes))
+        return nodes
+
+    def _value(self, node: Node) -> bytes:
+        if node.flags != _NODE_IS_BIG:
+            return node.data
+        offset = self._extent(node).start * self._page_bytes + _HEADER.size
+        return os.pread(self._fd, node.value_bytes, offset)
+
+    def _extent(self, node: Node) -> range:
+        """The overflow pages of a large value; there may be more than it needs."""
+        (number,) = _NUMBER.unpack(node.data)
+        page = self._page(number, _OVERFLOW)
+        (pages,) = _EXTENT.unpack_from(page, _EXTENT_AT)
+        needed = -(-(_HEADER.size + node.value_bytes) // self._page_bytes)
+        if not needed <= pages <= self._meta.last_page + 1 - number:
+            raise DamagedError(f"page {number} is damaged: its extent is wrong")
+        if (number + needed) * self._page_bytes > os.fstat(self._fd).st_size:
+            raise DamagedError(f"the file is truncated in the value that begins on page {number}")
+        return range(number, number + pages)
+
+    def _free_pages(self, node: Node) -> tuple[int, ...]:
+        """What one record of the free list lists: a count, then so many pages."""
+        value = self._value(node)
+        (count,) = _NUMBER.unpack_from(value.ljust(_NUMBER.size, b"\xff"))
+        if len(node.key) != _NUMBER.size or len(value) != (count + 1) * _NUMBER.size:
+            raise DamagedError("a record of the free list is wrong")
+        return struct.unpack_from(f"={count}Q", value, _NUMBER.size)
+
+
+def _mark(used: bytearray, number: int) -> None:
+    if number >= len(used):
+        raise DamagedError(f"the file is truncated: page {number} is in use and not there")
+    if used[number]:
+        raise DamagedError(f"page {number} is in use twice")
+    used[number] = 1

@@ -1,79 +1,110 @@
 """Reading an LMDB environment beside the server that writes it, or after it died.
 
-Law: not a byte of data is changed, and no page is pinned for longer than a read
-takes: a reader that waits for its user would make a live file grow without end.
+Law: not a byte of data is changed, nothing is read through a mapping, and no
+page is pinned for longer than a read takes: a reader that waits for its user
+would make a live file grow without end.
+
+The engine serves only to pin: while it has a read transaction open, a writer
+reuses no page of that commit. The pages themselves are read with plain reads, so
+that a damaged file can do no harm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Final
 
 import lmdb
 
 from kvstore.errors import DamagedError
 from kvstore.storage import lmdb_files
+from kvstore.storage.lmdb_pages import Meta, PageReader
 
-_BATCH = 1024
+_BATCH: Final = 1024
 
+_LIVE_ATTEMPTS: Final = 100
+"""Two commits may happen between two reads of a live file; so often in a row, they do not."""
 
-class Snapshot:
-    """One commit of an environment."""
-
-    def __init__(self, env: lmdb.Environment, txn: lmdb.Transaction[bytes]) -> None:
-        self._env = env
-        self._txn = txn
-
-    def named(self, name: bytes) -> bytes | None:
-        """Value of the single record `name`."""
-        return self._txn.get(name)
-
-    def pairs(self, database: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Keys >= `start` and values of `database`, in order."""
-        opened = self._env.open_db(database, txn=self._txn, create=False)
-        with self._txn.cursor(opened) as cursor:
-            if cursor.set_range(start) if start else cursor.first():
-                yield from cursor
+_HEADROOM_BYTES: Final = 4 << 30
+"""How far a live file may grow while it is read; only address space, not memory."""
 
 
-class LmdbReader:
-    """An environment opened for reading; a context manager."""
+@contextmanager
+def snapshot(environment: Path) -> Iterator[PageReader]:
+    """The newest commit, for a read that does not wait for anything.
 
-    def __init__(self, environment: Path) -> None:
-        """Raises `DamagedError` for what must not be mapped."""
-        self._path = environment
-        self._env = lmdb_files.open_for_reading(environment)
+    Raises `DamagedError`, also for what the block finds, and names the file then.
+    """
+    with lmdb_files.open_data_file(environment) as fd, _engine(fd, environment) as env:
+        if env is None:
+            _, newest = lmdb_files.read_metas(fd)
+            yield PageReader(fd, newest)
+            return
+        for attempt in range(_LIVE_ATTEMPTS, 0, -1):
+            with env.begin() as txn:
+                meta = _meta_of(fd, txn.id(), attempt == 1)
+                if meta is not None:
+                    yield PageReader(fd, meta)
+                    return
 
-    def __enter__(self) -> LmdbReader:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._env.close()
+@contextmanager
+def _engine(fd: int, environment: Path) -> Iterator[lmdb.Environment | None]:
+    """The engine, by whose lock file a commit can be pinned.
 
-    @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
-        """The newest commit; for a read that does not wait for anything.
+    None where there is no such file: then nobody has the environment open, and
+    it is not for a reader to make one.
+    """
+    lock = environment / lmdb_files.LOCK_FILE
+    if not (lock.exists() and os.access(lock, os.W_OK)):
+        yield None
+        return
+    try:
+        with lmdb.open(
+            str(environment),
+            map_size=os.fstat(fd).st_size + _HEADROOM_BYTES,
+            readonly=True,
+            create=False,
+            max_dbs=0,
+            lib_version=0,
+        ) as env:
+            yield env
+    except lmdb.Error as error:
+        raise DamagedError(f"the engine refuses it: {error}") from None
 
-        Raises `DamagedError` where the engine cannot go on.
-        """
-        try:
-            with self._env.begin() as txn:
-                yield Snapshot(self._env, txn)
-        except lmdb.Error as error:
-            raise DamagedError(f"{self._path}: {error}") from None
 
-    def pairs_at_leisure(self, database: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Keys and values of `database`, for a caller that may take its time.
+def _meta_of(fd: int, transaction: int, is_last_attempt: bool) -> Meta | None:
+    """The meta page of `transaction`; None if a writer went on meanwhile.
 
-        Nothing is pinned between two of them; what is written meanwhile may show.
-        """
-        start = b""
-        while True:
-            with self.snapshot() as snapshot:
-                batch = list(islice(snapshot.pairs(database, start), _BATCH + 1))
-            yield from batch[:_BATCH]
-            if len(batch) <= _BATCH:
-                return
-            start = batch[_BATCH][0]
+    It may be the older one: a newer stands in the file before its sync has ended.
+    """
+    try:
+        for meta in lmdb_files.read_metas(fd):
+            if meta.transaction == transaction:
+                return meta
+        raise DamagedError(f"no meta page has transaction {transaction}, as the engine says")
+    except DamagedError:
+        if is_last_attempt:
+            raise
+        return None
+
+
+def pairs_at_leisure(
+    environment: Path, database: bytes, on_damage: Callable[[str], None]
+) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values of `database`, for a caller that may take its time.
+
+    Nothing is pinned between two of them; what is written meanwhile may show.
+    """
+    start = b""
+    while True:
+        with snapshot(environment) as pages:
+            batch = list(islice(pages.pairs(database, start, on_damage), _BATCH + 1))
+        yield from batch[:_BATCH]
+        if len(batch) <= _BATCH:
+            return
+        start = batch[_BATCH][0]
