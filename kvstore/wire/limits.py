@@ -24,10 +24,16 @@ def check_request(request: api.Request, limits: Limits) -> api.Failure | None:
 def _check_put(put: api.Put, limits: Limits) -> str | None:
     if (put.when is api.When.EQUAL) != (put.expected is not None):
         return "an expected value goes with the condition EQUAL, and only with it"
-    return _check_key(put.key) or _check_value(put.value, limits)
+    return (
+        _check_key(put.key)
+        or _check_value(put.value, limits)
+        or _check_value(put.expected or b"", limits)
+    )
 
 
 def _check_put_many(put: api.PutMany, limits: Limits) -> str | None:
+    if len(put.pairs) > limits.request_arguments_max:
+        return f"too many keys, the limit is {limits.request_arguments_max}"
     total = sum(len(key) + len(value) for key, value in put.pairs)
     if total > limits.value_bytes_max:
         # They are one log entry, which must travel to every node whole.

@@ -38,6 +38,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """0 until the link is known."""
 
 
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
+"""msgspec passes on what the text decoder raises."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode_hello = msgspec.msgpack.Decoder(Hello).decode
 _decode_message = msgspec.msgpack.Decoder(Message).decode
@@ -59,7 +61,7 @@ def decode_hello(payload: bytes) -> Hello:
         raise ProtocolError("the peer's hello is too long")
     try:
         hello = _decode_hello(payload)
-    except msgspec.DecodeError as error:
+    except _UNDECODABLE as error:
         raise ProtocolError(f"the peer's hello is malformed: {error}") from None
     if len(hello.cluster_id) > _CLUSTER_ID_CHARACTERS_MAX:
         raise ProtocolError("the peer's cluster id is too long")
@@ -122,6 +124,6 @@ def decode_message(args: list[bytes]) -> Message:
         raise ProtocolError("a peer message fails its checksum")
     try:
         message: Message = _decode_message(payload)
-    except msgspec.DecodeError as error:
+    except _UNDECODABLE as error:
         raise ProtocolError(f"a peer message is malformed: {error}") from None
     return message

@@ -7,20 +7,23 @@ means.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from kvstore.config import Limits
 from kvstore.errors import ProtocolError
+from kvstore.wire.inline import split_words
 
 _CRLF: Final = b"\r\n"
 _HEADER_BYTES_MAX: Final = 32
 _INLINE_BYTES_MAX: Final = 64 << 10
-_HTTP_METHODS: Final = (b"GET /", b"POST /", b"HEAD /", b"PUT /", b"OPTIONS /")
+_DECIMAL: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _COUNTS: Final = {b"*%d" % count: count for count in range(1, 64)}
 _SIZES: Final = {b"$%d" % size: size for size in range(1024)}
 """Headers of short requests: a look-up is quicker than parsing the number."""
+_SHORT_REQUEST_BYTES_MAX: Final = len(_COUNTS) * len(_SIZES)
 
 
 class RequestParser:
@@ -29,63 +32,77 @@ class RequestParser:
     * `_buffer[_position:]` and then `_fed` are the bytes not yet used.
     * `_args` are the arguments of the request under way, `_missing` how many it lacks.
     * `_ready` are whole requests, not yet returned.
-    * With fewer than `_needed` bytes in the buffer, trying again is pointless.
+    * With fewer than `_needed` bytes in the buffer, trying again is pointless; so it is
+      while an inline request lacks its line end, of which `_searched` bytes of `_fed` are free.
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._request_bytes_max = limits.request_bytes_max
+        # Below the least, requests are quicker to take than to measure.
+        self._request_bytes_max = max(limits.request_bytes_max, _SHORT_REQUEST_BYTES_MAX)
         self._arguments_max = limits.request_arguments_max
         self._buffer = b""
         self._position = 0
-        self._fed: list[bytes] = []
+        self._fed = bytearray()
         self._ready: deque[list[bytes]] = deque()
-        self._fed_bytes = 0
         self._needed = 0
+        self._lacks_line_end = False
+        self._searched = 0
         self._args: list[bytes] = []
         self._missing = 0
         self._request_bytes = 0
+        self._offence: ProtocolError | None = None
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they arrived."""
-        if not data:
-            return
-        self._fed.append(data)
-        self._fed_bytes += len(data)
+        self._fed += data
 
     def next_command(self) -> list[bytes] | None:
         """The next whole request, None if it is not whole yet.
 
-        Raises `ProtocolError`, after every whole request before the offence was returned.
+        Raises `ProtocolError`, after every whole request before the offence was
+        returned, and from then on always.
         """
-        if not self._ready and self._fed and self._join() and not self._missing:
-            self._take_short_requests()
-        return self._ready.popleft() if self._ready else self._next_long_request()
+        if self._ready:
+            return self._ready.popleft()
+        if self._offence is not None:
+            raise self._offence
+        try:
+            return self._parse()
+        except ProtocolError as error:
+            self._offence = error
+            self._buffer, self._fed, self._args = b"", bytearray(), []
+            raise
 
-    def _next_long_request(self) -> list[bytes] | None:
-        while not self._missing:
-            line = self._take_line()
-            if line is None:
-                return None
-            if line[:1] == b"*":
-                self._missing = self._argument_count(line)
-            elif words := _inline_words(line):
-                return words
-        if not self._take_arguments():
+    def _parse(self) -> list[bytes] | None:
+        if self._fed and not self._join():
             return None
-        args, self._args = self._args, []
-        self._request_bytes = 0
+        if not self._missing and not self._position:
+            self._take_short_requests()
+            if self._ready:
+                return self._ready.popleft()
+        args = self._next_long_request()
+        if args is None and self._position:
+            self._buffer = self._buffer[self._position :]
+            self._position = 0
         return args
 
     def _join(self) -> bool:
         """Put what was fed behind the buffer, once that can help."""
-        if len(self._buffer) - self._position + self._fed_bytes < self._needed:
+        waiting = len(self._buffer) - self._position + len(self._fed)
+        if waiting < self._needed:
             return False
-        rest = self._buffer[self._position :]
-        self._buffer = b"".join((rest, *self._fed)) if rest or len(self._fed) > 1 else self._fed[0]
+        if (
+            self._lacks_line_end
+            and waiting < _INLINE_BYTES_MAX
+            and self._fed.find(b"\n", self._searched) < 0
+        ):
+            self._searched = len(self._fed)
+            return False
+        self._buffer = b"".join((self._buffer[self._position :], self._fed))
         self._position = 0
-        self._fed.clear()
-        self._fed_bytes = 0
-        self._needed = 0
+        self._fed = bytearray()
+        self._needed = self._searched = 0
+        self._lacks_line_end = False
         return True
 
     def _take_short_requests(self) -> None:
@@ -104,17 +121,35 @@ class RequestParser:
                 break
             self._ready.append(args)
             used = end
-        self._buffer = lines[last] if used == last else _CRLF.join(lines[used:])
+        if used:
+            self._buffer = lines[last] if used == last else _CRLF.join(lines[used:])
+
+    def _next_long_request(self) -> list[bytes] | None:
+        while not self._missing:
+            line = self._take_line()
+            if line is None:
+                return None
+            if line[:1] == b"*":
+                self._missing = self._argument_count(line)
+            elif words := split_words(line):
+                return words
+        if not self._take_arguments():
+            return None
+        args, self._args = self._args, []
+        self._request_bytes = 0
+        return args
 
     def _take_line(self) -> bytes | None:
         """An array header or an inline request, without its line end."""
         buffer, start = self._buffer, self._position
-        limit = _HEADER_BYTES_MAX if buffer[start : start + 1] == b"*" else _INLINE_BYTES_MAX
+        is_header = buffer[start : start + 1] == b"*"
+        limit = _HEADER_BYTES_MAX if is_header else _INLINE_BYTES_MAX
         end = buffer.find(b"\n", start, start + limit)
         if end < 0:
             if len(buffer) - start >= limit:
-                what = "mbulk count string" if limit == _HEADER_BYTES_MAX else "inline request"
+                what = "mbulk count string" if is_header else "inline request"
                 raise ProtocolError(f"Protocol error: too big {what}")
+            self._lacks_line_end = not is_header
             return None
         self._position = end + 1
         return buffer[start:end].removesuffix(b"\r")
@@ -132,11 +167,15 @@ class RequestParser:
             end = buffer.find(_CRLF, position, position + _HEADER_BYTES_MAX)
             if end < 0:
                 self._position = position
-                self._check_header(buffer[position : position + _HEADER_BYTES_MAX])
+                _check_header(buffer[position : position + _HEADER_BYTES_MAX])
                 return False
             size = _SIZES.get(buffer[position:end])
             if size is None:
-                size = self._bulk_size(buffer[position:end])
+                size = _bulk_size(buffer[position:end])
+            if self._request_bytes + size > self._request_bytes_max:
+                raise ProtocolError(
+                    f"Protocol error: request too large: over {self._request_bytes_max} bytes"
+                )
             start = end + 2
             stop = start + size
             if len(buffer) < stop + 2:
@@ -144,7 +183,7 @@ class RequestParser:
                 self._needed = stop + 2 - position
                 return False
             if buffer[stop : stop + 2] != _CRLF:
-                raise ProtocolError("Protocol error: a bulk string is longer than it said")
+                raise ProtocolError("Protocol error: a bulk string does not end where it said")
             args.append(buffer[start:stop])
             self._request_bytes += size
             self._missing -= 1
@@ -152,37 +191,26 @@ class RequestParser:
         self._position = position
         return True
 
-    def _check_header(self, header: bytes) -> None:
-        if header and header[:1] != b"$":
-            raise ProtocolError(f"Protocol error: expected '$', got {header[:1]!r}")
-        if len(header) == _HEADER_BYTES_MAX:
-            raise ProtocolError("Protocol error: too big bulk count string")
 
-    def _bulk_size(self, header: bytes) -> int:
-        self._check_header(header)
-        size = _decimal(header[1:])
-        if size is None or size < 0:
-            raise ProtocolError("Protocol error: invalid bulk length")
-        if self._request_bytes + size > self._request_bytes_max:
-            raise ProtocolError(
-                f"Protocol error: request larger than {self._request_bytes_max} bytes"
-            )
-        return size
+def _check_header(header: bytes) -> None:
+    """Refuse what is not, or cannot become, the header of a bulk string."""
+    if header and header[:1] != b"$":
+        raise ProtocolError(f"Protocol error: expected '$', got {chr(header[0])!a}")
+    if len(header) == _HEADER_BYTES_MAX:
+        raise ProtocolError("Protocol error: too big bulk count string")
+
+
+def _bulk_size(header: bytes) -> int:
+    _check_header(header)
+    size = _decimal(header[1:])
+    if size is None or size < 0:
+        raise ProtocolError("Protocol error: invalid bulk length")
+    return size
 
 
 def _decimal(text: bytes) -> int | None:
-    """A decimal integer in plain ASCII, None for anything else."""
-    digits = text.removeprefix(b"-")
-    if not digits.isdigit() or len(digits) > 19:
-        return None
-    return int(text)
-
-
-def _inline_words(line: bytes) -> list[bytes]:
-    """What someone typed into a plain connection; empty for a blank line."""
-    if line.startswith(_HTTP_METHODS):
-        raise ProtocolError("Protocol error: this port speaks the Redis protocol, not HTTP")
-    return line.split()
+    """An integer in the one decimal form that Redis accepts, None for anything else."""
+    return int(text) if _DECIMAL.fullmatch(text) else None
 
 
 # --- Requests, as this side sends them ----------------------------------------------------

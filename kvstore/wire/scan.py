@@ -6,6 +6,8 @@ cursor goes on is for the server to remember.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from kvstore import api
@@ -14,7 +16,9 @@ from kvstore.wire import resp
 from kvstore.wire.commands import Arguments, CommandError, integer_argument
 from kvstore.wire.glob import Glob
 
-_COUNT_DEFAULT = 10
+PATTERN_BYTES_MAX: Final = 4 * api.KEY_BYTES_MAX
+"""Longest MATCH pattern: room to escape every byte of the longest key."""
+_COUNT_DEFAULT: Final = 10
 
 
 class ScanArguments(msgspec.Struct, frozen=True):
@@ -48,6 +52,8 @@ def parse_scan(args: Arguments, limits: Limits) -> ScanArguments:
     for option, value in zip(args[2::2], args[3::2], strict=True):
         name = option.upper()
         if name == b"MATCH":
+            if len(value) > PATTERN_BYTES_MAX:
+                raise CommandError(f"ERR a pattern has at most {PATTERN_BYTES_MAX} bytes")
             glob = Glob(value)
         elif name == b"COUNT":
             count = integer_argument(value)

@@ -14,6 +14,8 @@ from kvstore.errors import ProtocolError
 from kvstore.wire import resp
 from kvstore.wire.limits import check_request
 
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
+"""msgspec passes on what the text decoder raises."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode_request = msgspec.msgpack.Decoder(api.Request).decode
 _decode_result = msgspec.msgpack.Decoder(api.Result).decode
@@ -28,7 +30,7 @@ def decode_request(payload: bytes, limits: Limits) -> api.Request | api.Failure:
     """The request, or why it is refused."""
     try:
         request: api.Request = _decode_request(payload)
-    except msgspec.DecodeError as error:
+    except _UNDECODABLE as error:
         return api.Failure(api.FailureCode.INVALID, f"malformed request: {error}")
     return check_request(request, limits) or request
 
@@ -42,6 +44,6 @@ def decode_result(payload: bytes) -> api.Result:
     """The result in a reply. Raises `ProtocolError`."""
     try:
         result: api.Result = _decode_result(payload)
-    except msgspec.DecodeError as error:
+    except _UNDECODABLE as error:
         raise ProtocolError(f"the node's reply is malformed: {error}") from None
     return result
