@@ -1,0 +1,329 @@
+"""A peer frame arrives as it was sent, or it is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import crc32c
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvstore.config import Limits
+from kvstore.errors import ProtocolError
+from kvstore.raft.messages import (
+    INDEX_MAX,
+    AppendEntries,
+    AppendEntriesReply,
+    Message,
+    RequestVote,
+    RequestVoteReply,
+)
+from kvstore.raft.types import Entry, EntryKind
+from kvstore.wire import peer, resp
+from kvstore.wire.peer import Hello
+
+ENTRIES = (
+    Entry(8, 3, EntryKind.NOOP, b"1"),
+    Entry(9, 4, EntryKind.COMMAND, b"\r\n*1\r\n"),
+)
+ENVELOPE: dict[str, Any] = {"cluster_id": "c1", "sender": 1, "recipient": 2, "term": 4}
+MESSAGES: list[Message] = [
+    RequestVote(**ENVELOPE, last_log_index=9, last_log_term=3),
+    RequestVoteReply(**ENVELOPE, vote_granted=True),
+    AppendEntries(**ENVELOPE, prev_log_index=7, prev_log_term=3, entries=ENTRIES, leader_commit=7),
+    AppendEntriesReply(**ENVELOPE, success=True, prev_log_index=7, match_index=9),
+]
+INCARNATION = "0123456789abcdef" * 2
+
+
+def arguments(frame: bytes) -> list[bytes]:
+    parser = resp.RequestParser(Limits())
+    parser.feed(frame)
+    args = parser.next_command()
+    assert args is not None
+    assert parser.next_command() is None
+    return args
+
+
+def messages_of(stream: bytes) -> list[Message]:
+    """What a node would take from a peer, up to the first refusal."""
+    parser = resp.RequestParser(Limits())
+    parser.feed(stream)
+    messages: list[Message] = []
+    try:
+        while (args := parser.next_command()) is not None:
+            messages.append(peer.decode_message(args))
+    except ProtocolError:
+        pass
+    return messages
+
+
+def payload_args(payload: bytes) -> list[bytes]:
+    """A frame whose checksum is right, whatever the payload."""
+    return [b"RAFT", payload, crc32c.crc32c(payload).to_bytes(4, "big")]
+
+
+# --- Messages -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_every_message_comes_back_as_it_was(message: Message) -> None:
+    assert peer.decode_message(arguments(peer.encode_message(message))) == message
+
+
+def test_a_frame_is_the_payload_and_its_crc32c_in_big_endian() -> None:
+    name, payload, checksum = arguments(peer.encode_message(MESSAGES[0]))
+    assert name == b"RAFT"
+    assert msgspec.msgpack.decode(payload)[0] == "request_vote"
+    assert int.from_bytes(checksum, "big") == crc32c.crc32c(payload)
+
+
+@given(
+    st.lists(st.binary(max_size=300), max_size=20),
+    st.integers(0, INDEX_MAX - 100),
+    st.integers(1, INDEX_MAX),
+)
+def test_entries_of_any_bytes_round_trip(data: list[bytes], prev_index: int, term: int) -> None:
+    entries = tuple(
+        Entry(index, term, EntryKind.COMMAND, item)
+        for index, item in enumerate(data, start=prev_index + 1)
+    )
+    message = AppendEntries(
+        cluster_id="c1",
+        sender=1,
+        recipient=2,
+        term=term,
+        prev_log_index=prev_index,
+        prev_log_term=0,
+        entries=entries,
+        leader_commit=prev_index,
+    )
+    assert peer.decode_message(arguments(peer.encode_message(message))) == message
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_every_flipped_bit_of_a_frame_is_refused(message: Message) -> None:
+    frame = peer.encode_message(message)
+    for bit in range(8 * len(frame)):
+        flipped = bytearray(frame)
+        flipped[bit // 8] ^= 1 << bit % 8
+        # A frame of the same kind follows: the damage must not be healed by what comes next.
+        assert messages_of(bytes(flipped) + frame) == [], bit
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_truncated_frame_gives_no_message(message: Message) -> None:
+    frame = peer.encode_message(message)
+    for length in range(len(frame)):
+        assert messages_of(frame[:length]) == []
+
+
+def test_frames_in_a_row_are_told_apart() -> None:
+    stream = b"".join(map(peer.encode_message, MESSAGES))
+    assert messages_of(stream) == MESSAGES
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [b"RAFT"],
+        [b"RAFT", b"x"],
+        [b"RAFT", b"", b"", b""],
+        [b"SET", b"k", b"v"],
+        [b"raft", *payload_args(msgspec.msgpack.encode(MESSAGES[0]))[1:]],
+        [b"RAFT", b"", b"\x00\x00\x00"],
+        [b"RAFT", msgspec.msgpack.encode(MESSAGES[0]), b""],
+    ],
+)
+def test_other_arguments_are_refused(args: list[bytes]) -> None:
+    with pytest.raises(ProtocolError):
+        peer.decode_message(args)
+
+
+def test_a_wrong_checksum_is_named_as_such() -> None:
+    args = arguments(peer.encode_message(MESSAGES[0]))
+    with pytest.raises(ProtocolError, match="checksum"):
+        peer.decode_message([args[0], args[1], bytes(4)])
+
+
+VOTE: dict[str, Any] = {
+    **ENVELOPE,
+    "kind": "request_vote",
+    "last_log_index": 9,
+    "last_log_term": 3,
+}
+APPEND: dict[str, Any] = {
+    **ENVELOPE,
+    "kind": "append_entries",
+    "prev_log_index": 7,
+    "prev_log_term": 3,
+    "entries": [[8, 3, 1, b"x"]],
+    "leader_commit": 7,
+}
+ORDER = {
+    "request_vote": RequestVote.__struct_fields__,
+    "append_entries": AppendEntries.__struct_fields__,
+}
+
+
+def hand_made(fields: dict[str, Any]) -> list[Any]:
+    """A message as it travels, not checked by the class."""
+    return [fields["kind"], *(fields[name] for name in ORDER[fields["kind"]])]
+
+
+def test_the_hand_made_messages_are_sound_before_they_are_spoilt() -> None:
+    for fields in (VOTE, APPEND):
+        peer.decode_message(payload_args(msgspec.msgpack.encode(hand_made(fields))))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        {},
+        "request_vote",
+        ["request_vote"],
+        ["no_such_message", *hand_made(VOTE)[1:]],
+        [*hand_made(VOTE), 1],
+        hand_made(VOTE)[:-1],
+        hand_made({**VOTE, "term": 0}),
+        hand_made({**VOTE, "term": -1}),
+        hand_made({**VOTE, "term": 1 << 63}),
+        hand_made({**VOTE, "term": "4"}),
+        hand_made({**VOTE, "term": 4.5}),
+        hand_made({**VOTE, "cluster_id": 1}),
+        hand_made({**APPEND, "prev_log_index": 6}),
+        hand_made({**APPEND, "prev_log_index": -1}),
+        hand_made({**APPEND, "prev_log_term": 5}),
+        hand_made({**APPEND, "leader_commit": -1}),
+        hand_made({**APPEND, "entries": [[8, 5, 1, b"x"]]}),
+        hand_made({**APPEND, "entries": [[8, 3, 1, b"x"], [8, 3, 1, b"x"]]}),
+        hand_made({**APPEND, "entries": [[8, 3, 1, b"x"], [10, 3, 1, b"x"]]}),
+        hand_made({**APPEND, "entries": [[8, 4, 1, b"x"], [9, 3, 1, b"x"]]}),
+        hand_made({**APPEND, "entries": [[8, 3, 9, b"x"]]}),
+        hand_made({**APPEND, "entries": [[8, 3, 1, b"x", 0]]}),
+        hand_made({**APPEND, "entries": [[8, 3, 1, "x", 0]]}),
+    ],
+)
+def test_a_message_that_makes_no_sense_is_refused(value: object) -> None:
+    with pytest.raises(ProtocolError):
+        peer.decode_message(payload_args(msgspec.msgpack.encode(value)))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\xc1",
+        b"\x97\xacrequest_vote\x09\x03\xa1\xff\x01\x02\x04",
+        b"\x97\xa1\xff\xa1c\x01\x02\x04\x09\x03",
+        b"\xdd\xff\xff\xff\xff",
+        b"\x99\xaeappend_entries\x07\x03\xdd\xff\xff\xff\xff",
+        b"\x91" * 5_000,
+    ],
+)
+def test_bytes_that_are_no_message_are_refused_with_a_right_checksum(payload: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        peer.decode_message(payload_args(payload))
+
+
+@given(st.binary(max_size=100))
+def test_garbage_is_refused_and_raises_nothing_else(payload: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        peer.decode_message(payload_args(payload))
+
+
+# --- Hello --------------------------------------------------------------------------------
+
+
+def hello(**changes: Any) -> Hello:
+    fields: dict[str, Any] = {
+        "protocol_version": peer.PROTOCOL_VERSION,
+        "cluster_id": "c1",
+        "node_id": 1,
+        "recipient": 2,
+        "incarnation": INCARNATION,
+    }
+    return Hello(**{**fields, **changes})
+
+
+def test_a_hello_comes_back_as_it_was() -> None:
+    name, word, payload = arguments(peer.encode_hello(hello()))
+    assert (name, word) == (b"RAFT", b"HELLO")
+    assert peer.decode_hello(payload) == hello()
+
+
+def test_nodes_that_expect_each_other_may_talk() -> None:
+    assert peer.check_hello(hello(), hello(node_id=2, recipient=1)) is None
+
+
+@pytest.mark.parametrize(
+    ("theirs", "words"),
+    [
+        (hello(node_id=2, recipient=1, protocol_version=2), "protocol 2"),
+        (hello(node_id=2, recipient=1, cluster_id="other"), "cluster other"),
+        (hello(node_id=2, recipient=3), "node 3"),
+        (hello(node_id=7, recipient=1), "node 7"),
+    ],
+)
+def test_a_stranger_is_told_what_does_not_fit(theirs: Hello, words: str) -> None:
+    complaint = peer.check_hello(hello(), theirs)
+    assert complaint is not None
+    assert words in complaint
+
+
+@pytest.mark.parametrize(
+    "unsound",
+    [
+        hello(incarnation=""),
+        hello(incarnation=INCARNATION[:-1]),
+        hello(incarnation=INCARNATION + "0"),
+        hello(incarnation=INCARNATION[:-1] + "g"),
+        hello(incarnation=INCARNATION + "\n"),
+        hello(incarnation=INCARNATION.upper()),
+        hello(cluster_id="c" * 65),
+        hello(cluster_id="c" * 100_000),
+    ],
+)
+def test_an_unsound_hello_is_refused(unsound: Hello) -> None:
+    payload = arguments(peer.encode_hello(unsound))[2]
+    with pytest.raises(ProtocolError):
+        peer.decode_hello(payload)
+
+
+@given(st.binary(max_size=80))
+def test_garbage_is_no_hello(payload: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        peer.decode_hello(payload)
+
+
+def test_a_hello_that_is_not_utf8_is_refused() -> None:
+    payload = arguments(peer.encode_hello(hello(cluster_id="@@")))[2]
+    with pytest.raises(ProtocolError):
+        peer.decode_hello(payload.replace(b"@@", b"\xff\xff"))
+
+
+def test_the_answer_to_a_hello_is_read_however_it_is_cut() -> None:
+    answer = peer.encode_hello_answer(hello(node_id=2, recipient=1))
+    for at in range(len(answer)):
+        reader = peer.HelloAnswer()
+        assert reader.feed(answer[:at]) is None
+        assert reader.feed(answer[at:]) == hello(node_id=2, recipient=1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"-ERR this is node 3\r\n", b":1\r\n", b"$-1\r\n", b"$1\r\nx\r\n", b"HTTP/1.1 400\r\n",
+     b"$999999999\r\n" + bytes(2_000), b"*1\r\n:1\r\n"],
+)  # fmt: skip
+def test_an_answer_that_is_no_hello_is_refused(answer: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        peer.HelloAnswer().feed(answer)
+
+
+def test_the_reason_of_a_refused_hello_is_passed_on() -> None:
+    with pytest.raises(ProtocolError, match="this is node 3"):
+        peer.HelloAnswer().feed(resp.error("ERR this is node 3"))

@@ -1,0 +1,207 @@
+"""The typed command carries every request and result, and nothing beyond the limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hiredis
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvstore import api
+from kvstore.config import Limits
+from kvstore.errors import ProtocolError
+from kvstore.wire import resp, typed
+
+LIMITS = Limits(value_bytes_max=1_000, request_arguments_max=50, scan_keys_max=100)
+LONGEST_KEY = b"k" * api.KEY_BYTES_MAX
+TOO_LONG_KEY = LONGEST_KEY + b"k"
+LONGEST_VALUE = b"v" * 1_000
+TOO_LONG_VALUE = LONGEST_VALUE + b"v"
+
+REQUESTS: list[api.Request] = [
+    api.Put(b"k", b"v"),
+    api.Put(b"", b""),
+    api.Put(LONGEST_KEY, LONGEST_VALUE),
+    api.Put(b"k", b"v", api.When.EQUAL, LONGEST_VALUE, return_previous=True),
+    api.Put(b"k", b"v", api.When.ABSENT),
+    api.Put(b"k", b"v", api.When.PRESENT),
+    api.PutMany(((b"a", b"1"), (b"b", b"2"))),
+    api.Delete((b"a", LONGEST_KEY)),
+    api.Increment(b"k", -(1 << 63)),
+    api.Increment(b"k", (1 << 63) - 1),
+    api.Get((b"a", b"b"), with_values=False),
+    api.Get((LONGEST_KEY,) * 50),
+    api.Scan(LONGEST_KEY, b"k", 100),
+    api.Scan(limit=1),
+    api.Count(),
+    api.Status(),
+]
+RECORD = api.KeyValue(b"k", b"\xff\r\n", 3, 7, 2)
+RESULTS: list[api.Result] = [
+    api.PutResult(7, True, RECORD),
+    api.PutResult(7, False),
+    api.DeleteResult(8, 2),
+    api.IncrementResult(9, -5),
+    api.GetResult(9, (RECORD, None)),
+    api.ScanResult(9, (RECORD,), b"next"),
+    api.CountResult(9, 4),
+    api.Failure(api.FailureCode.NOT_LEADER, "not leader, try node 2", "127.0.0.1:9002"),
+    api.Failure(api.FailureCode.UNKNOWN, "outcome unknown"),
+    api.StatusResult(
+        node_id=1,
+        cluster_id="c",
+        incarnation="ab",
+        role="leader",
+        term=3,
+        voted_for=None,
+        leader_id=1,
+        leader_address="h:1",
+        commit_index=5,
+        last_applied=5,
+        last_log_index=6,
+        revision=4,
+        keys=2,
+        members={1: "h:1"},
+        match_index={2: 5},
+    ),
+]
+
+
+def decode(payload: bytes) -> api.Request | api.Failure:
+    return typed.decode_request(payload, LIMITS)
+
+
+def payload_of(request: api.Request) -> bytes:
+    return msgspec.msgpack.encode(request)
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_every_request_comes_back_as_it_was(request_: api.Request) -> None:
+    parser = resp.RequestParser(Limits())
+    parser.feed(typed.encode_request(request_))
+    args = parser.next_command()
+    assert args is not None
+    assert args[0] == b"KV"
+    assert decode(args[1]) == request_
+
+
+@pytest.mark.parametrize("result", RESULTS)
+def test_every_result_failures_included_comes_back_in_a_bulk(result: api.Result) -> None:
+    reader = hiredis.Reader()
+    reader.feed(typed.encode_result(result))
+    assert typed.decode_result(reader.gets()) == result
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (api.Put(TOO_LONG_KEY, b""), "480"),
+        (api.Put(b"k", TOO_LONG_VALUE), "1000"),
+        (api.Put(b"k", b"", api.When.EQUAL, TOO_LONG_VALUE), "1000"),
+        (api.Put(b"k", b"", api.When.EQUAL, None), "EQUAL"),
+        (api.Put(b"k", b"", api.When.ABSENT, b"x"), "EQUAL"),
+        (api.Put(b"k", b"", api.When.ALWAYS, b"x"), "EQUAL"),
+        (api.PutMany(((b"k", b""), (TOO_LONG_KEY, b""))), "480"),
+        (api.PutMany(((b"a", b""), (b"b", TOO_LONG_VALUE))), "1000"),
+        (api.PutMany(((b"a", b""),) * 51), "50"),
+        (api.Delete((b"a", TOO_LONG_KEY)), "480"),
+        (api.Delete((b"a",) * 51), "50"),
+        (api.Increment(TOO_LONG_KEY, 1), "480"),
+        (api.Increment(b"k", 1 << 63), "64-bit"),
+        (api.Get((b"a", TOO_LONG_KEY)), "480"),
+        (api.Get((b"a",) * 51), "50"),
+        (api.Scan(start=TOO_LONG_KEY), "480"),
+        (api.Scan(prefix=TOO_LONG_KEY), "480"),
+        (api.Scan(limit=0), "100"),
+        (api.Scan(limit=-1), "100"),
+        (api.Scan(limit=101), "100"),
+    ],
+)
+def test_a_request_beyond_a_limit_is_refused_with_the_limit(
+    request_: api.Request, words: str
+) -> None:
+    failure = decode(payload_of(request_))
+    assert isinstance(failure, api.Failure)
+    assert failure.code is api.FailureCode.INVALID
+    assert words in failure.message
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "put",
+        [],
+        ["put"],
+        ["no such request"],
+        ["put", b"k"],
+        ["put", "k", "v"],
+        ["put", b"k", b"v", 9],
+        ["put", b"k", b"v", 0, None, False, 1],
+        ["delete", b"k"],
+        ["increment", b"k", 1.5],
+        ["increment", b"k", True],
+        ["scan", b"", b"", "10"],
+        {"key": b"k"},
+    ],
+)
+def test_a_malformed_request_is_a_failure(value: Any) -> None:
+    failure = decode(msgspec.msgpack.encode(value))
+    assert isinstance(failure, api.Failure)
+    assert failure.code is api.FailureCode.INVALID
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_a_truncated_request_is_a_failure(request_: api.Request) -> None:
+    payload = payload_of(request_)
+    for length in range(len(payload)):
+        assert isinstance(decode(payload[:length]), api.Failure)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\x92\xa1\xff\x90",
+        b"\x92\xa6delete\xdd\xff\xff\xff\xff",
+        b"\x92\xa6delete\xc6\xff\xff\xff\xff",
+        b"\x91" * 5_000,
+        b"\xc1",
+    ],
+)
+def test_hostile_bytes_are_a_failure(payload: bytes) -> None:
+    assert isinstance(decode(payload), api.Failure)
+
+
+@given(st.binary(max_size=100))
+def test_garbage_is_a_request_or_a_failure_and_raises_nothing(payload: bytes) -> None:
+    decode(payload)
+
+
+@given(st.binary(max_size=100))
+def test_a_reply_of_garbage_is_a_protocol_error(payload: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        typed.decode_result(payload)
+
+
+def test_a_reply_that_is_not_utf8_is_a_protocol_error() -> None:
+    with pytest.raises(ProtocolError):
+        typed.decode_result(b"\x92\xa1\xff\x90")
+
+
+keys = st.binary(max_size=api.KEY_BYTES_MAX)
+
+
+@given(keys, st.binary(max_size=1_000), st.sampled_from(api.When), st.booleans())
+def test_puts_round_trip(key: bytes, value: bytes, when: api.When, previous: bool) -> None:
+    expected = value[::-1] if when is api.When.EQUAL else None
+    put = api.Put(key, value, when, expected, previous)
+    assert decode(payload_of(put)) == put
+
+
+@given(st.lists(keys, max_size=50))
+def test_lists_of_keys_round_trip(many: list[bytes]) -> None:
+    for request in (api.Get(tuple(many)), api.Delete(tuple(many))):
+        assert decode(payload_of(request)) == request
