@@ -12,7 +12,6 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, Final
 
@@ -451,6 +450,8 @@ def status(to: str, timeout_ms: int, as_json: bool) -> int:
 
     The exit code is 5 if none of the nodes answers.
     """
+    from concurrent.futures import ThreadPoolExecutor  # slow to load, and only needed here
+
     addresses = [str(address) for address in parse_addresses(to)]
 
     def ask(address: str) -> api.StatusResult | str:

@@ -30,6 +30,7 @@ from kvstore.errors import (
     UnreachableError,
 )
 from kvstore.link import Link, NotSent, Unanswered
+from kvstore.wire import resp, typed
 
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 0.5
@@ -45,8 +46,6 @@ _ANSWERS: Final[dict[type, type]] = {
     api.Count: api.CountResult,
     api.Status: api.StatusResult,
 }
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(api.Result).decode
 _R = TypeVar("_R")
 
 
@@ -240,7 +239,7 @@ class Client:
         """Ask one node, once. Raises NotSent or Unanswered; the connection is gone then."""
         try:
             link = self._link(node, stale, send_until)
-            link.send((b"KV", _encode(request)), send_until)
+            link.send(typed.encode_request(request), send_until)
             return _answer_to(request, link.receive(reply_until))
         except BaseException:
             # Ctrl-C included: a later request must not read this one's late reply.
@@ -255,7 +254,7 @@ class Client:
         self._drop(node, stale)
         link = self._links[node, stale] = Link(node, until)
         if stale:
-            link.send((b"READONLY",), until)
+            link.send(resp.command(b"READONLY"), until)
             try:
                 reply = link.receive(until)
             except Unanswered as setback:
@@ -401,9 +400,9 @@ def _answer_to(request: api.Request, reply: object) -> api.Result:
     if not isinstance(reply, bytes):
         raise Unanswered("the reply is not one of kvstore")
     try:
-        result: api.Result = _decode(reply)
-    except msgspec.MsgspecError:
-        raise Unanswered("the reply is not one of kvstore") from None
+        result = typed.decode_result(reply)
+    except ProtocolError as error:
+        raise Unanswered(str(error)) from None
     if not isinstance(result, (_ANSWERS[type(request)], api.Failure)):
         raise Unanswered("the reply belongs to another request")
     return result

@@ -3,7 +3,7 @@
 Law: the two ways to fail are kept apart. `NotSent` is certain: the node never had
 all of the request. `Unanswered` is not: the node may have carried it out.
 
-This module must not know what the words mean, nor try anything twice.
+This module must not know what a request says, nor try anything twice.
 """
 
 from __future__ import annotations
@@ -51,16 +51,13 @@ class Link:
             return False
         return False
 
-    def send(self, words: tuple[bytes, ...], until: float) -> None:
+    def send(self, frame: bytes, until: float) -> None:
         """Send one request. A failure before the last byte left is NotSent.
 
         That is certain: the frame says its length first, so a node that has a part
         of it cannot carry it out, and the rest will never come.
         """
-        frame = [b"*%d\r\n" % len(words)]
-        for word in words:
-            frame += (b"$%d\r\n" % len(word), word, b"\r\n")
-        left = memoryview(b"".join(frame))
+        left = memoryview(frame)
         try:
             while left:
                 self._socket.settimeout(_rest_of(until))

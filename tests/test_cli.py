@@ -12,10 +12,11 @@ import subprocess
 import sys
 import threading
 import types
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO, NamedTuple
 
 import pytest
+import structlog
 from scripted_node import (
     BUSY,
     INVALID,
@@ -33,6 +34,7 @@ from kvstore import api, render
 from kvstore.cli import main
 from kvstore.config import Settings
 from kvstore.errors import ConfigError, DirectoryRefusedError
+from kvstore.logs import logger_for
 
 MISSING = api.GetResult(1, (None,))
 
@@ -89,12 +91,11 @@ def run(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPat
     return run_line
 
 
-def spawn(words: Sequence[str], **options: object) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "kvstore", *words],
-        stderr=subprocess.PIPE,
-        **options,  # type: ignore[call-overload]
-    )
+def spawn(words: Sequence[str], stdout: int | BinaryIO) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "kvstore", *words]
+    # Buffered as for users, because it is at exit that a buffer may complain.
+    environ = {name: os.environ[name] for name in os.environ if name != "PYTHONUNBUFFERED"}
+    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, env=environ)
 
 
 # --- put ----------------------------------------------------------------------------------
@@ -277,14 +278,32 @@ def test_status_shows_every_node_and_those_that_are_unreachable(run: Run) -> Non
     assert lines[3] == f"-     {dead.address}  unreachable: cannot connect: connection refused"
     assert lines[4].split()[:3] == ["2", b.address, "follower"]
     assert lines[2][lines[1].index("TERM")] == "7"
+    assert lines[2].startswith("1     ")
+    assert max(map(len, lines[:3])) < 100
+
+
+def test_an_unreachable_node_with_a_long_name_keeps_the_columns_straight() -> None:
+    long_name = "a-rather-long-host-name.example:9001"
+    table = render.status_table([("h:1", status(1, "leader")), (long_name, "unreachable: why")])
+    _, heading, first, second = table.splitlines()
+    assert first[heading.index("TERM")] == "7"
+    assert second == f"-     {long_name}  unreachable: why"
+    assert second.index("unreachable") == heading.index("ROLE")
+    assert heading.index("TERM") == heading.index("ROLE") + len("leader  ")
 
 
 def test_status_asks_the_nodes_side_by_side(run: Run) -> None:
-    with ScriptedNode(Misbehave.SILENCE) as a, ScriptedNode(Misbehave.SILENCE) as b:
-        ran = run("status", "--to", f"{a.address},{b.address}", "--timeout-ms", "300")
-        assert len(a.requests) == len(b.requests) == 1
+    both_asked = threading.Barrier(2, timeout=5)
+
+    def meet() -> Misbehave:
+        both_asked.wait()
+        return Misbehave.HANG_UP
+
+    with ScriptedNode(meet) as a, ScriptedNode(meet) as b:
+        ran = run("status", "--to", f"{a.address},{b.address}", "--timeout-ms", "20000")
+    assert both_asked.broken is False
     assert ran.code == 5
-    assert ran.out.count(b"unreachable: no reply came in time") == 2
+    assert ran.out.count(b"unreachable: the connection was closed before the reply") == 2
 
 
 def test_status_as_json_is_one_object_a_node(run: Run) -> None:
@@ -381,7 +400,7 @@ def test_wrong_usage_is_exit_code_2_and_one_line(run: Run, line: str, words: str
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Settings]]:
     """Stands in for the server and keeps the settings that it was given."""
     calls: list[Settings] = []
 
@@ -391,14 +410,15 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
             raise DirectoryRefusedError("data/n1 belongs to cluster right: use another --data")
         if settings.cluster_id == "taken":
             raise ConfigError("cannot listen on 127.0.0.1:9001: Address already in use")
+        logger_for(settings.node_id).info("serving")
         return 7
 
     loop = types.ModuleType("kvstore.server.loop")
     loop.serve = serve  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "kvstore.server.loop", loop)
     monkeypatch.setattr("kvstore.server.loop", loop, raising=False)
-    monkeypatch.setattr("kvstore.logs.configure", lambda log_format: calls and log_format)
-    return calls
+    yield calls
+    structlog.reset_defaults()
 
 
 def test_serve_makes_settings_from_options_and_environment(
@@ -406,13 +426,15 @@ def test_serve_makes_settings_from_options_and_environment(
 ) -> None:
     monkeypatch.setenv("KVSTORE_HEARTBEAT_MS", "50")
     words = "serve --id 1 --port 9001 --peers 9002,9003 --data d/n1 --log-format json"
-    assert run(*words.split()).code == 7
+    ran = run(*words.split())
+    assert ran.code == 7
     (settings,) = served
     assert settings.node_id == 1
     assert sorted(settings.members) == [1, 2, 3]
     assert str(settings.data_dir) == "d/n1"
     assert settings.raft.heartbeat_interval_ms == 50
     assert settings.log_format == "json"
+    assert json.loads(ran.err)["event"] == "[node 1] serving"
 
 
 def test_serve_takes_an_empty_list_of_peers_as_a_cluster_of_one(

@@ -223,6 +223,28 @@ def test_a_named_leader_that_is_gone_is_reported_with_the_refusal() -> None:
         assert "connection refused" in str(caught.value)
 
 
+def test_what_answers_without_leading_is_not_taken_for_the_leader() -> None:
+    with (
+        ScriptedNode(Misbehave.HANG_UP) as first,
+        ScriptedNode(STATUS) as second,
+        Client([first.address, second.address]) as client,
+    ):
+        assert client.status() == STATUS
+        first.extend(OK)
+        assert client.put("k", "v") == OK
+        assert second.requests == [api.Status()]
+
+
+def test_a_node_that_answers_again_is_not_reported_as_broken() -> None:
+    with (
+        ScriptedNode(Misbehave.HANG_UP, *[NO_LEADER] * 100) as node,
+        Client([node.address], timeout_ms=100) as client,
+        pytest.raises(RefusedError) as caught,
+    ):
+        client.get("foo")
+    assert "closed" not in str(caught.value)
+
+
 # --- What is safe to retry ----------------------------------------------------------------
 
 
@@ -384,7 +406,7 @@ def test_no_kind_of_command_is_sent_twice(command: str) -> None:
 
 
 def test_a_late_reply_is_never_taken_for_the_next_request() -> None:
-    late = [Misbehave.SILENCE, api.PutResult(2, True)]
+    late: list[Step] = [Misbehave.SILENCE, api.PutResult(2, True)]
     with ScriptedNode(*late) as node, Client([node.address], timeout_ms=200) as client:
         with pytest.raises(OutcomeUnknownError):
             client.put("k", "1")
@@ -403,6 +425,19 @@ def test_an_interrupted_request_leaves_no_reply_behind() -> None:
             client.put("k", "1")
         node.extend(api.PutResult(2, True))
         assert client.put("k", "2").revision == 2
+
+
+def test_a_command_that_was_sent_may_take_all_the_time_there_is() -> None:
+    def late() -> api.Result:
+        time.sleep(1.2)  # longer than half of the timeout, which is what a query would wait
+        return OK
+
+    with (
+        ScriptedNode(late) as node,
+        ScriptedNode() as other,
+        Client([node.address, other.address], timeout_ms=2_000) as client,
+    ):
+        assert client.put("k", "v") == OK
 
 
 # --- Nothing there ------------------------------------------------------------------------
@@ -465,11 +500,12 @@ def test_a_stale_read_stays_with_the_asked_node_and_not_with_the_leader() -> Non
 
 def test_a_node_without_readonly_is_passed_over() -> None:
     with (
-        ScriptedNode(b"-ERR unknown command\r\n") as old,
+        ScriptedNode(b"-ERR unknown command\r\n", FOUND) as old,
         ScriptedNode(b"+OK\r\n", FOUND) as node,
         Client([old.address, node.address]) as client,
     ):
         assert client.get("foo", stale=True) == FOO
+        assert old.requests == [[b"READONLY"]]
 
 
 def test_a_command_cannot_be_stale() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -21,8 +22,8 @@ from kvstore.errors import ConfigError
 from kvstore.raft.types import RaftSettings
 
 
-def build(environ: dict[str, str] | None = None, **options: str) -> Settings:
-    return settings_from(options, environ or {})
+def build(environ: Mapping[str, str] = {}, /, **options: str) -> Settings:
+    return settings_from(options, environ)
 
 
 def local(*ports: int, host: str = "127.0.0.1") -> dict[int, Address]:

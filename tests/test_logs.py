@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -39,6 +40,19 @@ def test_a_text_line_has_utc_time_level_node_event_and_fields() -> None:
         stream.getvalue(),
     )
     stamp = datetime.fromisoformat(stream.getvalue().split()[0])
+    assert abs((datetime.now(UTC) - stamp).total_seconds()) < 60
+
+
+def test_the_time_is_utc_wherever_the_node_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    stream = io.StringIO()
+    configure("text", stream)
+    logger_for(1).info("x")
+    monkeypatch.undo()
+    time.tzset()
+    stamp = datetime.fromisoformat(stream.getvalue().split()[0])
+    assert stream.getvalue().split()[0].endswith("Z")
     assert abs((datetime.now(UTC) - stamp).total_seconds()) < 60
 
 
