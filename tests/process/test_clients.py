@@ -164,9 +164,13 @@ def test_redis_benchmark_works(cluster: Cluster, leader: int) -> None:
     assert "error" not in said.lower()
 
 
-def test_all_three_nodes_tell_the_same_shard(cluster: Cluster, leader: int) -> None:
-    ports = {node.port for node in cluster.nodes.values()}
+def test_every_node_names_the_leader_as_the_owner_of_all_slots(
+    cluster: Cluster, leader: int
+) -> None:
     for node_id in cluster.nodes:
         with cluster.client(node_id) as client:
-            slots = client.execute_command("CLUSTER", "SLOTS")
-        assert {slot["primary"][1] for slot in slots.values()} <= ports
+            ((first, last, owner, *replicas),) = client.execute_command("CLUSTER SLOTS")
+        assert (first, last) == (0, 16_383)
+        assert owner[1] == cluster.nodes[leader].port
+        ports = {owner[1], *(replica[1] for replica in replicas)}
+        assert ports == {node.port for node in cluster.nodes.values()}
