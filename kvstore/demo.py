@@ -36,7 +36,8 @@ _WAIT_S: Final = 20.0
 _POLL_S: Final = 0.02
 _INTERRUPTED: Final = 130
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_CLAIM_WIDTH: Final = 46
+_CLAIM_WIDTH: Final = 40
+_LINE_WIDTH: Final = 80
 
 _LOG_LINES_SHOWN: Final = 5
 _TITLE: Final = "Three real nodes. The one that leads is frozen, replaced, and wakes."
@@ -81,8 +82,10 @@ class _Screen:
         if not holds:
             raise _BrokenClaimError(f"{text}: no. {evidence}")
         mark = self._paint("32;1", self._marks[0])
-        padding = " " * max(_CLAIM_WIDTH - len(text), 2) if evidence else ""
-        self.line(f"   {mark} {text}{padding}{self._paint('2', evidence)}")
+        gap = "  ".ljust(_CLAIM_WIDTH - len(text)) if evidence else ""
+        if len(text + gap + evidence) > _LINE_WIDTH - 5:
+            gap = "\n       "
+        self.line(f"   {mark} {text}{gap}{self._paint('2', evidence)}")
         self.held += 1
 
     def fail(self, text: str) -> None:
@@ -380,7 +383,7 @@ class _Film:
         self._screen.claim(
             result.written,
             f"colour = {value}, through node {node}",
-            f"acknowledged as revision {revision}, on a majority's disks",
+            f"acknowledged, revision {revision}",
         )
 
     def _fencing_lines(self, lines_before: int) -> list[str] | None:
