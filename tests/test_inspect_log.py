@@ -36,7 +36,7 @@ def sound(path: Path, node_id: int = 1) -> Path:
 def test_a_sound_directory_is_shown_with_its_terms_and_leaders(tmp_path):
     result = inspect(sound(tmp_path))
     assert result.returncode == 0, result.stderr
-    assert "node 1 of 1,2,3 · cluster local · not running" in result.stdout
+    assert "node 1 of 1,2,3 · cluster local · no server seen" in result.stdout
     assert "term     3, voted for node 1" in result.stdout
     assert "log      entries 1 to 8, every checksum good" in result.stdout
     assert "applied  up to 8, revision 8, 0 keys" in result.stdout

@@ -114,7 +114,7 @@ def whose(report: Report) -> str:
     server = (
         click.style(f"running, process {report.server_pid}", fg="green")
         if report.server_pid is not None
-        else "not running"
+        else "no server seen"
     )
     if report.identity is None:
         return f"{click.style('identity unreadable', fg='red')} · {server}"

@@ -163,6 +163,24 @@ def test_a_commit_whose_meta_page_never_reached_the_disk_did_not_happen(tmp_path
     assert entries == commands(1, 401, 1)
 
 
+@pytest.mark.parametrize(
+    ("page", "message"), [("a page in use", "is in use twice"), (1 << 40, "outside the file")]
+)
+def test_a_free_list_that_gives_away_what_it_must_not_is_noticed(raft, page, message):
+    """The engine would write over the page without a question."""
+    data = raft / "data.mdb"
+    newest = check_data_file(raft)
+    content = bytearray(data.read_bytes())
+    start = newest.free.root * PAGE
+    (offset,) = struct.unpack_from("=H", content, start + 16)
+    first_listed_at = start + offset + 8 + 8 + 8  # behind a node, its key and the count
+    given = newest.main.root if isinstance(page, str) else page
+    struct.pack_into("=Q", content, first_listed_at, given)
+    data.write_bytes(content)
+    with pytest.raises(DamagedError, match=message):
+        check_data_file(raft)
+
+
 @pytest.fixture
 def freed_tail(tmp_path):
     """A key space whose last pages were allocated and freed in one transaction.
