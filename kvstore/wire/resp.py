@@ -21,7 +21,7 @@ _HEADER_BYTES_MAX: Final = 32
 _INLINE_BYTES_MAX: Final = 64 << 10
 _DECIMAL: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _COUNTS: Final = {b"*%d" % count: count for count in range(1, 64)}
-_SIZES: Final = {b"$%d" % size: size for size in range(1024)}
+_SIZES: Final = {b"$%d" % size: size for size in range(4096)}
 """Headers of short requests: a look-up is quicker than parsing the number."""
 _SHORT_REQUEST_BYTES_MAX: Final = len(_COUNTS) * len(_SIZES)
 
@@ -32,6 +32,7 @@ class RequestParser:
     * `_buffer[_position:]` and then `_fed` are the bytes not yet used.
     * `_args` are the arguments of the request under way, `_missing` how many it lacks.
     * `_ready` are whole requests, not yet returned.
+    * `_is_fresh`: the buffer was not searched for short requests yet.
     * With fewer than `_needed` bytes in the buffer, trying again is pointless; so it is
       while an inline request lacks its line end, of which `_searched` bytes of `_fed` are free.
     """
@@ -43,6 +44,7 @@ class RequestParser:
         self._buffer = b""
         self._position = 0
         self._fed = bytearray()
+        self._is_fresh = False
         self._ready: deque[list[bytes]] = deque()
         self._needed = 0
         self._lacks_line_end = False
@@ -54,7 +56,11 @@ class RequestParser:
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they arrived."""
-        self._fed += data
+        if self._buffer or self._fed:
+            self._fed += data
+        else:
+            self._buffer = data
+            self._is_fresh = True
 
     def next_command(self) -> list[bytes] | None:
         """The next whole request, None if it is not whole yet.
@@ -66,6 +72,8 @@ class RequestParser:
             return self._ready.popleft()
         if self._offence is not None:
             raise self._offence
+        if not self._buffer:
+            return None
         try:
             return self._parse()
         except ProtocolError as error:
@@ -76,8 +84,10 @@ class RequestParser:
     def _parse(self) -> list[bytes] | None:
         if self._fed and not self._join():
             return None
-        if not self._missing and not self._position:
-            self._take_short_requests()
+        if self._is_fresh:
+            self._is_fresh = False
+            if not self._missing:
+                self._take_short_requests()
             if self._ready:
                 return self._ready.popleft()
         args = self._next_long_request()
@@ -101,6 +111,7 @@ class RequestParser:
         self._buffer = b"".join((self._buffer[self._position :], self._fed))
         self._position = 0
         self._fed = bytearray()
+        self._is_fresh = True
         self._needed = self._searched = 0
         self._lacks_line_end = False
         return True
@@ -149,13 +160,15 @@ class RequestParser:
             if len(buffer) - start >= limit:
                 what = "mbulk count string" if is_header else "inline request"
                 raise ProtocolError(f"Protocol error: too big {what}")
-            self._lacks_line_end = not is_header
+            self._lacks_line_end = not is_header and start < len(buffer)
             return None
         self._position = end + 1
         return buffer[start:end].removesuffix(b"\r")
 
     def _argument_count(self, header: bytes) -> int:
-        count = _decimal(header[1:])
+        count = _COUNTS.get(header)
+        if count is None:
+            count = _decimal(header[1:])
         if count is None or count > self._arguments_max:
             raise ProtocolError("Protocol error: invalid multibulk length")
         return max(count, 0)
@@ -163,33 +176,32 @@ class RequestParser:
     def _take_arguments(self) -> bool:
         """Move whole bulk strings from the buffer to `_args`; whether that was the last."""
         buffer, position, args = self._buffer, self._position, self._args
-        while self._missing:
+        missing, request_bytes = self._missing, self._request_bytes
+        while missing:
             end = buffer.find(_CRLF, position, position + _HEADER_BYTES_MAX)
             if end < 0:
-                self._position = position
                 _check_header(buffer[position : position + _HEADER_BYTES_MAX])
-                return False
+                break
             size = _SIZES.get(buffer[position:end])
             if size is None:
                 size = _bulk_size(buffer[position:end])
-            if self._request_bytes + size > self._request_bytes_max:
+            if request_bytes + size > self._request_bytes_max:
                 raise ProtocolError(
                     f"Protocol error: request too large: over {self._request_bytes_max} bytes"
                 )
             start = end + 2
             stop = start + size
             if len(buffer) < stop + 2:
-                self._position = position
                 self._needed = stop + 2 - position
-                return False
+                break
             if buffer[stop : stop + 2] != _CRLF:
                 raise ProtocolError("Protocol error: a bulk string does not end where it said")
             args.append(buffer[start:stop])
-            self._request_bytes += size
-            self._missing -= 1
+            request_bytes += size
+            missing -= 1
             position = stop + 2
-        self._position = position
-        return True
+        self._position, self._missing, self._request_bytes = position, missing, request_bytes
+        return not missing
 
 
 def _check_header(header: bytes) -> None:

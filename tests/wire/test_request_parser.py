@@ -21,7 +21,7 @@ REQUESTS: list[Request] = [
     [b"PING"],
     [b"SET", b"\r\n", b"*1\r\n$4\r\nPING\r\n"],
     [b"GET", b""],
-    [b"SET", b"long", b"x\r\n" * 700],
+    [b"SET", b"long", b"x\r\n" * 300],
     [b"ECHO", bytes(range(256))],
     [b"MGET", *(b"k%d" % n for n in range(70))],
     [b"PING"],
@@ -64,6 +64,17 @@ def test_one_piece_gives_every_request_in_order() -> None:
 def test_a_stream_cut_in_two_anywhere_gives_the_same_requests() -> None:
     for at in range(len(STREAM)):
         assert parse([STREAM[:at], STREAM[at:]]) == (REQUESTS, ""), at
+
+
+def test_a_long_request_cut_near_its_edges_gives_the_same_requests() -> None:
+    requests = [[b"PING"], [b"SET", b"long", b"\r\n" * 9_000, b"GET"], [b"PING"]]
+    stream = b"".join(resp.command(*request) for request in requests)
+    for at in [*range(60), *range(len(stream) - 60, len(stream))]:
+        assert parse([stream[:at], stream[at:]]) == (requests, ""), at
+        assert parse([stream[:at], *bytewise(stream[at : at + 70]), stream[at + 70 :]]) == (
+            requests,
+            "",
+        ), at
 
 
 def test_single_bytes_give_the_same_requests() -> None:
@@ -243,23 +254,23 @@ def test_a_bulk_string_must_end_where_it_said(size: int) -> None:
 
 
 def test_a_request_of_the_largest_size_is_taken_and_a_larger_one_refused() -> None:
-    limits = Limits(request_bytes_max=100_000)
-    fits = [b"SET", b"k", b"x" * 99_996]
+    limits = Limits(request_bytes_max=300_000)
+    fits = [b"SET", b"k", b"x" * 299_996]
     assert parse([resp.command(*fits)], limits) == ([fits], "")
-    text = refusal(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$99997\r\n", limits)
-    assert text == "Protocol error: request too large: over 100000 bytes"
+    text = refusal(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$299997\r\n", limits)
+    assert text == "Protocol error: request too large: over 300000 bytes"
 
 
 def test_many_short_arguments_count_towards_the_size_of_a_request() -> None:
-    limits = Limits(request_bytes_max=100_000)
-    requests, text = parse([resp.command(b"MGET", *[b"x" * 500] * 201)], limits)
+    limits = Limits(request_bytes_max=300_000)
+    requests, text = parse([resp.command(b"MGET", *[b"x" * 500] * 601)], limits)
     assert requests == []
     assert "too large" in text
 
 
 def test_the_size_is_that_of_one_request_and_not_of_all() -> None:
-    limits = Limits(request_bytes_max=100_000)
-    request = [b"SET", b"k", b"x" * 60_000]
+    limits = Limits(request_bytes_max=300_000)
+    request = [b"SET", b"k", b"x" * 170_000]
     assert parse([resp.command(*request) * 5], limits) == ([request] * 5, "")
     assert parse(bytewise(resp.command(*request) * 5), limits) == ([request] * 5, "")
 
