@@ -208,7 +208,7 @@ class PageReader:
             for _, child in self._branch(tree.root):
                 kept += self._check_tree(Tree(tree.depth - 1, child), used, keep=keep)
             return kept
-        leaf = self._leaf(tree.root)
+        leaf = self._leaf(tree.root, references_only=not keep)
         for node in leaf:
             if node.flags == _NODE_IS_TREE:
                 self._check_tree(_parse_tree(node.data, 0), used)
@@ -253,7 +253,8 @@ class PageReader:
             children.append((page[start : start + key_bytes], low | high << 16 | top << 32))
         return children
 
-    def _leaf(self, number: int) -> list[Node]:
+    def _leaf(self, number: int, *, references_only: bool = False) -> list[Node]:
+        """The nodes of a leaf page, all checked; `references_only` leaves out plain values."""
         page = self._page(number, _LEAF)
         nodes = []
         for offset in self._offsets(number, page, 1):
@@ -265,6 +266,8 @@ class PageReader:
                 raise DamagedError(f"page {number} is damaged: a record overruns it")
             if flags not in _NODE_FLAGS or (flags == _NODE_IS_TREE and value_bytes != _TREE.size):
                 raise DamagedError(f"page {number} is damaged: a record is of no known kind")
+            if references_only and not flags:
+                continue
             key = page[start - key_bytes : start]
             nodes.append(Node(flags, key, page[start:stop], value_bytes))
         return nodes
