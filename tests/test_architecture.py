@@ -123,6 +123,8 @@ def test_pure_rooms_take_chance_as_an_argument(module: Path) -> None:
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.ImportFrom) and node.module == "random":
             assert {alias.name for alias in node.names} <= {"Random"}
+        if isinstance(node, ast.Import):
+            assert not any(alias.name == "random" and alias.asname for alias in node.names)
         if (
             isinstance(node, ast.Attribute)
             and isinstance(node.value, ast.Name)
