@@ -66,7 +66,7 @@ class Limits(msgspec.Struct, frozen=True):
     """Unsent messages to one peer; further ones are dropped, as a network may."""
     pending_writes_max: int = 65_536
     """Writes of all clients that wait for a majority; further ones get BUSY."""
-    reply_bytes_max: int = 64 << 20
+    reply_bytes_max: int = 32 << 20
     """Values in one reply; a scan ends its page there, a larger MGET is refused."""
     scan_keys_max: int = 10_000
     scan_cursors_max: int = 1_024
@@ -84,6 +84,7 @@ class Limits(msgspec.Struct, frozen=True):
         return cls(
             value_bytes_max=value_bytes_max,
             request_bytes_max=max(default.request_bytes_max, frame_bytes),
+            reply_bytes_max=max(default.reply_bytes_max, value_bytes_max),
             output_bytes_max=max(default.output_bytes_max, frame_bytes),
             peer_output_bytes_max=max(default.peer_output_bytes_max, frame_bytes),
         )

@@ -1,0 +1,135 @@
+"""Three nodes without sockets, over honest stores in memory.
+
+Law: messages pass only when the test says so, and every store write is noted in
+the order in which it happened relative to what the node lets out.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from kvstore import api
+from kvstore.config import Address, Limits, Settings
+from kvstore.errors import DiskWriteError
+from kvstore.raft.messages import Message
+from kvstore.raft.types import DurableUpdate, Role
+from kvstore.server.node import Node
+from kvstore.storage.base import Identity
+from kvstore.storage.memory import MemoryLog, MemoryState
+
+TICK_MS = 50.0
+
+
+class Claim:
+    """A ticket that keeps every result it was given."""
+
+    def __init__(self) -> None:
+        self.results: list[api.Result] = []
+
+    def fill(self, result: api.Result) -> None:
+        self.results.append(result)
+
+    @property
+    def result(self) -> api.Result:
+        """The one result."""
+        assert len(self.results) == 1, self.results
+        return self.results[0]
+
+    @property
+    def failure(self) -> api.Failure:
+        """The one result, a failure."""
+        assert isinstance(self.result, api.Failure), self.result
+        return self.result
+
+
+class FailingLog(MemoryLog):
+    """A log whose disk fails from the moment the test says so."""
+
+    fails = False
+
+    def write(self, update: DurableUpdate) -> None:
+        if self.fails:
+            raise DiskWriteError("fsync failed")
+        super().write(update)
+
+
+class Cluster:
+    """Nodes 1..n; `links` are the (sender, recipient) pairs that are cut."""
+
+    def __init__(self, size: int = 3, limits: Limits = Limits()) -> None:  # noqa: B008 (frozen)
+        self.members = {i: Address("127.0.0.1", 9000 + i) for i in range(1, size + 1)}
+        self.limits = limits
+        self.now_ms = 0.0
+        self.cut: set[tuple[int, int]] = set()
+        self.messages: list[Message] = []
+        self.logs: dict[int, FailingLog] = {}
+        self.states: dict[int, MemoryState] = {}
+        self.nodes: dict[int, Node] = {}
+        for node_id in self.members:
+            identity = Identity(1, "test", node_id, tuple(self.members), f"{node_id:032x}")
+            self.logs[node_id] = FailingLog(identity)
+            self.states[node_id] = MemoryState(identity)
+            self.start(node_id)
+
+    def start(self, node_id: int) -> None:
+        """Start, or start again from what the stores hold."""
+        settings = Settings(
+            node_id=node_id,
+            members=self.members,
+            cluster_id="test",
+            data_dir=Path("unused"),
+            limits=self.limits,
+        )
+        rng = random.Random(node_id)
+        self.nodes[node_id] = Node(settings, self.logs[node_id], self.states[node_id], rng)
+
+    def crash(self, node_id: int) -> None:
+        """End a node without notice, and start it again."""
+        self.logs[node_id].crash()
+        self.states[node_id].crash()
+        self.start(node_id)
+
+    def turn(self, node_id: int) -> None:
+        """One turn of one node: what has arrived, then time, then what it lets out."""
+        node = self.nodes[node_id]
+        arrived = [m for m in self.messages if m.recipient == node_id]
+        self.messages = [m for m in self.messages if m.recipient != node_id]
+        for message in arrived:
+            if (message.sender, node_id) not in self.cut:
+                node.receive(message)
+        node.tick(self.now_ms)
+        self.messages += node.prepare()
+        outcome = node.complete()
+        self.messages += outcome.messages
+        for answer in outcome.answers:
+            answer.ticket.fill(answer.result)
+
+    def run(self, duration_ms: float = 500.0) -> None:
+        """Let time pass for everybody."""
+        for _ in range(int(duration_ms / TICK_MS)):
+            self.now_ms += TICK_MS
+            for node_id in self.nodes:
+                self.turn(node_id)
+
+    def isolate(self, node_id: int) -> None:
+        """Cut every link from and to a node."""
+        for other in self.members:
+            self.cut |= {(node_id, other), (other, node_id)}
+
+    def heal(self) -> None:
+        """Mend every link."""
+        self.cut.clear()
+
+    def elect(self) -> Node:
+        """Run until somebody leads with a committed no-op, and return it."""
+        for _ in range(20):
+            self.run()
+            leaders = [n for n in self.nodes.values() if n.raft.has_committed_in_term]
+            if leaders:
+                return max(leaders, key=lambda node: node.raft.current_term)
+        raise AssertionError("nobody was elected")
+
+    def followers(self) -> list[Node]:
+        """The nodes that do not lead."""
+        return [node for node in self.nodes.values() if node.raft.role is not Role.LEADER]
