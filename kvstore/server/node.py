@@ -282,11 +282,16 @@ class Node:
             self._answer(write.ticket, result)
 
     def _refuse_overwritten_writes(self) -> None:
-        """Another entry is committed where a write waited: that write can never happen."""
+        """Answer the writes that can never happen.
+
+        Either another entry is committed at their index, or one of a newer term
+        is committed before it: no log that holds both can exist (Raft §5.3).
+        """
         applied = self.machine.last_applied
-        if not self._writes or next(iter(self._writes))[0] > applied:
+        term = self.raft.log.term(applied)
+        if not self._writes or not _is_dead(next(iter(self._writes)), applied, term):
             return
-        for name in [name for name in self._writes if name[0] <= applied]:
+        for name in [name for name in self._writes if _is_dead(name, applied, term)]:
             self._answer(self._writes.pop(name).ticket, self._rolled_back())
 
     # --- Reads ----------------------------------------------------------------------------
@@ -344,6 +349,12 @@ class Node:
 
     def _answer(self, ticket: Ticket, result: api.Result) -> None:
         self._answers.append(Answer(ticket, result))
+
+
+def _is_dead(name: EntryName, applied_index: int, applied_term: int) -> bool:
+    """Whether an entry that was not applied can never be, given the last one that was."""
+    index, term = name
+    return index <= applied_index or term < applied_term
 
 
 _UNKNOWN: Final = api.Failure(

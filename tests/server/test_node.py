@@ -116,23 +116,27 @@ def test_a_write_that_outlives_its_leader_is_answered_as_done() -> None:
     assert isinstance(claim.result, api.PutResult)
 
 
-def test_a_write_whose_place_another_entry_took_is_refused_as_rolled_back() -> None:
+def test_writes_whose_place_other_entries_took_are_refused_as_rolled_back() -> None:
+    """At the new leader's no-op, at its write, and behind both, where nothing is yet."""
     cluster = Cluster()
-    old, lost, won = cluster.elect(), Claim(), Claim()
+    old, won = cluster.elect(), Claim()
+    lost = [Claim(), Claim(), Claim()]
     cluster.isolate(old.raft.id)
-    old.submit_command(api.Put(b"k", b"lost"), lost)
+    for claim in lost:
+        old.submit_command(api.Put(b"k", b"lost"), claim)
     cluster.run(2_000)
-    leader = cluster.elect()
-    assert leader is not old
-    leader.submit_command(api.Put(b"k", b"won"), won)
+    new = cluster.elect()
+    assert new is not old
+    new.submit_command(api.Put(b"k", b"won"), won)
     cluster.run(200)
-    assert lost.results == [], "a truncation or a new leader elsewhere proves nothing yet"
+    assert isinstance(won.result, api.PutResult)
+    assert [claim.results for claim in lost] == [[], [], []], "the old leader cannot know yet"
     cluster.heal()
     cluster.run(1_000)
-    assert isinstance(won.result, api.PutResult)
-    assert lost.failure.code is api.FailureCode.NOT_LEADER
-    assert lost.failure.message.startswith(f"not leader, try node {leader.raft.id} at ")
-    assert lost.failure.message.endswith("the write was rolled back")
+    for claim in lost:
+        assert claim.failure.code is api.FailureCode.NOT_LEADER
+        assert claim.failure.message.startswith(f"not leader, try node {new.raft.id} at ")
+        assert claim.failure.message.endswith("the write was rolled back")
     assert read(cluster, old.raft.id, b"k") == b"won"
 
 
