@@ -11,6 +11,9 @@ from typing import Any, Final
 from kvstore import api
 from kvstore.config import Limits
 
+_SMALL_REPLY_BYTES: Final = 1024
+_ITEM_BYTES: Final = 128
+"""A key's history numbers and the framing around it, generously."""
 _INTEGER_MAX: Final = (1 << 63) - 1
 
 
@@ -19,6 +22,20 @@ def check_request(request: api.Request, limits: Limits) -> api.Failure | None:
     check = _CHECKS.get(type(request))
     complaint = check(request, limits) if check else None
     return api.Failure(api.FailureCode.INVALID, complaint) if complaint else None
+
+
+def reply_bytes_bound(request: api.Request, limits: Limits) -> int:
+    """How long the reply to a checked request may get, so that room can be kept for it."""
+    bound = _SMALL_REPLY_BYTES
+    if isinstance(request, api.Get):
+        value_bytes = limits.value_bytes_max if request.with_values else 0
+        bound += len(request.keys) * (_ITEM_BYTES + api.KEY_BYTES_MAX + value_bytes)
+    elif isinstance(request, api.Scan):
+        value_bytes = limits.value_bytes_max if request.with_values else 0
+        bound += request.limit * (_ITEM_BYTES + api.KEY_BYTES_MAX + value_bytes)
+    elif isinstance(request, api.Put) and request.return_previous:
+        bound += api.KEY_BYTES_MAX + limits.value_bytes_max
+    return min(bound, 2 * limits.reply_bytes_max)
 
 
 def _check_put(put: api.Put, limits: Limits) -> str | None:

@@ -213,7 +213,7 @@ def _check_header(header: bytes) -> None:
 
 
 def _bulk_size(header: bytes) -> int:
-    _check_header(header)
+    _check_header(header or _CRLF)
     size = _decimal(header[1:])
     if size is None or size < 0:
         raise ProtocolError("Protocol error: invalid bulk length")

@@ -294,6 +294,13 @@ def test_an_unsound_hello_is_refused(unsound: Hello) -> None:
         peer.decode_hello(payload)
 
 
+def test_a_hello_may_grow_fields_but_not_without_end() -> None:
+    fields = list(msgspec.structs.astuple(hello()))
+    assert peer.decode_hello(msgspec.msgpack.encode([*fields, b"new"])) == hello()
+    with pytest.raises(ProtocolError, match="too long"):
+        peer.decode_hello(msgspec.msgpack.encode([*fields, bytes(1_024)]))
+
+
 @given(st.binary(max_size=80))
 def test_garbage_is_no_hello(payload: bytes) -> None:
     with pytest.raises(ProtocolError):

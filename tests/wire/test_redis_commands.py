@@ -181,7 +181,7 @@ RECORD = api.KeyValue(b"k", b"v\r\n", 1, 2, 2)
         ("GET k", api.GetResult(1, (None,)), b"$-1\r\n", b"_\r\n"),
         ("MGET a b", api.GetResult(1, (RECORD, None)), b"*2\r\n$3\r\nv\r\n\r\n$-1\r\n",
          b"*2\r\n$3\r\nv\r\n\r\n_\r\n"),
-        ("EXISTS k k a", api.GetResult(1, (RECORD, RECORD, None)), b":2\r\n", None),
+        ("EXISTS k k k a", api.GetResult(1, (RECORD,) * 3 + (None,)), b":3\r\n", None),
         ("STRLEN k", api.GetResult(1, (RECORD,)), b":3\r\n", None),
         ("STRLEN k", api.GetResult(1, (None,)), b":0\r\n", None),
         ("SET k v", api.PutResult(1, True), b"+OK\r\n", None),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import time
 import tracemalloc
 from collections.abc import Callable, Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kvstore.config import Limits
@@ -111,6 +112,7 @@ def test_garbage_gives_requests_or_a_protocol_error_and_nothing_else(data: bytes
 @given(
     st.lists(st.sampled_from([b"*", b"$", b"-", b"0", b"1", b"3", b"\r\n", b"\n", b"\r", b"ab"]))
 )
+@example([b"*", b"1", b"\r\n", b"\r\n"])
 def test_almost_requests_are_judged_alike_whole_and_bytewise(parts: list[bytes]) -> None:
     data = b"".join(parts)
     assert parse([data]) == parse(bytewise(data))
@@ -334,10 +336,11 @@ def test_an_idle_connection_keeps_nothing_of_its_last_request() -> None:
         tracemalloc.stop()
 
 
-def test_a_large_value_in_small_pieces_arrives_whole() -> None:
+def test_a_large_value_in_small_pieces_arrives_whole_and_is_not_copied_again_and_again() -> None:
     value = b"\r\n$5" * (6 << 20)
     frame = resp.command(b"SET", b"k", value)
-    pieces = [frame[start : start + (1 << 14)] for start in range(0, len(frame), 1 << 14)]
-    requests, text = parse(pieces)
-    assert text == ""
-    assert requests == [[b"SET", b"k", value]]
+    pieces = [frame[start : start + (1 << 12)] for start in range(0, len(frame), 1 << 12)]
+    started = time.process_time()
+    assert parse(pieces) == ([[b"SET", b"k", value]], "")
+    # Linear: 0.1 s. A copy of all for each piece: 75 GB of copying.
+    assert time.process_time() - started < 4
