@@ -31,6 +31,7 @@ class Disk:
         self.log = list(log)
         self.last_applied = 0
         self.writes: list[DurableUpdate] = []
+        self.reads = 0
 
     def recovered(self) -> Recovered:
         ranges: list[TermRange] = []
@@ -40,6 +41,7 @@ class Disk:
         return Recovered(self.hard_state, tuple(ranges), len(self.log))
 
     def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
+        self.reads += 1
         assert 1 <= start < stop <= len(self.log) + 1, "read of an entry that is not on disk"
         taken: list[Entry] = []
         total = 0

@@ -224,6 +224,23 @@ def test_a_read_does_not_wait_for_a_write_that_came_after_it() -> None:
     assert world.nodes[1].reads == [ReadReady(1, 1)]
 
 
+def test_a_read_does_not_wait_for_writes_that_are_not_committed() -> None:
+    """Raft §8: nobody has been told that they took effect."""
+    world = leader_bench([], term=2)
+    world.hand(accepted(2, 2, match=1))
+    world.propose(1, "x")
+    read(world, 1)
+    assert world.nodes[1].reads == [ReadReady(1, 1)]
+
+
+def test_a_follower_never_counts_as_knowing_the_commit_index() -> None:
+    """Raft §8: it may be behind, however new its entries are."""
+    world = bench([], 2)
+    world.hand(append(2, 2, terms=[2], commit=1))
+    assert world.raft().commit_index == 1
+    assert not world.raft().has_committed_in_term
+
+
 def test_a_deposed_leader_answers_no_waiting_read() -> None:
     """Raft §8: another leader may have written since."""
     world = leader_bench([], term=2)

@@ -221,6 +221,24 @@ def test_effects_are_taken_once() -> None:
     assert not world.raft().has_effects
 
 
+def test_a_new_leader_of_one_has_its_no_op_to_say_right_after_the_write() -> None:
+    """The driver need not wait for another input."""
+    world = bench([], 1, members=1)
+    effects = pending(world, until_candidate)
+    world.write(1, effects)
+    assert world.raft().has_effects
+    world.write(1, world.take(1))
+    assert not world.raft().has_effects
+
+
+def test_an_answer_waits_to_be_taken_even_without_an_event() -> None:
+    """The driver asks whether something waits."""
+    world = bench([], 2, voted_for=2)
+    assert not world.raft().has_effects
+    world.act(1, stepping(request_vote(2, 2)))
+    assert world.raft().has_effects
+
+
 def test_an_unchanged_hard_state_is_not_written_again() -> None:
     """One fsync for what changed, none for what did not."""
     world = bench([], 2, voted_for=2)

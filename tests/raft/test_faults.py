@@ -219,6 +219,16 @@ def test_a_delayed_reject_does_not_move_next_index_below_what_matches() -> None:
     assert sent.prev_log_index == 3
 
 
+def test_a_delayed_reject_sends_nothing_twice() -> None:
+    """Requests that are out stay out, whatever an answer from before them says."""
+    world = leader_bench([1, 1], term=2)
+    world.hand(accepted(2, 2, match=3))
+    world.propose(1, "x")
+    world.take_sent()
+    world.hand(rejected(2, 2, prev=2, conflict=(1, 0)), rejected(2, 2, prev=3, conflict=(1, 0)))
+    assert world.take_sent(1, 2) == []
+
+
 def test_a_reject_never_backs_up_below_what_matches() -> None:
     """The hint of a follower that lost requests is bounded by what it acknowledged."""
     world = leader_bench([1, 1], term=2)
@@ -304,7 +314,7 @@ def test_a_leader_that_contradicts_a_committed_entry_stops_the_node() -> None:
     world = bench([], 1)
     world.hand(append(2, 1, terms=[1, 1], commit=2))
     with pytest.raises(SafetyViolationError, match="a committed entry would be removed"):
-        world.hand(append(3, 2, prev=(1, 1), terms=[2]))
+        world.raft().step(append(3, 2, prev=(1, 1), terms=[2]))
 
 
 def test_a_second_leader_of_a_term_stops_the_node_that_sees_it() -> None:
@@ -312,7 +322,15 @@ def test_a_second_leader_of_a_term_stops_the_node_that_sees_it() -> None:
     world = bench([], 1)
     world.hand(append(2, 2))
     with pytest.raises(SafetyViolationError, match="two leaders in one term"):
-        world.hand(append(3, 2))
+        world.raft().step(append(3, 2))
+
+
+@pytest.mark.parametrize("term", [0, -1, 1 << 63])
+@pytest.mark.parametrize("make", [request_vote, vote_reply, append])
+def test_no_message_has_a_term_that_no_election_can_reach(make, term: int) -> None:
+    """Elections start at term 1, and the disk keeps 63 bits."""
+    with pytest.raises(ValueError, match="term out of range"):
+        make(2, term)
 
 
 MALFORMED = [

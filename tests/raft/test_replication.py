@@ -312,6 +312,37 @@ def test_the_pipeline_is_bounded_and_reopens_with_answers() -> None:
     assert appends(world) == [(4, [2, 2])]
 
 
+def test_an_answer_frees_the_room_of_what_it_answers_and_no_more() -> None:
+    """A success for one request says nothing of those behind it."""
+    world = pipelined(inflight=2)
+    for command in "abcde":
+        world.propose(1, command)
+    assert appends(world) == [(2, [2]), (3, [2])]
+    world.hand(accepted(2, 2, match=3))
+    assert appends(world) == [(4, [2])]
+
+
+def test_requests_lost_before_a_rejection_take_up_no_room_after_it() -> None:
+    """Raft §5.3: what the follower rejected is out no more."""
+    world = pipelined(inflight=2)
+    for command in "abc":
+        world.propose(1, command)
+    world.take_sent()
+    world.hand(rejected(2, 2, prev=3, conflict=(3, 0)))
+    assert appends(world) == [(2, [2])]
+    world.hand(accepted(2, 2, match=3))
+    assert appends(world) == [(3, [2]), (4, [2])]
+
+
+def pipelined(inflight: int) -> World:
+    """A leader of term 2 in agreement with node 2 up to index 2, one entry per request."""
+    settings = RaftSettings(inflight_messages_max=inflight, append_bytes_max=1)
+    world = leader_bench([1], term=2, settings=settings)
+    world.hand(accepted(2, 2, match=2))
+    world.take_sent()
+    return world
+
+
 def test_one_answer_to_the_newest_request_answers_those_before_it() -> None:
     """A success vouches for the whole log up to its match."""
     world = leader_bench([1], term=2, settings=RaftSettings(inflight_messages_max=2))
@@ -365,7 +396,7 @@ def test_a_leader_never_removes_entries_of_its_own() -> None:
     """Raft §5.3, leader append-only: an append of its own term means that safety is lost."""
     world = leader_bench([1], term=2)
     with pytest.raises(SafetyViolationError, match="two leaders in one term"):
-        world.hand(append(2, 2, prev=(1, 1), terms=[2]))
+        world.raft().step(append(2, 2, prev=(1, 1), terms=[2]))
 
 
 def test_a_leader_gone_leaves_late_answers_without_a_reader() -> None:

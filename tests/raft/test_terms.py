@@ -89,6 +89,15 @@ def test_every_role_refuses_a_vote_request_of_a_lower_term(role: Role) -> None:
     assert world.disk().hard_state == before
 
 
+def test_a_free_vote_is_not_given_to_a_candidate_of_a_lower_term() -> None:
+    """Raft Figure 2, RequestVote receiver 1: however complete the candidate's log may be."""
+    world = bench([1, 2], OWN)
+    world.hand(request_vote(2, OWN - 1, last=(9, 2)))
+    assert world.take_sent() == [vote_reply(1, OWN, granted=False, to=2)]
+    assert world.raft().voted_for is None
+    assert world.lines() == []
+
+
 @pytest.mark.parametrize("role", Role)
 def test_every_role_rejects_an_append_of_a_lower_term(role: Role) -> None:
     """Raft Figure 2, AppendEntries receiver 1: false, with the newer term, and nothing taken."""
@@ -182,8 +191,9 @@ def test_a_leader_steps_down_on_a_higher_term_in_an_append_reply() -> None:
 
 
 def test_a_deposed_leader_starts_its_election_timer() -> None:
-    """Raft §5.2: it is a follower like any other, and may run again."""
+    """Raft §5.2: it is a follower like any other, and may run again after a whole timeout."""
     world = leader_bench(term=1)
+    world.tick(1, 5000)
     world.hand(rejected(2, 2, prev=1, conflict=(1, 0)))
     world.tick(1, 500)
     assert world.raft().role is Role.FOLLOWER, "it stood again before the shortest timeout"

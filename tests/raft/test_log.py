@@ -1,0 +1,106 @@
+"""The log as the core sees it: terms by range, a cached tail, a past on the disk."""
+
+from __future__ import annotations
+
+from kvstore.raft.log import RaftLog
+from kvstore.raft.types import DurableUpdate, RaftSettings, TermRange
+
+from .disk import Disk, entries_of_terms
+from .harness import UNBOUNDED, bench
+from .messages import append
+
+ENTRY_BYTES = 3
+"""What `entries_of_terms` gives an entry with a one-digit index and term."""
+
+
+def cached_log(count: int, cached_bytes_max: int) -> tuple[RaftLog, Disk]:
+    """A log whose entries are all durable, and all still in memory."""
+    disk = Disk()
+    log = RaftLog(disk, disk.recovered(), cached_bytes_max)
+    log.append(entries_of_terms([1] * count))
+    truncate_from, entries = log.unpersisted()
+    update = DurableUpdate(None, truncate_from, entries)
+    disk.write(update)
+    log.mark_durable(update)
+    return log, disk
+
+
+def reads_of(log: RaftLog, disk: Disk, start: int) -> int:
+    """How often the disk is asked for everything from `start` on."""
+    before, index = disk.reads, start
+    while index <= log.last_index:
+        index += len(log.slice(index, log.last_index + 1, UNBOUNDED))
+    return disk.reads - before
+
+
+def test_recent_entries_are_read_from_memory() -> None:
+    log, disk = cached_log(8, cached_bytes_max=8 * ENTRY_BYTES)
+    log.shrink_cache(9)
+    assert reads_of(log, disk, 1) == 0
+
+
+def test_a_full_cache_forgets_its_older_half() -> None:
+    log, disk = cached_log(8, cached_bytes_max=8 * ENTRY_BYTES - 1)
+    log.shrink_cache(9)
+    assert reads_of(log, disk, 1) == 1
+    assert reads_of(log, disk, 4) == 1
+    assert reads_of(log, disk, 5) == 0
+    assert log.slice(1, 9, UNBOUNDED) == list(entries_of_terms([1] * 4))
+
+
+def test_a_cache_below_its_limit_forgets_nothing_more() -> None:
+    log, disk = cached_log(8, cached_bytes_max=5 * ENTRY_BYTES)
+    log.shrink_cache(9)
+    log.shrink_cache(9)
+    assert reads_of(log, disk, 5) == 0
+
+
+def test_the_cache_keeps_what_is_still_to_be_applied() -> None:
+    log, disk = cached_log(8, cached_bytes_max=1)
+    log.shrink_cache(3)
+    assert reads_of(log, disk, 2) == 1
+    assert reads_of(log, disk, 3) == 0
+    log.shrink_cache(3)
+    assert reads_of(log, disk, 3) == 0
+
+
+def test_the_cache_keeps_what_is_not_durable() -> None:
+    disk = Disk()
+    log = RaftLog(disk, disk.recovered(), 1)
+    log.append(entries_of_terms([1] * 8))
+    log.shrink_cache(9)
+    assert log.unpersisted() == (None, list(entries_of_terms([1] * 8)))
+
+
+def test_a_truncated_entry_gives_its_bytes_back_to_the_cache() -> None:
+    log, disk = cached_log(8, cached_bytes_max=4 * ENTRY_BYTES)
+    log.truncate(5)
+    log.shrink_cache(5)
+    assert reads_of(log, disk, 1) == 0
+
+
+def test_applying_reads_no_disk_even_with_the_smallest_cache() -> None:
+    world = bench([], 1, settings=RaftSettings(cached_bytes_max=1))
+    world.hand(append(2, 1, terms=[1] * 8, commit=8))
+    assert len(world.nodes[1].applied) == 8
+    assert world.disk().reads == 0
+
+
+def test_a_truncation_keeps_the_terms_before_it() -> None:
+    """Also of a term that has a single entry, right before the cut."""
+    log, _ = cached_log(2, UNBOUNDED)
+    log.append(entries_of_terms([2, 3, 3], first=3))
+    log.truncate(4)
+    assert log.term_ranges == (TermRange(1, 1), TermRange(3, 2))
+    assert (log.last_index, log.last_term, log.last_term_start) == (3, 2, 3)
+    log.truncate(1)
+    assert log.term_ranges == ()
+    assert (log.last_index, log.last_term, log.last_term_start) == (0, 0, 0)
+
+
+def test_a_slice_is_cut_by_bytes_but_never_empty() -> None:
+    log, _ = cached_log(8, UNBOUNDED)
+    assert [one.index for one in log.slice(2, 9, 2 * ENTRY_BYTES)] == [2, 3]
+    assert [one.index for one in log.slice(2, 9, 2 * ENTRY_BYTES - 1)] == [2]
+    assert [one.index for one in log.slice(2, 9, 0)] == [2]
+    assert [one.index for one in log.slice(2, 4, UNBOUNDED)] == [2, 3]
