@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""Measure one turn of writes with log and key space in one LMDB environment, and in two.
+
+Law: both layouts write the same records and fsync the log once a turn; they differ
+only in whether the key space is part of that commit or is committed every 100 ms.
+
+Run it from the checkout: `.venv/bin/python tools/measure_environments.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import lmdb
+
+from kvstore.raft.types import DurableUpdate, Entry, EntryKind
+from kvstore.storage import records
+from kvstore.storage.base import Applied, Identity
+from kvstore.storage.lmdb_log import LmdbLog
+from kvstore.storage.lmdb_state import LmdbState
+
+MAP_BYTES = 8 << 30
+CHECKPOINT_S = 0.1
+IDENTITY = Identity(records.FORMAT_VERSION, "measure", 1, (1,), "0" * 32)
+
+Turn = Callable[[list[Entry], list[bytes]], None]
+
+
+class OneEnvironment:
+    """Log and key space in one transaction a turn."""
+
+    def __init__(self, directory: Path) -> None:
+        self._env = lmdb.open(str(directory / "one"), map_size=MAP_BYTES, max_dbs=2)
+        self._log = self._env.open_db(records.LOG)
+        self._keys = self._env.open_db(records.KEYS)
+
+    def turn(self, entries: list[Entry], keys: list[bytes]) -> None:
+        """Write the entries and what they do."""
+        with self._env.begin(write=True) as txn:
+            pairs = [records.encode_entry(entry) for entry in entries]
+            txn.cursor(self._log).putmulti(pairs, append=True)
+            for entry, key in zip(entries, keys, strict=True):
+                stored = records.KEY_PREFIX + key
+                txn.put(stored, records.encode_value(stored, entry.data), db=self._keys)
+            applied = records.encode_named(records.APPLIED, Applied(entries[-1].index, 0))
+            txn.put(records.APPLIED, applied)
+
+    def settle(self) -> None:
+        """Everything is durable already."""
+
+
+class TwoEnvironments:
+    """As the server does it: the log durable each turn, the key space now and then."""
+
+    def __init__(self, directory: Path) -> None:
+        LmdbLog.create(directory / "raft", MAP_BYTES, IDENTITY)
+        LmdbState.create(directory / "state", MAP_BYTES, IDENTITY)
+        self._log = LmdbLog(directory / "raft", MAP_BYTES)
+        self._state = LmdbState(directory / "state", MAP_BYTES)
+        self._next_checkpoint = 0.0
+        self._applied = 0
+
+    def turn(self, entries: list[Entry], keys: list[bytes]) -> None:
+        """Write the entries, then what they do; a checkpoint if it is due."""
+        self._log.write(DurableUpdate(entries=entries))
+        for entry, key in zip(entries, keys, strict=True):
+            self._state.put(key, entry.data)
+        self._applied = entries[-1].index
+        if time.monotonic() >= self._next_checkpoint:
+            self._next_checkpoint = time.monotonic() + CHECKPOINT_S
+            self.settle()
+
+    def settle(self) -> None:
+        """A checkpoint."""
+        self._state.commit(Applied(self._applied, 0))
+
+
+def measure(turn: Turn, settle: Callable[[], None], keys: int, puts: int, turns: int) -> float:
+    """Mean milliseconds of a turn, checkpoints included, once every key is there."""
+    rng = random.Random(1)  # noqa: S311 - the same keys for both layouts
+    index = 0
+
+    def write(numbers: list[int]) -> None:
+        nonlocal index
+        data = os.urandom(256)
+        entries = [
+            Entry(index + 1 + i, 1, EntryKind.COMMAND, data[i % 128 :] + data[: i % 128])
+            for i in range(len(numbers))
+        ]
+        index += len(entries)
+        turn(entries, [b"key:%012d" % number for number in numbers])
+
+    for first in range(0, keys, 10_000):
+        write([*range(first, min(first + 10_000, keys))])
+    settle()
+    times = []
+    for _ in range(turns):
+        numbers = [rng.randrange(keys) for _ in range(puts)]
+        began = time.perf_counter()
+        write(numbers)
+        times.append(time.perf_counter() - began)
+    return statistics.fmean(times) * 1_000
+
+
+@click.command(help="Milliseconds of one turn of random puts of 256 bytes, in both layouts.")
+@click.option("--keys", default=10_000, show_default=True, help="Keys that exist.")
+@click.option("--puts", default=256, show_default=True, help="Puts in one turn.")
+@click.option("--turns", default=1_000, show_default=True, help="Turns to measure.")
+@click.option("--dir", "parent", default=".", show_default=True, help="On the disk to measure.")
+def main(keys: int, puts: int, turns: int, parent: str) -> None:
+    """Print one line for each layout."""
+    for layout in (OneEnvironment, TwoEnvironments):
+        with tempfile.TemporaryDirectory(dir=parent) as directory:
+            store = layout(Path(directory))
+            mean_ms = measure(store.turn, store.settle, keys, puts, turns)
+        click.echo(f"{layout.__name__:<16} {keys:>9} keys  {puts} puts a turn  {mean_ms:.2f} ms")
+
+
+if __name__ == "__main__":
+    main()
