@@ -61,7 +61,7 @@ class Limits(msgspec.Struct, frozen=True):
     pipeline_requests_max: int = 4_096
     """Unanswered requests of one connection; further bytes wait unread."""
     output_bytes_max: int = 64 << 20
-    """Unsent replies of one connection; one that does not read is closed beyond it."""
+    """Unsent and promised replies of one connection; further requests wait unread."""
     peer_output_bytes_max: int = 64 << 20
     """Unsent messages to one peer; further ones are dropped, as a network may."""
     pending_writes_max: int = 65_536

@@ -1,9 +1,9 @@
 """One accepted connection: requests in, replies out in the same order.
 
 Law: every request gets one reply, in the order of the requests, however late or
-early its result comes. Input is bounded by leaving it unread, output by hanging
-up on who does not read. It must not know Raft: it hands typed requests to the
-node and renders what comes back.
+early its result comes. Input is bounded by leaving it unread, output by keeping
+room for a reply before its request is started. It must not know Raft: it hands
+typed requests to the node and renders what comes back.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import selectors
 import socket
 from collections import deque
-from typing import Final
 
 import msgspec
 
@@ -23,22 +22,23 @@ from kvstore.server.context import Context
 from kvstore.server.node import EntryName
 from kvstore.wire import commands, peer, resp, typed
 from kvstore.wire.commands import CommandError, Render
-from kvstore.wire.limits import check_request
+from kvstore.wire.limits import check_request, reply_bytes_bound
 from kvstore.wire.scan import ScanArguments, parse_scan
-
-_UNSENT_BYTES_SLOW: Final = 1 << 20
-"""Replies waiting to be read by the client, beyond which it gets no new ones started."""
 
 
 class Slot:
-    """The place of one reply in the order of its connection; the ticket of its request."""
+    """The place of one reply in the order of its connection; the ticket of its request.
 
-    __slots__ = ("_render", "_resp_version", "_session", "reply")
+    * `reply_bytes`: the length of the reply, at most, until it is there.
+    """
 
-    def __init__(self, session: Session, render: Render) -> None:
+    __slots__ = ("_render", "_resp_version", "_session", "reply", "reply_bytes")
+
+    def __init__(self, session: Session, render: Render, reply_bytes: int) -> None:
         self._session = session
         self._resp_version = session.resp_version
         self._render = render
+        self.reply_bytes = reply_bytes
         self.reply: bytes | None = None
 
     def fill(self, result: api.Result) -> None:
@@ -55,7 +55,10 @@ class Session:
 
     * `_slots` holds the requests whose replies have not been handed to the
       socket, oldest first.
-    * Nothing is parsed while there are too many of them, or too much unsent output.
+    * `_promised_bytes` is the length of their replies, at most.
+    * Nothing is parsed while there are too many of them, or while what is promised
+      and what is not sent yet fill the output bound: so who sends much and reads
+      little is slowed, and costs bounded memory.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Session:
         self._limits = context.settings.limits
         self._parser = resp.RequestParser(self._limits)
         self._slots: deque[Slot | bytes] = deque()
+        self._promised_bytes = 0
         self._last_write: EntryName | None = None
         self._peer: int | None = None
         self._closes_after_replies = False
@@ -122,7 +126,7 @@ class Session:
     def _has_room(self) -> bool:
         return (
             len(self._slots) < self._limits.pipeline_requests_max
-            and self._connection.unsent_bytes < _UNSENT_BYTES_SLOW
+            and self._promised_bytes + self._connection.unsent_bytes < self._limits.output_bytes_max
         )
 
     def _start(self, args: list[bytes]) -> None:
@@ -165,7 +169,8 @@ class Session:
             self._reply(builtin.answer(self, args))
 
     def _submit(self, request: api.Request, render: Render) -> None:
-        slot = Slot(self, render)
+        slot = Slot(self, render, reply_bytes_bound(request, self._limits))
+        self._promised_bytes += slot.reply_bytes
         self._slots.append(slot)
         node = self.context.node
         if isinstance(request, api.COMMANDS):
@@ -242,14 +247,12 @@ class Session:
             if isinstance(reply, Slot):
                 if reply.reply is None:
                     break
+                self._promised_bytes -= reply.reply_bytes
                 reply = reply.reply
             ready.append(reply)
             slots.popleft()
         if ready:
             self._connection.write(ready[0] if len(ready) == 1 else b"".join(ready))
-        if self._connection.unsent_bytes > self._limits.output_bytes_max:
-            self.context.log.warning("hung up: does not read replies", client=self._address)
-            self.close()
         self.go_on()
 
     def mark_dirty(self) -> None:

@@ -1,0 +1,327 @@
+"""One connection: replies in order, bounded input and output, and who may be a peer."""
+
+from __future__ import annotations
+
+import random
+import selectors
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from kvstore import api
+from kvstore.config import Address, Limits, Settings
+from kvstore.logs import logger_for
+from kvstore.raft.messages import RequestVote, RequestVoteReply
+from kvstore.raft.types import Role
+from kvstore.server.context import Context
+from kvstore.server.node import Node
+from kvstore.server.session import Session
+from kvstore.storage.base import Identity
+from kvstore.storage.memory import MemoryLog, MemoryState
+from kvstore.wire import peer, typed
+from kvstore.wire.resp import command
+
+LIMITS = Limits(pipeline_requests_max=8, output_bytes_max=4 << 20, value_bytes_max=1 << 20)
+
+
+def _tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """Both ends of a connection over loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        near = socket.create_connection(listening.getsockname())
+        far, _address = listening.accept()
+    return near, far
+
+
+class Line:
+    """A client's end of a connection to a server of which the test takes the turns."""
+
+    def __init__(self, members: int = 1) -> None:
+        identity = Identity(1, "test", 1, tuple(range(1, members + 1)), f"{1:032x}")
+        settings = Settings(
+            node_id=1,
+            members={i: Address("127.0.0.1", 9000 + i) for i in identity.members},
+            cluster_id="test",
+            data_dir=Path("unused"),
+            limits=LIMITS,
+        )
+        self.node = Node(settings, MemoryLog(identity), MemoryState(identity), random.Random(1))
+        self.hello = peer.Hello(cluster_id="test", node_id=1, incarnation=identity.incarnation)
+        self.selector = selectors.DefaultSelector()
+        self.context = Context(settings, self.node, self.hello, logger_for(1))
+        self.client = self.connect()
+        [self.session] = self.context.sessions
+        self.now_ms = 0.0
+        while members == 1 and not self.node.raft.has_committed_in_term:
+            self.turn()
+
+    def connect(self) -> socket.socket:
+        """Another client."""
+        client, ours = _tcp_pair()
+        client.setblocking(False)
+        Session(ours, "test", self.context, self.selector)
+        return client
+
+    def turn(self) -> None:
+        """What the loop does in one turn."""
+        for key, mask in self.selector.select(0):
+            key.data.on_events(mask)
+        self.now_ms += 50.0
+        self.node.tick(self.now_ms)
+        self.node.prepare()
+        for answer in self.node.complete().answers:
+            answer.ticket.fill(answer.result)
+        dirty, self.context.dirty = self.context.dirty, {}
+        for session in dirty:
+            session.send_ready_replies()
+
+    def send(self, data: bytes) -> None:
+        """Send more than the socket's buffers hold."""
+        while data:
+            try:
+                data = data[self.client.send(data) :]
+            except BlockingIOError:
+                self.turn()
+        self.turn()
+
+    def receive(self, turns: int = 3) -> bytes:
+        """Everything that the client gets in a few turns."""
+        got = b""
+        for _ in range(turns):
+            self.turn()
+            try:
+                while data := self.client.recv(1 << 20):
+                    got += data
+            except BlockingIOError:
+                continue
+        return got
+
+    def ask(self, *requests: bytes) -> bytes:
+        """Send all at once, and collect the replies."""
+        self.client.sendall(b"".join(requests))
+        return self.receive()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the server has hung up."""
+        try:
+            return self.client.recv(1) == b""
+        except BlockingIOError:
+            return False
+
+    def close(self) -> None:
+        self.client.close()
+        for session in [*self.context.sessions]:
+            session.close()
+        self.selector.close()
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    line = Line()
+    yield line
+    line.close()
+
+
+@pytest.fixture
+def follower() -> Iterator[Line]:
+    line = Line(members=3)
+    yield line
+    line.close()
+
+
+def test_replies_come_in_the_order_of_the_requests(line: Line) -> None:
+    """PING is ready at once and SET is not, yet neither overtakes the other."""
+    got = line.ask(
+        command(b"SET", b"k", b"1"),
+        command(b"PING"),
+        command(b"GET", b"k"),
+        command(b"NOSUCH"),
+        command(b"INCR", b"k"),
+    )
+    replies = got.split(b"\r\n")
+    assert replies[:4] == [b"+OK", b"+PONG", b"$1", b"1"]
+    assert replies[4].startswith(b"-ERR unknown command 'NOSUCH'")
+    assert replies[5:] == [b":2", b""]
+
+
+def test_a_reply_that_is_ready_waits_for_an_earlier_one_that_is_not(follower: Line) -> None:
+    """The node leads, but no majority confirms its write."""
+    follower.ask(peer.encode_hello(THEIRS))
+    while follower.node.raft.role is not Role.CANDIDATE:
+        follower.turn()
+    vote = RequestVoteReply(cluster_id="test", sender=2, recipient=1, term=1, vote_granted=True)
+    follower.ask(peer.encode_message(vote))
+    client = follower.connect()
+    client.sendall(command(b"SET", b"k", b"1") + command(b"PING"))
+    follower.turn()
+    assert follower.node.raft.role is Role.LEADER
+    with pytest.raises(BlockingIOError):
+        client.recv(1)
+    for _ in range(120):
+        follower.turn()
+    assert client.recv(1 << 10).startswith(b"-UNKNOWN outcome unknown")
+    client.close()
+
+
+def test_a_pipeline_longer_than_the_limit_is_answered_whole(line: Line) -> None:
+    count = 10 * LIMITS.pipeline_requests_max
+    line.client.sendall(command(b"INCR", b"n") * count)
+    assert line.receive(turns=40).split(b"\r\n")[:-1] == [b":%d" % n for n in range(1, count + 1)]
+
+
+def test_input_beyond_the_pipeline_limit_waits_unread(line: Line) -> None:
+    flood = command(b"INCR", b"n") * 100
+    line.client.sendall(flood)
+    line.selector.select(0)[0][0].data.on_events(selectors.EVENT_READ)
+    assert len(line.node._writes) == LIMITS.pipeline_requests_max
+    assert not line.selector.select(0), "more input is not even looked at"
+
+
+def test_a_client_that_reads_nothing_is_slowed_and_costs_bounded_memory(line: Line) -> None:
+    value = b"x" * LIMITS.value_bytes_max
+    line.send(command(b"SET", b"k", value))
+    assert line.receive(turns=20) == b"+OK\r\n"
+    line.send(command(b"GET", b"k") * 24)
+    for _ in range(20):
+        line.turn()
+        assert line.session._connection.unsent_bytes <= LIMITS.output_bytes_max + 2 * len(value)
+    expected = 24 * (len(value) + len(b"$1048576\r\n\r\n"))
+    assert len(line.receive(turns=500)) == expected
+
+
+def test_a_client_that_stops_sending_still_gets_its_replies(line: Line) -> None:
+    line.client.sendall(command(b"SET", b"k", b"1") + command(b"GET", b"k"))
+    line.client.shutdown(socket.SHUT_WR)
+    got = line.receive()
+    assert got == b"+OK\r\n$1\r\n1\r\n"
+    assert line.is_closed
+
+
+def test_garbage_is_answered_once_after_the_replies_before_it(line: Line) -> None:
+    got = line.ask(command(b"SET", b"k", b"1"), b"*1\r\n$nonsense\r\n", command(b"SET", b"k", b"2"))
+    assert got == b"+OK\r\n-ERR Protocol error: invalid bulk length\r\n"
+    assert line.is_closed
+    assert not line.context.sessions
+
+
+def test_quit_says_ok_and_hangs_up(line: Line) -> None:
+    assert line.ask(command(b"QUIT"), command(b"PING")) == b"+OK\r\n"
+    assert line.is_closed
+
+
+def test_a_client_that_vanishes_leaves_nothing_behind(line: Line) -> None:
+    line.client.sendall(command(b"SET", b"k", b"1"))
+    line.client.close()
+    for _ in range(5):
+        line.turn()
+    assert not line.context.sessions
+    assert line.node.machine.revision == 1
+
+
+def test_hello_switches_the_protocol_for_what_follows(line: Line) -> None:
+    two = line.ask(command(b"GET", b"absent"))
+    three = line.ask(command(b"HELLO", b"3"), command(b"GET", b"absent"))
+    assert two == b"$-1\r\n"
+    assert three.startswith(b"%7\r\n")
+    assert three.endswith(b"_\r\n")
+
+
+def test_a_follower_reads_only_after_readonly(follower: Line) -> None:
+    get = command(b"GET", b"k")
+    got = follower.ask(get, command(b"READONLY"), get, command(b"READWRITE"), get)
+    first, ok, value, ok_again, last, end = got.split(b"\r\n")
+    assert first.startswith(b"-NOLEADER ")
+    assert (ok, value, ok_again, end) == (b"+OK", b"$-1", b"+OK", b"")
+    assert last == first
+
+
+def test_a_typed_request_gets_a_typed_result(line: Line) -> None:
+    got = line.ask(typed.encode_request(api.Put(b"k", b"v")))
+    payload = got.split(b"\r\n", 1)[1][:-2]
+    assert typed.decode_result(payload) == api.PutResult(revision=1, written=True)
+
+
+def test_a_typed_failure_is_a_result_and_not_an_error(follower: Line) -> None:
+    got = follower.ask(typed.encode_request(api.Put(b"k", b"v")))
+    payload = got.split(b"\r\n", 1)[1][:-2]
+    failure = typed.decode_result(payload)
+    assert isinstance(failure, api.Failure)
+    assert failure.code is api.FailureCode.NO_LEADER
+
+
+def test_scan_goes_on_where_its_cursor_stands(line: Line) -> None:
+    keys = [b"key%02d" % n for n in range(25)]
+    pairs = [part for key in keys for part in (key, b"v")]
+    line.ask(command(b"MSET", *pairs))
+    seen: list[bytes] = []
+    cursor = b"0"
+    while True:
+        lines = line.ask(command(b"SCAN", cursor, b"COUNT", b"10")).split(b"\r\n")
+        cursor, seen = lines[2], seen + lines[5::2]
+        if cursor == b"0":
+            break
+    assert [key for key in seen if key] == keys
+
+
+def test_a_forgotten_cursor_is_an_error_and_not_an_end(line: Line) -> None:
+    assert line.ask(command(b"SCAN", b"12345")).startswith(b"-ERR this node has forgotten")
+
+
+# --- Peers --------------------------------------------------------------------------------
+
+THEIRS = peer.Hello(cluster_id="test", node_id=2, recipient=1, incarnation="ab" * 16)
+VOTE = RequestVote(
+    cluster_id="test", sender=2, recipient=1, term=7, last_log_index=0, last_log_term=0
+)
+
+
+def test_a_peer_says_hello_and_is_heard(follower: Line) -> None:
+    answer = follower.ask(peer.encode_hello(THEIRS), peer.encode_message(VOTE))
+    hello = peer.decode_hello(answer.split(b"\r\n", 1)[1][:-2])
+    assert (hello.node_id, hello.recipient) == (1, 2)
+    assert follower.node.raft.current_term == 7
+    assert follower.session.comes_first
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"cluster_id": "other"}, b"belongs to cluster"),
+        ({"recipient": 3}, b"looks for node 3"),
+        ({"node_id": 9}, b"node 9 is not a peer"),
+        ({"node_id": 1}, b"node 1 is not a peer"),
+        ({"protocol_version": 2}, b"peer protocol 2"),
+    ],
+)
+def test_a_stranger_is_refused_and_not_heard(
+    follower: Line, change: dict[str, object], complaint: bytes
+) -> None:
+    stranger = msgspec.structs.replace(THEIRS, **change)
+    answer = follower.ask(peer.encode_hello(stranger), peer.encode_message(VOTE))
+    assert answer.startswith(b"-ERR refused: ")
+    assert complaint in answer
+    assert follower.is_closed
+    assert follower.node.raft.current_term == 0
+
+
+def test_a_message_without_hello_is_refused(follower: Line) -> None:
+    assert follower.ask(peer.encode_message(VOTE)).startswith(b"-ERR RAFT is for peers")
+    assert follower.node.raft.current_term == 0
+
+
+def test_a_peer_that_speaks_for_another_is_hung_up_on(follower: Line) -> None:
+    forged = msgspec.structs.replace(VOTE, sender=3)
+    follower.ask(peer.encode_hello(THEIRS), peer.encode_message(forged))
+    assert follower.is_closed
+    assert follower.node.raft.current_term == 0
+
+
+def test_a_damaged_message_ends_the_link_and_changes_nothing(follower: Line) -> None:
+    frame = bytearray(peer.encode_message(VOTE))
+    frame[frame.index(b"test")] ^= 1
+    follower.ask(peer.encode_hello(THEIRS), bytes(frame))
+    assert follower.is_closed
+    assert follower.node.raft.current_term == 0
