@@ -231,6 +231,16 @@ def test_a_new_leader_of_one_has_its_no_op_to_say_right_after_the_write() -> Non
     assert not world.raft().has_effects
 
 
+def test_an_entry_waits_to_be_taken_until_it_is_durable() -> None:
+    """The driver asks whether something waits."""
+    world = leader_bench([], term=2)
+    assert not world.raft().has_effects
+    world.act(1, lambda raft: raft.propose([b"x"]))
+    assert world.raft().has_effects
+    world.write(1, world.take(1))
+    assert not world.raft().has_effects
+
+
 def test_an_answer_waits_to_be_taken_even_without_an_event() -> None:
     """The driver asks whether something waits."""
     world = bench([], 2, voted_for=2)
