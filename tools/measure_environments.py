@@ -2,7 +2,10 @@
 """Measure one turn of writes with log and key space in one LMDB environment, and in two.
 
 Law: both layouts write the same records and fsync the log once a turn; they differ
-only in whether the key space is part of that commit or is committed every 100 ms.
+only in whether the key space is part of that commit or is committed now and then.
+
+The bytes written are the same in every run; the time depends on the disk and on what
+else the machine does.
 
 Run it from the checkout: `.venv/bin/python tools/measure_environments.py`.
 """
@@ -11,11 +14,11 @@ from __future__ import annotations
 
 import os
 import random
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import lmdb
@@ -27,7 +30,6 @@ from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
 
 MAP_BYTES = 8 << 30
-CHECKPOINT_S = 0.1
 IDENTITY = Identity(records.FORMAT_VERSION, "measure", 1, (1,), "0" * 32)
 
 Turn = Callable[[list[Entry], list[bytes]], None]
@@ -36,7 +38,7 @@ Turn = Callable[[list[Entry], list[bytes]], None]
 class OneEnvironment:
     """Log and key space in one transaction a turn."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, _turns_per_checkpoint: int) -> None:
         self._env = lmdb.open(str(directory / "one"), map_size=MAP_BYTES, max_dbs=2)
         self._log = self._env.open_db(records.LOG)
         self._keys = self._env.open_db(records.KEYS)
@@ -59,12 +61,13 @@ class OneEnvironment:
 class TwoEnvironments:
     """As the server does it: the log durable each turn, the key space now and then."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, turns_per_checkpoint: int) -> None:
         LmdbLog.create(directory / "raft", MAP_BYTES, IDENTITY)
         LmdbState.create(directory / "state", MAP_BYTES, IDENTITY)
         self._log = LmdbLog(directory / "raft", MAP_BYTES)
         self._state = LmdbState(directory / "state", MAP_BYTES)
-        self._next_checkpoint = 0.0
+        self._turns_per_checkpoint = turns_per_checkpoint
+        self._turns = 0
         self._applied = 0
 
     def turn(self, entries: list[Entry], keys: list[bytes]) -> None:
@@ -73,8 +76,8 @@ class TwoEnvironments:
         for entry, key in zip(entries, keys, strict=True):
             self._state.put(key, entry.data)
         self._applied = entries[-1].index
-        if time.monotonic() >= self._next_checkpoint:
-            self._next_checkpoint = time.monotonic() + CHECKPOINT_S
+        self._turns += 1
+        if self._turns % self._turns_per_checkpoint == 0:
             self.settle()
 
     def settle(self) -> None:
@@ -82,8 +85,15 @@ class TwoEnvironments:
         self._state.commit(Applied(self._applied, 0))
 
 
-def measure(turn: Turn, settle: Callable[[], None], keys: int, puts: int, turns: int) -> float:
-    """Mean milliseconds of a turn, checkpoints included, once every key is there."""
+class Cost(NamedTuple):
+    """Of one turn on average, its share of the checkpoints included."""
+
+    milliseconds: float
+    kib_written: float
+
+
+def measure(turn: Turn, settle: Callable[[], None], keys: int, puts: int, turns: int) -> Cost:
+    """The cost of a turn once every key is there."""
     rng = random.Random(1)  # noqa: S311 - the same keys for both layouts
     index = 0
 
@@ -100,27 +110,38 @@ def measure(turn: Turn, settle: Callable[[], None], keys: int, puts: int, turns:
     for first in range(0, keys, 10_000):
         write([*range(first, min(first + 10_000, keys))])
     settle()
-    times = []
+    written, began = bytes_written(), time.perf_counter()
     for _ in range(turns):
-        numbers = [rng.randrange(keys) for _ in range(puts)]
-        began = time.perf_counter()
-        write(numbers)
-        times.append(time.perf_counter() - began)
-    return statistics.fmean(times) * 1_000
+        write([rng.randrange(keys) for _ in range(puts)])
+    settle()
+    elapsed_ms = (time.perf_counter() - began) * 1_000
+    return Cost(elapsed_ms / turns, (bytes_written() - written) / 1024 / turns)
 
 
-@click.command(help="Milliseconds of one turn of random puts of 256 bytes, in both layouts.")
+def bytes_written() -> int:
+    """What this process has handed to the disk so far."""
+    fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(fields["write_bytes"])
+
+
+@click.command(help="The cost of one turn of random puts of 256 bytes, in both layouts.")
 @click.option("--keys", default=10_000, show_default=True, help="Keys that exist.")
 @click.option("--puts", default=256, show_default=True, help="Puts in one turn.")
 @click.option("--turns", default=1_000, show_default=True, help="Turns to measure.")
+@click.option(
+    "--turns-per-checkpoint", "spacing", default=50, show_default=True, help="With two only."
+)
 @click.option("--dir", "parent", default=".", show_default=True, help="On the disk to measure.")
-def main(keys: int, puts: int, turns: int, parent: str) -> None:
+def main(keys: int, puts: int, turns: int, spacing: int, parent: str) -> None:
     """Print one line for each layout."""
     for layout in (OneEnvironment, TwoEnvironments):
         with tempfile.TemporaryDirectory(dir=parent) as directory:
-            store = layout(Path(directory))
-            mean_ms = measure(store.turn, store.settle, keys, puts, turns)
-        click.echo(f"{layout.__name__:<16} {keys:>9} keys  {puts} puts a turn  {mean_ms:.2f} ms")
+            store = layout(Path(directory), spacing)
+            cost = measure(store.turn, store.settle, keys, puts, turns)
+        click.echo(
+            f"{layout.__name__:<16} {keys:>8} keys, {puts} puts a turn: "
+            f"{cost.milliseconds:6.2f} ms, {cost.kib_written:5.0f} KiB written"
+        )
 
 
 if __name__ == "__main__":
