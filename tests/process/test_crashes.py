@@ -40,7 +40,7 @@ def test_random_kills_lose_no_acknowledged_write(make_cluster: MakeCluster, seed
     cluster = make_cluster(environ=FAST)
     workload = Workload(cluster, seed)
     with workload.running() as history:
-        for _ in range(5):
+        for _ in range(4):
             progress(workload, rng)
             killed = victims(cluster, rng)
             cluster.kill(*killed)
@@ -59,7 +59,7 @@ def test_each_leader_in_turn_is_killed_and_each_time_another_takes_over(
     workload = Workload(cluster, seed=7)
     with workload.running() as history:
         term = 0
-        for _ in range(4):
+        for _ in range(3):
             progress(workload, rng)
             leader = cluster.wait_for_leader()
             assert cluster.status(leader).term > term
@@ -116,7 +116,7 @@ def test_pauses_of_the_leader_under_load_lose_nothing(make_cluster: MakeCluster)
     cluster = make_cluster(environ=FAST)
     workload = Workload(cluster, seed=11)
     with workload.running() as history:
-        for _ in range(4):
+        for _ in range(3):
             progress(workload, rng)
             leader = cluster.wait_for_leader()
             cluster.pause(leader)

@@ -137,7 +137,7 @@ def test_random_cuts_lose_no_acknowledged_write(make_cluster: MakeCluster, seed:
     workload = Workload(cluster, seed)
     pairs = [(one, two) for one in cluster.nodes for two in cluster.nodes if one != two]
     with workload.running() as history:
-        for _ in range(4):
+        for _ in range(3):
             progress(workload, rng)
             for one, two in rng.sample(pairs, rng.randrange(1, 5)):
                 cluster.cut(one, two, rng.choice([Mode.DROP, Mode.REFUSE]))
