@@ -92,6 +92,9 @@ class Raft:
         self.log = RaftLog(stable, recovered, settings.cached_bytes_max)
         self.role = Role.FOLLOWER
         self.leader_id: int | None = None
+        require(self.id in membership.members, "this node is not a member of its cluster")
+        require(last_applied <= self.log.last_index, "more was applied than the log holds")
+        require(self.log.last_term <= self.current_term, "the log is newer than the term")
         # What was applied was committed; a restarted node learns the rest from its leader.
         self.commit_index = last_applied
 
@@ -198,7 +201,8 @@ class Raft:
         self.log.mark_durable(update)
         if update.hard_state is not None:
             self._durable_hard_state = update.hard_state
-        if self.role is Role.CANDIDATE and self.id not in self._votes:
+        own_vote = HardState(self.current_term, self.id)
+        if self.role is Role.CANDIDATE and self._durable_hard_state == own_vote:
             self._count_vote(self.id)
         elif self.role is Role.LEADER:
             self._advance_commit_index()
@@ -261,10 +265,7 @@ class Raft:
             self.voted_for = None
         self.role = Role.FOLLOWER
         self.leader_id = None
-        self._votes = set()
-        self._progress = {}
         self._reads.abandon()
-        self._heartbeat_deadline_ms = None
         # The election timer runs on: only a leader's word or a granted vote restarts it, or
         # a candidate that must lose could keep the others waiting. A leader had none.
         self._events.append(events.BecameFollower(self.current_term))
@@ -301,7 +302,6 @@ class Raft:
         }
         self._election_deadline_ms = None
         self._heartbeat_deadline_ms = self._now_ms + self._settings.heartbeat_interval_ms
-        self._heartbeat_is_due = True
         noop = str(self.id).encode()
         self.log.append([Entry(self.log.last_index + 1, self.current_term, EntryKind.NOOP, noop)])
 
@@ -355,7 +355,6 @@ class Raft:
 
     def _on_append_entries(self, message: AppendEntries) -> None:
         """Raft Figure 2, AppendEntries receiver."""
-        require(self.role is not Role.LEADER, "two leaders in one term")
         self._follow(message.sender)
         if not self.log.holds(message.prev_log_index, message.prev_log_term):
             self._send_append_reply(message, success=False)

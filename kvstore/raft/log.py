@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from typing import Final
 
 from kvstore.raft.types import DurableUpdate, Entry, Recovered, StableLog, TermRange
+
+_SLICE_ENTRIES_MAX: Final = 8_192
+"""A follower far behind must not make each request copy the whole tail."""
 
 
 class RaftLog:
@@ -103,6 +107,7 @@ class RaftLog:
         cache_start = self._cache_start
         if start < cache_start:
             return self._stable.entries(start, min(stop, cache_start), bytes_max)
+        stop = min(stop, start + _SLICE_ENTRIES_MAX)
         entries = self._cache[start - cache_start : stop - cache_start]
         total = 0
         for position, entry in enumerate(entries):

@@ -34,8 +34,6 @@ from kvstore.server.session import Session
 from kvstore.storage.directory import open_directory
 from kvstore.wire.peer import Hello
 
-_IDLE_MS_MAX: Final = 50.0
-"""Longest sleep: well below an election timeout, so that a longer one means a stall."""
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -158,7 +156,9 @@ class Server:
     def _sleep_seconds(self) -> float:
         if self._node.is_busy or self._stops:
             return 0.0
-        wait_ms = min(_IDLE_MS_MAX, self._peers.deadline_ms - _clock_ms())
+        # Well below an election timeout: the core takes a longer silence for a stall of its own.
+        idle_ms = self._node.settings.raft.heartbeat_interval_ms / 2
+        wait_ms = min(idle_ms, self._peers.deadline_ms - _clock_ms())
         return max(0.0, wait_ms / 1000.0)
 
     def _deliver(self, answers: Sequence[Answer]) -> None:
