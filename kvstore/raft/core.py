@@ -27,6 +27,7 @@ from kvstore.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
+from kvstore.raft.outbox import Outbox
 from kvstore.raft.progress import Progress
 from kvstore.raft.quorum import has_majority, index_held_by_majority
 from kvstore.raft.reads import PendingReads, ReadReady
@@ -110,7 +111,7 @@ class Raft:
         """None: to be drawn at the next tick, which knows the time."""
         self._heartbeat_deadline_ms: float | None = None
         self._heartbeat_is_due = False
-        self._messages: list[Message] = []
+        self._outbox = Outbox(membership.cluster_id, self.id)
         self._events: list[events.Event] = []
         self._handlers: dict[type, Callable[..., None]] = {
             RequestVote: self._on_request_vote,
@@ -174,11 +175,7 @@ class Raft:
     # --- Effects --------------------------------------------------------------------------
 
     def take_effects(self) -> Effects:
-        """Everything produced since the last call, each thing once.
-
-        Messages of an earlier term are dropped: what they promised, the disk may
-        no longer hold, and a network may lose any message.
-        """
+        """Everything produced since the last call, each thing once."""
         hard_state = HardState(self.current_term, self.voted_for)
         hard_state_is_durable = hard_state == self._durable_hard_state
         assert hard_state_is_durable or self.role is not Role.LEADER
@@ -190,10 +187,10 @@ class Raft:
                 entries=entries,
             ),
             early_messages=self._appends_to_followers(),
-            messages=[m for m in self._messages if m.term == self.current_term],
+            messages=self._outbox.take(self.current_term),
             events=self._events,
         )
-        self._messages, self._events = [], []
+        self._events = []
         return effects
 
     def persisted(self, update: DurableUpdate) -> None:
@@ -224,7 +221,7 @@ class Raft:
     @property
     def has_effects(self) -> bool:
         """Whether something waits for `take_effects` (a new leader's no-op, for instance)."""
-        return self.log.last_index > self.log.durable_index or bool(self._messages or self._events)
+        return self.log.last_index > self.log.durable_index or bool(self._outbox or self._events)
 
     @property
     def has_committed_in_term(self) -> bool:
@@ -254,9 +251,9 @@ class Raft:
     def _reject_stale(self, message: Message) -> None:
         """Answer a request of a lower term with ours, which fences its sender (Raft §5.1)."""
         if isinstance(message, RequestVote):
-            self._send_vote_reply(message, granted=False)
+            self._outbox.reply_to_vote(message, self.current_term, granted=False)
         elif isinstance(message, AppendEntries):
-            self._send_append_reply(message, success=False)
+            self._outbox.reject_append(message, self.current_term, self.log)
 
     def _become_follower(self, term: int) -> None:
         """Follow in `term`. The vote is cleared by a new term, and by nothing else."""
@@ -280,16 +277,7 @@ class Raft:
         self._election_deadline_ms = self._now_ms + self._draw_election_timeout()
         self._events.append(events.BecameCandidate(self.current_term))
         for peer in self._membership.peers:
-            self._messages.append(
-                RequestVote(
-                    cluster_id=self._membership.cluster_id,
-                    sender=self.id,
-                    recipient=peer,
-                    term=self.current_term,
-                    last_log_index=self.log.last_index,
-                    last_log_term=self.log.last_term,
-                )
-            )
+            self._outbox.request_vote(peer, self.current_term, self.log)
 
     def _become_leader(self) -> None:
         """Lead, and open the term with a no-op that names its leader (Raft §5.2, §8)."""
@@ -328,7 +316,7 @@ class Raft:
             self._grant_vote(message)
             return
         self._events.append(events.VoteRefused(self.current_term, candidate, refusal))
-        self._send_vote_reply(message, granted=False)
+        self._outbox.reply_to_vote(message, self.current_term, granted=False)
 
     def _is_up_to_date(self, message: RequestVote) -> bool:
         """Whether the candidate's log is at least as complete as this one (Raft §5.4.1)."""
@@ -340,7 +328,7 @@ class Raft:
             self.voted_for = message.sender
             self._events.append(events.VoteGranted(self.current_term, message.sender))
         self._election_deadline_ms = None
-        self._send_vote_reply(message, granted=True)
+        self._outbox.reply_to_vote(message, self.current_term, granted=True)
 
     def _on_request_vote_reply(self, message: RequestVoteReply) -> None:
         if self.role is Role.CANDIDATE and message.vote_granted:
@@ -357,13 +345,13 @@ class Raft:
         """Raft Figure 2, AppendEntries receiver."""
         self._follow(message.sender)
         if not self.log.holds(message.prev_log_index, message.prev_log_term):
-            self._send_append_reply(message, success=False)
+            self._outbox.reject_append(message, self.current_term, self.log)
             return
         self._take_entries(message.entries)
         # Beyond what this request vouches for, our log may still differ from the leader's.
         committed = min(message.leader_commit, message.last_entry_index)
         self.commit_index = max(self.commit_index, committed)
-        self._send_append_reply(message, success=True)
+        self._outbox.accept_append(message, self.current_term)
 
     def _follow(self, leader: int) -> None:
         if self.role is Role.CANDIDATE:
@@ -430,7 +418,7 @@ class Raft:
                 progress.heartbeat_due()
             sent = self._send_entries(out, peer, progress)
             if heartbeat and not sent:
-                out.append(self._append_entries(peer, progress.next_index, ()))
+                out.append(self._append_entries(peer, progress.next_index, []))
         return out
 
     def _send_entries(self, out: list[Message], peer: int, progress: Progress) -> bool:
@@ -439,57 +427,12 @@ class Raft:
             entries = self.log.slice(
                 progress.next_index, self.log.last_index + 1, self._settings.append_bytes_max
             )
-            out.append(self._append_entries(peer, progress.next_index, tuple(entries)))
+            out.append(self._append_entries(peer, progress.next_index, entries))
             progress.sent_entries(entries[-1].index)
             sent = True
         return sent
 
-    def _append_entries(
-        self, peer: int, next_index: int, entries: tuple[Entry, ...]
-    ) -> AppendEntries:
-        return AppendEntries(
-            cluster_id=self._membership.cluster_id,
-            sender=self.id,
-            recipient=peer,
-            term=self.current_term,
-            prev_log_index=next_index - 1,
-            prev_log_term=self.log.term(next_index - 1),
-            entries=entries,
-            leader_commit=self.commit_index,
+    def _append_entries(self, peer: int, next_index: int, entries: Sequence[Entry]) -> Message:
+        return self._outbox.append_entries(
+            peer, self.current_term, next_index, entries, self.log, self.commit_index
         )
-
-    def _send_vote_reply(self, request: RequestVote, *, granted: bool) -> None:
-        self._messages.append(
-            RequestVoteReply(
-                cluster_id=self._membership.cluster_id,
-                sender=self.id,
-                recipient=request.sender,
-                term=self.current_term,
-                vote_granted=granted,
-            )
-        )
-
-    def _send_append_reply(self, request: AppendEntries, *, success: bool) -> None:
-        conflict_term, conflict_index = (0, 0) if success else self._conflict(request)
-        self._messages.append(
-            AppendEntriesReply(
-                cluster_id=self._membership.cluster_id,
-                sender=self.id,
-                recipient=request.sender,
-                term=self.current_term,
-                success=success,
-                prev_log_index=request.prev_log_index,
-                match_index=request.last_entry_index if success else 0,
-                conflict_term=conflict_term,
-                conflict_index=conflict_index,
-            )
-        )
-
-    def _conflict(self, request: AppendEntries) -> tuple[int, int]:
-        """Where the logs part, as far as this node can tell: (term, first index of it)."""
-        if request.prev_log_index > self.log.last_index:
-            return 0, self.log.last_index + 1
-        term = self.log.term(request.prev_log_index)
-        if term == 0:
-            return 0, 1
-        return term, self.log.first_index_of_term(term, request.prev_log_index)

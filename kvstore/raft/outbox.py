@@ -1,0 +1,127 @@
+"""The messages that one node has to send, written out in full.
+
+Law: what waits here leaves at the end of the turn, after the turn's update is
+durable, and only while the term in which it was written lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kvstore.raft.log import RaftLog
+from kvstore.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Message,
+    RequestVote,
+    RequestVoteReply,
+)
+from kvstore.raft.types import Entry
+
+
+class Outbox:
+    """Writes messages for one node, and keeps those that promise something."""
+
+    def __init__(self, cluster_id: str, node_id: int) -> None:
+        self._cluster_id = cluster_id
+        self._node_id = node_id
+        self._waiting: list[Message] = []
+
+    def take(self, term: int) -> list[Message]:
+        """What waits, each message once.
+
+        Messages of an earlier term are dropped: what they promised, the disk may
+        no longer hold, and a network may lose any message.
+        """
+        current = [message for message in self._waiting if message.term == term]
+        self._waiting = []
+        return current
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def request_vote(self, peer: int, term: int, log: RaftLog) -> None:
+        """Ask for a vote, showing how complete the log is."""
+        self._waiting.append(
+            RequestVote(
+                cluster_id=self._cluster_id,
+                sender=self._node_id,
+                recipient=peer,
+                term=term,
+                last_log_index=log.last_index,
+                last_log_term=log.last_term,
+            )
+        )
+
+    def reply_to_vote(self, request: RequestVote, term: int, *, granted: bool) -> None:
+        """Grant or refuse a vote."""
+        self._waiting.append(
+            RequestVoteReply(
+                cluster_id=self._cluster_id,
+                sender=self._node_id,
+                recipient=request.sender,
+                term=term,
+                vote_granted=granted,
+            )
+        )
+
+    def append_entries(
+        self,
+        peer: int,
+        term: int,
+        next_index: int,
+        entries: Sequence[Entry],
+        log: RaftLog,
+        commit_index: int,
+    ) -> AppendEntries:
+        """Entries from `next_index` on, or a heartbeat; it promises nothing and need not wait."""
+        return AppendEntries(
+            cluster_id=self._cluster_id,
+            sender=self._node_id,
+            recipient=peer,
+            term=term,
+            prev_log_index=next_index - 1,
+            prev_log_term=log.term(next_index - 1),
+            entries=tuple(entries),
+            leader_commit=commit_index,
+        )
+
+    def accept_append(self, request: AppendEntries, term: int) -> None:
+        """Vouch for the log up to what the request vouched for, and not further."""
+        self._waiting.append(
+            AppendEntriesReply(
+                cluster_id=self._cluster_id,
+                sender=self._node_id,
+                recipient=request.sender,
+                term=term,
+                success=True,
+                prev_log_index=request.prev_log_index,
+                match_index=request.last_entry_index,
+            )
+        )
+
+    def reject_append(self, request: AppendEntries, term: int, log: RaftLog) -> None:
+        """Refuse, and tell where the logs part."""
+        conflict_term, conflict_index = _conflict(request, log)
+        self._waiting.append(
+            AppendEntriesReply(
+                cluster_id=self._cluster_id,
+                sender=self._node_id,
+                recipient=request.sender,
+                term=term,
+                success=False,
+                prev_log_index=request.prev_log_index,
+                conflict_term=conflict_term,
+                conflict_index=conflict_index,
+            )
+        )
+
+
+def _conflict(request: AppendEntries, log: RaftLog) -> tuple[int, int]:
+    """The term here at `prev_log_index` and the first index of it; (0, end) where the log ends."""
+    if request.prev_log_index > log.last_index:
+        return 0, log.last_index + 1
+    term = log.term(request.prev_log_index)
+    if term == 0:
+        return 0, 1
+    return term, log.first_index_of_term(term, request.prev_log_index)
