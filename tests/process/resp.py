@@ -7,8 +7,8 @@ import socket
 REPLY_TIMEOUT_S = 15.0
 
 
-def dial(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), REPLY_TIMEOUT_S)
+def dial(port: int, timeout_s: float = REPLY_TIMEOUT_S) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout_s)
 
 
 def encode(*words: bytes) -> bytes:
@@ -33,3 +33,17 @@ def ask(connection: socket.socket, *words: bytes) -> str:
     """Send one command; the first line of its reply."""
     connection.sendall(encode(*words))
     return read_line(connection)
+
+
+def ask_for_text(connection: socket.socket, *words: bytes) -> str:
+    """Send one command that is answered by a bulk string."""
+    header = ask(connection, *words)
+    if not header.startswith("$"):
+        raise ConnectionError(f"unexpected reply {header!r}")
+    text, size = b"", int(header[1:]) + 2
+    while len(text) < size:
+        chunk = connection.recv(size - len(text))
+        if not chunk:
+            raise ConnectionError("the connection ended in the middle of a reply")
+        text += chunk
+    return text[:-2].decode()

@@ -58,6 +58,7 @@ def test_redis_py_with_its_defaults_works(cluster: Cluster, leader: int) -> None
         assert client.get("plain") == b"1"
         assert client.delete("plain") == 1
         assert client.get("plain") is None
+        assert client.info()["raft_role"] == "leader"
 
 
 def test_the_commands_do_what_redis_says(client: redis.Redis) -> None:

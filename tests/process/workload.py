@@ -129,7 +129,7 @@ class Workload:
         while not self._stopped.wait(SAMPLE_EVERY_S):
             for node_id in self._cluster.awake:
                 starts = self._cluster.nodes[node_id].starts
-                with contextlib.suppress(redis.RedisError):
+                with contextlib.suppress(OSError):
                     status = self._cluster.status(node_id)
                     # A node that was restarted meanwhile may be either of its two lives.
                     if starts == self._cluster.nodes[node_id].starts:
