@@ -22,6 +22,7 @@ from kvstore.client import Client
 from kvstore.config import VALUE_BYTES_CEILING, parse_addresses, settings_from
 from kvstore.errors import (
     ConfigError,
+    DamagedError,
     KvstoreError,
     OutcomeUnknownError,
     RefusedError,
@@ -77,6 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error.message, STREAM_FAILED)
     except click.Abort:
         return INTERRUPTED
+    except DamagedError as error:
+        return _complain(f"{error}; tools/inspect_log.py shows what is damaged", REFUSED)
     except KvstoreError as error:
         return _complain(str(error), _exit_code(error))
     return int(code or DONE)
@@ -284,6 +287,8 @@ def _setting(name: str, metavar: str, section: str, text: str) -> Callable[[_Fun
     ),
     _setting("data", "DIR", "Storage", "Data directory, made if absent.  [default: data/n<id>]"),
     _setting("value-bytes-max", "BYTES", "Storage", "Longest value.  [default: 1048576]"),
+    _setting("log-map-bytes", "BYTES", "Storage", "Room for the log.  [default: 64 GiB]"),
+    _setting("state-map-bytes", "BYTES", "Storage", "Room for the keys.  [default: 64 GiB]"),
     _setting("heartbeat-ms", "MS", "Times", "How often a leader is heard.  [default: 100]"),
     _setting(
         "election-ms",
@@ -295,7 +300,7 @@ def _setting(name: str, metavar: str, section: str, text: str) -> Callable[[_Fun
         "request-timeout-ms",
         "MS",
         "Times",
-        "After this a waiting request gets an error.  [default: 5000]",
+        "After this a waiting request gets an error.  [default: 4000]",
     ),
     _setting("log-format", "text|json", "Other", "Lines of the log.  [default: text]"),
     _setting("config", "FILE", "Other", "TOML file with any of these, as heartbeat_ms = 100."),

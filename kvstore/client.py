@@ -192,7 +192,10 @@ class Client:
             except (NotSent, Unanswered) as setback:
                 self._leader = None
                 if is_command and isinstance(setback, Unanswered):
-                    raise _unknown(request, f"{node}, but {setback}") from None
+                    raise OutcomeUnknownError(
+                        f"{_sent(request, node)}, but {setback}: it may or may not take effect, "
+                        "so read the key before you try again"
+                    ) from None
                 course.failed(str(setback))
                 continue
             if not isinstance(result, api.Failure):
@@ -208,7 +211,7 @@ class Client:
         if code is api.FailureCode.INVALID:
             raise RefusedError(text)
         if code is api.FailureCode.UNKNOWN and isinstance(request, api.COMMANDS):
-            raise _unknown(request, f"{course.node}, which answered {text}")
+            raise OutcomeUnknownError(f"{_sent(request, course.node)}: {failure.message}")
         if code is api.FailureCode.BUSY:
             course.busy(RefusedError(text))
         elif code is api.FailureCode.NOT_LEADER:
@@ -424,11 +427,8 @@ def _leader_of(failure: api.Failure) -> Address | None:
         return None
 
 
-def _unknown(request: api.Request, what: str) -> OutcomeUnknownError:
-    return OutcomeUnknownError(
-        f"the {type(request).__name__.lower()} was sent to {what}: it may or may not take "
-        "effect, so read the key before you try again"
-    )
+def _sent(request: api.Request, node: Address) -> str:
+    return f"the {type(request).__name__.lower()} was sent to {node}"
 
 
 def _text_of(failure: api.Failure) -> str:

@@ -36,6 +36,7 @@ TIME_MS_CEILING: Final = 3_600_000
 """The longest time that any setting may ask for: one hour."""
 LOG_FORMATS: Final = ("text", "json")
 
+_MAP_BYTES: Final = 64 << 30
 _REQUEST_MARGIN_BYTES: Final = 1 << 20
 _T = TypeVar("_T")
 
@@ -100,14 +101,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Path
     raft: RaftSettings = RaftSettings()
     limits: Limits = Limits()
-    request_timeout_ms: int = 5_000
+    request_timeout_ms: int = 4_000
     """After this a waiting write is answered `outcome unknown`, a waiting read refused."""
-    checkpoint_interval_ms: int = 100
+    checkpoint_interval_ms: int = 500
     """How often the applied key space is made durable."""
     peer_retry_max_ms: int = 1_000
     """Longest pause between attempts to reach a peer."""
-    log_map_bytes: int = 16 << 30
-    state_map_bytes: int = 16 << 30
+    log_map_bytes: int = _MAP_BYTES
+    """How far the log may grow. Address space: the file grows as it is needed."""
+    state_map_bytes: int = _MAP_BYTES
     log_format: str = "text"
 
     @property
@@ -151,7 +153,9 @@ def settings_from(options: Mapping[str, str | None], environ: Mapping[str, str])
             election_timeout_max_ms=election_max_ms,
         ),
         limits=Limits.for_values(_read(given, "value_bytes_max", _parse_value_bytes, 1 << 20)),
-        request_timeout_ms=_read(given, "request_timeout_ms", _parse_time_ms, 5_000),
+        request_timeout_ms=_read(given, "request_timeout_ms", _parse_time_ms, 4_000),
+        log_map_bytes=_read(given, "log_map_bytes", _parse_map_bytes, _MAP_BYTES),
+        state_map_bytes=_read(given, "state_map_bytes", _parse_map_bytes, _MAP_BYTES),
         log_format=_read(given, "log_format", _parse_log_format, "text"),
     )
     check(settings)
@@ -348,6 +352,10 @@ def _parse_range_ms(text: str) -> tuple[int, int]:
 
 def _parse_value_bytes(text: str) -> int:
     return _parse_int(text, 1, VALUE_BYTES_CEILING, "a number of bytes")
+
+
+def _parse_map_bytes(text: str) -> int:
+    return _parse_int(text, 1 << 20, 1 << 46, "a number of bytes")
 
 
 def _parse_cluster(text: str) -> str:

@@ -38,6 +38,7 @@ class Builtin(msgspec.Struct, frozen=True):
 REDIS_VERSION: Final = "7.4.0"
 """The Redis whose command semantics this server follows, for clients that ask."""
 SLOTS: Final = 16_384
+NO_TRANSACTIONS: Final = "MULTI is not supported; send the commands without it"
 
 
 def _ping(_session: Session, args: Arguments) -> bytes:
@@ -66,6 +67,29 @@ def _readonly(session: Session, _args: Arguments) -> bytes:
 
 def _readwrite(session: Session, _args: Arguments) -> bytes:
     session.reads_stale = False
+    return resp.OK
+
+
+# --- MULTI, which is refused as a whole ---------------------------------------------------
+
+
+def _multi(session: Session, _args: Arguments) -> bytes:
+    """Refuse, and what follows too: a client that pipelines has sent it already."""
+    session.refuses_transaction = True
+    return resp.error(f"ERR {NO_TRANSACTIONS}")
+
+
+def _exec(session: Session, _args: Arguments) -> bytes:
+    if not session.refuses_transaction:
+        return resp.error("ERR EXEC without MULTI")
+    session.refuses_transaction = False
+    return resp.error(f"EXECABORT nothing was done: {NO_TRANSACTIONS}")
+
+
+def _discard(session: Session, _args: Arguments) -> bytes:
+    if not session.refuses_transaction:
+        return resp.error("ERR DISCARD without MULTI")
+    session.refuses_transaction = False
     return resp.OK
 
 
@@ -387,9 +411,13 @@ _ROWS: Final = (
     Builtin("cluster", -2, _cluster),
     Builtin("readonly", 1, _readonly),
     Builtin("readwrite", 1, _readwrite),
+    Builtin("multi", 1, _multi),
+    Builtin("exec", 1, _exec),
+    Builtin("discard", 1, _discard),
     Builtin("quit", -1, _quit),
     Builtin("scan", -2, flags=("readonly",)),
     Builtin("kv", 2, flags=("write",)),
     Builtin("raft", -2),
 )
 BUILTINS: Final = {row.name.upper().encode(): row for row in _ROWS}
+TRANSACTION_ENDS: Final = (b"EXEC", b"DISCARD", b"QUIT")

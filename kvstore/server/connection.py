@@ -10,7 +10,8 @@ import selectors
 import socket
 from typing import Final, Protocol
 
-_READ_BYTES: Final = 256 << 10
+_SCRATCH: Final = memoryview(bytearray(256 << 10))
+"""Where every read lands first: a fresh buffer of this size each time would cost more."""
 _WRITE_BYTES: Final = 256 << 10
 _KEEPALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -71,16 +72,16 @@ class Connection:
     def read(self) -> bytes:
         """What has arrived; empty if nothing has, or (see `at_end`) nothing will."""
         try:
-            data = self._sock.recv(_READ_BYTES)
+            size = self._sock.recv_into(_SCRATCH)
         except BlockingIOError:
             return b""
         except OSError as error:
             self._fail(error)
             return b""
-        if not data:
+        if not size:
             self.at_end = True
             self._watch()
-        return data
+        return bytes(_SCRATCH[:size])
 
     def write(self, data: bytes) -> None:
         """Send now what the socket takes, and keep the rest for later."""

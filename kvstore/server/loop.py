@@ -24,21 +24,23 @@ from structlog.typing import FilteringBoundLogger
 
 from kvstore.config import Settings
 from kvstore.logs import logger_for
-from kvstore.raft.events import Event
+from kvstore.raft.invariants import SafetyViolationError
 from kvstore.server.connection import Owner
 from kvstore.server.context import Context
 from kvstore.server.listener import Listener, listen
-from kvstore.server.node import Answer, Node
+from kvstore.server.node import Answer, Node, Outcome
 from kvstore.server.peers import PeerLink, Peers
 from kvstore.server.session import Session
 from kvstore.storage.directory import open_directory
 from kvstore.wire.peer import Hello
 
+_SAFETY_VIOLATED: Final = 70
+"""Exit code; EX_SOFTWARE of sysexits.h."""
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def serve(settings: Settings) -> int:
-    """Run a node until SIGTERM or SIGINT; the exit code.
+    """Run a node until SIGTERM or SIGINT; the exit code, 70 if a promise of Raft is broken.
 
     Raises `ConfigError` if the port cannot be had and `StorageError` if the
     directory cannot be used, or stopped being usable.
@@ -58,7 +60,11 @@ def serve(settings: Settings) -> int:
             # For timeouts that differ from node to node; nothing secret is drawn from it.
             rng = random.Random(secrets.randbits(64))  # noqa: S311
             node = Node(settings, directory.log, directory.state, rng)
-            Server(node, listening, rng, log).run()
+            try:
+                Server(node, listening, rng, log).run()
+            except SafetyViolationError as violation:
+                log.critical(str(violation))
+                return _SAFETY_VIOLATED
             node.checkpoint()
     log.info("stopped")
     return 0
@@ -135,11 +141,8 @@ class Server:
         node.tick(now_ms)
         peers.tick(now_ms)
         self._listener.tick(now_ms)
-        peers.send(node.prepare())
-        outcome = node.complete()
-        peers.send(outcome.messages)
-        self._report(outcome.events)
-        self._deliver(outcome.answers)
+        self._let_out(node.prepare())
+        self._let_out(node.complete())
 
     def _take_inputs(self) -> None:
         """Wait for sockets and timers; hear peers first, then clients."""
@@ -161,16 +164,19 @@ class Server:
         wait_ms = min(idle_ms, self._peers.deadline_ms - _clock_ms())
         return max(0.0, wait_ms / 1000.0)
 
+    def _let_out(self, outcome: Outcome) -> None:
+        """Peers first: their disks work while this node goes on."""
+        self._peers.send(outcome.messages)
+        for event in outcome.events:
+            self._log.info(str(event), **msgspec.structs.asdict(event))
+        self._deliver(outcome.answers)
+
     def _deliver(self, answers: Sequence[Answer]) -> None:
         for answer in answers:
             answer.ticket.fill(answer.result)
         dirty, self._context.dirty = self._context.dirty, {}
         for session in dirty:
             session.send_ready_replies()
-
-    def _report(self, events: Sequence[Event]) -> None:
-        for event in events:
-            self._log.info(str(event), **msgspec.structs.asdict(event))
 
     @contextlib.contextmanager
     def _stop_on_signals(self) -> Iterator[None]:

@@ -1,9 +1,9 @@
 """One node without sockets: Raft, storage and state machine, driven turn by turn.
 
 Law: persist, then speak. A turn is: inputs (`receive`, `submit_*`, `tick`), then
-`prepare`, whose messages may leave at once, then `complete`, which makes the turn
-durable before it hands out everything else. An exception out of `complete` means
-that nobody knows what is on the disk: no reply may leave and the process must end.
+`prepare`, which hands out what rests on earlier turns alone, then `complete`, which
+makes this turn durable before it hands out the rest. An exception out of `complete`
+means that nobody knows what is on the disk: nothing may leave, the process must end.
 
 It must not know sockets, protocols or clocks: a client is an opaque ticket, and
 time is what `tick` says.
@@ -53,7 +53,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What a completed turn lets out."""
+    """What half a turn lets out."""
 
     messages: Sequence[Message]
     answers: Sequence[Answer]
@@ -165,17 +165,22 @@ class Node:
 
     # --- The turn -------------------------------------------------------------------------
 
-    def prepare(self) -> Sequence[Message]:
-        """End the inputs; the messages that promise nothing about this node's disk."""
+    def prepare(self) -> Outcome:
+        """End the inputs; what may leave at once, as it rests on nothing that this turn writes.
+
+        These are a leader's AppendEntries (thesis §10.2.1), and answers about
+        entries that were durable here, and committed, before this turn.
+        """
         if self._arrived_reads:
             self._ask_to_read()
         self._effects = self.raft.take_effects()
-        return self._effects.early_messages
+        self._settle()
+        return Outcome(self._effects.early_messages, self._take_answers(), ())
 
     def complete(self) -> Outcome:
-        """Make the turn durable, apply what is committed, and hand out the rest.
+        """Make the turn durable, and hand out the rest.
 
-        Raises `StorageError` if the disk fails: nothing of this turn may leave.
+        Raises `StorageError` if the disk fails: nothing more of this turn may leave.
         """
         effects = self._effects
         assert effects is not None
@@ -183,12 +188,19 @@ class Node:
         if effects.update:
             self.log_store.write(effects.update)
         self.raft.persisted(effects.update)
+        self._settle()
+        return Outcome(effects.messages, self._take_answers(), effects.events)
+
+    def _settle(self) -> None:
+        """Apply and answer what is committed and durable here by now."""
         self._collect_ready_reads()
         self._apply_committed()
         if self.raft.role is not Role.LEADER:
             self._refuse_reads()
+
+    def _take_answers(self) -> list[Answer]:
         answers, self._answers = self._answers, []
-        return Outcome(effects.messages, answers, effects.events)
+        return answers
 
     @property
     def is_busy(self) -> bool:
@@ -207,7 +219,7 @@ class Node:
             self._answer(write.ticket, _STOPPED_UNKNOWN)
         for read in self._reads.values():
             self._answer(read.ticket, _STOPPED)
-        return self._answers
+        return self._take_answers()
 
     # --- Durability of the key space ------------------------------------------------------
 
@@ -359,12 +371,13 @@ def _is_dead(name: EntryName, applied_index: int, applied_term: int) -> bool:
 
 _UNKNOWN: Final = api.Failure(
     api.FailureCode.UNKNOWN,
-    "outcome unknown: no majority confirmed the write in time; it may still take effect, "
-    "read the key before you write again",
+    "outcome unknown: no majority confirmed the write in time; it may or may not take effect, "
+    "so read the key before you try again",
 )
 _STOPPED_UNKNOWN: Final = api.Failure(
     api.FailureCode.UNKNOWN,
-    "outcome unknown: this node is shutting down; the write may still take effect",
+    "outcome unknown: this node is shutting down; the write may or may not take effect, "
+    "so read the key before you try again",
 )
 _STOPPED: Final = api.Failure(
     api.FailureCode.NO_LEADER, "this node is shutting down; try another node"

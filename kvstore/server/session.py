@@ -16,7 +16,12 @@ import msgspec
 
 from kvstore import api
 from kvstore.errors import ProtocolError
-from kvstore.server.builtins import BUILTINS, unknown_command
+from kvstore.server.builtins import (
+    BUILTINS,
+    NO_TRANSACTIONS,
+    TRANSACTION_ENDS,
+    unknown_command,
+)
 from kvstore.server.connection import Connection
 from kvstore.server.context import Context
 from kvstore.server.node import EntryName
@@ -69,6 +74,8 @@ class Session:
         self.name = b""
         self.resp_version = 2
         self.reads_stale = False
+        self.refuses_transaction = False
+        """A MULTI was refused, so what comes before its EXEC must not be carried out."""
         self._address = address
         self._limits = context.settings.limits
         self._parser = resp.RequestParser(self._limits)
@@ -77,6 +84,8 @@ class Session:
         self._last_write: EntryName | None = None
         self._peer: int | None = None
         self._closes_after_replies = False
+        self._stalled = False
+        """Reading is paused: there is no room, or nothing more is wanted."""
         self._connection = Connection(sock, selector, self)
         context.sessions[self] = None
 
@@ -105,28 +114,41 @@ class Session:
 
     def go_on(self) -> None:
         """Start requests as far as there is room; hang up when all is done."""
-        while self._reads and self._has_room:
+        if self._takes_requests:
+            self._start_requests()
+        stalled = not (self._takes_requests and self._has_room)
+        if stalled != self._stalled:
+            self._stalled = stalled
+            self._connection.pause_reading(stalled)
+        if self._ends:
+            self._hang_up_if_done()
+
+    def _start_requests(self) -> None:
+        while self._has_room and self._takes_requests:
             try:
                 args = self._parser.next_command()
             except ProtocolError as error:
                 self._reply(resp.error(f"ERR {error}"))
                 self.close_after_replies()
-                break
+                return
             if args is None:
-                break
+                return
             self._start(args)
-        self._connection.pause_reading(not (self._reads and self._has_room))
-        self._hang_up_if_done()
 
     @property
-    def _reads(self) -> bool:
+    def _takes_requests(self) -> bool:
         return self._connection.is_open and not self._closes_after_replies
 
     @property
+    def _ends(self) -> bool:
+        return not self._takes_requests or self._connection.at_end
+
+    @property
     def _has_room(self) -> bool:
+        limits = self._limits
         return (
-            len(self._slots) < self._limits.pipeline_requests_max
-            and self._promised_bytes + self._connection.unsent_bytes < self._limits.output_bytes_max
+            len(self._slots) < limits.pipeline_requests_max
+            and self._promised_bytes + self._connection.unsent_bytes < limits.output_bytes_max
         )
 
     def _start(self, args: list[bytes]) -> None:
@@ -138,6 +160,8 @@ class Session:
         name = args[0].upper()
         spec = commands.COMMANDS.get(name)
         try:
+            if self.refuses_transaction and name not in TRANSACTION_ENDS:
+                raise CommandError(f"ERR {NO_TRANSACTIONS}")
             if spec is not None:
                 self._start_data_command(spec, args)
             else:
@@ -253,7 +277,8 @@ class Session:
             slots.popleft()
         if ready:
             self._connection.write(ready[0] if len(ready) == 1 else b"".join(ready))
-        self.go_on()
+        if self._stalled or self._ends:
+            self.go_on()
 
     def mark_dirty(self) -> None:
         """Something may be ready to be sent at the end of the turn."""
@@ -275,11 +300,8 @@ class Session:
         self.mark_dirty()
 
     def _hang_up_if_done(self) -> None:
-        if not self._connection.is_open:
-            self.close()
-            return
-        ends = self._closes_after_replies or self._connection.at_end
-        if ends and not self._slots and not self._connection.unsent_bytes:
+        is_done = not (self._slots or self._connection.unsent_bytes)
+        if is_done or not self._connection.is_open:
             self.close()
 
 

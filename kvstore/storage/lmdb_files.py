@@ -126,7 +126,7 @@ def open_environment(
     check_data_file(environment)
     env = _open(environment, map_bytes, readahead=readahead)
     try:
-        fill_up(env, environment)
+        DataFile(env, environment).fill_up()
     except DiskWriteError:
         env.close()
         raise
@@ -163,24 +163,35 @@ def sign_commit(txn: lmdb.Transaction, main: lmdb._Database | None = None) -> No
     txn.put(records.COMMIT, records.encode_commit(txn.id()), db=main)
 
 
-def fill_up(env: lmdb.Environment, environment: Path) -> None:
-    """Lengthen the file, without writing, to the last page that the newest commit counts.
+class DataFile:
+    """Keeps a data file as long as its newest commit counts, without writing.
 
     Then a short file is a truncated one, save for a crash at the wrong moment.
     """
-    path = environment / DATA_FILE
-    needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-    try:
-        if os.stat(path).st_size < needed:
-            os.truncate(path, needed)
-    except OSError as error:
-        raise DiskWriteError(f"{path}: {error.strerror}") from error
+
+    def __init__(self, env: lmdb.Environment, environment: Path) -> None:
+        self._env = env
+        self._path = str(environment / DATA_FILE)
+        self._page_bytes = env.stat()["psize"]
+        self._bytes = 0
+
+    def fill_up(self) -> None:
+        """To be called after each commit. Raises `DiskWriteError`."""
+        needed = (self._env.info()["last_pgno"] + 1) * self._page_bytes
+        if needed <= self._bytes:
+            return
+        try:
+            if os.stat(self._path).st_size < needed:
+                os.truncate(self._path, needed)
+        except OSError as error:
+            raise DiskWriteError(f"{self._path}: {error.strerror}") from error
+        self._bytes = needed
 
 
 def write_error(environment: Path, error: Exception) -> DiskWriteError:
     """What a failed write of `environment` is told as."""
     if isinstance(error, lmdb.MapFullError):
-        setting = "log_map_bytes" if environment.name == "raft" else "state_map_bytes"
+        setting = "--log-map-bytes" if environment.name == "raft" else "--state-map-bytes"
         return DiskWriteError(
             f"{environment}: the map is full; start again with a larger {setting}"
         )

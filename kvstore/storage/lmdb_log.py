@@ -37,6 +37,7 @@ class LmdbLog:
         self._writes = 0
         self._failed = False
         try:
+            self._file = lmdb_files.DataFile(self._env, environment)
             self._log = self._env.open_db(records.LOG, create=False)
             with self._env.begin() as txn:
                 identity = txn.get(records.IDENTITY)
@@ -100,7 +101,7 @@ class LmdbLog:
         try:
             with self._env.begin(write=True) as txn:
                 self._write(txn, update)
-            lmdb_files.fill_up(self._env, self._path)
+            self._file.fill_up()
             self._check_readers()
         except (lmdb.Error, OSError) as error:
             self._failed = True

@@ -38,6 +38,7 @@ class LmdbState:
         self._committed_changes = 0
         self._failed = False
         try:
+            self._file = lmdb_files.DataFile(self._env, environment)
             self._main = self._env.open_db(None)
             self._keys = self._env.open_db(records.KEYS, create=False)
             with self._env.begin() as txn:
@@ -139,7 +140,7 @@ class LmdbState:
             self._txn.put(records.APPLIED, record, db=self._main)
             lmdb_files.sign_commit(self._txn, self._main)
             self._txn.commit()
-            lmdb_files.fill_up(self._env, self._path)
+            self._file.fill_up()
             self._env.reader_check()
             self._begin()
         except (lmdb.Error, OSError) as error:

@@ -27,14 +27,15 @@ def check_request(request: api.Request, limits: Limits) -> api.Failure | None:
 def reply_bytes_bound(request: api.Request, limits: Limits) -> int:
     """How long the reply to a checked request may get, so that room can be kept for it."""
     bound = _SMALL_REPLY_BYTES
-    if isinstance(request, api.Get):
+    if isinstance(request, api.Put):
+        if request.return_previous:
+            bound += api.KEY_BYTES_MAX + limits.value_bytes_max
+    elif isinstance(request, api.Get):
         value_bytes = limits.value_bytes_max if request.with_values else 0
         bound += len(request.keys) * (_ITEM_BYTES + api.KEY_BYTES_MAX + value_bytes)
     elif isinstance(request, api.Scan):
         value_bytes = limits.value_bytes_max if request.with_values else 0
         bound += request.limit * (_ITEM_BYTES + api.KEY_BYTES_MAX + value_bytes)
-    elif isinstance(request, api.Put) and request.return_previous:
-        bound += api.KEY_BYTES_MAX + limits.value_bytes_max
     return min(bound, 2 * limits.reply_bytes_max)
 
 

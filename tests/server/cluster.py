@@ -99,11 +99,10 @@ class Cluster:
             if (message.sender, node_id) not in self.cut:
                 node.receive(message)
         node.tick(self.now_ms)
-        self.messages += node.prepare()
-        outcome = node.complete()
-        self.messages += outcome.messages
-        for answer in outcome.answers:
-            answer.ticket.fill(answer.result)
+        for outcome in (node.prepare(), node.complete()):
+            self.messages += outcome.messages
+            for answer in outcome.answers:
+                answer.ticket.fill(answer.result)
 
     def run(self, duration_ms: float = 500.0) -> None:
         """Let time pass for everybody."""

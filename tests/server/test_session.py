@@ -70,9 +70,9 @@ class Line:
             key.data.on_events(mask)
         self.now_ms += 50.0
         self.node.tick(self.now_ms)
-        self.node.prepare()
-        for answer in self.node.complete().answers:
-            answer.ticket.fill(answer.result)
+        for outcome in (self.node.prepare(), self.node.complete()):
+            for answer in outcome.answers:
+                answer.ticket.fill(answer.result)
         dirty, self.context.dirty = self.context.dirty, {}
         for session in dirty:
             session.send_ready_replies()
@@ -205,6 +205,20 @@ def test_garbage_is_answered_once_after_the_replies_before_it(line: Line) -> Non
     assert got == b"+OK\r\n-ERR Protocol error: invalid bulk length\r\n"
     assert line.is_closed
     assert not line.context.sessions
+
+
+def test_a_refused_multi_refuses_everything_up_to_its_exec(line: Line) -> None:
+    """A client sends all of it at once, so the commands in between must not happen."""
+    put = command(b"SET", b"k", b"1")
+    got = line.ask(command(b"MULTI"), put, command(b"EXEC"), command(b"GET", b"k"))
+    multi, refused, aborted, value, _end = got.split(b"\r\n")
+    assert multi.startswith(b"-ERR MULTI is not supported")
+    assert refused.startswith(b"-ERR MULTI is not supported")
+    assert aborted.startswith(b"-EXECABORT ")
+    assert value == b"$-1"
+    discarded = line.ask(command(b"MULTI"), put, command(b"DISCARD"), command(b"EXISTS", b"k"))
+    assert discarded.endswith(b"+OK\r\n:0\r\n")
+    assert line.ask(command(b"EXEC")).startswith(b"-ERR EXEC without MULTI")
 
 
 def test_quit_says_ok_and_hangs_up(line: Line) -> None:

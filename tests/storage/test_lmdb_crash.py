@@ -173,7 +173,7 @@ def test_a_full_map_of_the_log_says_so_and_changes_nothing(tmp_path):
     LmdbLog.create(path, 1 << 20, IDENTITY)
     log = LmdbLog(path, 1 << 20)
     log.write(DurableUpdate(HardState(1, 1), None, commands(1, 4, 1)))
-    with pytest.raises(DiskWriteError, match=r"map is full.*log_map_bytes"):
+    with pytest.raises(DiskWriteError, match=r"map is full.*--log-map-bytes"):
         log.write(DurableUpdate(HardState(2, 2), 2, [command(2, 2, b"x" * (2 << 20))]))
     with pytest.raises(DiskWriteError, match="earlier write failed"):
         log.write(DurableUpdate(HardState(2, 2)))
@@ -191,7 +191,7 @@ def test_a_full_map_of_the_key_space_says_so_and_commits_nothing(tmp_path):
     state.put(b"a", b"1")
     state.commit(Applied(1, 1))
     state.put(b"b", b"2")
-    with pytest.raises(DiskWriteError, match=r"map is full.*state_map_bytes"):
+    with pytest.raises(DiskWriteError, match=r"map is full.*--state-map-bytes"):
         state.put(b"c", b"x" * (2 << 20))
     with pytest.raises(DiskWriteError):
         state.commit(Applied(3, 3))

@@ -185,7 +185,7 @@ def test_a_free_list_that_gives_away_what_it_must_not_is_noticed(raft, page, mes
 def freed_tail(tmp_path):
     """A key space whose last pages were allocated and freed in one transaction.
 
-    The engine counts them and never writes them; `fill_up` is undone here, as
+    The engine counts them and never writes them; `DataFile.fill_up` is undone here, as
     if the process had died right after the commit.
     """
     path = tmp_path / "state"
