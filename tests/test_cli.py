@@ -340,7 +340,7 @@ def test_no_follow_shows_the_refusal(run: Run) -> None:
         ([INVALID], 3, "ERR key is longer"),
         ([NO_LEADER] * 50, 3, "NOLEADER"),
         ([BUSY] * 50, 3, "BUSY"),
-        ([UNKNOWN], 4, "may or may not take effect"),
+        ([UNKNOWN], 4, "the outcome is unknown"),
         ([Misbehave.HANG_UP], 4, "may or may not take effect"),
         ([Misbehave.SILENCE], 4, "may or may not take effect"),
     ],

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kvstore import demo
+from kvstore.demo import film
 
 from .cluster import DEADLINE_S, ROOT, Cluster, eventually
 
@@ -96,7 +97,7 @@ def test_a_claim_that_does_not_hold_fails_the_film(
     stage: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(stage))
-    monkeypatch.setattr(demo._Film, "_settled_on", lambda _film, _node: "stale")
+    monkeypatch.setattr(film.Film, "_settled_on", lambda _film, _node: "stale")
     assert demo.run() == 1
     said = capsys.readouterr().out
     assert "colour = stale: no." in said
