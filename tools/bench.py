@@ -19,7 +19,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from pathlib import Path
@@ -60,18 +59,23 @@ def main(clients: str, requests: int, parent: str) -> None:
 
 
 def _print_machine(directory: Path) -> None:
-    flags = str(sysconfig.get_config_var("PY_CFLAGS")) + str(
-        sysconfig.get_config_var("CONFIG_ARGS")
-    )
-    build = "optimised (PGO)" if "profile-use" in flags or "enable-opt" in flags else "not PGO"
+    load = os.getloadavg()[0]
     click.echo(f"date      {datetime.datetime.now(datetime.UTC):%Y-%m-%d}")
+    click.echo(f"machine   {platform.machine()}, {os.cpu_count()} cores, load {load:.1f}")
     click.echo(
-        f"machine   {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+        f"python    {platform.python_version()}, {_loop_ms():.0f} ms for an empty loop of 10^7"
     )
-    click.echo(f"python    {platform.python_version()}, {build} build")
     click.echo(f"fdatasync {_sync_ms(directory):.2f} ms (median of {_SYNCS})")
     click.echo("")
     click.echo("clients    SET/s   p50 ms")
+
+
+def _loop_ms() -> float:
+    """How fast this interpreter is here: builds of one version differ by a factor of two."""
+    began = time.perf_counter()
+    for _ in range(10**7):
+        pass
+    return (time.perf_counter() - began) * 1000
 
 
 def _sync_ms(directory: Path) -> float:
