@@ -78,15 +78,17 @@ class RaftLog:
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Add entries that follow the last one."""
+        last_term = self.last_term
         for entry in entries:
             assert entry.index == self.last_index + 1
-            assert entry.term >= self.last_term
-            if entry.term != self.last_term:
+            assert entry.term >= last_term
+            if entry.term != last_term:
+                last_term = entry.term
                 self._range_starts.append(entry.index)
                 self._range_terms.append(entry.term)
-            self._cache.append(entry)
             self._cache_bytes += len(entry.data)
             self.last_index = entry.index
+        self._cache += entries
 
     def truncate(self, from_index: int) -> None:
         """Remove the entries at and after `from_index`, on disk with the next update."""

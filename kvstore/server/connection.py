@@ -58,8 +58,8 @@ class Connection:
         self._mask = 0
         self._wants_reads = True
         self.is_open = True
-        self.at_end = False
-        """The other side will send nothing more."""
+        self.is_at_end = False
+        """The other side will send nothing more, or the connection is closed."""
         self.failure = "connection closed"
         """Why it closed, in words."""
         self._watch()
@@ -70,7 +70,7 @@ class Connection:
             self._sock.setsockopt(level, option, value)
 
     def read(self) -> bytes:
-        """What has arrived; empty if nothing has, or (see `at_end`) nothing will."""
+        """What has arrived; empty if nothing has, or (see `is_at_end`) nothing will."""
         try:
             size = self._sock.recv_into(_SCRATCH)
         except BlockingIOError:
@@ -79,7 +79,7 @@ class Connection:
             self._fail(error)
             return b""
         if not size:
-            self.at_end = True
+            self.is_at_end = True
             self._watch()
         return bytes(_SCRATCH[:size])
 
@@ -114,6 +114,7 @@ class Connection:
         if not self.is_open:
             return
         self.is_open = False
+        self.is_at_end = True
         self._watch()
         self._sock.close()
         self._output.clear()
@@ -136,7 +137,7 @@ class Connection:
         """Tell the selector what is wanted now; a socket that wants nothing leaves it."""
         mask = 0
         if self.is_open:
-            reads = self._wants_reads and not self.at_end
+            reads = self._wants_reads and not self.is_at_end
             mask = (selectors.EVENT_READ if reads else 0) | (
                 selectors.EVENT_WRITE if self._output else 0
             )

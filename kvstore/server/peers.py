@@ -111,7 +111,7 @@ class PeerLink:
             connection.flush()
         if mask & selectors.EVENT_READ and connection.is_open:
             self._on_bytes(connection, connection.read())
-        if connection.at_end:
+        if connection.is_at_end:
             connection.close()
 
     def _on_bytes(self, connection: Connection, data: bytes) -> None:

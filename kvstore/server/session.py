@@ -84,7 +84,7 @@ class Session:
         self._last_write: EntryName | None = None
         self._peer: int | None = None
         self._closes_after_replies = False
-        self._stalled = False
+        self._is_stalled = False
         """Reading is paused: there is no room, or nothing more is wanted."""
         self._connection = Connection(sock, selector, self)
         context.sessions[self] = None
@@ -114,41 +114,30 @@ class Session:
 
     def go_on(self) -> None:
         """Start requests as far as there is room; hang up when all is done."""
-        if self._takes_requests:
-            self._start_requests()
-        stalled = not (self._takes_requests and self._has_room)
-        if stalled != self._stalled:
-            self._stalled = stalled
-            self._connection.pause_reading(stalled)
-        if self._ends:
-            self._hang_up_if_done()
-
-    def _start_requests(self) -> None:
-        while self._has_room and self._takes_requests:
+        while takes_more := self._takes_requests():
             try:
                 args = self._parser.next_command()
             except ProtocolError as error:
                 self._reply(resp.error(f"ERR {error}"))
                 self.close_after_replies()
-                return
+                continue
             if args is None:
-                return
+                break
             self._start(args)
+        if takes_more is self._is_stalled:
+            self._is_stalled = not takes_more
+            self._connection.pause_reading(self._is_stalled)
+        if self._closes_after_replies or self._connection.is_at_end:
+            self._hang_up_if_done()
 
-    @property
     def _takes_requests(self) -> bool:
-        return self._connection.is_open and not self._closes_after_replies
-
-    @property
-    def _ends(self) -> bool:
-        return not self._takes_requests or self._connection.at_end
-
-    @property
-    def _has_room(self) -> bool:
-        limits = self._limits
+        """Whether another request may be started, and there is room for its reply."""
+        connection, limits = self._connection, self._limits
         return (
-            len(self._slots) < limits.pipeline_requests_max
-            and self._promised_bytes + self._connection.unsent_bytes < limits.output_bytes_max
+            not self._closes_after_replies
+            and connection.is_open
+            and len(self._slots) < limits.pipeline_requests_max
+            and self._promised_bytes + connection.unsent_bytes < limits.output_bytes_max
         )
 
     def _start(self, args: list[bytes]) -> None:
@@ -277,7 +266,7 @@ class Session:
             slots.popleft()
         if ready:
             self._connection.write(ready[0] if len(ready) == 1 else b"".join(ready))
-        if self._stalled or self._ends:
+        if self._is_stalled or self._connection.is_at_end:
             self.go_on()
 
     def mark_dirty(self) -> None:

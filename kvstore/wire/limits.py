@@ -40,13 +40,12 @@ def reply_bytes_bound(request: api.Request, limits: Limits) -> int:
 
 
 def _check_put(put: api.Put, limits: Limits) -> str | None:
-    if (put.when is api.When.EQUAL) != (put.expected is not None):
-        return "an expected value goes with the condition EQUAL, and only with it"
-    return (
-        _check_key(put.key)
-        or _check_value(put.value, limits)
-        or _check_value(put.expected or b"", limits)
-    )
+    if put.when is api.When.EQUAL or put.expected is not None:
+        if put.when is not api.When.EQUAL or put.expected is None:
+            return "an expected value goes with the condition EQUAL, and only with it"
+        if complaint := _check_value(put.expected, limits):
+            return complaint
+    return _check_key(put.key) or _check_value(put.value, limits)
 
 
 def _check_put_many(put: api.PutMany, limits: Limits) -> str | None:
