@@ -66,7 +66,9 @@ class Limits(msgspec.Struct, frozen=True):
     peer_output_bytes_max: int = 64 << 20
     """Unsent messages to one peer; further ones are dropped, as a network may."""
     pending_writes_max: int = 65_536
-    """Writes of all clients that wait for a majority; further ones get BUSY."""
+    """Entries of the log that wait for a majority; further writes get BUSY."""
+    pending_bytes_max: int = 128 << 20
+    """Recent entries that the log keeps in memory; beyond it, writes get BUSY too."""
     reply_bytes_max: int = 32 << 20
     """Values in one reply; a scan ends its page there, a larger MGET is refused."""
     scan_keys_max: int = 10_000

@@ -15,6 +15,7 @@ import datetime
 import os
 import platform
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -30,6 +31,8 @@ from kvstore.demo.nodes import Interrupts, Nodes, wait_for
 _VALUE_BYTES = 100
 _KEYS = 10_000
 _SYNCS = 300
+_CLIENT = 0
+"""Stands for redis-benchmark where node ids stand for nodes."""
 _RATE = re.compile(r"SET: ([\d.]+) requests per second, p50=([\d.]+) msec")
 
 
@@ -50,7 +53,7 @@ def main(clients: str, requests: int, parent: str) -> None:
                 nodes.start()
                 leader = wait_for(lambda: nodes.agreed_leader([*nodes.ports]), "a leader")
                 for count in map(int, clients.split(",")):
-                    _measure(nodes.ports[leader.node_id], count, requests)
+                    _measure(nodes, leader.node_id, count, requests)
             finally:
                 interrupts.ignore()
                 nodes.close()
@@ -67,7 +70,8 @@ def _print_machine(directory: Path) -> None:
     )
     click.echo(f"fdatasync {_sync_ms(directory):.2f} ms (median of {_SYNCS})")
     click.echo("")
-    click.echo("clients    SET/s   p50 ms")
+    click.echo("                            processor time, us per SET")
+    click.echo("clients    SET/s   p50 ms    leader  follower    client")
 
 
 def _loop_ms() -> float:
@@ -93,14 +97,32 @@ def _sync_ms(directory: Path) -> float:
     return statistics.median(times) * 1000
 
 
-def _measure(port: int, clients: int, requests: int) -> None:
-    command = ["redis-benchmark", "-p", str(port), "-t", "set", "-q", "-c", str(clients)]
-    command += ["-n", str(requests), "-r", str(_KEYS), "-d", str(_VALUE_BYTES)]
+def _measure(nodes: Nodes, leader: int, clients: int, requests: int) -> None:
+    command = ["redis-benchmark", "-p", str(nodes.ports[leader]), "-t", "set", "-q"]
+    command += ["-c", str(clients), "-n", str(requests), "-r", str(_KEYS), "-d", str(_VALUE_BYTES)]
+    before = _processor_seconds(nodes)
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     found = _RATE.search(done.stdout.replace("\r", "\n"))
     if found is None:
         raise click.ClickException(f"redis-benchmark failed: {done.stdout}{done.stderr}")
-    click.echo(f"{clients:7}  {float(found[1]):7,.0f}  {float(found[2]):7.2f}")
+    after = _processor_seconds(nodes)
+    spent = {who: (after[who] - before[who]) / requests * 1e6 for who in after}
+    followers = [spent[node] for node in nodes.others(leader)]
+    click.echo(
+        f"{clients:7}  {float(found[1]):7,.0f}  {float(found[2]):7.1f}  {spent[leader]:8.0f}"
+        f"  {statistics.mean(followers):8.0f}  {spent[_CLIENT]:8.0f}"
+    )
+
+
+def _processor_seconds(nodes: Nodes) -> dict[int, float]:
+    """What each node, and all clients so far, have used, user and system together."""
+    tick = os.sysconf("SC_CLK_TCK")
+    used = {}
+    for node in nodes.ports:
+        fields = Path(f"/proc/{nodes.pid(node)}/stat").read_text().rsplit(")", 1)[1].split()
+        used[node] = (int(fields[11]) + int(fields[12])) / tick
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {**used, _CLIENT: children.ru_utime + children.ru_stime}
 
 
 if __name__ == "__main__":

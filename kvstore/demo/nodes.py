@@ -96,6 +96,9 @@ class Nodes:
                     start_new_session=True,  # Ctrl-C is for the film; it then ends the nodes.
                 )
 
+    def pid(self, node: int) -> int:
+        return self._processes[node].pid
+
     def signal(self, node: int, number: signal.Signals) -> None:
         self._processes[node].send_signal(number)
 

@@ -21,6 +21,7 @@ from kvstore.raft import events
 from kvstore.raft.invariants import require
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import (
+    TERM_MAX,
     AppendEntries,
     AppendEntriesReply,
     Message,
@@ -206,10 +207,10 @@ class Raft:
 
     def committed_entries(self, last_applied: int, bytes_max: int) -> list[Entry]:
         """The next entries to apply: committed, durable here, after `last_applied`."""
+        self.log.shrink_cache(last_applied + 1)
         stop = min(self.commit_index, self.log.durable_index) + 1
         if last_applied + 1 >= stop:
             return []
-        self.log.shrink_cache(last_applied + 1)
         return self.log.slice(last_applied + 1, stop, bytes_max)
 
     def ready_reads(self) -> list[ReadReady]:
@@ -244,6 +245,8 @@ class Raft:
             return f"it belongs to cluster {message.cluster_id!r}, this is {ours.cluster_id!r}"
         if message.recipient != self.id:
             return f"it is for node {message.recipient}"
+        if message.term > TERM_MAX:
+            return f"term {message.term} leaves no room for elections"
         if message.sender == self.id or message.sender not in ours.members:
             return f"its sender, node {message.sender}, is not a peer of this node"
         return None

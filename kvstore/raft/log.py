@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
+from kvstore.raft.invariants import require
 from kvstore.raft.types import DurableUpdate, Entry, Recovered, StableLog, TermRange
 
 _SLICE_ENTRIES_MAX: Final = 8_192
@@ -30,7 +31,8 @@ class RaftLog:
         self._range_starts = [r.first_index for r in recovered.term_ranges]
         self._range_terms = [r.term for r in recovered.term_ranges]
         self._cache: list[Entry] = []
-        self._cache_bytes = 0
+        self.cached_bytes = 0
+        """Entry data in memory."""
         self._cached_bytes_max = cached_bytes_max
         self._truncate_from: int | None = None
         self.last_index = recovered.last_index
@@ -86,7 +88,7 @@ class RaftLog:
                 last_term = entry.term
                 self._range_starts.append(entry.index)
                 self._range_terms.append(entry.term)
-            self._cache_bytes += len(entry.data)
+            self.cached_bytes += len(entry.data)
             self.last_index = entry.index
         self._cache += entries
 
@@ -97,7 +99,7 @@ class RaftLog:
             self._range_starts.pop()
             self._range_terms.pop()
         while self._cache and self._cache[-1].index >= from_index:
-            self._cache_bytes -= len(self._cache.pop().data)
+            self.cached_bytes -= len(self._cache.pop().data)
         if from_index <= self.durable_index:
             self._truncate_from = from_index
             self.durable_index = from_index - 1
@@ -129,15 +131,19 @@ class RaftLog:
         if update.truncate_from is not None:
             self._truncate_from = None
         if update.entries:
-            self.durable_index = update.entries[-1].index
+            last = update.entries[-1]
+            require(
+                self.holds(last.index, last.term), "an update was truncated while it was written"
+            )
+            self.durable_index = last.index
 
     def shrink_cache(self, keep_from: int) -> None:
         """Over the byte limit, drop the older half of the cache, but keep what is not done."""
-        if self._cache_bytes <= self._cached_bytes_max:
+        if self.cached_bytes <= self._cached_bytes_max:
             return
         droppable = min(keep_from, self.durable_index + 1) - self._cache_start
         dropped = max(0, min(droppable, len(self._cache) // 2))
-        self._cache_bytes -= sum(len(entry.data) for entry in self._cache[:dropped])
+        self.cached_bytes -= sum(len(entry.data) for entry in self._cache[:dropped])
         del self._cache[:dropped]
 
     @property

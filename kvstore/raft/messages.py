@@ -15,6 +15,8 @@ import msgspec
 from kvstore.raft.types import Entry
 
 INDEX_MAX = (1 << 63) - 1
+TERM_MAX = 1 << 62
+"""A higher term is nobody's: adopting one could leave no term to elect in."""
 
 
 class _Message(

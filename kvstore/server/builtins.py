@@ -6,10 +6,10 @@ at once; an unknown subcommand or argument gets the error that Redis gives.
 
 from __future__ import annotations
 
-import fnmatch
 import importlib.metadata
 import os
 import platform
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -18,6 +18,7 @@ import msgspec
 from kvstore import api
 from kvstore.config import Address
 from kvstore.wire import commands, resp
+from kvstore.wire.glob import Glob
 
 if TYPE_CHECKING:
     from kvstore.server.session import Session
@@ -38,6 +39,13 @@ class Builtin(msgspec.Struct, frozen=True):
 REDIS_VERSION: Final = "7.4.0"
 """The Redis whose command semantics this server follows, for clients that ask."""
 SLOTS: Final = 16_384
+_NAME: Final = re.compile(rb"[!-~]{0,128}")
+_BAD_NAME: Final = (
+    "ERR Client names cannot contain spaces, newlines or special characters, "
+    "or be longer than 128 bytes"
+)
+_CONFIG_PATTERNS_MAX: Final = 16
+_CONFIG_PATTERN_BYTES_MAX: Final = 64
 NO_TRANSACTIONS: Final = "MULTI is not supported; send the commands without it"
 
 
@@ -124,6 +132,8 @@ def _hello_options(session: Session, options: Arguments) -> bytes | None:
     while position < len(options):
         option = options[position].upper()
         if option == b"SETNAME" and position + 1 < len(options):
+            if not _NAME.fullmatch(options[position + 1]):
+                return resp.error(_BAD_NAME)
             session.name = options[position + 1]
             position += 2
         elif option == b"AUTH":
@@ -136,6 +146,8 @@ def _hello_options(session: Session, options: Arguments) -> bytes | None:
 def _client(session: Session, args: Arguments) -> bytes:
     subcommand = args[1].upper()
     if subcommand == b"SETNAME" and len(args) == 3:
+        if not _NAME.fullmatch(args[2]):
+            return resp.error(_BAD_NAME)
         session.name = args[2]
         return resp.OK
     if subcommand == b"GETNAME" and len(args) == 2:
@@ -249,11 +261,14 @@ def _info_sections(session: Session) -> list[tuple[str, dict[str, object]]]:
 def _config(session: Session, args: Arguments) -> bytes:
     if args[1].upper() != b"GET" or len(args) < 3:
         return resp.error("ERR only CONFIG GET is supported; settings are given at the start")
-    patterns = [a.decode("utf-8", "replace").lower() for a in args[2:]]
+    patterns = args[2:]
+    if len(patterns) > _CONFIG_PATTERNS_MAX or max(map(len, patterns)) > _CONFIG_PATTERN_BYTES_MAX:
+        return resp.error("ERR too many or too long patterns")
+    globs = [Glob(pattern.lower()) for pattern in patterns]
     found = [
         (resp.bulk(name.encode()), resp.bulk(value.encode()))
         for name, value in _settings_as_redis(session).items()
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+        if any(glob.matches(name.encode()) for glob in globs)
     ]
     return resp.mapping(found, session.resp_version)
 

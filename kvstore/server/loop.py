@@ -147,7 +147,9 @@ class Server:
     def _take_inputs(self) -> None:
         """Wait for sockets and timers; hear peers first, then clients."""
         clients: list[tuple[Owner, int]] = []
-        for key, mask in self._selector.select(self._sleep_seconds()):
+        ready = self._selector.select(self._sleep_seconds())
+        self._node.wake(_clock_ms())
+        for key, mask in ready:
             owner: Owner = key.data
             if owner.comes_first:
                 owner.on_events(mask)
@@ -157,7 +159,7 @@ class Server:
             owner.on_events(mask)
 
     def _sleep_seconds(self) -> float:
-        if self._node.is_busy or self._stops:
+        if self._node.is_busy or self._context.dirty or self._stops:
             return 0.0
         # Well below an election timeout: the core takes a longer silence for a stall of its own.
         idle_ms = self._node.settings.raft.heartbeat_interval_ms / 2

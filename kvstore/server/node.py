@@ -121,6 +121,10 @@ class Node:
         """Take a message from a peer."""
         self.raft.step(message)
 
+    def wake(self, now_ms: float) -> None:
+        """A turn begins: requests from now on are dated `now_ms`, a monotonic clock."""
+        self._now_ms = now_ms
+
     def tick(self, now_ms: float) -> None:
         """Let time pass up to `now_ms`, a monotonic clock."""
         self._now_ms = now_ms
@@ -135,7 +139,7 @@ class Node:
         if self.raft.role is not Role.LEADER:
             self._answer(ticket, self.redirect())
             return None
-        if len(self._writes) >= self.settings.limits.pending_writes_max:
+        if self._is_full:
             self._answer(ticket, _BUSY)
             return None
         name = (self.raft.propose((_encode_command(command),)), self.raft.current_term)
@@ -193,10 +197,10 @@ class Node:
 
     def _settle(self) -> None:
         """Apply and answer what is committed and durable here by now."""
-        self._collect_ready_reads()
-        self._apply_committed()
         if self.raft.role is not Role.LEADER:
             self._refuse_reads()
+        self._collect_ready_reads()
+        self._apply_committed()
 
     def _take_answers(self) -> list[Answer]:
         answers, self._answers = self._answers, []
@@ -220,6 +224,15 @@ class Node:
         for read in self._reads.values():
             self._answer(read.ticket, _STOPPED)
         return self._take_answers()
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether too much waits for a majority: in the log, whoever still waits for it."""
+        raft, limits = self.raft, self.settings.limits
+        return (
+            raft.log.last_index - raft.commit_index >= limits.pending_writes_max
+            or raft.log.cached_bytes >= limits.pending_bytes_max
+        )
 
     # --- Durability of the key space ------------------------------------------------------
 
@@ -318,7 +331,7 @@ class Node:
 
     def _collect_ready_reads(self) -> None:
         for ready in self.raft.ready_reads():
-            for number in self._asked_reads.pop(ready.read_id):
+            for number in self._asked_reads.pop(ready.read_id, ()):
                 if read := self._reads.get(number):
                     index = max(ready.index, read.after)
                     heapq.heappush(self._ready_reads, (index, number))
@@ -331,13 +344,14 @@ class Node:
 
     def _refuse_reads(self) -> None:
         """A node that does not lead has no answer for reads that came while it did."""
-        if not self._reads:
-            return
-        refusal = self.redirect()
         for read in self._reads.values():
-            self._answer(read.ticket, refusal)
-        for waiting in (self._reads, self._arrived_reads, self._asked_reads, self._ready_reads):
-            waiting.clear()
+            self._answer(read.ticket, self.redirect())
+        self._reads.clear()
+        self._forget_reads()
+
+    def _forget_reads(self) -> None:
+        for stage in (self._arrived_reads, self._asked_reads, self._ready_reads):
+            stage.clear()
 
     # --- Deadlines ------------------------------------------------------------------------
 
@@ -358,6 +372,8 @@ class Node:
                 break
             del self._reads[number]
             self._answer(read.ticket, _NO_MAJORITY)
+        if not self._reads:
+            self._forget_reads()
 
     def _answer(self, ticket: Ticket, result: api.Result) -> None:
         self._answers.append(Answer(ticket, result))

@@ -83,6 +83,7 @@ class Session:
         self._promised_bytes = 0
         self._last_write: EntryName | None = None
         self._peer: int | None = None
+        self._is_used = False
         self._closes_after_replies = False
         self._is_stalled = False
         """Reading is paused: there is no room, or nothing more is wanted."""
@@ -157,6 +158,7 @@ class Session:
                 self._start_other(name, args)
         except CommandError as error:
             self._reply(resp.error(str(error)))
+        self._is_used = True
 
     def _start_data_command(self, spec: commands.Spec, args: list[bytes]) -> None:
         request = commands.parse(spec, args)
@@ -222,6 +224,9 @@ class Session:
         context = self.context
         if len(args) != 3 or args[1].upper() != b"HELLO":
             raise CommandError("ERR RAFT is for peers, after RAFT HELLO")
+        if self._is_used:
+            # With requests before it, messages could be taken in the middle of a turn.
+            raise CommandError("ERR RAFT HELLO must be the first request of a connection")
         try:
             theirs = peer.decode_hello(args[2])
         except ProtocolError as error:
@@ -262,6 +267,8 @@ class Session:
                     break
                 self._promised_bytes -= reply.reply_bytes
                 reply = reply.reply
+            else:
+                self._promised_bytes -= len(reply)
             ready.append(reply)
             slots.popleft()
         if ready:
@@ -285,6 +292,7 @@ class Session:
         self.context.sessions.pop(self, None)
 
     def _reply(self, reply: bytes) -> None:
+        self._promised_bytes += len(reply)
         self._slots.append(reply)
         self.mark_dirty()
 

@@ -38,8 +38,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """0 until the link is known."""
 
 
-_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
-"""msgspec passes on what the text decoder raises."""
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""msgspec passes on what the text decoder raises, and how deep it may look."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode_hello = msgspec.msgpack.Decoder(Hello).decode
 _decode_message = msgspec.msgpack.Decoder(Message).decode
@@ -83,7 +83,11 @@ class HelloAnswer:
         if self._bytes > _HELLO_BYTES_MAX:
             raise ProtocolError("the answer to our hello is too long")
         self._reader.feed(data)
-        reply = self._reader.gets()
+        try:
+            reply = self._reader.gets()
+        except (TypeError, RecursionError):
+            # Some nestings of maps and sets have no Python value.
+            raise ProtocolError("the answer to our hello is no hello") from None
         if reply is False:
             return None
         if isinstance(reply, ProtocolError):

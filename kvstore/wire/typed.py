@@ -14,8 +14,8 @@ from kvstore.errors import ProtocolError
 from kvstore.wire import resp
 from kvstore.wire.limits import check_request
 
-_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
-"""msgspec passes on what the text decoder raises."""
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""msgspec passes on what the text decoder raises, and how deep it may look."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode_request = msgspec.msgpack.Decoder(api.Request).decode
 _decode_result = msgspec.msgpack.Decoder(api.Result).decode

@@ -476,3 +476,10 @@ def test_a_no_op_is_told_from_a_command() -> None:
     world.heartbeat(1)
     expected = [Entry(1, 1, EntryKind.NOOP, b"1"), Entry(2, 1, EntryKind.COMMAND, b"1")]
     assert [node.applied for node in world.nodes.values()] == [expected] * 3
+
+
+def test_a_term_that_leaves_no_room_for_elections_is_not_adopted() -> None:
+    """One damaged or forged message must not end elections for good (hashicorp/raft#524)."""
+    world = bench([], 1)
+    world.hand(request_vote(2, (1 << 63) - 1))
+    assert world.raft().current_term == 1

@@ -13,7 +13,7 @@ from kvstore import api
 from kvstore.config import Address, Limits, Settings
 from kvstore.errors import DiskWriteError
 from kvstore.raft.messages import Message
-from kvstore.raft.types import DurableUpdate, Role
+from kvstore.raft.types import DurableUpdate, RaftSettings, Role
 from kvstore.server.node import Node
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryLog, MemoryState
@@ -57,7 +57,13 @@ class FailingLog(MemoryLog):
 class Cluster:
     """Nodes 1..n; `links` are the (sender, recipient) pairs that are cut."""
 
-    def __init__(self, size: int = 3, limits: Limits = Limits()) -> None:  # noqa: B008 (frozen)
+    def __init__(
+        self,
+        size: int = 3,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        cached_bytes_max: int = 1 << 20,
+    ) -> None:
+        self.raft = RaftSettings(cached_bytes_max=cached_bytes_max)
         self.members = {i: Address("127.0.0.1", 9000 + i) for i in range(1, size + 1)}
         self.limits = limits
         self.now_ms = 0.0
@@ -80,6 +86,7 @@ class Cluster:
             cluster_id="test",
             data_dir=Path("unused"),
             limits=self.limits,
+            raft=self.raft,
         )
         rng = random.Random(node_id)
         self.nodes[node_id] = Node(settings, self.logs[node_id], self.states[node_id], rng)

@@ -7,6 +7,7 @@ import pytest
 from kvstore import api
 from kvstore.config import Limits
 from kvstore.errors import DiskWriteError
+from kvstore.raft.messages import RequestVote
 from kvstore.raft.types import Role
 
 from .cluster import Claim, Cluster
@@ -202,6 +203,101 @@ def test_too_many_waiting_writes_are_refused_as_busy() -> None:
     assert claims[2].failure.code is api.FailureCode.BUSY
     assert isinstance(claims[0].result, api.PutResult)
     assert isinstance(claims[1].result, api.PutResult)
+
+
+def test_a_leader_alone_takes_no_more_than_it_may_hold_for_a_majority() -> None:
+    """Its clients gave up long ago, but their entries are still in its log."""
+    cluster = Cluster(limits=Limits(pending_writes_max=5))
+    leader = cluster.elect()
+    cluster.isolate(leader.raft.id)
+    codes = []
+    for _ in range(8):
+        claim = Claim()
+        leader.submit_command(PUT, claim)
+        cluster.run(leader.settings.request_timeout_ms + 100)
+        codes.append(claim.failure.code)
+    assert codes == [api.FailureCode.UNKNOWN] * 5 + [api.FailureCode.BUSY] * 3
+
+
+def test_a_leader_alone_holds_a_bounded_number_of_bytes() -> None:
+    cluster = Cluster(limits=Limits(pending_bytes_max=1_000), cached_bytes_max=100)
+    leader = cluster.elect()
+    cluster.isolate(leader.raft.id)
+    claims = [Claim() for _ in range(3)]
+    for claim in claims:
+        leader.submit_command(api.Put(b"k", b"x" * 900), claim)
+    cluster.run(leader.settings.request_timeout_ms + 100)
+    codes = [claim.failure.code for claim in claims]
+    assert codes == [api.FailureCode.UNKNOWN] * 2 + [api.FailureCode.BUSY]
+    cluster.heal()
+    cluster.run(2_000)
+    again = Claim()
+    cluster.elect().submit_command(PUT, again)
+    cluster.run()
+    assert isinstance(again.result, api.PutResult), "what is applied makes room again"
+
+
+def test_overdue_reads_leave_nothing_behind() -> None:
+    cluster = Cluster()
+    leader = cluster.elect()
+    cluster.isolate(leader.raft.id)
+    write = leader.submit_command(PUT, Claim())
+    leader.submit_query(api.Get((b"k",)), Claim(), write)
+    cluster.run(leader.settings.request_timeout_ms + 500)
+    assert not any((leader._arrived_reads, leader._asked_reads, leader._ready_reads))
+
+
+def test_a_read_that_expires_as_its_leader_falls_does_not_keep_the_node_busy() -> None:
+    cluster, claim = Cluster(), Claim()
+    leader = cluster.elect()
+    leader.submit_query(api.Get((b"k",)), claim)
+    cluster.now_ms += leader.settings.request_timeout_ms + 100
+    leader.tick(cluster.now_ms)
+    other = cluster.followers()[0].raft.id
+    leader.receive(
+        RequestVote(
+            cluster_id="test",
+            sender=other,
+            recipient=leader.raft.id,
+            term=leader.raft.current_term + 1,
+            last_log_index=99,
+            last_log_term=99,
+        )
+    )
+    for _ in range(3):
+        cluster.turn(leader.raft.id)
+    assert not leader.is_busy
+    assert len(claim.results) == 1
+
+
+def test_a_read_waiting_for_a_write_is_not_answered_by_a_follower() -> None:
+    """The new leader's message commits the write and ends the leadership at once."""
+    cluster, read_claim = Cluster(), Claim()
+    old = cluster.elect()
+    write = old.submit_command(PUT, Claim())
+    old.submit_query(api.Get((b"k",)), read_claim, write)
+    cluster.turn(old.raft.id)
+    heir = cluster.followers()[0].raft.id
+    cluster.turn(heir)
+    cluster.messages.clear()
+    cluster.isolate(old.raft.id)
+    while not cluster.nodes[heir].raft.has_committed_in_term:
+        cluster.run(50)
+    cluster.heal()
+    cluster.run(1_000)
+    assert old.machine.revision == 1
+    assert read_claim.failure.code is api.FailureCode.NOT_LEADER
+
+
+def test_a_request_read_after_a_long_sleep_has_all_its_time() -> None:
+    cluster, claim = Cluster(), Claim()
+    leader = cluster.elect()
+    cluster.now_ms += 10 * leader.settings.request_timeout_ms
+    leader.wake(cluster.now_ms)
+    leader.submit_command(PUT, claim)
+    leader.tick(cluster.now_ms)
+    cluster.run()
+    assert isinstance(claim.result, api.PutResult)
 
 
 def test_after_a_crash_the_log_replays_from_the_last_checkpoint() -> None:

@@ -21,7 +21,7 @@ from kvstore.server.node import Node
 from kvstore.server.session import Session
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryLog, MemoryState
-from kvstore.wire import peer, typed
+from kvstore.wire import peer, resp, typed
 from kvstore.wire.resp import command
 
 LIMITS = Limits(pipeline_requests_max=8, output_bytes_max=4 << 20, value_bytes_max=1 << 20)
@@ -192,6 +192,33 @@ def test_a_client_that_reads_nothing_is_slowed_and_costs_bounded_memory(line: Li
     assert len(line.receive(turns=500)) == expected
 
 
+def test_replies_that_need_no_turn_are_bounded_too(line: Line) -> None:
+    echo = command(b"ECHO", b"x" * LIMITS.value_bytes_max)
+    line.send(echo)
+    assert len(line.receive(turns=20)) > LIMITS.value_bytes_max
+    requests = 12
+    got = 0
+    for _ in range(requests):
+        line.send(echo)
+        assert line.session._connection.unsent_bytes <= LIMITS.output_bytes_max + 2 * len(echo)
+    got = len(line.receive(turns=500))
+    assert got == requests * len(resp.bulk(b"x" * LIMITS.value_bytes_max))
+
+
+def test_a_name_that_would_forge_a_line_or_fill_memory_is_refused(line: Line) -> None:
+    for name in (b"a b", b"a\nid=7", b"x" * 129):
+        assert line.ask(command(b"CLIENT", b"SETNAME", name)).startswith(b"-ERR Client names")
+        assert line.ask(command(b"HELLO", b"3", b"SETNAME", name)).startswith(b"-ERR Client names")
+    assert line.ask(command(b"CLIENT", b"SETNAME", b"worker-7")) == b"+OK\r\n"
+
+
+def test_config_get_takes_few_and_short_patterns(line: Line) -> None:
+    assert b"appendonly" in line.ask(command(b"CONFIG", b"GET", b"append*"))
+    assert line.ask(command(b"CONFIG", b"GET", b"a" * 65)).startswith(b"-ERR too many or too long")
+    many = [b"a"] * 17
+    assert line.ask(command(b"CONFIG", b"GET", *many)).startswith(b"-ERR too many or too long")
+
+
 def test_a_client_that_stops_sending_still_gets_its_replies(line: Line) -> None:
     line.client.sendall(command(b"SET", b"k", b"1") + command(b"GET", b"k"))
     line.client.shutdown(socket.SHUT_WR)
@@ -323,6 +350,19 @@ def test_a_stranger_is_refused_and_not_heard(
 
 def test_a_message_without_hello_is_refused(follower: Line) -> None:
     assert follower.ask(peer.encode_message(VOTE)).startswith(b"-ERR RAFT is for peers")
+    assert follower.node.raft.current_term == 0
+
+
+def test_a_hello_nested_without_end_is_refused_and_ends_nothing(follower: Line) -> None:
+    fields = b"\x96\x01\xa0\x00\xa0\x00" + b"\x91" * 1017 + b"\xc0"
+    assert follower.ask(command(b"RAFT", b"HELLO", fields)).startswith(b"-ERR ")
+    assert follower.ask(command(b"PING")) == b"+PONG\r\n"
+
+
+def test_a_hello_after_other_requests_is_refused(follower: Line) -> None:
+    """Messages behind unanswered requests could be taken in the middle of a turn."""
+    frames = command(b"PING"), peer.encode_hello(THEIRS), peer.encode_message(VOTE)
+    assert b"must be the first request" in follower.ask(*frames)
     assert follower.node.raft.current_term == 0
 
 

@@ -22,7 +22,7 @@ from kvstore.raft.messages import (
 )
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.wire import peer, resp
-from kvstore.wire.peer import Hello
+from kvstore.wire.peer import Hello, HelloAnswer
 
 ENTRIES = (
     Entry(8, 3, EntryKind.NOOP, b"1"),
@@ -292,6 +292,11 @@ def test_an_unsound_hello_is_refused(unsound: Hello) -> None:
     payload = arguments(peer.encode_hello(unsound))[2]
     with pytest.raises(ProtocolError):
         peer.decode_hello(payload)
+
+
+def test_an_answer_that_has_no_python_value_is_refused():
+    with pytest.raises(ProtocolError, match="no hello"):
+        HelloAnswer().feed(b"%1\r\n*0\r\n+a\r\n")
 
 
 def test_a_hello_may_grow_fields_but_not_without_end() -> None:
