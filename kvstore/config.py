@@ -107,8 +107,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """After this a waiting write is answered `outcome unknown`, a waiting read refused."""
     checkpoint_interval_ms: int = 500
     """How often the applied key space is made durable."""
-    peer_retry_max_ms: int = 1_000
-    """Longest pause between attempts to reach a peer."""
+    peer_retry_max_ms: int = 200
+    """Longest pause between attempts to reach a peer: a node that comes back must hear its
+    leader before its own election timeout."""
     log_map_bytes: int = _MAP_BYTES
     """How far the log may grow. Address space: the file grows as it is needed."""
     state_map_bytes: int = _MAP_BYTES
