@@ -10,12 +10,26 @@ This module must not know how requests arrive, where data rests, or who leads.
 from __future__ import annotations
 
 import enum
+import re
 from typing import Final, TypeAlias
 
 import msgspec
 
 KEY_BYTES_MAX: Final = 480
 """Longest key, in bytes. LMDB stops at 511; the rest is kept for prefixes of the storage."""
+
+
+INTEGER_MIN: Final = -(1 << 63)
+INTEGER_MAX: Final = (1 << 63) - 1
+_INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
+
+
+def parse_integer(text: bytes) -> int | None:
+    """A signed 64-bit integer in the one decimal form that Redis accepts, None for all else."""
+    if _INTEGER.fullmatch(text) is None:
+        return None
+    number = int(text)
+    return number if INTEGER_MIN <= number <= INTEGER_MAX else None
 
 
 class When(enum.IntEnum):
@@ -96,7 +110,6 @@ Query: TypeAlias = Get | Scan | Count
 Request: TypeAlias = Command | Query | Status
 
 COMMANDS: Final = (Put, PutMany, Delete, Increment)
-QUERIES: Final = (Get, Scan, Count)
 
 
 # --- Results ------------------------------------------------------------------------------

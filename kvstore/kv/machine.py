@@ -9,7 +9,6 @@ It must not know Raft, sockets or LMDB: it sees a `View`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,9 +19,6 @@ from kvstore.errors import DamagedError
 from kvstore.kv.record import HISTORY_BYTES, pack_history, to_key_value, unpack_history
 from kvstore.storage.base import Applied, View
 
-INTEGER_MIN = -(1 << 63)
-INTEGER_MAX = (1 << 63) - 1
-_INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _decode_command = msgspec.msgpack.Decoder(api.Command).decode
 _NOT_AN_INTEGER = api.Failure(api.FailureCode.INVALID, "value is not an integer or out of range")
 _OVERFLOW = api.Failure(api.FailureCode.INVALID, "increment or decrement would overflow")
@@ -110,11 +106,11 @@ class StateMachine:
 
     def _increment(self, increment: api.Increment) -> api.Result:
         old = self._view.get(increment.key)
-        current = 0 if old is None else _parse_integer(old[HISTORY_BYTES:])
+        current = 0 if old is None else api.parse_integer(old[HISTORY_BYTES:])
         if current is None:
             return _NOT_AN_INTEGER
         value = current + increment.by
-        if not INTEGER_MIN <= value <= INTEGER_MAX:
+        if not api.INTEGER_MIN <= value <= api.INTEGER_MAX:
             return _OVERFLOW
         self.revision += 1
         self._write(increment.key, b"%d" % value, old)
@@ -173,11 +169,3 @@ def _may_write(put: api.Put, old: bytes | None) -> bool:
     if put.when is api.When.PRESENT:
         return old is not None
     return old is not None and old[HISTORY_BYTES:] == put.expected
-
-
-def _parse_integer(value: bytes) -> int | None:
-    """A signed 64-bit integer in the one decimal form that Redis accepts."""
-    if _INTEGER.fullmatch(value) is None:
-        return None
-    number = int(value)
-    return number if INTEGER_MIN <= number <= INTEGER_MAX else None

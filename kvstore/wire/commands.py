@@ -7,7 +7,6 @@ what is not supported is refused by name. It must not know sockets or nodes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
@@ -19,9 +18,6 @@ from kvstore.wire import resp
 Arguments: TypeAlias = list[bytes]
 Render: TypeAlias = Callable[[Any, int], bytes]
 """(result, RESP version) -> reply."""
-
-_INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
-_INTEGER_MAX: Final = (1 << 63) - 1
 
 
 class CommandError(Exception):
@@ -59,8 +55,8 @@ def parse(spec: Spec, args: Arguments) -> api.Request:
 
 def integer_argument(text: bytes) -> int:
     """A signed 64-bit integer, in the one decimal form that Redis accepts."""
-    number = int(text) if _INTEGER.fullmatch(text) else None
-    if number is None or not -_INTEGER_MAX - 1 <= number <= _INTEGER_MAX:
+    number = api.parse_integer(text)
+    if number is None:
         raise CommandError("ERR value is not an integer or out of range")
     return number
 
@@ -109,7 +105,7 @@ def _increment_by(args: Arguments) -> api.Request:
 
 def _decrement_by(args: Arguments) -> api.Request:
     by = integer_argument(args[2])
-    if by == -_INTEGER_MAX - 1:
+    if by == api.INTEGER_MIN:
         raise CommandError("ERR decrement would overflow")
     return api.Increment(args[1], -by)
 

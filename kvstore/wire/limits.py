@@ -14,7 +14,6 @@ from kvstore.config import Limits
 _SMALL_REPLY_BYTES: Final = 1024
 _ITEM_BYTES: Final = 128
 """A key's history numbers and the framing around it, generously."""
-_INTEGER_MAX: Final = (1 << 63) - 1
 
 
 def check_request(request: api.Request, limits: Limits) -> api.Failure | None:
@@ -68,7 +67,7 @@ def _check_keys(request: api.Delete | api.Get, limits: Limits) -> str | None:
 
 
 def _check_increment(increment: api.Increment, _limits: Limits) -> str | None:
-    if not -_INTEGER_MAX - 1 <= increment.by <= _INTEGER_MAX:
+    if not api.INTEGER_MIN <= increment.by <= api.INTEGER_MAX:
         return "increment is not a signed 64-bit integer"
     return _check_key(increment.key)
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvstore import api
+from kvstore.api import INTEGER_MAX, INTEGER_MIN
 from kvstore.errors import DamagedError
-from kvstore.kv.machine import INTEGER_MAX, INTEGER_MIN, StateMachine
+from kvstore.kv.machine import StateMachine
 from kvstore.storage.base import Applied, Identity
 from kvstore.storage.memory import MemoryState
 
