@@ -30,7 +30,7 @@ from kvstore.raft.messages import (
 )
 from kvstore.raft.outbox import Outbox
 from kvstore.raft.progress import Progress
-from kvstore.raft.quorum import has_majority, index_held_by_majority
+from kvstore.raft.quorum import has_majority, reached_by_majority
 from kvstore.raft.reads import PendingReads, ReadReady
 from kvstore.raft.types import (
     DurableUpdate,
@@ -106,7 +106,7 @@ class Raft:
         self._durable_hard_state = recovered.hard_state
         self._votes: set[int] = set()
         self._progress: dict[int, Progress] = {}
-        self._reads = PendingReads()
+        self._reads = PendingReads(membership.peers)
         self._now_ms = 0.0
         self._election_deadline_ms: float | None = None
         """None: to be drawn at the next tick, which knows the time."""
@@ -169,9 +169,16 @@ class Raft:
         return first
 
     def read(self, read_id: int) -> None:
-        """Ask to answer a read; `ready_reads` allows it. Only a leader may be asked."""
+        """Ask to answer a read; `ready_reads` allows it. Only a leader may be asked.
+
+        Ids grow from read to read.
+        """
         assert self.role is Role.LEADER
         self._reads.add(read_id, max(self.commit_index, self.log.last_term_start))
+
+    def forget_reads(self, before: int) -> None:
+        """Nobody waits any more for the reads with an id below `before`."""
+        self._reads.forget(before)
 
     # --- Effects --------------------------------------------------------------------------
 
@@ -214,7 +221,7 @@ class Raft:
         return self.log.slice(last_applied + 1, stop, bytes_max)
 
     def ready_reads(self) -> list[ReadReady]:
-        """Reads that may be answered now, each once; empty for a node that may not answer."""
+        """Reads that a majority has confirmed, each once; empty for a node that may not answer."""
         if not self._reads or not self.has_committed_in_term:
             return []
         return self._reads.release()
@@ -265,7 +272,7 @@ class Raft:
             self.voted_for = None
         self.role = Role.FOLLOWER
         self.leader_id = None
-        self._reads.abandon()
+        self._reads = PendingReads(self._membership.peers)
         # The election timer runs on: only a leader's word or a granted vote restarts it, or
         # a candidate that must lose could keep the others waiting. A leader had none.
         self._events.append(events.BecameFollower(self.current_term))
@@ -387,6 +394,8 @@ class Raft:
     def _on_append_entries_reply(self, message: AppendEntriesReply) -> None:
         if self.role is not Role.LEADER:
             return
+        # A rejection confirms as well: it is the log that differs, not the leader.
+        self._reads.confirmed(message.sender, message.read_round)
         progress = self._progress[message.sender]
         if not message.success:
             progress.rejected(message.prev_log_index, self._next_index_after(message))
@@ -404,23 +413,27 @@ class Raft:
 
     def _advance_commit_index(self) -> None:
         """Commit what a majority holds, counting only entries of this term (Raft §5.4.2)."""
-        index = index_held_by_majority(self.match_index.values())
+        index = reached_by_majority(self.match_index.values())
         if index > self.commit_index and self.log.term(index) == self.current_term:
             self.commit_index = index
 
     # --- Messages out ---------------------------------------------------------------------
 
     def _appends_to_followers(self) -> list[Message]:
-        """New entries for each follower that can take them, a heartbeat for the others if due."""
+        """New entries for each follower that can take them.
+
+        The others get a heartbeat if it is due, or if reads wait for a round that opens here.
+        """
         if self.role is not Role.LEADER:
             return []
         heartbeat, self._heartbeat_is_due = self._heartbeat_is_due, False
+        speaks_to_all = self._reads.open_round() or heartbeat
         out: list[Message] = []
         for peer, progress in self._progress.items():
             if heartbeat:
                 progress.heartbeat_due()
             sent = self._send_entries(out, peer, progress)
-            if heartbeat and not sent:
+            if speaks_to_all and not sent:
                 out.append(self._append_entries(peer, progress.next_index, []))
         return out
 
@@ -437,5 +450,11 @@ class Raft:
 
     def _append_entries(self, peer: int, next_index: int, entries: Sequence[Entry]) -> Message:
         return self._outbox.append_entries(
-            peer, self.current_term, next_index, entries, self.log, self.commit_index
+            peer,
+            self.current_term,
+            next_index,
+            entries,
+            self.log,
+            self.commit_index,
+            self._reads.newest_round,
         )

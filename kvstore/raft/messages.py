@@ -31,12 +31,24 @@ class _Message(
         if not 0 < self.term <= INDEX_MAX:
             raise ValueError("term out of range")
 
+    @staticmethod
+    def _require_range(*numbers: int) -> None:
+        """Each is an index or a round, or 0 for none."""
+        if min(numbers) < 0 or max(numbers) > INDEX_MAX:
+            raise ValueError("index or round out of range")
+
 
 class RequestVote(_Message, frozen=True, tag="request_vote"):
     """Raft §5.2, §5.4.1: `sender` asks for a vote, showing how complete its log is."""
 
     last_log_index: int
     last_log_term: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_range(self.last_log_index)
+        if not 0 <= self.last_log_term <= self.term:
+            raise ValueError("the log is newer than its candidate's term")
 
 
 class RequestVoteReply(_Message, frozen=True, tag="request_vote_reply"):
@@ -46,17 +58,23 @@ class RequestVoteReply(_Message, frozen=True, tag="request_vote_reply"):
 
 
 class AppendEntries(_Message, frozen=True, tag="append_entries"):
-    """Raft §5.3; without entries it is a heartbeat (§5.2)."""
+    """Raft §5.3; without entries it is a heartbeat (§5.2).
+
+    * `read_round`: the newest round of reads that the leader has opened in this term, 0
+      for none (Raft §8). A round says no more than that reads came before it.
+    """
 
     prev_log_index: int
     prev_log_term: int
     entries: tuple[Entry, ...]
     leader_commit: int
+    read_round: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.prev_log_index <= INDEX_MAX or self.leader_commit < 0:
-            raise ValueError("index out of range")
+        self._require_range(
+            self.prev_log_index, self.last_entry_index, self.leader_commit, self.read_round
+        )
         if self.prev_log_term < 0 or self.last_entry_term > self.term:
             raise ValueError("an entry is newer than its leader's term")
         if self.entries and self.entries[0].index != self.prev_log_index + 1:
@@ -85,6 +103,8 @@ class AppendEntriesReply(_Message, frozen=True, tag="append_entries_reply"):
     * `match_index`: on success, the last index the request vouched for; durable here.
     * `conflict_term`, `conflict_index`: on failure, the term at `prev_log_index` here and
       the first index of that term; (0, last index + 1) where the log is too short.
+    * `read_round`: of the request answered, if that was of this term: its sender was still
+      followed when it arrived, whether it succeeds or not.
     """
 
     success: bool
@@ -92,6 +112,15 @@ class AppendEntriesReply(_Message, frozen=True, tag="append_entries_reply"):
     match_index: int = 0
     conflict_term: int = 0
     conflict_index: int = 0
+    read_round: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_range(
+            self.prev_log_index, self.match_index, self.conflict_index, self.read_round
+        )
+        if not 0 <= self.conflict_term <= self.term:
+            raise ValueError("the log is newer than its node's term")
 
 
 Message: TypeAlias = RequestVote | RequestVoteReply | AppendEntries | AppendEntriesReply

@@ -73,6 +73,7 @@ class Outbox:
         entries: Sequence[Entry],
         log: RaftLog,
         commit_index: int,
+        read_round: int,
     ) -> AppendEntries:
         """Entries from `next_index` on, or a heartbeat; it promises nothing and need not wait."""
         return AppendEntries(
@@ -84,6 +85,7 @@ class Outbox:
             prev_log_term=log.term(next_index - 1),
             entries=tuple(entries),
             leader_commit=commit_index,
+            read_round=read_round,
         )
 
     def accept_append(self, request: AppendEntries, term: int) -> None:
@@ -97,11 +99,16 @@ class Outbox:
                 success=True,
                 prev_log_index=request.prev_log_index,
                 match_index=request.last_entry_index,
+                read_round=request.read_round,
             )
         )
 
     def reject_append(self, request: AppendEntries, term: int, log: RaftLog) -> None:
-        """Refuse, and tell where the logs part."""
+        """Refuse, and tell where the logs part.
+
+        A request of an earlier term gets no echo: its sender may lead `term` by the time
+        the answer arrives, and the round would be taken for one of that leadership.
+        """
         conflict_term, conflict_index = _conflict(request, log)
         self._waiting.append(
             AppendEntriesReply(
@@ -113,6 +120,7 @@ class Outbox:
                 prev_log_index=request.prev_log_index,
                 conflict_term=conflict_term,
                 conflict_index=conflict_index,
+                read_round=request.read_round if request.term == term else 0,
             )
         )
 

@@ -19,7 +19,7 @@ def has_majority(supporters: Set[int], members: Set[int]) -> bool:
     return len(supporters & members) >= majority(len(members))
 
 
-def index_held_by_majority(match_indexes: Iterable[int]) -> int:
-    """Highest index that a majority holds, given one match index per member."""
-    ordered = sorted(match_indexes, reverse=True)
+def reached_by_majority(marks: Iterable[int]) -> int:
+    """Highest mark that a majority has reached, given one per member: an index or a round."""
+    ordered = sorted(marks, reverse=True)
     return ordered[majority(len(ordered)) - 1]

@@ -1,14 +1,19 @@
-"""Reads that need no log entry: when may a leader answer, and as of which index.
+"""Reads that need no log entry (ReadIndex): when may a leader answer, and as of which index.
 
 Law: a leader answers a read as of its commit index when the read arrived, at least
 as of its own no-op, and not before that no-op is committed (Raft §8: until then it
-does not know what is). This is the one place where a further condition on reads,
-such as confirmation by a quorum, would stand.
+does not know what is), nor before a majority has followed it after the read arrived
+(Raft §8, thesis §6.4: until then another leader may have written).
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
+
 import msgspec
+
+from kvstore.raft.quorum import reached_by_majority
 
 
 class ReadReady(msgspec.Struct, frozen=True, gc=False):
@@ -19,23 +24,52 @@ class ReadReady(msgspec.Struct, frozen=True, gc=False):
 
 
 class PendingReads:
-    """Reads of a leader that wait for permission, in the order they came."""
+    """Reads of one leadership that wait for a majority, in the order they came.
 
-    def __init__(self) -> None:
-        self._waiting: list[ReadReady] = []
+    * Rounds are numbered from 1. A read waits for the first round that is opened after it
+      arrived, so whoever echoes that round, or a newer one, followed the leader since.
+    * Each peer counts with the newest round that it echoed: an echo that is late or
+      repeated changes nothing.
+    """
+
+    def __init__(self, peers: Iterable[int]) -> None:
+        self.newest_round = 0
+        """What every AppendEntries carries; 0 until there was a read."""
+        self._echoed = dict.fromkeys(peers, 0)
+        self._waiting: deque[tuple[int, ReadReady]] = deque()
+        """(round, read); rounds do not go back."""
 
     def add(self, read_id: int, index: int) -> None:
-        """A read has arrived, to be answered as of `index`."""
-        self._waiting.append(ReadReady(read_id, index))
+        """A read has arrived, to be answered as of `index`; it waits for the next round."""
+        self._waiting.append((self.newest_round + 1, ReadReady(read_id, index)))
+
+    def open_round(self) -> bool:
+        """Open one round for all reads that came since the last one; False if none came.
+
+        To be called right before messages are written, so that each of them carries it.
+        """
+        if not self._waiting or self._waiting[-1][0] <= self.newest_round:
+            return False
+        self.newest_round += 1
+        return True
+
+    def confirmed(self, peer: int, read_round: int) -> None:
+        """`peer` has echoed a round; one that was never opened confirms nothing."""
+        if read_round <= self.newest_round:
+            self._echoed[peer] = max(self._echoed[peer], read_round)
 
     def release(self) -> list[ReadReady]:
-        """The leader may answer: every waiting read goes on."""
-        ready, self._waiting = self._waiting, []
+        """The reads whose round a majority has reached, each once; the leader is one of it."""
+        confirmed = reached_by_majority([self.newest_round, *self._echoed.values()])
+        ready: list[ReadReady] = []
+        while self._waiting and self._waiting[0][0] <= confirmed:
+            ready.append(self._waiting.popleft()[1])
         return ready
 
-    def abandon(self) -> None:
-        """Leadership ended: the waiting reads have no answer from here."""
-        self._waiting.clear()
+    def forget(self, before: int) -> None:
+        """Nobody waits any more for the reads with an id below `before`."""
+        while self._waiting and self._waiting[0][1].read_id < before:
+            self._waiting.popleft()
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+    def __len__(self) -> int:
+        return len(self._waiting)

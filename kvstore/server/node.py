@@ -353,6 +353,15 @@ class Node:
         for stage in (self._arrived_reads, self._asked_reads, self._ready_reads):
             stage.clear()
 
+    def _forget_batches(self, before: int) -> None:
+        """No batch below the oldest read has anybody left: its number is above those of its reads.
+
+        A leader that is cut off may be asked for ever, and no majority takes a batch away.
+        """
+        self.raft.forget_reads(before)
+        while self._asked_reads and (oldest := next(iter(self._asked_reads))) < before:
+            del self._asked_reads[oldest]
+
     # --- Deadlines ------------------------------------------------------------------------
 
     def _deadline(self) -> float:
@@ -372,7 +381,9 @@ class Node:
                 break
             del self._reads[number]
             self._answer(read.ticket, _NO_MAJORITY)
-        if not self._reads:
+        if self._reads:
+            self._forget_batches(before=next(iter(self._reads)))
+        else:
             self._forget_reads()
 
     def _answer(self, ticket: Ticket, result: api.Result) -> None:

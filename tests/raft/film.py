@@ -32,6 +32,7 @@ class Film:
             "timeout": lambda node: self._world.time_out(int(node)),
             "tick": lambda node, ms: self._world.tick(int(node), int(ms)),
             "propose": self._propose,
+            "read": lambda node, *ids: self._world.read(int(node), *map(int, ids)),
             "deliver": self._deliver,
             "drop": self._drop,
             "duplicate": self._duplicate,
@@ -58,8 +59,12 @@ class Film:
         return [
             f"[node {node_id}] {line}"
             for node_id in self._world.nodes
-            for line in self._world.lines(node_id)
+            for line in (*self._world.lines(node_id), *self._answered(node_id))
         ]
+
+    def _answered(self, node_id: int) -> list[str]:
+        ready = self._world.answered(node_id)
+        return [f"read {one.read_id} is confirmed, as of index {one.index}" for one in ready]
 
     # --- Commands -------------------------------------------------------------------------
 

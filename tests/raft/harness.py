@@ -133,6 +133,11 @@ class World:
         """Messages under way."""
         return [m for m in self.bag if sender in (None, m.sender) and to in (None, m.recipient)]
 
+    def answered(self, node_id: int = 1) -> list[ReadReady]:
+        """Reads that the node may answer, since the last call."""
+        ready, self.nodes[node_id].reads = self.nodes[node_id].reads, []
+        return ready
+
     def take_sent(self, sender: int | None = None, to: int | None = None) -> list[Message]:
         """Take messages off the network, in order."""
         taken = self.sent(sender, to)
@@ -175,7 +180,9 @@ class World:
         while taken := raft.committed_entries(len(node.applied), UNBOUNDED):
             self.safety.applied(taken)
             node.applied += taken
-        node.reads += raft.ready_reads()
+        ready = raft.ready_reads()
+        self.safety.answered(node_id, ready)
+        node.reads += ready
 
     def turn(self, node_id: int, act: Callable[[Raft], T] = lambda raft: None) -> T:
         """A whole turn, and another while the node has something left to say."""
@@ -203,6 +210,11 @@ class World:
 
     def propose(self, node_id: int, *commands: str) -> int:
         return self.turn(node_id, lambda raft: raft.propose([c.encode() for c in commands]))
+
+    def read(self, node_id: int, *read_ids: int) -> None:
+        """Reads arrive at a leader, all in one turn."""
+        self.safety.asked(node_id, read_ids)
+        self.turn(node_id, lambda raft: [raft.read(read_id) for read_id in read_ids])
 
     def tick(self, node_id: int, duration_ms: float) -> None:
         """Let time pass for one node, in small steps."""

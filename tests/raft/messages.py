@@ -41,6 +41,7 @@ def append(
     prev: tuple[int, int] = NOWHERE,
     terms: Iterable[int] = (),
     commit: int = 0,
+    read_round: int = 0,
     to: int = 1,
 ) -> AppendEntries:
     """`prev` is (index, term); `terms` are the terms of the entries that follow it."""
@@ -50,17 +51,24 @@ def append(
         prev_log_term=prev[1],
         entries=entries_of_terms(terms, prev[0] + 1),
         leader_commit=commit,
+        read_round=read_round,
     )
 
 
-def accepted(sender: int, term: int, match: int, to: int = 1) -> AppendEntriesReply:
+def accepted(
+    sender: int, term: int, match: int, read_round: int = 0, to: int = 1
+) -> AppendEntriesReply:
     return AppendEntriesReply(
-        **_route(sender, to, term), success=True, prev_log_index=match, match_index=match
+        **_route(sender, to, term),
+        success=True,
+        prev_log_index=match,
+        match_index=match,
+        read_round=read_round,
     )
 
 
 def rejected(
-    sender: int, term: int, prev: int, conflict: tuple[int, int], to: int = 1
+    sender: int, term: int, prev: int, conflict: tuple[int, int], read_round: int = 0, to: int = 1
 ) -> AppendEntriesReply:
     """`conflict` is (first index, term), as in the rest of this file."""
     return AppendEntriesReply(
@@ -69,6 +77,7 @@ def rejected(
         prev_log_index=prev,
         conflict_index=conflict[0],
         conflict_term=conflict[1],
+        read_round=read_round,
     )
 
 
@@ -83,7 +92,12 @@ def shown_entry(one: Entry) -> str:
 
 
 def shown(message: Message) -> str:
-    """One line of film."""
+    """One line of film; a round of reads is shown where there is one."""
+    read_round = getattr(message, "read_round", 0)
+    return _shown(message) + (f", round {read_round}" if read_round else "")
+
+
+def _shown(message: Message) -> str:
     route = f"{message.sender}>{message.recipient} {type(message).__name__} term {message.term}"
     match message:
         case RequestVote():

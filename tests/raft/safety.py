@@ -1,13 +1,15 @@
-"""The five properties of Raft's Figure 3, watched over all nodes of a world at once.
+"""The five properties of Raft's Figure 3, and that of reads (§8), watched over all nodes of a
+world at once.
 
 Law: an observer; it never touches a node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from kvstore.raft.core import Raft
+from kvstore.raft.reads import ReadReady
 from kvstore.raft.types import DurableUpdate, Entry, Role
 
 
@@ -19,6 +21,7 @@ class Safety:
       has one value in all logs is log matching, by induction over the index.
     * `committed`: per index the term of its entry and the term in which that was
       first known to be committed.
+    * `applied_entries`: what any node has applied; a client may have been told of it.
     """
 
     def __init__(self) -> None:
@@ -26,7 +29,10 @@ class Safety:
         self.history: dict[tuple[int, int], tuple[Entry, int]] = {}
         self.committed: dict[int, tuple[int, int]] = {}
         self.applied_entries: dict[int, Entry] = {}
+        self.reads_answered = 0
         self._commit_index_seen = 0
+        self._asked: dict[tuple[int, int], int] = {}
+        """Per (node, read) the last index that anybody had applied when it arrived."""
 
     def observe(self, raft: Raft) -> None:
         """Look at one node after a step."""
@@ -61,3 +67,15 @@ class Safety:
         for one in entries:
             known = self.applied_entries.setdefault(one.index, one)
             assert known == one, f"state machine safety: nodes apply different entries {one.index}"
+
+    def asked(self, node_id: int, read_ids: Iterable[int]) -> None:
+        """These reads are about to arrive at a node."""
+        applied = max(self.applied_entries, default=0)
+        self._asked |= {(node_id, read_id): applied for read_id in read_ids}
+
+    def answered(self, node_id: int, ready: Iterable[ReadReady]) -> None:
+        """A node may answer these."""
+        for one in ready:
+            applied = self._asked.get((node_id, one.read_id), 0)
+            assert one.index >= applied, f"linearizable reads: {one.read_id} misses {applied}"
+            self.reads_answered += 1

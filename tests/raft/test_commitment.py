@@ -1,26 +1,15 @@
-"""What is committed, and when: Raft §5.3, §5.4.2, and reads after §8."""
+"""What is committed, and when: Raft §5.3, §5.4.2."""
 
 from __future__ import annotations
 
 import pytest
 
-from kvstore.raft.quorum import has_majority, index_held_by_majority, majority
-from kvstore.raft.reads import ReadReady
+from kvstore.raft.quorum import has_majority, majority, reached_by_majority
 from kvstore.raft.types import HardState, Role
 
 from .disk import Disk, entries_of_terms, entry
 from .harness import UNBOUNDED, World, bench, leader_bench
-from .messages import accepted, append, rejected, vote_reply
-
-
-def ready(world: World) -> list[int]:
-    """Reads that were released, and must not ask for more than is applied or will be."""
-    return [one.read_id for one in world.nodes[1].reads]
-
-
-def read(world: World, read_id: int) -> None:
-    world.turn(1, lambda raft: raft.read(read_id))
-
+from .messages import accepted, append
 
 # --- Quorums -----------------------------------------------------------------------------------
 
@@ -46,7 +35,7 @@ def test_outsiders_are_no_part_of_a_majority() -> None:
 )
 def test_the_index_held_by_a_majority(match: list[int], index: int) -> None:
     """Raft Figure 2, leaders 4: a majority of match indexes is at or above it."""
-    assert index_held_by_majority(match) == index
+    assert reached_by_majority(match) == index
 
 
 # --- The leader's commit index -----------------------------------------------------------------
@@ -189,75 +178,3 @@ def test_figure_8_an_entry_of_the_own_term_on_a_majority_is_safe() -> None:
     world.heartbeat(3)
     assert world.leaders == [3]
     assert world.terms(5)[:3] == [1, 2, 4]
-
-
-# --- Reads -------------------------------------------------------------------------------------
-
-
-def test_a_new_leader_answers_no_read_before_its_no_op_is_committed() -> None:
-    """Raft §8: it holds all committed entries, but does not know which they are (etcd#7331)."""
-    world = leader_bench([1, 1], term=2)
-    read(world, 7)
-    world.hand(accepted(2, 2, match=2))
-    assert ready(world) == []
-    world.hand(accepted(2, 2, match=3))
-    assert world.nodes[1].reads == [ReadReady(7, 3)]
-
-
-def test_a_read_is_answered_once_and_not_below_the_commit_index() -> None:
-    """Raft §8."""
-    world = leader_bench([], term=2)
-    world.hand(accepted(2, 2, match=1))
-    read(world, 1)
-    world.propose(1, "x")
-    world.hand(accepted(2, 2, match=2))
-    read(world, 2)
-    assert world.nodes[1].reads == [ReadReady(1, 1), ReadReady(2, 2)]
-
-
-def test_a_read_does_not_wait_for_a_write_that_came_after_it() -> None:
-    """Requests of one connection keep their order."""
-    world = leader_bench([], term=2)
-    read(world, 1)
-    world.propose(1, "x")
-    world.hand(accepted(2, 2, match=2))
-    assert world.nodes[1].reads == [ReadReady(1, 1)]
-
-
-def test_a_read_does_not_wait_for_writes_that_are_not_committed() -> None:
-    """Raft §8: nobody has been told that they took effect."""
-    world = leader_bench([], term=2)
-    world.hand(accepted(2, 2, match=1))
-    world.propose(1, "x")
-    read(world, 1)
-    assert world.nodes[1].reads == [ReadReady(1, 1)]
-
-
-def test_a_follower_never_counts_as_knowing_the_commit_index() -> None:
-    """Raft §8: it may be behind, however new its entries are."""
-    world = bench([], 2)
-    world.hand(append(2, 2, terms=[2], commit=1))
-    assert world.raft().commit_index == 1
-    assert not world.raft().has_committed_in_term
-
-
-def test_a_deposed_leader_answers_no_waiting_read() -> None:
-    """Raft §8: another leader may have written since."""
-    world = leader_bench([], term=2)
-    read(world, 1)
-    world.hand(rejected(2, 3, prev=1, conflict=(1, 0)))
-    world.hand(append(2, 3, prev=(1, 2), terms=[3], commit=2))
-    world.time_out(1)
-    assert ready(world) == []
-    assert world.raft().has_committed_in_term is False
-
-
-def test_a_leader_elected_again_does_not_answer_reads_of_its_earlier_leadership() -> None:
-    """Raft §8: those who asked have been told that it stepped down (etcd#20418)."""
-    world = leader_bench([], term=2)
-    read(world, 1)
-    world.hand(rejected(2, 3, prev=1, conflict=(1, 0)))
-    world.time_out(1)
-    world.hand(vote_reply(2, 4), accepted(2, 4, match=2))
-    assert world.raft().has_committed_in_term
-    assert ready(world) == []

@@ -10,6 +10,7 @@ import random
 
 import pytest
 
+from kvstore.raft.reads import ReadReady
 from kvstore.raft.types import RaftSettings, Role
 
 from .harness import World
@@ -17,8 +18,11 @@ from .harness import World
 SEEDS = 250
 STEPS = 400
 BATCH = 25
-ROUNDS_TO_CALM = 60
-"""Of 50 ms: several elections' worth, should the first ones split the vote."""
+ROUNDS_TO_CALM = 100
+"""Of 50 ms: several elections' worth, should the first ones split the vote. Time passes in steps
+for all nodes alike, so two that draw the same step split it, and may do so again."""
+PEACE = STEPS + 1
+"""The read that is asked when all is calm."""
 
 
 class Storm:
@@ -33,8 +37,15 @@ class Storm:
             settings=self.chance.choice([RaftSettings(), small]),
         )
         self.proposed = 0
+        self.asked = 0
         acts = [self.deliver] * 30 + [self.tick] * 8 + [self.propose] * 5 + [self.stand] * 1
-        acts += [self.several] * 3 + [self.restart] * 3 + [self.lose] * 2 + [self.duplicate] * 2
+        acts += (
+            [self.read] * 5
+            + [self.several] * 3
+            + [self.restart] * 3
+            + [self.lose] * 2
+            + [self.duplicate] * 2
+        )
         acts += [self.crash, self.crash_in_a_turn, self.keep_state, self.partition]
         self.acts = acts
 
@@ -84,6 +95,13 @@ class Storm:
         if leaders:
             self.proposed += 1
             self.world.propose(self.chance.choice(leaders), f"{self.proposed}")
+
+    def read(self) -> None:
+        """Ask anybody who believes to lead, rightly or not; the harness holds the answer to §8."""
+        leaders = self.world.leaders
+        if leaders:
+            self.asked += 1
+            self.world.read(self.chance.choice(leaders), self.asked)
 
     def lose(self) -> None:
         position = self.pick()
@@ -147,6 +165,10 @@ def require_progress(world: World) -> None:
     index = world.propose(leader, "peace")
     world.settle()
     world.heartbeat(leader)
+    world.answered(leader)
+    world.read(leader, PEACE)
+    world.settle()
+    assert world.answered(leader) == [ReadReady(PEACE, index)]
     for node in world.nodes.values():
         assert len(node.applied) == index
         assert node.applied == world.nodes[leader].applied
@@ -168,15 +190,18 @@ def test_safety_in_a_storm_and_progress_in_peace(first: int) -> None:
 
 def test_storms_elect_commit_and_overwrite() -> None:
     """A storm in which nothing happens would prove nothing."""
-    terms, committed, rolled_back = 0, 0, 0
+    terms, committed, rolled_back, asked, answered = 0, 0, 0, 0, 0
     for seed in range(60):
         storm = Storm(seed)
         storm.run()
         terms += len(storm.world.safety.leaders)
         committed += len(storm.world.safety.committed)
+        asked += storm.asked
+        answered += storm.world.safety.reads_answered
         for node_id in storm.world.nodes:
             lines = storm.world.lines(node_id)
             rolled_back += sum(line.startswith("rolled back") for line in lines)
     assert terms > 100
     assert committed > 200
     assert rolled_back > 5
+    assert 100 < answered < asked

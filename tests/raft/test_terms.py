@@ -19,7 +19,7 @@ OWN = 3
 def of_each_kind(term: int) -> list[Message]:
     """One message of every kind, from node 2, that would have an effect in its own term."""
     return [
-        request_vote(2, term, last=(9, OWN)),
+        request_vote(2, term, last=(9, min(term, OWN))),
         vote_reply(2, term),
         vote_reply(2, term, granted=False),
         append(2, term),

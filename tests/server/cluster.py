@@ -55,7 +55,11 @@ class FailingLog(MemoryLog):
 
 
 class Cluster:
-    """Nodes 1..n; `links` are the (sender, recipient) pairs that are cut."""
+    """Nodes 1..n.
+
+    * `cut`: the (sender, recipient) pairs whose messages are lost.
+    * `asleep`: nodes that take no turn while time passes, like a stopped process.
+    """
 
     def __init__(
         self,
@@ -68,6 +72,7 @@ class Cluster:
         self.limits = limits
         self.now_ms = 0.0
         self.cut: set[tuple[int, int]] = set()
+        self.asleep: set[int] = set()
         self.messages: list[Message] = []
         self.logs: dict[int, FailingLog] = {}
         self.states: dict[int, MemoryState] = {}
@@ -115,7 +120,7 @@ class Cluster:
         """Let time pass for everybody."""
         for _ in range(int(duration_ms / TICK_MS)):
             self.now_ms += TICK_MS
-            for node_id in self.nodes:
+            for node_id in self.nodes.keys() - self.asleep:
                 self.turn(node_id)
 
     def isolate(self, node_id: int) -> None:

@@ -10,9 +10,10 @@ from kvstore.errors import DiskWriteError
 from kvstore.raft.messages import RequestVote
 from kvstore.raft.types import Role
 
-from .cluster import Claim, Cluster
+from .cluster import TICK_MS, Claim, Cluster
 
 PUT = api.Put(b"k", b"v")
+GET = api.Get((b"k",))
 
 
 def read(cluster: Cluster, node_id: int, key: bytes) -> bytes | None:
@@ -71,7 +72,7 @@ def test_a_follower_names_the_leader_and_changes_nothing() -> None:
     cluster.run()
     follower, claim, asked = cluster.followers()[0], Claim(), Claim()
     follower.submit_command(PUT, claim)
-    follower.submit_query(api.Get((b"k",)), asked)
+    follower.submit_query(GET, asked)
     cluster.run()
     number = leader.raft.id
     expected = api.Failure(
@@ -145,12 +146,11 @@ def test_pipelined_reads_and_writes_of_one_client_keep_their_order() -> None:
     cluster = Cluster()
     leader = cluster.elect()
     before, between, after = Claim(), Claim(), Claim()
-    get = api.Get((b"k",))
-    leader.submit_query(get, before)
+    leader.submit_query(GET, before)
     first = leader.submit_command(api.Put(b"k", b"1"), Claim())
-    leader.submit_query(get, between, first)
+    leader.submit_query(GET, between, first)
     second = leader.submit_command(api.Put(b"k", b"2"), Claim())
-    leader.submit_query(get, after, second)
+    leader.submit_query(GET, after, second)
     cluster.run()
     values = []
     for claim in (before, between, after):
@@ -161,19 +161,89 @@ def test_pipelined_reads_and_writes_of_one_client_keep_their_order() -> None:
 
 
 def test_a_new_leader_answers_no_read_before_its_own_entry_is_committed() -> None:
-    cluster, claim = Cluster(), Claim()
-    while not any(n.raft.role is Role.LEADER for n in cluster.nodes.values()):
+    """A lone node is its own majority, so nothing else holds the read back."""
+    cluster, claim = Cluster(size=1), Claim()
+    node = cluster.nodes[1]
+    while node.raft.role is not Role.LEADER:
         cluster.now_ms += 50.0
-        for node_id in cluster.nodes:
-            cluster.turn(node_id)
-    leader = next(n for n in cluster.nodes.values() if n.raft.role is Role.LEADER)
-    cluster.isolate(leader.raft.id)
-    assert not leader.raft.has_committed_in_term
-    leader.submit_query(api.Get((b"k",)), claim)
-    cluster.run(1_000)
+        cluster.turn(1)
+    node.submit_query(GET, claim)
+    assert node.prepare().answers == []
+    (answer,) = node.complete().answers
+    assert answer.ticket is claim
+
+
+def test_a_lone_node_answers_a_read_without_waiting_for_its_disk() -> None:
+    cluster, claim = Cluster(size=1), Claim()
+    node = cluster.elect()
+    node.submit_query(GET, claim)
+    (answer,) = node.prepare().answers
+    assert answer.ticket is claim
+
+
+def test_a_read_is_answered_once_a_majority_has_confirmed_the_leader() -> None:
+    cluster, claim = Cluster(), Claim()
+    leader = cluster.elect()
+    cluster.run()
+    leader.submit_query(GET, claim)
+    cluster.turn(leader.raft.id)
     assert claim.results == []
-    cluster.run(leader.settings.request_timeout_ms)
+    cluster.turn(cluster.followers()[0].raft.id)
+    cluster.turn(leader.raft.id)
+    assert isinstance(claim.result, api.GetResult)
+
+
+def test_all_reads_of_a_turn_cost_one_message_to_each_follower() -> None:
+    cluster = Cluster()
+    leader = cluster.elect()
+    cluster.run()
+    cluster.messages.clear()
+    claims = [Claim() for _ in range(5)]
+    for claim in claims:
+        leader.submit_query(GET, claim)
+    cluster.turn(leader.raft.id)
+    assert sorted(m.recipient for m in cluster.messages) == sorted(
+        node.raft.id for node in cluster.followers()
+    )
+    cluster.run(150)
+    assert all(isinstance(claim.result, api.GetResult) for claim in claims)
+
+
+def test_a_leader_cut_off_from_the_majority_refuses_a_read_at_its_deadline() -> None:
+    """It may have been replaced, and cannot know."""
+    cluster, claim = Cluster(), Claim()
+    leader = cluster.elect()
+    cluster.isolate(leader.raft.id)
+    leader.submit_query(GET, claim)
+    cluster.run(leader.settings.request_timeout_ms - 100)
+    assert claim.results == []
+    cluster.run(200)
+    assert leader.raft.role is Role.LEADER
     assert claim.failure.code is api.FailureCode.NO_LEADER
+    assert claim.failure.message == "no majority confirmed the leader in time; try again"
+
+
+def test_a_leader_that_wakes_does_not_answer_from_before_it_slept() -> None:
+    """Its client asks before anything of the newer term has reached it."""
+    cluster, written, claim = Cluster(), Claim(), Claim()
+    old = cluster.elect()
+    cluster.run()
+    cluster.asleep.add(old.raft.id)
+    cluster.run(2_000)
+    new = cluster.elect()
+    assert new is not old
+    new.submit_command(PUT, written)
+    cluster.run()
+    assert isinstance(written.result, api.PutResult)
+    cluster.asleep.clear()
+    cluster.messages.clear()
+    old.wake(cluster.now_ms)
+    old.submit_query(GET, claim)
+    cluster.turn(old.raft.id)
+    assert old.raft.role is Role.LEADER
+    assert claim.results == []
+    cluster.run()
+    assert claim.failure.code is api.FailureCode.NOT_LEADER
 
 
 def test_reads_of_a_deposed_leader_are_refused() -> None:
@@ -182,7 +252,7 @@ def test_reads_of_a_deposed_leader_are_refused() -> None:
         cluster.run(50)
     leader = next(n for n in cluster.nodes.values() if n.raft.role is Role.LEADER)
     cluster.isolate(leader.raft.id)
-    leader.submit_query(api.Get((b"k",)), claim)
+    leader.submit_query(GET, claim)
     cluster.turn(leader.raft.id)
     pending = claim.results == []
     cluster.run(2_500)
@@ -242,15 +312,30 @@ def test_overdue_reads_leave_nothing_behind() -> None:
     leader = cluster.elect()
     cluster.isolate(leader.raft.id)
     write = leader.submit_command(PUT, Claim())
-    leader.submit_query(api.Get((b"k",)), Claim(), write)
+    leader.submit_query(GET, Claim(), write)
     cluster.run(leader.settings.request_timeout_ms + 500)
     assert not any((leader._arrived_reads, leader._asked_reads, leader._ready_reads))
+
+
+def test_overdue_reads_leave_nothing_behind_while_later_ones_wait() -> None:
+    """A leader that is cut off has always somebody waiting, and never a majority."""
+    cluster = Cluster()
+    leader = cluster.elect()
+    cluster.isolate(leader.raft.id)
+    waiting = []
+    for _ in range(3):
+        for _ in range(int(leader.settings.request_timeout_ms / TICK_MS)):
+            leader.submit_query(GET, Claim())
+            cluster.run(TICK_MS)
+        waiting.append((len(leader._reads), len(leader._asked_reads), len(leader.raft._reads)))
+    assert waiting == [waiting[0]] * 3
+    assert len({*waiting[0]}) == 1
 
 
 def test_a_read_that_expires_as_its_leader_falls_does_not_keep_the_node_busy() -> None:
     cluster, claim = Cluster(), Claim()
     leader = cluster.elect()
-    leader.submit_query(api.Get((b"k",)), claim)
+    leader.submit_query(GET, claim)
     cluster.now_ms += leader.settings.request_timeout_ms + 100
     leader.tick(cluster.now_ms)
     other = cluster.followers()[0].raft.id
@@ -261,7 +346,7 @@ def test_a_read_that_expires_as_its_leader_falls_does_not_keep_the_node_busy() -
             recipient=leader.raft.id,
             term=leader.raft.current_term + 1,
             last_log_index=99,
-            last_log_term=99,
+            last_log_term=leader.raft.current_term,
         )
     )
     for _ in range(3):
@@ -275,7 +360,7 @@ def test_a_read_waiting_for_a_write_is_not_answered_by_a_follower() -> None:
     cluster, read_claim = Cluster(), Claim()
     old = cluster.elect()
     write = old.submit_command(PUT, Claim())
-    old.submit_query(api.Get((b"k",)), read_claim, write)
+    old.submit_query(GET, read_claim, write)
     cluster.turn(old.raft.id)
     heir = cluster.followers()[0].raft.id
     cluster.turn(heir)

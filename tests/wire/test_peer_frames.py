@@ -32,8 +32,15 @@ ENVELOPE: dict[str, Any] = {"cluster_id": "c1", "sender": 1, "recipient": 2, "te
 MESSAGES: list[Message] = [
     RequestVote(**ENVELOPE, last_log_index=9, last_log_term=3),
     RequestVoteReply(**ENVELOPE, vote_granted=True),
-    AppendEntries(**ENVELOPE, prev_log_index=7, prev_log_term=3, entries=ENTRIES, leader_commit=7),
-    AppendEntriesReply(**ENVELOPE, success=True, prev_log_index=7, match_index=9),
+    AppendEntries(
+        **ENVELOPE,
+        prev_log_index=7,
+        prev_log_term=3,
+        entries=ENTRIES,
+        leader_commit=7,
+        read_round=5,
+    ),
+    AppendEntriesReply(**ENVELOPE, success=True, prev_log_index=7, match_index=9, read_round=5),
 ]
 INCARNATION = "0123456789abcdef" * 2
 
@@ -161,10 +168,22 @@ APPEND: dict[str, Any] = {
     "prev_log_term": 3,
     "entries": [[8, 3, 1, b"x"]],
     "leader_commit": 7,
+    "read_round": 5,
+}
+REPLY: dict[str, Any] = {
+    **ENVELOPE,
+    "kind": "append_entries_reply",
+    "success": False,
+    "prev_log_index": 7,
+    "match_index": 0,
+    "conflict_term": 3,
+    "conflict_index": 5,
+    "read_round": 5,
 }
 ORDER = {
     "request_vote": RequestVote.__struct_fields__,
     "append_entries": AppendEntries.__struct_fields__,
+    "append_entries_reply": AppendEntriesReply.__struct_fields__,
 }
 
 
@@ -174,7 +193,7 @@ def hand_made(fields: dict[str, Any]) -> list[Any]:
 
 
 def test_the_hand_made_messages_are_sound_before_they_are_spoilt() -> None:
-    for fields in (VOTE, APPEND):
+    for fields in (VOTE, APPEND, REPLY):
         peer.decode_message(payload_args(msgspec.msgpack.encode(hand_made(fields))))
 
 
@@ -195,10 +214,18 @@ def test_the_hand_made_messages_are_sound_before_they_are_spoilt() -> None:
         hand_made({**VOTE, "term": "4"}),
         hand_made({**VOTE, "term": 4.5}),
         hand_made({**VOTE, "cluster_id": 1}),
+        hand_made({**VOTE, "last_log_index": -1}),
+        hand_made({**VOTE, "last_log_index": 1 << 63}),
+        hand_made({**VOTE, "last_log_term": -1}),
+        hand_made({**VOTE, "last_log_term": 5}),
         hand_made({**APPEND, "prev_log_index": 6}),
         hand_made({**APPEND, "prev_log_index": -1}),
         hand_made({**APPEND, "prev_log_term": 5}),
         hand_made({**APPEND, "leader_commit": -1}),
+        hand_made({**APPEND, "leader_commit": 1 << 63}),
+        hand_made({**APPEND, "read_round": -1}),
+        hand_made({**APPEND, "read_round": 1 << 63}),
+        hand_made({**APPEND, "read_round": "5"}),
         hand_made({**APPEND, "entries": [[8, 5, 1, b"x"]]}),
         hand_made({**APPEND, "entries": [[8, 3, 1, b"x"], [8, 3, 1, b"x"]]}),
         hand_made({**APPEND, "entries": [[8, 3, 1, b"x"], [10, 3, 1, b"x"]]}),
@@ -206,6 +233,15 @@ def test_the_hand_made_messages_are_sound_before_they_are_spoilt() -> None:
         hand_made({**APPEND, "entries": [[8, 3, 9, b"x"]]}),
         hand_made({**APPEND, "entries": [[8, 3, 1, b"x", 0]]}),
         hand_made({**APPEND, "entries": [[8, 3, 1, "x", 0]]}),
+        hand_made({**REPLY, "prev_log_index": -1}),
+        hand_made({**REPLY, "match_index": -1}),
+        hand_made({**REPLY, "match_index": 1 << 63}),
+        hand_made({**REPLY, "conflict_index": -1}),
+        hand_made({**REPLY, "conflict_index": 1 << 63}),
+        hand_made({**REPLY, "conflict_term": -1}),
+        hand_made({**REPLY, "conflict_term": 5}),
+        hand_made({**REPLY, "read_round": -1}),
+        hand_made({**REPLY, "read_round": 1 << 63}),
     ],
 )
 def test_a_message_that_makes_no_sense_is_refused(value: object) -> None:

@@ -1,0 +1,107 @@
+"""A message that makes no sense is refused before it reaches the core, however it was made."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from kvstore.raft.messages import INDEX_MAX, Message
+
+from .disk import entry
+from .messages import append, rejected, request_vote, vote_reply
+
+
+@pytest.mark.parametrize("term", [0, -1, 1 << 63])
+@pytest.mark.parametrize("make", [request_vote, vote_reply, append])
+def test_no_message_has_a_term_that_no_election_can_reach(make, term: int) -> None:
+    """Elections start at term 1, and the disk keeps 63 bits."""
+    with pytest.raises(ValueError, match="term out of range"):
+        make(2, term)
+
+
+MALFORMED_APPEND = [
+    pytest.param({"term": 0}, id="term 0"),
+    pytest.param({"term": 1 << 63}, id="term out of range"),
+    pytest.param({"prev_log_index": -1}, id="negative index"),
+    pytest.param({"prev_log_index": 1 << 63}, id="index out of range"),
+    pytest.param({"leader_commit": -1}, id="negative commit"),
+    pytest.param({"leader_commit": 1 << 63}, id="commit out of range"),
+    pytest.param({"read_round": -1}, id="negative round"),
+    pytest.param({"read_round": 1 << 63}, id="round out of range"),
+    pytest.param({"prev_log_term": -1}, id="negative term"),
+    pytest.param({"entries": (entry(3, 2),)}, id="gap after prev"),
+    pytest.param({"entries": (entry(2, 2), entry(4, 2))}, id="gap between entries"),
+    pytest.param({"entries": (entry(2, 2), entry(3, 1))}, id="entry terms go back"),
+    pytest.param({"entries": (entry(2, 0),)}, id="entry older than prev"),
+    pytest.param({"entries": (entry(2, 3),)}, id="entry newer than its leader"),
+    pytest.param({"prev_log_term": 3}, id="prev newer than its leader"),
+    pytest.param(
+        {"prev_log_index": 0, "prev_log_term": 0, "entries": (entry(1, 0),)}, id="entry of term 0"
+    ),
+]
+
+
+MALFORMED_REQUEST_VOTE = [
+    pytest.param({"last_log_index": -1}, id="negative index"),
+    pytest.param({"last_log_index": 1 << 63}, id="index out of range"),
+    pytest.param({"last_log_term": -1}, id="negative term"),
+    pytest.param({"last_log_term": 3}, id="log newer than its candidate"),
+]
+
+MALFORMED_REPLY = [
+    pytest.param({"prev_log_index": -1}, id="negative index"),
+    pytest.param({"prev_log_index": 1 << 63}, id="index out of range"),
+    pytest.param({"match_index": -1}, id="negative match"),
+    pytest.param({"match_index": 1 << 63}, id="match out of range"),
+    pytest.param({"conflict_index": -1}, id="negative conflict"),
+    pytest.param({"conflict_index": 1 << 63}, id="conflict out of range"),
+    pytest.param({"conflict_term": -1}, id="negative conflict term"),
+    pytest.param({"conflict_term": 3}, id="conflict newer than its node"),
+    pytest.param({"read_round": -1}, id="negative round"),
+    pytest.param({"read_round": 1 << 63}, id="round out of range"),
+]
+
+
+def require_refused(message: Message, change: dict) -> None:
+    """Whether built by the class or decoded from a frame."""
+    with pytest.raises(ValueError, match=r"term|index|round|contiguous|follow"):
+        msgspec.structs.replace(message, **change)
+    fields = msgspec.structs.asdict(message)
+    assert decoded(message, fields) == message
+    with pytest.raises(msgspec.ValidationError):
+        decoded(message, fields | change)
+
+
+def decoded(like: Message, fields: dict) -> Message:
+    """A message as it travels, not checked by the class before it left."""
+    raw = msgspec.msgpack.encode([like.__struct_config__.tag, *fields.values()])
+    return msgspec.msgpack.decode(raw, type=type(like))
+
+
+@pytest.mark.parametrize("change", MALFORMED_APPEND)
+def test_a_malformed_append_is_refused_before_it_reaches_the_core(change: dict) -> None:
+    """Bytes from outside are validated, never asserted."""
+    require_refused(append(2, 2, prev=(1, 1), terms=[1, 2]), change)
+
+
+@pytest.mark.parametrize("change", MALFORMED_REQUEST_VOTE)
+def test_a_malformed_request_for_a_vote_is_refused_before_it_reaches_the_core(
+    change: dict,
+) -> None:
+    """A log that claims the impossible would beat every sound one (Raft §5.4.1)."""
+    require_refused(request_vote(2, 2, last=(1, 2)), change)
+
+
+@pytest.mark.parametrize("change", MALFORMED_REPLY)
+def test_a_malformed_reply_to_an_append_is_refused_before_it_reaches_the_core(
+    change: dict,
+) -> None:
+    """Bytes from outside are validated, never asserted."""
+    require_refused(rejected(2, 2, prev=3, conflict=(1, 2), read_round=1), change)
+
+
+def test_entries_beyond_the_last_index_are_refused() -> None:
+    """The disk keeps 63 bits of an index."""
+    append(2, 2, prev=(INDEX_MAX - 1, 1), terms=[2])
+    with pytest.raises(ValueError, match="index or round out of range"):
+        append(2, 2, prev=(INDEX_MAX - 1, 1), terms=[2, 2])
