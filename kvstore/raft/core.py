@@ -21,7 +21,7 @@ from kvstore.raft import events
 from kvstore.raft.invariants import require
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import (
-    TERM_MAX,
+    TERM_LEAP_MAX,
     AppendEntries,
     AppendEntriesReply,
     Message,
@@ -252,8 +252,8 @@ class Raft:
             return f"it belongs to cluster {message.cluster_id!r}, this is {ours.cluster_id!r}"
         if message.recipient != self.id:
             return f"it is for node {message.recipient}"
-        if message.term > TERM_MAX:
-            return f"term {message.term} leaves no room for elections"
+        if message.term > self.current_term + TERM_LEAP_MAX:
+            return f"term {message.term} is too far above {self.current_term} to be true"
         if message.sender == self.id or message.sender not in ours.members:
             return f"its sender, node {message.sender}, is not a peer of this node"
         return None

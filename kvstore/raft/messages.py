@@ -15,8 +15,13 @@ import msgspec
 from kvstore.raft.types import Entry
 
 INDEX_MAX = (1 << 63) - 1
-TERM_MAX = 1 << 62
-"""A higher term is nobody's: adopting one could leave no term to elect in."""
+TERM_LEAP_MAX = 1 << 32
+"""How far above its own a node believes a term: beyond that it is damaged or forged.
+
+So many elections take 68 years at two a second, so no honest peer is that far ahead. It is
+relative, as below any fixed bound the last term could be forged, and there no election would
+follow. And it is short: INDEX_MAX is 2^31 such leaps away.
+"""
 
 
 class _Message(
@@ -47,8 +52,11 @@ class RequestVote(_Message, frozen=True, tag="request_vote"):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_range(self.last_log_index)
-        if not 0 <= self.last_log_term <= self.term:
-            raise ValueError("the log is newer than its candidate's term")
+        # A candidate has just raised its term, so its log ends below it.
+        if not 0 <= self.last_log_term < self.term:
+            raise ValueError("the log is not older than its candidate's term")
+        if (self.last_log_index == 0) != (self.last_log_term == 0):
+            raise ValueError("one of last index and term says that the log is empty")
 
 
 class RequestVoteReply(_Message, frozen=True, tag="request_vote_reply"):

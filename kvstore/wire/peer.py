@@ -71,28 +71,35 @@ def decode_hello(payload: bytes) -> Hello:
 
 
 class HelloAnswer:
-    """Reads the reply to a hello; the link brings nothing else from the other side."""
+    """Reads the reply to a hello, and the error that may end the link after it.
+
+    * hiredis sees bulks and errors only. For other kinds it would make room as soon as
+      their size is announced, or call itself as deep as they are nested.
+    """
 
     def __init__(self) -> None:
         self._reader = hiredis.Reader(protocolError=ProtocolError, replyError=ProtocolError)
         self._bytes = 0
+        self._begins = True
+        """The next byte is the first of a reply, and tells its kind."""
 
     def feed(self, data: bytes) -> Hello | None:
         """The other side's hello, once it is whole. Raises `ProtocolError`, a refusal included."""
         self._bytes += len(data)
         if self._bytes > _HELLO_BYTES_MAX:
             raise ProtocolError("the answer to our hello is too long")
+        if not data:
+            return None
+        if self._begins and data[:1] not in (b"$", b"-"):
+            raise ProtocolError("the answer to our hello is no hello")
         self._reader.feed(data)
-        try:
-            reply = self._reader.gets()
-        except (TypeError, RecursionError):
-            # Some nestings of maps and sets have no Python value.
-            raise ProtocolError("the answer to our hello is no hello") from None
-        if reply is False:
+        reply = self._reader.gets()
+        self._begins = reply is not False
+        if not self._begins:
             return None
         if isinstance(reply, ProtocolError):
             raise reply
-        if not isinstance(reply, bytes):
+        if reply is None or self._reader.has_data():
             raise ProtocolError("the answer to our hello is no hello")
         return decode_hello(reply)
 

@@ -45,7 +45,7 @@ def test_a_node_that_voted_for_the_candidate_grants_again() -> None:
 def test_a_node_that_voted_for_another_refuses() -> None:
     """Raft Figure 2, RequestVote receiver 2."""
     world = bench([], 2, voted_for=3)
-    world.hand(request_vote(2, 2, last=(9, 2)))
+    world.hand(request_vote(2, 2, last=(9, 1)))
     assert world.take_sent() == [vote_reply(1, 2, granted=False, to=2)]
     assert world.lines() == ["refused vote to node 2: this term's vote went to node 3"]
 
@@ -141,10 +141,10 @@ def test_a_granted_vote_restarts_the_election_timer() -> None:
 
 def test_a_refused_vote_does_not_restart_the_election_timer() -> None:
     """Raft Figure 2, followers 2: only granting a vote does, and not a rival that must lose."""
-    world = bench([1, 2], 2, voted_for=3)
+    world = bench([1, 1], 2, voted_for=3)
     for _ in range(3):
         world.tick(1, 400)
-        world.hand(request_vote(2, 2, last=(2, 2)))
+        world.hand(request_vote(2, 2, last=(2, 1)))
     assert world.raft().role is Role.CANDIDATE
 
 

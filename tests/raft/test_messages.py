@@ -46,6 +46,9 @@ MALFORMED_REQUEST_VOTE = [
     pytest.param({"last_log_index": 1 << 63}, id="index out of range"),
     pytest.param({"last_log_term": -1}, id="negative term"),
     pytest.param({"last_log_term": 3}, id="log newer than its candidate"),
+    pytest.param({"last_log_term": 2}, id="log as new as a term that only begins"),
+    pytest.param({"last_log_index": 0}, id="empty log with a term"),
+    pytest.param({"last_log_term": 0}, id="entries without a term"),
 ]
 
 MALFORMED_REPLY = [
@@ -89,7 +92,7 @@ def test_a_malformed_request_for_a_vote_is_refused_before_it_reaches_the_core(
     change: dict,
 ) -> None:
     """A log that claims the impossible would beat every sound one (Raft §5.4.1)."""
-    require_refused(request_vote(2, 2, last=(1, 2)), change)
+    require_refused(request_vote(2, 2, last=(1, 1)), change)
 
 
 @pytest.mark.parametrize("change", MALFORMED_REPLY)

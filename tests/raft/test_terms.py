@@ -19,7 +19,7 @@ OWN = 3
 def of_each_kind(term: int) -> list[Message]:
     """One message of every kind, from node 2, that would have an effect in its own term."""
     return [
-        request_vote(2, term, last=(9, min(term, OWN))),
+        request_vote(2, term, last=(9, min(term - 1, OWN))),
         vote_reply(2, term),
         vote_reply(2, term, granted=False),
         append(2, term),
@@ -83,7 +83,7 @@ def test_every_role_refuses_a_vote_request_of_a_lower_term(role: Role) -> None:
     """Raft Figure 2, RequestVote receiver 1: false, with the newer term."""
     world = in_role(role)
     before = world.disk().hard_state
-    world.hand(request_vote(2, OWN - 1, last=(9, OWN - 1)))
+    world.hand(request_vote(2, OWN - 1, last=(9, OWN - 2)))
     assert world.take_sent() == [vote_reply(1, OWN, granted=False, to=2)]
     assert world.raft().role is role
     assert world.disk().hard_state == before
@@ -91,8 +91,8 @@ def test_every_role_refuses_a_vote_request_of_a_lower_term(role: Role) -> None:
 
 def test_a_free_vote_is_not_given_to_a_candidate_of_a_lower_term() -> None:
     """Raft Figure 2, RequestVote receiver 1: however complete the candidate's log may be."""
-    world = bench([1, 2], OWN)
-    world.hand(request_vote(2, OWN - 1, last=(9, 2)))
+    world = bench([1, 1], OWN)
+    world.hand(request_vote(2, OWN - 1, last=(9, 1)))
     assert world.take_sent() == [vote_reply(1, OWN, granted=False, to=2)]
     assert world.raft().voted_for is None
     assert world.lines() == []
@@ -253,7 +253,7 @@ def test_a_step_down_within_the_term_keeps_the_vote() -> None:
     assert world.disk().hard_state == HardState(OWN, 1)
     assert world.lines() == ["became follower", "following leader node 2"]
     world.take_sent()
-    world.hand(request_vote(3, OWN, last=(9, OWN)))
+    world.hand(request_vote(3, OWN, last=(9, OWN - 1)))
     assert world.take_sent() == [vote_reply(1, OWN, granted=False, to=3)]
 
 

@@ -307,6 +307,34 @@ def test_a_leader_alone_holds_a_bounded_number_of_bytes() -> None:
     assert isinstance(again.result, api.PutResult), "what is applied makes room again"
 
 
+def test_what_was_applied_leaves_room_for_the_next_write() -> None:
+    """The cache is over its own bound then, and nothing is left to apply."""
+    cluster = Cluster(limits=Limits(pending_bytes_max=1_000), cached_bytes_max=100)
+    leader, claims = cluster.elect(), [Claim() for _ in range(3)]
+    for claim in claims[:2]:
+        leader.submit_command(api.Put(b"k", b"x" * 900), claim)
+    cluster.run()
+    leader.submit_command(PUT, claims[2])
+    cluster.run()
+    assert all(isinstance(claim.result, api.PutResult) for claim in claims)
+
+
+def test_a_read_that_expired_is_not_answered_when_its_majority_comes_after_all() -> None:
+    """The core still has its batch, which it releases to a node that has forgotten it."""
+    cluster, claim = Cluster(), Claim()
+    leader = cluster.elect()
+    cluster.cut = {(node.raft.id, leader.raft.id) for node in cluster.followers()}
+    leader.submit_query(GET, claim)
+    cluster.run(leader.settings.request_timeout_ms + 100)
+    assert claim.failure.code is api.FailureCode.NO_LEADER
+    assert leader.raft._reads
+    cluster.heal()
+    cluster.run(1_000)
+    assert leader.raft.has_committed_in_term
+    assert not leader.raft._reads
+    assert len(claim.results) == 1
+
+
 def test_overdue_reads_leave_nothing_behind() -> None:
     cluster = Cluster()
     leader = cluster.elect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import selectors
 import socket
@@ -85,6 +86,15 @@ class Line:
             except BlockingIOError:
                 self.turn()
         self.turn()
+
+    def send_until_unread(self, data: bytes) -> bytes:
+        """Send until the server leaves its input unread, in no turn of its node; the rest."""
+        while not self.session._is_stalled:
+            with contextlib.suppress(BlockingIOError):
+                data = data[self.client.send(data) :]
+            for key, mask in self.selector.select(0):
+                key.data.on_events(mask)
+        return data
 
     def receive(self, turns: int = 3) -> bytes:
         """Everything that the client gets in a few turns."""
@@ -205,6 +215,19 @@ def test_replies_that_need_no_turn_are_bounded_too(line: Line) -> None:
     assert got == requests * len(resp.bulk(b"x" * LIMITS.value_bytes_max))
 
 
+def test_replies_that_need_no_turn_are_bounded_behind_one_that_does(line: Line) -> None:
+    """They wait in memory for the reply to a write, and the socket has none of them yet."""
+    value = b"x" * LIMITS.value_bytes_max
+    echoes = LIMITS.pipeline_requests_max - 1
+    flood = command(b"SET", b"k", b"1") + command(b"ECHO", value) * echoes
+    rest = line.send_until_unread(flood)
+    held = sum(len(slot) for slot in line.session._slots if isinstance(slot, bytes))
+    assert 0 < held <= LIMITS.output_bytes_max + len(resp.bulk(value))
+    line.send(rest)
+    expected = len(resp.OK) + echoes * len(resp.bulk(value))
+    assert len(line.receive(turns=500)) == expected
+
+
 def test_a_name_that_would_forge_a_line_or_fill_memory_is_refused(line: Line) -> None:
     for name in (b"a b", b"a\nid=7", b"x" * 129):
         assert line.ask(command(b"CLIENT", b"SETNAME", name)).startswith(b"-ERR Client names")
@@ -246,6 +269,14 @@ def test_a_refused_multi_refuses_everything_up_to_its_exec(line: Line) -> None:
     discarded = line.ask(command(b"MULTI"), put, command(b"DISCARD"), command(b"EXISTS", b"k"))
     assert discarded.endswith(b"+OK\r\n:0\r\n")
     assert line.ask(command(b"EXEC")).startswith(b"-ERR EXEC without MULTI")
+
+
+def test_quit_ends_a_refused_multi(line: Line) -> None:
+    """A client that gives up in the middle of its transaction gets away."""
+    multi, ok, _end = line.ask(command(b"MULTI"), command(b"QUIT")).split(b"\r\n")
+    assert multi.startswith(b"-ERR MULTI is not supported")
+    assert ok == b"+OK"
+    assert line.is_closed
 
 
 def test_quit_says_ok_and_hangs_up(line: Line) -> None:

@@ -218,6 +218,9 @@ def test_the_hand_made_messages_are_sound_before_they_are_spoilt() -> None:
         hand_made({**VOTE, "last_log_index": 1 << 63}),
         hand_made({**VOTE, "last_log_term": -1}),
         hand_made({**VOTE, "last_log_term": 5}),
+        hand_made({**VOTE, "last_log_term": 4}),
+        hand_made({**VOTE, "last_log_term": 0}),
+        hand_made({**VOTE, "last_log_index": 0}),
         hand_made({**APPEND, "prev_log_index": 6}),
         hand_made({**APPEND, "prev_log_index": -1}),
         hand_made({**APPEND, "prev_log_term": 5}),
@@ -330,9 +333,38 @@ def test_an_unsound_hello_is_refused(unsound: Hello) -> None:
         peer.decode_hello(payload)
 
 
-def test_an_answer_that_has_no_python_value_is_refused():
+def test_an_answer_that_has_no_python_value_is_refused() -> None:
     with pytest.raises(ProtocolError, match="no hello"):
         HelloAnswer().feed(b"%1\r\n*0\r\n+a\r\n")
+
+
+HUGE_ARRAY = b"*100000000\r\n"
+
+
+def test_an_answer_that_announces_a_huge_array_is_refused_before_there_is_room_for_it() -> None:
+    """hiredis would make that room at once: seconds in which the node leads nobody."""
+    with pytest.raises(ProtocolError, match="no hello"):
+        HelloAnswer().feed(HUGE_ARRAY)
+
+
+def test_after_a_hello_too_no_huge_array_is_announced() -> None:
+    answer = peer.encode_hello_answer(hello())
+    reader = HelloAnswer()
+    assert reader.feed(answer) == hello()
+    with pytest.raises(ProtocolError, match="no hello"):
+        reader.feed(HUGE_ARRAY)
+    with pytest.raises(ProtocolError, match="no hello"):
+        HelloAnswer().feed(answer + HUGE_ARRAY)
+
+
+def test_the_reason_of_a_peer_that_ends_a_link_is_passed_on() -> None:
+    """It has said hello, and then finds fault with a frame."""
+    reader = HelloAnswer()
+    assert reader.feed(peer.encode_hello_answer(hello())) == hello()
+    assert reader.feed(b"") is None
+    assert reader.feed(b"-") is None
+    with pytest.raises(ProtocolError, match="Protocol error"):
+        reader.feed(b"ERR Protocol error: invalid bulk length\r\n")
 
 
 def test_a_hello_may_grow_fields_but_not_without_end() -> None:

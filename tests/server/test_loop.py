@@ -1,0 +1,76 @@
+"""The loop of the server, under a clock and a sleep of the test's own."""
+
+from __future__ import annotations
+
+import random
+import selectors
+import socket
+from pathlib import Path
+
+import pytest
+
+from kvstore.config import Address, Settings
+from kvstore.logs import logger_for
+from kvstore.server import loop
+from kvstore.server.node import Node
+from kvstore.storage.base import Identity
+from kvstore.storage.memory import MemoryLog, MemoryState
+from kvstore.wire.resp import command
+
+TURN_MS = 50.0
+
+
+class Clock:
+    """Time stands still but in the selector, which sleeps as long as the test says."""
+
+    now_ms = 0.0
+    sleep_ms = TURN_MS
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+
+    class Selector(selectors.DefaultSelector):
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            clock.now_ms += clock.sleep_ms
+            # What was sent to a server that stands still is there when it wakes.
+            return super().select(5.0 if clock.sleep_ms > TURN_MS else 0.0)
+
+    monkeypatch.setattr(loop, "_clock_ms", lambda: clock.now_ms)
+    monkeypatch.setattr(selectors, "DefaultSelector", Selector)
+    return clock
+
+
+def lone_server(listening: socket.socket) -> loop.Server:
+    """A cluster of one node, which leads and has committed its no-op."""
+    listening.setblocking(False)
+    identity = Identity(1, "test", 1, (1,), f"{1:032x}")
+    settings = Settings(
+        node_id=1,
+        members={1: Address(*listening.getsockname())},
+        cluster_id="test",
+        data_dir=Path("unused"),
+    )
+    node = Node(settings, MemoryLog(identity), MemoryState(identity), random.Random(1))
+    server = loop.Server(node, listening, random.Random(1), logger_for(1))
+    while not node.raft.has_committed_in_term:
+        server._turn()
+    return server
+
+
+def test_a_request_read_after_a_standstill_is_dated_when_it_was_read(clock: Clock) -> None:
+    """The process stood still in its sleep, and the request came in the meantime."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = lone_server(listening)
+        with server._selector, socket.create_connection(listening.getsockname()) as client:
+            while not server._context.sessions:
+                server._turn()
+            client.sendall(command(b"SET", b"k", b"v"))
+            clock.sleep_ms = 10.0 * server._node.settings.request_timeout_ms
+            server._turn()
+            clock.sleep_ms = TURN_MS
+            server._turn()
+            client.settimeout(5.0)
+            assert client.recv(100) == b"+OK\r\n"
+            server._hang_up()
