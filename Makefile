@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cluster test check format bench clean
+.PHONY: help setup demo cluster test check simulate mutants chaos format bench clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -27,14 +27,29 @@ demo: $(READY)  ## three real nodes, a stale leader, and how it is fenced
 cluster: $(READY)  ## three nodes on ports 9001-9003 in the foreground; Ctrl-C stops them
 	@trap 'kill 0' INT TERM; for id in 1 2 3; do $(BIN)/kvstore serve --id $$id & done; wait
 
-test: $(READY)  ## the whole suite, real processes included (under five minutes)
-	@$(BIN)/pytest
+test: $(READY)  ## the tests, real processes and the formal model included (under five minutes)
+	@$(BIN)/pytest -m 'not mutant and not chaos'
 
 check: $(READY)  ## format, lint, strict types, fast tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -q -m 'not process'
+	@$(BIN)/pytest -q -m 'not (process or model or mutant or chaos)'
+
+SEEDS ?= 1000
+FIRST ?= 0
+
+simulate: $(READY)  ## SEEDS=1000 clusters in simulated worlds full of faults, from seed FIRST=0 on
+	@$(BIN)/kvstore simulate --seeds $(SEEDS) --first $(FIRST) --jobs 2
+
+mutants: $(READY)  ## wrong versions of the code, each of which must be noticed; prints who did
+	@$(BIN)/pytest -q -m mutant
+
+SECONDS ?= 120
+SEED    ?=
+
+chaos: $(READY)  ## real nodes lose network, disk and power for SECONDS=120; SEED=n repeats a run
+	@PYTHONPATH=tests $(BIN)/python -m chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 format: $(READY)  ## rewrite the code in the one format
 	@$(BIN)/ruff format .

@@ -28,6 +28,8 @@ from kvstore.errors import (
     RefusedError,
     UnreachableError,
 )
+from kvstore.options import Command, Function, option, options
+from kvstore.simulate import simulate
 
 DONE: Final = 0
 NOT_FOUND: Final = 1
@@ -56,7 +58,8 @@ Examples:
 \b
 Exit codes:
   0  done
-  1  the key was not found, or the condition of a put did not hold
+  1  the key was not found, or the condition of a put did not hold; of
+     simulate: a promise is broken
   2  wrong usage: an option, an address or a setting
   3  refused, and nothing was changed: not the leader, no leader, busy, an
      invalid request; of serve: the data directory cannot be used
@@ -137,49 +140,7 @@ class _StreamError(click.ClickException):
     exit_code = STREAM_FAILED
 
 
-class _Option(click.Option):
-    """An option that says under which heading of the help it stands."""
-
-    def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.section = section
-
-
-class _Command(click.Command):
-    """A command whose help lists options under headings."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None and isinstance(parameter, click.Option):
-                # --help is click's own, and the last.
-                sections.setdefault(getattr(parameter, "section", "Other"), []).append(record)
-        width = max(len(names) for records in sections.values() for names, _ in records)
-        for section, records in sections.items():
-            with formatter.section(section):
-                formatter.write_dl([(names.ljust(width), text) for names, text in records])
-
-
-_Function = Callable[..., Any]
-
-
-def _option(*names: str, section: str, **attributes: Any) -> Callable[[_Function], _Function]:
-    return click.option(*names, cls=_Option, section=section, **attributes)
-
-
-def _options(*options: Callable[[_Function], _Function]) -> Callable[[_Function], _Function]:
-    """Several options as one decorator, in the order in which the help shows them."""
-
-    def decorate(function: _Function) -> _Function:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-_to = _option(
+_to = option(
     "--to",
     section="Cluster",
     metavar="NODES",
@@ -189,7 +150,7 @@ _to = _option(
     help="Nodes to ask, in this order: 9001, host:port or [::1]:9001, with commas. "
     "Also from KVSTORE_TO.",
 )
-_timeout = _option(
+_timeout = option(
     "--timeout-ms",
     section="Cluster",
     metavar="MS",
@@ -198,19 +159,19 @@ _timeout = _option(
     show_default=True,
     help="Longest time for the request with all its retries.",
 )
-_no_follow = _option(
+_no_follow = option(
     "--no-follow",
     section="Cluster",
     is_flag=True,
     help="Show a node's NOTLEADER as an error instead of following it.",
 )
-_stale = _option(
+_stale = option(
     "--stale",
     section="Options",
     is_flag=True,
     help="Read what the asked node has, leader or not; it may be old.",
 )
-_as_json = _option(
+_as_json = option(
     "--json",
     "as_json",
     section="Output",
@@ -219,10 +180,10 @@ _as_json = _option(
 )
 
 
-def _with_client(function: _Function) -> _Function:
+def _with_client(function: Function) -> Function:
     """Give the command a client, made from the common options."""
 
-    @_options(_to, _no_follow, _timeout, _as_json)
+    @options(_to, _no_follow, _timeout, _as_json)
     @functools.wraps(function)
     def run(to: str, no_follow: bool, timeout_ms: int, **options: Any) -> int:
         with Client(to, timeout_ms, not no_follow, on_redirect=_tell_redirect) as client:
@@ -257,12 +218,12 @@ def commands(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-def _setting(name: str, metavar: str, section: str, text: str) -> Callable[[_Function], _Function]:
-    return _option(f"--{name}", section=section, metavar=metavar, help=text)
+def _setting(name: str, metavar: str, section: str, text: str) -> Callable[[Function], Function]:
+    return option(f"--{name}", section=section, metavar=metavar, help=text)
 
 
-@commands.command(cls=_Command)
-@_options(
+@commands.command(cls=Command)
+@options(
     _setting("id", "N", "Who is who", "This node's id. May be left out when the ports give it."),
     _setting("port", "PORT", "Who is who", "Where this node listens.  [default: 9000 + id]"),
     _setting(
@@ -327,12 +288,12 @@ def serve(**options: str | None) -> int:
     return loop.serve(settings)
 
 
-@commands.command(cls=_Command)
+@commands.command(cls=Command)
 @click.argument("key")
 @click.argument("value", required=False)
-@_option("--if-absent", section="Options", is_flag=True, help="Write only a key that is new.")
-@_option("--if-present", section="Options", is_flag=True, help="Write only a key that exists.")
-@_option(
+@option("--if-absent", section="Options", is_flag=True, help="Write only a key that is new.")
+@option("--if-present", section="Options", is_flag=True, help="Write only a key that exists.")
+@option(
     "--if-value", section="Options", metavar="V", help="Write only if the value now is exactly V."
 )
 @_with_client
@@ -381,7 +342,7 @@ def _from_stdin(value: str | None) -> bytes:
     return text
 
 
-@commands.command(cls=_Command)
+@commands.command(cls=Command)
 @click.argument("key")
 @_stale
 @_with_client
@@ -400,7 +361,7 @@ def get(client: Client, key: str, stale: bool, as_json: bool) -> int:
     return DONE
 
 
-@commands.command(cls=_Command)
+@commands.command(cls=Command)
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
 @_with_client
 def delete(client: Client, keys: tuple[str, ...], as_json: bool) -> int:
@@ -418,10 +379,10 @@ def delete(client: Client, keys: tuple[str, ...], as_json: bool) -> int:
     return DONE if result.deleted else NOT_FOUND
 
 
-@commands.command(cls=_Command, short_help="List keys and values.")
+@commands.command(cls=Command, short_help="List keys and values.")
 @click.argument("prefix", default="")
-@_option("--keys-only", section="Options", is_flag=True, help="Print no values.")
-@_option(
+@option("--keys-only", section="Options", is_flag=True, help="Print no values.")
+@option(
     "--limit",
     section="Options",
     metavar="N",
@@ -448,8 +409,8 @@ def scan(
     return DONE
 
 
-@commands.command(cls=_Command, short_help="Show every node: role, term, leader, log.")
-@_options(_to, _timeout, _as_json)
+@commands.command(cls=Command, short_help="Show every node: role, term, leader, log.")
+@options(_to, _timeout, _as_json)
 def status(to: str, timeout_ms: int, as_json: bool) -> int:
     """Show what each node knows: role, term, leader, and how far its log goes.
 
@@ -479,12 +440,15 @@ def status(to: str, timeout_ms: int, as_json: bool) -> int:
     return UNREACHABLE if all(isinstance(answer, str) for _, answer in statuses) else DONE
 
 
-@commands.command(cls=_Command, short_help="Watch a paused leader being fenced.")
+@commands.command(cls=Command, short_help="Watch a paused leader being fenced.")
 def demo() -> int:
     """Start three nodes, pause the leader, and watch it being fenced when it wakes."""
     from kvstore import demo as film
 
     return film.run()
+
+
+commands.add_command(simulate)
 
 
 def _not_found(*keys: str) -> int:

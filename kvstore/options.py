@@ -1,0 +1,54 @@
+"""How the help of every command lists its options: under headings.
+
+Law: looks only. What an option means is its command's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import click
+
+
+class Option(click.Option):
+    """An option that says under which heading of the help it stands."""
+
+    def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.section = section
+
+
+class Command(click.Command):
+    """A command whose help lists options under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                # --help is click's own, and the last.
+                sections.setdefault(getattr(parameter, "section", "Other"), []).append(record)
+        width = max(len(names) for records in sections.values() for names, _ in records)
+        for section, records in sections.items():
+            with formatter.section(section):
+                formatter.write_dl([(names.ljust(width), text) for names, text in records])
+
+
+Function: TypeAlias = Callable[..., Any]
+
+
+def option(*names: str, section: str, **attributes: Any) -> Callable[[Function], Function]:
+    """`click.option` under a heading of the help."""
+    return click.option(*names, cls=Option, section=section, **attributes)
+
+
+def options(*decorators: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    """Several options as one decorator, in the order in which the help shows them."""
+
+    def decorate(function: Function) -> Function:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate

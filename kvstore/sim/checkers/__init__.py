@@ -1,0 +1,28 @@
+"""One file per theorem: Raft's Figure 3, and what kvstore promises beyond it.
+
+Law: a checker knows the theorem and not the code that must keep it. It observes a
+running world step by step (`checker`), or judges what clients saw (`linearizability`,
+`revisions`), and never changes what it looks at.
+"""
+
+from __future__ import annotations
+
+from kvstore.sim.checkers.checker import Checker
+from kvstore.sim.checkers.election_safety import ElectionSafety
+from kvstore.sim.checkers.leader_append_only import LeaderAppendOnly
+from kvstore.sim.checkers.leader_completeness import LeaderCompleteness
+from kvstore.sim.checkers.log_matching import LogMatching
+from kvstore.sim.checkers.never_goes_back import NeverGoesBack
+from kvstore.sim.checkers.persist_then_speak import PersistThenSpeak
+from kvstore.sim.checkers.state_machine_safety import StateMachineSafety
+
+STEPWISE: tuple[type[Checker], ...] = (
+    ElectionSafety,
+    LeaderAppendOnly,
+    LogMatching,
+    LeaderCompleteness,
+    StateMachineSafety,
+    NeverGoesBack,
+    PersistThenSpeak,
+)
+"""Those that watch every step."""

@@ -1,0 +1,77 @@
+"""What every checker is: one theorem, watched over all nodes of a world at once.
+
+Law: a checker looks and never touches. It raises `ViolationError` at the first step
+that breaks its theorem, in words that name nodes, terms and indexes.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from kvstore.raft.messages import Message
+from kvstore.raft.types import DurableUpdate, HardState
+from kvstore.server.node import Node
+from kvstore.storage.base import View
+
+
+class ViolationError(Exception):
+    """A theorem does not hold."""
+
+    def __init__(self, theorem: str, finding: str) -> None:
+        super().__init__(f"{theorem}: {finding}")
+        self.theorem = theorem
+
+
+class WatchedLog(Protocol):
+    """What a crash at this moment would leave for certain."""
+
+    hard_state: HardState
+    terms: list[int]
+
+
+class WatchedDisk(Protocol):
+    """A machine's disk."""
+
+    @property
+    def log(self) -> WatchedLog: ...
+
+    @property
+    def state(self) -> View: ...
+
+
+class Watched(Protocol):
+    """A machine, as checkers see it; they ask for its node only while it runs."""
+
+    id: int
+
+    @property
+    def running(self) -> Node: ...
+
+    @property
+    def disk(self) -> WatchedDisk: ...
+
+
+class Checker:
+    """One theorem. Each method is a moment at which it may be broken."""
+
+    theorem: ClassVar[str]
+
+    def __init__(self, members: tuple[int, ...]) -> None:
+        self.members = members
+
+    def started(self, host: Watched) -> None:
+        """A node has read its disk and runs."""
+
+    def changed(self, host: Watched) -> None:
+        """Term, role, vote, log, commit index or applied index of a node is another."""
+
+    def synced(self, host: Watched, update: DurableUpdate) -> None:
+        """The update is durable."""
+
+    def speaks(self, host: Watched, message: Message) -> None:
+        """A message leaves a node."""
+
+    def require(self, condition: bool, finding: str) -> None:
+        """Raise `ViolationError` unless the condition holds."""
+        if not condition:
+            raise ViolationError(self.theorem, finding)

@@ -1,0 +1,44 @@
+"""At most one leader can be elected in a given term (Raft Figure 3).
+
+Law: whoever was once seen as the leader of a term is the only one, for ever, and a
+majority of disks held a vote for it in that term.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from kvstore.raft.quorum import has_majority
+from kvstore.raft.types import DurableUpdate, Role
+from kvstore.sim.checkers.checker import Checker, Watched
+
+
+class ElectionSafety(Checker):
+    """Remembers who led each term, and every vote that was ever durable."""
+
+    theorem = "election safety"
+
+    def __init__(self, members: tuple[int, ...]) -> None:
+        super().__init__(members)
+        self._leaders: dict[int, int] = {}
+        self._voters: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
+        """(term, candidate) -> who voted so."""
+
+    def synced(self, host: Watched, update: DurableUpdate) -> None:
+        state = update.hard_state
+        if state is not None and state.voted_for is not None:
+            self._voters[state.current_term, state.voted_for].add(host.id)
+
+    def changed(self, host: Watched) -> None:
+        raft = host.running.raft
+        if raft.role is not Role.LEADER:
+            return
+        term = raft.current_term
+        leader = self._leaders.setdefault(term, host.id)
+        self.require(leader == host.id, f"nodes {leader} and {host.id} both lead term {term}")
+        voters = self._voters[term, leader]
+        self.require(
+            has_majority(voters, frozenset(self.members)),
+            f"node {leader} leads term {term} with the votes of {sorted(voters)} of"
+            f" {list(self.members)}",
+        )

@@ -1,0 +1,40 @@
+"""A committed entry is present in the logs of the leaders of all higher terms (Figure 3).
+
+Law: what any node once knew to be committed, every later leader holds when it
+comes to lead.
+"""
+
+from __future__ import annotations
+
+from kvstore.raft.types import Role
+from kvstore.sim.checkers.checker import Checker, Watched
+
+
+class LeaderCompleteness(Checker):
+    """Remembers what is committed, and in which term that was first known."""
+
+    theorem = "leader completeness"
+
+    def __init__(self, members: tuple[int, ...]) -> None:
+        super().__init__(members)
+        self._committed: list[tuple[int, int]] = []
+        """Per index from 1: (term of the entry, term in which it was seen committed)."""
+        self._checked: set[tuple[int, int]] = set()
+
+    def changed(self, host: Watched) -> None:
+        raft = host.running.raft
+        leadership = (host.id, raft.current_term)
+        if raft.role is Role.LEADER and leadership not in self._checked:
+            self._checked.add(leadership)
+            self._check_leader(host)
+        for index in range(len(self._committed) + 1, raft.commit_index + 1):
+            self._committed.append((raft.log.term(index), raft.current_term))
+
+    def _check_leader(self, host: Watched) -> None:
+        raft = host.running.raft
+        for index, (term, seen_in) in enumerate(self._committed, start=1):
+            self.require(
+                seen_in >= raft.current_term or raft.log.holds(index, term),
+                f"node {host.id} leads term {raft.current_term} without entry {index} of term"
+                f" {term}, committed in term {seen_in}",
+            )

@@ -1,0 +1,32 @@
+"""If two logs hold an entry with the same index and term, they agree up to there (Figure 3).
+
+Law: an index and a term name one entry and one term before it. That each name has
+one meaning on all disks is log matching, by induction over the index.
+"""
+
+from __future__ import annotations
+
+from kvstore.raft.types import DurableUpdate
+from kvstore.sim.checkers.checker import Checker, Watched
+
+
+class LogMatching(Checker):
+    """Remembers what stood under each (index, term) on any disk."""
+
+    theorem = "log matching"
+
+    def __init__(self, members: tuple[int, ...]) -> None:
+        super().__init__(members)
+        self._known: dict[tuple[int, int], tuple[bytes, int]] = {}
+        """(index, term) -> (data, term of the entry before)."""
+
+    def synced(self, host: Watched, update: DurableUpdate) -> None:
+        terms = host.disk.log.terms
+        for entry in update.entries:
+            before = terms[entry.index - 2] if entry.index > 1 else 0
+            known = self._known.setdefault((entry.index, entry.term), (entry.data, before))
+            self.require(
+                known == (entry.data, before),
+                f"entry {entry.index} of term {entry.term} is not the same on every disk;"
+                f" node {host.id} holds another one, or after another one",
+            )

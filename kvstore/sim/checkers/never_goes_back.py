@@ -1,0 +1,53 @@
+"""Terms, votes within a term, and commit indexes never go back.
+
+Law: within one life of a node, its term, its vote within a term, its commit index
+and its applied index only go forward; over all lives, so do the term and the vote
+on its disk.
+"""
+
+from __future__ import annotations
+
+from kvstore.raft.invariants import Snapshot, check_state, check_step
+from kvstore.raft.types import DurableUpdate, HardState
+from kvstore.sim.checkers.checker import Checker, Watched
+
+
+class NeverGoesBack(Checker):
+    """Remembers each node at its last change, and the hard state on its disk."""
+
+    theorem = "terms, votes and commit indexes never go back"
+
+    def __init__(self, members: tuple[int, ...]) -> None:
+        super().__init__(members)
+        self._before: dict[int, tuple[Snapshot, int]] = {}
+        self._durable: dict[int, HardState] = {}
+
+    def started(self, host: Watched) -> None:
+        raft = host.running.raft
+        found = HardState(raft.current_term, raft.voted_for)
+        self._check_hard_state(host.id, found)
+        self._before[host.id] = (Snapshot.of(raft), host.running.machine.last_applied)
+
+    def changed(self, host: Watched) -> None:
+        node = host.running
+        before, applied = self._before[host.id]
+        check_state(node.raft)
+        check_step(before, node.raft)
+        self.require(node.machine.last_applied >= applied, f"node {host.id} un-applies entries")
+        self._before[host.id] = (Snapshot.of(node.raft), node.machine.last_applied)
+
+    def synced(self, host: Watched, update: DurableUpdate) -> None:
+        if update.hard_state is not None:
+            self._check_hard_state(host.id, update.hard_state)
+
+    def _check_hard_state(self, node_id: int, found: HardState) -> None:
+        before = self._durable.get(node_id, HardState())
+        self.require(
+            found.current_term > before.current_term
+            or (
+                found.current_term == before.current_term
+                and before.voted_for in (None, found.voted_for)
+            ),
+            f"node {node_id} was durable at {before}, and stands at {found}",
+        )
+        self._durable[node_id] = found

@@ -1,0 +1,186 @@
+"""Revisions: judges whether the numbers in the answers agree with time and with each other.
+
+Law: the store has one revision for all keys, and it counts the changes in the order in
+which they took effect. So the revisions that clients were told put everything in one
+order, over all keys, and that order must be the one of real time. This is strict
+serializability of what was answered.
+
+* What returned before something else was invoked has no higher revision, and a lower one
+  if the later of the two changed something.
+* No two changes have one revision.
+* A record was written at or before the revision at which it was read, nobody changed its
+  key in between, and a record that was written once is the same wherever it shows up.
+
+A revision of 0 says nothing: the protocol did not tell it. Requests of unknown outcome
+have no revision, and are not judged here.
+
+It must not know nodes or logs, nor search: numbers are compared with numbers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import TypeAlias
+
+from kvstore import api
+from kvstore.sim.checkers.linearizability import describe
+from kvstore.sim.history import Operation
+
+_Told: TypeAlias = tuple[int, Operation]
+"""A revision, and the operation that was told it."""
+
+_Subject: TypeAlias = tuple[bytes, int, str]
+"""A key, a revision, and what can be known of the key's record of that revision."""
+
+_Fact: TypeAlias = tuple[_Subject, object, Operation]
+"""A subject, what is said of it, and who was told so."""
+
+
+def check_revisions(operations: Sequence[Operation]) -> list[str]:
+    """What contradicts the one order of revisions; empty if nothing does."""
+    told = [(revision, one) for one in operations if (revision := _revision(one))]
+    changes = sorted((one for one in told if _changed(one[1])), key=_by_revision)
+    return [
+        *_back_in_time(told),
+        *_shared(changes),
+        *_unseen_changes(told, changes),
+        *_contradictions(_facts(told)),
+    ]
+
+
+def _revision(operation: Operation) -> int:
+    """The revision that the client was told, 0 if none."""
+    match operation.result:
+        case (
+            api.PutResult(revision=revision)
+            | api.DeleteResult(revision=revision)
+            | api.IncrementResult(revision=revision)
+            | api.GetResult(revision=revision)
+        ):
+            return revision
+    return 0
+
+
+def _by_revision(told: _Told) -> int:
+    return told[0]
+
+
+def _changed(operation: Operation) -> bool:
+    """Whether the answer says that data was changed, under the revision it tells."""
+    match operation.result:
+        case api.PutResult(written=is_written):
+            return is_written
+        case api.DeleteResult(deleted=deleted):
+            return deleted > 0
+        case api.IncrementResult():
+            return True
+    return False
+
+
+# --- The rules ----------------------------------------------------------------------------
+
+
+def _back_in_time(told: Sequence[_Told]) -> Iterator[str]:
+    """Real time: each operation against the highest revision that was told before it."""
+    returned = sorted(told, key=lambda one: one[1].returned_ms)
+    passed = 0
+    highest: _Told | None = None
+    blamed: _Told | None = None
+    for revision, operation in sorted(told, key=lambda one: one[1].invoked_ms):
+        while passed < len(returned) and returned[passed][1].returned_ms < operation.invoked_ms:
+            if highest is None or returned[passed][0] > highest[0]:
+                highest = returned[passed]
+            passed += 1
+        if highest is None or highest is blamed:
+            continue
+        if revision < highest[0] or (revision == highest[0] and _changed(operation)):
+            # One revision that is too high contradicts everything after it: say it once.
+            blamed = highest
+            yield _finding("revisions go back in time", highest[1], operation)
+
+
+def _shared(changes: Sequence[_Told]) -> Iterator[str]:
+    """Every change has a revision of its own."""
+    for (revision, one), (next_revision, other) in pairwise(changes):
+        if revision == next_revision:
+            yield _finding(f"two changes have revision {revision}", one, other)
+
+
+def _unseen_changes(told: Iterable[_Told], changes: Iterable[_Told]) -> Iterator[str]:
+    """A record is the latest of its key at the revision at which it was read."""
+    by_key: dict[bytes, list[_Told]] = {}
+    for revision, change in changes:
+        if (key := _changed_key(change.request)) is not None:
+            by_key.setdefault(key, []).append((revision, change))
+    for revision, operation in told:
+        # A change is told its own revision, and met the record before it.
+        read_at = revision - 1 if _changed(operation) else revision
+        for record in _records(operation):
+            if record.mod_revision > read_at:
+                yield _finding(f"a record has a later revision than {read_at}", operation)
+            of_key = by_key.get(record.key, [])
+            following = bisect_right(of_key, record.mod_revision, key=_by_revision)
+            if following < len(of_key) and of_key[following][0] <= read_at:
+                yield _finding("a change is not seen", of_key[following][1], operation)
+
+
+def _contradictions(facts: Iterable[_Fact]) -> Iterator[str]:
+    """Whoever is told of a record is told the same."""
+    known: dict[_Subject, tuple[object, Operation]] = {}
+    for subject, said, operation in facts:
+        said_first, first = known.setdefault(subject, (said, operation))
+        if said != said_first:
+            key, revision, what = subject
+            title = f"{what} of {key!r} at revision {revision} is both {said_first} and {said}"
+            yield _finding(title, first, operation)
+
+
+# --- What is told of records --------------------------------------------------------------
+
+
+def _facts(told: Iterable[_Told]) -> Iterator[_Fact]:
+    for revision, operation in told:
+        key = _changed_key(operation.request)
+        if key is not None and _changed(operation):
+            yield (key, revision, "value"), _value_left(operation), operation
+        for record in _records(operation):
+            key, revision_of = record.key, record.mod_revision
+            yield (key, revision_of, "create_revision"), record.create_revision, operation
+            yield (key, revision_of, "version"), record.version, operation
+            if not isinstance(operation.request, api.Get) or operation.request.with_values:
+                yield (key, revision_of, "value"), record.value, operation
+
+
+def _records(operation: Operation) -> Iterator[api.KeyValue]:
+    """The records in an answer whose revision is told."""
+    match operation.result:
+        case api.PutResult(previous=api.KeyValue() as previous):
+            records: Iterable[api.KeyValue | None] = (previous,)
+        case api.GetResult(items=items):
+            records = items
+        case _:
+            return
+    yield from (one for one in records if one is not None and one.mod_revision)
+
+
+def _changed_key(request: api.Request) -> bytes | None:
+    """The key that a change must have changed; None where it may have been another."""
+    match request:
+        case api.Put(key=key) | api.Increment(key=key) | api.Delete(keys=(key,)):
+            return key
+    return None
+
+
+def _value_left(operation: Operation) -> bytes | None:
+    """The value that a change left in its key; None if it deleted it."""
+    if isinstance(operation.request, api.Put):
+        return operation.request.value
+    if isinstance(operation.result, api.IncrementResult):
+        return b"%d" % operation.result.value
+    return None
+
+
+def _finding(title: str, *operations: Operation) -> str:
+    return "\n  ".join([title, *map(describe, operations)])

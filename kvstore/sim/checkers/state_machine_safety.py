@@ -1,0 +1,60 @@
+"""No two nodes apply different entries at one index (Raft Figure 3).
+
+Law: what the first node applies at an index is what every node applies there, also
+after any number of restarts; and what is committed at an index is one entry.
+"""
+
+from __future__ import annotations
+
+from kvstore.raft.types import Entry
+from kvstore.sim.checkers.checker import Checker, Watched
+
+_ALL = 1 << 40
+
+
+class StateMachineSafety(Checker):
+    """Remembers the entries applied, and how far each node has come in its present life."""
+
+    theorem = "state machine safety"
+
+    def __init__(self, members: tuple[int, ...]) -> None:
+        super().__init__(members)
+        self._applied: list[Entry] = []
+        self._terms: list[int] = []
+        """Terms of the committed entries."""
+        self._progress: dict[int, tuple[int, int]] = {}
+        """Node -> (applied index, commit index) at its last change."""
+
+    def started(self, host: Watched) -> None:
+        applied = host.running.machine.last_applied
+        self._progress[host.id] = (applied, applied)
+
+    def changed(self, host: Watched) -> None:
+        raft, machine = host.running.raft, host.running.machine
+        applied, committed = self._progress[host.id]
+        self._progress[host.id] = (machine.last_applied, raft.commit_index)
+        for index in range(committed + 1, raft.commit_index + 1):
+            self._check_committed(host, index, raft.log.term(index))
+        while applied < machine.last_applied:
+            for entry in raft.log.slice(applied + 1, machine.last_applied + 1, _ALL):
+                self._check_applied(host, entry)
+                applied = entry.index
+
+    def _check_committed(self, host: Watched, index: int, term: int) -> None:
+        if index > len(self._terms):
+            self._terms.append(term)
+        self.require(
+            self._terms[index - 1] == term,
+            f"node {host.id} commits entry {index} of term {term}, but that of term"
+            f" {self._terms[index - 1]} is committed",
+        )
+
+    def _check_applied(self, host: Watched, entry: Entry) -> None:
+        if entry.index > len(self._applied):
+            self._applied.append(entry)
+        known = self._applied[entry.index - 1]
+        self.require(
+            known == entry,
+            f"node {host.id} applies entry {entry.index} of term {entry.term}, another node"
+            f" applied that of term {known.term}",
+        )

@@ -1,0 +1,202 @@
+"""Callers: each does one thing at a time, follows redirects, and gives up waiting.
+
+Law: a client writes down what it asked, when, and what it was told; a connection
+that breaks, or a reply that does not come in time, leaves the outcome unknown.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from kvstore import api
+from kvstore.sim.history import Operation
+from kvstore.sim.schedule import Schedule
+from kvstore.sim.trace import Invoked, Record, Returned
+
+_TIMEOUTS_MS = (400.0, 1_000.0, 2_500.0)
+"""Each client has one: the patient ones hear of more outcomes, the others write more."""
+_RETRY_MS = 400.0
+"""Longest pause after a call that failed."""
+_DELAY_MS = 0.8
+_KEYS = (b"red", b"green", b"blue")
+_COUNTER = b"counter"
+
+
+class Machine(Protocol):
+    """What a client can reach."""
+
+    def take_call(self, call: Call) -> None:
+        """A request reaches the machine."""
+        ...
+
+
+class Call:
+    """One request under way; the ticket by which the node answers it."""
+
+    def __init__(
+        self,
+        number: int,
+        request: api.Request,
+        schedule: Schedule,
+        delay_ms: float,
+        done: Callable[[Call, api.Result | None], None],
+    ) -> None:
+        self.number = number
+        self.request = request
+        self.invoked_ms = schedule.now_ms
+        self._schedule = schedule
+        self._delay_ms = delay_ms
+        self._done: Callable[[Call, api.Result | None], None] | None = done
+        self.results = 0
+
+    def fill(self, result: api.Result) -> None:
+        """The node answers; the client hears it a little later."""
+        self.results += 1
+        assert self.results == 1, f"operation {self.number} was answered twice"
+        self._schedule.after(self._delay_ms, lambda: self.end(result))
+
+    def break_off(self) -> None:
+        """The connection ends without an answer."""
+        self._schedule.after(self._delay_ms, lambda: self.end(None))
+
+    def end(self, result: api.Result | None) -> None:
+        """The client has its answer, or stops waiting; only the first time counts."""
+        done, self._done = self._done, None
+        if done is not None:
+            done(self, result)
+
+
+class Client:
+    """A sequential caller.
+
+    * `_script` holds the requests that it repeats until they succeed; when it is
+      empty, `_calls_left` random ones follow.
+    """
+
+    def __init__(
+        self,
+        client_id: int,
+        machines: Mapping[int, Machine],
+        schedule: Schedule,
+        rng: random.Random,
+        history: Callable[[Operation], None],
+        record: Callable[[Record], None] | None,
+    ) -> None:
+        self.id = client_id
+        self._script: list[api.Request] = []
+        self._calls_left = 0
+        self._pause_ms = 0.0
+        self._is_waiting = False
+        self._machines = machines
+        self._schedule = schedule
+        self._rng = rng
+        self._history = history
+        self._record = record
+        self._node = rng.choice(list(machines))
+        self._timeout_ms = rng.choice(_TIMEOUTS_MS)
+        self._calls = 0
+        self._last_seen: dict[bytes, bytes] = {}
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has nothing under way and nothing left to do."""
+        return not (self._is_waiting or self._script or self._calls_left)
+
+    def make_calls(self, calls: int, within_ms: float) -> None:
+        """Make so many calls in about that time, whatever they are answered."""
+        self._calls_left = calls
+        self._pause_ms = within_ms / calls
+        self._rest()
+
+    def insist_on_everything(self) -> None:
+        """From here on, only this: write once and read every key, until it succeeds."""
+        was_done = self.is_done
+        self._calls_left = 0
+        self._script = [api.Put(_KEYS[0], b"%d.calm" % self.id)]
+        self._script += [api.Get((key,)) for key in (*_KEYS, _COUNTER)]
+        self._pause_ms = _RETRY_MS
+        if was_done:
+            self._rest()
+
+    def _rest(self, *, after_failure: bool = False) -> None:
+        """Mostly go on at once, now and then after a long pause: load comes in bursts."""
+        self._is_waiting = True
+        rng = self._rng
+        longest_ms = _RETRY_MS if after_failure else 4 * self._pause_ms
+        pause_ms = rng.uniform(0.0, longest_ms) if rng.random() < 0.5 or after_failure else 0.0
+        self._schedule.after(pause_ms, self._call)
+
+    def _call(self) -> None:
+        self._is_waiting = False
+        if self.is_done:
+            return
+        self._calls += 1
+        self._is_waiting = True
+        schedule, machine = self._schedule, self._machines[self._node]
+        call = Call(
+            self.id * 100_000 + self._calls,
+            self._next_request(),
+            schedule,
+            self._rng.uniform(0.0, _DELAY_MS),
+            self._returned,
+        )
+        if self._record:
+            self._record(
+                Invoked(
+                    at_ms=schedule.now_ms,
+                    client=self.id,
+                    number=call.number,
+                    node=self._node,
+                    request=call.request,
+                )
+            )
+        schedule.after(self._rng.uniform(0.0, _DELAY_MS), lambda: machine.take_call(call))
+        schedule.after(self._timeout_ms, lambda: call.end(None))
+
+    def _returned(self, call: Call, result: api.Result | None) -> None:
+        now_ms = self._schedule.now_ms
+        if self._record:
+            self._record(Returned(at_ms=now_ms, client=self.id, number=call.number, result=result))
+        self._history(Operation(self.id, call.invoked_ms, now_ms, call.request, result))
+        self._learn(call.request, result)
+        failed = result is None or isinstance(result, api.Failure)
+        if not failed and self._script and self._script[0] is call.request:
+            del self._script[0]
+        self._rest(after_failure=failed)
+
+    def _learn(self, request: api.Request, result: api.Result | None) -> None:
+        if isinstance(result, api.Failure) and result.leader is not None:
+            self._node = int(result.leader.rsplit(":", 1)[1]) - 9_000
+        elif result is None or isinstance(result, api.Failure):
+            self._node = self._rng.choice(list(self._machines))
+        elif isinstance(result, api.GetResult) and isinstance(request, api.Get):
+            item = result.items[0]
+            if item is not None:
+                self._last_seen[request.keys[0]] = item.value
+
+    def _next_request(self) -> api.Request:
+        if self._script:
+            return self._script[0]
+        self._calls_left -= 1
+        return self._random_request()
+
+    def _random_request(self) -> api.Request:
+        """Mostly puts and gets of a few keys; every value is written by one call only."""
+        rng, dice = self._rng, self._rng.random()
+        key = rng.choice(_KEYS)
+        value = b"%d.%d" % (self.id, self._calls)
+        if dice < 0.35:
+            return api.Put(key, value)
+        if dice < 0.70:
+            return api.Get((key if rng.random() < 0.8 else _COUNTER,))
+        if dice < 0.82:
+            return api.Increment(_COUNTER, 1)
+        if dice < 0.88:
+            return api.Delete((key,))
+        if dice < 0.92:
+            return api.Put(key, value, api.When.ABSENT, None, rng.random() < 0.5)
+        if dice < 0.94:
+            return api.Put(key, value, api.When.PRESENT, None, True)
+        return api.Put(key, value, api.When.EQUAL, self._last_seen.get(key, b""), True)

@@ -1,0 +1,242 @@
+"""What goes wrong in a run, and when: a plan, drawn from the seed before the run begins.
+
+Law: a fault carries its own chance, so that leaving one out of the plan changes no
+other; that is what makes a failing plan shrink. Each seed plans with a few kinds of
+fault only: what always comes together hides what comes alone.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from kvstore.sim.disk import Fate
+from kvstore.sim.network import Conditions
+
+if TYPE_CHECKING:
+    from kvstore.sim.host import Host
+    from kvstore.sim.world import World
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that goes wrong at `at_ms` and lasts `duration_ms`, where it can last.
+
+    `number` is its place in the plan of its seed.
+    """
+
+    number: int
+    at_ms: float
+    duration_ms: float
+    kind: str
+    seed: int
+
+    def strike(self, world: World) -> None:
+        """Do it. What it needs to choose, it draws from its own seed."""
+        _STRIKES[self.kind](world, self, random.Random(self.seed))
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.at_ms:.0f} ms for {self.duration_ms:.0f} ms"
+
+
+def plan(rng: random.Random, duration_ms: float, kinds: Sequence[str]) -> tuple[Fault, ...]:
+    """Faults of these kinds over the time of a run, in order of time."""
+    mean_gap_ms = rng.choice((250.0, 600.0, 1_200.0))
+    faults: list[Fault] = []
+    at_ms = rng.expovariate(1 / mean_gap_ms)
+    while at_ms < duration_ms:
+        lasts_ms = rng.choice((100.0, 800.0, 2_000.0, 3_000.0)) * rng.uniform(0.5, 1.5)
+        kind, seed = rng.choice(kinds), rng.getrandbits(32)
+        faults.append(Fault(len(faults), at_ms, lasts_ms, kind, seed))
+        at_ms += rng.expovariate(1 / mean_gap_ms)
+    return tuple(faults)
+
+
+def choose_kinds(rng: random.Random) -> tuple[str, ...]:
+    """Two to five kinds of fault for one seed."""
+    return tuple(rng.sample(sorted(_STRIKES), rng.randint(2, 5)))
+
+
+# --- Nodes --------------------------------------------------------------------------------
+
+
+def _victim(world: World, rng: random.Random) -> Host:
+    """Mostly who leads, else anybody."""
+    leaders = [host for host in world.hosts.values() if host.is_leading]
+    if leaders and rng.random() < 0.6:
+        return rng.choice(leaders)
+    return world.hosts[rng.choice(world.members)]
+
+
+def _crash(world: World, fault: Fault, rng: random.Random) -> None:
+    host = _victim(world, rng)
+    host.crash("killed")
+
+
+def _crash_all(world: World, fault: Fault, rng: random.Random) -> None:
+    for host in world.hosts.values():
+        host.crash("all are killed")
+
+
+def _short_reigns(world: World, fault: Fault, rng: random.Random) -> None:
+    """Whoever leads is killed or cut off soon after: old terms leave their entries everywhere."""
+    for at_ms in range(0, int(fault.duration_ms), 40):
+        world.schedule.after(at_ms + rng.uniform(0.0, 40.0), partial(_end_reign, world, rng))
+
+
+def _end_reign(world: World, rng: random.Random) -> None:
+    leaders = [host for host in world.hosts.values() if host.is_leading]
+    if leaders and not world.is_calm and rng.random() < 0.4:
+        rng.choice(leaders).crash("killed as it leads")
+
+
+def _pause(world: World, fault: Fault, rng: random.Random) -> None:
+    host = _victim(world, rng)
+    host.pause()
+    world.schedule.after(fault.duration_ms, host.resume)
+
+
+def _arm(fate: Fate, world: World, fault: Fault, rng: random.Random) -> None:
+    """Something strikes at the next operation of its kind, not at a time."""
+    host = _victim(world, rng)
+    if host.node is not None:
+        host.disk.fates.add(fate)
+        world.observer.disturbed(host.id, f"is about to be {fate.value}")
+
+
+# --- Disks --------------------------------------------------------------------------------
+
+
+def _disk_full(world: World, fault: Fault, rng: random.Random) -> None:
+    disk = _victim(world, rng).disk
+    disk.fates.add(Fate.FULL)
+    world.schedule.after(fault.duration_ms, lambda: disk.fates.discard(Fate.FULL))
+
+
+def _disk_error(world: World, fault: Fault, rng: random.Random) -> None:
+    _victim(world, rng).disk.fates.add(Fate.ERROR)
+
+
+def _disk_slow(world: World, fault: Fault, rng: random.Random) -> None:
+    host = _victim(world, rng)
+    host.disk.sync_ms = rng.choice((20.0, 150.0, 900.0))
+    world.observer.disturbed(host.id, f"an fsync takes about {host.disk.sync_ms:.0f} ms")
+    world.schedule.after(fault.duration_ms, partial(setattr, host.disk, "sync_ms", 0.2))
+
+
+def _flip_bit(world: World, fault: Fault, rng: random.Random) -> None:
+    """Damage stays, so only so many disks may rot that the others are a majority."""
+    rotten = {host.id for host in world.hosts.values() if host.disk.log.damaged}
+    host = _victim(world, rng)
+    if len(rotten | {host.id}) <= (len(world.members) - 1) // 2:
+        what = host.disk.log.flip_bit(rng)
+        world.observer.disturbed(host.id, f"a bit of {what} flips")
+
+
+# --- Links --------------------------------------------------------------------------------
+
+_Links = set[tuple[int, int]]
+
+
+def _between(one: Sequence[int], two: Sequence[int]) -> _Links:
+    return {link for a in one for b in two for link in ((a, b), (b, a))}
+
+
+def _cut(world: World, fault: Fault, links: _Links) -> None:
+    """Cut these links for a time; another fault may have cut some of them already."""
+    world.network.change_links(world.network.cut | links)
+    world.schedule.after(
+        fault.duration_ms, lambda: world.network.change_links(world.network.cut - links)
+    )
+
+
+def _isolate(world: World, fault: Fault, rng: random.Random) -> None:
+    alone = _victim(world, rng).id
+    _cut(world, fault, _between([alone], [node for node in world.members if node != alone]))
+
+
+def _split(world: World, fault: Fault, rng: random.Random) -> None:
+    shuffled = rng.sample(world.members, len(world.members))
+    size = rng.randint(1, len(shuffled) - 1)
+    _cut(world, fault, _between(shuffled[:size], shuffled[size:]))
+
+
+def _one_way(world: World, fault: Fault, rng: random.Random) -> None:
+    """A node hears the others, but they do not hear it; or the other way round."""
+    node = _victim(world, rng).id
+    others = [other for other in world.members if other != node]
+    speaks = rng.random() < 0.5
+    _cut(world, fault, {(node, other) if speaks else (other, node) for other in others})
+
+
+def _bridge(world: World, fault: Fault, rng: random.Random) -> None:
+    """Two halves that only one node in the middle can reach."""
+    _, *others = rng.sample(world.members, len(world.members))
+    half = len(others) // 2
+    _cut(world, fault, _between(others[:half], others[half:]))
+
+
+def _crumble(world: World, fault: Fault, rng: random.Random) -> None:
+    """Links stop one by one, and come back in another order."""
+    links = [(a, b) for a in world.members for b in world.members if a != b]
+    step_ms = fault.duration_ms / len(links)
+    for number, link in enumerate(rng.sample(links, len(links))):
+        world.schedule.after(step_ms * number, partial(_cut_one, world, link))
+    for number, link in enumerate(rng.sample(links, len(links)), start=len(links)):
+        world.schedule.after(step_ms * number, partial(_mend_one, world, link))
+
+
+def _cut_one(world: World, link: tuple[int, int]) -> None:
+    if not world.is_calm:
+        world.network.change_links(world.network.cut | {link})
+
+
+def _mend_one(world: World, link: tuple[int, int]) -> None:
+    world.network.change_links(world.network.cut - {link})
+
+
+def _bad_weather(world: World, fault: Fault, rng: random.Random) -> None:
+    network, usual = world.network, world.plan.weather
+    network.conditions = weather(rng)
+    world.observer.disturbed(None, f"bad weather: {network.conditions}")
+    world.schedule.after(fault.duration_ms, partial(_clear_up, world, usual))
+
+
+def _clear_up(world: World, usual: Conditions) -> None:
+    if not world.is_calm:
+        world.network.conditions = usual
+
+
+def weather(rng: random.Random) -> Conditions:
+    """Some bad weather."""
+    return Conditions(
+        delay_max_ms=rng.choice((2.0, 20.0, 150.0)),
+        loss=rng.choice((0.0, 0.05, 0.3)),
+        duplication=rng.choice((0.0, 0.1, 0.4)),
+        straggling=rng.choice((0.0, 0.05, 0.2)),
+    )
+
+
+_STRIKES: Final[dict[str, Callable[[World, Fault, random.Random], None]]] = {
+    "crash": _crash,
+    "crash of all": _crash_all,
+    "crash before a write": partial(_arm, Fate.CUT_BEFORE_WRITE),
+    "crash after a write": partial(_arm, Fate.CUT_AFTER_WRITE),
+    "crash in apply": partial(_arm, Fate.CUT_IN_APPLY),
+    "crash at a checkpoint": partial(_arm, Fate.CUT_AT_CHECKPOINT),
+    "short reigns": _short_reigns,
+    "pause": _pause,
+    "disk full": _disk_full,
+    "disk error": _disk_error,
+    "disk slow": _disk_slow,
+    "bit flip": _flip_bit,
+    "isolation": _isolate,
+    "split": _split,
+    "one-way link": _one_way,
+    "bridge": _bridge,
+    "crumbling links": _crumble,
+    "bad weather": _bad_weather,
+}

@@ -1,0 +1,38 @@
+"""What clients saw: calls with their times, requests and results.
+
+Law: an operation says what its client knows and no better. A client that got no
+answer, or *outcome unknown*, knows nothing: its request may have taken effect, may
+take effect later, or never.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kvstore import api
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One call of one client. Times are in ms, of one clock for all clients.
+
+    * `result` is None, or an UNKNOWN failure, where the outcome is unknown; `returned`
+      then says only when the client gave up.
+    """
+
+    client: int
+    invoked_ms: float
+    returned_ms: float
+    request: api.Request
+    result: api.Result | None
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the request may have taken effect, or may still."""
+        return self.result is None or (
+            isinstance(self.result, api.Failure) and self.result.code is api.FailureCode.UNKNOWN
+        )
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the client was promised that nothing was, or will be, changed."""
+        return isinstance(self.result, api.Failure) and not self.is_unknown

@@ -1,0 +1,257 @@
+"""One machine: a `Node` driven turn by turn as the server drives it, on faulty ground.
+
+Law: what a turn lets out leaves only while the machine lives: `prepare`'s part at
+once, `complete`'s when the fsync has returned. A machine that crashes, at whatever
+point, comes back with what its disk held and with nothing else; one that is paused
+goes on where it stood, and finds in its sockets what arrived meanwhile.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import partial
+
+from kvstore import api
+from kvstore.config import Settings
+from kvstore.errors import StorageError
+from kvstore.raft.messages import Message
+from kvstore.raft.types import Role
+from kvstore.server.node import Node, Outcome
+from kvstore.sim.clients import Call
+from kvstore.sim.disk import Disk, PowerCutError
+from kvstore.sim.observer import Observer
+from kvstore.sim.schedule import Action, Schedule
+from kvstore.storage.base import Identity
+
+_TURN_MS = 0.05
+"""The shortest time between two turns of one node."""
+
+
+class Clock:
+    """A machine's own monotonic clock: it starts anywhere and runs at its own rate."""
+
+    def __init__(self, rng: random.Random, drift: float) -> None:
+        self.rate = 1.0 + rng.uniform(-drift, drift)
+        self._start_ms = rng.uniform(0.0, 1e9)
+
+    def read(self, now_ms: float) -> float:
+        """What this clock shows at the world's time `now_ms`."""
+        return self._start_ms + now_ms * self.rate
+
+
+class Host:
+    """A machine and the node on it, if it runs.
+
+    * `node` is None while the machine is down.
+    * Between a turn's `prepare` and the return of its fsync, no other turn begins.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        schedule: Schedule,
+        send: Callable[[Message], None],
+        observer: Observer,
+        rng: random.Random,
+        clock: Clock,
+        on_crash: Callable[[Host], None],
+    ) -> None:
+        self.id = settings.node_id
+        identity = Identity(
+            1, settings.cluster_id, self.id, tuple(settings.members), f"{self.id:032x}"
+        )
+        self.disk = Disk(
+            identity,
+            random.Random(rng.getrandbits(64)),
+            lambda update: observer.synced(self, update),
+        )
+        self.node: Node | None = None
+        self.is_paused = False
+        self._settings = settings
+        self._schedule = schedule
+        self._send = send
+        self._observer = observer
+        self._rng = rng
+        self._clock = clock
+        self._on_crash = on_crash
+        self._idle_ms = settings.raft.heartbeat_interval_ms / 2
+        self._messages: list[Message] = []
+        self._calls: list[Call] = []
+        self._open_calls: set[Call] = set()
+        self._life = 0
+        self._waits_for_sync = False
+        self._turn_due_ms = 0.0
+        self._held: list[Action] = []
+        """What became due while the machine was paused."""
+
+    # --- Life and death -------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the node from what the disk holds; damage keeps it from starting."""
+        if self.node is not None:
+            return
+        self._life += 1
+        rng = random.Random(self._rng.getrandbits(64))
+        try:
+            self.node = Node(self._settings, self.disk.log, self.disk.state, rng)
+        except StorageError as error:
+            self._observer.refused_to_start(self, error)
+            return
+        self._observer.started(self)
+        self._plan_turn(0.0)
+
+    def crash(self, why: str) -> None:
+        """End without notice; connections break."""
+        if self.node is None:
+            return
+        raft = self.node.raft
+        self.node = None
+        self.is_paused = False
+        self._life += 1
+        self._waits_for_sync = False
+        self._held.clear()
+        self._messages.clear()
+        self._calls.clear()
+        lost = self.disk.crash() or raft.log.last_index > len(self.disk.log.pairs)
+        self._observer.crashed(self, why, lost=lost, last_index=raft.log.last_index)
+        open_calls, self._open_calls = self._open_calls, set()
+        for call in sorted(open_calls, key=lambda call: call.number):
+            call.break_off()
+        self._on_crash(self)
+
+    def pause(self) -> None:
+        """Stand still, in the middle of whatever is under way."""
+        if self.node is not None and not self.is_paused:
+            self.is_paused = True
+            self._observer.paused(self)
+
+    def resume(self) -> None:
+        """Go on."""
+        if not self.is_paused:
+            return
+        self.is_paused = False
+        self._observer.resumed(self)
+        held, self._held = self._held, []
+        for action in held:
+            action()
+
+    # --- What arrives ---------------------------------------------------------------------
+
+    def take_message(self, message: Message) -> None:
+        """A message of a peer reaches the socket."""
+        if self.node is not None:
+            self._messages.append(message)
+            self._plan_turn(_TURN_MS)
+
+    def take_call(self, call: Call) -> None:
+        """A client's request reaches the socket."""
+        if self.node is None:
+            call.break_off()
+            return
+        self._open_calls.add(call)
+        self._calls.append(call)
+        self._plan_turn(_TURN_MS)
+
+    # --- Turns ----------------------------------------------------------------------------
+
+    def _plan_turn(self, delay_ms: float) -> None:
+        """See that a turn begins soon; an earlier one that is planned will do."""
+        due_ms = self._schedule.now_ms + delay_ms
+        if self._waits_for_sync or self._schedule.now_ms <= self._turn_due_ms <= due_ms:
+            return
+        self._turn_due_ms = due_ms
+        self._schedule.after(delay_ms, partial(self._begin_turn, self._life, due_ms))
+
+    def _begin_turn(self, life: int, due_ms: float) -> None:
+        if life != self._life or due_ms != self._turn_due_ms or self._waits_for_sync:
+            return
+        if self.is_paused:
+            self._held.append(partial(self._begin_turn, life, due_ms))
+            return
+        self._turn_due_ms = -1.0
+        try:
+            self._turn()
+        except PowerCutError as cut:
+            self.crash(str(cut))
+        except StorageError as error:
+            self.crash(f"ends itself: {error}")
+
+    def _turn(self) -> None:
+        """What `Server._turn` does."""
+        node, observer = self.node, self._observer
+        assert node is not None
+        now_ms = self._clock.read(self._schedule.now_ms)
+        node.wake(now_ms)
+        messages, self._messages = self._messages, []
+        for message in messages:
+            node.receive(message)
+            observer.stepped(self, "receive", message)
+        calls, self._calls = self._calls, []
+        for call in calls:
+            self._submit(node, call)
+        if calls:
+            observer.stepped(self, "propose")
+        node.tick(now_ms)
+        observer.stepped(self, "tick")
+        self._let_out(node.prepare())
+        outcome = node.complete()
+        observer.stepped(self, "persist")
+        spent_ms = self.disk.take_spent_ms()
+        if spent_ms:
+            self._waits_for_sync = True
+            self._schedule.after(spent_ms, partial(self._end_turn, self._life, outcome))
+        else:
+            self._end_turn(self._life, outcome)
+
+    def _end_turn(self, life: int, outcome: Outcome) -> None:
+        if life != self._life:
+            return
+        if self.is_paused:
+            self._held.append(partial(self._end_turn, life, outcome))
+            return
+        node = self.node
+        assert node is not None
+        self._waits_for_sync = False
+        self.disk.log.synced()
+        self._let_out(outcome)
+        is_busy = node.is_busy or self._messages or self._calls
+        self._plan_turn(_TURN_MS if is_busy else self._idle_ms / self._clock.rate)
+
+    def _submit(self, node: Node, call: Call) -> None:
+        request = call.request
+        if isinstance(request, api.COMMANDS):
+            node.submit_command(request, call)
+        else:
+            assert isinstance(request, api.Get)
+            node.submit_query(request, call)
+
+    def _let_out(self, outcome: Outcome) -> None:
+        self._observer.speaks(self, outcome)
+        for message in outcome.messages:
+            self._send(message)
+        for event in outcome.events:
+            self._observer.noted(self, event)
+        for answer in outcome.answers:
+            call = answer.ticket
+            assert isinstance(call, Call)
+            self._open_calls.discard(call)
+            call.fill(answer.result)
+
+    # --- What others see ------------------------------------------------------------------
+
+    @property
+    def running(self) -> Node:
+        """The node; only for who knows that it runs."""
+        assert self.node is not None
+        return self.node
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing keeps the node from running; damage does."""
+        return not self.disk.log.damaged
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether the node runs, and leads as far as it knows."""
+        return self.node is not None and self.node.raft.role is Role.LEADER

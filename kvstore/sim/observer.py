@@ -1,0 +1,212 @@
+"""Who looks on: hands what happens to the checkers, the trace and the counts.
+
+Law: looking changes nothing. A run with a trace and one without are the same run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from kvstore import api
+from kvstore.errors import StorageError
+from kvstore.raft import events
+from kvstore.raft.messages import AppendEntries, AppendEntriesReply, Message
+from kvstore.raft.types import DurableUpdate
+from kvstore.server.node import Outcome
+from kvstore.sim import trace
+from kvstore.sim.checkers.checker import Checker
+from kvstore.sim.schedule import Schedule
+
+if TYPE_CHECKING:
+    from kvstore.sim.host import Host
+
+
+class Observer:
+    """Everything that watches one world.
+
+    * `reached` counts what the run came to: a run in which nothing happens proves nothing.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        checkers: Sequence[Checker],
+        record: Callable[[trace.Record], None] | None,
+        model_step: Callable[[trace.ModelStep], None] | None,
+    ) -> None:
+        self.reached: Counter[str] = Counter()
+        self._schedule = schedule
+        self._checkers = checkers
+        self._record = record
+        self._model_step = model_step
+        self._seen: dict[int, object] = {}
+        self._committed: dict[int, int] = {}
+
+    # --- Life and death -------------------------------------------------------------------
+
+    def started(self, host: Host) -> None:
+        """A node has read its disk and runs."""
+        assert host.node is not None
+        raft = host.node.raft
+        self._seen.pop(host.id, None)
+        self._committed[host.id] = raft.commit_index
+        if raft.log.last_index:
+            self.reached["restart with a log"] += 1
+        for checker in self._checkers:
+            checker.started(host)
+        self._step(host, "start")
+        if self._record:
+            self._record(
+                trace.Started(
+                    at_ms=self._schedule.now_ms,
+                    node=host.id,
+                    hard_state=host.disk.log.hard_state,
+                    last_index=raft.log.last_index,
+                    commit_index=raft.commit_index,
+                )
+            )
+
+    def refused_to_start(self, host: Host, error: StorageError) -> None:
+        """A node finds damage on its disk, and does not start."""
+        self.reached["damage found at start"] += 1
+        if self._record:
+            self.disturbed(host.id, f"does not start: {error}")
+
+    def crashed(self, host: Host, why: str, *, lost: bool, last_index: int) -> None:
+        """A node has ended without notice."""
+        self.reached["crash"] += 1
+        lost_entries = max(0, last_index - len(host.disk.log.pairs))
+        self.reached["unsynced write lost"] += lost
+        if self._record:
+            self._record(
+                trace.Crashed(
+                    at_ms=self._schedule.now_ms, node=host.id, why=why, lost_entries=lost_entries
+                )
+            )
+
+    def paused(self, host: Host) -> None:
+        """A node stands still."""
+        self.reached["pause of a leader" if host.is_leading else "pause of a follower"] += 1
+        if self._record:
+            self._record(trace.Paused(at_ms=self._schedule.now_ms, node=host.id))
+
+    def resumed(self, host: Host) -> None:
+        """A node goes on."""
+        if self._record:
+            self._record(trace.Resumed(at_ms=self._schedule.now_ms, node=host.id))
+
+    def disturbed(self, node: int | None, what: str) -> None:
+        """A fault of the plan strikes."""
+        if self._record:
+            self._record(trace.Disturbed(at_ms=self._schedule.now_ms, node=node, what=what))
+
+    # --- A turn ---------------------------------------------------------------------------
+
+    def stepped(self, host: Host, action: str, message: Message | None = None) -> None:
+        """One input, or the write, of a turn is done."""
+        assert host.node is not None
+        raft, log = host.node.raft, host.node.raft.log
+        seen = (
+            raft.current_term,
+            raft.role,
+            raft.voted_for,
+            raft.commit_index,
+            log.last_index,
+            log.durable_index,
+            host.node.machine.last_applied,
+        )
+        if seen == self._seen.get(host.id):
+            if message is not None and self._model_step is not None:
+                self._step(host, action, message)
+            return
+        self._seen[host.id] = seen
+        for checker in self._checkers:
+            checker.changed(host)
+        self._step(host, action, message)
+        if raft.commit_index > self._committed[host.id]:
+            self._committed[host.id] = raft.commit_index
+            if self._record:
+                self._record(
+                    trace.Committed(
+                        at_ms=self._schedule.now_ms,
+                        node=host.id,
+                        term=log.term(raft.commit_index),
+                        index=raft.commit_index,
+                    )
+                )
+
+    def synced(self, host: Host, update: DurableUpdate) -> None:
+        """An update is durable."""
+        for checker in self._checkers:
+            checker.synced(host, update)
+        if self._record:
+            entries = update.entries
+            self._record(
+                trace.Persisted(
+                    at_ms=self._schedule.now_ms,
+                    node=host.id,
+                    hard_state=update.hard_state,
+                    truncate_from=update.truncate_from,
+                    first_index=entries[0].index if entries else 0,
+                    terms=tuple(entry.term for entry in entries),
+                )
+            )
+
+    def speaks(self, host: Host, outcome: Outcome) -> None:
+        """Messages and answers leave a node."""
+        for message in outcome.messages:
+            for checker in self._checkers:
+                checker.speaks(host, message)
+            self._count_message(message)
+        for answer in outcome.answers:
+            self._count_answer(answer.result)
+
+    def noted(self, host: Host, event: events.Event) -> None:
+        """The core reports something."""
+        self.reached[_names.get(type(event), type(event).__name__)] += 1
+        if self._record:
+            self._record(trace.Noted(at_ms=self._schedule.now_ms, node=host.id, event=event))
+
+    def _count_message(self, message: Message) -> None:
+        if isinstance(message, AppendEntriesReply) and not message.success:
+            self.reached["append rejected"] += 1
+        elif isinstance(message, AppendEntries) and len(message.entries) > 1:
+            self.reached["append of several entries"] += 1
+
+    def _count_answer(self, result: api.Result) -> None:
+        kind = f"answer {result.code.value}" if isinstance(result, api.Failure) else "answer OK"
+        self.reached[kind] += 1
+
+    def _step(self, host: Host, action: str, message: Message | None = None) -> None:
+        if self._model_step is None:
+            return
+        assert host.node is not None
+        raft = host.node.raft
+        self._model_step(
+            trace.ModelStep(
+                node=host.id,
+                action=action,
+                message=message,
+                role=raft.role,
+                term=raft.current_term,
+                voted_for=raft.voted_for,
+                log=tuple(raft.log.term(i) for i in range(1, raft.log.last_index + 1)),
+                durable_index=raft.log.durable_index,
+                commit_index=raft.commit_index,
+            )
+        )
+
+
+_names = {
+    events.SteppingDown: "step-down",
+    events.BecameCandidate: "candidacy",
+    events.BecameLeader: "election",
+    events.LogTruncated: "truncation",
+    events.VoteRefused: "vote refused",
+    events.VoteGranted: "vote granted",
+    events.BecameFollower: "became follower",
+    events.FollowingLeader: "leader recognised",
+    events.MessageIgnored: "message ignored",
+}

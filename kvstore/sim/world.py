@@ -1,0 +1,250 @@
+"""One run: a cluster, its clients and a plan of faults, from one seed to one verdict.
+
+Law: first the storm, in which nothing may be unsafe; then the calm, in which all
+faults are gone and the cluster must, within `CALM_MS`, have a leader, answer every
+client and bring all its nodes to the same state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import traceback
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from kvstore.config import Address, Settings
+from kvstore.raft.invariants import SafetyViolationError
+from kvstore.raft.messages import Message
+from kvstore.raft.types import RaftSettings
+from kvstore.sim import faults
+from kvstore.sim.checkers import STEPWISE
+from kvstore.sim.checkers.checker import ViolationError
+from kvstore.sim.checkers.linearizability import check_history
+from kvstore.sim.checkers.liveness import missing_progress
+from kvstore.sim.checkers.replicas import compare_replicas
+from kvstore.sim.checkers.revisions import check_revisions
+from kvstore.sim.clients import Client
+from kvstore.sim.faults import Fault
+from kvstore.sim.history import Operation
+from kvstore.sim.host import Clock, Host
+from kvstore.sim.network import FAIR, Conditions, Network
+from kvstore.sim.observer import Observer
+from kvstore.sim.schedule import Schedule
+from kvstore.sim.trace import ModelStep, Record
+
+CALM_MS: Final = 15_000.0
+"""Simulated time within which a cluster without faults must be well again."""
+_CALM_STEP_MS: Final = 250.0
+_RESTART_MS: Final = (20.0, 2_000.0)
+_CALLS_IN_CALM: Final = 2
+"""What each client still asks for when all faults are gone."""
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """Everything that makes a run what it is. The same scenario is the same run."""
+
+    seed: int
+    members: tuple[int, ...]
+    raft: RaftSettings
+    drift: float
+    weather: Conditions
+    """On all links, when no fault says otherwise."""
+    clients: int
+    calls: int
+    """Of each client, in the storm."""
+    storm_ms: float
+    faults: tuple[Fault, ...]
+
+
+def scenario(seed: int) -> Scenario:
+    """The scenario of a seed."""
+    rng = random.Random(seed)
+    small = RaftSettings(append_bytes_max=40, inflight_messages_max=2, cached_bytes_max=120)
+    storm_ms = rng.choice((4_000.0, 8_000.0, 12_000.0))
+    return Scenario(
+        seed=seed,
+        members=tuple(range(1, rng.choice((3, 3, 3, 5, 5)) + 1)),
+        raft=rng.choice((RaftSettings(), small)),
+        drift=rng.choice((0.0, 0.02, 0.2)),
+        weather=FAIR if rng.random() < 0.6 else faults.weather(rng),
+        clients=rng.randint(2, 7),
+        calls=rng.choice((20, 60, 120)),
+        storm_ms=storm_ms,
+        faults=faults.plan(rng, storm_ms, faults.choose_kinds(rng)),
+    )
+
+
+def only_faults(plan: Scenario, numbers: Sequence[int]) -> Scenario:
+    """The scenario with these of its faults only. Raises `IndexError` for one it has not."""
+    kept = tuple(plan.faults[number] for number in sorted(set(numbers)))
+    return msgspec.structs.replace(plan, faults=kept)
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What came of a run.
+
+    * `theorem`, `violation`: the first promise that was broken, and how; None if all held.
+    * `reached`: how often the run came to what.
+    * `digest`: equal for equal runs; "" without a trace.
+    """
+
+    scenario: Scenario
+    theorem: str | None
+    violation: str | None
+    simulated_ms: float
+    reached: dict[str, int]
+    operations: int
+    digest: str = ""
+    trace: tuple[Record, ...] = ()
+    model_steps: tuple[ModelStep, ...] = ()
+
+
+class World:
+    """The cluster, its clients, and everything between and around them."""
+
+    def __init__(
+        self,
+        plan: Scenario,
+        trace: list[Record] | None = None,
+        model_steps: list[ModelStep] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.members = plan.members
+        self.schedule = Schedule()
+        self.history: list[Operation] = []
+        self.is_calm = False
+        """All faults are over."""
+        self._rng = random.Random(plan.seed)
+        record = None if trace is None else trace.append
+        checkers = [checker(plan.members) for checker in STEPWISE]
+        self.observer = Observer(
+            self.schedule,
+            checkers,
+            record,
+            None if model_steps is None else model_steps.append,
+        )
+        self.network = Network(self.schedule, self._fork(), plan.weather, self._deliver, record)
+        self.hosts = {node: self._make_host(node) for node in plan.members}
+        self.clients = [
+            Client(number, self.hosts, self.schedule, self._fork(), self.history.append, record)
+            for number in range(1, plan.clients + 1)
+        ]
+        self._restarts = self._fork()
+
+    def _fork(self) -> random.Random:
+        """A source of chance of its own, so that who draws more disturbs nobody else."""
+        return random.Random(self._rng.getrandbits(64))
+
+    def _make_host(self, node: int) -> Host:
+        settings = Settings(
+            node_id=node,
+            members={peer: Address("sim", 9_000 + peer) for peer in self.members},
+            cluster_id="simulated",
+            data_dir=Path("nowhere"),
+            raft=self.plan.raft,
+            request_timeout_ms=2_000,
+        )
+        clock = Clock(self._fork(), self.plan.drift)
+        return Host(
+            settings,
+            self.schedule,
+            self.network.send,
+            self.observer,
+            self._fork(),
+            clock,
+            self._restart_later,
+        )
+
+    def _deliver(self, message: Message) -> None:
+        self.hosts[message.recipient].take_message(message)
+
+    def _restart_later(self, host: Host) -> None:
+        self.schedule.after(self._restarts.uniform(*_RESTART_MS), host.start)
+
+    # --- The run --------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Raises `ViolationError` if a promise is broken."""
+        for host in self.hosts.values():
+            host.start()
+        for fault in self.plan.faults:
+            self.schedule.after(fault.at_ms, partial(self._strike, fault))
+        for client in self.clients:
+            client.make_calls(self.plan.calls, self.plan.storm_ms)
+        self.schedule.run_until(self.plan.storm_ms)
+        self._calm_down()
+        self._recover()
+        self._judge()
+
+    def _strike(self, fault: Fault) -> None:
+        self.observer.reached[f"fault: {fault.kind}"] += 1
+        fault.strike(self)
+
+    def _calm_down(self) -> None:
+        """End all faults, and let every client ask for what it must now get."""
+        self.is_calm = True
+        self.network.conditions = FAIR
+        self.network.change_links(())
+        for host in self.hosts.values():
+            host.disk.mend()
+            host.resume()
+            host.start()
+        for client in self.clients:
+            client.insist_on_everything()
+
+    def _recover(self) -> None:
+        deadline_ms = self.schedule.now_ms + CALM_MS
+        while missing := missing_progress(self.hosts.values(), self.clients):
+            if self.schedule.now_ms >= deadline_ms:
+                raise ViolationError(
+                    "liveness", f"{CALM_MS:.0f} ms after the last fault, {'; '.join(missing)}"
+                )
+            self.schedule.run_until(self.schedule.now_ms + _CALM_STEP_MS)
+
+    def _judge(self) -> None:
+        """What can be said only at the end."""
+        running = [host for host in self.hosts.values() if host.node is not None]
+        for theorem, findings in (
+            ("replicas are equal", compare_replicas(running)),
+            ("linearizability", check_history(self.history)),
+            ("revisions follow real time", check_revisions(self.history)),
+        ):
+            if findings:
+                raise ViolationError(theorem, "\n".join(findings))
+
+
+def run(plan: Scenario, *, traced: bool = False, modelled: bool = False) -> Report:
+    """Run a scenario to its end, or to the first broken promise."""
+    trace: list[Record] | None = [] if traced else None
+    model_steps: list[ModelStep] | None = [] if modelled else None
+    world = World(plan, trace, model_steps)
+    theorem = violation = None
+    try:
+        world.run()
+    except ViolationError as broken:
+        theorem, violation = broken.theorem, str(broken)
+    except SafetyViolationError as broken:
+        theorem, violation = "invariants of the core", str(broken)
+    except Exception as error:
+        # Also an assertion in the code under test is a broken promise.
+        theorem, violation = f"no {type(error).__name__}", traceback.format_exc()
+    return Report(
+        scenario=plan,
+        theorem=theorem,
+        violation=violation,
+        simulated_ms=world.schedule.now_ms,
+        reached=dict(world.observer.reached),
+        operations=len(world.history),
+        digest=_digest(trace, world.history) if trace else "",
+        trace=tuple(trace or ()),
+        model_steps=tuple(model_steps or ()),
+    )
+
+
+def _digest(trace: list[Record], history: list[Operation]) -> str:
+    return hashlib.blake2b(msgspec.msgpack.encode((trace, history)), digest_size=8).hexdigest()

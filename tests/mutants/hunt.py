@@ -1,0 +1,20 @@
+"""Run seeds until one breaks a promise: says which, and exits 42; exits 0 if none does.
+
+Run with PYTHONPATH set to a copy of the product; it must not be taken from elsewhere.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import kvstore
+from kvstore.sim.world import run, scenario
+
+assert Path(kvstore.__file__).parents[1] == Path.cwd(), "the hunt is on for another version"
+
+for seed in range(int(sys.argv[1])):
+    report = run(scenario(seed))
+    if report.violation is not None:
+        print(f"simulator, seed {seed}: {report.theorem}")
+        sys.exit(42)

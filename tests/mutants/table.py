@@ -1,0 +1,413 @@
+"""The wrong versions: what somebody might write, or once wrote, and who notices it.
+
+Law: each is one plausible mistake, named by what it does wrong. Where only a scripted
+test can notice, because no run of a whole node comes to show it, it says which.
+"""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+CORE = "kvstore/raft/core.py"
+LOG = "kvstore/raft/log.py"
+OUTBOX = "kvstore/raft/outbox.py"
+PROGRESS = "kvstore/raft/progress.py"
+QUORUM = "kvstore/raft/quorum.py"
+READS = "kvstore/raft/reads.py"
+NODE = "kvstore/server/node.py"
+MACHINE = "kvstore/kv/machine.py"
+MEMORY = "kvstore/storage/memory.py"
+LMDB_LOG = "kvstore/storage/lmdb_log.py"
+LMDB_STATE = "kvstore/storage/lmdb_state.py"
+LMDB_FILES = "kvstore/storage/lmdb_files.py"
+RECORDS = "kvstore/storage/records.py"
+SEQUENCE = "kvstore/storage/sequence.py"
+
+TERMS = (
+    Mutant(
+        "a higher term is not adopted",
+        CORE,
+        "            self._become_follower(message.term)\n        elif",
+        "            pass\n        elif",
+    ),
+    Mutant(
+        "a lower term is processed",
+        CORE,
+        "            self._reject_stale(message)\n            return\n",
+        "            self._reject_stale(message)\n",
+    ),
+    Mutant(
+        "a lower term gets no answer, so its leader is never fenced",
+        CORE,
+        "        elif isinstance(message, AppendEntries):\n            self._outbox.reject_append",
+        "        elif isinstance(message, RequestVote):\n            self._outbox.reject_append",
+        test="tests/raft/test_terms.py",
+    ),
+    Mutant(
+        "replies to votes of an old term count",
+        CORE,
+        "            self._reject_stale(message)\n            return\n",
+        "            self._reject_stale(message)\n"
+        "            if not isinstance(message, RequestVoteReply):\n                return\n",
+    ),
+    Mutant(
+        "replies to appends of an old term count",
+        CORE,
+        "            self._reject_stale(message)\n            return\n",
+        "            self._reject_stale(message)\n"
+        "            if not isinstance(message, AppendEntriesReply):\n                return\n",
+        test="tests/raft/test_terms.py",
+    ),
+    Mutant(
+        "the vote is kept into a new term",
+        CORE,
+        "            self.voted_for = None\n        self.role = Role.FOLLOWER",
+        "        self.role = Role.FOLLOWER",
+    ),
+    Mutant(
+        "the vote is cleared by a step-down within a term",
+        CORE,
+        "            self.voted_for = None\n        self.role = Role.FOLLOWER",
+        "        self.voted_for = None\n        self.role = Role.FOLLOWER",
+    ),
+    Mutant(
+        "a candidate keeps its term",
+        CORE,
+        "        self.current_term += 1\n        self.voted_for = self.id\n",
+        "        self.voted_for = self.id\n",
+    ),
+)
+
+ELECTIONS = (
+    Mutant(
+        "a second vote in one term",
+        CORE,
+        "if self.voted_for not in (None, candidate):",
+        "if candidate == self.id:",
+    ),
+    Mutant(
+        "a vote for a candidate whose log is behind",
+        CORE,
+        "        elif not self._is_up_to_date(message):",
+        "        elif message.last_log_index < 0:",
+    ),
+    Mutant(
+        "logs are compared by length alone",
+        CORE,
+        "        theirs = (message.last_log_term, message.last_log_index)\n"
+        "        return theirs >= (self.log.last_term, self.log.last_index)",
+        "        return message.last_log_index >= self.log.last_index",
+    ),
+    Mutant(
+        "the vote is not persisted",
+        CORE,
+        "        hard_state = HardState(self.current_term, self.voted_for)\n"
+        "        hard_state_is_durable",
+        "        hard_state = HardState(self.current_term, self._durable_hard_state.voted_for)\n"
+        "        hard_state_is_durable",
+    ),
+    Mutant(
+        "the term is persisted only with a vote",
+        CORE,
+        "        hard_state_is_durable = hard_state == self._durable_hard_state\n",
+        "        hard_state_is_durable = (\n"
+        "            hard_state == self._durable_hard_state or self.voted_for is None\n        )\n",
+    ),
+    Mutant(
+        "a vote that was refused counts",
+        CORE,
+        "if self.role is Role.CANDIDATE and message.vote_granted:",
+        "if self.role is Role.CANDIDATE:",
+    ),
+    Mutant(
+        "half of the votes is enough",
+        QUORUM,
+        "    return member_count // 2 + 1",
+        "    return (member_count + 1) // 2",
+        test="tests/raft/test_elections.py",
+    ),
+    Mutant(
+        "one vote less than a majority is enough",
+        QUORUM,
+        "    return len(supporters & members) >= majority(len(members))",
+        "    return len(supporters & members) >= majority(len(members)) - 1",
+    ),
+    Mutant(
+        "votes of an earlier candidacy are kept",
+        CORE,
+        "        self._votes = set()\n        self._election_deadline_ms = self._now_ms",
+        "        self._election_deadline_ms = self._now_ms",
+    ),
+    Mutant(
+        "a new leader opens its term with no entry",
+        CORE,
+        "        self.log.append([Entry(self.log.last_index + 1, self.current_term, "
+        "EntryKind.NOOP, noop)])\n",
+        "",
+    ),
+)
+
+REPLICATION = (
+    Mutant(
+        "blind truncation",
+        CORE,
+        "            if self.log.holds(entry.index, entry.term):\n                continue\n",
+        "",
+    ),
+    Mutant(
+        "a conflicting entry stays",
+        CORE,
+        "            if self.log.holds(entry.index, entry.term):\n                continue\n",
+        "            if entry.index <= self.log.last_index:\n                continue\n",
+    ),
+    Mutant(
+        "prev_log_term is not compared",
+        CORE,
+        "        if not self.log.holds(message.prev_log_index, message.prev_log_term):",
+        "        if message.prev_log_index > self.log.last_index:",
+    ),
+    Mutant(
+        "a follower vouches for its whole log",
+        CORE,
+        "        self._outbox.accept_append(message, self.current_term)\n",
+        "        self._outbox.accept_append(message, self.current_term)\n"
+        "        object.__setattr__(\n"
+        "            self._outbox._waiting[-1], 'match_index', self.log.last_index\n        )\n",
+    ),
+    Mutant(
+        "a follower commits past what the leader vouched for",
+        CORE,
+        "        committed = min(message.leader_commit, message.last_entry_index)",
+        "        committed = min(message.leader_commit, self.log.last_index)",
+    ),
+    Mutant(
+        "the commit index follows every leader, back as well",
+        CORE,
+        "        self.commit_index = max(self.commit_index, committed)",
+        "        self.commit_index = committed",
+    ),
+    Mutant(
+        "a rejection of the past moves next_index back",
+        PROGRESS,
+        "        if prev_log_index <= self.match_index or prev_log_index >= self.next_index:\n"
+        "            return\n",
+        "",
+        test="tests/raft/test_faults.py",
+    ),
+    Mutant(
+        "match_index goes back",
+        PROGRESS,
+        "        self.match_index = max(self.match_index, match_index)",
+        "        self.match_index = match_index",
+        test="tests/raft/test_faults.py",
+    ),
+    Mutant(
+        "a rejection does not back up",
+        PROGRESS,
+        "        self.next_index = max(self.match_index + 1, min(next_index, prev_log_index))\n",
+        "",
+    ),
+    Mutant(
+        "a truncation leaves the terms of what it removed",
+        LOG,
+        "        while self._range_starts and self._range_starts[-1] >= from_index:",
+        "        while self._range_starts and self._range_starts[-1] > from_index:",
+    ),
+    Mutant(
+        "a truncation does not reach the disk",
+        LOG,
+        "            self._truncate_from = from_index\n            self.durable_index",
+        "            self.durable_index",
+    ),
+)
+
+COMMITMENT = (
+    Mutant(
+        "entries of an old term are committed by counting",
+        CORE,
+        "if index > self.commit_index and self.log.term(index) == self.current_term:",
+        "if index > self.commit_index:",
+        test="tests/raft/test_commitment.py",
+    ),
+    Mutant(
+        "a minority commits",
+        QUORUM,
+        "    return ordered[majority(len(ordered)) - 1]",
+        "    return ordered[majority(len(ordered)) - 2]",
+    ),
+    Mutant(
+        "the leader counts its own entries before its fsync",
+        CORE,
+        "        return {self.id: self.log.durable_index, **known}",
+        "        return {self.id: self.log.last_index, **known}",
+        test="tests/raft/test_durability.py",
+    ),
+    Mutant(
+        "what is not durable here is applied",
+        CORE,
+        "        stop = min(self.commit_index, self.log.durable_index) + 1",
+        "        stop = self.commit_index + 1",
+        test="tests/raft/test_durability.py",
+    ),
+    Mutant(
+        "a new leader reads before its no-op is committed",
+        CORE,
+        "        if not self._reads or not self.has_committed_in_term:",
+        "        if not self._reads or self.role is not Role.LEADER:",
+        test="tests/raft/test_reads.py",
+    ),
+    Mutant(
+        "a leader reads without asking a majority",
+        READS,
+        "        while self._waiting and self._waiting[0][0] <= confirmed:",
+        "        while self._waiting:",
+    ),
+    Mutant(
+        "a confirmation from before the read counts",
+        READS,
+        "        self._waiting.append((self.newest_round + 1, ReadReady(read_id, index)))",
+        "        self._waiting.append((self.newest_round, ReadReady(read_id, index)))",
+    ),
+    Mutant(
+        "a read is answered as of nothing",
+        CORE,
+        "        self._reads.add(read_id, max(self.commit_index, self.log.last_term_start))",
+        "        self._reads.add(read_id, 0)",
+        test="tests/raft/test_reads.py",
+    ),
+)
+
+NODES = (
+    Mutant(
+        "replies leave before the fsync",
+        NODE,
+        "        return Outcome(self._effects.early_messages, self._take_answers(), ())",
+        "        early = [*self._effects.early_messages, *self._effects.messages]\n"
+        "        return Outcome(early, self._take_answers(), ())",
+    ),
+    Mutant(
+        "a turn is reported durable without a write",
+        NODE,
+        "        if effects.update:\n            self.log_store.write(effects.update)\n",
+        "",
+    ),
+    Mutant(
+        "only turns with entries are written",
+        NODE,
+        "        if effects.update:\n",
+        "        if effects.update.entries:\n",
+    ),
+    Mutant(
+        "a waiting write is known by its index alone",
+        NODE,
+        "        write = self._writes.pop((entry.index, entry.term), None)",
+        "        found = [name for name in self._writes if name[0] == entry.index]\n"
+        "        write = self._writes.pop(found[0]) if found else None",
+    ),
+    Mutant(
+        "a write is answered when it is proposed",
+        NODE,
+        "        self._writes[name] = _Write(ticket, self._deadline())\n",
+        "        self._answer(ticket, api.PutResult(0, True))\n",
+    ),
+    Mutant(
+        "a deposed leader says of every waiting write that it was rolled back",
+        NODE,
+        "    return index <= applied_index or term < applied_term",
+        "    return True",
+    ),
+    Mutant(
+        "a write that waited too long is said to be refused",
+        NODE,
+        "            del self._writes[name]\n            self._answer(write.ticket, _UNKNOWN)",
+        "            del self._writes[name]\n            self._answer(write.ticket, _BUSY)",
+    ),
+    Mutant(
+        "a follower takes writes",
+        NODE,
+        "        if self.raft.role is not Role.LEADER:\n"
+        "            self._answer(ticket, self.redirect())\n            return None\n",
+        "",
+    ),
+    Mutant(
+        "last_applied is saved one too low, so an entry is applied twice",
+        MACHINE,
+        "        return Applied(self.last_applied, self.revision)",
+        "        return Applied(max(0, self.last_applied - 1), self.revision)",
+    ),
+    Mutant(
+        "the revision is forgotten in a restart",
+        MACHINE,
+        "        self.revision = applied.revision",
+        "        self.revision = applied.last_applied",
+    ),
+    Mutant(
+        "last_applied is saved without the data of the turn",
+        NODE,
+        "        applied = self.machine.applied\n        if applied != self._checkpointed:",
+        "        applied = self.machine.applied\n"
+        "        applied = type(applied)(self.raft.log.durable_index, applied.revision)\n"
+        "        if applied != self._checkpointed:",
+    ),
+    Mutant(
+        "a condition is judged by the leader when the write is proposed",
+        MACHINE,
+        "        if put.when is not api.When.ALWAYS and not _may_write(put, old):",
+        "        if put.when is api.When.ABSENT and not _may_write(put, old):",
+    ),
+    Mutant(
+        "a result depends on the node",
+        MACHINE,
+        "        if deleted:\n            self.revision += 1\n        return api.DeleteResult",
+        "        if deleted and id(self) % 64 < 32:\n            self.revision += 1\n"
+        "        return api.DeleteResult",
+    ),
+)
+
+STORAGE = (
+    Mutant(
+        "a commit of the log is not synced",
+        LMDB_FILES,
+        "            sync=True,",
+        "            sync=False,",
+        test="tests/process/test_persist_then_speak.py",
+    ),
+    Mutant(
+        "the crc32c of an entry is not compared",
+        RECORDS,
+        "    if crc32c(data, crc32c(key + value[_CRC_BYTES:_VALUE_BYTES])) != crc:",
+        "    if crc is None:",
+        test="tests/storage/test_records.py",
+    ),
+    Mutant(
+        "a gap in the log is not noticed",
+        SEQUENCE,
+        "        if entry.index != last_index:\n"
+        '            raise DamagedError(f"log record {last_index} is missing")\n',
+        "",
+        test="tests/storage",
+    ),
+    Mutant(
+        "a truncation is left out of the transaction",
+        LMDB_LOG,
+        "            for index in range(self.last_index, update.truncate_from - 1, -1):",
+        "            for index in range(self.last_index, update.truncate_from, -1):",
+        test="tests/storage/test_log_store.py",
+    ),
+    Mutant(
+        "after a write that failed, another one is tried",
+        LMDB_LOG,
+        "        if self._failed:",
+        "        if self._failed and not update:",
+        test="tests/storage",
+    ),
+    Mutant(
+        "the key space is committed without last_applied",
+        LMDB_STATE,
+        "            self._txn.put(records.APPLIED, record, db=self._main)\n",
+        "",
+        test="tests/storage/test_state_store.py",
+    ),
+)
+
+MUTANTS = (*TERMS, *ELECTIONS, *REPLICATION, *COMMITMENT, *NODES, *STORAGE)

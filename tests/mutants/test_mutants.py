@@ -1,0 +1,34 @@
+"""Every named wrong version of the product is noticed, and the right one is not."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from .mutant import Kill, Mutant, hunt
+from .table import MUTANTS
+
+pytestmark = [pytest.mark.mutant, pytest.mark.timeout(300)]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_wrong_version_is_noticed(mutant: Mutant, kills: dict[Mutant, Kill | None]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        kills[mutant] = hunt(mutant, Path(directory))
+    assert kills[mutant] is not None, f"nothing notices: {mutant.name}"
+
+
+def test_there_are_enough_of_them_and_no_two_alike() -> None:
+    assert len(MUTANTS) >= 30
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+    assert len({(mutant.file, mutant.old, mutant.new) for mutant in MUTANTS}) == len(MUTANTS)
+
+
+def test_the_right_version_is_not_noticed(tmp_path: Path) -> None:
+    """A hunt that kills everything proves nothing."""
+    unchanged = Mutant(
+        "nothing changed", "kvstore/sim/__init__.py", "A deterministic", "A deterministic"
+    )
+    assert hunt(unchanged, tmp_path) is None

@@ -1,0 +1,104 @@
+"""Whole simulated runs: the same seed is the same run, and what runs reach is worth a run.
+
+Law: a seed that ever failed stays in `SEEDS_THAT_FAILED`, with what it found.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+import pytest
+
+from kvstore.sim.shrink import shrink
+from kvstore.sim.trace import Crashed, Noted, Sent
+from kvstore.sim.world import Report, Scenario, only_faults, run, scenario
+
+SEEDS_THAT_FAILED: dict[int, str] = {}
+"""Seed -> what it found; each is fixed where it belongs, and stays fixed."""
+
+WORTH_REACHING = {
+    "election",
+    "step-down",
+    "truncation",
+    "vote refused",
+    "crash",
+    "unsynced write lost",
+    "restart with a log",
+    "pause of a leader",
+    "damage found at start",
+    "append rejected",
+    "append of several entries",
+    "answer OK",
+    "answer NOTLEADER",
+    "answer UNKNOWN",
+}
+
+
+def test_one_seed_is_one_run() -> None:
+    one, two = run(scenario(7), traced=True), run(scenario(7), traced=True)
+    assert one.digest == two.digest != ""
+    assert one.trace == two.trace
+
+
+def test_other_seeds_are_other_runs() -> None:
+    assert len({run(scenario(seed), traced=True).digest for seed in range(5)}) == 5
+
+
+def test_looking_on_changes_nothing() -> None:
+    """A run that failed untraced must fail when it is traced."""
+    for seed in range(5):
+        blind, traced = run(scenario(seed)), run(scenario(seed), traced=True, modelled=True)
+        assert blind.reached == traced.reached
+        assert blind.simulated_ms == traced.simulated_ms
+        assert blind.operations == traced.operations
+
+
+def test_a_trace_tells_of_every_crash_and_every_event() -> None:
+    report = run(scenario(3), traced=True)
+    assert report.reached["crash"] == sum(isinstance(one, Crashed) for one in report.trace)
+    assert any(isinstance(one, Noted) for one in report.trace)
+    assert any(isinstance(one, Sent) for one in report.trace)
+
+
+@pytest.mark.parametrize("seed", SEEDS_THAT_FAILED)
+def test_a_seed_that_failed_once_holds(seed: int) -> None:
+    report = run(scenario(seed))
+    assert report.violation is None, report.violation
+
+
+def test_runs_keep_every_promise_and_reach_what_is_worth_a_promise() -> None:
+    """A storm in which nothing happens would prove nothing."""
+    reached: Counter[str] = Counter()
+    for seed in range(200):
+        report = run(scenario(seed))
+        assert report.violation is None, f"seed {seed}: {report.violation}"
+        reached.update(report.reached)
+    assert {what for what in WORTH_REACHING if not reached[what]} == set()
+    assert reached["election"] > 200
+    assert reached["answer OK"] > 2_000
+
+
+def test_without_faults_and_in_fair_weather_one_leader_serves_to_the_end() -> None:
+    calm = only_faults(scenario(2), [])
+    report = run(msgspec.structs.replace(calm, drift=0.0, clients=5))
+    assert report.violation is None
+    assert report.reached["election"] == 1
+    assert "crash" not in report.reached
+
+
+def test_shrinking_keeps_only_the_faults_that_the_failure_needs() -> None:
+    plan = scenario(1)
+    assert len(plan.faults) > 4
+    guilty = plan.faults[3].number
+
+    def run_as_if(tried: Scenario) -> Report:
+        fails = any(fault.number == guilty for fault in tried.faults)
+        return Report(tried, "x" if fails else None, "x: y" if fails else None, 0.0, {}, 0)
+
+    assert [fault.number for fault in shrink(run_as_if(plan), run_as_if).faults] == [guilty]
+
+
+def test_leaving_a_fault_out_changes_no_other() -> None:
+    plan = scenario(1)
+    assert only_faults(plan, [0, 2]).faults == (plan.faults[0], plan.faults[2])
