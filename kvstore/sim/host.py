@@ -214,6 +214,7 @@ class Host:
         assert node is not None
         self._waits_for_sync = False
         self.disk.log.synced()
+        self._observer.persisted(self)
         self._let_out(outcome)
         is_busy = node.is_busy or self._messages or self._calls
         self._plan_turn(_TURN_MS if is_busy else self._idle_ms / self._clock.rate)

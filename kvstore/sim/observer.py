@@ -124,7 +124,8 @@ class Observer:
         self._seen[host.id] = seen
         for checker in self._checkers:
             checker.changed(host)
-        self._step(host, action, message)
+        if action != "persist":
+            self._step(host, action, message)
         if raft.commit_index > self._committed[host.id]:
             self._committed[host.id] = raft.commit_index
             if self._record:
@@ -153,6 +154,10 @@ class Observer:
                     terms=tuple(entry.term for entry in entries),
                 )
             )
+
+    def persisted(self, host: Host) -> None:
+        """The turn of a node is on its disk, and it may speak."""
+        self._step(host, "persist")
 
     def speaks(self, host: Host, outcome: Outcome) -> None:
         """Messages and answers leave a node."""

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 
 import redis
@@ -66,8 +67,12 @@ def eventually(
 
 def connect(port: int, **options: object) -> redis.Redis:
     """A redis-py client that never repeats a request on its own."""
-    settings: dict[str, object] = {"retry": Retry(NoBackoff(), 0), "socket_timeout": 10.0}
-    return redis.Redis(host="127.0.0.1", port=port, **{**settings, **options})  # type: ignore[arg-type]
+    settings: dict[str, object] = {
+        "host": "127.0.0.1",
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": 10.0,
+    }
+    return redis.Redis(port=port, **{**settings, **options})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -100,10 +105,11 @@ def status_from_info(text: str) -> Status:
 
 
 class Node:
-    """One server: its port, its directory, and its process while it has one."""
+    """One server: its address, its directory, and its process while it has one."""
 
     def __init__(self, node_id: int, directory: Path) -> None:
         self.id = node_id
+        self.host = "127.0.0.1"
         self.data_dir = directory / f"n{node_id}"
         self.log_path = directory / f"n{node_id}.log"
         self.reservation = Reservation()
@@ -167,23 +173,21 @@ class Cluster:
         self._proxy = Proxy() if links else None
         self._links: dict[tuple[int, int], Link] = {}
         if self._proxy is not None:
-            for one in self.nodes:
-                for two in self.nodes:
-                    if one != two:
-                        self._links[one, two] = self._proxy.link(self.nodes[two].port)
+            for one, two in permutations(self.nodes, 2):
+                self._links[one, two] = self._proxy.link(self.nodes[two].port)
 
     # --- Processes ------------------------------------------------------------------------
 
     def command(self, node_id: int, **changes: object) -> list[str]:
         """The command line of a node; `changes` replace single options."""
         peers = [
-            f"{peer}=127.0.0.1:{self._links[node_id, peer].port if self._links else node.port}"
+            f"{peer}={node.host}:{self._links[node_id, peer].port if self._links else node.port}"
             for peer, node in self.nodes.items()
             if peer != node_id
         ]
         options = {
             "id": node_id,
-            "host": "127.0.0.1",
+            "host": self.nodes[node_id].host,
             "port": self.nodes[node_id].port,
             "peers": ",".join(peers) or "none",
             "cluster": CLUSTER_NAME,
@@ -223,7 +227,7 @@ class Cluster:
 
         def answers() -> bool:
             assert node.is_running, f"node {node_id} ended at once:\n{node.log[-2_000:]}"
-            with dial(node.port, QUICK_REPLY_S) as connection:
+            with dial(node.port, QUICK_REPLY_S, node.host) as connection:
                 return ask(connection, b"PING") == "+PONG"
 
         eventually(answers, f"node {node_id} answers PING", ignoring=(OSError,))
@@ -278,11 +282,13 @@ class Cluster:
     # --- What nodes say -------------------------------------------------------------------
 
     def client(self, node_id: int, **options: object) -> redis.Redis:
-        return connect(self.nodes[node_id].port, **options)
+        node = self.nodes[node_id]
+        return connect(node.port, host=node.host, **options)
 
     def status(self, node_id: int) -> Status:
         """Raises OSError. Asked for often, so without the cost of a client library."""
-        with dial(self.nodes[node_id].port, QUICK_REPLY_S) as connection:
+        node = self.nodes[node_id]
+        with dial(node.port, QUICK_REPLY_S, node.host) as connection:
             return status_from_info(ask_for_text(connection, b"INFO"))
 
     @property
@@ -363,13 +369,13 @@ class Cluster:
     def partition(self, *groups: Iterable[int], mode: Mode = Mode.DROP) -> None:
         """Cut both ways between nodes of different groups."""
         side = {node_id: number for number, group in enumerate(groups) for node_id in group}
-        for one, two in self._links:
+        for one, two in permutations(self.nodes, 2):
             if side[one] != side[two]:
                 self.cut(one, two, mode)
 
     def heal(self) -> None:
         """Make every link whole; connections that lost bytes are reset."""
-        for one, two in self._links:
+        for one, two in permutations(self.nodes, 2):
             self.cut(one, two, Mode.FORWARD)
 
 

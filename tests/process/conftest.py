@@ -11,7 +11,7 @@ import pytest
 from .cluster import Cluster, running
 
 LOG_LINES_SHOWN = 60
-_CLUSTERS = pytest.StashKey[list[Cluster]]()
+CLUSTERS = pytest.StashKey[list[Cluster]]()
 
 MakeCluster = Callable[..., Cluster]
 
@@ -19,7 +19,7 @@ MakeCluster = Callable[..., Cluster]
 @pytest.fixture
 def make_cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeCluster]:
     """Start a cluster: `make_cluster(size=3, links=False, environ={...})`."""
-    clusters = request.node.stash.setdefault(_CLUSTERS, [])
+    clusters = request.node.stash.setdefault(CLUSTERS, [])
     with contextlib.ExitStack() as stack:
 
         def make(size: int = 3, **options: object) -> Cluster:
@@ -42,7 +42,7 @@ def pytest_runtest_makereport(
     """Show what the servers logged beside the failure of a test."""
     report = yield
     if report.failed:
-        for cluster in item.stash.get(_CLUSTERS, []):
+        for cluster in item.stash.get(CLUSTERS, []):
             for node in cluster.nodes.values():
                 tail = "\n".join(node.log.splitlines()[-LOG_LINES_SHOWN:])
                 report.sections.append((f"log of node {node.id}", tail))

@@ -7,8 +7,8 @@ import socket
 REPLY_TIMEOUT_S = 15.0
 
 
-def dial(port: int, timeout_s: float = REPLY_TIMEOUT_S) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout_s)
+def dial(port: int, timeout_s: float = REPLY_TIMEOUT_S, host: str = "127.0.0.1") -> socket.socket:
+    return socket.create_connection((host, port), timeout_s)
 
 
 def encode(*words: bytes) -> bytes:

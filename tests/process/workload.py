@@ -44,7 +44,7 @@ class Workload:
         self._threads = [
             threading.Thread(
                 target=self._guard,
-                args=(self._write_for_ever, random.Random(seed * 1_000 + number), number),
+                args=(self._work, random.Random(seed * 1_000 + number), number),
                 name=f"client {number}",
             )
             for number in range(clients)
@@ -81,7 +81,7 @@ class Workload:
 
     # --- Clients --------------------------------------------------------------------------
 
-    def _write_for_ever(self, rng: random.Random, client_id: int) -> None:
+    def _work(self, rng: random.Random, client_id: int) -> None:
         connections = {
             node_id: self._cluster.client(node_id, socket_timeout=CLIENT_TIMEOUT_S)
             for node_id in self._cluster.nodes

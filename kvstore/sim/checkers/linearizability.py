@@ -88,8 +88,8 @@ _ABSURD: Final = object()
 
 def _put(put: api.Put, state: _State) -> tuple[_State, object]:
     is_written = _holds(put, state)
-    previous = state if put.return_previous else None
-    return put.value if is_written else state, (is_written, previous)
+    answer = is_written, state if put.return_previous else None
+    return put.value if is_written else state, answer
 
 
 def _holds(put: api.Put, state: _State) -> bool:
@@ -145,7 +145,7 @@ class _Call(msgspec.Struct, frozen=True):
     """An operation that constrains the order, or, if `is_open`, may be placed or left out.
 
     * `request` is the client's, except that a value told apart by nobody is replaced.
-    * `until_ms` is infinite for an open one: it may take effect at any later time.
+    * `until_ms` bounds nothing for an open one: it may take effect at any later time.
     * `may_write` is false if it left what it met, whatever that was; a write of the value
       that is there already is a write.
     """
@@ -156,12 +156,8 @@ class _Call(msgspec.Struct, frozen=True):
     answer: object
     is_open: bool
     may_write: bool
+    from_ms: float
     until_ms: float
-
-    @property
-    def from_ms(self) -> float:
-        """When it was invoked."""
-        return self.operation.invoked_ms
 
 
 def _calls(operations: Sequence[Operation]) -> list[_Call]:
@@ -176,7 +172,8 @@ def _calls(operations: Sequence[Operation]) -> list[_Call]:
             answer=_answer(operation),
             is_open=operation.is_unknown,
             may_write=_may_write(operation),
-            until_ms=math.inf if operation.is_unknown else operation.returned_ms,
+            from_ms=operation.invoked_ms,
+            until_ms=operation.returned_ms,
         )
         for operation, request in zip(kept, requests, strict=True)
     ]
@@ -461,6 +458,8 @@ def _asked(request: api.Request) -> str:
             return asked if when is api.When.ALWAYS else f"{asked} if {when.name.lower()}"
         case api.Increment(key=key, by=by):
             return f"increment {_bare(key)} by {by}"
+        case api.Get(keys=keys, with_values=False):
+            return " ".join(["get without values", *map(_bare, keys)])
         case api.Delete(keys=keys) | api.Get(keys=keys):
             verb = type(request).__name__.lower()
             return " ".join([verb, *map(_bare, keys)])
@@ -486,9 +485,7 @@ def _told(operation: Operation) -> str:
 
 
 def _record(item: api.KeyValue | None) -> str:
-    if item is None:
-        return "absent"
-    return f"{_shown(item.value)} of revision {item.mod_revision}"
+    return "absent" if item is None else f"{_shown(item.value)} of revision {item.mod_revision}"
 
 
 def _shown(value: bytes | None) -> str:

@@ -1,0 +1,290 @@
+"""What is done to a cluster under load, each from a sound cluster to a sound one.
+
+Law: a nemesis sees its fault bite, lets the clients feel it, takes it back, and then
+waits until the cluster works again. What it chooses comes from the seed alone.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import permutations, product
+
+from process.cluster import eventually
+from process.history import now
+from process.workload import check_disks
+
+from .cluster import ChaosCluster
+from .machine import is_root
+from .network import Network, Way
+from .workload import Chatter
+
+_EXIT_REFUSED = 3
+_FULL = ("No space left on device", "write failed: ")
+"""LMDB makes an input/output error of a write that found room for a part of it."""
+_LONGER_THAN_AN_ELECTION_S = 1.0
+
+
+@dataclass
+class Stage:
+    """Where a nemesis acts."""
+
+    cluster: ChaosCluster
+    chatter: Chatter
+    rng: random.Random
+    say: Callable[[str], None] = field(default=lambda _text: None)
+
+    @property
+    def network(self) -> Network:
+        assert self.cluster.network is not None, "this nemesis needs a network: run it as root"
+        return self.cluster.network
+
+    def leader_and_followers(self) -> tuple[int, list[int]]:
+        """The followers in random order."""
+        leader = self.cluster.wait_for_leader()
+        followers = [node_id for node_id in self.cluster.nodes if node_id != leader]
+        self.rng.shuffle(followers)
+        return leader, followers
+
+    def victims(self) -> list[int]:
+        """The leader, a follower, as many as a minority may be, or all."""
+        leader, followers = self.leader_and_followers()
+        minority = (len(self.cluster.nodes) - 1) // 2
+        everybody = [leader, *followers]
+        return self.rng.choice([[leader], followers[:1], followers[:minority], everybody])
+
+    def let_clients_feel_it(self, victims: Iterable[int] = ()) -> None:
+        """Until some requests have succeeded; or have failed, if no majority is left."""
+        until = now() + self._duration_s()
+        if 2 * len(set(victims)) < len(self.cluster.nodes):
+            self.chatter.wait_for_writes(self.rng.randrange(5, 60), since=now())
+        else:
+            self.let_clients_try()
+        eventually(lambda: now() > until, "the fault has lasted")
+
+    def let_clients_try(self) -> None:
+        """Until some requests have ended, no matter how."""
+        history, until = self.chatter.history, now() + self._duration_s()
+        goal = history.attempts + self.rng.randrange(5, 30)
+        eventually(
+            lambda: self.chatter.failed or (history.attempts >= goal and now() > until),
+            "clients try",
+        )
+
+    def _duration_s(self) -> float:
+        """How long a fault lasts at least: from a hiccup to several elections."""
+        return self.rng.choice([0.05, 0.3, 1.0, 2.5])
+
+    def find_in_disks(self, victims: Iterable[int]) -> list[str]:
+        """What is wrong on the disks of nodes that do not run, and what they said and lost."""
+        reports = self.cluster.reports()
+        damage = [finding for node_id in victims for finding in reports[node_id].findings]
+        return damage + check_disks(self.cluster, self.chatter.history)
+
+    def recover(self) -> None:
+        """Heal the network, and wait until all nodes agree and clients are served."""
+        self.cluster.heal()
+        self.cluster.wait_for_leader()
+        self.chatter.wait_for_writes(5, since=now())
+
+
+Nemesis = Callable[[Stage], None]
+
+# --- Processes ----------------------------------------------------------------------------
+
+
+def kill(stage: Stage) -> None:
+    """SIGKILL."""
+    victims = stage.victims()
+    stage.say(f"kills {victims}")
+    stage.cluster.kill(*victims)
+    stage.let_clients_feel_it(victims)
+    stage.cluster.restart(*victims)
+
+
+def pause(stage: Stage) -> None:
+    """SIGSTOP for longer than an election takes, then SIGCONT."""
+    leader, _ = stage.leader_and_followers()
+    victims = stage.victims()
+    stage.say(f"pauses {victims}, {leader} leads")
+    for node_id in victims:
+        stage.cluster.pause(node_id)
+    until = now() + _LONGER_THAN_AN_ELECTION_S
+    if stage.cluster.awake:
+        stage.cluster.wait_for_leader()
+    eventually(lambda: now() > until, "an election would be over")
+    stage.let_clients_feel_it(victims)
+    for node_id in victims:
+        stage.cluster.resume(node_id)
+
+
+# --- Networks -----------------------------------------------------------------------------
+
+
+def both_ways(one: Iterable[int], two: Iterable[int]) -> list[tuple[int, int]]:
+    there = list(product(one, two))
+    return there + [(recipient, sender) for sender, recipient in there]
+
+
+def isolate_leader(stage: Stage) -> None:
+    """The others replace a leader that is cut off, and fence it when it is back."""
+    leader, followers = stage.leader_and_followers()
+    stage.say(f"cuts {leader}, the leader, off from {followers}")
+    stage.cluster.lose(both_ways([leader], followers))
+    stage.cluster.wait_for_leader(followers)
+    stage.let_clients_feel_it()
+
+
+def split(stage: Stage) -> None:
+    """Two random halves, or none that can see another."""
+    nodes = stage.rng.sample(list(stage.cluster.nodes), len(stage.cluster.nodes))
+    cut = stage.rng.randrange(1, len(nodes))
+    if stage.rng.random() < 0.3:
+        stage.say("cuts every node off from every other")
+        stage.cluster.lose(permutations(nodes, 2))
+        stage.let_clients_try()
+    else:
+        stage.say(f"splits {nodes[:cut]} from {nodes[cut:]}")
+        stage.cluster.lose(both_ways(nodes[:cut], nodes[cut:]))
+        stage.let_clients_feel_it()
+
+
+def one_way(stage: Stage) -> None:
+    """One node can only speak, or only listen."""
+    leader, followers = stage.leader_and_followers()
+    victim = stage.rng.choice([leader, followers[0]])
+    others = [node_id for node_id in stage.cluster.nodes if node_id != victim]
+    way = stage.rng.choice([Way.LINK, Way.PACKETS])
+    role = "the leader" if victim == leader else "a follower"
+    if stage.rng.random() < 0.5:
+        stage.say(f"makes {victim}, {role}, deaf ({way.name.lower()})")
+        stage.cluster.lose(product(others, [victim]), way)
+    else:
+        stage.say(f"makes {victim}, {role}, mute ({way.name.lower()})")
+        stage.cluster.lose(product([victim], others), way)
+    # A deaf follower raises its term again and again: there need not be a lasting leader.
+    stage.let_clients_try()
+
+
+def bridge(stage: Stage) -> None:
+    """Two sides that see each other only through one node between them."""
+    _, nodes = stage.leader_and_followers()
+    middle, *ends = stage.rng.sample(list(stage.cluster.nodes), len(nodes) + 1)
+    half = len(ends) // 2
+    stage.say(f"leaves {ends[:half]} and {ends[half:]} only {middle} in common")
+    stage.cluster.lose(both_ways(ends[:half], ends[half:]))
+    stage.let_clients_try()
+
+
+def cut_off_and_kill(stage: Stage) -> None:
+    """A leader that is cut off dies, and starts again while it is still cut off."""
+    leader, followers = stage.leader_and_followers()
+    stage.say(f"cuts {leader}, the leader, off, and kills it there")
+    stage.cluster.lose(both_ways([leader], followers))
+    stage.let_clients_try()
+    stage.cluster.kill(leader)
+    stage.cluster.wait_for_leader(followers)
+    stage.cluster.restart(leader)
+    stage.let_clients_feel_it()
+
+
+def unplug(stage: Stage) -> None:
+    """A node that nobody reaches, no client either."""
+    leader, followers = stage.leader_and_followers()
+    victim = stage.rng.choice([leader, followers[0]])
+    stage.say(f"unplugs {victim}, {leader} leads")
+    stage.network.unplug(victim)
+    stage.cluster.wait_for_leader(node_id for node_id in stage.cluster.nodes if node_id != victim)
+    stage.let_clients_feel_it()
+
+
+def lose_packets(stage: Stage) -> None:
+    """A network that loses some of everything between nodes."""
+    stage.say("loses 15 % of all packets between nodes")
+    stage.cluster.lose(permutations(stage.cluster.nodes, 2), Way.LOSSY)
+    stage.let_clients_try()
+
+
+def slow_network(stage: Stage) -> None:
+    """A network that delays what goes to some nodes."""
+    victims = stage.victims()
+    means = {stage.network.slow_down(node_id) for node_id in victims}
+    stage.say(f"slows down what goes to {victims} ({', '.join(means)})")
+    stage.let_clients_try()
+
+
+# --- Disks --------------------------------------------------------------------------------
+
+
+def fill_disk(stage: Stage) -> None:
+    """A full disk ends a node, in words; with room again it goes on from what it had."""
+    cluster = stage.cluster
+    victims = stage.victims()
+    stage.say(f"fills the disks of {victims}")
+    marks = {node_id: len(cluster.nodes[node_id].log) for node_id in victims}
+    for node_id in victims:
+        cluster.disks[node_id].fill()
+    eventually(lambda: _have_ended(cluster, victims), f"full disks end {victims}")
+    _check_ends(cluster, marks)
+    # Started while there is still no room, they end again, or wait for something to write.
+    cluster.spawn(*(node_id for node_id in victims if not cluster.nodes[node_id].is_running))
+    stage.let_clients_try()
+    _check_ends(cluster, marks)
+    for node_id in victims:
+        if cluster.nodes[node_id].is_running:
+            cluster.kill(node_id)
+        cluster.disks[node_id].make_room()
+    cluster.restart(*victims)
+
+
+def _have_ended(cluster: ChaosCluster, victims: list[int]) -> bool:
+    """All of them; or so many that the rest has nothing more to write."""
+    running = [node_id for node_id, node in cluster.nodes.items() if node.is_running]
+    return 2 * len(running) <= len(cluster.nodes) or not set(running) & set(victims)
+
+
+def _check_ends(cluster: ChaosCluster, marks: Mapping[int, int]) -> None:
+    """Whoever has ended must have said why, and by its exit code that nothing was changed."""
+    for node_id, mark in marks.items():
+        node = cluster.nodes[node_id]
+        if not node.is_running:
+            said = node.log[mark:]
+            code = node.process.returncode if node.process is not None else None
+            assert code == _EXIT_REFUSED, f"node {node_id} ended with {code}:\n{said[-2_000:]}"
+            assert any(text in said for text in _FULL), (
+                f"node {node_id} does not say why it ended:\n{said[-2_000:]}"
+            )
+
+
+def cut_power(stage: Stage) -> None:
+    """Nodes go on from what their disks held at one moment."""
+    cut_power_of(stage, stage.victims())
+
+
+def cut_power_of(stage: Stage, victims: list[int]) -> None:
+    cluster = stage.cluster
+    stage.say(f"cuts the power of {victims}")
+    cluster.cut_power(*victims)
+    findings = stage.find_in_disks(victims)
+    assert not findings, "after a power cut: " + "; ".join(findings)
+    stage.let_clients_feel_it(victims)
+    cluster.restart(*victims)
+
+
+# --- All of them --------------------------------------------------------------------------
+
+ANYWHERE: tuple[Nemesis, ...] = (
+    kill,
+    pause,
+    isolate_leader,
+    split,
+    one_way,
+    bridge,
+    cut_off_and_kill,
+)
+"""Those that proxies can do as well."""
+
+WITH_ROOT: tuple[Nemesis, ...] = (unplug, lose_packets, slow_network, fill_disk, cut_power)
+
+NEMESES = ANYWHERE + (WITH_ROOT if is_root() else ())

