@@ -48,7 +48,7 @@ mutants: $(READY)  ## wrong versions of the code, each of which must be noticed;
 SECONDS ?= 120
 SEED    ?=
 
-chaos: $(READY)  ## real nodes lose network, disk and power for SECONDS=120; SEED=n repeats a run
+chaos: $(READY)  ## real nodes lose network, disk and power for SECONDS=120; SEED=n draws the same faults
 	@PYTHONPATH=tests $(BIN)/python -m chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 format: $(READY)  ## rewrite the code in the one format

@@ -32,7 +32,6 @@ class ChaosCluster(Cluster):
         self, directory: Path, size: int = 3, environ: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(directory, size, links=not is_root(), environ={**FAST, **(environ or {})})
-        self.directory = directory
         self.network: Network | None = None
         self.disks: dict[int, Disk] = {}
         if is_root():

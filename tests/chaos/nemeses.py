@@ -1,7 +1,8 @@
 """What is done to a cluster under load, each from a sound cluster to a sound one.
 
 Law: a nemesis sees its fault bite, lets the clients feel it, takes it back, and then
-waits until the cluster works again. What it chooses comes from the seed alone.
+waits until the cluster works again. Chance comes from the seed alone; who leads, and how
+far the clients are, does not, so a seed does not repeat a run exactly.
 """
 
 from __future__ import annotations

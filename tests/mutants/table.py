@@ -356,11 +356,14 @@ NODES = (
         "        if put.when is api.When.ABSENT and not _may_write(put, old):",
     ),
     Mutant(
-        "a result depends on the node",
+        "a result depends on more than the log",
         MACHINE,
-        "        if deleted:\n            self.revision += 1\n        return api.DeleteResult",
-        "        if deleted and id(self) % 64 < 32:\n            self.revision += 1\n"
-        "        return api.DeleteResult",
+        "    def _delete(self, delete: api.Delete) -> api.Result:\n"
+        "        deleted = sum(self._view.delete(key) for key in delete.keys)\n"
+        "        if deleted:\n",
+        "    def _delete(self, delete, calls=iter(range(1 << 30))) -> api.Result:\n"
+        "        deleted = sum(self._view.delete(key) for key in delete.keys)\n"
+        "        if deleted and next(calls) % 2:\n",
     ),
 )
 
