@@ -105,9 +105,15 @@ class Status(_Struct, frozen=True, tag="status"):
     """Describe the node itself; answered by any node, without consensus."""
 
 
+class HandOver(_Struct, frozen=True, tag="handover"):
+    """Have node `heir` lead, or the one that lags least; asked of the leader (thesis §3.10)."""
+
+    heir: int | None = None
+
+
 Command: TypeAlias = Put | PutMany | Delete | Increment
 Query: TypeAlias = Get | Scan | Count
-Request: TypeAlias = Command | Query | Status
+Request: TypeAlias = Command | Query | Status | HandOver
 
 COMMANDS: Final = (Put, PutMany, Delete, Increment)
 
@@ -197,6 +203,13 @@ class StatusResult(_Struct, frozen=True, tag="status"):
     """Per node, what the leader knows to be on its disk; empty on other nodes."""
 
 
+class HandOverResult(_Struct, frozen=True, tag="handover"):
+    """Who leads now, and since which term."""
+
+    leader_id: int
+    term: int
+
+
 class FailureCode(enum.StrEnum):
     """First word of an error reply. All but UNKNOWN mean: nothing was changed."""
 
@@ -224,5 +237,6 @@ Result: TypeAlias = (
     | ScanResult
     | CountResult
     | StatusResult
+    | HandOverResult
     | Failure
 )

@@ -6,69 +6,48 @@ Every message passes one comparison of terms (`step`) before anything else sees 
 A promise made here (a term, a vote, an entry held) may leave the node only after
 `DurableUpdate` of the same turn is on disk and reported by `persisted`.
 
-One turn of the driver: inputs; `take_effects`; send `early_messages`; write
+One turn of the driver: `wake`; inputs; `tick`; `take_effects`; send `early_messages`; write
 `update`; `persisted`; send `messages`; apply `committed_entries`; `ready_reads`.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from kvstore.raft import events
+from kvstore.raft.effects import Effects
 from kvstore.raft.invariants import require
+from kvstore.raft.leadership import Leadership
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import (
     TERM_LEAP_MAX,
     AppendEntries,
     AppendEntriesReply,
     Message,
+    PreVote,
+    PreVoteReply,
+    ReadIndex,
+    ReadIndexReply,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
 )
 from kvstore.raft.outbox import Outbox
-from kvstore.raft.progress import Progress
 from kvstore.raft.quorum import has_majority, reached_by_majority
-from kvstore.raft.reads import PendingReads, ReadReady
+from kvstore.raft.reads import ReadReady
 from kvstore.raft.types import (
     DurableUpdate,
     Entry,
     EntryKind,
     HardState,
+    Membership,
     RaftSettings,
     Recovered,
     Role,
     StableLog,
 )
-
-
-class Membership(msgspec.Struct, frozen=True):
-    """Who this node is, and who counts."""
-
-    cluster_id: str
-    node_id: int
-    members: frozenset[int]
-
-    @property
-    def peers(self) -> tuple[int, ...]:
-        """The other nodes."""
-        return tuple(sorted(self.members - {self.node_id}))
-
-
-class Effects(msgspec.Struct, frozen=True):
-    """Everything that one turn produced.
-
-    * `early_messages`: a leader's AppendEntries; they promise nothing about this
-      node's disk, so they may leave before `update` is durable (thesis §10.2.1).
-    * `update`: to make durable, whole, before `messages` leave.
-    """
-
-    update: DurableUpdate
-    early_messages: list[Message]
-    messages: list[Message]
-    events: list[events.Event]
 
 
 class Raft:
@@ -105,20 +84,31 @@ class Raft:
         self._rng = rng
         self._durable_hard_state = recovered.hard_state
         self._votes: set[int] = set()
-        self._progress: dict[int, Progress] = {}
-        self._reads = PendingReads(membership.peers)
+        """Who voted for this candidate, or would vote for this pre-candidate."""
+        self._leadership: Leadership | None = None
+        """While this node leads, and then only."""
+        self._leader_of_term: int | None = None
+        """Who led or leads `current_term`, as far as this node knows."""
+        self._leader_heard_ms = -math.inf
+        self._is_out_of_reach = False
+        """A peer's term was beyond belief: should it be true, only own elections lead there."""
+        self._ready_reads: list[ReadReady] = []
+        """Own reads that the leader, another node, has confirmed."""
         self._now_ms = 0.0
         self._election_deadline_ms: float | None = None
         """None: to be drawn at the next tick, which knows the time."""
-        self._heartbeat_deadline_ms: float | None = None
-        self._heartbeat_is_due = False
         self._outbox = Outbox(membership.cluster_id, self.id)
         self._events: list[events.Event] = []
         self._handlers: dict[type, Callable[..., None]] = {
+            PreVote: self._on_pre_vote,
+            PreVoteReply: self._on_pre_vote_reply,
             RequestVote: self._on_request_vote,
             RequestVoteReply: self._on_request_vote_reply,
             AppendEntries: self._on_append_entries,
             AppendEntriesReply: self._on_append_entries_reply,
+            TimeoutNow: self._on_timeout_now,
+            ReadIndex: self._on_read_index,
+            ReadIndexReply: self._on_read_index_reply,
         }
 
     # --- Inputs ---------------------------------------------------------------------------
@@ -140,27 +130,39 @@ class Raft:
             return
         self._handlers[type(message)](message)
 
-    def tick(self, now_ms: float) -> None:
-        """Let time pass up to `now_ms`, a monotonic clock in milliseconds.
+    def wake(self, now_ms: float) -> None:
+        """A turn begins at `now_ms`, a monotonic clock in milliseconds.
 
-        A jump longer than an election timeout means that this process itself stood
-        still: the silence says nothing about the leader, so the timer starts anew.
+        A long gap since the last turn means that this process, or its disk, stood still.
+        Then the silence says nothing about the leader, and the election timer starts anew;
+        but a leader that has peers was most likely replaced, and must not go on as if
+        nothing were: not even with the answers that wait in its sockets.
         """
-        slept = now_ms - self._now_ms > self._settings.election_timeout_min_ms
-        self._now_ms = now_ms
-        if self.role is Role.LEADER:
-            self._tick_leader()
-        elif self._election_deadline_ms is None or slept:
+        silent_ms, self._now_ms = now_ms - self._now_ms, now_ms
+        settings = self._settings
+        if self._leadership is None:
+            if silent_ms > settings.election_timeout_min_ms:
+                self._election_deadline_ms = None
+        elif self._membership.peers and silent_ms > settings.election_timeout_max_ms:
+            self._events.append(events.StoodStill(self.current_term, round(silent_ms)))
+            self._become_follower(self.current_term)
+
+    def tick(self, now_ms: float) -> None:
+        """Let time pass up to `now_ms`, after the inputs of the turn."""
+        self.wake(now_ms)
+        if self._leadership is not None:
+            self._tick_leader(self._leadership)
+        elif self._election_deadline_ms is None:
             self._election_deadline_ms = now_ms + self._draw_election_timeout()
         elif now_ms >= self._election_deadline_ms:
-            self._become_candidate()
+            self._become_pre_candidate()
 
     def propose(self, commands: Sequence[bytes]) -> int:
         """Append commands to the leader's log; the index of the first (Raft §5.3).
 
-        The entries carry `current_term`. Only a leader may be asked.
+        The entries carry `current_term`. Only a node that `takes_commands` may be asked.
         """
-        assert self.role is Role.LEADER
+        assert self.takes_commands
         first = self.log.last_index + 1
         term = self.current_term
         self.log.append(
@@ -169,16 +171,29 @@ class Raft:
         return first
 
     def read(self, read_id: int) -> None:
-        """Ask to answer a read; `ready_reads` allows it. Only a leader may be asked.
+        """Ask to answer a read; `ready_reads` allows it.
 
-        Ids grow from read to read.
+        A leader may be asked, or a node that knows one: it asks its leader, once, and if
+        the question or its answer is lost, the read is never ready.
         """
-        assert self.role is Role.LEADER
-        self._reads.add(read_id, max(self.commit_index, self.log.last_term_start))
+        if self._leadership is not None:
+            self._add_read(self._leadership, self.id, read_id)
+        else:
+            assert self.leader_id is not None
+            self._outbox.ask_read_index(self.leader_id, self.current_term, read_id)
 
-    def forget_reads(self, before: int) -> None:
-        """Nobody waits any more for the reads with an id below `before`."""
-        self._reads.forget(before)
+    def hand_over(self, heir: int | None = None) -> int | None:
+        """Lead no longer than until `heir`, or the closest follower, leads (thesis §3.10).
+
+        The heir; None where there is no other node. Only a leader may be asked. It takes
+        no commands from now on, until it knows the new leader or the heir had its time.
+        """
+        assert self._leadership is not None
+        heir = heir or self._leadership.closest_follower
+        if heir is not None:
+            self._leadership.hand_over(heir, self._now_ms)
+            self._events.append(events.HandingOver(self.current_term, heir))
+        return heir
 
     # --- Effects --------------------------------------------------------------------------
 
@@ -194,7 +209,9 @@ class Raft:
                 truncate_from=truncate_from,
                 entries=entries,
             ),
-            early_messages=self._appends_to_followers(),
+            early_messages=(
+                [] if self._leadership is None else self._leadership.messages(self.commit_index)
+            ),
             messages=self._outbox.take(self.current_term),
             events=self._events,
         )
@@ -209,7 +226,7 @@ class Raft:
         own_vote = HardState(self.current_term, self.id)
         if self.role is Role.CANDIDATE and self._durable_hard_state == own_vote:
             self._count_vote(self.id)
-        elif self.role is Role.LEADER:
+        elif self._leadership is not None:
             self._advance_commit_index()
 
     def committed_entries(self, last_applied: int, bytes_max: int) -> list[Entry]:
@@ -221,10 +238,16 @@ class Raft:
         return self.log.slice(last_applied + 1, stop, bytes_max)
 
     def ready_reads(self) -> list[ReadReady]:
-        """Reads that a majority has confirmed, each once; empty for a node that may not answer."""
-        if not self._reads or not self.has_committed_in_term:
-            return []
-        return self._reads.release()
+        """Own reads that a majority has confirmed, each once; those of followers are answered."""
+        ready, self._ready_reads = self._ready_reads, []
+        if self._leadership is None or not self.has_committed_in_term:
+            return ready
+        for read in self._leadership.reads.release():
+            if read.reader == self.id:
+                ready.append(read)
+            else:
+                self._outbox.tell_read_index(read, self.current_term)
+        return ready
 
     @property
     def has_effects(self) -> bool:
@@ -239,10 +262,19 @@ class Raft:
     @property
     def match_index(self) -> dict[int, int]:
         """Per member, the last index known to be on its disk; empty unless leading."""
-        if self.role is not Role.LEADER:
+        if self._leadership is None:
             return {}
-        known = {peer: progress.match_index for peer, progress in self._progress.items()}
-        return {self.id: self.log.durable_index, **known}
+        return {self.id: self.log.durable_index, **self._leadership.match_index}
+
+    @property
+    def takes_commands(self) -> bool:
+        """Whether this node leads, and is not handing over."""
+        return self._leadership is not None and self._leadership.heir is None
+
+    @property
+    def heir(self) -> int | None:
+        """To whom this leader is handing over."""
+        return None if self._leadership is None else self._leadership.heir
 
     # --- Terms and roles ------------------------------------------------------------------
 
@@ -253,6 +285,7 @@ class Raft:
         if message.recipient != self.id:
             return f"it is for node {message.recipient}"
         if message.term > self.current_term + TERM_LEAP_MAX:
+            self._is_out_of_reach = True
             return f"term {message.term} is too far above {self.current_term} to be true"
         if message.sender == self.id or message.sender not in ours.members:
             return f"its sender, node {message.sender}, is not a peer of this node"
@@ -260,7 +293,7 @@ class Raft:
 
     def _reject_stale(self, message: Message) -> None:
         """Answer a request of a lower term with ours, which fences its sender (Raft §5.1)."""
-        if isinstance(message, RequestVote):
+        if isinstance(message, PreVote | RequestVote):
             self._outbox.reply_to_vote(message, self.current_term, granted=False)
         elif isinstance(message, AppendEntries):
             self._outbox.reject_append(message, self.current_term, self.log)
@@ -270,12 +303,28 @@ class Raft:
         if term > self.current_term:
             self.current_term = term
             self.voted_for = None
+            self._leader_of_term = None
         self.role = Role.FOLLOWER
         self.leader_id = None
-        self._reads = PendingReads(self._membership.peers)
+        self._leadership = None
+        self._ready_reads = []
         # The election timer runs on: only a leader's word or a granted vote restarts it, or
         # a candidate that must lose could keep the others waiting. A leader had none.
         self._events.append(events.BecameFollower(self.current_term))
+
+    def _become_pre_candidate(self) -> None:
+        """Ask who would vote for this node, before it moves any term (thesis §9.6)."""
+        if self._is_out_of_reach:
+            self._is_out_of_reach = False
+            self._become_candidate()
+            return
+        if self.role is not Role.PRE_CANDIDATE:
+            self._events.append(events.BecamePreCandidate(self.current_term))
+        self.role = Role.PRE_CANDIDATE
+        self.leader_id = None
+        self._ready_reads = []
+        self._ask_for_votes(PreVote)
+        self._count_pre_vote(self.id)
 
     def _become_candidate(self) -> None:
         """Start an election (Raft §5.2). The own vote counts once it is durable."""
@@ -283,37 +332,75 @@ class Raft:
         self.voted_for = self.id
         self.role = Role.CANDIDATE
         self.leader_id = None
+        self._leader_of_term = None
+        self._ready_reads = []
+        self._events.append(events.BecameCandidate(self.current_term))
+        self._ask_for_votes(RequestVote)
+
+    def _ask_for_votes(self, kind: type[PreVote | RequestVote]) -> None:
         self._votes = set()
         self._election_deadline_ms = self._now_ms + self._draw_election_timeout()
-        self._events.append(events.BecameCandidate(self.current_term))
         for peer in self._membership.peers:
-            self._outbox.request_vote(peer, self.current_term, self.log)
+            self._outbox.request_vote(kind, peer, self.current_term, self.log)
 
     def _become_leader(self) -> None:
         """Lead, and open the term with a no-op that names its leader (Raft §5.2, §8)."""
         self.role = Role.LEADER
-        self.leader_id = self.id
+        self.leader_id = self._leader_of_term = self.id
         self._events.append(events.BecameLeader(self.current_term, tuple(sorted(self._votes))))
-        self._progress = {
-            peer: Progress(self.log.last_index + 1, self._settings.inflight_messages_max)
-            for peer in self._membership.peers
-        }
+        self._leadership = Leadership(
+            self._membership.peers, self.log, self._outbox, self._settings, self._now_ms
+        )
         self._election_deadline_ms = None
-        self._heartbeat_deadline_ms = self._now_ms + self._settings.heartbeat_interval_ms
         noop = str(self.id).encode()
         self.log.append([Entry(self.log.last_index + 1, self.current_term, EntryKind.NOOP, noop)])
 
-    def _tick_leader(self) -> None:
-        assert self._heartbeat_deadline_ms is not None
-        if self._now_ms >= self._heartbeat_deadline_ms:
-            self._heartbeat_is_due = True
-            self._heartbeat_deadline_ms = self._now_ms + self._settings.heartbeat_interval_ms
+    def _tick_leader(self, leadership: Leadership) -> None:
+        leadership.tick(self._now_ms)
+        heir = leadership.heir
+        if heir is not None and leadership.handover_failed(self._now_ms):
+            self._events.append(events.HandoverFailed(self.current_term, heir))
+        silent_ms = leadership.silent_ms(self._now_ms)
+        if silent_ms >= self._settings.election_timeout_max_ms:
+            self._events.append(events.LostMajority(self.current_term, round(silent_ms)))
+            self._become_follower(self.current_term)
 
     def _draw_election_timeout(self) -> float:
         settings = self._settings
         return self._rng.uniform(settings.election_timeout_min_ms, settings.election_timeout_max_ms)
 
-    # --- RequestVote ----------------------------------------------------------------------
+    # --- Elections ------------------------------------------------------------------------
+
+    def _on_pre_vote(self, message: PreVote) -> None:
+        """Thesis §9.6: would this node vote for the sender in the next term?
+
+        Not while it leads or hears a leader: a node that was cut off must not unseat one
+        that does its work. The answer changes nothing here.
+        """
+        granted = (
+            self._leadership is None and not self._hears_leader and self._is_up_to_date(message)
+        )
+        self._outbox.reply_to_vote(message, self.current_term, granted=granted)
+
+    @property
+    def _hears_leader(self) -> bool:
+        silent_ms = self._now_ms - self._leader_heard_ms
+        return self.leader_id is not None and silent_ms < self._settings.election_timeout_min_ms
+
+    def _on_pre_vote_reply(self, message: PreVoteReply) -> None:
+        if self.role is Role.PRE_CANDIDATE and message.vote_granted:
+            self._count_pre_vote(message.sender)
+
+    def _count_pre_vote(self, voter: int) -> None:
+        self._votes.add(voter)
+        if has_majority(self._votes, self._membership.members):
+            self._become_candidate()
+
+    def _on_timeout_now(self, message: TimeoutNow) -> None:
+        """Thesis §3.10: the leader hands over; there is nobody to be asked first."""
+        if self._leadership is None:
+            self._events.append(events.ToldToStand(self.current_term, message.sender))
+            self._become_candidate()
 
     def _on_request_vote(self, message: RequestVote) -> None:
         """Raft Figure 2, RequestVote receiver."""
@@ -328,7 +415,7 @@ class Raft:
         self._events.append(events.VoteRefused(self.current_term, candidate, refusal))
         self._outbox.reply_to_vote(message, self.current_term, granted=False)
 
-    def _is_up_to_date(self, message: RequestVote) -> bool:
+    def _is_up_to_date(self, message: PreVote | RequestVote) -> bool:
         """Whether the candidate's log is at least as complete as this one (Raft §5.4.1)."""
         theirs = (message.last_log_term, message.last_log_index)
         return theirs >= (self.log.last_term, self.log.last_index)
@@ -357,59 +444,27 @@ class Raft:
         if not self.log.holds(message.prev_log_index, message.prev_log_term):
             self._outbox.reject_append(message, self.current_term, self.log)
             return
-        self._take_entries(message.entries)
+        if removed := self.log.take(message.entries, self.commit_index):
+            self._events.append(events.LogTruncated(self.current_term, *removed))
         # Beyond what this request vouches for, our log may still differ from the leader's.
         committed = min(message.leader_commit, message.last_entry_index)
         self.commit_index = max(self.commit_index, committed)
         self._outbox.accept_append(message, self.current_term)
 
     def _follow(self, leader: int) -> None:
-        if self.role is Role.CANDIDATE:
+        require(self._leader_of_term in (None, leader), "two leaders in one term")
+        if self.role is not Role.FOLLOWER:
             self._become_follower(self.current_term)
         if self.leader_id is None:
-            self.leader_id = leader
+            self.leader_id = self._leader_of_term = leader
             self._events.append(events.FollowingLeader(self.current_term, leader))
-        require(self.leader_id == leader, "two leaders in one term")
+        self._leader_heard_ms = self._now_ms
         self._election_deadline_ms = None
 
-    def _take_entries(self, entries: Sequence[Entry]) -> None:
-        """Append what is new; truncate only where a term really differs (Raft §5.3).
-
-        Entries already held stay: a delayed short request must not erase what a
-        later one brought.
-        """
-        for position, entry in enumerate(entries):
-            if self.log.holds(entry.index, entry.term):
-                continue
-            if entry.index <= self.log.last_index:
-                self._truncate(entry.index)
-            self.log.append(entries[position:])
-            return
-
-    def _truncate(self, from_index: int) -> None:
-        require(from_index > self.commit_index, "a committed entry would be removed")
-        self._events.append(events.LogTruncated(self.current_term, from_index, self.log.last_index))
-        self.log.truncate(from_index)
-
     def _on_append_entries_reply(self, message: AppendEntriesReply) -> None:
-        if self.role is not Role.LEADER:
-            return
-        # A rejection confirms as well: it is the log that differs, not the leader.
-        self._reads.confirmed(message.sender, message.read_round)
-        progress = self._progress[message.sender]
-        if not message.success:
-            progress.rejected(message.prev_log_index, self._next_index_after(message))
-        elif message.match_index <= self.log.last_index:
-            progress.accepted(message.match_index)
+        if self._leadership is not None:
+            self._leadership.heard(message, self._now_ms)
             self._advance_commit_index()
-
-    def _next_index_after(self, rejection: AppendEntriesReply) -> int:
-        """Back up by a whole term at a time (Raft §5.3, last paragraphs)."""
-        if rejection.conflict_term > 0:
-            last = self.log.last_index_of_term(rejection.conflict_term)
-            if last is not None:
-                return last + 1
-        return rejection.conflict_index
 
     def _advance_commit_index(self) -> None:
         """Commit what a majority holds, counting only entries of this term (Raft §5.4.2)."""
@@ -417,44 +472,16 @@ class Raft:
         if index > self.commit_index and self.log.term(index) == self.current_term:
             self.commit_index = index
 
-    # --- Messages out ---------------------------------------------------------------------
+    # --- Reads ----------------------------------------------------------------------------
 
-    def _appends_to_followers(self) -> list[Message]:
-        """New entries for each follower that can take them.
+    def _add_read(self, leadership: Leadership, reader: int, read_id: int) -> None:
+        index = max(self.commit_index, self.log.last_term_start)
+        leadership.reads.add(ReadReady(reader, read_id, index))
 
-        The others get a heartbeat if it is due, or if reads wait for a round that opens here.
-        """
-        if self.role is not Role.LEADER:
-            return []
-        heartbeat, self._heartbeat_is_due = self._heartbeat_is_due, False
-        speaks_to_all = self._reads.open_round() or heartbeat
-        out: list[Message] = []
-        for peer, progress in self._progress.items():
-            if heartbeat:
-                progress.heartbeat_due()
-            sent = self._send_entries(out, peer, progress)
-            if speaks_to_all and not sent:
-                out.append(self._append_entries(peer, progress.next_index, []))
-        return out
+    def _on_read_index(self, message: ReadIndex) -> None:
+        if self._leadership is not None:
+            self._add_read(self._leadership, message.sender, message.read_id)
 
-    def _send_entries(self, out: list[Message], peer: int, progress: Progress) -> bool:
-        sent = False
-        while progress.next_index <= self.log.last_index and progress.can_send_entries:
-            entries = self.log.slice(
-                progress.next_index, self.log.last_index + 1, self._settings.append_bytes_max
-            )
-            out.append(self._append_entries(peer, progress.next_index, entries))
-            progress.sent_entries(entries[-1].index)
-            sent = True
-        return sent
-
-    def _append_entries(self, peer: int, next_index: int, entries: Sequence[Entry]) -> Message:
-        return self._outbox.append_entries(
-            peer,
-            self.current_term,
-            next_index,
-            entries,
-            self.log,
-            self.commit_index,
-            self._reads.newest_round,
-        )
+    def _on_read_index_reply(self, message: ReadIndexReply) -> None:
+        if message.sender == self.leader_id:
+            self._ready_reads.append(ReadReady(self.id, message.read_id, message.index))

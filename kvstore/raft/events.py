@@ -30,8 +30,37 @@ class BecameFollower(msgspec.Struct, frozen=True):
         return "became follower"
 
 
+class LostMajority(msgspec.Struct, frozen=True):
+    """A leader that no majority answers stops leading (thesis §6.2); the term stays."""
+
+    term: int
+    silent_ms: int
+
+    def __str__(self) -> str:
+        return f"stepping down: no majority answered for {self.silent_ms} ms"
+
+
+class StoodStill(msgspec.Struct, frozen=True):
+    """A leader finds that its process, or its disk, kept it longer than any election takes."""
+
+    term: int
+    silent_ms: int
+
+    def __str__(self) -> str:
+        return f"stepping down: stood still for {self.silent_ms} ms"
+
+
+class BecamePreCandidate(msgspec.Struct, frozen=True):
+    """The election timeout ran out: this node asks whether it could win an election."""
+
+    term: int
+
+    def __str__(self) -> str:
+        return "became pre-candidate"
+
+
 class BecameCandidate(msgspec.Struct, frozen=True):
-    """The election timeout ran out."""
+    """A majority would vote for this node, or its leader told it to stand: it starts a term."""
 
     term: int
 
@@ -80,6 +109,36 @@ class VoteRefused(msgspec.Struct, frozen=True):
         return f"refused vote to node {self.candidate}: {self.reason}"
 
 
+class HandingOver(msgspec.Struct, frozen=True):
+    """A leader stops taking writes until `heir` leads, or for one election timeout."""
+
+    term: int
+    heir: int
+
+    def __str__(self) -> str:
+        return f"handing leadership to node {self.heir}"
+
+
+class HandoverFailed(msgspec.Struct, frozen=True):
+    """`heir` did not take over in time; this leader goes on."""
+
+    term: int
+    heir: int
+
+    def __str__(self) -> str:
+        return f"node {self.heir} did not take over; leading on"
+
+
+class ToldToStand(msgspec.Struct, frozen=True):
+    """The leader hands its leadership to this node (thesis §3.10)."""
+
+    term: int
+    leader: int
+
+    def __str__(self) -> str:
+        return f"standing because node {self.leader} hands over"
+
+
 class LogTruncated(msgspec.Struct, frozen=True):
     """Entries that were never committed gave way to the leader's (Raft §5.3)."""
 
@@ -105,12 +164,18 @@ class MessageIgnored(msgspec.Struct, frozen=True):
 
 Event: TypeAlias = (
     SteppingDown
+    | LostMajority
+    | StoodStill
     | BecameFollower
+    | BecamePreCandidate
     | BecameCandidate
     | BecameLeader
     | FollowingLeader
     | VoteGranted
     | VoteRefused
+    | HandingOver
+    | HandoverFailed
+    | ToldToStand
     | LogTruncated
     | MessageIgnored
 )

@@ -78,6 +78,24 @@ class RaftLog:
             return self._range_starts[position + 1] - 1
         return self.last_index
 
+    def take(self, entries: Sequence[Entry], commit_index: int) -> tuple[int, int] | None:
+        """Append what is new; truncate only where a term really differs (Raft §5.3).
+
+        Entries already held stay: a delayed short request must not erase what a
+        later one brought. The indexes (first, last) that were removed, None if none was.
+        """
+        removed = None
+        for position, entry in enumerate(entries):
+            if self.holds(entry.index, entry.term):
+                continue
+            if entry.index <= self.last_index:
+                require(entry.index > commit_index, "a committed entry would be removed")
+                removed = (entry.index, self.last_index)
+                self.truncate(entry.index)
+            self.append(entries[position:])
+            break
+        return removed
+
     def append(self, entries: Sequence[Entry]) -> None:
         """Add entries that follow the last one."""
         last_term = self.last_term

@@ -8,7 +8,7 @@ decoding a message checks its shape; what it means is the core's business.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import msgspec
 
@@ -32,8 +32,10 @@ class _Message(
     recipient: int
     term: int
 
+    TERM_MIN: ClassVar[int] = 1
+
     def __post_init__(self) -> None:
-        if not 0 < self.term <= INDEX_MAX:
+        if not self.TERM_MIN <= self.term <= INDEX_MAX:
             raise ValueError("term out of range")
 
     @staticmethod
@@ -41,6 +43,34 @@ class _Message(
         """Each is an index or a round, or 0 for none."""
         if min(numbers) < 0 or max(numbers) > INDEX_MAX:
             raise ValueError("index or round out of range")
+
+
+class PreVote(_Message, frozen=True, tag="pre_vote"):
+    """Thesis §9.6: would the recipient vote for `sender` in the term after `term`?
+
+    It moves no term and costs no vote. `term` is the sender's, 0 in a new cluster.
+    """
+
+    last_log_index: int
+    last_log_term: int
+
+    TERM_MIN: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_range(self.last_log_index)
+        if not 0 <= self.last_log_term <= self.term:
+            raise ValueError("the log is newer than its node's term")
+        if (self.last_log_index == 0) != (self.last_log_term == 0):
+            raise ValueError("one of last index and term says that the log is empty")
+
+
+class PreVoteReply(_Message, frozen=True, tag="pre_vote_reply"):
+    """Thesis §9.6. A grant promises nothing: it says how things looked when it was written."""
+
+    vote_granted: bool
+
+    TERM_MIN: ClassVar[int] = 0
 
 
 class RequestVote(_Message, frozen=True, tag="request_vote"):
@@ -131,4 +161,39 @@ class AppendEntriesReply(_Message, frozen=True, tag="append_entries_reply"):
             raise ValueError("the log is newer than its node's term")
 
 
-Message: TypeAlias = RequestVote | RequestVoteReply | AppendEntries | AppendEntriesReply
+class TimeoutNow(_Message, frozen=True, tag="timeout_now"):
+    """Thesis §3.10: the leader asks `recipient`, whose log equals its own, to stand at once."""
+
+
+class ReadIndex(_Message, frozen=True, tag="read_index"):
+    """Thesis §6.4: a follower asks its leader as of which index it may answer reads."""
+
+    read_id: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_range(self.read_id)
+
+
+class ReadIndexReply(_Message, frozen=True, tag="read_index_reply"):
+    """Thesis §6.4: a majority followed `sender` after it was asked; read as of `index`."""
+
+    read_id: int
+    index: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_range(self.read_id, self.index)
+
+
+Message: TypeAlias = (
+    PreVote
+    | PreVoteReply
+    | RequestVote
+    | RequestVoteReply
+    | AppendEntries
+    | AppendEntriesReply
+    | TimeoutNow
+    | ReadIndex
+    | ReadIndexReply
+)

@@ -6,17 +6,26 @@ durable, and only while the term in which it was written lasts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
     Message,
+    PreVote,
+    PreVoteReply,
+    ReadIndex,
+    ReadIndexReply,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
 )
+from kvstore.raft.reads import ReadReady
 from kvstore.raft.types import Entry
+
+_M = TypeVar("_M")
 
 
 class Outbox:
@@ -40,47 +49,54 @@ class Outbox:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
-    def request_vote(self, peer: int, term: int, log: RaftLog) -> None:
-        """Ask for a vote, showing how complete the log is."""
-        self._waiting.append(
-            RequestVote(
-                cluster_id=self._cluster_id,
-                sender=self._node_id,
-                recipient=peer,
-                term=term,
-                last_log_index=log.last_index,
-                last_log_term=log.last_term,
-            )
+    def _post(self, kind: Callable[..., Message], recipient: int, term: int, **said: Any) -> None:
+        self._waiting.append(self._write(kind, recipient, term, **said))
+
+    def _write(self, kind: Callable[..., _M], recipient: int, term: int, **said: Any) -> _M:
+        return kind(
+            cluster_id=self._cluster_id,
+            sender=self._node_id,
+            recipient=recipient,
+            term=term,
+            **said,
         )
 
-    def reply_to_vote(self, request: RequestVote, term: int, *, granted: bool) -> None:
-        """Grant or refuse a vote."""
-        self._waiting.append(
-            RequestVoteReply(
-                cluster_id=self._cluster_id,
-                sender=self._node_id,
-                recipient=request.sender,
-                term=term,
-                vote_granted=granted,
-            )
-        )
+    # --- Elections ------------------------------------------------------------------------
+
+    def request_vote(
+        self, kind: type[PreVote | RequestVote], peer: int, term: int, log: RaftLog
+    ) -> None:
+        """Ask for a vote, or whether there would be one, showing how complete the log is."""
+        self._post(kind, peer, term, last_log_index=log.last_index, last_log_term=log.last_term)
+
+    def reply_to_vote(self, request: PreVote | RequestVote, term: int, *, granted: bool) -> None:
+        """Grant or refuse."""
+        kind = PreVoteReply if isinstance(request, PreVote) else RequestVoteReply
+        self._post(kind, request.sender, term, vote_granted=granted)
+
+    def timeout_now(self, heir: int, term: int) -> TimeoutNow:
+        """Have the heir stand; it promises nothing and need not wait."""
+        return self._write(TimeoutNow, heir, term)
+
+    # --- Replication ----------------------------------------------------------------------
 
     def append_entries(
         self,
         peer: int,
-        term: int,
+        log: RaftLog,
         next_index: int,
         entries: Sequence[Entry],
-        log: RaftLog,
         commit_index: int,
         read_round: int,
     ) -> AppendEntries:
-        """Entries from `next_index` on, or a heartbeat; it promises nothing and need not wait."""
-        return AppendEntries(
-            cluster_id=self._cluster_id,
-            sender=self._node_id,
-            recipient=peer,
-            term=term,
+        """Entries from `next_index` on, or a heartbeat; it promises nothing and need not wait.
+
+        Its term is that of the log's end, as a leader opens its term with an entry.
+        """
+        return self._write(
+            AppendEntries,
+            peer,
+            log.last_term,
             prev_log_index=next_index - 1,
             prev_log_term=log.term(next_index - 1),
             entries=tuple(entries),
@@ -90,17 +106,14 @@ class Outbox:
 
     def accept_append(self, request: AppendEntries, term: int) -> None:
         """Vouch for the log up to what the request vouched for, and not further."""
-        self._waiting.append(
-            AppendEntriesReply(
-                cluster_id=self._cluster_id,
-                sender=self._node_id,
-                recipient=request.sender,
-                term=term,
-                success=True,
-                prev_log_index=request.prev_log_index,
-                match_index=request.last_entry_index,
-                read_round=request.read_round,
-            )
+        self._post(
+            AppendEntriesReply,
+            request.sender,
+            term,
+            success=True,
+            prev_log_index=request.prev_log_index,
+            match_index=request.last_entry_index,
+            read_round=request.read_round,
         )
 
     def reject_append(self, request: AppendEntries, term: int, log: RaftLog) -> None:
@@ -110,19 +123,26 @@ class Outbox:
         the answer arrives, and the round would be taken for one of that leadership.
         """
         conflict_term, conflict_index = _conflict(request, log)
-        self._waiting.append(
-            AppendEntriesReply(
-                cluster_id=self._cluster_id,
-                sender=self._node_id,
-                recipient=request.sender,
-                term=term,
-                success=False,
-                prev_log_index=request.prev_log_index,
-                conflict_term=conflict_term,
-                conflict_index=conflict_index,
-                read_round=request.read_round if request.term == term else 0,
-            )
+        self._post(
+            AppendEntriesReply,
+            request.sender,
+            term,
+            success=False,
+            prev_log_index=request.prev_log_index,
+            conflict_term=conflict_term,
+            conflict_index=conflict_index,
+            read_round=request.read_round if request.term == term else 0,
         )
+
+    # --- Reads ----------------------------------------------------------------------------
+
+    def ask_read_index(self, leader: int, term: int, read_id: int) -> None:
+        """Ask the leader as of which index a read may be answered here."""
+        self._post(ReadIndex, leader, term, read_id=read_id)
+
+    def tell_read_index(self, read: ReadReady, term: int) -> None:
+        """Tell a follower as of which index its read may be answered."""
+        self._post(ReadIndexReply, read.reader, term, read_id=read.read_id, index=read.index)
 
 
 def _conflict(request: AppendEntries, log: RaftLog) -> tuple[int, int]:

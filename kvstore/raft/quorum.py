@@ -7,6 +7,9 @@ running number, so that a duplicate cannot count twice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
+from typing import TypeVar
+
+_Mark = TypeVar("_Mark", int, float)
 
 
 def majority(member_count: int) -> int:
@@ -19,7 +22,7 @@ def has_majority(supporters: Set[int], members: Set[int]) -> bool:
     return len(supporters & members) >= majority(len(members))
 
 
-def reached_by_majority(marks: Iterable[int]) -> int:
-    """Highest mark that a majority has reached, given one per member: an index or a round."""
+def reached_by_majority(marks: Iterable[_Mark]) -> _Mark:
+    """Highest mark that a majority has reached, given one per member: an index, a round, a time."""
     ordered = sorted(marks, reverse=True)
     return ordered[majority(len(ordered)) - 1]

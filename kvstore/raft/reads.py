@@ -1,9 +1,10 @@
-"""Reads that need no log entry (ReadIndex): when may a leader answer, and as of which index.
+"""Reads that need no log entry (ReadIndex): when may a node answer, and as of which index.
 
 Law: a leader answers a read as of its commit index when the read arrived, at least
 as of its own no-op, and not before that no-op is committed (Raft §8: until then it
 does not know what is), nor before a majority has followed it after the read arrived
-(Raft §8, thesis §6.4: until then another leader may have written).
+(Raft §8, thesis §6.4: until then another leader may have written). A follower that
+asked it for an index may answer as of that one.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from kvstore.raft.quorum import reached_by_majority
 
 
 class ReadReady(msgspec.Struct, frozen=True, gc=False):
-    """The read may be answered once `index` is applied."""
+    """The read that node `reader` was asked for may be answered once `index` is applied there."""
 
+    reader: int
     read_id: int
     index: int
 
@@ -30,6 +32,7 @@ class PendingReads:
       arrived, so whoever echoes that round, or a newer one, followed the leader since.
     * Each peer counts with the newest round that it echoed: an echo that is late or
       repeated changes nothing.
+    * They end with the leadership, which does not outlast its majority.
     """
 
     def __init__(self, peers: Iterable[int]) -> None:
@@ -39,9 +42,9 @@ class PendingReads:
         self._waiting: deque[tuple[int, ReadReady]] = deque()
         """(round, read); rounds do not go back."""
 
-    def add(self, read_id: int, index: int) -> None:
-        """A read has arrived, to be answered as of `index`; it waits for the next round."""
-        self._waiting.append((self.newest_round + 1, ReadReady(read_id, index)))
+    def add(self, read: ReadReady) -> None:
+        """A read has arrived, and waits for the next round."""
+        self._waiting.append((self.newest_round + 1, read))
 
     def open_round(self) -> bool:
         """Open one round for all reads that came since the last one; False if none came.
@@ -65,11 +68,6 @@ class PendingReads:
         while self._waiting and self._waiting[0][0] <= confirmed:
             ready.append(self._waiting.popleft()[1])
         return ready
-
-    def forget(self, before: int) -> None:
-        """Nobody waits any more for the reads with an id below `before`."""
-        while self._waiting and self._waiting[0][1].read_id < before:
-            self._waiting.popleft()
 
     def __len__(self) -> int:
         return len(self._waiting)

@@ -13,11 +13,25 @@ import msgspec
 
 
 class Role(enum.StrEnum):
-    """Raft §5.1."""
+    """Raft §5.1, and the pre-candidate of thesis §9.6, who asks whether it may stand."""
 
     FOLLOWER = "follower"
+    PRE_CANDIDATE = "pre-candidate"
     CANDIDATE = "candidate"
     LEADER = "leader"
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """Who this node is, and who counts."""
+
+    cluster_id: str
+    node_id: int
+    members: frozenset[int]
+
+    @property
+    def peers(self) -> tuple[int, ...]:
+        """The other nodes."""
+        return tuple(sorted(self.members - {self.node_id}))
 
 
 class EntryKind(enum.IntEnum):
@@ -87,7 +101,12 @@ class StableLog(Protocol):
 
 
 class RaftSettings(msgspec.Struct, frozen=True):
-    """Times and bounds of the core. An election timeout is drawn from [min, max]."""
+    """Times and bounds of the core. An election timeout is drawn from [min, max].
+
+    * Who heard a leader less than the shortest one ago helps no other to stand.
+    * A leader steps down when no majority has answered it for the longest one: by then
+      every follower that lost it has timed out.
+    """
 
     heartbeat_interval_ms: int = 100
     election_timeout_min_ms: int = 500

@@ -28,9 +28,10 @@ from kvstore.raft.invariants import SafetyViolationError
 from kvstore.server.connection import Owner
 from kvstore.server.context import Context
 from kvstore.server.listener import Listener, listen
-from kvstore.server.node import Answer, Node, Outcome
+from kvstore.server.node import Node, Outcome
 from kvstore.server.peers import PeerLink, Peers
 from kvstore.server.session import Session
+from kvstore.server.ticket import Answer
 from kvstore.storage.directory import open_directory
 from kvstore.wire.peer import Hello
 
@@ -123,8 +124,20 @@ class Server:
             while not self._stops:
                 self._turn()
             self._log.info("shutting down")
+            self._hand_over()
             self._deliver(self._node.abandon_clients())
             self._hang_up()
+
+    def _hand_over(self) -> None:
+        """Let another node lead, and answer who still waits, as far as an election's time allows.
+
+        A second signal does not wait for that.
+        """
+        self._stops = False
+        self._node.hand_over_before_exit()
+        deadline_ms = _clock_ms() + self._node.settings.raft.election_timeout_max_ms
+        while self._node.is_needed and not self._stops and _clock_ms() < deadline_ms:
+            self._turn()
 
     def _hang_up(self) -> None:
         for session in [*self._context.sessions]:

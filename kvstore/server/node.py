@@ -11,21 +11,22 @@ time is what `tick` says.
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections.abc import Sequence
-from itertools import count
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 from kvstore import api
 from kvstore.config import Settings
 from kvstore.kv.machine import StateMachine
-from kvstore.raft.core import Effects, Membership, Raft
+from kvstore.raft.core import Raft
+from kvstore.raft.effects import Effects
 from kvstore.raft.events import Event
 from kvstore.raft.messages import Message
-from kvstore.raft.types import Entry, EntryKind, Role
+from kvstore.raft.types import Entry, EntryKind, Membership, Role
+from kvstore.server.reads import Read, WaitingReads
+from kvstore.server.ticket import Answer, Ticket
 from kvstore.storage.base import LogStore, StateStore
 
 _APPLY_BYTES_MAX: Final = 256 << 10
@@ -35,21 +36,6 @@ EntryName: TypeAlias = tuple[int, int]
 """(index, term): another leader may put another entry at the same index."""
 
 _encode_command = msgspec.msgpack.Encoder().encode
-
-
-class Ticket(Protocol):
-    """A client's claim to one result; to the node it is opaque."""
-
-    def fill(self, result: api.Result) -> None:
-        """For whoever delivers the answer."""
-        ...
-
-
-class Answer(msgspec.Struct, frozen=True, gc=False):
-    """The result for the client that gave `ticket`."""
-
-    ticket: Ticket
-    result: api.Result
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -65,10 +51,11 @@ class _Write(msgspec.Struct, frozen=True, gc=False):
     deadline_ms: float
 
 
-class _Read(msgspec.Struct, frozen=True, gc=False):
+class _Handover(msgspec.Struct, frozen=True, gc=False):
+    """A client waits for `heir` to lead."""
+
     ticket: Ticket
-    query: api.Query
-    after: int
+    heir: int
     deadline_ms: float
 
 
@@ -107,13 +94,10 @@ class Node:
         self._answers: list[Answer] = []
         self._writes: dict[EntryName, _Write] = {}
         """Writes that wait for a majority, oldest first."""
-        self._reads: dict[int, _Read] = {}
-        """Reads without an answer, by number, oldest first; then their numbers by stage:"""
-        self._arrived_reads: list[int] = []
-        self._asked_reads: dict[int, list[int]] = {}
-        self._ready_reads: list[tuple[int, int]] = []
-        """Heap of (index to be applied first, number)."""
-        self._numbers = count()
+        self._reads = WaitingReads(first_number=rng.getrandbits(48))
+        self._asked_leader: tuple[int, int | None] = (0, None)
+        """(term, leader) by whose word the reads wait."""
+        self._handover: _Handover | None = None
 
     # --- Inputs ---------------------------------------------------------------------------
 
@@ -122,8 +106,9 @@ class Node:
         self.raft.step(message)
 
     def wake(self, now_ms: float) -> None:
-        """A turn begins: requests from now on are dated `now_ms`, a monotonic clock."""
+        """A turn begins at `now_ms`, a monotonic clock."""
         self._now_ms = now_ms
+        self.raft.wake(now_ms)
 
     def tick(self, now_ms: float) -> None:
         """Let time pass up to `now_ms`, a monotonic clock."""
@@ -136,7 +121,7 @@ class Node:
 
     def submit_command(self, command: api.Command, ticket: Ticket) -> EntryName | None:
         """Propose a write; the entry that it became, None if it was refused."""
-        if self.raft.role is not Role.LEADER:
+        if not self.raft.takes_commands:
             self._answer(ticket, self.redirect())
             return None
         if self._is_full:
@@ -147,25 +132,56 @@ class Node:
         return name
 
     def submit_query(
-        self, query: api.Query, ticket: Ticket, last_write: EntryName | None = None
+        self,
+        query: api.Query,
+        ticket: Ticket,
+        last_write: EntryName | None = None,
+        *,
+        from_any: bool = False,
     ) -> None:
-        """Ask for a read by the leader that sees `last_write`, the client's own.
+        """Ask for a linearizable read that sees `last_write`, the client's own.
 
-        An own write of an earlier term precedes this leader's no-op, or is lost.
+        The leader answers, or with `from_any` any node that its leader tells as of which
+        index. An own write of an earlier term precedes this leader's no-op, or is lost.
         """
-        if self.raft.role is not Role.LEADER:
+        raft = self.raft
+        if raft.leader_id is None or (raft.role is not Role.LEADER and not from_any):
             self._answer(ticket, self.redirect())
             return
+        self._refuse_reads_of_others()
         after = 0
-        if last_write is not None and last_write[1] == self.raft.current_term:
+        if last_write is not None and last_write[1] == raft.current_term:
             after = last_write[0]
-        number = next(self._numbers)
-        self._reads[number] = _Read(ticket, query, after, self._deadline())
-        self._arrived_reads.append(number)
+        self._reads.add(Read(ticket, query, after, self._deadline()))
 
     def submit_stale_query(self, query: api.Query, ticket: Ticket) -> None:
         """Read what this node has applied, however far that lags behind the leader."""
         self._answer(ticket, self.machine.query(query))
+
+    def hand_over(self, heir: int | None, ticket: Ticket) -> None:
+        """Have `heir`, or whoever is closest, lead in this leader's place."""
+        raft = self.raft
+        if raft.role is not Role.LEADER or raft.heir is not None:
+            self._answer(ticket, self.redirect())
+        elif heir is not None and heir not in self.settings.members:
+            known = ", ".join(map(str, sorted(self.settings.members)))
+            self._answer(ticket, _invalid(f"there is no node {heir}: the members are {known}"))
+        elif heir == raft.id:
+            self._answer(ticket, api.HandOverResult(raft.id, raft.current_term))
+        elif (chosen := raft.hand_over(heir)) is None:
+            self._answer(ticket, _invalid("there is no other node"))
+        else:
+            self._handover = _Handover(ticket, chosen, self._deadline())
+
+    def hand_over_before_exit(self) -> None:
+        """Let another node lead, if this one does."""
+        if self.raft.takes_commands:
+            self.raft.hand_over()
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether somebody still counts on a node that is to exit: an heir, or a writer."""
+        return self.raft.heir is not None or bool(self._writes)
 
     # --- The turn -------------------------------------------------------------------------
 
@@ -175,8 +191,9 @@ class Node:
         These are a leader's AppendEntries (thesis §10.2.1), and answers about
         entries that were durable here, and committed, before this turn.
         """
-        if self._arrived_reads:
-            self._ask_to_read()
+        self._refuse_reads_of_others()
+        if self._reads.has_arrivals:
+            self.raft.read(self._reads.new_batch())
         self._effects = self.raft.take_effects()
         self._settle()
         return Outcome(self._effects.early_messages, self._take_answers(), ())
@@ -197,10 +214,12 @@ class Node:
 
     def _settle(self) -> None:
         """Apply and answer what is committed and durable here by now."""
-        if self.raft.role is not Role.LEADER:
-            self._refuse_reads()
-        self._collect_ready_reads()
+        self._refuse_reads_of_others()
+        for ready in self.raft.ready_reads():
+            self._reads.is_ready(ready.read_id, ready.index)
         self._apply_committed()
+        if self._handover is not None:
+            self._settle_handover(self._handover)
 
     def _take_answers(self) -> list[Answer]:
         answers, self._answers = self._answers, []
@@ -214,15 +233,17 @@ class Node:
         return (
             raft.has_effects
             or committed > self.machine.last_applied
-            or bool(self._answers or self._arrived_reads)
+            or bool(self._answers or self._reads.has_arrivals)
         )
 
     def abandon_clients(self) -> list[Answer]:
         """The node stops: what each waiting client can be told."""
         for write in self._writes.values():
             self._answer(write.ticket, _STOPPED_UNKNOWN)
-        for read in self._reads.values():
+        for read in self._reads.take_all():
             self._answer(read.ticket, _STOPPED)
+        if self._handover is not None:
+            self._answer(self._handover.ticket, _STOPPED)
         return self._take_answers()
 
     @property
@@ -248,6 +269,10 @@ class Node:
     def redirect(self) -> api.Failure:
         """Why this node does not take the request, and where to go."""
         leader = self.raft.leader_id
+        if (heir := self.raft.heir) is not None:
+            return api.Failure(
+                api.FailureCode.NO_LEADER, f"leadership is moving to node {heir}; try again"
+            )
         if leader is None or leader == self.raft.id:
             return api.Failure(
                 api.FailureCode.NO_LEADER,
@@ -290,11 +315,10 @@ class Node:
     # --- Applying -------------------------------------------------------------------------
 
     def _apply_committed(self) -> None:
-        self._answer_ready_reads()
+        self._answer_due_reads()
         for entry in self.raft.committed_entries(self.machine.last_applied, _APPLY_BYTES_MAX):
             self._apply(entry)
-            if self._ready_reads:
-                self._answer_ready_reads()
+            self._answer_due_reads()
         self._refuse_overwritten_writes()
 
     def _apply(self, entry: Entry) -> None:
@@ -321,46 +345,32 @@ class Node:
 
     # --- Reads ----------------------------------------------------------------------------
 
-    def _ask_to_read(self) -> None:
-        """Ask once for all reads of the turn."""
-        if self.raft.role is not Role.LEADER:
+    def _answer_due_reads(self) -> None:
+        for read in self._reads.take_due(self.machine.last_applied):
+            self._answer(read.ticket, self.machine.query(read.query))
+
+    def _refuse_reads_of_others(self) -> None:
+        """Reads that wait by the word of a leader that is gone will not be answered by it."""
+        leader = (self.raft.current_term, self.raft.leader_id)
+        if leader == self._asked_leader:
             return
-        batch = next(self._numbers)
-        self._asked_reads[batch], self._arrived_reads = self._arrived_reads, []
-        self.raft.read(batch)
-
-    def _collect_ready_reads(self) -> None:
-        for ready in self.raft.ready_reads():
-            for number in self._asked_reads.pop(ready.read_id, ()):
-                if read := self._reads.get(number):
-                    index = max(ready.index, read.after)
-                    heapq.heappush(self._ready_reads, (index, number))
-
-    def _answer_ready_reads(self) -> None:
-        while self._ready_reads and self._ready_reads[0][0] <= self.machine.last_applied:
-            _, number = heapq.heappop(self._ready_reads)
-            if read := self._reads.pop(number, None):
-                self._answer(read.ticket, self.machine.query(read.query))
-
-    def _refuse_reads(self) -> None:
-        """A node that does not lead has no answer for reads that came while it did."""
-        for read in self._reads.values():
+        self._asked_leader = leader
+        for read in self._reads.take_all():
             self._answer(read.ticket, self.redirect())
-        self._reads.clear()
-        self._forget_reads()
 
-    def _forget_reads(self) -> None:
-        for stage in (self._arrived_reads, self._asked_reads, self._ready_reads):
-            stage.clear()
+    # --- Handing over ---------------------------------------------------------------------
 
-    def _forget_batches(self, before: int) -> None:
-        """No batch below the oldest read has anybody left: its number is above those of its reads.
-
-        A leader that is cut off may be asked for ever, and no majority takes a batch away.
-        """
-        self.raft.forget_reads(before)
-        while self._asked_reads and (oldest := next(iter(self._asked_reads))) < before:
-            del self._asked_reads[oldest]
+    def _settle_handover(self, handover: _Handover) -> None:
+        """Answer who asked for it, once it is known who leads."""
+        raft = self.raft
+        is_overdue = self._now_ms >= handover.deadline_ms
+        if raft.heir is not None or (raft.leader_id is None and not is_overdue):
+            return
+        self._handover = None
+        result: api.Result = _not_taken_over(handover.heir)
+        if raft.leader_id == handover.heir:
+            result = api.HandOverResult(handover.heir, raft.current_term)
+        self._answer(handover.ticket, result)
 
     # --- Deadlines ------------------------------------------------------------------------
 
@@ -375,16 +385,8 @@ class Node:
                 break
             del self._writes[name]
             self._answer(write.ticket, _UNKNOWN)
-        while self._reads:
-            number, read = next(iter(self._reads.items()))
-            if read.deadline_ms > self._now_ms:
-                break
-            del self._reads[number]
+        for read in self._reads.take_overdue(self._now_ms):
             self._answer(read.ticket, _NO_MAJORITY)
-        if self._reads:
-            self._forget_batches(before=next(iter(self._reads)))
-        else:
-            self._forget_reads()
 
     def _answer(self, ticket: Ticket, result: api.Result) -> None:
         self._answers.append(Answer(ticket, result))
@@ -394,6 +396,18 @@ def _is_dead(name: EntryName, applied_index: int, applied_term: int) -> bool:
     """Whether an entry that was not applied can never be, given the last one that was."""
     index, term = name
     return index <= applied_index or term < applied_term
+
+
+def _not_taken_over(heir: int) -> api.Failure:
+    return api.Failure(
+        api.FailureCode.BUSY,
+        f"node {heir} did not take over in time; see with `kvstore status` whether it is up "
+        "and how far it has come, and try again",
+    )
+
+
+def _invalid(message: str) -> api.Failure:
+    return api.Failure(api.FailureCode.INVALID, message)
 
 
 _UNKNOWN: Final = api.Failure(

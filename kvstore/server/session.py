@@ -192,6 +192,8 @@ class Session:
             self._last_write = node.submit_command(request, slot) or self._last_write
         elif isinstance(request, api.Status):
             slot.fill(node.status())
+        elif isinstance(request, api.HandOver):
+            node.hand_over(request.heir, slot)
         elif self.reads_stale:
             node.submit_stale_query(request, slot)
         else:

@@ -20,6 +20,7 @@ from kvstore.raft.events import (
     BecameCandidate,
     BecameFollower,
     BecameLeader,
+    BecamePreCandidate,
     Event,
     LogTruncated,
     SteppingDown,
@@ -28,6 +29,9 @@ from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
     Message,
+    PreVote,
+    PreVoteReply,
+    ReadIndexReply,
     RequestVote,
     RequestVoteReply,
 )
@@ -365,28 +369,36 @@ def result_words(result: api.Result) -> str:
             return f"{counted(len(result.items), 'key')}, revision {result.revision}"
         case api.CountResult():
             return f"{counted(result.count, 'key')}, revision {result.revision}"
+        case api.HandOverResult():
+            return f"node {result.leader_id} leads term {result.term}"
         case api.StatusResult():
             return f"{result.role} of term {result.term}, commit {result.commit_index}"
 
 
 def message_words(message: Message) -> str:
     """What a message says."""
-    name = f"{type(message).__name__} term {message.term}"
+    return f"{type(message).__name__} term {message.term}{_said(message)}"
+
+
+def _said(message: Message) -> str:
     match message:
-        case RequestVote():
-            log = f"log ends at {message.last_log_index}, term {message.last_log_term}"
-            return f"{name} ({log})"
-        case RequestVoteReply():
-            return f"{name}: {'vote granted' if message.vote_granted else 'vote REFUSED'}"
+        case PreVote() | RequestVote():
+            return f" (log ends at {message.last_log_index}, term {message.last_log_term})"
+        case PreVoteReply() | RequestVoteReply():
+            return f": vote {'granted' if message.vote_granted else 'REFUSED'}"
         case AppendEntries(entries=()):
-            return f"{name}: heartbeat after {message.prev_log_index}"
+            return f": heartbeat after {message.prev_log_index}"
         case AppendEntries(entries=entries):
             carried = entries_words(entries[0].index, [entry.term for entry in entries])
-            return f"{name}: {carried} after {message.prev_log_index}"
+            return f": {carried} after {message.prev_log_index}"
         case AppendEntriesReply(success=True):
-            return f"{name}: holds all up to {message.match_index}"
+            return f": holds all up to {message.match_index}"
+        case AppendEntriesReply():
+            return f": REJECTED after {message.prev_log_index}{_conflict(message)}"
+        case ReadIndexReply():
+            return f": read as of index {message.index}"
         case _:
-            return f"{name}: REJECTED after {message.prev_log_index}{_conflict(message)}"
+            return ""
 
 
 def _conflict(reply: AppendEntriesReply) -> str:
@@ -436,7 +448,7 @@ def _event(event: Event) -> str:
     match event:
         case SteppingDown():
             return str(event)
-        case BecameFollower() | BecameCandidate() | BecameLeader():
+        case BecameFollower() | BecamePreCandidate() | BecameCandidate() | BecameLeader():
             return f"{event} of term {event.term}"
         case _:
             return f"{plain(str(event))} (term {event.term})"

@@ -206,7 +206,13 @@ class Observer:
 
 _names = {
     events.SteppingDown: "step-down",
+    events.LostMajority: "majority lost",
+    events.StoodStill: "leader stood still",
+    events.BecamePreCandidate: "pre-candidacy",
     events.BecameCandidate: "candidacy",
+    events.HandingOver: "handover begun",
+    events.HandoverFailed: "handover failed",
+    events.ToldToStand: "told to stand",
     events.BecameLeader: "election",
     events.LogTruncated: "truncation",
     events.VoteRefused: "vote refused",

@@ -11,15 +11,16 @@ import random
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from kvstore.raft.core import Effects, Membership, Raft
+from kvstore.raft.core import Raft
+from kvstore.raft.effects import Effects
 from kvstore.raft.events import Event
 from kvstore.raft.invariants import Snapshot, check_state, check_step
-from kvstore.raft.messages import Message
+from kvstore.raft.messages import Message, PreVote
 from kvstore.raft.reads import ReadReady
-from kvstore.raft.types import Entry, HardState, RaftSettings, Role
+from kvstore.raft.types import Entry, HardState, Membership, RaftSettings, Role
 
 from .disk import Disk, entries_of_terms
-from .messages import CLUSTER, vote_reply
+from .messages import CLUSTER, pre_vote_reply, vote_reply
 from .safety import Safety
 
 T = TypeVar("T")
@@ -228,14 +229,29 @@ class World:
         for node_id in self.alive:
             self.tick(node_id, duration_ms)
 
-    def time_out(self, node_id: int) -> None:
-        """Let exactly as much silence pass as makes the node start an election."""
-        term = self.raft(node_id).current_term
+    def fall_silent(self, node_id: int) -> None:
+        """Let exactly as much silence pass as makes the node ask for pre-votes, or stand."""
+        raft = self.raft(node_id)
+        term = raft.current_term
         for _ in range(2 * 1000 // TICK_MS):
-            self.tick(node_id, TICK_MS)
-            if self.raft(node_id).current_term > term:
+            if raft.role is Role.PRE_CANDIDATE or raft.current_term > term:
                 return
-        raise AssertionError(f"node {node_id} starts no election")
+            self.tick(node_id, TICK_MS)
+        raise AssertionError(f"node {node_id} hears nobody and does nothing")
+
+    def time_out(self, node_id: int) -> None:
+        """Make the node start an election: it falls silent, and the pre-votes it needs are given.
+
+        The test gives them, whatever the other nodes would have said.
+        """
+        raft = self.raft(node_id)
+        term = raft.current_term
+        self.fall_silent(node_id)
+        self.bag = [m for m in self.bag if not (m.sender == node_id and isinstance(m, PreVote))]
+        others = [other for other in self.nodes if other != node_id]
+        for voter in others[: len(self.nodes) // 2]:
+            self.hand(pre_vote_reply(voter, term, to=node_id))
+        assert raft.current_term == term + 1, f"node {node_id} starts no election"
 
     # --- Network --------------------------------------------------------------------------
 

@@ -8,8 +8,13 @@ from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
     Message,
+    PreVote,
+    PreVoteReply,
+    ReadIndex,
+    ReadIndexReply,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
 )
 from kvstore.raft.types import Entry, EntryKind
 
@@ -29,6 +34,29 @@ def request_vote(
 ) -> RequestVote:
     """`last` is (index, term) of the candidate's last entry."""
     return RequestVote(**_route(sender, to, term), last_log_index=last[0], last_log_term=last[1])
+
+
+def pre_vote(sender: int, term: int, last: tuple[int, int] = NOWHERE, to: int = 1) -> PreVote:
+    """`last` is (index, term) of the sender's last entry."""
+    return PreVote(**_route(sender, to, term), last_log_index=last[0], last_log_term=last[1])
+
+
+def pre_vote_reply(sender: int, term: int, granted: bool = True, to: int = 1) -> PreVoteReply:
+    return PreVoteReply(**_route(sender, to, term), vote_granted=granted)
+
+
+def timeout_now(sender: int, term: int, to: int = 1) -> TimeoutNow:
+    return TimeoutNow(**_route(sender, to, term))
+
+
+def read_index(sender: int, term: int, read_id: int, to: int = 1) -> ReadIndex:
+    return ReadIndex(**_route(sender, to, term), read_id=read_id)
+
+
+def read_index_reply(
+    sender: int, term: int, read_id: int, index: int, to: int = 1
+) -> ReadIndexReply:
+    return ReadIndexReply(**_route(sender, to, term), read_id=read_id, index=index)
 
 
 def vote_reply(sender: int, term: int, granted: bool = True, to: int = 1) -> RequestVoteReply:
@@ -100,9 +128,9 @@ def shown(message: Message) -> str:
 def _shown(message: Message) -> str:
     route = f"{message.sender}>{message.recipient} {type(message).__name__} term {message.term}"
     match message:
-        case RequestVote():
+        case PreVote() | RequestVote():
             return f"{route}, last {message.last_log_index}.{message.last_log_term}"
-        case RequestVoteReply():
+        case PreVoteReply() | RequestVoteReply():
             return f"{route}, {'granted' if message.vote_granted else 'refused'}"
         case AppendEntries():
             carried = " ".join(map(shown_entry, message.entries)) or "nothing"
@@ -112,6 +140,12 @@ def _shown(message: Message) -> str:
             )
         case AppendEntriesReply(success=True):
             return f"{route}, match {message.match_index}"
+        case TimeoutNow():
+            return route
+        case ReadIndex():
+            return f"{route}, read {message.read_id}"
+        case ReadIndexReply():
+            return f"{route}, read {message.read_id} as of {message.index}"
         case AppendEntriesReply():
             return (
                 f"{route}, rejected after {message.prev_log_index}, "

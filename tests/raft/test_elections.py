@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from kvstore.raft.messages import AppendEntries, RequestVote
+from kvstore.raft.messages import AppendEntries, PreVote, RequestVote
 from kvstore.raft.types import Entry, EntryKind, HardState, RaftSettings, Role
 
 from .harness import World, bench, leader_bench
-from .messages import accepted, append, rejected, request_vote, vote_reply
+from .messages import accepted, append, pre_vote_reply, rejected, request_vote, vote_reply
 
 # --- State -------------------------------------------------------------------------------------
 
@@ -92,13 +92,13 @@ def test_a_candidate_and_a_leader_refuse_a_rival_of_their_term(role: Role) -> No
 # --- Followers ---------------------------------------------------------------------------------
 
 
-def test_a_follower_without_a_leader_becomes_a_candidate() -> None:
-    """Raft Figure 2, followers 2: silence for an election timeout starts an election."""
+def test_a_follower_without_a_leader_asks_whether_it_may_stand() -> None:
+    """Raft Figure 2, followers 2; thesis §9.6: silence for an election timeout."""
     world = bench([1, 1], 1)
     world.tick(1, 500)
     assert world.raft().role is Role.FOLLOWER
     world.tick(1, 600)
-    assert world.raft().role is Role.CANDIDATE
+    assert world.raft().role is Role.PRE_CANDIDATE
 
 
 def test_a_follower_answers_but_starts_nothing_of_its_own() -> None:
@@ -118,7 +118,7 @@ def test_an_append_of_the_leader_restarts_the_election_timer() -> None:
         world.hand(append(2, 1, prev=(1, 1)))
     assert world.raft().role is Role.FOLLOWER
     world.tick(1, 1100)
-    assert world.raft().role is Role.CANDIDATE
+    assert world.raft().role is Role.PRE_CANDIDATE
 
 
 def test_an_append_that_does_not_fit_restarts_the_election_timer_too() -> None:
@@ -145,7 +145,7 @@ def test_a_refused_vote_does_not_restart_the_election_timer() -> None:
     for _ in range(3):
         world.tick(1, 400)
         world.hand(request_vote(2, 2, last=(2, 1)))
-    assert world.raft().role is Role.CANDIDATE
+    assert world.raft().role is Role.PRE_CANDIDATE
 
 
 def test_a_higher_term_alone_does_not_restart_the_election_timer() -> None:
@@ -154,7 +154,7 @@ def test_a_higher_term_alone_does_not_restart_the_election_timer() -> None:
     for term in range(3, 6):
         world.tick(1, 400)
         world.hand(request_vote(2, term, last=(1, 1)))
-    assert "became candidate" in world.lines()
+    assert "became pre-candidate" in world.lines()
 
 
 def test_an_append_of_an_old_term_does_not_restart_the_election_timer() -> None:
@@ -163,7 +163,7 @@ def test_an_append_of_an_old_term_does_not_restart_the_election_timer() -> None:
     for _ in range(3):
         world.tick(1, 400)
         world.hand(append(2, 1, prev=(1, 1)))
-    assert world.raft().role is Role.CANDIDATE
+    assert world.raft().role is Role.PRE_CANDIDATE
 
 
 def test_a_node_that_stood_still_itself_gives_the_leader_new_time() -> None:
@@ -174,7 +174,7 @@ def test_a_node_that_stood_still_itself_gives_the_leader_new_time() -> None:
     world.tick(1, 450)
     assert world.raft().role is Role.FOLLOWER
     world.tick(1, 700)
-    assert world.raft().role is Role.CANDIDATE
+    assert world.raft().role is Role.PRE_CANDIDATE
 
 
 # --- Candidates --------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ def test_a_candidate_votes_for_itself_in_a_new_term_and_asks_everyone() -> None:
     world.time_out(1)
     assert world.disk().hard_state == HardState(6, 1)
     assert world.take_sent() == [request_vote(1, 6, last=(3, 2), to=peer) for peer in (2, 3, 4, 5)]
-    assert world.lines() == ["became candidate"]
+    assert world.lines() == ["became pre-candidate", "became candidate"]
 
 
 def test_a_candidate_forgets_the_leader_of_the_old_term() -> None:
@@ -351,9 +351,11 @@ def test_a_leader_sends_no_heartbeat_before_it_is_due() -> None:
 def test_a_leader_starts_no_election() -> None:
     """Raft §5.2: it has no election timer."""
     world = leader_bench([], term=2)
-    world.tick(1, 5000)
+    for _ in range(10):
+        world.tick(1, 500)
+        world.hand(accepted(2, 2, match=1))
     assert world.raft().role is Role.LEADER
-    assert not any(isinstance(m, RequestVote) for m in world.take_sent())
+    assert not any(isinstance(m, PreVote | RequestVote) for m in world.take_sent())
 
 
 def test_the_heartbeats_of_a_leader_keep_its_followers() -> None:
@@ -391,7 +393,8 @@ def test_the_timeouts_are_settings() -> None:
     world.tick(1, 2000)
     assert world.raft().role is Role.FOLLOWER
     world.tick(1, 600)
-    assert world.raft().role is Role.CANDIDATE
+    assert world.raft().role is Role.PRE_CANDIDATE
+    world.hand(pre_vote_reply(3, 1))
     world.hand(vote_reply(2, 2), accepted(2, 2, match=1), accepted(3, 2, match=1))
     world.take_sent()
     world.tick(1, 250)

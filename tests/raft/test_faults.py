@@ -380,7 +380,7 @@ def test_a_new_leader_reads_nothing_before_its_own_no_op() -> None:
     world.hand(accepted(3, 2, match=2, read_round=1))
     assert world.answered() == []
     world.hand(accepted(3, 2, match=3))
-    assert world.answered() == [ReadReady(1, 3)]
+    assert world.answered() == [ReadReady(1, 1, 3)]
 
 
 def test_a_leader_that_wakes_up_sends_nothing_of_its_old_term() -> None:

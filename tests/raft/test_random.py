@@ -168,7 +168,7 @@ def require_progress(world: World) -> None:
     world.answered(leader)
     world.read(leader, PEACE)
     world.settle()
-    assert world.answered(leader) == [ReadReady(PEACE, index)]
+    assert world.answered(leader) == [ReadReady(leader, PEACE, index)]
     for node in world.nodes.values():
         assert len(node.applied) == index
         assert node.applied == world.nodes[leader].applied

@@ -1,15 +1,15 @@
-"""When a leader may answer a read, and as of which index: ReadIndex (Raft §8, thesis §6.4)."""
+"""When a node may answer a read, and as of which index: ReadIndex (Raft §8, thesis §6.4)."""
 
 from __future__ import annotations
 
 import pytest
 
-from kvstore.raft.messages import AppendEntries, AppendEntriesReply
+from kvstore.raft.messages import AppendEntries, AppendEntriesReply, ReadIndexReply
 from kvstore.raft.reads import ReadReady
 from kvstore.raft.types import RaftSettings, Role
 
 from .harness import World, bench, leader_bench
-from .messages import accepted, append, rejected, vote_reply
+from .messages import accepted, append, read_index, read_index_reply, rejected, vote_reply
 
 
 def settled_leader(members: int = 3, settings: RaftSettings | None = None) -> World:
@@ -38,7 +38,7 @@ def test_a_read_is_answered_once_and_not_below_the_commit_index() -> None:
     world.hand(accepted(2, 2, match=2, read_round=1))
     world.read(1, 2)
     world.hand(accepted(2, 2, match=2, read_round=2))
-    assert world.answered() == [ReadReady(1, 1), ReadReady(2, 2)]
+    assert world.answered() == [ReadReady(1, 1, 1), ReadReady(1, 2, 2)]
 
 
 def test_a_read_does_not_wait_for_a_write_that_came_after_it() -> None:
@@ -47,7 +47,7 @@ def test_a_read_does_not_wait_for_a_write_that_came_after_it() -> None:
     world.read(1, 1)
     world.propose(1, "x")
     world.hand(accepted(2, 2, match=2, read_round=1))
-    assert world.answered() == [ReadReady(1, 1)]
+    assert world.answered() == [ReadReady(1, 1, 1)]
 
 
 def test_a_read_does_not_wait_for_writes_that_are_not_committed() -> None:
@@ -56,7 +56,7 @@ def test_a_read_does_not_wait_for_writes_that_are_not_committed() -> None:
     world.propose(1, "x")
     world.read(1, 1)
     world.hand(accepted(2, 2, match=1, read_round=1))
-    assert world.answered() == [ReadReady(1, 1)]
+    assert world.answered() == [ReadReady(1, 1, 1)]
 
 
 # --- The no-op ---------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ def test_a_new_leader_answers_no_read_before_its_no_op_is_committed() -> None:
     world.hand(accepted(2, 2, match=2, read_round=1), accepted(3, 2, match=2, read_round=1))
     assert world.answered() == []
     world.hand(accepted(2, 2, match=3))
-    assert world.answered() == [ReadReady(7, 3)]
+    assert world.answered() == [ReadReady(1, 7, 3)]
 
 
 def test_a_follower_never_counts_as_knowing_the_commit_index() -> None:
@@ -91,7 +91,7 @@ def test_a_read_waits_for_a_majority_the_leader_included(members: int, echoes: i
     for peer in range(2, echoes + 2):
         assert world.answered() == []
         world.hand(accepted(peer, 2, match=1, read_round=1))
-    assert world.answered() == [ReadReady(1, 1)]
+    assert world.answered() == [ReadReady(1, 1, 1)]
 
 
 def test_a_lone_node_answers_in_the_turn_of_the_read() -> None:
@@ -105,9 +105,9 @@ def test_a_lone_node_answers_in_the_turn_of_the_read() -> None:
     effects = world.take(1)
     assert world.raft().ready_reads() == [], "the no-op is not on its disk"
     world.write(1, effects)
-    assert world.raft().ready_reads() == [ReadReady(1, 1)]
+    assert world.raft().ready_reads() == [ReadReady(1, 1, 1)]
     world.read(1, 2)
-    assert world.answered() == [ReadReady(2, 1)]
+    assert world.answered() == [ReadReady(1, 2, 1)]
 
 
 def test_what_a_follower_said_of_an_earlier_round_confirms_no_later_read() -> None:
@@ -115,12 +115,12 @@ def test_what_a_follower_said_of_an_earlier_round_confirms_no_later_read() -> No
     world = settled_leader()
     world.read(1, 1)
     world.hand(accepted(2, 2, match=1, read_round=1))
-    assert world.answered() == [ReadReady(1, 1)]
+    assert world.answered() == [ReadReady(1, 1, 1)]
     world.read(1, 2)
     world.hand(accepted(2, 2, match=1, read_round=1), accepted(3, 2, match=1, read_round=1))
     assert world.answered() == []
     world.hand(accepted(3, 2, match=1, read_round=2))
-    assert world.answered() == [ReadReady(2, 1)]
+    assert world.answered() == [ReadReady(1, 2, 1)]
 
 
 def test_an_answer_to_a_message_from_before_the_read_confirms_nothing() -> None:
@@ -135,7 +135,7 @@ def test_an_answer_to_a_message_from_before_the_read_confirms_nothing() -> None:
     assert len(late) == 2
     assert world.answered() == []
     world.settle()
-    assert world.answered() == [ReadReady(1, 1)]
+    assert world.answered() == [ReadReady(1, 1, 1)]
 
 
 def test_an_answer_read_in_the_turn_of_the_read_confirms_nothing() -> None:
@@ -156,7 +156,7 @@ def test_a_round_that_was_never_opened_confirms_nothing() -> None:
     world.hand(accepted(2, 2, match=1, read_round=2))
     assert world.answered() == []
     world.hand(accepted(2, 2, match=1, read_round=1))
-    assert world.answered() == [ReadReady(1, 1)]
+    assert world.answered() == [ReadReady(1, 1, 1)]
 
 
 def test_repeated_echoes_of_one_follower_count_once() -> None:
@@ -166,7 +166,7 @@ def test_repeated_echoes_of_one_follower_count_once() -> None:
     world.hand(*[accepted(2, 2, match=1, read_round=1)] * 4)
     assert world.answered() == []
     world.hand(accepted(3, 2, match=1, read_round=1))
-    assert world.answered() == [ReadReady(1, 1)]
+    assert world.answered() == [ReadReady(1, 1, 1)]
 
 
 def test_a_late_echo_takes_nothing_back() -> None:
@@ -176,7 +176,7 @@ def test_a_late_echo_takes_nothing_back() -> None:
     world.read(1, 2)
     world.hand(accepted(2, 2, match=1, read_round=2), accepted(2, 2, match=1, read_round=1))
     world.hand(accepted(3, 2, match=1, read_round=2))
-    assert world.answered() == [ReadReady(1, 1), ReadReady(2, 1)]
+    assert world.answered() == [ReadReady(1, 1, 1), ReadReady(1, 2, 1)]
 
 
 def test_a_rejection_confirms_as_a_success_does() -> None:
@@ -185,7 +185,7 @@ def test_a_rejection_confirms_as_a_success_does() -> None:
     world.hand(accepted(3, 2, match=2))
     world.read(1, 1)
     world.hand(rejected(2, 2, prev=1, conflict=(1, 0), read_round=1))
-    assert world.answered() == [ReadReady(1, 2)]
+    assert world.answered() == [ReadReady(1, 1, 2)]
 
 
 @pytest.mark.parametrize("prev", [(1, 1), (5, 1)], ids=["success", "rejection"])
@@ -205,7 +205,7 @@ def test_a_leader_cut_off_from_the_majority_answers_no_read() -> None:
     world.isolate(1, 2)
     world.read(1, 1)
     world.settle()
-    for _ in range(20):
+    for _ in range(8):
         world.heartbeat(1)
     assert world.raft(1).role is Role.LEADER
     assert world.answered() == []
@@ -230,7 +230,7 @@ def elected_again() -> World:
     world = settled_leader()
     world.read(1, 1)
     world.hand(accepted(2, 2, match=1, read_round=1))
-    assert world.answered() == [ReadReady(1, 1)]
+    assert world.answered() == [ReadReady(1, 1, 1)]
     world.read(1, 2)
     world.hand(rejected(2, 3, prev=1, conflict=(1, 0)))
     world.time_out(1)
@@ -258,7 +258,7 @@ def test_a_leader_elected_again_counts_its_rounds_anew() -> None:
     world.hand(accepted(3, 2, match=1, read_round=1))
     assert world.answered() == []
     world.hand(accepted(3, 4, match=1, read_round=1))
-    assert world.answered() == [ReadReady(3, 2)]
+    assert world.answered() == [ReadReady(1, 3, 2)]
 
 
 def test_a_request_of_an_earlier_term_is_rejected_without_an_echo() -> None:
@@ -297,7 +297,7 @@ def test_all_reads_of_a_turn_share_one_round_and_one_message_to_each_follower() 
     world.read(1, 1, 2, 3)
     assert rounds(world, to=2) == rounds(world, to=3) == [(1, 0, 1)]
     world.hand(accepted(2, 2, match=1, read_round=1))
-    assert world.answered() == [ReadReady(1, 1), ReadReady(2, 1), ReadReady(3, 1)]
+    assert world.answered() == [ReadReady(1, 1, 1), ReadReady(1, 2, 1), ReadReady(1, 3, 1)]
 
 
 def test_reads_behind_a_round_that_is_out_open_the_next_at_once() -> None:
@@ -307,10 +307,10 @@ def test_reads_behind_a_round_that_is_out_open_the_next_at_once() -> None:
     world.read(1, 2)
     assert rounds(world) == [(1, 0, 1), (1, 0, 2)]
     world.hand(accepted(2, 2, match=1, read_round=1))
-    assert world.answered() == [ReadReady(1, 1)]
+    assert world.answered() == [ReadReady(1, 1, 1)]
     world.read(1, 3)
     world.hand(accepted(2, 2, match=1, read_round=3))
-    assert world.answered() == [ReadReady(2, 1), ReadReady(3, 1)]
+    assert world.answered() == [ReadReady(1, 2, 1), ReadReady(1, 3, 1)]
 
 
 def test_a_turn_without_reads_opens_no_round() -> None:
@@ -338,7 +338,7 @@ def test_a_lost_round_heals_by_the_next_heartbeat() -> None:
     world.read(1, 1)
     world.bag.clear()
     world.heartbeat(1)
-    assert world.answered() == [ReadReady(1, 1)]
+    assert world.answered() == [ReadReady(1, 1, 1)]
 
 
 def test_reads_go_on_while_the_windows_of_all_followers_are_full() -> None:
@@ -350,7 +350,7 @@ def test_reads_go_on_while_the_windows_of_all_followers_are_full() -> None:
     world.read(1, 1)
     assert rounds(world) == [(2, 0, 1)]
     world.hand(accepted(2, 2, match=1, read_round=1))
-    assert world.answered() == [ReadReady(1, 1)]
+    assert world.answered() == [ReadReady(1, 1, 1)]
 
 
 def test_reads_go_on_while_a_follower_is_probed_and_the_probe_is_not_sent_again() -> None:
@@ -361,14 +361,68 @@ def test_reads_go_on_while_a_follower_is_probed_and_the_probe_is_not_sent_again(
     world.read(1, 1)
     assert rounds(world, to=2) == [(1, 0, 1)]
     world.hand(rejected(2, 2, prev=1, conflict=(1, 0), read_round=1))
-    assert world.answered() == [ReadReady(1, 2)]
+    assert world.answered() == [ReadReady(1, 1, 2)]
 
 
-def test_reads_that_nobody_waits_for_are_forgotten() -> None:
-    """A leader that is cut off may be asked for ever."""
+# --- Followers ---------------------------------------------------------------------------------
+
+
+def test_a_follower_answers_as_of_the_index_that_its_leader_confirmed() -> None:
+    """Thesis §6.4: the leader asks a majority, the follower applies that far."""
+    world = World(3)
+    world.elect(1)
+    world.propose(1, "x")
+    world.settle()
+    world.read(3, 77)
+    assert world.sent(3) == [read_index(3, 1, 77, to=1)]
+    assert world.answered(3) == []
+    world.settle()
+    assert world.answered(3) == [ReadReady(3, 77, 2)]
+    assert world.answered(1) == []
+
+
+def test_a_leader_tells_a_follower_no_index_before_a_majority_confirmed_it() -> None:
+    """Thesis §6.4: it may have been replaced, as with a read of its own."""
     world = settled_leader()
-    for read_id in range(1, 5):
-        world.read(1, read_id)
-    world.act(1, lambda raft: raft.forget_reads(before=3))
-    world.hand(accepted(2, 2, match=1, read_round=4))
-    assert world.answered() == [ReadReady(3, 1), ReadReady(4, 1)]
+    world.hand(read_index(3, 2, 7))
+    assert not any(isinstance(m, ReadIndexReply) for m in world.take_sent())
+    world.hand(accepted(2, 2, match=1, read_round=1))
+    assert read_index_reply(1, 2, 7, 1, to=3) in world.take_sent()
+
+
+def test_a_follower_believes_only_its_leader() -> None:
+    """Thesis §6.4: nobody else knows what is committed."""
+    world = bench([1], 1)
+    world.hand(append(2, 1, prev=(1, 1)))
+    world.turn(1, lambda raft: raft.read(5))
+    world.hand(read_index_reply(3, 1, 5, 1))
+    assert world.answered() == []
+    world.hand(read_index_reply(2, 1, 5, 1))
+    assert world.answered() == [ReadReady(1, 5, 1)]
+
+
+def test_an_index_of_an_earlier_term_is_dropped() -> None:
+    """Raft §5.1: a newer leader may have written since the question."""
+    world = bench([1], 1)
+    world.hand(append(2, 1, prev=(1, 1)))
+    world.turn(1, lambda raft: raft.read(5))
+    world.hand(append(3, 2, prev=(1, 1)), read_index_reply(2, 1, 5, 1))
+    assert world.answered() == []
+
+
+def test_what_was_confirmed_before_the_leader_was_lost_is_not_answered_after() -> None:
+    """The reader was told so when its leader was lost."""
+    world = bench([1], 1)
+    world.hand(append(2, 1, prev=(1, 1)))
+    world.act(1, lambda raft: raft.read(5))
+    world.act(1, lambda raft: raft.step(read_index_reply(2, 1, 5, 1)))
+    world.act(1, lambda raft: raft.step(append(3, 2, prev=(1, 1))))
+    world.turn(1)
+    assert world.answered() == []
+
+
+def test_a_node_that_leads_no_more_answers_no_follower() -> None:
+    """Thesis §6.4: the reader asks again, whoever leads then."""
+    world = bench([1], 1)
+    world.hand(read_index(2, 1, 7))
+    assert world.take_sent() == []

@@ -15,7 +15,7 @@ import pytest
 from kvstore import api
 from kvstore.config import Address, Limits, Settings
 from kvstore.logs import logger_for
-from kvstore.raft.messages import RequestVote, RequestVoteReply
+from kvstore.raft.messages import PreVoteReply, RequestVote, RequestVoteReply
 from kvstore.raft.types import Role
 from kvstore.server.context import Context
 from kvstore.server.node import Node
@@ -160,10 +160,11 @@ def test_replies_come_in_the_order_of_the_requests(line: Line) -> None:
 def test_a_reply_that_is_ready_waits_for_an_earlier_one_that_is_not(follower: Line) -> None:
     """The node leads, but no majority confirms its write."""
     follower.ask(peer.encode_hello(THEIRS))
-    while follower.node.raft.role is not Role.CANDIDATE:
+    while follower.node.raft.role is not Role.PRE_CANDIDATE:
         follower.turn()
+    would = PreVoteReply(cluster_id="test", sender=2, recipient=1, term=0, vote_granted=True)
     vote = RequestVoteReply(cluster_id="test", sender=2, recipient=1, term=1, vote_granted=True)
-    follower.ask(peer.encode_message(vote))
+    follower.ask(peer.encode_message(would), peer.encode_message(vote))
     client = follower.connect()
     client.sendall(command(b"SET", b"k", b"1") + command(b"PING"))
     follower.turn()

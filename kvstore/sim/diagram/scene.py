@@ -16,8 +16,13 @@ from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
     Message,
+    PreVote,
+    PreVoteReply,
+    ReadIndex,
+    ReadIndexReply,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
 )
 from kvstore.raft.types import Role
 from kvstore.sim import trace
@@ -261,6 +266,8 @@ class _Reader:
                 self._mark(node, at_ms, Turn.LED, f"leads term {term}", term)
             case events.SteppingDown() as event:
                 self._step_down(node, at_ms, event)
+            case events.LostMajority() | events.StoodStill() as event:
+                self._mark(node, at_ms, Turn.GAVE_UP, str(event), event.term)
             case events.VoteGranted(candidate=candidate, term=term):
                 self._mark(node, at_ms, Turn.VOTED, f"votes for {candidate}", term)
             case events.LogTruncated(from_index=first, to_index=last, term=term):
@@ -302,8 +309,10 @@ class _Reader:
     def _kind(self, message: Message) -> Kind:
         is_routine = self._routine.covers(message)
         match message:
-            case RequestVote():
+            case PreVote() | RequestVote() | TimeoutNow():
                 return Kind.VOTE_REQUEST
+            case ReadIndex() | ReadIndexReply():
+                return Kind.ROUTINE
             case AppendEntries():
                 return Kind.ROUTINE if is_routine else Kind.ENTRIES
             case AppendEntriesReply(success=True):
@@ -315,15 +324,14 @@ class _Reader:
 
     def _words(self, message: Message, is_ahead: bool) -> str:
         match message:
-            case RequestVote():
-                return "RequestVote"
+            case PreVote() | RequestVote() | TimeoutNow():
+                return type(message).__name__
             case AppendEntries() if self._routine.is_stale(message):
                 return f"{'entries' if message.entries else 'heartbeat'} of term {message.term}"
-            case RequestVoteReply(vote_granted=False) | AppendEntriesReply(success=False):
-                if is_ahead:
-                    return f"no: term {message.term}"
-                is_vote = isinstance(message, RequestVoteReply)
-                return "no vote" if is_vote else "no: log differs"
+            case AppendEntriesReply(success=False):
+                return f"no: term {message.term}" if is_ahead else "no: log differs"
+            case PreVoteReply(vote_granted=False) | RequestVoteReply(vote_granted=False):
+                return f"no: term {message.term}" if is_ahead else "no vote"
             case _:
                 return ""
 

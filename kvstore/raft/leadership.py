@@ -1,0 +1,165 @@
+"""What only a leader has, from the moment it wins to the moment it steps down.
+
+Law: nothing here survives the role, and nothing here decides a term or a vote. It
+knows how far each follower has come, what to send it next, whether a majority still
+answers, which reads that majority confirms, and to whom the leadership is being handed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kvstore.raft.log import RaftLog
+from kvstore.raft.messages import AppendEntriesReply, Message
+from kvstore.raft.outbox import Outbox
+from kvstore.raft.progress import Progress
+from kvstore.raft.quorum import reached_by_majority
+from kvstore.raft.reads import PendingReads
+from kvstore.raft.types import Entry, RaftSettings
+
+
+class Leadership:
+    """The volatile state on leaders (Raft Figure 2) of one node in one term.
+
+    * `reads`: what waits for a majority to confirm this leadership.
+    * `heir`: the follower that is to lead next; None most of the time.
+    """
+
+    def __init__(
+        self,
+        peers: Sequence[int],
+        log: RaftLog,
+        outbox: Outbox,
+        settings: RaftSettings,
+        now_ms: float,
+    ) -> None:
+        self.reads = PendingReads(peers)
+        self.heir: int | None = None
+        self._log = log
+        self._outbox = outbox
+        self._settings = settings
+        self._progress = {
+            peer: Progress(log.last_index + 1, settings.inflight_messages_max) for peer in peers
+        }
+        self._heard_ms = dict.fromkeys(peers, now_ms)
+        """When each follower answered last; the election that was just won counts."""
+        self._heartbeat_deadline_ms = now_ms + settings.heartbeat_interval_ms
+        self._heartbeat_is_due = False
+        self._handover_deadline_ms = 0.0
+        self._heir_was_told = False
+
+    # --- Time -----------------------------------------------------------------------------
+
+    def tick(self, now_ms: float) -> None:
+        """Note that a heartbeat is due."""
+        if now_ms >= self._heartbeat_deadline_ms:
+            self._heartbeat_is_due = True
+            self._heir_was_told = False
+            self._heartbeat_deadline_ms = now_ms + self._settings.heartbeat_interval_ms
+
+    def silent_ms(self, now_ms: float) -> float:
+        """For how long no majority, this node included, has answered (thesis §6.2)."""
+        return now_ms - reached_by_majority([now_ms, *self._heard_ms.values()])
+
+    # --- Followers ------------------------------------------------------------------------
+
+    def heard(self, reply: AppendEntriesReply, now_ms: float) -> None:
+        """A follower answered an AppendEntries of this term.
+
+        A rejection confirms as well: it is the log that differs, not the leader.
+        """
+        self._heard_ms[reply.sender] = now_ms
+        self.reads.confirmed(reply.sender, reply.read_round)
+        progress = self._progress[reply.sender]
+        if not reply.success:
+            progress.rejected(reply.prev_log_index, self._next_index_after(reply))
+        elif reply.match_index <= self._log.last_index:
+            progress.accepted(reply.match_index)
+
+    def _next_index_after(self, rejection: AppendEntriesReply) -> int:
+        """Back up by a whole term at a time (Raft §5.3, last paragraphs)."""
+        if rejection.conflict_term > 0:
+            last = self._log.last_index_of_term(rejection.conflict_term)
+            if last is not None:
+                return last + 1
+        return rejection.conflict_index
+
+    @property
+    def match_index(self) -> dict[int, int]:
+        """Per follower, the last index known to be on its disk."""
+        return {peer: progress.match_index for peer, progress in self._progress.items()}
+
+    # --- Handing over (thesis §3.10) ------------------------------------------------------
+
+    def hand_over(self, heir: int, now_ms: float) -> None:
+        """Lead no longer than until `heir` has caught up and stands."""
+        self.heir = heir
+        self._heir_was_told = False
+        self._handover_deadline_ms = now_ms + self._settings.election_timeout_max_ms
+
+    def handover_failed(self, now_ms: float) -> bool:
+        """Whether the heir has had its time; if so, there is none any more."""
+        if self.heir is None or now_ms < self._handover_deadline_ms:
+            return False
+        self.heir = None
+        return True
+
+    @property
+    def closest_follower(self) -> int | None:
+        """Who could take over soonest: the one that answered last among those with most entries."""
+        return max(
+            self._progress,
+            key=lambda peer: (self._progress[peer].match_index, self._heard_ms[peer]),
+            default=None,
+        )
+
+    # --- Messages out ---------------------------------------------------------------------
+
+    def messages(self, commit_index: int) -> list[Message]:
+        """New entries for each follower that can take them.
+
+        The others get a heartbeat if it is due, or if reads wait for a round that opens here.
+        """
+        heartbeat, self._heartbeat_is_due = self._heartbeat_is_due, False
+        speaks_to_all = self.reads.open_round() or heartbeat
+        out: list[Message] = []
+        for peer, progress in self._progress.items():
+            if heartbeat:
+                progress.heartbeat_due()
+            sent = self._send_entries(out, peer, progress, commit_index)
+            if speaks_to_all and not sent:
+                out.append(self._append(peer, progress.next_index, [], commit_index))
+        if self._heir_is_ready:
+            assert self.heir is not None
+            out.append(self._outbox.timeout_now(self.heir, self._log.last_term))
+            self._heir_was_told = True
+        return out
+
+    def _send_entries(
+        self, out: list[Message], peer: int, progress: Progress, commit_index: int
+    ) -> bool:
+        stop = self._log.last_index + 1
+        sent = False
+        while progress.next_index < stop and progress.can_send_entries:
+            next_index = progress.next_index
+            entries = self._log.slice(next_index, stop, self._settings.append_bytes_max)
+            out.append(self._append(peer, next_index, entries, commit_index))
+            progress.sent_entries(entries[-1].index)
+            sent = True
+        return sent
+
+    def _append(
+        self, peer: int, next_index: int, entries: Sequence[Entry], commit_index: int
+    ) -> Message:
+        return self._outbox.append_entries(
+            peer, self._log, next_index, entries, commit_index, self.reads.newest_round
+        )
+
+    @property
+    def _heir_is_ready(self) -> bool:
+        """Whether the heir is still to be told, and lacks no entry."""
+        return (
+            self.heir is not None
+            and not self._heir_was_told
+            and self._progress[self.heir].match_index == self._log.last_index
+        )

@@ -1,0 +1,97 @@
+"""Reads of clients that have no answer yet, from their arrival to the turn that answers them.
+
+Law: a read moves one way: arrived, asked for (all of one turn as one batch), ready as
+of an index, due when that index is applied. Whoever leaves on the way (overdue, or its
+leader gone) leaves once.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from itertools import count
+
+import msgspec
+
+from kvstore import api
+from kvstore.server.ticket import Ticket
+
+
+class Read(msgspec.Struct, frozen=True, gc=False):
+    """One client's read; it must see the log up to `after` at least."""
+
+    ticket: Ticket
+    query: api.Query
+    after: int
+    deadline_ms: float
+
+
+class WaitingReads:
+    """All reads of one node that wait, oldest first.
+
+    * Numbers grow, and never come again: not in another life of this node either, or a
+      late answer to a question of that life would be taken for one of this.
+    """
+
+    def __init__(self, first_number: int) -> None:
+        self._numbers = count(first_number)
+        self._reads: dict[int, Read] = {}
+        """By number; then their numbers by stage:"""
+        self._arrived: list[int] = []
+        self._asked: dict[int, list[int]] = {}
+        """By batch."""
+        self._ready: list[tuple[int, int]] = []
+        """Heap of (index to be applied first, number)."""
+
+    def __len__(self) -> int:
+        return len(self._reads)
+
+    def add(self, read: Read) -> None:
+        """A read has arrived."""
+        number = next(self._numbers)
+        self._reads[number] = read
+        self._arrived.append(number)
+
+    @property
+    def has_arrivals(self) -> bool:
+        """Whether some are still to be asked for."""
+        return bool(self._arrived)
+
+    def new_batch(self) -> int:
+        """The number under which to ask for all that arrived since the last batch."""
+        batch = next(self._numbers)
+        self._asked[batch], self._arrived = self._arrived, []
+        return batch
+
+    def is_ready(self, batch: int, index: int) -> None:
+        """The reads of a batch may be answered as of `index`."""
+        for number in self._asked.pop(batch, ()):
+            if read := self._reads.get(number):
+                heapq.heappush(self._ready, (max(index, read.after), number))
+
+    def take_due(self, last_applied: int) -> Iterator[Read]:
+        """Those that may be answered now that `last_applied` is applied."""
+        while self._ready and self._ready[0][0] <= last_applied:
+            _, number = heapq.heappop(self._ready)
+            if read := self._reads.pop(number, None):
+                yield read
+
+    def take_overdue(self, now_ms: float) -> Iterator[Read]:
+        """Those whose deadline has passed."""
+        while self._reads:
+            number, read = next(iter(self._reads.items()))
+            if read.deadline_ms > now_ms:
+                break
+            del self._reads[number]
+            yield read
+        oldest = next(iter(self._reads), None)
+        # A batch has a number above those of its reads: below the oldest it has nobody left.
+        while self._asked and (oldest is None or next(iter(self._asked)) < oldest):
+            del self._asked[next(iter(self._asked))]
+
+    def take_all(self) -> list[Read]:
+        """Everybody leaves."""
+        reads = list(self._reads.values())
+        for stage in (self._reads, self._arrived, self._asked, self._ready):
+            stage.clear()
+        return reads
