@@ -17,14 +17,16 @@ import random
 from collections.abc import Callable, Sequence
 
 from kvstore.raft import events
+from kvstore.raft.admission import is_beyond_belief, reason_to_ignore
 from kvstore.raft.effects import Effects
 from kvstore.raft.invariants import require
 from kvstore.raft.leadership import Leadership
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import (
-    TERM_LEAP_MAX,
     AppendEntries,
     AppendEntriesReply,
+    FetchEntries,
+    FetchEntriesReply,
     Message,
     PreVote,
     PreVoteReply,
@@ -37,6 +39,7 @@ from kvstore.raft.messages import (
 from kvstore.raft.outbox import Outbox
 from kvstore.raft.quorum import has_majority, reached_by_majority
 from kvstore.raft.reads import ReadReady
+from kvstore.raft.repair import Repair
 from kvstore.raft.types import (
     DurableUpdate,
     Entry,
@@ -98,6 +101,7 @@ class Raft:
         self._election_deadline_ms: float | None = None
         """None: to be drawn at the next tick, which knows the time."""
         self._outbox = Outbox(membership.cluster_id, self.id)
+        self._repair = Repair(self.log, self._outbox, membership.peers, settings)
         self._events: list[events.Event] = []
         self._handlers: dict[type, Callable[..., None]] = {
             PreVote: self._on_pre_vote,
@@ -109,6 +113,8 @@ class Raft:
             TimeoutNow: self._on_timeout_now,
             ReadIndex: self._on_read_index,
             ReadIndexReply: self._on_read_index_reply,
+            FetchEntries: lambda message: self._repair.give(message, self.current_term),
+            FetchEntriesReply: lambda message: self._repair.take(message),
         }
 
     # --- Inputs ---------------------------------------------------------------------------
@@ -119,7 +125,8 @@ class Raft:
         The term comes first (Raft §5.1): a higher one is adopted, a lower one is
         answered with ours, and only messages of the current term are processed.
         """
-        if reason := self._reason_to_ignore(message):
+        if reason := reason_to_ignore(message, self._membership, self.current_term):
+            self._is_out_of_reach |= is_beyond_belief(message, self.current_term)
             self._events.append(events.MessageIgnored(self.current_term, reason))
             return
         if message.term > self.current_term:
@@ -150,12 +157,14 @@ class Raft:
     def tick(self, now_ms: float) -> None:
         """Let time pass up to `now_ms`, after the inputs of the turn."""
         self.wake(now_ms)
+        if damage := self._repair.tick(now_ms, self.current_term):
+            self._events.append(damage)
         if self._leadership is not None:
             self._tick_leader(self._leadership)
         elif self._election_deadline_ms is None:
             self._election_deadline_ms = now_ms + self._draw_election_timeout()
         elif now_ms >= self._election_deadline_ms:
-            self._become_pre_candidate()
+            self._on_silence()
 
     def propose(self, commands: Sequence[bytes]) -> int:
         """Append commands to the leader's log; the index of the first (Raft §5.3).
@@ -202,13 +211,8 @@ class Raft:
         hard_state = HardState(self.current_term, self.voted_for)
         hard_state_is_durable = hard_state == self._durable_hard_state
         assert hard_state_is_durable or self.role is not Role.LEADER
-        truncate_from, entries = self.log.unpersisted()
         effects = Effects(
-            update=DurableUpdate(
-                hard_state=None if hard_state_is_durable else hard_state,
-                truncate_from=truncate_from,
-                entries=entries,
-            ),
+            update=self.log.unpersisted(None if hard_state_is_durable else hard_state),
             early_messages=(
                 [] if self._leadership is None else self._leadership.messages(self.commit_index)
             ),
@@ -221,6 +225,9 @@ class Raft:
     def persisted(self, update: DurableUpdate) -> None:
         """`update` is durable: only now do this node's own vote and entries count."""
         self.log.mark_durable(update)
+        if update.repairs:
+            left = len(self.log.damaged)
+            self._events.append(events.Repaired(self.current_term, len(update.repairs), left))
         if update.hard_state is not None:
             self._durable_hard_state = update.hard_state
         own_vote = HardState(self.current_term, self.id)
@@ -233,6 +240,8 @@ class Raft:
         """The next entries to apply: committed, durable here, after `last_applied`."""
         self.log.shrink_cache(last_applied + 1)
         stop = min(self.commit_index, self.log.durable_index) + 1
+        damaged = (index for index in self.log.damaged if index > last_applied)
+        stop = min(stop, next(damaged, stop))
         if last_applied + 1 >= stop:
             return []
         return self.log.slice(last_applied + 1, stop, bytes_max)
@@ -278,25 +287,14 @@ class Raft:
 
     # --- Terms and roles ------------------------------------------------------------------
 
-    def _reason_to_ignore(self, message: Message) -> str | None:
-        ours = self._membership
-        if message.cluster_id != ours.cluster_id:
-            return f"it belongs to cluster {message.cluster_id!r}, this is {ours.cluster_id!r}"
-        if message.recipient != self.id:
-            return f"it is for node {message.recipient}"
-        if message.term > self.current_term + TERM_LEAP_MAX:
-            self._is_out_of_reach = True
-            return f"term {message.term} is too far above {self.current_term} to be true"
-        if message.sender == self.id or message.sender not in ours.members:
-            return f"its sender, node {message.sender}, is not a peer of this node"
-        return None
-
     def _reject_stale(self, message: Message) -> None:
         """Answer a request of a lower term with ours, which fences its sender (Raft §5.1)."""
         if isinstance(message, PreVote | RequestVote):
             self._outbox.reply_to_vote(message, self.current_term, granted=False)
         elif isinstance(message, AppendEntries):
             self._outbox.reject_append(message, self.current_term, self.log)
+        elif isinstance(message, FetchEntries):
+            self._outbox.give_entries(message, self.current_term, ())
 
     def _become_follower(self, term: int) -> None:
         """Follow in `term`. The vote is cleared by a new term, and by nothing else."""
@@ -312,12 +310,20 @@ class Raft:
         # a candidate that must lose could keep the others waiting. A leader had none.
         self._events.append(events.BecameFollower(self.current_term))
 
-    def _become_pre_candidate(self) -> None:
-        """Ask who would vote for this node, before it moves any term (thesis §9.6)."""
-        if self._is_out_of_reach:
+    def _on_silence(self) -> None:
+        """The election timeout ran out."""
+        if self.log.damaged:
+            # As a leader it could not give its followers what it cannot read.
+            self.leader_id = None
+            self._election_deadline_ms = self._now_ms + self._draw_election_timeout()
+        elif self._is_out_of_reach:
             self._is_out_of_reach = False
             self._become_candidate()
-            return
+        else:
+            self._become_pre_candidate()
+
+    def _become_pre_candidate(self) -> None:
+        """Ask who would vote for this node, before it moves any term (thesis §9.6)."""
         if self.role is not Role.PRE_CANDIDATE:
             self._events.append(events.BecamePreCandidate(self.current_term))
         self.role = Role.PRE_CANDIDATE
@@ -398,7 +404,7 @@ class Raft:
 
     def _on_timeout_now(self, message: TimeoutNow) -> None:
         """Thesis §3.10: the leader hands over; there is nobody to be asked first."""
-        if self._leadership is None:
+        if self._leadership is None and not self.log.damaged:
             self._events.append(events.ToldToStand(self.current_term, message.sender))
             self._become_candidate()
 
@@ -449,7 +455,7 @@ class Raft:
         # Beyond what this request vouches for, our log may still differ from the leader's.
         committed = min(message.leader_commit, message.last_entry_index)
         self.commit_index = max(self.commit_index, committed)
-        self._outbox.accept_append(message, self.current_term)
+        self._outbox.accept_append(message, self.current_term, self.log)
 
     def _follow(self, leader: int) -> None:
         require(self._leader_of_term in (None, leader), "two leaders in one term")

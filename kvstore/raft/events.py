@@ -152,6 +152,35 @@ class LogTruncated(msgspec.Struct, frozen=True):
         return f"rolled back {count} uncommitted {entries} from index {self.from_index}"
 
 
+class CannotVouch(msgspec.Struct, frozen=True):
+    """Entries of this node's log are damaged on its disk; it asks its peers for them."""
+
+    term: int
+    entry_index: int
+    entry_term: int
+    count: int
+
+    def __str__(self) -> str:
+        others = f" and {self.count - 1} more" if self.count > 1 else ""
+        return (
+            f"cannot vouch for log entry {self.entry_index} of term {self.entry_term}{others}: "
+            "asking the other nodes for it"
+        )
+
+
+class Repaired(msgspec.Struct, frozen=True):
+    """Entries that were damaged are whole again, on this node's disk."""
+
+    term: int
+    count: int
+    left: int
+
+    def __str__(self) -> str:
+        entries = "entry" if self.count == 1 else "entries"
+        rest = f", {self.left} to go" if self.left else "; the log is whole again"
+        return f"repaired {self.count} log {entries} with those of other nodes{rest}"
+
+
 class MessageIgnored(msgspec.Struct, frozen=True):
     """A message that is not for this node, or not from a member of its cluster."""
 
@@ -177,5 +206,7 @@ Event: TypeAlias = (
     | HandoverFailed
     | ToldToStand
     | LogTruncated
+    | CannotVouch
+    | Repaired
     | MessageIgnored
 )

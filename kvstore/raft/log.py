@@ -1,8 +1,10 @@
 """The replicated log as the core sees it: a durable past and a tail not yet on disk.
 
 Law: an index at or below `durable_index` is on this node's disk exactly as this
-log shows it. Terms of all indexes are known in memory (one range per term);
-recent entries are cached, older ones are read through `StableLog`.
+log shows it, save for `damaged` ones: of those only (index, term) is known, which
+names an entry uniquely (Raft §5.3, log matching). Terms of all indexes are known in
+memory (one range per term); recent entries are cached, older ones are read through
+`StableLog`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kvstore.raft.invariants import require
-from kvstore.raft.types import DurableUpdate, Entry, Recovered, StableLog, TermRange
+from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered, StableLog, TermRange
 
 _SLICE_ENTRIES_MAX: Final = 8_192
 """A follower far behind must not make each request copy the whole tail."""
@@ -23,7 +25,7 @@ class RaftLog:
 
     * `durable_index` <= `last_index`.
     * The cache holds a contiguous run that ends at `last_index`, and every entry
-      that is not durable is in it.
+      that is not durable is in it, repairs apart.
     """
 
     def __init__(self, stable: StableLog, recovered: Recovered, cached_bytes_max: int) -> None:
@@ -35,8 +37,28 @@ class RaftLog:
         """Entry data in memory."""
         self._cached_bytes_max = cached_bytes_max
         self._truncate_from: int | None = None
+        self._damaged = dict.fromkeys(recovered.damaged)
+        """Indexes of durable entries that this disk cannot give back, ascending."""
+        self._repairs: dict[int, Entry] = {}
+        """What was fetched for them, and is not on the disk yet."""
         self.last_index = recovered.last_index
         self.durable_index = recovered.last_index
+
+    @property
+    def damaged(self) -> tuple[int, ...]:
+        """Indexes of entries that this node cannot vouch for, ascending."""
+        return tuple(self._damaged)
+
+    @property
+    def vouched_index(self) -> int:
+        """Last index up to which every entry is here, or on its way to the disk."""
+        first = next(iter(self._damaged), None)
+        return self.last_index if first is None else first - 1
+
+    def repair(self, entry: Entry) -> None:
+        """Take back an entry of which only the name was left; any other changes nothing."""
+        if entry.index in self._damaged and self.holds(entry.index, entry.term):
+            self._repairs[entry.index] = entry
 
     @property
     def last_term(self) -> int:
@@ -87,6 +109,7 @@ class RaftLog:
         removed = None
         for position, entry in enumerate(entries):
             if self.holds(entry.index, entry.term):
+                self.repair(entry)
                 continue
             if entry.index <= self.last_index:
                 require(entry.index > commit_index, "a committed entry would be removed")
@@ -118,6 +141,9 @@ class RaftLog:
             self._range_terms.pop()
         while self._cache and self._cache[-1].index >= from_index:
             self.cached_bytes -= len(self._cache.pop().data)
+        for index in [index for index in self._damaged if index >= from_index]:
+            del self._damaged[index]
+            self._repairs.pop(index, None)
         if from_index <= self.durable_index:
             self._truncate_from = from_index
             self.durable_index = from_index - 1
@@ -138,16 +164,22 @@ class RaftLog:
                 return entries[:position]
         return entries
 
-    def unpersisted(self) -> tuple[int | None, Sequence[Entry]]:
-        """What the disk lacks: where to truncate, and the entries to append then."""
-        return self._truncate_from, self._cache[
-            len(self._cache) - (self.last_index - self.durable_index) :
-        ]
+    def unpersisted(self, hard_state: HardState | None) -> DurableUpdate:
+        """What the disk lacks, together with a new hard state if there is one."""
+        count = self.last_index - self.durable_index
+        return DurableUpdate(
+            hard_state=hard_state,
+            truncate_from=self._truncate_from,
+            entries=self._cache[len(self._cache) - count :],
+            repairs=tuple(self._repairs.values()),
+        )
 
     def mark_durable(self, update: DurableUpdate) -> None:
         """`update`, made from `unpersisted`, is on disk."""
         if update.truncate_from is not None:
             self._truncate_from = None
+        for entry in update.repairs:
+            del self._damaged[entry.index], self._repairs[entry.index]
         if update.entries:
             last = update.entries[-1]
             require(

@@ -24,6 +24,10 @@ follow. And it is short: INDEX_MAX is 2^31 such leaps away.
 """
 
 
+FETCHED_ENTRIES_MAX = 64
+"""Damaged entries that one message asks for."""
+
+
 class _Message(
     msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True
 ):
@@ -186,6 +190,37 @@ class ReadIndexReply(_Message, frozen=True, tag="read_index_reply"):
         self._require_range(self.read_id, self.index)
 
 
+class FetchEntries(_Message, frozen=True, tag="fetch_entries"):
+    """A node asks a peer, whatever its role, for entries that its own disk has lost.
+
+    * `names`: (index, term) each, which is one entry wherever it is found (Raft §5.3).
+    """
+
+    names: tuple[tuple[int, int], ...]
+
+    TERM_MIN: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= len(self.names) <= FETCHED_ENTRIES_MAX:
+            raise ValueError("too many entries asked for, or none")
+        for index, term in self.names:
+            self._require_range(index, term)
+
+
+class FetchEntriesReply(_Message, frozen=True, tag="fetch_entries_reply"):
+    """Those of the entries asked for that the sender holds, as far as one message carries them."""
+
+    entries: tuple[Entry, ...]
+
+    TERM_MIN: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.entries) > FETCHED_ENTRIES_MAX:
+            raise ValueError("more entries than may be asked for")
+
+
 Message: TypeAlias = (
     PreVote
     | PreVoteReply
@@ -196,4 +231,6 @@ Message: TypeAlias = (
     | TimeoutNow
     | ReadIndex
     | ReadIndexReply
+    | FetchEntries
+    | FetchEntriesReply
 )

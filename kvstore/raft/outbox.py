@@ -13,6 +13,8 @@ from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    FetchEntries,
+    FetchEntriesReply,
     Message,
     PreVote,
     PreVoteReply,
@@ -104,15 +106,15 @@ class Outbox:
             read_round=read_round,
         )
 
-    def accept_append(self, request: AppendEntries, term: int) -> None:
-        """Vouch for the log up to what the request vouched for, and not further."""
+    def accept_append(self, request: AppendEntries, term: int, log: RaftLog) -> None:
+        """Vouch for the log up to what the request vouched for, and not past damage."""
         self._post(
             AppendEntriesReply,
             request.sender,
             term,
             success=True,
             prev_log_index=request.prev_log_index,
-            match_index=request.last_entry_index,
+            match_index=min(request.last_entry_index, log.vouched_index),
             read_round=request.read_round,
         )
 
@@ -133,6 +135,16 @@ class Outbox:
             conflict_index=conflict_index,
             read_round=request.read_round if request.term == term else 0,
         )
+
+    # --- Damaged entries ------------------------------------------------------------------
+
+    def fetch_entries(self, peer: int, term: int, names: Sequence[tuple[int, int]]) -> None:
+        """Ask a peer for entries that this node's disk has lost."""
+        self._post(FetchEntries, peer, term, names=tuple(names))
+
+    def give_entries(self, request: FetchEntries, term: int, entries: Sequence[Entry]) -> None:
+        """Give what there is of them."""
+        self._post(FetchEntriesReply, request.sender, term, entries=tuple(entries))
 
     # --- Reads ----------------------------------------------------------------------------
 

@@ -67,26 +67,37 @@ class TermRange(msgspec.Struct, frozen=True, gc=False):
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """What a node finds on its disk when it starts."""
+    """What a node finds on its disk when it starts.
+
+    * `damaged`: indexes, ascending, of entries whose record is damaged or missing. Which
+      entries they are is known all the same: `term_ranges` covers them.
+    """
 
     hard_state: HardState
     term_ranges: tuple[TermRange, ...]
     last_index: int
+    damaged: tuple[int, ...] = ()
 
 
 class DurableUpdate(msgspec.Struct, frozen=True):
     """What must be on disk, in one atomic step, before this turn's promises may leave.
 
-    * `truncate_from`: remove durable entries with index >= this, before appending.
+    * `truncate_from`: remove durable entries with index >= this, before anything else.
+    * `repairs`: entries whose records were damaged, to be written in their places.
     * `entries`: contiguous, and they start right after what remains.
     """
 
     hard_state: HardState | None = None
     truncate_from: int | None = None
     entries: Sequence[Entry] = ()
+    repairs: Sequence[Entry] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.entries) or self.hard_state is not None or self.truncate_from is not None
+        return (
+            bool(self.entries or self.repairs)
+            or self.hard_state is not None
+            or self.truncate_from is not None
+        )
 
 
 class StableLog(Protocol):

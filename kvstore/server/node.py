@@ -269,15 +269,16 @@ class Node:
     def redirect(self) -> api.Failure:
         """Why this node does not take the request, and where to go."""
         leader = self.raft.leader_id
+        if leader is None and (damaged := self.raft.log.damaged):
+            return _no_leader(
+                f"no leader is known, and node {self.raft.id} cannot stand: log entry {damaged[0]} "
+                f"of term {self.raft.log.term(damaged[0])} is damaged on its disk, and no node "
+                "that is up can give it back; start the other nodes"
+            )
         if (heir := self.raft.heir) is not None:
-            return api.Failure(
-                api.FailureCode.NO_LEADER, f"leadership is moving to node {heir}; try again"
-            )
+            return _no_leader(f"leadership is moving to node {heir}; try again")
         if leader is None or leader == self.raft.id:
-            return api.Failure(
-                api.FailureCode.NO_LEADER,
-                "no leader is known, an election may be under way; try again",
-            )
+            return _no_leader("no leader is known, an election may be under way; try again")
         address = str(self.settings.members[leader])
         return api.Failure(
             api.FailureCode.NOT_LEADER, f"not leader, try node {leader} at {address}", address
@@ -404,6 +405,10 @@ def _not_taken_over(heir: int) -> api.Failure:
         f"node {heir} did not take over in time; see with `kvstore status` whether it is up "
         "and how far it has come, and try again",
     )
+
+
+def _no_leader(message: str) -> api.Failure:
+    return api.Failure(api.FailureCode.NO_LEADER, message)
 
 
 def _invalid(message: str) -> api.Failure:

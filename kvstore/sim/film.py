@@ -28,6 +28,8 @@ from kvstore.raft.events import (
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    FetchEntries,
+    FetchEntriesReply,
     Message,
     PreVote,
     PreVoteReply,
@@ -395,6 +397,10 @@ def _said(message: Message) -> str:
             return f": holds all up to {message.match_index}"
         case AppendEntriesReply():
             return f": REJECTED after {message.prev_log_index}{_conflict(message)}"
+        case FetchEntries(names=names):
+            return f": gives back {counted(len(names), 'entry')} from {names[0][0]} on?"
+        case FetchEntriesReply():
+            return f": {counted(len(message.entries), 'entry')}"
         case ReadIndexReply():
             return f": read as of index {message.index}"
         case _:

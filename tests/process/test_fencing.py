@@ -78,7 +78,7 @@ def test_a_paused_leader_wakes_fenced_and_its_waiting_write_never_happens(
     assert_holds_everywhere(cluster, {"before": "1", "after": "2"})
 
 
-def test_a_leader_that_wakes_cut_off_takes_a_write_alone_and_rolls_it_back(
+def test_a_leader_that_is_cut_off_takes_a_write_alone_steps_down_and_rolls_it_back(
     make_cluster: MakeCluster,
 ) -> None:
     cluster = make_cluster(links=True, environ={"KVSTORE_REQUEST_TIMEOUT_MS": "1000"})
@@ -88,20 +88,42 @@ def test_a_leader_that_wakes_cut_off_takes_a_write_alone_and_rolls_it_back(
     position = len(cluster.nodes[old].log)
     with dial(cluster.nodes[old].port) as connection:
         assert ask(connection, b"PING") == "+PONG"
-        cluster.pause(old)
         cluster.partition({old}, others(cluster, old))
         connection.sendall(encode(b"SET", b"waiting", b"stale"))
         new = cluster.wait_for_leader(others(cluster, old))
         put(cluster, new, "after", "2")
-        cluster.resume(old)
         assert read_line(connection).startswith("-UNKNOWN outcome unknown")
-    awake = cluster.status(old)
-    assert (awake.role, awake.term) == ("leader", old_term), "it cannot know better yet"
+    cluster.wait_for_log(old, f"[node {old}] stepping down: no majority answered", after=position)
+    alone = cluster.status(old)
+    assert alone.role != "leader"
+    assert alone.term == old_term, "nothing of the newer term can have reached it"
+    assert put_error(cluster, old).startswith("NOLEADER ")
     assert cluster.status(new).term > old_term
     cluster.heal()
     assert_fenced(cluster, old, old_term, after=position)
     cluster.wait_for_log(old, f"[node {old}] rolled back 1 uncommitted entry", after=position)
     assert_holds_everywhere(cluster, {"before": "1", "after": "2"})
+
+
+def test_a_leader_that_wakes_cut_off_leads_no_more(make_cluster: MakeCluster) -> None:
+    """It stood still for longer than any election takes, and needs nobody to tell it."""
+    cluster = make_cluster(links=True)
+    old = cluster.wait_for_leader()
+    old_term = cluster.status(old).term
+    with dial(cluster.nodes[old].port) as connection:
+        assert ask(connection, b"PING") == "+PONG"
+        cluster.pause(old)
+        cluster.partition({old}, others(cluster, old))
+        connection.sendall(encode(b"SET", b"waiting", b"stale"))
+        new = cluster.wait_for_leader(others(cluster, old))
+        cluster.wait_for_log(new, f"[node {new}] became leader")
+        put(cluster, new, "after", "2")
+        cluster.resume(old)
+        assert read_line(connection).startswith(("-NOLEADER ", "-UNKNOWN "))
+    assert cluster.status(old).role != "leader"
+    assert cluster.status(old).term == old_term
+    cluster.heal()
+    assert_holds_everywhere(cluster, {"after": "2"})
 
 
 def test_a_write_that_was_rolled_back_while_it_waited_is_refused_not_lost(
@@ -172,7 +194,7 @@ def test_a_node_that_knows_no_leader_refuses_and_says_so(make_cluster: MakeClust
     leader = cluster.wait_for_leader()
     alone, killed = others(cluster, leader)
     cluster.kill(leader, killed)
-    cluster.wait_for_role(alone, "candidate")
+    cluster.wait_for_role(alone, "pre-candidate")
     assert put_error(cluster, alone).startswith("NOLEADER ")
     cluster.restart(leader, killed)
     assert_holds_everywhere(cluster, {})

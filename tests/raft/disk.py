@@ -30,6 +30,8 @@ class Disk:
         self.hard_state = hard_state or HardState()
         self.log = list(log)
         self.last_applied = 0
+        self.damaged: set[int] = set()
+        """Indexes of records that cannot be read; which entries they were is still known."""
         self.writes: list[DurableUpdate] = []
         self.reads = 0
 
@@ -38,11 +40,13 @@ class Disk:
         for one in self.log:
             if not ranges or ranges[-1].term != one.term:
                 ranges.append(TermRange(one.index, one.term))
-        return Recovered(self.hard_state, tuple(ranges), len(self.log))
+        damaged = tuple(sorted(self.damaged))
+        return Recovered(self.hard_state, tuple(ranges), len(self.log), damaged)
 
     def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
         self.reads += 1
         assert 1 <= start < stop <= len(self.log) + 1, "read of an entry that is not on disk"
+        assert not self.damaged & set(range(start, stop)), "read of a damaged record"
         taken: list[Entry] = []
         total = 0
         for one in self.log[start - 1 : stop - 1]:
@@ -57,6 +61,11 @@ class Disk:
         if update.truncate_from is not None:
             assert 1 <= update.truncate_from <= len(kept), "truncates what is not on disk"
             kept = kept[: update.truncate_from - 1]
+            self.damaged = {index for index in self.damaged if index < update.truncate_from}
+        for one in update.repairs:
+            assert one.index in self.damaged, "repairs what is whole"
+            assert one == kept[one.index - 1], "repairs with another entry"
+            self.damaged.discard(one.index)
         for position, one in enumerate(update.entries, len(kept) + 1):
             assert one.index == position, "a hole or an overlap in the log on disk"
         self.log = [*kept, *update.entries]

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    FetchEntries,
+    FetchEntriesReply,
     Message,
     PreVote,
     PreVoteReply,
@@ -57,6 +59,15 @@ def read_index_reply(
     sender: int, term: int, read_id: int, index: int, to: int = 1
 ) -> ReadIndexReply:
     return ReadIndexReply(**_route(sender, to, term), read_id=read_id, index=index)
+
+
+def fetch(sender: int, term: int, *names: tuple[int, int], to: int = 1) -> FetchEntries:
+    """`names` are (index, term)."""
+    return FetchEntries(**_route(sender, to, term), names=names)
+
+
+def fetched(sender: int, term: int, *entries: Entry, to: int = 1) -> FetchEntriesReply:
+    return FetchEntriesReply(**_route(sender, to, term), entries=entries)
 
 
 def vote_reply(sender: int, term: int, granted: bool = True, to: int = 1) -> RequestVoteReply:
@@ -127,27 +138,38 @@ def shown(message: Message) -> str:
 
 def _shown(message: Message) -> str:
     route = f"{message.sender}>{message.recipient} {type(message).__name__} term {message.term}"
+    said = _said(message)
+    return f"{route}, {said}" if said else route
+
+
+def _said(message: Message) -> str:
     match message:
         case PreVote() | RequestVote():
-            return f"{route}, last {message.last_log_index}.{message.last_log_term}"
+            return f"last {message.last_log_index}.{message.last_log_term}"
         case PreVoteReply() | RequestVoteReply():
-            return f"{route}, {'granted' if message.vote_granted else 'refused'}"
+            return "granted" if message.vote_granted else "refused"
         case AppendEntries():
             carried = " ".join(map(shown_entry, message.entries)) or "nothing"
-            return (
-                f"{route}, after {message.prev_log_index}.{message.prev_log_term}: {carried}, "
-                f"commit {message.leader_commit}"
-            )
+            after = f"after {message.prev_log_index}.{message.prev_log_term}"
+            return f"{after}: {carried}, commit {message.leader_commit}"
         case AppendEntriesReply(success=True):
-            return f"{route}, match {message.match_index}"
-        case TimeoutNow():
-            return route
-        case ReadIndex():
-            return f"{route}, read {message.read_id}"
-        case ReadIndexReply():
-            return f"{route}, read {message.read_id} as of {message.index}"
+            return f"match {message.match_index}"
         case AppendEntriesReply():
-            return (
-                f"{route}, rejected after {message.prev_log_index}, "
-                f"conflict {message.conflict_index}.{message.conflict_term}"
-            )
+            conflict = f"{message.conflict_index}.{message.conflict_term}"
+            return f"rejected after {message.prev_log_index}, conflict {conflict}"
+        case _:
+            return _said_of_reads_and_repairs(message)
+
+
+def _said_of_reads_and_repairs(message: Message) -> str:
+    match message:
+        case ReadIndex():
+            return f"read {message.read_id}"
+        case ReadIndexReply():
+            return f"read {message.read_id} as of {message.index}"
+        case FetchEntries():
+            return " ".join(f"{index}.{term}" for index, term in message.names)
+        case FetchEntriesReply():
+            return " ".join(map(shown_entry, message.entries)) or "nothing"
+        case _:
+            return ""

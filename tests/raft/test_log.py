@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kvstore.raft.log import RaftLog
-from kvstore.raft.types import DurableUpdate, RaftSettings, TermRange
+from kvstore.raft.types import RaftSettings, TermRange
 
 from .disk import Disk, entries_of_terms
 from .harness import UNBOUNDED, bench
@@ -18,8 +18,7 @@ def cached_log(count: int, cached_bytes_max: int) -> tuple[RaftLog, Disk]:
     disk = Disk()
     log = RaftLog(disk, disk.recovered(), cached_bytes_max)
     log.append(entries_of_terms([1] * count))
-    truncate_from, entries = log.unpersisted()
-    update = DurableUpdate(None, truncate_from, entries)
+    update = log.unpersisted(None)
     disk.write(update)
     log.mark_durable(update)
     return log, disk
@@ -69,7 +68,7 @@ def test_the_cache_keeps_what_is_not_durable() -> None:
     log = RaftLog(disk, disk.recovered(), 1)
     log.append(entries_of_terms([1] * 8))
     log.shrink_cache(9)
-    assert log.unpersisted() == (None, list(entries_of_terms([1] * 8)))
+    assert log.unpersisted(None).entries == list(entries_of_terms([1] * 8))
 
 
 def test_a_truncated_entry_gives_its_bytes_back_to_the_cache() -> None:

@@ -15,6 +15,8 @@ from kvstore.raft import events
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    FetchEntries,
+    FetchEntriesReply,
     Message,
     PreVote,
     PreVoteReply,
@@ -311,7 +313,7 @@ class _Reader:
         match message:
             case PreVote() | RequestVote() | TimeoutNow():
                 return Kind.VOTE_REQUEST
-            case ReadIndex() | ReadIndexReply():
+            case ReadIndex() | ReadIndexReply() | FetchEntries() | FetchEntriesReply():
                 return Kind.ROUTINE
             case AppendEntries():
                 return Kind.ROUTINE if is_routine else Kind.ENTRIES

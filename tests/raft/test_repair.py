@@ -1,0 +1,239 @@
+"""Entries that a node's disk has lost: neither served, nor forgotten, and fetched from whoever
+holds them.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from kvstore.raft.messages import FETCHED_ENTRIES_MAX, AppendEntriesReply, FetchEntries
+from kvstore.raft.types import HardState, Role
+
+from .disk import Disk, entries_of_terms, entry
+from .harness import World, bench
+from .messages import (
+    accepted,
+    append,
+    fetch,
+    fetched,
+    pre_vote,
+    pre_vote_reply,
+    request_vote,
+    timeout_now,
+    vote_reply,
+)
+
+LOG = [1, 1, 2, 2, 3]
+
+
+def damaged_bench(*damaged: int, terms: list[int] = LOG, term: int = 3, members: int = 3) -> World:
+    """Node 1 alone on a bench; of its entries, these are damaged."""
+    disk = Disk(HardState(term), entries_of_terms(terms))
+    disk.damaged = set(damaged)
+    return World(members, running=[1], disks={1: disk})
+
+
+def damaged_world(damaged: dict[int, set[int]], logs: dict[int, list[int]]) -> World:
+    """Three nodes in term 3 with these logs, of which these entries are damaged."""
+    disks = {}
+    for node, terms in logs.items():
+        disks[node] = Disk(HardState(3), entries_of_terms(terms))
+        disks[node].damaged = damaged.get(node, set())
+    return World(3, disks=disks)
+
+
+def calm(world: World, rounds: int = 80) -> None:
+    for _ in range(rounds):
+        world.tick_all(50)
+        world.settle()
+
+
+# --- What a node with damage says --------------------------------------------------------------
+
+
+def test_it_asks_every_peer_for_the_very_entries_and_says_so_once() -> None:
+    """Raft §5.3: index and term name an entry."""
+    world = damaged_bench(2, 4)
+    world.tick(1, 50)
+    names = ((2, 1), (4, 2))
+    assert world.take_sent() == [fetch(1, 3, *names, to=2), fetch(1, 3, *names, to=3)]
+    world.tick(1, 200)
+    assert len(world.take_sent()) == 4, "once a heartbeat, to each"
+    assert world.lines() == [
+        "cannot vouch for log entry 2 of term 1 and 1 more: asking the other nodes for it"
+    ]
+
+
+def test_it_asks_for_a_bounded_number_at_once() -> None:
+    """One message must not grow with the damage."""
+    terms = [1] * 200
+    world = damaged_bench(*range(1, 201), terms=terms)
+    world.tick(1, 50)
+    (question,) = world.take_sent(to=2)
+    assert isinstance(question, FetchEntries)
+    assert len(question.names) == FETCHED_ENTRIES_MAX
+
+
+def test_it_never_stands_for_election() -> None:
+    """As a leader it could not give its followers what it cannot read."""
+    world = damaged_bench(5)
+    world.tick(1, 20_000)
+    world.hand(timeout_now(2, 3))
+    assert (world.raft().role, world.raft().current_term) == (Role.FOLLOWER, 3)
+    assert {type(m) for m in world.take_sent()} == {FetchEntries}
+
+
+@pytest.mark.parametrize(
+    ("last", "granted"), [((5, 3), True), ((4, 2), False), ((9, 2), False)], ids=str
+)
+def test_it_votes_as_one_that_holds_what_it_held(last: tuple[int, int], granted: bool) -> None:
+    """Raft §5.4.1: a damaged last entry may be committed, and counts as there."""
+    world = damaged_bench(3, 4, 5)
+    world.hand(pre_vote(2, 3, last=last), request_vote(2, 4, last=last))
+    assert world.take_sent(to=2) == [
+        pre_vote_reply(1, 3, granted=granted, to=2),
+        vote_reply(1, 4, granted=granted, to=2),
+    ]
+
+
+def test_it_acknowledges_no_further_than_it_can_vouch() -> None:
+    """Raft §5.3: an acknowledgement promises every entry up to its index."""
+    world = damaged_bench(4)
+    world.hand(append(2, 3, prev=(5, 3), terms=[3]))
+    (reply,) = [m for m in world.take_sent(to=2) if isinstance(m, AppendEntriesReply)]
+    assert (reply.success, reply.match_index) == (True, 3)
+    assert world.disk().log[5:] == [entry(6, 3)]
+
+
+def test_it_applies_nothing_past_the_damage() -> None:
+    """Raft §5.3: entries are applied in order, each of them."""
+    world = damaged_bench(3)
+    world.hand(append(2, 3, prev=(5, 3), commit=5))
+    assert world.raft().commit_index == 5
+    assert [one.index for one in world.nodes[1].applied] == [1, 2]
+    world.hand(fetched(2, 3, entry(3, 2)))
+    assert [one.index for one in world.nodes[1].applied] == [1, 2, 3, 4, 5]
+
+
+# --- How it is repaired ------------------------------------------------------------------------
+
+
+def test_a_fetched_entry_is_durable_before_the_node_takes_part_again() -> None:
+    """Persist, then speak."""
+    world = damaged_bench(2)
+    world.act(1, lambda raft: raft.step(fetched(3, 3, entry(2, 1))))
+    effects = world.take(1)
+    assert effects.update.repairs == (entry(2, 1),)
+    assert world.raft().log.damaged == (2,)
+    world.write(1, effects)
+    assert world.raft().log.damaged == ()
+    world.lines()
+    world.turn(1)
+    assert world.lines() == [
+        "repaired 1 log entry with those of other nodes; the log is whole again"
+    ]
+    world.hand(append(2, 3, prev=(5, 3)))
+    assert accepted(1, 3, match=5, to=2) in world.take_sent()
+    world.fall_silent(1)
+
+
+def test_an_entry_of_another_term_repairs_nothing() -> None:
+    """Raft §5.3: it is another entry."""
+    world = damaged_bench(2)
+    world.hand(fetched(3, 3, entry(2, 2)), fetched(3, 3, entry(7, 3)), fetched(3, 3, entry(1, 1)))
+    assert world.disk().damaged == {2}
+    assert all(not update.repairs for update in world.disk().writes)
+
+
+def test_a_leader_s_entries_repair_too() -> None:
+    """Raft §5.3: what it sends again is what was lost."""
+    world = damaged_bench(4, 5)
+    world.hand(append(2, 3, prev=(3, 2), terms=[2, 3]))
+    assert world.disk().damaged == set()
+    assert world.terms() == LOG
+
+
+def test_a_real_conflict_removes_damage_as_it_removes_entries() -> None:
+    """Raft §5.3: they were never committed."""
+    world = damaged_bench(4, 5)
+    world.hand(append(2, 4, prev=(3, 2), terms=[4]))
+    assert world.terms() == [1, 1, 2, 4]
+    assert world.disk().damaged == set()
+
+
+def test_a_truncation_drops_repairs_that_it_overtakes() -> None:
+    """Raft §5.3: in one turn, an entry is fetched, and then it gives way."""
+    world = damaged_bench(4)
+    world.hand_in_one_turn(1, fetched(3, 3, entry(4, 2)), append(2, 4, prev=(3, 2), terms=[4]))
+    assert world.terms() == [1, 1, 2, 4]
+    assert all(not update.repairs for update in world.disk().writes)
+
+
+# --- Who gives ---------------------------------------------------------------------------------
+
+
+def test_any_node_gives_what_it_holds_and_nothing_else() -> None:
+    """Raft §5.3: the same index in another term is another entry."""
+    world = bench(LOG, 3)
+    world.hand(fetch(2, 3, (2, 1), (3, 1), (5, 3), (6, 3), (0, 0)))
+    assert world.take_sent() == [fetched(1, 3, entry(2, 1), entry(5, 3), to=2)]
+
+
+def test_who_has_lost_it_too_gives_nothing() -> None:
+    """It cannot read it."""
+    world = damaged_bench(2)
+    world.hand(fetch(2, 3, (2, 1)))
+    assert world.take_sent(to=2) == []
+
+
+def test_a_question_of_an_old_term_is_answered_with_the_newer_one() -> None:
+    """Raft §5.1: else a node without a leader could ask for ever."""
+    world = bench(LOG, 7)
+    world.hand(fetch(2, 3, (2, 1)))
+    assert world.take_sent() == [fetched(1, 7, to=2)]
+
+
+# --- Clusters ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("node", [1, 2, 3])
+def test_a_cluster_heals_one_damaged_node(node: int) -> None:
+    """FAST'18, Protocol-Aware Recovery."""
+    world = damaged_world({node: {1, 4, 5}}, {1: LOG, 2: LOG, 3: LOG})
+    calm(world)
+    assert world.disk(node).damaged == set()
+    assert len(world.leaders) == 1
+    assert world.terms(1) == world.terms(2) == world.terms(3)
+
+
+def test_nodes_that_lost_different_entries_heal_each_other() -> None:
+    """Between them nothing is lost, though no log is whole."""
+    world = damaged_world({1: {1, 5}, 2: {2, 4}, 3: {3}}, {1: LOG, 2: LOG, 3: LOG})
+    calm(world)
+    assert [world.disk(node).damaged for node in (1, 2, 3)] == [set()] * 3
+    assert len(world.leaders) == 1
+
+
+def test_two_nodes_of_three_heal_each_other_without_the_third() -> None:
+    """They are a majority, once they can vouch."""
+    world = damaged_world({1: {4}, 2: {5}}, {1: LOG, 2: LOG, 3: LOG})
+    world.crash(3)
+    calm(world)
+    assert len(world.leaders) == 1
+
+
+def test_a_committed_entry_that_a_majority_lost_stops_the_cluster_and_is_not_lost() -> None:
+    """1 and 2 held 4 and 5, and may have committed them; 3, which lacks them, never leads."""
+    world = damaged_world({1: {5}, 2: {5}}, {1: LOG, 2: LOG, 3: LOG[:3]})
+    calm(world, 200)
+    assert world.leaders == []
+    assert [one.term for one in world.disk(1).log] == LOG
+    assert world.disk(1).log == world.disk(2).log
+    assert world.disk(1).damaged == world.disk(2).damaged == {5}
+
+
+def test_a_damaged_node_helps_a_whole_one_to_lead() -> None:
+    """Its vote says what it held, and needs no entry to be read."""
+    world = damaged_bench(4, 5)
+    world.hand(pre_vote(2, 3, last=(5, 3)), request_vote(2, 4, last=(5, 3)))
+    assert vote_reply(1, 4, to=2) in world.take_sent()
