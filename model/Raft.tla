@@ -218,10 +218,10 @@ Accept(i, after) ==
     /\ role' = [role EXCEPT ![i] = "follower"]
     /\ UNCHANGED <<disk, network, said>>
 
-\* A candidate follows whoever leads its term, whether or not the entries fit.
-Follow(i) ==
-    /\ role[i] = "candidate"
-    /\ said[mem[i].term].by \ {i} # {}
+\* Within its term a node may stop standing or leading at any time: because it hears the
+\* leader, because no majority answers, because it stood still. Nobody has to be told why.
+GiveUp(i) ==
+    /\ role[i] # "follower"
     /\ role' = [role EXCEPT ![i] = "follower"]
     /\ UNCHANGED <<mem, disk, commit, outbox, network, said>>
 
@@ -253,7 +253,7 @@ Next ==
         \/ Propose(i)
         \/ \E after \in {After(i, m) : m \in {m \in Appends(mem[i].term) : Fits(i, m)}} :
             Accept(i, after)
-        \/ Follow(i)
+        \/ GiveUp(i)
         \/ \E n \in 1..Len(mem[i].log) : AdvanceCommit(i, n)
 
 Spec == Init /\ [][Next]_vars

@@ -46,7 +46,7 @@ TakeAppendEntries(m) ==
     /\ WasTold(m)
     /\ IF m.term # mem[Who].term THEN UNCHANGED vars
        ELSE IF Fits(Who, m) THEN Accept(Who, After(Who, m))
-       ELSE IF role[Who] = "candidate" THEN Follow(Who)
+       ELSE IF role[Who] = "candidate" THEN GiveUp(Who)
        ELSE UNCHANGED vars
 
 \* Replies change nothing by themselves: what they promise was said, and is looked up.
@@ -54,10 +54,14 @@ TakeReply(m) ==
     /\ m.kind = "Refusal" \/ m \in network
     /\ UNCHANGED vars
 
+\* Pre-votes, and the word of a leader that hands over, make a node stand, or change nothing.
+Encourage == IF Line.term > mem[Who].term THEN Timeout(Who) ELSE UNCHANGED vars
+
 Receive ==
     LET m == Line.message IN
     CASE m.kind = "RequestVote"   -> TakeRequestVote(m)
       [] m.kind = "AppendEntries" -> TakeAppendEntries(m)
+      [] m.kind = "MayStand"      -> Encourage
       [] OTHER                    -> TakeReply(m)
 
 Act ==
@@ -65,7 +69,9 @@ Act ==
     /\ CASE Line.action = "receive" -> Receive /\ Then("follow up")
          [] Line.action = "persist" -> Persist(Who) /\ Then("follow up")
          [] Line.action = "tick" ->
-                /\ IF Line.term > mem[Who].term THEN Timeout(Who) ELSE UNCHANGED vars
+                /\ IF Line.term > mem[Who].term THEN Timeout(Who)
+                   ELSE IF Line.role = "follower" /\ role[Who] # "follower" THEN GiveUp(Who)
+                   ELSE UNCHANGED vars
                 /\ Then("follow up")
          [] Line.action = "propose" ->
                 IF Len(mem[Who].log) < Len(Line.log)

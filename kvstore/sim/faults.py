@@ -107,6 +107,13 @@ def _arm(fate: Fate, world: World, fault: Fault, rng: random.Random) -> None:
         world.observer.disturbed(host.id, f"is about to be {fate.value}")
 
 
+def _hand_over(world: World, fault: Fault, rng: random.Random) -> None:
+    """Whoever leads, or believes to, hands over to whom it holds for closest."""
+    for host in world.hosts.values():
+        if host.node is not None and host.is_leading:
+            host.node.hand_over_before_exit()
+
+
 # --- Disks --------------------------------------------------------------------------------
 
 
@@ -122,7 +129,7 @@ def _disk_error(world: World, fault: Fault, rng: random.Random) -> None:
 
 def _disk_slow(world: World, fault: Fault, rng: random.Random) -> None:
     host = _victim(world, rng)
-    host.disk.sync_ms = rng.choice((20.0, 150.0, 900.0))
+    host.disk.sync_ms = rng.choice((20.0, 150.0, 900.0, 3_000.0))
     world.observer.disturbed(host.id, f"an fsync takes about {host.disk.sync_ms:.0f} ms")
     world.schedule.after(fault.duration_ms, partial(setattr, host.disk, "sync_ms", 0.2))
 
@@ -229,6 +236,7 @@ _STRIKES: Final[dict[str, Callable[[World, Fault, random.Random], None]]] = {
     "crash at a checkpoint": partial(_arm, Fate.CUT_AT_CHECKPOINT),
     "short reigns": _short_reigns,
     "pause": _pause,
+    "handover": _hand_over,
     "disk full": _disk_full,
     "disk error": _disk_error,
     "disk slow": _disk_slow,

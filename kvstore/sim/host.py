@@ -183,6 +183,7 @@ class Host:
         assert node is not None
         now_ms = self._clock.read(self._schedule.now_ms)
         node.wake(now_ms)
+        observer.stepped(self, "tick")
         messages, self._messages = self._messages, []
         for message in messages:
             node.receive(message)
@@ -225,7 +226,7 @@ class Host:
             node.submit_command(request, call)
         else:
             assert isinstance(request, api.Get)
-            node.submit_query(request, call)
+            node.submit_query(request, call, from_any=self._rng.random() < 0.5)
 
     def _let_out(self, outcome: Outcome) -> None:
         self._observer.speaks(self, outcome)

@@ -167,6 +167,8 @@ class Observer:
             self._count_message(message)
         for answer in outcome.answers:
             self._count_answer(answer.result)
+            if isinstance(answer.result, api.GetResult) and not host.is_leading:
+                self.reached["read at a follower"] += 1
 
     def noted(self, host: Host, event: events.Event) -> None:
         """The core reports something."""

@@ -18,9 +18,12 @@ from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
     Message,
+    PreVoteReply,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
 )
+from kvstore.raft.types import Role
 from kvstore.sim.trace import ModelStep
 
 MODEL = Path(__file__).resolve().parents[2] / "model"
@@ -130,11 +133,15 @@ def _configuration(steps: Sequence[ModelStep], members: Iterable[int]) -> str:
     )
 
 
+_ROLES = {Role.PRE_CANDIDATE: Role.FOLLOWER}
+"""What the model does not know apart: who only asks whether it may stand is a follower."""
+
+
 def _line(step: ModelStep) -> str:
     fields = {
         "node": str(step.node),
         "action": f'"{step.action}"',
-        "role": f'"{step.role.value}"',
+        "role": f'"{_ROLES.get(step.role, step.role).value}"',
         "term": str(step.term),
         "vote": str(step.voted_for or 0),
         "log": _sequence(step.log),
@@ -165,6 +172,8 @@ def _said(message: Message) -> dict[str, str]:
             }
         case AppendEntriesReply(success=True, match_index=index) if index > 0:
             return {"kind": '"Ack"', **said, "index": str(index)}
+        case PreVoteReply(vote_granted=True) | TimeoutNow():
+            return {"kind": '"MayStand"', **said}
     return {"kind": '"Refusal"', **said}
 
 

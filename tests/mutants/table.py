@@ -61,14 +61,14 @@ TERMS = (
     Mutant(
         "the vote is kept into a new term",
         CORE,
-        "            self.voted_for = None\n        self.role = Role.FOLLOWER",
-        "        self.role = Role.FOLLOWER",
+        "            self.voted_for = None\n            self._leader_of_term = None\n",
+        "            self._leader_of_term = None\n",
     ),
     Mutant(
         "the vote is cleared by a step-down within a term",
         CORE,
-        "            self.voted_for = None\n        self.role = Role.FOLLOWER",
-        "        self.voted_for = None\n        self.role = Role.FOLLOWER",
+        "            self.voted_for = None\n            self._leader_of_term = None\n",
+        "            self._leader_of_term = None\n        self.voted_for = None\n",
     ),
     Mutant(
         "a candidate keeps its term",
@@ -150,15 +150,15 @@ ELECTIONS = (
 REPLICATION = (
     Mutant(
         "blind truncation",
-        CORE,
-        "            if self.log.holds(entry.index, entry.term):\n                continue\n",
-        "",
+        LOG,
+        "            if self.holds(entry.index, entry.term):\n",
+        "            if entry.index == 0:\n",
     ),
     Mutant(
         "a conflicting entry stays",
-        CORE,
-        "            if self.log.holds(entry.index, entry.term):\n                continue\n",
-        "            if entry.index <= self.log.last_index:\n                continue\n",
+        LOG,
+        "            if self.holds(entry.index, entry.term):\n",
+        "            if entry.index <= self.last_index:\n",
     ),
     Mutant(
         "prev_log_term is not compared",
@@ -169,8 +169,8 @@ REPLICATION = (
     Mutant(
         "a follower vouches for its whole log",
         CORE,
-        "        self._outbox.accept_append(message, self.current_term)\n",
-        "        self._outbox.accept_append(message, self.current_term)\n"
+        "        self._outbox.accept_append(message, self.current_term, self.log)\n",
+        "        self._outbox.accept_append(message, self.current_term, self.log)\n"
         "        object.__setattr__(\n"
         "            self._outbox._waiting[-1], 'match_index', self.log.last_index\n        )\n",
     ),
@@ -238,8 +238,8 @@ COMMITMENT = (
     Mutant(
         "the leader counts its own entries before its fsync",
         CORE,
-        "        return {self.id: self.log.durable_index, **known}",
-        "        return {self.id: self.log.last_index, **known}",
+        "        return {self.id: self.log.durable_index, **self._leadership.match_index}",
+        "        return {self.id: self.log.last_index, **self._leadership.match_index}",
         test="tests/raft/test_durability.py",
     ),
     Mutant(
@@ -252,8 +252,8 @@ COMMITMENT = (
     Mutant(
         "a new leader reads before its no-op is committed",
         CORE,
-        "        if not self._reads or not self.has_committed_in_term:",
-        "        if not self._reads or self.role is not Role.LEADER:",
+        "        if self._leadership is None or not self.has_committed_in_term:",
+        "        if self._leadership is None:",
         test="tests/raft/test_reads.py",
     ),
     Mutant(
@@ -265,14 +265,14 @@ COMMITMENT = (
     Mutant(
         "a confirmation from before the read counts",
         READS,
-        "        self._waiting.append((self.newest_round + 1, ReadReady(read_id, index)))",
-        "        self._waiting.append((self.newest_round, ReadReady(read_id, index)))",
+        "        self._waiting.append((self.newest_round + 1, read))",
+        "        self._waiting.append((self.newest_round, read))",
     ),
     Mutant(
         "a read is answered as of nothing",
         CORE,
-        "        self._reads.add(read_id, max(self.commit_index, self.log.last_term_start))",
-        "        self._reads.add(read_id, 0)",
+        "        index = max(self.commit_index, self.log.last_term_start)",
+        "        index = 0",
         test="tests/raft/test_reads.py",
     ),
 )
@@ -325,7 +325,7 @@ NODES = (
     Mutant(
         "a follower takes writes",
         NODE,
-        "        if self.raft.role is not Role.LEADER:\n"
+        "        if not self.raft.takes_commands:\n"
         "            self._answer(ticket, self.redirect())\n            return None\n",
         "",
     ),
