@@ -19,14 +19,19 @@ IDENTITY = Identity(
 )
 
 
+RULES = api.SessionRules()
+
+
 class Machine:
     """A state machine over an empty key space, fed one command after another."""
 
-    def __init__(self, reply_bytes_max: int = 1 << 20) -> None:
+    def __init__(
+        self, reply_bytes_max: int = 1 << 20, rules: api.SessionRules = RULES
+    ) -> None:
         self.state = MemoryState(IDENTITY)
-        self.machine = StateMachine(self.state, Applied(), reply_bytes_max)
+        self.machine = StateMachine(self.state, Applied(), reply_bytes_max, rules)
 
-    def run(self, command: api.Command) -> api.Result:
+    def run(self, command: api.Logged) -> api.Result:
         data = msgspec.msgpack.encode(command)
         return self.machine.apply(self.machine.last_applied + 1, data)
 
@@ -219,7 +224,7 @@ def test_a_replay_from_any_checkpoint_gives_the_same_bytes_and_results(
     results = [whole.run(command) for command in script]
     replayed = [interrupted.run(command) for command in script[:at]]
     interrupted.state.commit(interrupted.machine.applied)
-    interrupted.machine = StateMachine(interrupted.state, interrupted.state.applied(), 1 << 20)
+    interrupted.machine = StateMachine(interrupted.state, interrupted.state.applied(), 1 << 20, RULES)
     replayed += [interrupted.run(command) for command in script[at:]]
     assert replayed == results
     assert [*interrupted.state.scan(b"")] == [*whole.state.scan(b"")]

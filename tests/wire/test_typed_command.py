@@ -71,17 +71,18 @@ RESULTS: list[api.Result] = [
 
 
 def decode(payload: bytes) -> api.Request | api.Failure:
-    return typed.decode_request(payload, LIMITS)
+    call = typed.decode_call(payload, LIMITS)
+    return call if isinstance(call, api.Failure) else call.request
 
 
 def payload_of(request: api.Request) -> bytes:
-    return msgspec.msgpack.encode(request)
+    return msgspec.msgpack.encode(api.Call(request))
 
 
 @pytest.mark.parametrize("request_", REQUESTS)
 def test_every_request_comes_back_as_it_was(request_: api.Request) -> None:
     parser = resp.RequestParser(Limits())
-    parser.feed(typed.encode_request(request_))
+    parser.feed(typed.encode_call(api.Call(request_)))
     args = parser.next_command()
     assert args is not None
     assert args[0] == b"KV"
@@ -92,7 +93,7 @@ def test_every_request_comes_back_as_it_was(request_: api.Request) -> None:
 def test_every_result_failures_included_comes_back_in_a_bulk(result: api.Result) -> None:
     reader = hiredis.Reader()
     reader.feed(typed.encode_result(result))
-    assert typed.decode_result(reader.gets()) == result
+    assert typed.decode_reply(reader.gets()) == result
 
 
 @pytest.mark.parametrize(
@@ -183,12 +184,12 @@ def test_garbage_is_a_request_or_a_failure_and_raises_nothing(payload: bytes) ->
 @given(st.binary(max_size=100))
 def test_a_reply_of_garbage_is_a_protocol_error(payload: bytes) -> None:
     with pytest.raises(ProtocolError):
-        typed.decode_result(payload)
+        typed.decode_reply(payload)
 
 
 def test_a_reply_that_is_not_utf8_is_a_protocol_error() -> None:
     with pytest.raises(ProtocolError):
-        typed.decode_result(b"\x92\xa1\xff\x90")
+        typed.decode_reply(b"\x92\xa1\xff\x90")
 
 
 keys = st.binary(max_size=api.KEY_BYTES_MAX)
