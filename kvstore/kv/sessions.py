@@ -70,7 +70,7 @@ class Sessions:
         record = self._records.get(once.session)
         if record is None or self._is_expired(record):
             return _no_session(once)
-        if once.sequence < record.sequence:
+        if once.sequence < max(1, record.sequence):
             return _overtaken(once, record)
         if once.sequence == record.sequence:
             result: api.Result = _decode_result(record.result)
