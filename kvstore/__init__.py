@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvstore.errors import (
     ConfigError,
+    GuardFailedError,
     KvstoreError,
     NotLeaderError,
     OutcomeUnknownError,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Client",
     "ConfigError",
+    "GuardFailedError",
     "KvstoreError",
     "NotLeaderError",
     "OutcomeUnknownError",

@@ -19,6 +19,9 @@ KEY_BYTES_MAX: Final = 480
 """Longest key, in bytes. LMDB stops at 511; the rest is kept for prefixes of the storage."""
 
 
+REVISION_MAX: Final = (1 << 63) - 1
+"""Largest revision, session and sequence number that a request may name."""
+
 INTEGER_MIN: Final = -(1 << 63)
 INTEGER_MAX: Final = (1 << 63) - 1
 _INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
@@ -49,6 +52,17 @@ class _Struct(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 # --- Commands: they change data, so they go through the log -------------------------------
 
 
+class Guard(_Struct, frozen=True):
+    """A further condition of a write: the `mod_revision` that `key` must have, 0 for no key.
+
+    It is checked when the write is applied. With the `mod_revision` of a lock's key it
+    is a fencing token: once the lock has changed hands, nothing is written under it.
+    """
+
+    key: bytes
+    mod_revision: int
+
+
 class Put(_Struct, frozen=True, tag="put"):
     """Write one key, if `when` holds; `expected` belongs to `When.EQUAL` alone."""
 
@@ -57,18 +71,21 @@ class Put(_Struct, frozen=True, tag="put"):
     when: When = When.ALWAYS
     expected: bytes | None = None
     return_previous: bool = False
+    guard: Guard | None = None
 
 
 class PutMany(_Struct, frozen=True, tag="putmany"):
     """Write several keys in one step; the last of equal keys wins."""
 
     pairs: tuple[tuple[bytes, bytes], ...]
+    guard: Guard | None = None
 
 
 class Delete(_Struct, frozen=True, tag="delete"):
     """Remove keys in one step; absent and repeated keys count as not deleted."""
 
     keys: tuple[bytes, ...]
+    guard: Guard | None = None
 
 
 class Increment(_Struct, frozen=True, tag="increment"):
@@ -76,6 +93,53 @@ class Increment(_Struct, frozen=True, tag="increment"):
 
     key: bytes
     by: int
+    guard: Guard | None = None
+
+
+Write: TypeAlias = Put | PutMany | Delete | Increment
+
+
+class OpenSession(_Struct, frozen=True, tag="opensession"):
+    """Begin a client session (thesis §6.3); its number is the index of the entry."""
+
+
+class Once(_Struct, frozen=True, tag="once"):
+    """Carry out a write once, however often this request arrives.
+
+    A session has one request under way at a time, and numbers them by a `sequence`
+    that begins at 1 and grows. A request under the last sequence gets the answer that
+    is kept; one under an earlier sequence is refused, so a number that was passed over
+    can never take effect any more.
+    """
+
+    session: int
+    sequence: int
+    write: Write
+
+
+class Stamped(_Struct, frozen=True, tag="stamped"):
+    """How a session's command stands in the log: with the cluster's time, in ms.
+
+    The leader's node gives the time. No request carries one.
+    """
+
+    time_ms: int
+    command: OpenSession | Once
+
+
+class SessionRules(msgspec.Struct, frozen=True):
+    """When sessions end, and what is kept of them.
+
+    Not settings of a node: every replica must go by the same rules, or they differ.
+
+    * `ttl_ms`: a session that was not used for longer, in the cluster's time, is expired.
+    * `sessions_max`: to open one more ends the one that was not used for longest.
+    * `result_bytes_max`: a longer result is not kept; `Done` stands for it.
+    """
+
+    ttl_ms: int = 600_000
+    sessions_max: int = 10_000
+    result_bytes_max: int = 1_024
 
 
 # --- Queries: they read data on one node --------------------------------------------------
@@ -111,11 +175,26 @@ class HandOver(_Struct, frozen=True, tag="handover"):
     heir: int | None = None
 
 
-Command: TypeAlias = Put | PutMany | Delete | Increment
+Command: TypeAlias = Write | OpenSession | Once
 Query: TypeAlias = Get | Scan | Count
 Request: TypeAlias = Command | Query | Status | HandOver
 
-COMMANDS: Final = (Put, PutMany, Delete, Increment)
+WRITES: Final = (Put, PutMany, Delete, Increment)
+COMMANDS: Final = (*WRITES, OpenSession, Once)
+Logged: TypeAlias = Write | Stamped
+"""What the log holds: plain writes as they came, sessions' commands with the time."""
+
+
+class Call(_Struct, frozen=True):
+    """What a typed client sends.
+
+    * `min_term`: a node whose term is lower refuses, with STALE.
+    * `cluster_id`: a node of another cluster refuses; "" is any.
+    """
+
+    request: Request
+    min_term: int = 0
+    cluster_id: str = ""
 
 
 # --- Results ------------------------------------------------------------------------------
@@ -158,6 +237,28 @@ class IncrementResult(_Struct, frozen=True, tag="increment"):
 
     revision: int
     value: int
+
+
+class GuardFailed(_Struct, frozen=True, tag="guardfailed"):
+    """The guard of a write did not hold, so nothing was changed.
+
+    `mod_revision` is what the guard's key really has, 0 if there is no such key.
+    """
+
+    revision: int
+    mod_revision: int
+
+
+class SessionResult(_Struct, frozen=True, tag="session"):
+    """The number of the new session."""
+
+    session: int
+
+
+class Done(_Struct, frozen=True, tag="done"):
+    """The write was carried out, once; its result was too large to be kept for a retry."""
+
+    revision: int
 
 
 class GetResult(_Struct, frozen=True, tag="get"):
@@ -211,28 +312,40 @@ class HandOverResult(_Struct, frozen=True, tag="handover"):
 
 
 class FailureCode(enum.StrEnum):
-    """First word of an error reply. All but UNKNOWN mean: nothing was changed."""
+    """First word of an error reply. All but UNKNOWN mean: this request changed nothing."""
 
     INVALID = "ERR"
     NOT_LEADER = "NOTLEADER"
     NO_LEADER = "NOLEADER"
     BUSY = "BUSY"
+    STALE = "STALE"
+    """The node's term is below the request's `min_term`."""
+    NO_SESSION = "NOSESSION"
+    """The session is unknown or expired; of an earlier copy of the request it says nothing."""
     UNKNOWN = "UNKNOWN"
 
 
 class Failure(_Struct, frozen=True, tag="failure"):
-    """The request was not carried out, or (UNKNOWN) nobody can tell whether it was."""
+    """The request was not carried out, or (UNKNOWN) nobody can tell whether it was.
+
+    * `leader`: `host:port` of the leader, for NOT_LEADER.
+    * `is_final`: the state machine refused the write itself, so this is its one answer,
+      also under a session; other refusals speak for one copy of a request alone.
+    """
 
     code: FailureCode
     message: str
     leader: str | None = None
-    """`host:port` of the leader, for NOT_LEADER."""
+    is_final: bool = False
 
 
 Result: TypeAlias = (
     PutResult
     | DeleteResult
     | IncrementResult
+    | GuardFailed
+    | SessionResult
+    | Done
     | GetResult
     | ScanResult
     | CountResult
@@ -240,3 +353,17 @@ Result: TypeAlias = (
     | HandOverResult
     | Failure
 )
+
+
+class Reply(_Struct, frozen=True):
+    """What a typed client gets, failures included.
+
+    * `node_id`, `term`: who answers, and the term that it has on its disk.
+    * `revision`: how far the node's data has come.
+    """
+
+    cluster_id: str
+    node_id: int
+    term: int
+    revision: int
+    result: Result

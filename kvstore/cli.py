@@ -23,6 +23,7 @@ from kvstore.config import VALUE_BYTES_CEILING, parse_addresses, settings_from
 from kvstore.errors import (
     ConfigError,
     DamagedError,
+    GuardFailedError,
     KvstoreError,
     OutcomeUnknownError,
     RefusedError,
@@ -58,7 +59,7 @@ Examples:
 \b
 Exit codes:
   0  done
-  1  the key was not found, or the condition of a put did not hold; of
+  1  the key was not found, or a condition of the write did not hold; of
      simulate: a promise is broken
   2  wrong usage: an option, an address or a setting
   3  refused, and nothing was changed: not the leader, no leader, busy, an
@@ -93,6 +94,8 @@ def _exit_code(error: KvstoreError) -> int:
         return USAGE
     if isinstance(error, OutcomeUnknownError):
         return UNKNOWN
+    if isinstance(error, GuardFailedError):
+        return NOT_FOUND
     return UNREACHABLE if isinstance(error, UnreachableError) else REFUSED
 
 
@@ -170,6 +173,14 @@ _stale = option(
     section="Options",
     is_flag=True,
     help="Read what the asked node has, leader or not; it may be old.",
+)
+_if_revision = option(
+    "--if-revision",
+    "guard",
+    section="Options",
+    metavar="[K=]N",
+    help="Write only if the key K (without it, the key written) has mod_revision N; "
+    "0 stands for no such key.",
 )
 _as_json = option(
     "--json",
@@ -296,6 +307,7 @@ def serve(**options: str | None) -> int:
 @option(
     "--if-value", section="Options", metavar="V", help="Write only if the value now is exactly V."
 )
+@_if_revision
 @_with_client
 def put(
     client: Client,
@@ -304,12 +316,20 @@ def put(
     if_absent: bool,
     if_present: bool,
     if_value: str | None,
+    guard: str | None,
     as_json: bool,
 ) -> int:
     """Write VALUE under KEY.
 
     Without VALUE, or with -, the value is read from standard input, byte for byte.
     Write -- before a VALUE that begins with a dash.
+
+    \b
+    The revision of a lock is a fencing token. Give it to every write made under
+    the lock: once that has changed hands, they are refused.
+      kvstore put lock me --if-absent              prints OK (revision 17)
+      kvstore put foo bar --if-revision lock=17
+      kvstore delete lock --if-revision 17         gives the lock back
     """
     if if_absent + if_present + (if_value is not None) > 1:
         raise click.UsageError("give at most one of --if-absent, --if-present and --if-value")
@@ -319,6 +339,7 @@ def put(
         if_absent=if_absent,
         if_present=if_present,
         if_value=None if if_value is None else os.fsencode(if_value),
+        guard=_parse_guard(guard, (key,)),
     )
     if as_json:
         click.echo(render.json_line({"written": result.written, "revision": result.revision}))
@@ -327,6 +348,18 @@ def put(
     else:
         click.echo(f"not written: the condition does not hold for {_name(key)}", err=True)
     return DONE if result.written else NOT_FOUND
+
+
+def _parse_guard(text: str | None, keys: Sequence[str]) -> tuple[bytes, int] | None:
+    if text is None:
+        return None
+    key, equals, revision = text.rpartition("=")
+    # isdecimal alone would let digits of other scripts through.
+    if not (revision.isascii() and revision.isdecimal() and int(revision) <= api.REVISION_MAX):
+        raise click.UsageError(f"{text!r} is not a revision: write 17, or lock=17 for another key")
+    if not equals and len(keys) > 1:
+        raise click.UsageError("--if-revision with several keys needs one: write lock=17")
+    return os.fsencode(key if equals else keys[0]), int(revision)
 
 
 def _from_stdin(value: str | None) -> bytes:
@@ -363,13 +396,14 @@ def get(client: Client, key: str, stale: bool, as_json: bool) -> int:
 
 @commands.command(cls=Command)
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
+@_if_revision
 @_with_client
-def delete(client: Client, keys: tuple[str, ...], as_json: bool) -> int:
+def delete(client: Client, keys: tuple[str, ...], guard: str | None, as_json: bool) -> int:
     """Remove one or more KEYs in one step.
 
     The exit code is 1 if none of them existed.
     """
-    result = client.delete(*map(os.fsencode, keys))
+    result = client.delete(*map(os.fsencode, keys), guard=_parse_guard(guard, keys))
     if as_json:
         click.echo(render.json_line({"deleted": result.deleted, "revision": result.revision}))
     elif result.deleted:

@@ -1,9 +1,10 @@
 """Blocking client: finds the leader, retries what is safe to retry, says what is unknown.
 
-Law: a command whose last byte was sent is never sent again by itself, because the
-first copy may still take effect. Only what has definitely changed nothing (a
-refusal, a failed connection, a request sent in part) or cannot change anything (a
-query) is tried again, until the timeout.
+Law: nothing that it tries again can take effect twice. A write goes under a client
+session and keeps its number, so the cluster carries it out once, however often it
+arrives. Without a session, a command whose last byte was sent is never sent again.
+What has changed nothing (a refusal, a failed connection, a request sent in part) or
+cannot change anything (a query) is tried again until the timeout.
 
 This module must not know how the server works inside: it speaks typed requests
 over RESP to one node at a time.
@@ -21,8 +22,10 @@ import msgspec
 
 from kvstore import api
 from kvstore.config import TIME_MS_CEILING, Address, parse_address, parse_addresses
+from kvstore.course import Course
 from kvstore.errors import (
     ConfigError,
+    GuardFailedError,
     NotLeaderError,
     OutcomeUnknownError,
     ProtocolError,
@@ -32,8 +35,6 @@ from kvstore.errors import (
 from kvstore.link import Link, NotSent, Unanswered
 from kvstore.wire import resp, typed
 
-_FIRST_PAUSE_S: Final = 0.02
-_LONGEST_PAUSE_S: Final = 0.5
 _SCAN_PAGE: Final = 100
 
 _ANSWERS: Final[dict[type, type]] = {
@@ -41,6 +42,7 @@ _ANSWERS: Final[dict[type, type]] = {
     api.PutMany: api.PutResult,
     api.Delete: api.DeleteResult,
     api.Increment: api.IncrementResult,
+    api.OpenSession: api.SessionResult,
     api.Get: api.GetResult,
     api.Scan: api.ScanResult,
     api.Count: api.CountResult,
@@ -56,10 +58,14 @@ class Client:
       reads: READONLY holds for a whole connection, and must not leak into others.
     * Not for use by several threads at once: give each its own.
     * Keys and values may be `str` (sent as UTF-8) or `bytes`; answers are bytes.
+    * It never goes back in time: a node whose term is below that of an earlier answer
+      refuses it, but for stale reads. All answers come from one cluster.
 
     Every method may raise RefusedError (nothing was changed), UnreachableError
     (nobody answered, and nothing was changed) and, for commands alone,
-    OutcomeUnknownError.
+    OutcomeUnknownError. A write with a guard may raise GuardFailedError. A guard is
+    a key and the `mod_revision` that it must have when the write is applied, 0 for
+    no such key; as the key of a lock that the caller holds it is a fencing token.
     """
 
     def __init__(
@@ -68,13 +74,17 @@ class Client:
         timeout_ms: int = 5_000,
         follow: bool = True,
         on_redirect: Callable[[str, str], None] | None = None,
+        exactly_once: bool = True,
     ) -> None:
         """Connects to nothing yet.
 
         `addresses`: some nodes, as `9001`, `host`, `host:port` or `[::1]:9001`; they
         are asked in this order. `timeout_ms` bounds one request with all its
         retries. With `follow` False the first NOTLEADER raises NotLeaderError.
-        `on_redirect(from, to)` is told each redirect that is followed. Raises ConfigError.
+        `on_redirect(from, to)` is told each redirect that is followed. With
+        `exactly_once` the first write opens a session, and a write that was not answered
+        is sent again under its number, until the timeout; without, it is not sent again,
+        and its outcome is unknown. Raises ConfigError.
         """
         # A lone string is a sequence too, of characters: never what was meant.
         texts = addresses if isinstance(addresses, str) else ",".join(addresses)
@@ -84,6 +94,13 @@ class Client:
         self._timeout_ms = timeout_ms
         self._follow = follow
         self._on_redirect = on_redirect
+        self._exactly_once = exactly_once
+        self._session: int | None = None
+        self._sequence = 0
+        """Of the last write under the session."""
+        self._term = 0
+        """The highest in which a leader has answered."""
+        self._cluster_id = ""
         self._leader: Address | None = None
         self._links: dict[tuple[Address, bool], Link] = {}
 
@@ -97,8 +114,12 @@ class Client:
         if_absent: bool = False,
         if_present: bool = False,
         if_value: str | bytes | None = None,
+        guard: tuple[str | bytes, int] | None = None,
     ) -> api.PutResult:
-        """Write one key, under at most one condition; look at `written` in the result."""
+        """Write one key, under at most one condition; look at `written` in the result.
+
+        A `guard` stands beside the condition, and raises if it does not hold.
+        """
         if if_absent + if_present + (if_value is not None) > 1:
             raise ValueError("give at most one of if_absent, if_present and if_value")
         expected = None if if_value is None else _bytes(if_value)
@@ -109,15 +130,22 @@ class Client:
             when = api.When.PRESENT
         elif expected is not None:
             when = api.When.EQUAL
-        return self._ask(api.Put(_bytes(key), _bytes(value), when, expected), api.PutResult)
+        put = api.Put(_bytes(key), _bytes(value), when, expected, guard=_guard(guard))
+        return self._ask(put, api.PutResult)
 
-    def delete(self, *keys: str | bytes) -> api.DeleteResult:
+    def delete(
+        self, *keys: str | bytes, guard: tuple[str | bytes, int] | None = None
+    ) -> api.DeleteResult:
         """Remove keys in one step; `deleted` in the result counts those that existed."""
-        return self._ask(api.Delete(tuple(map(_bytes, keys))), api.DeleteResult)
+        delete = api.Delete(tuple(map(_bytes, keys)), _guard(guard))
+        return self._ask(delete, api.DeleteResult)
 
-    def increment(self, key: str | bytes, by: int = 1) -> int:
+    def increment(
+        self, key: str | bytes, by: int = 1, *, guard: tuple[str | bytes, int] | None = None
+    ) -> int:
         """Add to a signed 64-bit decimal integer (absent = 0) and return the sum."""
-        return self._ask(api.Increment(_bytes(key), by), api.IncrementResult).value
+        increment = api.Increment(_bytes(key), by, _guard(guard))
+        return self._ask(increment, api.IncrementResult).value
 
     # --- Queries --------------------------------------------------------------------------
 
@@ -167,7 +195,7 @@ class Client:
         """What one node knows: the one at `address` and no other, or any that answers."""
         if address is None:
             return self._ask(api.Status(), api.StatusResult)
-        node, deadline = parse_address(address), self._deadline()
+        node, deadline = parse_address(address), time.monotonic() + self._timeout_ms / 1000
         try:
             result = self._attempt(node, api.Status(), False, deadline, deadline)
         except (NotSent, Unanswered) as setback:
@@ -179,23 +207,53 @@ class Client:
     # --- The way of one request -----------------------------------------------------------
 
     def execute(self, request: api.Request, *, stale: bool = False) -> api.Result:
-        """Carry out any typed request; the result is never a `Failure`, that is raised."""
+        """Carry out any typed request; the result is never a `Failure`, that is raised.
+
+        Nor is it a `GuardFailed`. It is `Done` if a put that returns what it replaced was
+        answered when it was sent again, and that was too long to be kept.
+        """
         is_command = isinstance(request, api.COMMANDS)
         if is_command and stale:
             raise ValueError("a command cannot be stale")
-        course = _Course(self._nodes(stale), self._deadline(), self._timeout_ms)
+        course = Course(self._nodes(stale), self._timeout_ms)
+        if self._exactly_once and isinstance(request, api.WRITES):
+            result = self._carry_out_once(course, request)
+        else:
+            result = self._carry_out(course, request, stale=stale, repeats=not is_command)
+        if isinstance(result, api.GuardFailed):
+            raise _guard_failed(_write_of(request).guard, result)
+        return result
+
+    def _carry_out_once(self, course: Course, write: api.Write) -> api.Result:
+        """Send a write under the session until it is answered."""
+        while True:
+            if self._session is None:
+                opened = self._carry_out(course, api.OpenSession(), stale=False, repeats=True)
+                self._session, self._sequence = cast(api.SessionResult, opened).session, 0
+            # A number is used for one write only, also if the write is interrupted.
+            self._sequence += 1
+            once = api.Once(self._session, self._sequence, write)
+            try:
+                return self._carry_out(course, once, stale=False, repeats=True)
+            except _SessionGoneError as gone:
+                self._session = None
+                if course.doubt is not None:
+                    raise course.end(gone) from None
+                course.refused(gone)
+
+    def _carry_out(
+        self, course: Course, request: api.Request, *, stale: bool, repeats: bool
+    ) -> api.Result:
+        """Ask one node after another. With `repeats`, also when a copy may have arrived."""
         while True:
             node, try_until = course.node, course.try_until()
-            reply_until = course.deadline if is_command else try_until
+            reply_until = try_until if repeats else course.deadline
             try:
                 result = self._attempt(node, request, stale, try_until, reply_until)
             except (NotSent, Unanswered) as setback:
                 self._leader = None
-                if is_command and isinstance(setback, Unanswered):
-                    raise OutcomeUnknownError(
-                        f"{_sent(request, node)}, but {setback}: it may or may not take effect, "
-                        "so read the key before you try again"
-                    ) from None
+                if isinstance(setback, Unanswered):
+                    _doubt(course, request, f"but {setback}", repeats)
                 course.failed(str(setback))
                 continue
             if not isinstance(result, api.Failure):
@@ -203,20 +261,26 @@ class Client:
                     self._leader = node
                 return result
             self._leader = None
-            self._turn_away(course, request, result)
+            self._turn_away(course, request, result, repeats)
 
-    def _turn_away(self, course: _Course, request: api.Request, failure: api.Failure) -> None:
+    def _turn_away(
+        self, course: Course, request: api.Request, failure: api.Failure, repeats: bool
+    ) -> None:
         """Set the course for the next attempt, or raise if there must not be one."""
         code, text = failure.code, _text_of(failure)
         if code is api.FailureCode.INVALID:
-            raise RefusedError(text)
-        if code is api.FailureCode.UNKNOWN and isinstance(request, api.COMMANDS):
-            raise OutcomeUnknownError(f"{_sent(request, course.node)}: {failure.message}")
-        if code is api.FailureCode.BUSY:
+            refusal = RefusedError(text)
+            raise refusal if failure.is_final else course.end(refusal)
+        if code is api.FailureCode.NO_SESSION:
+            raise _SessionGoneError(text)
+        if code is api.FailureCode.UNKNOWN:
+            _doubt(course, request, f"which said: {failure.message}", repeats)
+            course.failed(failure.message)
+        elif code is api.FailureCode.BUSY:
             course.busy(RefusedError(text))
         elif code is api.FailureCode.NOT_LEADER:
             if not self._follow:
-                raise NotLeaderError(text, failure.leader)
+                raise course.end(NotLeaderError(text, failure.leader))
             asked, leader = course.node, _leader_of(failure)
             if course.redirected(leader, NotLeaderError(text, failure.leader)):
                 self._tell_redirect(str(asked), str(leader))
@@ -242,12 +306,37 @@ class Client:
         """Ask one node, once. Raises NotSent or Unanswered; the connection is gone then."""
         try:
             link = self._link(node, stale, send_until)
-            link.send(typed.encode_request(request), send_until)
-            return _answer_to(request, link.receive(reply_until))
+            min_term = 0 if stale or isinstance(request, api.Status) else self._term
+            call = api.Call(request, min_term, self._cluster_id)
+            link.send(typed.encode_call(call), send_until)
+            return self._answer_to(call, link.receive(reply_until), stale)
         except BaseException:
             # Ctrl-C included: a later request must not read this one's late reply.
             self._drop(node, stale)
             raise
+
+    def _answer_to(self, call: api.Call, answer: object, stale: bool) -> api.Result:
+        """Read a reply, and learn from it; raises Unanswered if it is not one to this call."""
+        if isinstance(answer, hiredis.ReplyError):
+            return _failure_of(str(answer))
+        if not isinstance(answer, bytes):
+            raise Unanswered("the reply is not one of kvstore")
+        try:
+            reply = typed.decode_reply(answer)
+        except ProtocolError as error:
+            raise Unanswered(str(error)) from None
+        if call.cluster_id not in ("", reply.cluster_id):
+            # The node has refused: the call says for which cluster it is.
+            raise NotSent(f"it belongs to cluster {reply.cluster_id}, not to {call.cluster_id}")
+        self._cluster_id = reply.cluster_id
+        if isinstance(reply.result, api.Failure):
+            return reply.result
+        if not isinstance(reply.result, _answers_to(call.request)):
+            raise Unanswered("the reply belongs to another request")
+        if not stale and not isinstance(call.request, api.Status):
+            # Other answers do not show that anybody was elected in the node's term.
+            self._term = max(self._term, reply.term)
+        return reply.result
 
     def _link(self, node: Address, stale: bool, until: float) -> Link:
         """The open connection to a node, or a new one."""
@@ -277,9 +366,6 @@ class Client:
             return list(self._addresses)
         return [self._leader, *(node for node in self._addresses if node != self._leader)]
 
-    def _deadline(self) -> float:
-        return time.monotonic() + self._timeout_ms / 1000
-
     # --- The end --------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -300,115 +386,43 @@ class Client:
         self.close()
 
 
-class _Course:
-    """Which node to ask next, and what was learned on the way, for one request.
-
-    * Within a round no node is asked twice; between rounds there is a growing pause.
-    * A node that was named as the leader is asked next, and at once.
-    """
-
-    def __init__(self, nodes: list[Address], deadline: float, timeout_ms: int) -> None:
-        self.node = nodes[0]
-        self.deadline = deadline
-        self._timeout_ms = timeout_ms
-        self._nodes = nodes
-        self._tried: set[Address] = set()
-        self._pause_s = _FIRST_PAUSE_S
-        self._told: set[tuple[Address, Address]] = set()
-        self._failures: dict[Address, str] = {}
-        self._refusal: RefusedError | None = None
-
-    def try_until(self) -> float:
-        """When to give this node up: half of the rest is kept while there are others."""
-        now = time.monotonic()
-        if len(self._nodes) == 1:
-            return self.deadline
-        return now + (self.deadline - now) / 2
-
-    def failed(self, reason: str) -> None:
-        """The node could not be asked."""
-        self._failures[self.node] = reason
-        self._go_to_another()
-
-    def refused(self, refusal: RefusedError) -> None:
-        """The node does not know who leads."""
-        self._refusal = refusal
-        self._failures.pop(self.node, None)
-        self._go_to_another()
-
-    def busy(self, refusal: RefusedError) -> None:
-        """The leader has no room now; nobody else could help."""
-        self._refusal = refusal
-        self._rest()
-
-    def redirected(self, leader: Address | None, refusal: NotLeaderError) -> bool:
-        """The node names a leader. True if it is followed, and for the first time."""
-        self._refusal = refusal
-        self._failures.pop(self.node, None)
-        self._tried.add(self.node)
-        if leader is None or leader in self._tried:
-            self._go_to_another()
-            return False
-        if leader not in self._nodes:
-            self._nodes.append(leader)
-        hop = (self.node, leader)
-        is_news = hop not in self._told
-        self._told.add(hop)
-        self.node = leader
-        self._check_deadline()
-        return is_news
-
-    def _go_to_another(self) -> None:
-        self._tried.add(self.node)
-        for node in self._nodes:
-            if node not in self._tried:
-                self.node = node
-                break
-        else:
-            self._rest()
-            self.node = self._nodes[0]
-        self._check_deadline()
-
-    def _rest(self) -> None:
-        """Pause between two rounds. Raises what is known if the time is up."""
-        self._check_deadline()
-        time.sleep(min(self._pause_s, max(0.0, self.deadline - time.monotonic())))
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-        self._tried.clear()
-        self._check_deadline()
-
-    def _check_deadline(self) -> None:
-        if time.monotonic() < self.deadline:
-            return
-        failures = "; ".join(f"{node}: {reason}" for node, reason in self._failures.items())
-        if self._refusal is None:
-            raise UnreachableError(
-                f"no node answered within {self._timeout_ms} ms ({failures}): "
-                "check that the cluster runs there, or name other nodes"
-            )
-        also = f" ({failures})" if failures else ""
-        text = f"{self._refusal}; gave up after {self._timeout_ms} ms{also}"
-        if isinstance(self._refusal, NotLeaderError):
-            raise NotLeaderError(text, self._refusal.leader)
-        raise RefusedError(f"{text}: look at the nodes' status and try again")
-
-
 # --- Small things -------------------------------------------------------------------------
 
 
-def _answer_to(request: api.Request, reply: object) -> api.Result:
-    """Read a reply; raises Unanswered if it is not one to this request."""
-    if isinstance(reply, hiredis.ReplyError):
-        return _failure_of(str(reply))
-    if not isinstance(reply, bytes):
-        raise Unanswered("the reply is not one of kvstore")
-    try:
-        result = typed.decode_result(reply)
-    except ProtocolError as error:
-        raise Unanswered(str(error)) from None
-    if not isinstance(result, (_ANSWERS[type(request)], api.Failure)):
-        raise Unanswered("the reply belongs to another request")
-    return result
+class _SessionGoneError(RefusedError):
+    """The cluster does not know the session, or no longer."""
+
+
+def _answers_to(request: api.Request) -> tuple[type, ...]:
+    """The results that answer a request, failures aside."""
+    if isinstance(request, api.Once):
+        return (api.Done, *_answers_to(request.write))
+    if isinstance(request, api.WRITES):
+        return (api.GuardFailed, _ANSWERS[type(request)])
+    return (_ANSWERS[type(request)],)
+
+
+def _doubt(course: Course, request: api.Request, why: str, repeats: bool) -> None:
+    """Note, or raise if nothing may be repeated, that a command may have been carried out."""
+    if isinstance(request, api.OpenSession) or not isinstance(request, api.COMMANDS):
+        return
+    doubt = f"the {type(_write_of(request)).__name__.lower()} was sent to {course.node}, {why}"
+    if not repeats:
+        raise OutcomeUnknownError(
+            f"{doubt}: it may or may not take effect, so read the key before you try again"
+        )
+    course.doubt = doubt
+
+
+def _write_of(request: api.Request) -> api.Write:
+    write = request.write if isinstance(request, api.Once) else request
+    assert isinstance(write, api.WRITES)
+    return write
+
+
+def _guard_failed(guard: api.Guard | None, result: api.GuardFailed) -> GuardFailedError:
+    assert guard is not None
+    return GuardFailedError(guard.key, guard.mod_revision, result.mod_revision)
 
 
 def _failure_of(text: str) -> api.Failure:
@@ -427,12 +441,12 @@ def _leader_of(failure: api.Failure) -> Address | None:
         return None
 
 
-def _sent(request: api.Request, node: Address) -> str:
-    return f"the {type(request).__name__.lower()} was sent to {node}"
-
-
 def _text_of(failure: api.Failure) -> str:
     return f"{failure.code.value} {failure.message}"
+
+
+def _guard(guard: tuple[str | bytes, int] | None) -> api.Guard | None:
+    return None if guard is None else api.Guard(_bytes(guard[0]), guard[1])
 
 
 def _bytes(text: str | bytes) -> bytes:

@@ -52,6 +52,22 @@ class NotLeaderError(RefusedError):
         self.leader = leader
 
 
+class GuardFailedError(RefusedError):
+    """The key of a guard has another revision than the write asked for.
+
+    `mod_revision` is what it had when the write was applied, 0 for no such key.
+    """
+
+    def __init__(self, key: bytes, wanted: int, mod_revision: int) -> None:
+        what = f"has revision {mod_revision}" if mod_revision else "does not exist"
+        super().__init__(
+            f"the guard does not hold, so nothing was changed: {repr(key)[1:]} {what}, and the "
+            f"write asked for revision {wanted}"
+        )
+        self.key = key
+        self.mod_revision = mod_revision
+
+
 class OutcomeUnknownError(RequestError):
     """The request may or may not have taken effect, now or later."""
 

@@ -3,6 +3,7 @@
 Each request that arrives takes the next step of the script, whichever connection
 it came on: a typed result, raw bytes, a way to misbehave, or a function of those.
 A request beyond the script is answered by hanging up, and shows in `requests`.
+Sessions are opened without a step, unless `scripts_sessions` says otherwise.
 """
 
 from __future__ import annotations
@@ -30,16 +31,20 @@ class Misbehave(enum.Enum):
     """Reset the connection after the first byte of the request."""
 
 
-Answer: TypeAlias = api.Result | bytes | Misbehave
+Answer: TypeAlias = api.Result | api.Reply | bytes | Misbehave
 Step: TypeAlias = Answer | Callable[[], Answer]
 
-_decode = msgspec.msgpack.Decoder(api.Request).decode
+_decode = msgspec.msgpack.Decoder(api.Call).decode
 
 
 class ScriptedNode:
     def __init__(self, *script: Step) -> None:
         self.requests: list[object] = []
-        """Typed requests, and lists of words of all other commands."""
+        """Typed requests, writes without their session, and lists of words of all others."""
+        self.calls: list[api.Call] = []
+        """The typed ones as they came."""
+        self.scripts_sessions = False
+        """Whether to open a session is a request like others."""
         self.connections = 0
         self.hung_up = threading.Event()
         """Set each time that the node has closed a connection."""
@@ -100,9 +105,17 @@ class ScriptedNode:
         words = _read_words(connection)
         if words is None:
             return False
-        typed = words[0] == b"KV"
+        request: object = words
+        if words[0] == b"KV":
+            call = _decode(words[1])
+            request = call.request
+            with self._lock:
+                self.calls.append(call)
+        if isinstance(request, api.OpenSession) and not self.scripts_sessions:
+            connection.sendall(bulk(api.SessionResult(len(self.calls))))
+            return True
         with self._lock:
-            self.requests.append(_decode(words[1]) if typed else words)
+            self.requests.append(request.write if isinstance(request, api.Once) else request)
             step = self._script.pop(0) if self._script else Misbehave.HANG_UP
         answer = step() if callable(step) else step
         if answer is Misbehave.HANG_UP:
@@ -123,9 +136,16 @@ def _read_words(connection: socket.socket) -> list[bytes] | None:
     return words
 
 
-def bulk(result: object) -> bytes:
-    """The reply that carries a typed result."""
-    payload = msgspec.msgpack.encode(result)
+def reply(
+    result: api.Result, *, cluster_id: str = "scripted", term: int = 1, revision: int = 1
+) -> api.Reply:
+    """A result in the envelope of a scripted node."""
+    return api.Reply(cluster_id, 1, term, revision, result)
+
+
+def bulk(answer: api.Result | api.Reply) -> bytes:
+    """The bytes that carry a typed reply."""
+    payload = msgspec.msgpack.encode(answer if isinstance(answer, api.Reply) else reply(answer))
     return b"$%d\r\n%s\r\n" % (len(payload), payload)
 
 

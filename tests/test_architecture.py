@@ -29,7 +29,8 @@ ARROWS = {
         *("api", "config", "errors", "raft", "render", "server.node", "sim"),
         *("storage.base", "storage.memory"),
     },
-    "client": {"api", "errors", "wire", "config", "link"},
+    "client": {"api", "errors", "wire", "config", "link", "course"},
+    "course": {"errors", "config"},
     "link": {"api", "errors", "wire", "config"},
 }
 """What each room may import of ours; a name stands for itself and all below it."""

@@ -39,7 +39,7 @@ def test_a_sound_directory_is_shown_with_its_terms_and_leaders(tmp_path):
     assert "node 1 of 1,2,3 · cluster local · no server seen" in result.stdout
     assert "term     3, voted for node 1" in result.stdout
     assert "log      entries 1 to 8, every checksum good" in result.stdout
-    assert "applied  up to 8, revision 8, 0 keys" in result.stdout
+    assert "applied  up to 8, revision 8, 0 keys, 0 sessions" in result.stdout
     assert "term 1     led by node 1      1 to 5" in result.stdout
     assert "term 3     led by node 2      6 to 8" in result.stdout
     assert result.stdout.endswith("OK  nothing wrong in 1 directory\n")
@@ -119,7 +119,7 @@ def test_json_says_the_same(tmp_path):
     one, two = values["directories"]
     assert one["identity"]["node_id"] == 1
     assert one["hard_state"] == {"current_term": 3, "voted_for": 1}
-    assert one["applied"] == {"last_applied": 8, "revision": 8}
+    assert one["applied"] == {"last_applied": 8, "revision": 8, "time_ms": 0}
     assert (one["first_index"], one["last_index"], one["unread"]) == (1, 8, [])
     assert one["terms"][1] == {"term": 3, "first_index": 6, "last_index": 8, "leader": 2}
     assert one["entries"][0] == {"index": 1, "term": 1, "kind": "noop", "what": "node 1 leads"}

@@ -104,7 +104,8 @@ def directory_text(report: Report) -> Iterator[str]:
         applied = report.applied
         yield field(
             "applied",
-            f"up to {applied.last_applied}, revision {applied.revision}, {report.keys} keys",
+            f"up to {applied.last_applied}, revision {applied.revision}, {report.keys} keys, "
+            f"{report.sessions} sessions",
         )
     yield from terms_text(report.terms)
 
@@ -199,14 +200,27 @@ def what(entry: Entry) -> str:
     if entry.kind is EntryKind.NOOP:
         return f"node {printable(entry.data)} leads"
     try:
-        command = msgspec.msgpack.decode(entry.data, type=api.Command)
+        logged = msgspec.msgpack.decode(entry.data, type=api.Logged)
     except msgspec.DecodeError:
         return f"{len(entry.data)} bytes that are no command of this version"
-    return command_text(command)
+    if not isinstance(logged, api.Stamped):
+        return write_text(logged)
+    if isinstance(logged.command, api.OpenSession):
+        return f"open session {entry.index}"
+    once = logged.command
+    return f"{write_text(once.write)} (request {once.sequence} of session {once.session})"
 
 
-def command_text(command: api.Command) -> str:
-    """A command as one would type it."""
+def write_text(write: api.Write) -> str:
+    """A write as one would type it."""
+    guard = write.guard
+    if guard is None:
+        return command_text(write)
+    return f"{command_text(write)} if {short(guard.key)} has revision {guard.mod_revision}"
+
+
+def command_text(command: api.Write) -> str:
+    """A write without its guard."""
     if isinstance(command, api.Put):
         condition = "" if command.when is api.When.ALWAYS else f" if {condition_text(command)}"
         return f"put {short(command.key)} = {short(command.value)}{condition}"
@@ -274,6 +288,7 @@ def report_values(report: Report, with_entries: bool) -> dict[str, object]:
         "hard_state": msgspec.to_builtins(report.hard_state),
         "applied": msgspec.to_builtins(report.applied),
         "keys": report.keys,
+        "sessions": report.sessions,
         "first_index": 1 if report.last_index else None,
         "last_index": report.last_index,
         "unread": sorted(report.unread),

@@ -4,7 +4,8 @@ Law: deterministic. A result depends on the entries applied so far and on nothin
 else: no clock, no chance, no node. A command that changes something raises the
 revision by one, however many keys it touches; one that changes nothing does not.
 
-It must not know Raft, sockets or LMDB: it sees a `View`.
+It must not know Raft, sockets or LMDB: it sees a `View`. How sessions make a write
+happen once is `sessions.py`'s business.
 """
 
 from __future__ import annotations
@@ -17,11 +18,16 @@ import msgspec
 from kvstore import api
 from kvstore.errors import DamagedError
 from kvstore.kv.record import HISTORY_BYTES, pack_history, to_key_value, unpack_history
+from kvstore.kv.sessions import Sessions
 from kvstore.storage.base import Applied, View
 
-_decode_command = msgspec.msgpack.Decoder(api.Command).decode
-_NOT_AN_INTEGER = api.Failure(api.FailureCode.INVALID, "value is not an integer or out of range")
-_OVERFLOW = api.Failure(api.FailureCode.INVALID, "increment or decrement would overflow")
+_decode_logged = msgspec.msgpack.Decoder(api.Logged).decode
+_NOT_AN_INTEGER = api.Failure(
+    api.FailureCode.INVALID, "value is not an integer or out of range", is_final=True
+)
+_OVERFLOW = api.Failure(
+    api.FailureCode.INVALID, "increment or decrement would overflow", is_final=True
+)
 
 
 class StateMachine:
@@ -31,8 +37,11 @@ class StateMachine:
     * `revision` equals the largest `mod_revision` that was ever given.
     """
 
-    def __init__(self, view: View, applied: Applied, reply_bytes_max: int) -> None:
+    def __init__(
+        self, view: View, applied: Applied, reply_bytes_max: int, sessions: api.SessionRules
+    ) -> None:
         self._view = view
+        self._sessions = Sessions(view.sessions, sessions, applied.time_ms)
         self._reply_bytes_max = reply_bytes_max
         self.last_applied = applied.last_applied
         self.revision = applied.revision
@@ -51,7 +60,12 @@ class StateMachine:
     @property
     def applied(self) -> Applied:
         """What a commit of the view must carry."""
-        return Applied(self.last_applied, self.revision)
+        return Applied(self.last_applied, self.revision, self.time_ms)
+
+    @property
+    def time_ms(self) -> int:
+        """The cluster's time, as far as the entries applied tell it."""
+        return self._sessions.time_ms
 
     def apply(self, index: int, data: bytes) -> api.Result:
         """Apply the command that the log holds at `index`.
@@ -60,13 +74,17 @@ class StateMachine:
         """
         self.advance(index)
         try:
-            command = _decode_command(data)
+            logged: api.Logged = _decode_logged(data)
         except msgspec.DecodeError as error:
             raise DamagedError(
                 f"log entry {index} is not a command this version knows ({error}): "
                 "was the log written by a newer version?"
             ) from None
-        return self._apply[type(command)](command)
+        if not isinstance(logged, api.Stamped):
+            return self._write_guarded(logged)
+        if isinstance(logged.command, api.OpenSession):
+            return self._sessions.open(index, logged.time_ms)
+        return self._sessions.once(index, logged.time_ms, logged.command, self._write_guarded)
 
     def advance(self, index: int) -> None:
         """Pass an entry that holds no command."""
@@ -78,6 +96,21 @@ class StateMachine:
         return self._query[type(query)](query)
 
     # --- Commands -------------------------------------------------------------------------
+
+    def _write_guarded(self, write: api.Write) -> api.Result:
+        """Carry out a write, unless it has a guard that does not hold."""
+        if write.guard is not None:
+            mod_revision = self._mod_revision(write.guard.key)
+            if mod_revision != write.guard.mod_revision:
+                return api.GuardFailed(self.revision, mod_revision)
+        return self._apply[type(write)](write)
+
+    def _mod_revision(self, key: bytes) -> int:
+        record = self._view.get(key)
+        if record is None:
+            return 0
+        mod_revision: int = unpack_history(record)[1]
+        return mod_revision
 
     def _put(self, put: api.Put) -> api.Result:
         old = self._view.get(put.key)

@@ -25,6 +25,7 @@ from kvstore.raft.effects import Effects
 from kvstore.raft.events import Event
 from kvstore.raft.messages import Message
 from kvstore.raft.types import Entry, EntryKind, Membership, Role
+from kvstore.server.cluster_time import ClusterTime
 from kvstore.server.reads import Read, WaitingReads
 from kvstore.server.ticket import Answer, Ticket
 from kvstore.storage.base import LogStore, StateStore
@@ -35,7 +36,8 @@ _APPLY_BYTES_MAX: Final = 256 << 10
 EntryName: TypeAlias = tuple[int, int]
 """(index, term): another leader may put another entry at the same index."""
 
-_encode_command = msgspec.msgpack.Encoder().encode
+_SESSION_RULES: Final = api.SessionRules()
+_encode_logged = msgspec.msgpack.Encoder().encode
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -73,13 +75,17 @@ class Node:
         log_store: LogStore,
         state_store: StateStore,
         rng: random.Random,
+        session_rules: api.SessionRules = _SESSION_RULES,
     ) -> None:
+        """`session_rules` must be the same on every node of a cluster."""
         applied = state_store.applied()
         self.settings = settings
         self.log_store = log_store
         self._state_store = state_store
         self._checkpointed = applied
-        self.machine = StateMachine(state_store, applied, settings.limits.reply_bytes_max)
+        self.machine = StateMachine(
+            state_store, applied, settings.limits.reply_bytes_max, session_rules
+        )
         self.raft = Raft(
             Membership(settings.cluster_id, settings.node_id, frozenset(settings.members)),
             log_store.recover(),
@@ -88,7 +94,10 @@ class Node:
             settings.raft,
             rng,
         )
+        self.durable_term = self.raft.current_term
+        """The term on this node's disk: the one that may be told to clients."""
         self._now_ms = 0.0
+        self._time = ClusterTime()
         self._next_checkpoint_ms = 0.0
         self._effects: Effects | None = None
         self._answers: list[Answer] = []
@@ -113,6 +122,7 @@ class Node:
     def tick(self, now_ms: float) -> None:
         """Let time pass up to `now_ms`, a monotonic clock."""
         self._now_ms = now_ms
+        self._time.advance(now_ms, self.machine.time_ms)
         self.raft.tick(now_ms)
         self._give_up_overdue()
         if now_ms >= self._next_checkpoint_ms:
@@ -127,9 +137,17 @@ class Node:
         if self._is_full:
             self._answer(ticket, _BUSY)
             return None
-        name = (self.raft.propose((_encode_command(command),)), self.raft.current_term)
+        data = _encode_logged(self._stamped(command))
+        name = (self.raft.propose((data,)), self.raft.current_term)
         self._writes[name] = _Write(ticket, self._deadline())
         return name
+
+    def _stamped(self, command: api.Command) -> api.Logged:
+        """What the log will hold: the commands of sessions get the time."""
+        if isinstance(command, api.OpenSession | api.Once):
+            time_ms = self._time.advance(self._now_ms, self.machine.time_ms)
+            return api.Stamped(time_ms, command)
+        return command
 
     def submit_query(
         self,
@@ -208,6 +226,8 @@ class Node:
         self._effects = None
         if effects.update:
             self.log_store.write(effects.update)
+        if effects.update.hard_state is not None:
+            self.durable_term = effects.update.hard_state.current_term
         self.raft.persisted(effects.update)
         self._settle()
         return Outcome(effects.messages, self._take_answers(), effects.events)
@@ -265,6 +285,33 @@ class Node:
             self._checkpointed = applied
 
     # --- What clients are told ------------------------------------------------------------
+
+    def refuse_call(self, call: api.Call) -> api.Failure | None:
+        """Why this node must not serve the call, whatever it asks; None if it may."""
+        cluster_id, term = self.settings.cluster_id, self.raft.current_term
+        if call.cluster_id not in ("", cluster_id):
+            return api.Failure(
+                api.FailureCode.INVALID,
+                f"this node belongs to cluster {cluster_id}, the request is for "
+                f"{call.cluster_id}; correct the addresses",
+            )
+        if term < call.min_term:
+            return api.Failure(
+                api.FailureCode.STALE,
+                f"this node is in term {term}, the request asks for at least {call.min_term}; "
+                "try another node",
+            )
+        return None
+
+    def reply(self, result: api.Result) -> api.Reply:
+        """A result with what a typed client is told beside it."""
+        return api.Reply(
+            self.settings.cluster_id,
+            self.raft.id,
+            self.durable_term,
+            self.machine.revision,
+            result,
+        )
 
     def redirect(self) -> api.Failure:
         """Why this node does not take the request, and where to go."""

@@ -35,11 +35,12 @@ class Slot:
     """The place of one reply in the order of its connection; the ticket of its request.
 
     * `reply_bytes`: the length of the reply, at most, until it is there.
+    * `_render` makes the reply of a Redis command; None stands for a typed reply.
     """
 
     __slots__ = ("_render", "_resp_version", "_session", "reply", "reply_bytes")
 
-    def __init__(self, session: Session, render: Render, reply_bytes: int) -> None:
+    def __init__(self, session: Session, render: Render | None, reply_bytes: int) -> None:
         self._session = session
         self._resp_version = session.resp_version
         self._render = render
@@ -48,7 +49,9 @@ class Slot:
 
     def fill(self, result: api.Result) -> None:
         """The result is there; it leaves at the end of the turn, after those before it."""
-        if isinstance(result, api.Failure) and self._render is not _render_typed:
+        if self._render is None:
+            self.reply = self._session.typed_reply(result)
+        elif isinstance(result, api.Failure):
             self.reply = commands.render_failure(result)
         else:
             self.reply = self._render(result, self._resp_version)
@@ -183,7 +186,7 @@ class Session:
             assert builtin.answer is not None
             self._reply(builtin.answer(self, args))
 
-    def _submit(self, request: api.Request, render: Render) -> None:
+    def _submit(self, request: api.Request, render: Render | None) -> None:
         slot = Slot(self, render, reply_bytes_bound(request, self._limits))
         self._promised_bytes += slot.reply_bytes
         self._slots.append(slot)
@@ -200,11 +203,17 @@ class Session:
             node.submit_query(request, slot, self._last_write)
 
     def _start_typed(self, payload: bytes) -> None:
-        request = typed.decode_request(payload, self._limits)
-        if isinstance(request, api.Failure):
-            self._reply(typed.encode_result(request))
+        call = typed.decode_call(payload, self._limits)
+        if isinstance(call, api.Failure):
+            self._reply(self.typed_reply(call))
+        elif refusal := self.context.node.refuse_call(call):
+            self._reply(self.typed_reply(refusal))
         else:
-            self._submit(request, _render_typed)
+            self._submit(call.request, None)
+
+    def typed_reply(self, result: api.Result) -> bytes:
+        """The bytes of a result in its envelope."""
+        return typed.encode_reply(self.context.node.reply(result))
 
     def _scan(self, scan: ScanArguments) -> None:
         cursors = self.context.cursors
@@ -302,7 +311,3 @@ class Session:
         is_done = not (self._slots or self._connection.unsent_bytes)
         if is_done or not self._connection.is_open:
             self.close()
-
-
-def _render_typed(result: api.Result, _resp_version: int) -> bytes:
-    return typed.encode_result(result)

@@ -97,7 +97,7 @@ class Client:
         self._node = rng.choice(list(machines))
         self._timeout_ms = rng.choice(_TIMEOUTS_MS)
         self._calls = 0
-        self._last_seen: dict[bytes, bytes] = {}
+        self._last_seen: dict[bytes, api.KeyValue] = {}
 
     @property
     def is_done(self) -> bool:
@@ -156,15 +156,26 @@ class Client:
         schedule.after(self._timeout_ms, lambda: call.end(None))
 
     def _returned(self, call: Call, result: api.Result | None) -> None:
-        now_ms = self._schedule.now_ms
         if self._record:
+            now_ms = self._schedule.now_ms
             self._record(Returned(at_ms=now_ms, client=self.id, number=call.number, result=result))
-        self._history(Operation(self.id, call.invoked_ms, now_ms, call.request, result))
         self._learn(call.request, result)
+        self._take(call, result)
+        self._rest(after_failure=result is None or isinstance(result, api.Failure))
+
+    def _take(self, call: Call, result: api.Result | None) -> None:
+        """An attempt has ended; here, every attempt is an operation of its own."""
+        self._end_operation(call.request, call.invoked_ms, result)
+
+    def _end_operation(
+        self, request: api.Request, invoked_ms: float, result: api.Result | None
+    ) -> None:
+        """Write down what came of an operation, and go on in the script if it is done."""
+        now_ms = self._schedule.now_ms
+        self._history(Operation(self.id, invoked_ms, now_ms, request, result))
         failed = result is None or isinstance(result, api.Failure)
-        if not failed and self._script and self._script[0] is call.request:
+        if not failed and self._script and self._script[0] is request:
             del self._script[0]
-        self._rest(after_failure=failed)
 
     def _learn(self, request: api.Request, result: api.Result | None) -> None:
         if isinstance(result, api.Failure) and result.leader is not None:
@@ -174,7 +185,7 @@ class Client:
         elif isinstance(result, api.GetResult) and isinstance(request, api.Get):
             item = result.items[0]
             if item is not None:
-                self._last_seen[request.keys[0]] = item.value
+                self._last_seen[request.keys[0]] = item
 
     def _next_request(self) -> api.Request:
         if self._script:
@@ -199,4 +210,5 @@ class Client:
             return api.Put(key, value, api.When.ABSENT, None, rng.random() < 0.5)
         if dice < 0.94:
             return api.Put(key, value, api.When.PRESENT, None, True)
-        return api.Put(key, value, api.When.EQUAL, self._last_seen.get(key, b""), True)
+        seen = self._last_seen.get(key)
+        return api.Put(key, value, api.When.EQUAL, b"" if seen is None else seen.value, True)

@@ -329,6 +329,10 @@ def word(text: bytes) -> str:
 def request_words(request: api.Request) -> str:
     """What a client asks for."""
     match request:
+        case api.Once(session=session, sequence=sequence, write=write):
+            return f"{request_words(write)} ({sequence} of session {session})"
+        case api.OpenSession():
+            return "open session"
         case api.Put():
             conditions = {
                 api.When.ALWAYS: "",
@@ -364,6 +368,8 @@ def result_words(result: api.Result) -> str:
             return f"deleted {result.deleted}, revision {result.revision}"
         case api.IncrementResult():
             return f"is now {result.value}, revision {result.revision}"
+        case api.GuardFailed():
+            return f"guard at revision {result.mod_revision}, revision {result.revision}"
         case api.GetResult():
             items = ("absent" if item is None else word(item.value) for item in result.items)
             return f"{', '.join(items)}, revision {result.revision}"
@@ -371,10 +377,8 @@ def result_words(result: api.Result) -> str:
             return f"{counted(len(result.items), 'key')}, revision {result.revision}"
         case api.CountResult():
             return f"{counted(result.count, 'key')}, revision {result.revision}"
-        case api.HandOverResult():
-            return f"node {result.leader_id} leads term {result.term}"
-        case api.StatusResult():
-            return f"{result.role} of term {result.term}, commit {result.commit_index}"
+        case _:
+            return type(result).__name__.lower()
 
 
 def message_words(message: Message) -> str:

@@ -56,6 +56,7 @@ class Host:
         rng: random.Random,
         clock: Clock,
         on_crash: Callable[[Host], None],
+        session_rules: api.SessionRules,
     ) -> None:
         self.id = settings.node_id
         identity = Identity(
@@ -75,6 +76,7 @@ class Host:
         self._rng = rng
         self._clock = clock
         self._on_crash = on_crash
+        self._session_rules = session_rules
         self._idle_ms = settings.raft.heartbeat_interval_ms / 2
         self._messages: list[Message] = []
         self._calls: list[Call] = []
@@ -94,7 +96,9 @@ class Host:
         self._life += 1
         rng = random.Random(self._rng.getrandbits(64))
         try:
-            self.node = Node(self._settings, self.disk.log, self.disk.state, rng)
+            self.node = Node(
+                self._settings, self.disk.log, self.disk.state, rng, self._session_rules
+            )
         except StorageError as error:
             self._observer.refused_to_start(self, error)
             return

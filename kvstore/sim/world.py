@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from kvstore import api
 from kvstore.config import Address, Settings
 from kvstore.raft.invariants import SafetyViolationError
 from kvstore.raft.messages import Message
@@ -35,6 +36,7 @@ from kvstore.sim.host import Clock, Host
 from kvstore.sim.network import FAIR, Conditions, Network
 from kvstore.sim.observer import Observer
 from kvstore.sim.schedule import Schedule
+from kvstore.sim.session_clients import SessionClient
 from kvstore.sim.trace import ModelStep, Record
 
 CALM_MS: Final = 15_000.0
@@ -59,6 +61,9 @@ class Scenario(msgspec.Struct, frozen=True):
     """Of each client, in the storm."""
     storm_ms: float
     faults: tuple[Fault, ...]
+    session_clients: int = 0
+    """How many of the clients have sessions."""
+    session_rules: api.SessionRules = api.SessionRules()
 
 
 def scenario(seed: int) -> Scenario:
@@ -66,7 +71,7 @@ def scenario(seed: int) -> Scenario:
     rng = random.Random(seed)
     small = RaftSettings(append_bytes_max=40, inflight_messages_max=2, cached_bytes_max=120)
     storm_ms = rng.choice((4_000.0, 8_000.0, 12_000.0))
-    return Scenario(
+    plan = Scenario(
         seed=seed,
         members=tuple(range(1, rng.choice((3, 3, 3, 5, 5)) + 1)),
         raft=rng.choice((RaftSettings(), small)),
@@ -76,6 +81,13 @@ def scenario(seed: int) -> Scenario:
         calls=rng.choice((20, 60, 120)),
         storm_ms=storm_ms,
         faults=faults.plan(rng, storm_ms, faults.choose_kinds(rng)),
+    )
+    # In half of all worlds nobody has a session.
+    narrow = api.SessionRules(ttl_ms=rng.choice((300, 1_500)), sessions_max=rng.choice((2, 100)))
+    return msgspec.structs.replace(
+        plan,
+        session_clients=min(plan.clients, rng.choice((0, 1, 3, 0))),
+        session_rules=rng.choice((api.SessionRules(), narrow)),
     )
 
 
@@ -131,7 +143,9 @@ class World:
         self.network = Network(self.schedule, self._fork(), plan.weather, self._deliver, record)
         self.hosts = {node: self._make_host(node) for node in plan.members}
         self.clients = [
-            Client(number, self.hosts, self.schedule, self._fork(), self.history.append, record)
+            (SessionClient if number <= plan.session_clients else Client)(
+                number, self.hosts, self.schedule, self._fork(), self.history.append, record
+            )
             for number in range(1, plan.clients + 1)
         ]
         self._restarts = self._fork()
@@ -158,6 +172,7 @@ class World:
             self._fork(),
             clock,
             self._restart_later,
+            self.plan.session_rules,
         )
 
     def _deliver(self, message: Message) -> None:

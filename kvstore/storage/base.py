@@ -31,10 +31,14 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """How far the key space has come: the last log index in it, and its revision."""
+    """How far the data has come: the last log index in it, its revision, and its time.
+
+    `time_ms` is the cluster's time, as the log told it last.
+    """
 
     last_applied: int = 0
     revision: int = 0
+    time_ms: int = 0
 
 
 class LogStore(Protocol):
@@ -57,8 +61,8 @@ class LogStore(Protocol):
     def close(self) -> None: ...
 
 
-class View(Protocol):
-    """The key space as the state machine sees it: keys and records of bytes, in byte order."""
+class Table(Protocol):
+    """Keys and records of bytes, in byte order."""
 
     def get(self, key: bytes) -> bytes | None: ...
 
@@ -73,6 +77,15 @@ class View(Protocol):
         ...
 
     def count(self) -> int: ...
+
+
+class View(Table, Protocol):
+    """The data as the state machine sees it: the key space, and the sessions beside it."""
+
+    @property
+    def sessions(self) -> Table:
+        """Client sessions; no read of the key space sees them."""
+        ...
 
 
 class StateStore(View, Protocol):

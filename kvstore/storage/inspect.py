@@ -55,6 +55,7 @@ class Report(msgspec.Struct, frozen=True):
     hard_state: HardState | None
     applied: Applied | None
     keys: int
+    sessions: int
     last_index: int
     terms: tuple[TermSpan, ...]
     checksums: array[int]
@@ -149,6 +150,7 @@ class _Reading:
         self._hard_state: HardState | None = None
         self._applied: Applied | None = None
         self._keys = 0
+        self._sessions = 0
         self._spans: list[TermSpan] = []
         self._checksums: array[int] = array("I")
         self._unread: set[int] = set()
@@ -165,6 +167,7 @@ class _Reading:
             self._hard_state,
             self._applied,
             self._keys,
+            self._sessions,
             len(self._checksums),
             tuple(self._spans),
             self._checksums,
@@ -173,7 +176,7 @@ class _Reading:
         )
 
     def read_state(self) -> None:
-        """The applied record, and the checksum of every key."""
+        """The applied record, and the checksum of every key and session."""
         if self._is_unfinished:
             return
         try:
@@ -182,6 +185,10 @@ class _Reading:
                 self._state_identity = self._named(STATE, named, records.IDENTITY, Identity)
                 self._applied = self._named(STATE, named, records.APPLIED, Applied)
                 for key, value in pages.pairs(records.KEYS, b"", self._finder(STATE)):
+                    self._keys += 1
+                    self._check_value(key, value)
+                for key, value in pages.pairs(records.SESSIONS, b"", self._finder(STATE)):
+                    self._sessions += 1
                     self._check_value(key, value)
         except DamagedError as error:
             self._find(str(error), named=True)
@@ -206,7 +213,6 @@ class _Reading:
         return (self._directory / UNFINISHED).exists() and not (self._directory / RAFT).exists()
 
     def _check_value(self, key: bytes, value: bytes) -> None:
-        self._keys += 1
         try:
             records.decode_value(key, value)
         except DamagedError as error:

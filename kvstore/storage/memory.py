@@ -62,31 +62,30 @@ class MemoryLog:
         """End in order: everything written stays."""
 
 
-class MemoryState:
-    """A `StateStore`.
+class MemoryTable:
+    """A `Table`; every key stands after `prefix` where its checksum is made.
 
     * `_before` holds what each key had at the last commit, if it changed since.
     * A scan that is continued after a change raises `RuntimeError`.
     """
 
-    def __init__(self, identity: Identity) -> None:
-        self.identity = identity
+    def __init__(self, prefix: bytes) -> None:
+        self._prefix = prefix
         self._values: dict[bytes, bytes] = {}
         self._sorted: list[bytes] = []
         self._before: dict[bytes, bytes | None] = {}
-        self._applied = Applied()
         self._changes = 0
 
     def get(self, key: bytes) -> bytes | None:
         """The record of `key`, None if there is none."""
         value = self._values.get(key)
-        return None if value is None else records.decode_value(records.KEY_PREFIX + key, value)
+        return None if value is None else records.decode_value(self._prefix + key, value)
 
     def put(self, key: bytes, record: bytes) -> None:
         """Set the record of `key`. Raises `ValueError` if the key is longer than LMDB's 510."""
         if len(key) > _KEY_BYTES_MAX:
             raise ValueError(f"key of {len(key)} bytes")
-        self._replace(key, records.encode_value(records.KEY_PREFIX + key, record))
+        self._replace(key, records.encode_value(self._prefix + key, record))
 
     def delete(self, key: bytes) -> bool:
         """Remove a key; false if there was none."""
@@ -99,33 +98,22 @@ class MemoryState:
             if self._changes != changes:
                 raise RuntimeError("the key space changed during a scan")
             key = self._sorted[position]
-            yield key, records.decode_value(records.KEY_PREFIX + key, self._values[key])
+            yield key, records.decode_value(self._prefix + key, self._values[key])
 
     def count(self) -> int:
         """The number of keys."""
         return len(self._values)
 
-    def applied(self) -> Applied:
-        """What the last `commit` said; zeros for a new store."""
-        return self._applied
-
-    def commit(self, applied: Applied) -> None:
-        """Make every change so far durable, together with `applied`."""
-        if applied.last_applied < self._applied.last_applied:
-            raise ValueError(f"last_applied goes back to {applied.last_applied}")
+    def keep_changes(self) -> None:
+        """A commit."""
         self._before.clear()
-        self._applied = applied
         self._changes += 1
 
-    def crash(self) -> None:
-        """End without notice: what was not committed is gone."""
+    def take_back_changes(self) -> None:
+        """An end without a commit."""
         for key, value in dict(self._before).items():
             self._replace(key, value)
         self._before.clear()
-
-    def close(self) -> None:
-        """End in order, which commits nothing either."""
-        self.crash()
 
     def _replace(self, key: bytes, value: bytes | None) -> bytes | None:
         old = self._values.get(key)
@@ -139,3 +127,34 @@ class MemoryState:
             del self._values[key]
             del self._sorted[bisect_left(self._sorted, key)]
         return old
+
+
+class MemoryState(MemoryTable):
+    """A `StateStore`; as a table it is the key space."""
+
+    def __init__(self, identity: Identity) -> None:
+        super().__init__(records.KEY_PREFIX)
+        self.identity = identity
+        self.sessions = MemoryTable(records.SESSION_PREFIX)
+        self._applied = Applied()
+
+    def applied(self) -> Applied:
+        """What the last `commit` said; zeros for a new store."""
+        return self._applied
+
+    def commit(self, applied: Applied) -> None:
+        """Make every change so far durable, together with `applied`."""
+        if applied.last_applied < self._applied.last_applied:
+            raise ValueError(f"last_applied goes back to {applied.last_applied}")
+        self.keep_changes()
+        self.sessions.keep_changes()
+        self._applied = applied
+
+    def crash(self) -> None:
+        """End without notice: what was not committed is gone."""
+        self.take_back_changes()
+        self.sessions.take_back_changes()
+
+    def close(self) -> None:
+        """End in order, which commits nothing either."""
+        self.crash()

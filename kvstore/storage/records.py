@@ -12,6 +12,7 @@ fails is never half-read: decoding returns a whole record or raises `DamagedErro
             "applied"     crc | msgpack of Applied
             "commit"      crc | number of the transaction that wrote it, u64
             keys          "k" + key  ->  crc | record
+            sessions      "s" + session u64  ->  crc | record
 
 Integers are big-endian, so that the order of bytes is the order of indexes.
 This module must not know what holds the bytes.
@@ -28,7 +29,7 @@ from crc32c import crc32c
 from kvstore.errors import DamagedError
 from kvstore.raft.types import Entry, EntryKind
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 """Of everything listed above. A directory of another version is refused, never guessed at."""
 
 IDENTITY: Final = b"identity"
@@ -37,9 +38,11 @@ APPLIED: Final = b"applied"
 COMMIT: Final = b"commit"
 LOG: Final = b"log"
 KEYS: Final = b"keys"
+SESSIONS: Final = b"sessions"
 
 KEY_PREFIX: Final = b"k"
 """Before every user key: the medium has no empty keys, and other kinds can stand beside."""
+SESSION_PREFIX: Final = b"s"
 
 _CRC: Final = Struct(">I")
 _CRC_BYTES: Final = _CRC.size
@@ -138,16 +141,16 @@ def _checked(name: bytes, value: bytes | None) -> bytes:
     return body
 
 
-# --- Key space ----------------------------------------------------------------------------
+# --- Tables -------------------------------------------------------------------------------
 
 
 def encode_value(key: bytes, record: bytes) -> bytes:
-    """Value of a user key's record; `key` carries its prefix."""
+    """Value of a key's record; `key` carries its prefix."""
     return _CRC.pack(crc32c(record, crc32c(key))) + record
 
 
 def decode_value(key: bytes, value: bytes) -> bytes:
-    """The record of a user key, checked; `key` carries its prefix."""
+    """The record of a key, checked; `key` carries its prefix."""
     record = value[_CRC_BYTES:]
     if len(value) < _CRC_BYTES or _CRC.unpack_from(value)[0] != crc32c(record, crc32c(key)):
         raise DamagedError(f"record of key {key[1:]!r}: its crc32c does not match")

@@ -11,21 +11,45 @@ from typing import Any, Final
 from kvstore import api
 from kvstore.config import Limits
 
+_CLUSTER_ID_CHARACTERS_MAX: Final = 64
 _SMALL_REPLY_BYTES: Final = 1024
 _ITEM_BYTES: Final = 128
 """A key's history numbers and the framing around it, generously."""
 
 
+def check_call(call: api.Call, limits: Limits) -> api.Failure | None:
+    """Why the call is refused, None if it is within every limit."""
+    if not 0 <= call.min_term <= api.REVISION_MAX:
+        complaint = f"the lowest term must be 0 to {api.REVISION_MAX}, not {call.min_term}"
+        return api.Failure(api.FailureCode.INVALID, complaint)
+    if len(call.cluster_id) > _CLUSTER_ID_CHARACTERS_MAX:
+        complaint = f"a cluster's name has at most {_CLUSTER_ID_CHARACTERS_MAX} characters"
+        return api.Failure(api.FailureCode.INVALID, complaint)
+    return check_request(call.request, limits)
+
+
 def check_request(request: api.Request, limits: Limits) -> api.Failure | None:
     """Why the request is refused, None if it is within every limit."""
-    check = _CHECKS.get(type(request))
-    complaint = check(request, limits) if check else None
+    complaint = _complaint(request, limits)
     return api.Failure(api.FailureCode.INVALID, complaint) if complaint else None
+
+
+def _complaint(request: api.Request, limits: Limits) -> str | None:
+    if isinstance(request, api.WRITES) and request.guard is not None:
+        guard = request.guard
+        if not 0 <= guard.mod_revision <= api.REVISION_MAX:
+            return f"a guard's revision is 0 to {api.REVISION_MAX}, not {guard.mod_revision}"
+        if complaint := _check_key(guard.key):
+            return f"the guard's {complaint}"
+    check = _CHECKS.get(type(request))
+    return check(request, limits) if check else None
 
 
 def reply_bytes_bound(request: api.Request, limits: Limits) -> int:
     """How long the reply to a checked request may get, so that room can be kept for it."""
     bound = _SMALL_REPLY_BYTES
+    if isinstance(request, api.Once):
+        return reply_bytes_bound(request.write, limits)
     if isinstance(request, api.Put):
         if request.return_previous:
             bound += api.KEY_BYTES_MAX + limits.value_bytes_max
@@ -72,6 +96,13 @@ def _check_increment(increment: api.Increment, _limits: Limits) -> str | None:
     return _check_key(increment.key)
 
 
+def _check_once(once: api.Once, limits: Limits) -> str | None:
+    for what, number in (("session", once.session), ("sequence", once.sequence)):
+        if not 1 <= number <= api.REVISION_MAX:
+            return f"a {what} is numbered 1 to {api.REVISION_MAX}, not {number}"
+    return _complaint(once.write, limits)
+
+
 def _check_scan(scan: api.Scan, limits: Limits) -> str | None:
     if not 1 <= scan.limit <= limits.scan_keys_max:
         return f"a scan takes 1 to {limits.scan_keys_max} keys at once, not {scan.limit}"
@@ -100,5 +131,6 @@ _CHECKS: Final[dict[type, Callable[[Any, Limits], str | None]]] = {
     api.Delete: _check_keys,
     api.Get: _check_keys,
     api.Increment: _check_increment,
+    api.Once: _check_once,
     api.Scan: _check_scan,
 }

@@ -1,6 +1,6 @@
-"""The typed command: `KV <msgpack of a request>`, answered by a bulk with a result.
+"""The typed command: `KV <msgpack of a Call>`, answered by a bulk with a Reply.
 
-Law: what comes out of `decode_request` is within every limit; failures travel as
+Law: what comes out of `decode_call` is within every limit; failures travel as
 results, so that a typed client never parses error texts. It must not know sockets.
 """
 
@@ -12,38 +12,38 @@ from kvstore import api
 from kvstore.config import Limits
 from kvstore.errors import ProtocolError
 from kvstore.wire import resp
-from kvstore.wire.limits import check_request
+from kvstore.wire.limits import check_call
 
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """msgspec passes on what the text decoder raises, and how deep it may look."""
 _encode = msgspec.msgpack.Encoder().encode
-_decode_request = msgspec.msgpack.Decoder(api.Request).decode
-_decode_result = msgspec.msgpack.Decoder(api.Result).decode
+_decode_call = msgspec.msgpack.Decoder(api.Call).decode
+_decode_reply = msgspec.msgpack.Decoder(api.Reply).decode
 
 
-def encode_request(request: api.Request) -> bytes:
+def encode_call(call: api.Call) -> bytes:
     """The frame of one request."""
-    return resp.command(b"KV", _encode(request))
+    return resp.command(b"KV", _encode(call))
 
 
-def decode_request(payload: bytes, limits: Limits) -> api.Request | api.Failure:
-    """The request, or why it is refused."""
+def decode_call(payload: bytes, limits: Limits) -> api.Call | api.Failure:
+    """The call, or why it is refused."""
     try:
-        request: api.Request = _decode_request(payload)
+        call: api.Call = _decode_call(payload)
     except _UNDECODABLE as error:
         return api.Failure(api.FailureCode.INVALID, f"malformed request: {error}")
-    return check_request(request, limits) or request
+    return check_call(call, limits) or call
 
 
-def encode_result(result: api.Result) -> bytes:
+def encode_reply(reply: api.Reply) -> bytes:
     """The reply to a typed request; the same in every RESP version."""
-    return resp.bulk(_encode(result))
+    return resp.bulk(_encode(reply))
 
 
-def decode_result(payload: bytes) -> api.Result:
-    """The result in a reply. Raises `ProtocolError`."""
+def decode_reply(payload: bytes) -> api.Reply:
+    """The reply. Raises `ProtocolError`."""
     try:
-        result: api.Result = _decode_result(payload)
+        reply: api.Reply = _decode_reply(payload)
     except _UNDECODABLE as error:
         raise ProtocolError(f"the node's reply is malformed: {error}") from None
-    return result
+    return reply

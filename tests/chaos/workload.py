@@ -166,10 +166,10 @@ class Caller:
         result: api.Result | None = None
         try:
             link = self._link(node_id, until)
-            link.send(typed.encode_request(request), until)
+            link.send(typed.encode_call(api.Call(request)), until)
             reply = link.receive(until)
             assert isinstance(reply, bytes), f"node {node_id} answers {request} with {reply!r}"
-            result = typed.decode_result(reply)
+            result = typed.decode_reply(reply).result
         except NotSent:
             self._drop(node_id)
             return None

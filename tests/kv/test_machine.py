@@ -19,14 +19,17 @@ IDENTITY = Identity(
 )
 
 
+RULES = api.SessionRules()
+
+
 class Machine:
     """A state machine over an empty key space, fed one command after another."""
 
-    def __init__(self, reply_bytes_max: int = 1 << 20) -> None:
+    def __init__(self, reply_bytes_max: int = 1 << 20, rules: api.SessionRules = RULES) -> None:
         self.state = MemoryState(IDENTITY)
-        self.machine = StateMachine(self.state, Applied(), reply_bytes_max)
+        self.machine = StateMachine(self.state, Applied(), reply_bytes_max, rules)
 
-    def run(self, command: api.Command) -> api.Result:
+    def run(self, command: api.Logged) -> api.Result:
         data = msgspec.msgpack.encode(command)
         return self.machine.apply(self.machine.last_applied + 1, data)
 
@@ -150,6 +153,81 @@ def test_increment_refuses_to_overflow(machine: Machine, start: int, by: int) ->
     assert machine.value(b"n") == b"%d" % start
 
 
+# --- Guards -------------------------------------------------------------------------------
+
+GUARDED: list[tuple[api.Write, bytes | None]] = [
+    (api.Put(b"k", b"new", guard=api.Guard(b"lock", 2)), b"new"),
+    (api.PutMany(((b"k", b"new"),), api.Guard(b"lock", 2)), b"new"),
+    (api.Delete((b"k",), api.Guard(b"lock", 2)), None),
+    (api.Increment(b"k", 1, api.Guard(b"lock", 2)), b"2"),
+]
+
+
+@pytest.mark.parametrize(("write", "after"), GUARDED)
+def test_a_write_with_a_guard_that_holds_is_like_one_without(
+    machine: Machine, write: api.Write, after: bytes | None
+) -> None:
+    machine.put(b"k", b"1")
+    machine.put(b"lock", b"me")
+    assert not isinstance(machine.run(write), api.GuardFailed)
+    assert machine.value(b"k") == after
+
+
+@pytest.mark.parametrize("write", [write for write, _ in GUARDED])
+def test_a_guard_whose_key_was_written_since_stops_every_kind_of_write(
+    machine: Machine, write: api.Write
+) -> None:
+    machine.put(b"k", b"1")
+    machine.put(b"lock", b"me")
+    machine.put(b"lock", b"you")
+    assert machine.run(write) == api.GuardFailed(revision=3, mod_revision=3)
+    assert machine.get(b"k") == api.KeyValue(b"k", b"1", 1, 1, 1)
+    assert machine.machine.revision == 3
+
+
+@pytest.mark.parametrize("write", [write for write, _ in GUARDED])
+def test_a_guard_whose_key_is_gone_stops_every_kind_of_write(
+    machine: Machine, write: api.Write
+) -> None:
+    machine.put(b"k", b"1")
+    machine.put(b"lock", b"me")
+    machine.run(api.Delete((b"lock",)))
+    assert machine.run(write) == api.GuardFailed(revision=3, mod_revision=0)
+    assert machine.value(b"k") == b"1"
+
+
+def test_a_guard_of_revision_0_wants_no_such_key(machine: Machine) -> None:
+    write = api.Put(b"k", b"v", guard=api.Guard(b"lock", 0))
+    assert machine.run(write) == api.PutResult(1, True)
+    machine.put(b"lock", b"me")
+    assert machine.run(write) == api.GuardFailed(2, 2)
+
+
+def test_a_guard_may_be_on_the_key_itself_and_beside_a_condition(machine: Machine) -> None:
+    machine.put(b"k", b"1")
+    guard = api.Guard(b"k", 1)
+    unmet = machine.run(api.Put(b"k", b"2", api.When.ABSENT, guard=guard))
+    assert unmet == api.PutResult(1, False)
+    assert machine.run(api.Put(b"k", b"2", guard=guard)) == api.PutResult(2, True)
+    assert machine.run(api.Put(b"k", b"3", guard=guard)) == api.GuardFailed(2, 2)
+
+
+def test_every_write_of_a_key_has_a_higher_mod_revision_than_all_before(machine: Machine) -> None:
+    """Also over a deletion, so that a fencing token never comes back."""
+    tokens = []
+    for _ in range(3):
+        machine.put(b"lock", b"holder")
+        machine.put(b"other", b"x")
+        item = machine.get(b"lock")
+        assert item is not None
+        tokens.append(item.mod_revision)
+        machine.run(api.Delete((b"lock",)))
+    assert tokens == sorted(set(tokens))
+
+
+# --- Queries ------------------------------------------------------------------------------
+
+
 def test_get_answers_in_the_order_asked_with_none_for_absent_keys(machine: Machine) -> None:
     machine.put(b"a", b"1")
     result = machine.machine.query(api.Get((b"b", b"a", b"a"), with_values=False))
@@ -219,7 +297,9 @@ def test_a_replay_from_any_checkpoint_gives_the_same_bytes_and_results(
     results = [whole.run(command) for command in script]
     replayed = [interrupted.run(command) for command in script[:at]]
     interrupted.state.commit(interrupted.machine.applied)
-    interrupted.machine = StateMachine(interrupted.state, interrupted.state.applied(), 1 << 20)
+    interrupted.machine = StateMachine(
+        interrupted.state, interrupted.state.applied(), 1 << 20, RULES
+    )
     replayed += [interrupted.run(command) for command in script[at:]]
     assert replayed == results
     assert [*interrupted.state.scan(b"")] == [*whole.state.scan(b"")]

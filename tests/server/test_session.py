@@ -312,15 +312,15 @@ def test_a_follower_reads_only_after_readonly(follower: Line) -> None:
 
 
 def test_a_typed_request_gets_a_typed_result(line: Line) -> None:
-    got = line.ask(typed.encode_request(api.Put(b"k", b"v")))
+    got = line.ask(typed.encode_call(api.Call(api.Put(b"k", b"v"))))
     payload = got.split(b"\r\n", 1)[1][:-2]
-    assert typed.decode_result(payload) == api.PutResult(revision=1, written=True)
+    assert typed.decode_reply(payload).result == api.PutResult(revision=1, written=True)
 
 
 def test_a_typed_failure_is_a_result_and_not_an_error(follower: Line) -> None:
-    got = follower.ask(typed.encode_request(api.Put(b"k", b"v")))
+    got = follower.ask(typed.encode_call(api.Call(api.Put(b"k", b"v"))))
     payload = got.split(b"\r\n", 1)[1][:-2]
-    failure = typed.decode_result(payload)
+    failure = typed.decode_reply(payload).result
     assert isinstance(failure, api.Failure)
     assert failure.code is api.FailureCode.NO_LEADER
 

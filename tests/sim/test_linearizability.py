@@ -513,7 +513,7 @@ class Copy:
     """The production state machine over one key, without replication."""
 
     def __init__(self) -> None:
-        self.machine = StateMachine(MemoryState(IDENTITY), Applied(), 1 << 20)
+        self.machine = StateMachine(MemoryState(IDENTITY), Applied(), 1 << 20, api.SessionRules())
 
     def answer(self, request: api.Request) -> api.Result:
         if isinstance(request, api.COMMANDS):

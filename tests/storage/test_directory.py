@@ -17,6 +17,7 @@ from kvstore.storage.directory import RAFT, STATE, UNFINISHED
 from kvstore.storage.filesystem import filesystem_type, lock_holder
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
+from kvstore.storage.records import FORMAT_VERSION
 from storage.samples import IDENTITY, MAP_BYTES, commands, copy_of, make_node, open_node
 
 HOLDER = """
@@ -70,8 +71,11 @@ def test_the_order_of_members_does_not_matter(tmp_path):
 
 def test_another_format_version_is_refused(tmp_path, monkeypatch):
     make_node(tmp_path, [])
-    monkeypatch.setattr("kvstore.storage.directory.FORMAT_VERSION", 2)
-    with pytest.raises(DirectoryRefusedError, match=r"format version 1.*writes 2"):
+    monkeypatch.setattr("kvstore.storage.directory.FORMAT_VERSION", FORMAT_VERSION + 1)
+    with pytest.raises(
+        DirectoryRefusedError,
+        match=rf"format version {FORMAT_VERSION}.*writes {FORMAT_VERSION + 1}",
+    ):
         open_node(tmp_path)
 
 

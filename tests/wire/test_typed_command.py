@@ -32,6 +32,13 @@ REQUESTS: list[api.Request] = [
     api.Delete((b"a", LONGEST_KEY)),
     api.Increment(b"k", -(1 << 63)),
     api.Increment(b"k", (1 << 63) - 1),
+    api.Put(b"k", b"v", guard=api.Guard(LONGEST_KEY, api.REVISION_MAX)),
+    api.PutMany(((b"a", b"1"),), api.Guard(b"", 0)),
+    api.Delete((b"a",), api.Guard(b"lock", 17)),
+    api.Increment(b"k", 1, api.Guard(b"lock", 17)),
+    api.OpenSession(),
+    api.Once(1, 1, api.Put(b"k", b"v")),
+    api.Once(api.REVISION_MAX, api.REVISION_MAX, api.Increment(b"k", 1, api.Guard(b"l", 1))),
     api.Get((b"a", b"b"), with_values=False),
     api.Get((LONGEST_KEY,) * 50),
     api.Scan(LONGEST_KEY, b"k", 100),
@@ -45,6 +52,9 @@ RESULTS: list[api.Result] = [
     api.PutResult(7, False),
     api.DeleteResult(8, 2),
     api.IncrementResult(9, -5),
+    api.GuardFailed(9, 0),
+    api.SessionResult(17),
+    api.Done(9),
     api.GetResult(9, (RECORD, None)),
     api.ScanResult(9, (RECORD,), b"next"),
     api.CountResult(9, 4),
@@ -71,17 +81,18 @@ RESULTS: list[api.Result] = [
 
 
 def decode(payload: bytes) -> api.Request | api.Failure:
-    return typed.decode_request(payload, LIMITS)
+    call = typed.decode_call(payload, LIMITS)
+    return call if isinstance(call, api.Failure) else call.request
 
 
 def payload_of(request: api.Request) -> bytes:
-    return msgspec.msgpack.encode(request)
+    return msgspec.msgpack.encode(api.Call(request))
 
 
 @pytest.mark.parametrize("request_", REQUESTS)
 def test_every_request_comes_back_as_it_was(request_: api.Request) -> None:
     parser = resp.RequestParser(Limits())
-    parser.feed(typed.encode_request(request_))
+    parser.feed(typed.encode_call(api.Call(request_)))
     args = parser.next_command()
     assert args is not None
     assert args[0] == b"KV"
@@ -89,10 +100,37 @@ def test_every_request_comes_back_as_it_was(request_: api.Request) -> None:
 
 
 @pytest.mark.parametrize("result", RESULTS)
-def test_every_result_failures_included_comes_back_in_a_bulk(result: api.Result) -> None:
+def test_every_result_failures_included_comes_back_in_its_envelope(result: api.Result) -> None:
     reader = hiredis.Reader()
-    reader.feed(typed.encode_result(result))
-    assert typed.decode_result(reader.gets()) == result
+    reply = api.Reply("c", node_id=2, term=3, revision=9, result=result)
+    reader.feed(typed.encode_reply(reply))
+    assert typed.decode_reply(reader.gets()) == reply
+
+
+def test_a_call_carries_its_lowest_term_and_its_cluster() -> None:
+    call = api.Call(api.Count(), min_term=api.REVISION_MAX, cluster_id="c" * 64)
+    assert typed.decode_call(msgspec.msgpack.encode(call), LIMITS) == call
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (api.Call(api.Count(), min_term=-1), "term"),
+        (api.Call(api.Count(), min_term=api.REVISION_MAX + 1), "term"),
+        (api.Call(api.Count(), cluster_id="c" * 65), "64"),
+    ],
+)
+def test_an_envelope_beyond_a_limit_is_refused_with_the_limit(call: api.Call, words: str) -> None:
+    failure = typed.decode_call(msgspec.msgpack.encode(call), LIMITS)
+    assert isinstance(failure, api.Failure)
+    assert failure.code is api.FailureCode.INVALID
+    assert words in failure.message
+
+
+def test_a_request_cannot_bring_the_time_with_it() -> None:
+    stamped = api.Stamped(1 << 40, api.OpenSession())
+    payload = msgspec.msgpack.encode([stamped, 0, ""])
+    assert isinstance(typed.decode_call(payload, LIMITS), api.Failure)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +149,14 @@ def test_every_result_failures_included_comes_back_in_a_bulk(result: api.Result)
         (api.Delete((b"a",) * 51), "50"),
         (api.Increment(TOO_LONG_KEY, 1), "480"),
         (api.Increment(b"k", 1 << 63), "64-bit"),
+        (api.Put(b"k", b"", guard=api.Guard(TOO_LONG_KEY, 1)), "the guard's key has 481"),
+        (api.Put(b"k", b"", guard=api.Guard(b"k", -1)), "guard's revision"),
+        (api.Delete((b"k",), api.Guard(b"k", api.REVISION_MAX + 1)), "guard's revision"),
+        (api.Once(0, 1, api.Put(b"k", b"")), "session"),
+        (api.Once(1, 0, api.Put(b"k", b"")), "sequence"),
+        (api.Once(1, api.REVISION_MAX + 1, api.Put(b"k", b"")), "sequence"),
+        (api.Once(1, 1, api.Put(TOO_LONG_KEY, b"")), "480"),
+        (api.Once(1, 1, api.Put(b"k", b"", guard=api.Guard(b"k", -1))), "guard's revision"),
         (api.Get((b"a", TOO_LONG_KEY)), "480"),
         (api.Get((b"a",) * 51), "50"),
         (api.Scan(start=TOO_LONG_KEY), "480"),
@@ -141,6 +187,10 @@ def test_a_request_beyond_a_limit_is_refused_with_the_limit(
         ["put", "k", "v"],
         ["put", b"k", b"v", 9],
         ["put", b"k", b"v", 0, None, False, 1],
+        ["put", b"k", b"v", 0, None, False, [b"lock", "17"]],
+        ["once", 1, 1, ["get", [b"k"]]],
+        ["once", 1, 1, ["once", 1, 1, ["increment", b"k", 1]]],
+        ["once", 1, 1, ["opensession"]],
         ["delete", b"k"],
         ["increment", b"k", 1.5],
         ["increment", b"k", True],
@@ -149,7 +199,7 @@ def test_a_request_beyond_a_limit_is_refused_with_the_limit(
     ],
 )
 def test_a_malformed_request_is_a_failure(value: Any) -> None:
-    failure = decode(msgspec.msgpack.encode(value))
+    failure = decode(msgspec.msgpack.encode([value]))
     assert isinstance(failure, api.Failure)
     assert failure.code is api.FailureCode.INVALID
 
@@ -183,12 +233,12 @@ def test_garbage_is_a_request_or_a_failure_and_raises_nothing(payload: bytes) ->
 @given(st.binary(max_size=100))
 def test_a_reply_of_garbage_is_a_protocol_error(payload: bytes) -> None:
     with pytest.raises(ProtocolError):
-        typed.decode_result(payload)
+        typed.decode_reply(payload)
 
 
 def test_a_reply_that_is_not_utf8_is_a_protocol_error() -> None:
     with pytest.raises(ProtocolError):
-        typed.decode_result(b"\x92\xa1\xff\x90")
+        typed.decode_reply(b"\x92\xa1\xff\x90")
 
 
 keys = st.binary(max_size=api.KEY_BYTES_MAX)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from kvstore.sim.checkers.checker import Checker
 from kvstore.sim.checkers.election_safety import ElectionSafety
+from kvstore.sim.checkers.exactly_once import ExactlyOnce
 from kvstore.sim.checkers.leader_append_only import LeaderAppendOnly
 from kvstore.sim.checkers.leader_completeness import LeaderCompleteness
 from kvstore.sim.checkers.log_matching import LogMatching
@@ -24,5 +25,6 @@ STEPWISE: tuple[type[Checker], ...] = (
     StateMachineSafety,
     NeverGoesBack,
     PersistThenSpeak,
+    ExactlyOnce,
 )
 """Those that watch every step."""

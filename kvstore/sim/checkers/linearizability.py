@@ -183,6 +183,9 @@ def _matters(operation: Operation) -> bool:
     """Whether it may have changed something, or says something of the value that it met."""
     if operation.is_unknown:
         return not isinstance(operation.request, api.Get)
+    if isinstance(operation.result, api.GuardFailed):
+        # It depends on a revision, and the model has none: `revisions` judges it.
+        return False
     if operation.is_refused:
         # All other refusals promise that nothing was changed, and do not depend on the value.
         is_invalid = getattr(operation.result, "code", None) is api.FailureCode.INVALID

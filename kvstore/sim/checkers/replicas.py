@@ -1,7 +1,7 @@
 """Nodes that have applied the same entries hold the same bytes.
 
-Law: after equal `last_applied`, revision and key space are equal on every node, byte
-for byte, whatever each went through.
+Law: after equal `last_applied`, revision, time, key space and sessions are equal on every
+node, byte for byte, whatever each went through.
 """
 
 from __future__ import annotations
@@ -9,27 +9,36 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kvstore.sim.checkers.checker import Watched
+from kvstore.storage.base import Applied
 
 
 def compare_replicas(hosts: Iterable[Watched]) -> list[str]:
     """Findings about nodes that run; none if those that stand level are equal."""
     findings = []
-    known: dict[int, tuple[int, int, dict[bytes, bytes]]] = {}
+    known: dict[int, tuple[int, Applied, dict[str, bytes]]] = {}
     for host in hosts:
-        machine = host.running.machine
-        contents = dict(host.disk.state.scan(b""))
-        first, revision, expected = known.setdefault(
-            machine.last_applied, (host.id, machine.revision, contents)
+        applied, contents = host.running.machine.applied, _contents(host)
+        first, expected, known_contents = known.setdefault(
+            applied.last_applied, (host.id, applied, contents)
         )
         differing = sorted(
-            key
-            for key in expected.keys() | contents.keys()
-            if expected.get(key) != contents.get(key)
+            name
+            for name in known_contents.keys() | contents.keys()
+            if known_contents.get(name) != contents.get(name)
         )
-        if differing or revision != machine.revision:
+        if differing or applied != expected:
             findings.append(
-                f"nodes {first} and {host.id} have applied {machine.last_applied} entries, and"
-                f" stand at revisions {revision} and {machine.revision}; keys that differ:"
-                f" {differing}"
+                f"nodes {first} and {host.id} have applied {applied.last_applied} entries, and"
+                f" stand at revisions {expected.revision} and {applied.revision}, at"
+                f" {expected.time_ms} and {applied.time_ms} ms; what differs: {differing}"
             )
     return findings
+
+
+def _contents(host: Watched) -> dict[str, bytes]:
+    """Every record, under a name that findings can show."""
+    state = host.disk.state
+    contents = {f"key {key!r}": record for key, record in state.scan(b"")}
+    for key, record in state.sessions.scan(b""):
+        contents[f"session {int.from_bytes(key, 'big')}"] = record
+    return contents

@@ -8,6 +8,7 @@ serializability of what was answered.
 * What returned before something else was invoked has no higher revision, and a lower one
   if the later of the two changed something.
 * No two changes have one revision.
+* A guard that held, or did not, tells the revision of its key's record.
 * A record was written at or before the revision at which it was read, nobody changed its
   key in between, and a record that was written once is the same wherever it shows up.
 
@@ -57,6 +58,7 @@ def _revision(operation: Operation) -> int:
             api.PutResult(revision=revision)
             | api.DeleteResult(revision=revision)
             | api.IncrementResult(revision=revision)
+            | api.GuardFailed(revision=revision)
             | api.GetResult(revision=revision)
         ):
             return revision
@@ -117,11 +119,11 @@ def _unseen_changes(told: Iterable[_Told], changes: Iterable[_Told]) -> Iterator
     for revision, operation in told:
         # A change is told its own revision, and met the record before it.
         read_at = revision - 1 if _changed(operation) else revision
-        for record in _records(operation):
-            if record.mod_revision > read_at:
+        for key, mod_revision in _seen(operation):
+            if mod_revision > read_at:
                 yield _finding(f"a record has a later revision than {read_at}", operation)
-            of_key = by_key.get(record.key, [])
-            following = bisect_right(of_key, record.mod_revision, key=_by_revision)
+            of_key = by_key.get(key, [])
+            following = bisect_right(of_key, mod_revision, key=_by_revision)
             if following < len(of_key) and of_key[following][0] <= read_at:
                 yield _finding("a change is not seen", of_key[following][1], operation)
 
@@ -163,6 +165,19 @@ def _records(operation: Operation) -> Iterator[api.KeyValue]:
         case _:
             return
     yield from (one for one in records if one is not None and one.mod_revision)
+
+
+def _seen(operation: Operation) -> Iterator[tuple[bytes, int]]:
+    """Keys with the `mod_revision` that the answer says they had; guards tell it as well."""
+    yield from ((record.key, record.mod_revision) for record in _records(operation))
+    guard = getattr(operation.request, "guard", None)
+    if guard is None or not _revision(operation):
+        return
+    mod_revision = guard.mod_revision
+    if isinstance(operation.result, api.GuardFailed):
+        mod_revision = operation.result.mod_revision
+    if mod_revision:
+        yield guard.key, mod_revision
 
 
 def _changed_key(request: api.Request) -> bytes | None:

@@ -1,0 +1,131 @@
+"""The way of one request of the client: whom to ask next, and what was learned so far.
+
+Law: what the caller is told at the end is no better than what is known. Once a copy of
+a command may have been carried out, no later refusal and no silence makes it undone.
+
+This module must not know sockets or requests: it is told what came of each attempt.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from kvstore.config import Address
+from kvstore.errors import (
+    NotLeaderError,
+    OutcomeUnknownError,
+    RefusedError,
+    RequestError,
+    UnreachableError,
+)
+
+_FIRST_PAUSE_S: Final = 0.02
+_LONGEST_PAUSE_S: Final = 0.5
+
+
+class Course:
+    """Which node to ask next, and what was learned on the way, for one request.
+
+    * Within a round no node is asked twice; between rounds there is a growing pause.
+    * A node that was named as the leader is asked next, and at once.
+    * `doubt` says why nobody knows whether the request was carried out, None if it
+      certainly was not.
+    """
+
+    def __init__(self, nodes: list[Address], timeout_ms: int) -> None:
+        self.node = nodes[0]
+        self.deadline = time.monotonic() + timeout_ms / 1000
+        self.doubt: str | None = None
+        self._timeout_ms = timeout_ms
+        self._nodes = nodes
+        self._tried: set[Address] = set()
+        self._pause_s = _FIRST_PAUSE_S
+        self._told: set[tuple[Address, Address]] = set()
+        self._failures: dict[Address, str] = {}
+        self._refusal: RefusedError | None = None
+
+    def try_until(self) -> float:
+        """When to give this node up: half of the rest is kept while there are others."""
+        now = time.monotonic()
+        if len(self._nodes) == 1:
+            return self.deadline
+        return now + (self.deadline - now) / 2
+
+    def failed(self, reason: str) -> None:
+        """The node could not be asked, or did not answer."""
+        self._failures[self.node] = reason
+        self._go_to_another()
+
+    def refused(self, refusal: RefusedError) -> None:
+        """The node does not know who leads, or must not answer."""
+        self._refusal = refusal
+        self._failures.pop(self.node, None)
+        self._go_to_another()
+
+    def busy(self, refusal: RefusedError) -> None:
+        """The leader has no room now; nobody else could help."""
+        self._refusal = refusal
+        self._rest()
+
+    def redirected(self, leader: Address | None, refusal: NotLeaderError) -> bool:
+        """The node names a leader. True if it is followed, and for the first time."""
+        self._refusal = refusal
+        self._failures.pop(self.node, None)
+        self._tried.add(self.node)
+        if leader is None or leader in self._tried:
+            self._go_to_another()
+            return False
+        if leader not in self._nodes:
+            self._nodes.append(leader)
+        hop = (self.node, leader)
+        is_news = hop not in self._told
+        self._told.add(hop)
+        self.node = leader
+        self._check_deadline()
+        return is_news
+
+    def end(self, refusal: RefusedError) -> RequestError:
+        """What to raise when a node's refusal ends the request."""
+        if self.doubt is None:
+            return refusal
+        return OutcomeUnknownError(f"{self.doubt}; asked again: {refusal}")
+
+    def _go_to_another(self) -> None:
+        self._tried.add(self.node)
+        for node in self._nodes:
+            if node not in self._tried:
+                self.node = node
+                break
+        else:
+            self._rest()
+            self.node = self._nodes[0]
+        self._check_deadline()
+
+    def _rest(self) -> None:
+        """Pause between two rounds. Raises what is known if the time is up."""
+        self._check_deadline()
+        time.sleep(min(self._pause_s, max(0.0, self.deadline - time.monotonic())))
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        self._tried.clear()
+        self._check_deadline()
+
+    def _check_deadline(self) -> None:
+        if time.monotonic() < self.deadline:
+            return
+        failures = "; ".join(f"{node}: {reason}" for node, reason in self._failures.items())
+        if self.doubt is not None:
+            raise OutcomeUnknownError(
+                f"{self.doubt}: it may or may not take effect, and no node could tell within "
+                f"{self._timeout_ms} ms; read the key before you try again"
+            )
+        if self._refusal is None:
+            raise UnreachableError(
+                f"no node answered within {self._timeout_ms} ms ({failures}): "
+                "check that the cluster runs there, or name other nodes"
+            )
+        also = f" ({failures})" if failures else ""
+        text = f"{self._refusal}; gave up after {self._timeout_ms} ms{also}"
+        if isinstance(self._refusal, NotLeaderError):
+            raise NotLeaderError(text, self._refusal.leader)
+        raise RefusedError(f"{text}: look at the nodes' status and try again")

@@ -1,0 +1,125 @@
+"""Client sessions: what makes a request that arrives again have one effect and one answer.
+
+Law: deterministic. When a session ends follows from the log alone: from the order in
+which sessions were used, and from the time that is logged with their commands. No
+clock is read, and every replica ends the same session at the same entry. What an
+entry costs is bounded, however many sessions there are.
+
+It must not know what a write does, Raft, or LMDB: it sees a `Table`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import Struct
+from typing import Final
+
+import msgspec
+
+from kvstore import api
+from kvstore.storage.base import Table
+
+_EXPIRED_AT_ONCE: Final = 16
+"""Expired sessions removed by one entry, at most; the others count as ended anyhow."""
+
+_KEY: Final = Struct(">Q")
+_encode_result = msgspec.msgpack.Encoder().encode
+_decode_result = msgspec.msgpack.Decoder(api.Result).decode
+
+
+class _Record(msgspec.Struct, frozen=True, array_like=True):
+    """A session: its last use, by index and by time, and the last request with its answer."""
+
+    used_index: int
+    used_ms: int
+    sequence: int
+    result: bytes
+
+
+_encode_record = msgspec.msgpack.Encoder().encode
+_decode_record = msgspec.msgpack.Decoder(_Record).decode
+
+
+class Sessions:
+    """All sessions of a cluster; a session's number is the index of the entry that opened it.
+
+    * `_records` mirrors the table, the session that was not used for longest first.
+    * `time_ms` never goes back, whatever an entry says.
+    """
+
+    def __init__(self, table: Table, rules: api.SessionRules, time_ms: int) -> None:
+        self._table = table
+        self._rules = rules
+        self.time_ms = time_ms
+        found = [(_KEY.unpack(key)[0], _decode_record(record)) for key, record in table.scan(b"")]
+        self._records: dict[int, _Record] = dict(sorted(found, key=lambda one: one[1].used_index))
+
+    def open(self, index: int, time_ms: int) -> api.Result:
+        """Begin a session, if need be in the place of the one that was not used for longest."""
+        self._let_time_pass(time_ms)
+        while len(self._records) >= self._rules.sessions_max:
+            self._end(next(iter(self._records)))
+        self._keep(index, _Record(index, self.time_ms, 0, b""))
+        return api.SessionResult(index)
+
+    def once(
+        self, index: int, time_ms: int, once: api.Once, carry_out: Callable[[api.Write], api.Result]
+    ) -> api.Result:
+        """The answer to a request; `carry_out` is called if it comes for the first time."""
+        self._let_time_pass(time_ms)
+        record = self._records.get(once.session)
+        if record is None or self._is_expired(record):
+            return _no_session(once)
+        if once.sequence < max(1, record.sequence):
+            return _overtaken(once, record)
+        if once.sequence == record.sequence:
+            result: api.Result = _decode_result(record.result)
+            kept = record.result
+        else:
+            result = carry_out(once.write)
+            kept = self._kept(result)
+        self._keep(once.session, _Record(index, self.time_ms, once.sequence, kept))
+        return result
+
+    def _let_time_pass(self, time_ms: int) -> None:
+        self.time_ms = max(self.time_ms, time_ms)
+        for _ in range(_EXPIRED_AT_ONCE):
+            session, record = next(iter(self._records.items()), (0, None))
+            if record is None or not self._is_expired(record):
+                return
+            self._end(session)
+
+    def _is_expired(self, record: _Record) -> bool:
+        return self.time_ms - record.used_ms > self._rules.ttl_ms
+
+    def _kept(self, result: api.Result) -> bytes:
+        encoded = _encode_result(result)
+        if len(encoded) > self._rules.result_bytes_max and isinstance(result, api.PutResult):
+            # Only a put that returns what it replaced can be so long.
+            return _encode_result(api.Done(result.revision))
+        return encoded
+
+    def _keep(self, session: int, record: _Record) -> None:
+        self._records.pop(session, None)
+        self._records[session] = record
+        self._table.put(_KEY.pack(session), _encode_record(record))
+
+    def _end(self, session: int) -> None:
+        del self._records[session]
+        self._table.delete(_KEY.pack(session))
+
+
+def _no_session(once: api.Once) -> api.Failure:
+    return api.Failure(
+        api.FailureCode.NO_SESSION,
+        f"session {once.session} is unknown or expired: this request was not carried out; open "
+        "a new session, but read the data first if an earlier copy of the request was sent",
+    )
+
+
+def _overtaken(once: api.Once, record: _Record) -> api.Failure:
+    return api.Failure(
+        api.FailureCode.INVALID,
+        f"request {once.sequence} of session {once.session} comes after its request "
+        f"{record.sequence}, and is not carried out any more; number requests upwards",
+    )

@@ -1,0 +1,94 @@
+"""Callers that have a session: they ask again under the same number, and count on one effect.
+
+Law: all attempts of a write are one operation, from the first sending to the answer that
+settles it. A client that gives up writes down that it knows nothing, if any attempt may
+have arrived, and never uses the number again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from kvstore import api
+from kvstore.sim.clients import Call, Client
+
+_GIVES_UP: Final = 0.04
+"""How likely each failure is the last one that a client bears."""
+_OWN_COUNTER: Final = 0.4
+_GUARDED: Final = 0.1
+
+
+@dataclass
+class _Pending:
+    """A write that is not settled; `is_in_doubt` once an attempt may have been carried out."""
+
+    write: api.Write
+    invoked_ms: float
+    is_in_doubt: bool = False
+
+
+class SessionClient(Client):
+    """A sequential caller with a session, which it opens with its first write.
+
+    * It has a counter that nobody else touches: an increment with two effects shows there.
+    """
+
+    _session: int | None = None
+    _sequence = 0
+    _pending: _Pending | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has nothing under way, nothing in doubt, and nothing left to do."""
+        return super().is_done and self._pending is None
+
+    def _next_request(self) -> api.Request:
+        if self._pending is None:
+            request = super()._next_request()
+            if not isinstance(request, api.WRITES):
+                return request
+            self._pending = _Pending(request, self._schedule.now_ms)
+            self._sequence += 1
+        if self._session is None:
+            return api.OpenSession()
+        return api.Once(self._session, self._sequence, self._pending.write)
+
+    def _random_request(self) -> api.Request:
+        dice = self._rng.random()
+        if dice < _OWN_COUNTER:
+            return api.Increment(b"counter.%d" % self.id, 1)
+        request = super()._random_request()
+        if dice < _OWN_COUNTER + _GUARDED and isinstance(request, api.Put) and self._last_seen:
+            seen = self._rng.choice(sorted(self._last_seen.values(), key=lambda item: item.key))
+            return api.Put(request.key, request.value, guard=api.Guard(seen.key, seen.mod_revision))
+        return request
+
+    def _take(self, call: Call, result: api.Result | None) -> None:
+        match call.request, result:
+            case api.OpenSession(), api.SessionResult(session=session):
+                self._session, self._sequence = session, 1
+            case api.Once(), _:
+                self._take_answer(result)
+            case api.Get(), _:
+                super()._take(call, result)
+
+    def _take_answer(self, result: api.Result | None) -> None:
+        """An attempt of the pending write has ended."""
+        pending = self._pending
+        assert pending is not None
+        code = result.code if isinstance(result, api.Failure) else None
+        if result is None or code is api.FailureCode.UNKNOWN:
+            pending.is_in_doubt = True
+        elif not isinstance(result, api.Failure) or result.is_final:
+            self._settle(pending, result)
+            return
+        if code is api.FailureCode.NO_SESSION:
+            self._session = None
+        is_lost = code is api.FailureCode.NO_SESSION and pending.is_in_doubt
+        if is_lost or (not self._script and self._rng.random() < _GIVES_UP):
+            self._settle(pending, None if pending.is_in_doubt else result)
+
+    def _settle(self, pending: _Pending, result: api.Result | None) -> None:
+        self._pending = None
+        self._end_operation(pending.write, pending.invoked_ms, result)

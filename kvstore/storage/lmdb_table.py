@@ -1,0 +1,101 @@
+"""One named database of an LMDB environment, seen through its open write transaction.
+
+Law: every record is checked when it is read, and a change that fails is remembered:
+after it, nothing of the transaction may be committed. This module must not know what
+the records mean, nor when a transaction ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import lmdb
+
+from kvstore.errors import DamagedError, DiskWriteError
+from kvstore.storage import lmdb_files, records
+
+_encode = records.encode_value
+_decode = records.decode_value
+
+
+class LmdbTable:
+    """A `Table`; every key is stored after `prefix`.
+
+    * A scan that is continued after a change, or a commit, raises `RuntimeError`.
+    """
+
+    def __init__(
+        self, env: lmdb.Environment, environment: Path, database: bytes, prefix: bytes
+    ) -> None:
+        """Raises `lmdb.Error` if there is no such database. `begin` comes before any use."""
+        self._path = environment
+        self._database = env.open_db(database, create=False)
+        self._prefix = prefix
+        self.changes = 0
+        self.failed = False
+
+    def begin(self, txn: lmdb.Transaction[bytes]) -> None:
+        """From now on, see and change what the write transaction `txn` sees."""
+        self.changes += 1
+        self._txn = txn
+        self._get = txn.get
+        self._put = txn.put
+        self._delete = txn.delete
+
+    def get(self, key: bytes) -> bytes | None:
+        """The record of `key`, None if there is none."""
+        stored = self._prefix + key
+        try:
+            value = self._get(stored, None, self._database)
+            return None if value is None else _decode(stored, value)
+        except (lmdb.Error, DamagedError) as error:
+            raise self._damaged(error) from None
+
+    def put(self, key: bytes, record: bytes) -> None:
+        """Set the record of `key`. Raises `ValueError` if the key is longer than LMDB's 510."""
+        stored = self._prefix + key
+        self.changes += 1
+        try:
+            self._put(stored, _encode(stored, record), db=self._database)
+        except lmdb.BadValsizeError:
+            raise ValueError(f"key of {len(key)} bytes") from None
+        except lmdb.Error as error:
+            raise self._write_failed(error) from error
+
+    def delete(self, key: bytes) -> bool:
+        """Remove a key; false if there was none."""
+        self.changes += 1
+        try:
+            return self._delete(self._prefix + key, db=self._database)
+        except lmdb.Error as error:
+            raise self._write_failed(error) from error
+
+    def scan(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys >= start with their records; the iterator ends with the next change."""
+        changes = self.changes
+        try:
+            with self._txn.cursor(self._database) as cursor:
+                found = cursor.set_range(self._prefix + start)
+                while found:
+                    stored, value = cursor.item()
+                    yield stored[1:], _decode(stored, value)
+                    if self.changes != changes:
+                        raise RuntimeError("the key space changed during a scan")
+                    found = cursor.next()
+        except (lmdb.Error, DamagedError) as error:
+            raise self._damaged(error) from None
+
+    def count(self) -> int:
+        """The number of keys."""
+        try:
+            return self._txn.stat(self._database)["entries"]
+        except lmdb.Error as error:
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> DamagedError:
+        return DamagedError(f"{self._path}: {error}")
+
+    def _write_failed(self, error: Exception) -> DiskWriteError:
+        self.failed = True
+        return lmdb_files.write_error(self._path, error)

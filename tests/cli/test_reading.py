@@ -1,0 +1,158 @@
+"""`kvstore get`, `scan`, `delete` and `status`: what they print."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import threading
+
+from scripted_node import (
+    INVALID,
+    ClosedPort,
+    Misbehave,
+    ScriptedNode,
+)
+
+from kvstore import api, render
+
+from .shell import MISSING, Run, found, record, spawn, status
+
+# --- get, delete, scan --------------------------------------------------------------------
+
+
+def test_get_prints_the_bytes_and_nothing_else(run: Run) -> None:
+    value = b"\x00\xffbar\r\n\n"
+    with ScriptedNode(found(b"foo", value)) as node:
+        assert run("get", "foo", "--to", node.address) == (0, value, "")
+
+
+def test_get_ends_the_line_on_a_terminal() -> None:
+    ours, theirs = pty.openpty()
+    with ScriptedNode(found(b"foo", b"bar")) as node:
+        process = spawn(["get", "foo", "--to", node.address], stdout=theirs)
+        _, err = process.communicate(timeout=30)
+    os.close(theirs)
+    assert (process.returncode, err) == (0, b"")
+    assert os.read(ours, 100) == b"bar\r\n"
+    os.close(ours)
+
+
+def test_get_of_an_absent_key_is_exit_code_1(run: Run) -> None:
+    with ScriptedNode(MISSING) as node:
+        assert run("get", "a\nb", "--to", node.address) == (1, b"", "not found: a\\nb\n")
+
+
+def test_get_as_json_has_text_or_base64(run: Run) -> None:
+    with ScriptedNode(found(b"foo", "é".encode()), found(b"\xff", b"\xfe")) as node:
+        text = run("get", "foo", "--json", "--to", node.address)
+        assert json.loads(text.out) == {
+            "key": "foo",
+            "value": "é",
+            "create_revision": 1,
+            "mod_revision": 2,
+            "version": 3,
+        }
+        binary = json.loads(run("get", "foo", "--json", "--to", node.address).out)
+        assert (binary["key_base64"], binary["value_base64"]) == ("/w==", "/g==")
+        assert "value" not in binary
+
+
+def test_get_stale_says_readonly_first(run: Run) -> None:
+    with ScriptedNode(b"+OK\r\n", found(b"foo", b"bar")) as node:
+        assert run("get", "foo", "--stale", "--to", node.address).out == b"bar"
+        assert node.requests == [[b"READONLY"], api.Get((b"foo",))]
+
+
+def test_delete_counts_and_is_exit_code_1_if_nothing_existed(run: Run) -> None:
+    script = [api.DeleteResult(5, 1), api.DeleteResult(5, 0), api.DeleteResult(5, 1)]
+    with ScriptedNode(*script) as node:
+        to = ["--to", node.address]
+        assert run("delete", "a", "b", *to) == (0, b"deleted 1 of 2 (revision 5)\n", "")
+        assert run("delete", "a", "b", *to) == (1, b"", "not found: a b\n")
+        assert json.loads(run("delete", "a", "--json", *to).out) == {"deleted": 1, "revision": 5}
+        assert node.requests[0] == api.Delete((b"a", b"b"))
+
+
+def test_scan_prints_one_escaped_line_a_key(run: Run) -> None:
+    records = (record(b"a", "é 1".encode()), record(b"b\t\xff", b"x\ny\\z\x00\x1b\xc2\x85"))
+    with ScriptedNode(api.ScanResult(1, records, None)) as node:
+        ran = run("scan", "p", "--to", node.address)
+        assert ran.out.decode() == (
+            "a\té 1\n" + r"b\t\xff" + "\t" + r"x\ny\\z\x00\x1b\xc2\x85" + "\n"
+        )
+        assert node.requests == [api.Scan(prefix=b"p")]
+
+
+def test_scan_stops_at_the_limit_and_leaves_values_away(run: Run) -> None:
+    records = (record(b"a", b""), record(b"b", b""), record(b"c", b""))
+    page = api.ScanResult(1, records, b"d")
+    with ScriptedNode(page, page) as node:
+        to = ["--keys-only", "--limit", "2", "--to", node.address]
+        assert run("scan", *to).out == b"a\nb\n"
+        lines = run("scan", "--json", *to).out.splitlines()
+        assert [json.loads(line)["key"] for line in lines] == ["a", "b"]
+        assert "value" not in json.loads(lines[0])
+        assert node.requests == [api.Scan(with_values=False)] * 2
+
+
+def test_shown_bytes_can_be_told_apart() -> None:
+    samples = [b"\\n", b"\n", b"\\x00", b"\x00", b"\xc3", "Ã".encode(), b"\\", b"\\\\"]
+    assert len({render.shown(sample) for sample in samples}) == len(samples)
+
+
+# --- status -------------------------------------------------------------------------------
+
+
+def test_status_shows_every_node_and_those_that_are_unreachable(run: Run) -> None:
+    script = status(1, "leader"), status(2, "follower")
+    with (
+        ScriptedNode(script[0]) as a,
+        ScriptedNode(script[1]) as b,
+        ClosedPort() as dead,
+    ):
+        ran = run("status", "--to", f"{a.address},{dead.address},{b.address}")
+    lines = ran.out.decode().splitlines()
+    assert (ran.code, ran.err) == (0, "")
+    assert lines[0] == "cluster kvstore-1a2b3c4d"
+    heading = "NODE ADDRESS ROLE TERM LEADER COMMIT APPLIED LOG REVISION KEYS"
+    assert lines[1].split() == heading.split()
+    assert lines[2].split() == ["1", a.address, "leader", "7", "1", "30", "29", "31", "12", "5"]
+    assert lines[3] == f"-     {dead.address}  unreachable: cannot connect: connection refused"
+    assert lines[4].split()[:3] == ["2", b.address, "follower"]
+    assert lines[2][lines[1].index("TERM")] == "7"
+    assert lines[2].startswith("1     ")
+    assert max(map(len, lines[:3])) < 100
+
+
+def test_an_unreachable_node_with_a_long_name_keeps_the_columns_straight() -> None:
+    long_name = "a-rather-long-host-name.example:9001"
+    table = render.status_table([("h:1", status(1, "leader")), (long_name, "unreachable: why")])
+    _, heading, first, second = table.splitlines()
+    assert first[heading.index("TERM")] == "7"
+    assert second == f"-     {long_name}  unreachable: why"
+    assert second.index("unreachable") == heading.index("ROLE")
+    assert heading.index("TERM") == heading.index("ROLE") + len("leader  ")
+
+
+def test_status_asks_the_nodes_side_by_side(run: Run) -> None:
+    both_asked = threading.Barrier(2, timeout=5)
+
+    def meet() -> Misbehave:
+        both_asked.wait()
+        return Misbehave.HANG_UP
+
+    with ScriptedNode(meet) as a, ScriptedNode(meet) as b:
+        ran = run("status", "--to", f"{a.address},{b.address}", "--timeout-ms", "20000")
+    assert both_asked.broken is False
+    assert ran.code == 5
+    assert ran.out.count(b"unreachable: the connection was closed before the reply") == 2
+
+
+def test_status_as_json_is_one_object_a_node(run: Run) -> None:
+    with ScriptedNode(status(1, "leader")) as a, ScriptedNode(INVALID) as b:
+        ran = run("status", "--json", "--to", f"{a.address},{b.address}")
+    first, second = map(json.loads, ran.out.splitlines())
+    assert (first["reachable"], first["role"], first["address"]) == (True, "leader", a.address)
+    assert second["reachable"] is False
+    assert "ERR" in second["error"]

@@ -1,0 +1,120 @@
+"""What the client asks for, and what it makes of the answers."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from scripted_node import (
+    OK,
+    ScriptedNode,
+    Step,
+)
+
+from kvstore import (
+    Client,
+    ProtocolError,
+    api,
+)
+
+from .answers import FOO, FOUND
+
+
+def test_text_is_sent_as_utf8_and_bytes_untouched() -> None:
+    with ScriptedNode(OK, OK) as node, Client([node.address]) as client:
+        assert client.put("clé", "é") == OK
+        client.put(b"\x00\xff", b"\r\n\x00")
+        assert node.requests == [
+            api.Put("clé".encode(), "é".encode()),
+            api.Put(b"\x00\xff", b"\r\n\x00"),
+        ]
+        assert node.connections == 1
+
+
+def test_each_condition_is_sent() -> None:
+    refused = api.PutResult(revision=1, written=False)
+    with ScriptedNode(refused, OK, OK) as node, Client([node.address]) as client:
+        assert client.put("k", "v", if_absent=True).written is False
+        client.put("k", "v", if_present=True)
+        client.put("k", "v", if_value="")
+        assert node.requests == [
+            api.Put(b"k", b"v", api.When.ABSENT),
+            api.Put(b"k", b"v", api.When.PRESENT),
+            api.Put(b"k", b"v", api.When.EQUAL, b""),
+        ]
+
+
+def test_two_conditions_at_once_are_a_mistake_of_the_caller() -> None:
+    with Client() as client, pytest.raises(ValueError, match="at most one"):
+        client.put("k", "v", if_absent=True, if_value="")
+
+
+def test_a_number_is_not_a_key() -> None:
+    with Client() as client, pytest.raises(TypeError, match="int"):
+        client.get(1)  # type: ignore[arg-type]
+
+
+def test_get_returns_the_record_or_none() -> None:
+    with (
+        ScriptedNode(FOUND, api.GetResult(2, (None,))) as node,
+        Client([node.address]) as client,
+    ):
+        assert client.get("foo") == FOO
+        assert client.get("absent") is None
+
+
+def test_get_many_keeps_the_order() -> None:
+    answer = api.GetResult(2, (None, FOO))
+    with ScriptedNode(answer) as node, Client([node.address]) as client:
+        assert client.get_many(["absent", b"foo"]) == [None, FOO]
+        assert node.requests == [api.Get((b"absent", b"foo"))]
+
+
+def test_delete_increment_and_count_return_their_numbers() -> None:
+    script: list[Step] = [
+        api.DeleteResult(3, 1),
+        api.IncrementResult(4, 42),
+        api.CountResult(4, 7),
+    ]
+    with ScriptedNode(*script) as node, Client([node.address]) as client:
+        assert client.delete("a", b"b").deleted == 1
+        assert client.increment("n", -3) == 42
+        assert client.count() == 7
+        assert node.requests == [
+            api.Delete((b"a", b"b")),
+            api.Increment(b"n", -3),
+            api.Count(),
+        ]
+
+
+def test_scan_asks_for_page_after_page() -> None:
+    def record(key: bytes) -> api.KeyValue:
+        return api.KeyValue(key, b"", 1, 1, 1)
+
+    first = api.ScanResult(1, (record(b"a1"), record(b"a2")), next_start=b"a2\x00")
+    second = api.ScanResult(2, (record(b"a3"),), next_start=None)
+    with ScriptedNode(first, second) as node, Client([node.address]) as client:
+        keys = [item.key for item in client.scan("a", with_values=False)]
+        assert keys == [b"a1", b"a2", b"a3"]
+        assert [r.start for r in node.requests if isinstance(r, api.Scan)] == [b"", b"a2\x00"]
+        assert all(isinstance(r, api.Scan) and r.prefix == b"a" for r in node.requests)
+
+
+def test_a_scan_that_does_not_advance_ends_with_an_error() -> None:
+    stuck = api.ScanResult(1, (), next_start=b"")
+    with (
+        ScriptedNode(stuck) as node,
+        Client([node.address]) as client,
+        pytest.raises(ProtocolError),
+    ):
+        list(client.scan())
+
+
+def test_a_large_answer_in_pieces_is_put_together() -> None:
+    value = os.urandom(3 << 20)
+    record = api.KeyValue(b"k", value, 1, 1, 1)
+    with (
+        ScriptedNode(api.GetResult(1, (record,))) as node,
+        Client([node.address]) as client,
+    ):
+        assert client.get("k") == record

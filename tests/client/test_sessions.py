@@ -1,0 +1,197 @@
+"""Writes under a session: sent again under the same number until somebody answers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+from scripted_node import (
+    INVALID,
+    NO_LEADER,
+    OK,
+    UNKNOWN,
+    ClosedPort,
+    Misbehave,
+    ScriptedNode,
+    Step,
+    bulk,
+    not_leader,
+)
+
+from kvstore import Client, NotLeaderError, OutcomeUnknownError, RefusedError, api
+
+NO_SESSION = api.Failure(api.FailureCode.NO_SESSION, "session 1 is unknown or expired")
+NOT_A_NUMBER = api.Failure(api.FailureCode.INVALID, "value is not an integer", is_final=True)
+
+
+def numbers(*nodes: ScriptedNode) -> list[tuple[int, int]]:
+    """(session, sequence) of every write that arrived."""
+    requests = (call.request for node in nodes for call in node.calls)
+    return [(one.session, one.sequence) for one in requests if isinstance(one, api.Once)]
+
+
+def opened(*nodes: ScriptedNode) -> int:
+    """How many sessions were asked for."""
+    return sum(isinstance(call.request, api.OpenSession) for node in nodes for call in node.calls)
+
+
+def test_the_first_write_opens_a_session_and_each_write_has_a_number_of_its_own() -> None:
+    with ScriptedNode(api.CountResult(1, 1), OK, OK) as node, Client([node.address]) as client:
+        client.count()
+        assert opened(node) == 0
+        client.put("k", "1")
+        client.put("k", "2")
+        assert opened(node) == 1
+        assert numbers(node) == [(2, 1), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Misbehave.HANG_UP,
+        Misbehave.SILENCE,
+        b"$20\r\nhalf",
+        b":1\r\n",
+        b"$1\r\n\xc1\r\n",
+        bulk(api.CountResult(1, 1)),
+        UNKNOWN,
+        b"-UNKNOWN timed out\r\n",
+        b"-WEIRD error\r\n",
+    ],
+)
+def test_a_write_that_was_not_answered_is_sent_again_under_its_number(answer: Step) -> None:
+    with ScriptedNode(answer) as node, ScriptedNode(api.IncrementResult(9, 1)) as other:
+        with Client([node.address, other.address], timeout_ms=600) as client:
+            assert client.increment("n") == 1
+        assert numbers(node) == numbers(other) == [(1, 1)]
+        assert node.requests == other.requests == [api.Increment(b"n", 1)]
+        assert opened(node, other) == 1
+
+
+def test_a_write_that_nobody_answers_is_unknown_at_the_deadline_and_gives_up_its_number() -> None:
+    with ScriptedNode(*[UNKNOWN] * 50) as node, Client([node.address], timeout_ms=200) as client:
+        with pytest.raises(OutcomeUnknownError, match="200 ms; read the key"):
+            client.put("k", "1")
+        assert len(node.requests) > 1
+        node._script[:] = [OK]
+        client.put("k", "2")
+        assert set(numbers(node)[:-1]) == {(1, 1)}
+        assert numbers(node)[-1] == (1, 2)
+
+
+@pytest.mark.parametrize("refusal", [NO_LEADER, not_leader(None), INVALID])
+def test_a_refusal_after_a_copy_that_was_not_answered_settles_nothing(refusal: Step) -> None:
+    with (
+        ScriptedNode(Misbehave.HANG_UP, *[refusal] * 50) as node,
+        Client([node.address], timeout_ms=200) as client,
+        pytest.raises(OutcomeUnknownError, match="put was sent to"),
+    ):
+        client.put("k", "v")
+
+
+def test_nobody_there_after_a_copy_that_was_not_answered_settles_nothing() -> None:
+    with (
+        ClosedPort() as dead,
+        ScriptedNode(UNKNOWN) as node,
+        Client([node.address, dead.address], timeout_ms=200) as client,
+        pytest.raises(OutcomeUnknownError),
+    ):
+        client.put("k", "v")
+
+
+def test_without_following_a_redirect_after_a_copy_that_was_not_answered_is_unknown() -> None:
+    with (
+        ScriptedNode(UNKNOWN, not_leader("127.0.0.1:1")) as node,
+        Client([node.address], follow=False) as client,
+    ):
+        with pytest.raises(OutcomeUnknownError, match="NOTLEADER"):
+            client.put("k", "v")
+        node.extend(not_leader("127.0.0.1:1"))
+        with pytest.raises(NotLeaderError):
+            client.put("k", "v")
+
+
+def test_what_the_state_machine_refused_is_refused_also_when_it_is_asked_again() -> None:
+    with (
+        ScriptedNode(Misbehave.HANG_UP, NOT_A_NUMBER) as node,
+        Client([node.address]) as client,
+        pytest.raises(RefusedError, match="not an integer"),
+    ):
+        client.increment("k")
+
+
+def test_a_lost_session_is_replaced_when_the_write_comes_for_the_first_time() -> None:
+    with ScriptedNode(OK, NO_SESSION, OK, OK) as node, Client([node.address]) as client:
+        client.put("k", "1")
+        client.put("k", "2")
+        client.put("k", "3")
+        assert numbers(node) == [(1, 1), (1, 2), (4, 1), (4, 2)]
+
+
+def test_a_lost_session_leaves_a_write_that_was_sent_before_unknown() -> None:
+    with ScriptedNode(UNKNOWN, NO_SESSION, OK) as node, Client([node.address]) as client:
+        with pytest.raises(OutcomeUnknownError, match="NOSESSION"):
+            client.put("k", "1")
+        client.put("k", "2")
+        assert numbers(node) == [(1, 1), (1, 1), (4, 1)]
+
+
+def test_a_node_that_knows_no_session_at_all_is_not_asked_for_ever() -> None:
+    with (
+        ScriptedNode(*[NO_SESSION] * 100) as node,
+        Client([node.address], timeout_ms=200) as client,
+        pytest.raises(RefusedError, match="NOSESSION"),
+    ):
+        client.put("k", "v")
+
+
+def test_to_open_a_session_is_tried_again_whatever_becomes_of_it() -> None:
+    with ScriptedNode() as node, ScriptedNode(OK) as other:
+        node.scripts_sessions = True
+        node.extend(Misbehave.HANG_UP)
+        with Client([node.address, other.address]) as client:
+            assert client.put("k", "v") == OK
+        assert opened(node, other) == 2
+        assert numbers(other) == [(1, 1)]
+
+
+def test_a_session_that_nobody_opens_is_no_unknown_outcome() -> None:
+    with ScriptedNode() as node, Client([node.address], timeout_ms=200) as client:
+        node.scripts_sessions = True
+        node.extend(*[UNKNOWN] * 50)
+        with pytest.raises(Exception, match="200 ms") as caught:
+            client.put("k", "v")
+        assert not isinstance(caught.value, OutcomeUnknownError)
+
+
+def test_an_interrupted_write_gives_up_its_number() -> None:
+    def interrupt() -> api.Result:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)  # the reply is late by nature, whatever the client does meanwhile
+        return api.PutResult(1, True)
+
+    with ScriptedNode(interrupt) as node, Client([node.address]) as client:
+        with pytest.raises(KeyboardInterrupt):
+            client.put("k", "1")
+        node.extend(api.PutResult(2, True))
+        assert client.put("k", "2").revision == 2
+        assert numbers(node) == [(1, 1), (1, 2)]
+
+
+def test_a_result_that_was_too_large_to_keep_is_done() -> None:
+    put = api.Put(b"k", b"v", return_previous=True)
+    with (
+        ScriptedNode(UNKNOWN, api.Done(7)) as node,
+        Client([node.address]) as client,
+    ):
+        assert client.execute(put) == api.Done(7)
+
+
+def test_a_write_does_not_spend_all_its_time_on_a_silent_node() -> None:
+    with ScriptedNode(OK, Misbehave.SILENCE) as paused, ScriptedNode(OK) as other:
+        with Client([paused.address, other.address], timeout_ms=1_000) as client:
+            client.put("k", "1")
+            assert client.put("k", "2") == OK
+        assert numbers(paused, other) == [(1, 1), (1, 2), (1, 2)]
