@@ -11,7 +11,7 @@ import difflib
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ import click
 
 from kvstore import api, render
 from kvstore.client import Client
-from kvstore.config import VALUE_BYTES_CEILING, parse_addresses, settings_from
+from kvstore.config import VALUE_BYTES_CEILING, parse_addresses
 from kvstore.errors import (
     ConfigError,
     DamagedError,
@@ -30,6 +30,7 @@ from kvstore.errors import (
     UnreachableError,
 )
 from kvstore.options import Command, Function, option, options
+from kvstore.serve import serve
 from kvstore.simulate import simulate
 
 DONE: Final = 0
@@ -229,76 +230,6 @@ def commands(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-def _setting(name: str, metavar: str, section: str, text: str) -> Callable[[Function], Function]:
-    return option(f"--{name}", section=section, metavar=metavar, help=text)
-
-
-@commands.command(cls=Command)
-@options(
-    _setting("id", "N", "Who is who", "This node's id. May be left out when the ports give it."),
-    _setting("port", "PORT", "Who is who", "Where this node listens.  [default: 9000 + id]"),
-    _setting(
-        "peers",
-        "LIST",
-        "Who is who",
-        "The other nodes. Either ports on --host, as 9002,9003: the rank of a port among all "
-        "of them is the id. Or with ids, as 2=host:port,3=host:port. '' or none is a cluster "
-        "of one.  [default: the rest of the local cluster 9001,9002,9003]",
-    ),
-    _setting(
-        "host",
-        "HOST",
-        "Who is who",
-        "Name or IP address that this node binds and tells others.  [default: 127.0.0.1]",
-    ),
-    _setting(
-        "cluster",
-        "NAME",
-        "Who is who",
-        "Name of the cluster; nodes of another one are refused.  [default: from the members]",
-    ),
-    _setting("data", "DIR", "Storage", "Data directory, made if absent.  [default: data/n<id>]"),
-    _setting("value-bytes-max", "BYTES", "Storage", "Longest value.  [default: 1048576]"),
-    _setting("log-map-bytes", "BYTES", "Storage", "Room for the log.  [default: 64 GiB]"),
-    _setting("state-map-bytes", "BYTES", "Storage", "Room for the keys.  [default: 64 GiB]"),
-    _setting("heartbeat-ms", "MS", "Times", "How often a leader is heard.  [default: 100]"),
-    _setting(
-        "election-ms",
-        "MIN-MAX",
-        "Times",
-        "Silence of the leader before an election, drawn anew each time.  [default: 500-1000]",
-    ),
-    _setting(
-        "request-timeout-ms",
-        "MS",
-        "Times",
-        "After this a waiting request gets an error.  [default: 4000]",
-    ),
-    _setting("log-format", "text|json", "Other", "Lines of the log.  [default: text]"),
-    _setting("config", "FILE", "Other", "TOML file with any of these, as heartbeat_ms = 100."),
-)
-def serve(**options: str | None) -> int:
-    """Run one node until SIGTERM or Ctrl-C.
-
-    \b
-    Examples:
-      kvstore serve --id 1
-      kvstore serve --id 1 --port 9001 --peers 9002,9003 --data data/n1
-      kvstore serve --id 1 --host 10.0.0.1 --peers 2=10.0.0.2:9002,3=10.0.0.3:9003
-
-    Every option can also be set as a variable (--election-ms is KVSTORE_ELECTION_MS)
-    or in the file named by --config. The command line comes first, then the
-    variables, then the file.
-    """
-    settings = settings_from(options, os.environ)
-    # Other commands should not wait for the server's modules to load.
-    from kvstore import logs
-    from kvstore.server import loop
-
-    logs.configure(settings.log_format)
-    return loop.serve(settings)
-
-
 @commands.command(cls=Command)
 @click.argument("key")
 @click.argument("value", required=False)
@@ -474,6 +405,30 @@ def status(to: str, timeout_ms: int, as_json: bool) -> int:
     return UNREACHABLE if all(isinstance(answer, str) for _, answer in statuses) else DONE
 
 
+@commands.command(cls=Command, short_help="Have another node lead.")
+@option(
+    "--to-node",
+    section="Options",
+    metavar="N",
+    type=int,
+    help="Id of the node that is to lead.  [default: the one that lags least]",
+)
+@_with_client
+def transfer_leader(client: Client, to_node: int | None, as_json: bool) -> int:
+    """Have another node lead, without waiting for an election timeout.
+
+    It gets what it lacks first, so nothing is lost. Writes are refused in the meantime,
+    and the clients try again; if it does not take over in an election's time, the leader
+    leads on.
+    """
+    result = client.transfer_leader(to_node)
+    if as_json:
+        click.echo(render.json_line({"leader": result.leader_id, "term": result.term}))
+    else:
+        click.echo(f"node {result.leader_id} leads term {result.term}")
+    return DONE
+
+
 @commands.command(cls=Command, short_help="Watch a paused leader being fenced.")
 def demo() -> int:
     """Start three nodes, pause the leader, and watch it being fenced when it wakes."""
@@ -482,6 +437,7 @@ def demo() -> int:
     return film.run()
 
 
+commands.add_command(serve)
 commands.add_command(simulate)
 
 

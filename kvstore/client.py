@@ -47,6 +47,7 @@ _ANSWERS: Final[dict[type, type]] = {
     api.Scan: api.ScanResult,
     api.Count: api.CountResult,
     api.Status: api.StatusResult,
+    api.HandOver: api.HandOverResult,
 }
 _R = TypeVar("_R")
 
@@ -205,6 +206,10 @@ class Client:
         return cast(api.StatusResult, result)
 
     # --- The way of one request -----------------------------------------------------------
+
+    def transfer_leader(self, to_node: int | None = None) -> api.HandOverResult:
+        """Have that node lead, or the one that lags least; who leads then."""
+        return self._ask(api.HandOver(to_node), api.HandOverResult)
 
     def execute(self, request: api.Request, *, stale: bool = False) -> api.Result:
         """Carry out any typed request; the result is never a `Failure`, that is raised.

@@ -447,8 +447,7 @@ def _is_dead(name: EntryName, applied_index: int, applied_term: int) -> bool:
 
 
 def _not_taken_over(heir: int) -> api.Failure:
-    return api.Failure(
-        api.FailureCode.BUSY,
+    return _invalid(
         f"node {heir} did not take over in time; see with `kvstore status` whether it is up "
         "and how far it has come, and try again",
     )

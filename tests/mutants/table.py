@@ -14,6 +14,9 @@ OUTBOX = "kvstore/raft/outbox.py"
 PROGRESS = "kvstore/raft/progress.py"
 QUORUM = "kvstore/raft/quorum.py"
 READS = "kvstore/raft/reads.py"
+LEADERSHIP = "kvstore/raft/leadership.py"
+REPAIR = "kvstore/raft/repair.py"
+NODE_READS = "kvstore/server/reads.py"
 NODE = "kvstore/server/node.py"
 MACHINE = "kvstore/kv/machine.py"
 MEMORY = "kvstore/storage/memory.py"
@@ -90,6 +93,7 @@ ELECTIONS = (
         CORE,
         "        elif not self._is_up_to_date(message):",
         "        elif message.last_log_index < 0:",
+        test="tests/raft/test_elections.py",
     ),
     Mutant(
         "logs are compared by length alone",
@@ -332,8 +336,8 @@ NODES = (
     Mutant(
         "last_applied is saved one too low, so an entry is applied twice",
         MACHINE,
-        "        return Applied(self.last_applied, self.revision)",
-        "        return Applied(max(0, self.last_applied - 1), self.revision)",
+        "        return Applied(self.last_applied, self.revision, self.time_ms)",
+        "        return Applied(max(0, self.last_applied - 1), self.revision, self.time_ms)",
     ),
     Mutant(
         "the revision is forgotten in a restart",
@@ -413,4 +417,131 @@ STORAGE = (
     ),
 )
 
-MUTANTS = (*TERMS, *ELECTIONS, *REPLICATION, *COMMITMENT, *NODES, *STORAGE)
+LEADERSHIPS = (
+    Mutant(
+        "a pre-candidate stands without a majority",
+        CORE,
+        "    def _count_pre_vote(self, voter: int) -> None:\n"
+        "        self._votes.add(voter)\n"
+        "        if has_majority(self._votes, self._membership.members):\n",
+        "    def _count_pre_vote(self, voter: int) -> None:\n        if True:\n",
+        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "a pre-vote is given while a leader is heard",
+        CORE,
+        "self._leadership is None and not self._hears_leader and",
+        "self._leadership is None and",
+        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "a pre-vote is given to a shorter log",
+        CORE,
+        "not self._hears_leader and self._is_up_to_date(message)",
+        "not self._hears_leader",
+        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "a pre-vote of a lower term gets no answer, so the longer log never learns the term",
+        CORE,
+        "        if isinstance(message, PreVote | RequestVote):\n            self._outbox.reply",
+        "        if isinstance(message, RequestVote):\n            self._outbox.reply",
+        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "a leader that nobody answers leads on",
+        CORE,
+        "        if silent_ms >= self._settings.election_timeout_max_ms:\n"
+        "            self._events.append(events.LostMajority",
+        "        if silent_ms >= 1e12:\n            self._events.append(events.LostMajority",
+        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "one follower that answers keeps a leader",
+        LEADERSHIP,
+        "reached_by_majority([now_ms, *self._heard_ms.values()])",
+        "max(self._heard_ms.values(), default=now_ms)",
+        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "a leader that stood still goes on as if nothing were",
+        CORE,
+        "        elif self._membership.peers and silent_ms > settings.election_timeout_max_ms:\n",
+        "        elif silent_ms < 0:\n",
+        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "the heir is told to stand before it has caught up",
+        LEADERSHIP,
+        "            and self._progress[self.heir].match_index == self._log.last_index\n",
+        "",
+        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "commands are taken while leadership moves",
+        CORE,
+        "        return self._leadership is not None and self._leadership.heir is None",
+        "        return self._leadership is not None",
+        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "a follower answers reads as of what it knows to be committed",
+        CORE,
+        "            self._outbox.ask_read_index(self.leader_id, self.current_term, read_id)\n",
+        "            self._ready_reads.append(ReadReady(self.id, read_id, self.commit_index))\n",
+    ),
+    Mutant(
+        "a follower is told an index that no majority confirmed",
+        CORE,
+        "        if self._leadership is not None:\n"
+        "            self._add_read(self._leadership, message.sender, message.read_id)\n",
+        "        if self._leadership is not None:\n"
+        "            read = ReadReady(message.sender, message.read_id, self.commit_index)\n"
+        "            self._outbox.tell_read_index(read, self.current_term)\n",
+        test="tests/raft/test_reads.py",
+    ),
+    Mutant(
+        "any node's word on a read index is believed",
+        CORE,
+        "        if message.sender == self.leader_id:\n            self._ready",
+        "        if True:\n            self._ready",
+        test="tests/raft/test_reads.py",
+    ),
+    Mutant(
+        "numbers of reads begin anew after a restart",
+        NODE_READS,
+        "        self._numbers = count(first_number)\n",
+        "        self._numbers = count()\n",
+        test="tests/server/test_node.py",
+    ),
+    Mutant(
+        "a node acknowledges entries that it has lost",
+        OUTBOX,
+        "min(request.last_entry_index, log.vouched_index)",
+        "request.last_entry_index",
+        test="tests/raft/test_repair.py",
+    ),
+    Mutant(
+        "a lost entry is replaced by any of its index",
+        LOG,
+        "        if entry.index in self._damaged and self.holds(entry.index, entry.term):\n",
+        "        if entry.index in self._damaged:\n",
+        test="tests/raft/test_repair.py",
+    ),
+    Mutant(
+        "a node that lost entries stands for election",
+        CORE,
+        "        if self.log.damaged:\n            # As a leader",
+        "        if False:\n            # As a leader",
+        test="tests/raft/test_repair.py",
+    ),
+    Mutant(
+        "a node that lost an entry gives what stands in its place",
+        REPAIR,
+        "log.holds(index, term) and index not in log.damaged",
+        "log.holds(index, term)",
+        test="tests/raft/test_repair.py",
+    ),
+)
+
+MUTANTS = (*TERMS, *ELECTIONS, *REPLICATION, *COMMITMENT, *NODES, *STORAGE, *LEADERSHIPS)

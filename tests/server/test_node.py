@@ -426,7 +426,7 @@ def test_an_heir_that_is_down_keeps_the_leader_and_tells_why() -> None:
     cluster.isolate(heir)
     leader.hand_over(heir, claim)
     cluster.run(1_200)
-    assert claim.failure.code is api.FailureCode.BUSY
+    assert claim.failure.code is api.FailureCode.INVALID
     assert f"node {heir} did not take over in time" in claim.failure.message
     leader.submit_command(PUT, written)
     cluster.run()

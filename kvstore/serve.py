@@ -1,0 +1,85 @@
+"""The command `kvstore serve`: every setting of a node as an option, and how it is run.
+
+Law: what a setting means, and whether it may be so, is for `config`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from kvstore.config import settings_from
+from kvstore.options import Command, option, options
+
+
+def _setting(name: str, metavar: str, section: str, text: str) -> Callable[[Any], Any]:
+    return option(f"--{name}", section=section, metavar=metavar, help=text)
+
+
+@click.command(cls=Command)
+@options(
+    _setting("id", "N", "Who is who", "This node's id. May be left out when the ports give it."),
+    _setting("port", "PORT", "Who is who", "Where this node listens.  [default: 9000 + id]"),
+    _setting(
+        "peers",
+        "LIST",
+        "Who is who",
+        "The other nodes. Either ports on --host, as 9002,9003: the rank of a port among all "
+        "of them is the id. Or with ids, as 2=host:port,3=host:port. '' or none is a cluster "
+        "of one.  [default: the rest of the local cluster 9001,9002,9003]",
+    ),
+    _setting(
+        "host",
+        "HOST",
+        "Who is who",
+        "Name or IP address that this node binds and tells others.  [default: 127.0.0.1]",
+    ),
+    _setting(
+        "cluster",
+        "NAME",
+        "Who is who",
+        "Name of the cluster; nodes of another one are refused.  [default: from the members]",
+    ),
+    _setting("data", "DIR", "Storage", "Data directory, made if absent.  [default: data/n<id>]"),
+    _setting("value-bytes-max", "BYTES", "Storage", "Longest value.  [default: 1048576]"),
+    _setting("log-map-bytes", "BYTES", "Storage", "Room for the log.  [default: 64 GiB]"),
+    _setting("state-map-bytes", "BYTES", "Storage", "Room for the keys.  [default: 64 GiB]"),
+    _setting("heartbeat-ms", "MS", "Times", "How often a leader is heard.  [default: 100]"),
+    _setting(
+        "election-ms",
+        "MIN-MAX",
+        "Times",
+        "Silence of the leader before an election, drawn anew each time.  [default: 500-1000]",
+    ),
+    _setting(
+        "request-timeout-ms",
+        "MS",
+        "Times",
+        "After this a waiting request gets an error.  [default: 4000]",
+    ),
+    _setting("log-format", "text|json", "Other", "Lines of the log.  [default: text]"),
+    _setting("config", "FILE", "Other", "TOML file with any of these, as heartbeat_ms = 100."),
+)
+def serve(**options: str | None) -> int:
+    """Run one node until SIGTERM or Ctrl-C.
+
+    \b
+    Examples:
+      kvstore serve --id 1
+      kvstore serve --id 1 --port 9001 --peers 9002,9003 --data data/n1
+      kvstore serve --id 1 --host 10.0.0.1 --peers 2=10.0.0.2:9002,3=10.0.0.3:9003
+
+    Every option can also be set as a variable (--election-ms is KVSTORE_ELECTION_MS)
+    or in the file named by --config. The command line comes first, then the
+    variables, then the file.
+    """
+    settings = settings_from(options, os.environ)
+    # Other commands should not wait for the server's modules to load.
+    from kvstore import logs
+    from kvstore.server import loop
+
+    logs.configure(settings.log_format)
+    return loop.serve(settings)

@@ -1,0 +1,76 @@
+"""Leadership that is handed over: by command, and by a leader that is told to stop."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from kvstore.client import Client
+
+from .conftest import MakeCluster
+from .test_fencing import assert_holds_everywhere, others, put
+from .test_partitions import progress
+from .workload import Workload, check
+
+pytestmark = pytest.mark.process
+
+
+def test_leadership_moves_under_load_and_nothing_acknowledged_is_lost(
+    make_cluster: MakeCluster,
+) -> None:
+    cluster = make_cluster()
+    workload = Workload(cluster, seed=31)
+    with workload.running() as history:
+        for heir in (*cluster.nodes, *cluster.nodes):
+            cluster.wait_for_leader()
+            addresses = ",".join(f"127.0.0.1:{node.port}" for node in cluster.nodes.values())
+            with Client(addresses, 30_000) as client:
+                assert client.transfer_leader(heir).leader_id == heir
+            progress(workload, random.Random(heir))
+    check(cluster, history)
+
+
+def test_a_leader_that_is_told_to_stop_hands_over_first(make_cluster: MakeCluster) -> None:
+    """Nobody waits for an election timeout: the heir stands because it is told to."""
+    cluster = make_cluster()
+    old = cluster.wait_for_leader()
+    put(cluster, old, "before", "1")
+    cluster.wait_until_level()
+    assert cluster.terminate(old) == 0
+    assert f"[node {old}] handing leadership to node " in cluster.nodes[old].log
+    new = cluster.wait_for_leader(others(cluster, old))
+    log = cluster.nodes[new].log
+    assert f"[node {new}] standing because node {old} hands over" in log
+    put(cluster, new, "after", "2")
+    cluster.restart(old)
+    assert_holds_everywhere(cluster, {"before": "1", "after": "2"})
+
+
+def test_a_follower_that_wakes_changes_neither_leader_nor_term(make_cluster: MakeCluster) -> None:
+    """It heard nothing for a long time, and asks before it stands."""
+    cluster = make_cluster()
+    leader = cluster.wait_for_leader()
+    term = cluster.status(leader).term
+    sleeper = others(cluster, leader)[0]
+    cluster.pause(sleeper)
+    for number in range(200):
+        put(cluster, leader, f"k{number}", "v")
+    cluster.resume(sleeper)
+    assert_holds_everywhere(cluster, {f"k{number}": "v" for number in range(200)})
+    assert cluster.wait_for_leader() == leader
+    assert cluster.status(leader).term == cluster.status(sleeper).term == term
+
+
+def test_a_node_that_is_not_there_cannot_be_the_heir(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster()
+    leader = cluster.wait_for_leader()
+    heir = others(cluster, leader)[0]
+    cluster.kill(heir)
+    with (
+        Client(f"127.0.0.1:{cluster.nodes[leader].port}", 3_000) as client,
+        pytest.raises(Exception, match=f"node {heir} did not take over in time"),
+    ):
+        client.transfer_leader(heir)
+    with cluster.client(leader) as connection:
+        assert connection.set("still", "leading")
