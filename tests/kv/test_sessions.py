@@ -203,6 +203,15 @@ def test_a_restart_keeps_answers_and_time(machine: Sessions) -> None:
     assert code(machine.once(session, 2, time_ms=151)) is api.FailureCode.NO_SESSION
 
 
+def test_a_restart_keeps_the_order_in_which_sessions_were_used(machine: Sessions) -> None:
+    one, two, three = machine.open(), machine.open(), machine.open()
+    machine.once(one, 1)
+    machine.commit()
+    machine.restart()
+    machine.open()
+    assert [machine.knows(session) for session in (one, two, three)] == [True, False, True]
+
+
 def test_what_was_not_committed_is_gone_with_its_session(machine: Sessions) -> None:
     machine.commit()
     session = machine.open()

@@ -19,6 +19,10 @@ REPAIR = "kvstore/raft/repair.py"
 NODE_READS = "kvstore/server/reads.py"
 NODE = "kvstore/server/node.py"
 MACHINE = "kvstore/kv/machine.py"
+SESSIONS_FILE = "kvstore/kv/sessions.py"
+CLUSTER_TIME = "kvstore/server/cluster_time.py"
+CLIENT = "kvstore/client.py"
+COURSE = "kvstore/course.py"
 MEMORY = "kvstore/storage/memory.py"
 LMDB_LOG = "kvstore/storage/lmdb_log.py"
 LMDB_STATE = "kvstore/storage/lmdb_state.py"
@@ -350,7 +354,8 @@ NODES = (
         NODE,
         "        applied = self.machine.applied\n        if applied != self._checkpointed:",
         "        applied = self.machine.applied\n"
-        "        applied = type(applied)(self.raft.log.durable_index, applied.revision)\n"
+        "        applied = type(applied)(\n"
+        "            self.raft.log.durable_index, applied.revision, applied.time_ms\n        )\n"
         "        if applied != self._checkpointed:",
     ),
     Mutant(
@@ -368,6 +373,143 @@ NODES = (
         "    def _delete(self, delete, calls=iter(range(1 << 30))) -> api.Result:\n"
         "        deleted = sum(self._view.delete(key) for key in delete.keys)\n"
         "        if deleted and next(calls) % 2:\n",
+    ),
+)
+
+SESSIONS = (
+    Mutant(
+        "a retry is applied again",
+        SESSIONS_FILE,
+        "        if once.sequence == record.sequence:",
+        "        if once.sequence == -record.sequence:",
+    ),
+    Mutant(
+        "sessions are forgotten in a restart",
+        SESSIONS_FILE,
+        'for key, record in table.scan(b"")]',
+        "for key, record in ()]",
+    ),
+    Mutant(
+        "the answer of a retry is not kept over a restart",
+        SESSIONS_FILE,
+        "        self._table.put(_KEY.pack(session), _encode_record(record))",
+        "        self._table.put(\n"
+        "            _KEY.pack(session), _encode_record(_Record(record.used_index, 0, 0, b''))\n"
+        "        )",
+    ),
+    Mutant(
+        "a restart sorts sessions by their age instead of their use",
+        SESSIONS_FILE,
+        "key=lambda one: one[1].used_index",
+        "key=lambda one: one[0]",
+        test="tests/kv/test_sessions.py",
+    ),
+    Mutant(
+        "sessions expire by the clock of each replica",
+        NODE,
+        "        result = self.machine.apply(entry.index, entry.data)",
+        "        self.machine._sessions.time_ms = self._time.advance(\n"
+        "            self._now_ms, self.machine.time_ms\n        )\n"
+        "        result = self.machine.apply(entry.index, entry.data)",
+    ),
+    Mutant(
+        "the time is forgotten in a restart",
+        MACHINE,
+        "Sessions(view.sessions, sessions, applied.time_ms)",
+        "Sessions(view.sessions, sessions, 0)",
+        test="tests/kv/test_sessions.py",
+    ),
+    Mutant(
+        "the time follows every leader, back as well",
+        SESSIONS_FILE,
+        "        self.time_ms = max(self.time_ms, time_ms)",
+        "        self.time_ms = time_ms",
+        test="tests/kv/test_sessions.py",
+    ),
+    Mutant(
+        "an expired session lives on until it is removed",
+        SESSIONS_FILE,
+        "        if record is None or self._is_expired(record):\n            return _no_session",
+        "        if record is None:\n            return _no_session",
+        test="tests/kv/test_sessions.py",
+    ),
+    Mutant(
+        "a number that was passed over takes effect later",
+        SESSIONS_FILE,
+        "        if once.sequence < max(1, record.sequence):",
+        "        if once.sequence < 1:",
+        test="tests/kv/test_sessions.py",
+    ),
+    Mutant(
+        "sessions are committed without the keys",
+        MEMORY,
+        "        self.sessions.take_back_changes()\n",
+        "",
+    ),
+    Mutant(
+        "the cluster's time is set back by what was applied",
+        CLUSTER_TIME,
+        "        self._time_ms = max(self._time_ms, float(applied_ms))",
+        "        self._time_ms = float(applied_ms)",
+        test="tests/server/test_cluster_time.py",
+    ),
+    Mutant(
+        "a client forgets that a copy was sent",
+        CLIENT,
+        "    course.doubt = doubt\n",
+        "    course.doubt = None\n",
+        test="tests/client/test_sessions.py",
+    ),
+    Mutant(
+        "a refusal settles what an earlier copy may have done",
+        COURSE,
+        "        if self.doubt is None:\n            return refusal",
+        "        if self.doubt != refusal:\n            return refusal",
+        test="tests/client/test_sessions.py",
+    ),
+    Mutant(
+        "a write in doubt is repeated under a new session",
+        CLIENT,
+        "                if course.doubt is not None:\n",
+        "                if course.doubt == '':\n",
+        test="tests/client/test_sessions.py",
+    ),
+)
+
+FENCING = (
+    Mutant(
+        "a guard is not checked",
+        MACHINE,
+        "            if mod_revision != write.guard.mod_revision:",
+        "            if mod_revision < 0:",
+    ),
+    Mutant(
+        "a guard holds as long as its key exists",
+        MACHINE,
+        "            if mod_revision != write.guard.mod_revision:",
+        "            if not mod_revision:",
+    ),
+    Mutant(
+        "a node of an older term serves whoever knows of a newer one",
+        NODE,
+        "        if term < call.min_term:",
+        "        if term < 0:",
+        test="tests/server/test_envelope.py",
+    ),
+    Mutant(
+        "a client is told a term that is not on the disk yet",
+        NODE,
+        "            self.durable_term,\n",
+        "            self.raft.current_term,\n",
+        test="tests/server/test_envelope.py",
+    ),
+    Mutant(
+        "a client believes every node about the term",
+        CLIENT,
+        "        if not stale and not isinstance(call.request, api.Status):\n"
+        "            # Other answers",
+        "        if True:\n            # Other answers",
+        test="tests/client/test_fencing.py",
     ),
 )
 
@@ -544,4 +686,7 @@ LEADERSHIPS = (
     ),
 )
 
-MUTANTS = (*TERMS, *ELECTIONS, *REPLICATION, *COMMITMENT, *NODES, *STORAGE, *LEADERSHIPS)
+MUTANTS = (
+    *(*TERMS, *ELECTIONS, *REPLICATION, *COMMITMENT, *LEADERSHIPS),
+    *(*NODES, *SESSIONS, *FENCING, *STORAGE),
+)
