@@ -175,11 +175,47 @@ def test_a_commit_of_nothing_new_does_not_touch_the_disk(tmp_path):
     store.state.close()
 
 
+# --- Sessions, beside the keys ------------------------------------------------------------
+
+
+def test_a_session_is_no_key_and_a_key_no_session(store):
+    store.state.put(b"same", b"key")
+    store.state.sessions.put(b"same", b"session")
+    assert store.state.get(b"same") == b"key"
+    assert store.state.sessions.get(b"same") == b"session"
+    assert store.state.count() == store.state.sessions.count() == 1
+    assert list(store.state.scan(b"")) == [(b"same", b"key")]
+    assert store.state.delete(b"same") is True
+    assert list(store.state.sessions.scan(b"")) == [(b"same", b"session")]
+
+
+def test_sessions_are_committed_together_with_applied(store):
+    store.state.sessions.put(b"1", b"kept")
+    store.state.sessions.put(b"2", b"kept")
+    store.state.commit(Applied(7, 5, 900))
+    store.state.sessions.put(b"1", b"changed")
+    store.state.sessions.delete(b"2")
+    store.state.sessions.put(b"3", b"new")
+    state = store.restart()
+    assert state.applied() == Applied(7, 5, 900)
+    assert list(state.sessions.scan(b"")) == [(b"1", b"kept"), (b"2", b"kept")]
+
+
+def test_a_change_of_sessions_alone_is_committed(store):
+    store.state.commit(Applied(3, 1))
+    store.state.sessions.put(b"1", b"x")
+    store.state.commit(Applied(3, 1))
+    assert store.restart().sessions.get(b"1") == b"x"
+
+
 KEYS = st.binary(max_size=3)
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("put"), KEYS, st.sampled_from([b"", b"x", b"x" * 9000])),
         st.tuples(st.just("delete"), KEYS),
+        st.tuples(st.just("sessions.put"), KEYS, st.sampled_from([b"", b"x"])),
+        st.tuples(st.just("sessions.delete"), KEYS),
+        st.tuples(st.just("sessions.scan"), KEYS),
         st.tuples(st.just("scan"), KEYS),
         st.tuples(st.just("commit")),
         st.tuples(st.just("restart")),
@@ -196,18 +232,25 @@ def test_memory_and_disk_cannot_be_told_apart(tmp_path_factory, steps):
         for number, step in enumerate(steps, 1):
             one, two = (run(store, number, *step) for store in stores)
             assert one == two
-        one, two = (list(store.restart().scan(b"")) for store in stores)
+        one, two = (contents(store.restart()) for store in stores)
         assert one == two
     finally:
         for store in stores:
             store.state.close()
 
 
+def contents(state):
+    return list(state.scan(b"")), list(state.sessions.scan(b""))
+
+
 def run(store, number, action, *arguments):
+    table = store.state
+    if action.startswith("sessions."):
+        table, action = table.sessions, action.removeprefix("sessions.")
     if action == "scan":
-        return list(store.state.scan(*arguments))
+        return list(table.scan(*arguments))
     if action == "commit":
         return store.state.commit(Applied(number, number))
     if action == "restart":
         return store.restart().applied()
-    return getattr(store.state, action)(*arguments)
+    return getattr(table, action)(*arguments)
