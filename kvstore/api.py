@@ -177,6 +177,7 @@ class HandOver(_Struct, frozen=True, tag="handover"):
 
 Command: TypeAlias = Write | OpenSession | Once
 Query: TypeAlias = Get | Scan | Count
+QUERIES: Final = (Get, Scan, Count)
 Request: TypeAlias = Command | Query | Status | HandOver
 
 WRITES: Final = (Put, PutMany, Delete, Increment)
@@ -190,11 +191,14 @@ class Call(_Struct, frozen=True):
 
     * `min_term`: a node whose term is lower refuses, with STALE.
     * `cluster_id`: a node of another cluster refuses; "" is any.
+    * `from_any`: a query may be answered by a node that does not lead, after it has asked its
+      leader as of which index; the answer is as fresh as the leader's.
     """
 
     request: Request
     min_term: int = 0
     cluster_id: str = ""
+    from_any: bool = False
 
 
 # --- Results ------------------------------------------------------------------------------

@@ -183,6 +183,13 @@ _if_revision = option(
     help="Write only if the key K (without it, the key written) has mod_revision N; "
     "0 stands for no such key.",
 )
+_from_any = option(
+    "--from-any",
+    section="Options",
+    is_flag=True,
+    help="Ask the nodes in the order of --to, leader or not; what they say is as fresh as "
+    "what the leader would.",
+)
 _as_json = option(
     "--json",
     "as_json",
@@ -228,6 +235,9 @@ def _tell_redirect(asked: str, leader: str) -> None:
 def commands(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
+
+
+commands.add_command(serve)
 
 
 @commands.command(cls=Command)
@@ -308,13 +318,14 @@ def _from_stdin(value: str | None) -> bytes:
 
 @commands.command(cls=Command)
 @click.argument("key")
-@_stale
+@options(_stale, _from_any)
 @_with_client
-def get(client: Client, key: str, stale: bool, as_json: bool) -> int:
+def get(client: Client, key: str, stale: bool, from_any: bool, as_json: bool) -> int:
     """Print the value of KEY.
 
     The bytes come out as they are; on a terminal a line end follows.
     """
+    client.reads_from_any = from_any
     record = client.get(os.fsencode(key), stale=stale)
     if record is None:
         return _not_found(key)
@@ -354,16 +365,23 @@ def delete(client: Client, keys: tuple[str, ...], guard: str | None, as_json: bo
     type=click.IntRange(min=1),
     help="Stop after N keys.",
 )
-@_stale
+@options(_stale, _from_any)
 @_with_client
 def scan(
-    client: Client, prefix: str, keys_only: bool, limit: int | None, stale: bool, as_json: bool
+    client: Client,
+    prefix: str,
+    keys_only: bool,
+    limit: int | None,
+    stale: bool,
+    from_any: bool,
+    as_json: bool,
 ) -> int:
     r"""List the keys that begin with PREFIX (all keys by default), in byte order.
 
     A line is the key, a tab and the value. In both, what is not printable text is
     written as \n, \t, \r, \\ or \xNN.
     """
+    client.reads_from_any = from_any
     records = client.scan(os.fsencode(prefix), with_values=not keys_only, stale=stale)
     for record in islice(records, limit):
         if as_json:
@@ -437,7 +455,6 @@ def demo() -> int:
     return film.run()
 
 
-commands.add_command(serve)
 commands.add_command(simulate)
 
 

@@ -95,6 +95,9 @@ class Client:
         self._timeout_ms = timeout_ms
         self._follow = follow
         self._on_redirect = on_redirect
+        self.reads_from_any = False
+        """Whether reads are asked of all nodes in order, leader or not. They are as fresh as
+        the leader's: a node that does not lead asks the leader how far it must have come."""
         self._exactly_once = exactly_once
         self._session: int | None = None
         self._sequence = 0
@@ -205,11 +208,11 @@ class Client:
             raise RefusedError(_text_of(result))
         return cast(api.StatusResult, result)
 
-    # --- The way of one request -----------------------------------------------------------
-
     def transfer_leader(self, to_node: int | None = None) -> api.HandOverResult:
         """Have that node lead, or the one that lags least; who leads then."""
         return self._ask(api.HandOver(to_node), api.HandOverResult)
+
+    # --- The way of one request -----------------------------------------------------------
 
     def execute(self, request: api.Request, *, stale: bool = False) -> api.Result:
         """Carry out any typed request; the result is never a `Failure`, that is raised.
@@ -220,7 +223,8 @@ class Client:
         is_command = isinstance(request, api.COMMANDS)
         if is_command and stale:
             raise ValueError("a command cannot be stale")
-        course = Course(self._nodes(stale), self._timeout_ms)
+        in_order = stale or self._is_from_any(request)
+        course = Course(self._nodes(in_order), self._timeout_ms)
         if self._exactly_once and isinstance(request, api.WRITES):
             result = self._carry_out_once(course, request)
         else:
@@ -262,7 +266,7 @@ class Client:
                 course.failed(str(setback))
                 continue
             if not isinstance(result, api.Failure):
-                if not stale and not isinstance(request, api.Status):
+                if not (stale or isinstance(request, api.Status) or self._is_from_any(request)):
                     self._leader = node
                 return result
             self._leader = None
@@ -312,7 +316,7 @@ class Client:
         try:
             link = self._link(node, stale, send_until)
             min_term = 0 if stale or isinstance(request, api.Status) else self._term
-            call = api.Call(request, min_term, self._cluster_id)
+            call = api.Call(request, min_term, self._cluster_id, self._is_from_any(request))
             link.send(typed.encode_call(call), send_until)
             return self._answer_to(call, link.receive(reply_until), stale)
         except BaseException:
@@ -365,9 +369,12 @@ class Client:
         if link is not None:
             link.close()
 
-    def _nodes(self, stale: bool) -> list[Address]:
-        """Whom to ask, in order: the last known leader first, if it is known."""
-        if stale or self._leader is None:
+    def _is_from_any(self, request: api.Request) -> bool:
+        return self.reads_from_any and isinstance(request, api.QUERIES)
+
+    def _nodes(self, in_order: bool) -> list[Address]:
+        """Whom to ask: the last known leader first, if it is known and has to be asked."""
+        if in_order or self._leader is None:
             return list(self._addresses)
         return [self._leader, *(node for node in self._addresses if node != self._leader)]
 

@@ -186,7 +186,9 @@ class Session:
             assert builtin.answer is not None
             self._reply(builtin.answer(self, args))
 
-    def _submit(self, request: api.Request, render: Render | None) -> None:
+    def _submit(
+        self, request: api.Request, render: Render | None, *, from_any: bool = False
+    ) -> None:
         slot = Slot(self, render, reply_bytes_bound(request, self._limits))
         self._promised_bytes += slot.reply_bytes
         self._slots.append(slot)
@@ -200,7 +202,7 @@ class Session:
         elif self.reads_stale:
             node.submit_stale_query(request, slot)
         else:
-            node.submit_query(request, slot, self._last_write)
+            node.submit_query(request, slot, self._last_write, from_any=from_any)
 
     def _start_typed(self, payload: bytes) -> None:
         call = typed.decode_call(payload, self._limits)
@@ -209,7 +211,7 @@ class Session:
         elif refusal := self.context.node.refuse_call(call):
             self._reply(self.typed_reply(refusal))
         else:
-            self._submit(call.request, None)
+            self._submit(call.request, None, from_any=call.from_any)
 
     def typed_reply(self, result: api.Result) -> bytes:
         """The bytes of a result in its envelope."""

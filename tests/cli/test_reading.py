@@ -156,3 +156,15 @@ def test_status_as_json_is_one_object_a_node(run: Run) -> None:
     assert (first["reachable"], first["role"], first["address"]) == (True, "leader", a.address)
     assert second["reachable"] is False
     assert "ERR" in second["error"]
+
+
+def test_get_from_any_asks_the_first_node_and_says_so(run: Run) -> None:
+    with ScriptedNode(found(b"foo", b"bar")) as node:
+        assert run("get", "foo", "--from-any", "--to", node.address).out == b"bar"
+        assert [call.from_any for call in node.calls] == [True]
+
+
+def test_other_reads_are_for_the_leader(run: Run) -> None:
+    with ScriptedNode(found(b"foo", b"bar")) as node:
+        assert run("get", "foo", "--to", node.address).out == b"bar"
+        assert [call.from_any for call in node.calls] == [False]

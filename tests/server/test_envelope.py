@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from kvstore import api
-from kvstore.raft.types import Role
+from kvstore.raft.messages import RequestVote
 from kvstore.wire import typed
 
-from .cluster import TICK_MS, Claim, Cluster
+from .cluster import Claim, Cluster
 from .test_session import Line
 
 PUT = api.Put(b"k", b"v")
@@ -75,10 +75,9 @@ def test_a_node_refuses_what_is_meant_for_another_cluster(line: Line) -> None:
 def test_clients_hear_of_a_term_only_when_it_is_on_the_disk() -> None:
     cluster = Cluster()
     node = cluster.nodes[1]
-    while node.raft.current_term == 0:
-        cluster.now_ms += TICK_MS
-        node.tick(cluster.now_ms)
-    assert node.raft.role is Role.CANDIDATE
+    asks = {"cluster_id": "test", "sender": 2, "recipient": 1, "term": 1}
+    node.receive(RequestVote(**asks, last_log_index=0, last_log_term=0))
+    assert node.raft.current_term == 1
     node.prepare()
     assert node.reply(api.CountResult(0, 0)).term == 0
     node.complete()
