@@ -180,7 +180,7 @@ _if_revision = option(
     "guard",
     section="Options",
     metavar="[K=]N",
-    help="Write only if the key K (without it, the key written) has mod_revision N; "
+    help="Only if the key K (without it, the KEY itself) has mod_revision N; "
     "0 stands for no such key.",
 )
 _from_any = option(
@@ -343,7 +343,7 @@ def get(client: Client, key: str, stale: bool, from_any: bool, as_json: bool) ->
 def delete(client: Client, keys: tuple[str, ...], guard: str | None, as_json: bool) -> int:
     """Remove one or more KEYs in one step.
 
-    The exit code is 1 if none of them existed.
+    The exit code is 1 if none of them existed, or --if-revision does not hold.
     """
     result = client.delete(*map(os.fsencode, keys), guard=_parse_guard(guard, keys))
     if as_json:

@@ -91,3 +91,54 @@ def test_put_refuses_an_endless_value_before_sending(
         assert run("put", "k", "--to", node.address, stdin=b"x" * 11).code == 3
         assert node.requests == []
         assert run("put", "k", "--to", node.address, stdin=b"x" * 10).code == 0
+
+
+# --- Guards -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "guard"),
+    [
+        ("17", api.Guard(b"k", 17)),
+        ("0", api.Guard(b"k", 0)),
+        ("lock=17", api.Guard(b"lock", 17)),
+        ("a=b=17", api.Guard(b"a=b", 17)),
+        ("=17", api.Guard(b"", 17)),
+    ],
+)
+def test_a_guard_is_on_the_key_itself_or_on_the_one_that_it_names(
+    run: Run, text: str, guard: api.Guard
+) -> None:
+    with ScriptedNode(OK, api.DeleteResult(5, 1)) as node:
+        assert run("put", "k", "v", "--if-revision", text, "--to", node.address).code == 0
+        assert run("delete", "k", "--if-revision", text, "--to", node.address).code == 0
+        assert node.requests == [api.Put(b"k", b"v", guard=guard), api.Delete((b"k",), guard)]
+
+
+def test_a_guard_that_does_not_hold_is_exit_code_1_and_says_what_is_there(run: Run) -> None:
+    with ScriptedNode(api.GuardFailed(20, 19)) as node:
+        ran = run("put", "k", "v", "--if-revision", "lock=17", "--to", node.address)
+    assert ran == (
+        1,
+        b"",
+        "error: the guard does not hold, so nothing was changed: 'lock' has revision 19, "
+        "and the write asked for revision 17\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["put", "k", "v", "--if-revision", "lock"], "'lock' is not a revision"),
+        (["put", "k", "v", "--if-revision", "lock=-1"], "is not a revision"),
+        (["put", "k", "v", "--if-revision", "lock=²"], "is not a revision"),
+        (["put", "k", "v", "--if-revision", str(1 << 63)], "is not a revision"),
+        (["delete", "a", "b", "--if-revision", "17"], "write lock=17"),
+    ],
+)
+def test_a_guard_that_makes_no_sense_is_wrong_usage(
+    run: Run, words: list[str], complaint: str
+) -> None:
+    ran = run(*words)
+    assert ran.code == 2
+    assert complaint in ran.err
