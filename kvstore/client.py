@@ -49,6 +49,10 @@ _ANSWERS: Final[dict[type, type]] = {
     api.Status: api.StatusResult,
     api.HandOver: api.HandOverResult,
 }
+_NO_ANSWER: Final[dict[type, str]] = {
+    api.OpenSession: "no majority confirmed the session, so the write was not sent",
+}
+"""What an unknown outcome of a request means to the caller, who did not ask for it."""
 _R = TypeVar("_R")
 
 
@@ -284,7 +288,7 @@ class Client:
             raise _SessionGoneError(text)
         if code is api.FailureCode.UNKNOWN:
             _doubt(course, request, f"which said: {failure.message}", repeats)
-            course.failed(failure.message)
+            course.refused(RefusedError(_NO_ANSWER.get(type(request), text)))
         elif code is api.FailureCode.BUSY:
             course.busy(RefusedError(text))
         elif code is api.FailureCode.NOT_LEADER:

@@ -25,7 +25,7 @@ def inspect(*arguments: object, tool: Path = TOOL, python: tuple[str, ...] = (sy
     )
 
 
-def command(index: int, what: api.Command) -> Entry:
+def command(index: int, what: api.Logged) -> Entry:
     return Entry(index, 1, EntryKind.COMMAND, msgspec.msgpack.encode(what))
 
 
@@ -57,6 +57,8 @@ def test_entries_are_listed_on_request_in_words(tmp_path):
             command(5, api.Delete((b"foo", b"\x1b[31m\xff"))),
             command(6, api.Increment(b"counter", -3)),
             Entry(7, 1, EntryKind.COMMAND, b"junk"),
+            command(8, api.Stamped(5, api.OpenSession())),
+            command(9, api.Stamped(6, api.Once(8, 1, api.Delete((b"a",), api.Guard(b"l", 3))))),
         ],
     )
     lines = inspect("--entries", tmp_path).stdout.splitlines()
@@ -69,6 +71,8 @@ def test_entries_are_listed_on_request_in_words(tmp_path):
         ["5", "1", "command", r'delete "foo", "\x1b[31m\xff"'],
         ["6", "1", "command", 'increment "counter" by -3'],
         ["7", "1", "command", "4 bytes that are no command of this version"],
+        ["8", "1", "command", "open session 8"],
+        ["9", "1", "command", 'delete "a" if "l" has revision 3 (request 1 of session 8)'],
     ]
     assert not any(line.lstrip()[:1].isdigit() for line in inspect(tmp_path).stdout.splitlines())
 

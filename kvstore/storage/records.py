@@ -153,5 +153,12 @@ def decode_value(key: bytes, value: bytes) -> bytes:
     """The record of a key, checked; `key` carries its prefix."""
     record = value[_CRC_BYTES:]
     if len(value) < _CRC_BYTES or _CRC.unpack_from(value)[0] != crc32c(record, crc32c(key)):
-        raise DamagedError(f"record of key {key[1:]!r}: its crc32c does not match")
+        raise DamagedError(f"{_owner(key)}: its crc32c does not match")
     return record
+
+
+def _owner(key: bytes) -> str:
+    """Whose record stands under `key`, which carries its prefix."""
+    if key.startswith(SESSION_PREFIX):
+        return f"record of session {int.from_bytes(key[1:], 'big')}"
+    return f"record of key {key[1:]!r}"

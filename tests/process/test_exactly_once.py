@@ -8,7 +8,7 @@ import threading
 import pytest
 
 import kvstore
-from kvstore import Client
+from kvstore import Client, api
 
 from .cluster import Cluster, eventually
 from .conftest import MakeCluster
@@ -99,12 +99,14 @@ def test_a_retry_has_its_answer_after_the_whole_cluster_was_killed(
     cluster = make_cluster(environ=FAST)
     cluster.wait_for_leader()
     with Client(addresses(cluster), timeout_ms=PATIENCE_MS) as client:
-        assert client.increment("counter") == 1
+        opened = client.execute(api.OpenSession())
+        assert isinstance(opened, api.SessionResult)
+        once = api.Once(opened.session, 1, api.Increment(b"counter", 1))
+        first = client.execute(once)
+        assert first == api.IncrementResult(1, 1)
         cluster.kill(*cluster.nodes)
         cluster.restart()
-        # What a client does whose reply was lost: the same number again.
-        client._sequence -= 1
-        assert client.increment("counter") == 1
+        assert client.execute(once) == first
         assert client.increment("counter") == 2
 
 

@@ -187,6 +187,22 @@ def test_a_lost_end_of_the_log_shows_by_what_was_applied(tmp_path):
     )
 
 
+def test_a_damaged_session_is_named_and_all_are_counted(tmp_path):
+    make_node(tmp_path, led(1, 9, 1, 1), applied=7, keys=5)
+    node = open_node(tmp_path)
+    for number in (7, 300):
+        node.state.sessions.put(number.to_bytes(8, "big"), b"session %d" % number)
+    node.state.commit(Applied(8, 8))
+    node.close()
+    assert inspect_directory(tmp_path).findings == ()
+    flip_text(tmp_path / "state" / "data.mdb", b"session 300")
+    report = inspect_directory(tmp_path)
+    assert (report.keys, report.sessions) == (5, 2)
+    assert report.findings == (
+        f"{tmp_path}: state/: record of session 300: its crc32c does not match",
+    )
+
+
 def test_a_damaged_key_is_named(tmp_path):
     make_node(tmp_path, led(1, 9, 1, 1), applied=8, keys=5)
     flip_text(tmp_path / "state" / "data.mdb", b"record 3")

@@ -14,6 +14,7 @@ from kvstore import api
 from kvstore.config import Limits
 from kvstore.errors import ProtocolError
 from kvstore.wire import resp, typed
+from kvstore.wire.limits import reply_bytes_bound
 
 LIMITS = Limits(value_bytes_max=1_000, request_arguments_max=50, scan_keys_max=100)
 LONGEST_KEY = b"k" * api.KEY_BYTES_MAX
@@ -255,3 +256,10 @@ def test_puts_round_trip(key: bytes, value: bytes, when: api.When, previous: boo
 def test_lists_of_keys_round_trip(many: list[bytes]) -> None:
     for request in (api.Get(tuple(many)), api.Delete(tuple(many))):
         assert decode(payload_of(request)) == request
+
+
+@pytest.mark.parametrize("write", [one for one in REQUESTS if isinstance(one, api.WRITES)])
+def test_a_write_under_a_session_keeps_as_much_room_for_its_reply(write: api.Write) -> None:
+    bound = reply_bytes_bound(write, LIMITS)
+    assert reply_bytes_bound(api.Once(1, 1, write), LIMITS) == bound
+    assert bound >= LIMITS.value_bytes_max or not getattr(write, "return_previous", False)
