@@ -28,6 +28,10 @@ class DamagedError(StorageError):
     """The directory holds bytes that fail their checks: truncated, flipped or missing."""
 
 
+class DamagedStateError(DamagedError):
+    """The damage is in the applied data, which can be built anew from the log."""
+
+
 class DiskWriteError(StorageError):
     """A write or an fsync failed. What is on the disk is unknown: the process must end."""
 

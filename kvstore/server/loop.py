@@ -23,6 +23,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from kvstore.config import Settings
+from kvstore.errors import DamagedStateError
 from kvstore.logs import logger_for
 from kvstore.raft.invariants import SafetyViolationError
 from kvstore.server.connection import Owner
@@ -32,7 +33,7 @@ from kvstore.server.node import Node, Outcome
 from kvstore.server.peers import PeerLink, Peers
 from kvstore.server.session import Session
 from kvstore.server.ticket import Answer
-from kvstore.storage.directory import open_directory
+from kvstore.storage.directory import open_directory, set_state_aside
 from kvstore.wire.peer import Hello
 
 _SAFETY_VIOLATED: Final = 70
@@ -57,6 +58,8 @@ def serve(settings: Settings) -> int:
             state_map_bytes=settings.state_map_bytes,
             incarnation=secrets.token_hex(16),
         )
+        for note in directory.notes:
+            log.warning(note)
         with contextlib.closing(directory):
             # For timeouts that differ from node to node; nothing secret is drawn from it.
             rng = random.Random(secrets.randbits(64))  # noqa: S311
@@ -66,6 +69,9 @@ def serve(settings: Settings) -> int:
             except SafetyViolationError as violation:
                 log.critical(str(violation))
                 return _SAFETY_VIOLATED
+            except DamagedStateError:
+                set_state_aside(settings.data_dir)
+                raise
             node.checkpoint()
     log.info("stopped")
     return 0

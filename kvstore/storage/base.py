@@ -47,11 +47,17 @@ class LogStore(Protocol):
     identity: Identity
 
     def recover(self) -> Recovered:
-        """Read and check everything; every record's crc32c, every index in sequence."""
+        """Read and check everything. What cannot be read of the log is named `damaged`.
+
+        Raises `DamagedError` where that is not enough, as the rest cannot be relied on.
+        """
         ...
 
     def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
-        """Entries of [start, stop), cut after `bytes_max` of data but never empty."""
+        """Entries of [start, stop), cut after `bytes_max` of data but never empty.
+
+        Raises `DamagedError` if one of them cannot be read.
+        """
         ...
 
     def write(self, update: DurableUpdate) -> None:

@@ -4,10 +4,12 @@
     <data>/raft/       identity, hard state, log
     <data>/state/      applied key space
     <data>/raft.new/   only while the directory is being made
+    <data>/state.damaged/, raft/damaged.mdb   what was damaged, after it was mended
 
 Law: a directory that is not exactly what was asked for is refused untouched,
-and one of which a part is missing is damaged, never new: a node that forgot its
-vote must not start over under its old name.
+and one without its log is damaged, never new: a node that forgot its vote must
+not start over under its old name. Of a log, what can be read is kept, and what
+cannot is named; the state is only a view of it, and is built anew.
 
 The directory exists from the moment `raft.new` is renamed to `raft`. What an
 interrupted creation left was never spoken of to anyone, and is made again.
@@ -24,16 +26,23 @@ from typing import Final
 
 import msgspec
 
-from kvstore.errors import DamagedError, DirectoryRefusedError, DiskWriteError
+from kvstore.errors import (
+    DamagedError,
+    DamagedStateError,
+    DirectoryRefusedError,
+    DiskWriteError,
+)
 from kvstore.storage import filesystem
 from kvstore.storage.base import Identity
 from kvstore.storage.lmdb_log import LmdbLog
+from kvstore.storage.lmdb_salvage import DAMAGED_FILE, salvage
 from kvstore.storage.lmdb_state import LmdbState
 from kvstore.storage.records import FORMAT_VERSION
 
 LOCK: Final = "lock"
 RAFT: Final = "raft"
 STATE: Final = "state"
+STATE_ASIDE: Final = "state.damaged"
 UNFINISHED: Final = "raft.new"
 
 
@@ -41,11 +50,13 @@ class DataDirectory(msgspec.Struct, frozen=True):
     """The two open stores of one directory, and the lock on it.
 
     * The state is not ahead of the log, and both carry the same identity.
+    * `notes`: what was damaged and had to be mended, for the operator.
     """
 
     log: LmdbLog
     state: LmdbState
     lock_fd: int
+    notes: tuple[str, ...]
 
     def close(self) -> None:
         """Close both stores and let the directory go. What was not committed is forgotten."""
@@ -76,11 +87,11 @@ def open_directory(
     try:
         if _is_new(data_dir):
             _create(data_dir, asked, log_map_bytes, state_map_bytes)
-        log, state = _open_stores(data_dir, asked, log_map_bytes, state_map_bytes)
+        log, state, notes = _open_stores(data_dir, asked, log_map_bytes, state_map_bytes)
     except BaseException:
         os.close(lock_fd)
         raise
-    return DataDirectory(log, state, lock_fd)
+    return DataDirectory(log, state, lock_fd, notes)
 
 
 def _lock(data_dir: Path) -> int:
@@ -120,14 +131,13 @@ def _is_new(data_dir: Path) -> bool:
             shutil.rmtree(unfinished)
     except OSError as error:
         raise filesystem.unusable(data_dir, error) from None
-    if raft.exists() == state.exists():
-        return not raft.exists()
-    missing, left = (raft, state) if state.exists() else (state, raft)
-    raise DamagedError(
-        f"{data_dir}: {missing.name}/ is missing while {left.name}/ is there;"
-        " bring the missing part back from where it went. Do not start this node"
-        " with an empty directory instead: it would forget what it voted for and held"
-    )
+    if state.exists() and not raft.exists():
+        raise DamagedError(
+            f"{data_dir}: {RAFT}/ is missing while {STATE}/ is there; bring it back from where"
+            " it went. Do not start this node with an empty directory instead: it would forget"
+            " what it voted for and held"
+        )
+    return not raft.exists()
 
 
 def _create(data_dir: Path, identity: Identity, log_bytes: int, state_bytes: int) -> None:
@@ -142,11 +152,12 @@ def _create(data_dir: Path, identity: Identity, log_bytes: int, state_bytes: int
 
 def _open_stores(
     data_dir: Path, asked: Identity, log_bytes: int, state_bytes: int
-) -> tuple[LmdbLog, LmdbState]:
-    log = LmdbLog(data_dir / RAFT, log_bytes)
+) -> tuple[LmdbLog, LmdbState, tuple[str, ...]]:
+    """Both stores, and what had to be mended for that."""
+    log, log_notes = _open_log(data_dir, log_bytes)
     try:
         _check_identity(data_dir, log.identity, asked)
-        state = LmdbState(data_dir / STATE, state_bytes)
+        state, state_notes = _open_state(data_dir, log.identity, state_bytes)
         try:
             _check_pair(data_dir, log, state)
         except BaseException:
@@ -155,15 +166,56 @@ def _open_stores(
     except BaseException:
         log.close()
         raise
-    return log, state
+    return log, state, (*log_notes, *state_notes)
+
+
+def _open_log(data_dir: Path, map_bytes: int) -> tuple[LmdbLog, tuple[str, ...]]:
+    """The log; if its file is damaged, what could be saved of it."""
+    raft = data_dir / RAFT
+    try:
+        return LmdbLog(raft, map_bytes), ()
+    except DamagedError as error:
+        damage = error
+    try:
+        salvage(raft, map_bytes)
+    except DamagedError as error:
+        raise DamagedError(
+            f"{damage}. What this node voted for and held cannot be told ({error}):"
+            f" put back {data_dir} from where it was whole"
+        ) from None
+    note = f"{damage}: saved what is sound; the damaged file is {raft / DAMAGED_FILE}"
+    return LmdbLog(raft, map_bytes), (note,)
+
+
+def _open_state(
+    data_dir: Path, identity: Identity, map_bytes: int
+) -> tuple[LmdbState, tuple[str, ...]]:
+    """The applied data; if it is damaged or missing, none: the log tells all of it again."""
+    state = data_dir / STATE
+    notes: tuple[str, ...] = ()
+    if state.exists():
+        try:
+            return LmdbState(state, map_bytes), ()
+        except DamagedStateError as damage:
+            set_state_aside(data_dir)
+            notes = (f"{damage}; the damaged files are in {data_dir / STATE_ASIDE}",)
+    LmdbState.create(state, map_bytes, identity)
+    return LmdbState(state, map_bytes), (*notes, f"{state}: building the data anew from the log")
+
+
+def set_state_aside(data_dir: Path) -> None:
+    """Let the next start build the applied data anew; nothing is written to it any more."""
+    aside = data_dir / STATE_ASIDE
+    try:
+        if aside.exists():
+            shutil.rmtree(aside)
+        os.rename(data_dir / STATE, aside)
+    except OSError as error:
+        raise DiskWriteError(f"{data_dir}: {error.strerror}") from error
+    filesystem.sync_directory(data_dir)
 
 
 def _check_identity(data_dir: Path, stored: Identity, asked: Identity) -> None:
-    if stored.format_version != asked.format_version:
-        raise DirectoryRefusedError(
-            f"{data_dir}: has format version {stored.format_version}, this program writes"
-            f" {asked.format_version}; use the kvstore release that made it"
-        )
     differences = [
         f"it belongs to {what} {_text(was)}, not {_text(wanted)}"
         for what, was, wanted in (

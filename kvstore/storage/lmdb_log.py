@@ -8,16 +8,17 @@ This module must not know what entries mean, who asks for them, or when.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import starmap
 from pathlib import Path
 
 import lmdb
 
-from kvstore.errors import DamagedError, DiskWriteError
+from kvstore.errors import DamagedError, DirectoryRefusedError, DiskWriteError
 from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered
 from kvstore.storage import lmdb_files, records, sequence
 from kvstore.storage.base import Identity
+from kvstore.storage.sequence import Outline
 
 _READER_CHECK_WRITES = 1024
 """How many writes may pass before readers that died are looked for."""
@@ -26,7 +27,7 @@ _READER_CHECK_WRITES = 1024
 class LmdbLog:
     """A `LogStore` in the directory `environment`, opened for writing.
 
-    * Indexes run from 1 to `last_index` without a gap.
+    * Indexes run from 1 to the outline's last; damaged ones have no sound record.
     * Nothing else in this process has the environment open.
     """
 
@@ -41,44 +42,47 @@ class LmdbLog:
             self._log = self._env.open_db(records.LOG, create=False)
             with self._env.begin() as txn:
                 identity = txn.get(records.IDENTITY)
-                last = _last_key(txn, self._log)
             self.identity = records.decode_named(records.IDENTITY, identity, Identity)
-            self.last_index = records.log_index(last) if last else 0
-        except lmdb.Error as error:
+            _check_format(environment, self.identity)
+            self._terms = self._env.open_db(records.TERMS, create=False)
+            self._outline = Outline()
+            self._found: Recovered | None = self._scan()
+        except (lmdb.Error, DamagedError) as error:
             self._env.close()
-            raise DamagedError(f"{environment}: {error}") from None
-        except DamagedError as error:
+            raise self._damaged(error) from None
+        except DirectoryRefusedError:
             self._env.close()
-            raise DamagedError(f"{environment}: {error}") from None
+            raise
 
     @staticmethod
     def create(environment: Path, map_bytes: int, identity: Identity) -> None:
         """Make the directory `environment` with an empty log in it, durably."""
-        try:
-            env = lmdb_files.create_environment(environment, map_bytes)
-            try:
-                with env.begin(write=True) as txn:
-                    env.open_db(records.LOG, txn=txn)
-                    txn.put(records.IDENTITY, records.encode_named(records.IDENTITY, identity))
-                    txn.put(records.HARD_STATE, _encode_hard_state(HardState()))
-                    lmdb_files.sign_commit(txn)
-            finally:
-                env.close()
-        except (lmdb.Error, OSError) as error:
-            raise lmdb_files.write_error(environment, error) from error
-        lmdb_files.seal_environment(environment)
+        write_environment(environment, map_bytes, identity, HardState(), Outline(), ())
+
+    @property
+    def last_index(self) -> int:
+        """Index of the last entry, 0 for an empty log."""
+        return self._outline.last_index
 
     def recover(self) -> Recovered:
-        """Read and check everything; every record's crc32c, every index in sequence."""
+        """Read and check everything. What cannot be read of the log is named `damaged`.
+
+        Raises `DamagedError` where that is not enough, as the rest cannot be relied on.
+        """
         try:
-            with self._env.begin() as txn:
-                hard_state = sequence.decode_hard_state(txn.get(records.HARD_STATE))
-                stored = starmap(records.decode_entry, txn.cursor(self._log))
-                found = sequence.recovered(hard_state, stored)
+            return self._found or self._scan()
         except (lmdb.Error, DamagedError) as error:
-            raise DamagedError(f"{self._path}: {error}") from None
-        if found.last_index != self.last_index:
-            raise DamagedError(f"{self._path}: log record {found.last_index + 1} is missing")
+            raise self._damaged(error) from None
+
+    def _scan(self) -> Recovered:
+        with self._env.begin() as txn:
+            hard_state = sequence.decode_hard_state(txn.get(records.HARD_STATE))
+            extent = records.decode_named(records.EXTENT, txn.get(records.EXTENT), records.Extent)
+            ranges = starmap(records.decode_term_range, txn.cursor(self._terms))
+            outline = Outline(extent.last_index, tuple(ranges))
+            outline.check(extent, hard_state)
+            found = sequence.recovered(hard_state, outline, txn.cursor(self._log))
+        self._outline = outline
         return found
 
     def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
@@ -89,7 +93,9 @@ class LmdbLog:
                 stored = starmap(records.decode_entry, read_from(txn.cursor(self._log), start))
                 return sequence.batch(stored, start, stop, bytes_max)
         except (lmdb.Error, DamagedError) as error:
-            raise DamagedError(f"{self._path}: {error}") from None
+            raise DamagedError(
+                f"{self._path}: {error}; start again: the other nodes will be asked for it"
+            ) from None
 
     def write(self, update: DurableUpdate) -> None:
         """Make the update durable, whole or not at all."""
@@ -97,10 +103,11 @@ class LmdbLog:
             raise DiskWriteError(f"{self._path}: an earlier write failed")
         if not update:
             return
-        last_index = sequence.check_update(update, self.last_index)
+        outline = self._outline.after(update)
+        self._found = None
         try:
             with self._env.begin(write=True) as txn:
-                self._write(txn, update)
+                self._write(txn, update, outline)
             self._file.fill_up()
             self._check_readers()
         except (lmdb.Error, OSError) as error:
@@ -109,22 +116,36 @@ class LmdbLog:
         except DiskWriteError:
             self._failed = True
             raise
-        self.last_index = last_index
+        self._outline = outline
 
     def close(self) -> None:
         """Close the environment; everything written is durable already."""
         self._env.close()
 
-    def _write(self, txn: lmdb.Transaction, update: DurableUpdate) -> None:
+    def _write(self, txn: lmdb.Transaction, update: DurableUpdate, outline: Outline) -> None:
         if update.truncate_from is not None:
             for index in range(self.last_index, update.truncate_from - 1, -1):
-                if not txn.delete(records.log_key(index), db=self._log):
-                    raise DiskWriteError(f"{self._path}: log record {index} is missing")
+                txn.delete(records.log_key(index), db=self._log)
+        for entry in update.repairs:
+            txn.put(*records.encode_entry(entry), db=self._log)
         if update.entries:
             self._append(txn, update.entries)
+        if outline != self._outline:
+            self._write_outline(txn, update, outline)
         if update.hard_state is not None:
             txn.put(records.HARD_STATE, _encode_hard_state(update.hard_state))
         lmdb_files.sign_commit(txn)
+
+    def _write_outline(self, txn: lmdb.Transaction, update: DurableUpdate, new: Outline) -> None:
+        old = self._outline.ranges
+        kept = len(old)
+        if update.truncate_from is not None:
+            kept = self._outline.ranges_before(update.truncate_from)
+        for gone in old[kept:]:
+            txn.delete(records.log_key(gone.first_index), db=self._terms)
+        for added in new.ranges[kept:]:
+            txn.put(*records.encode_term_range(added), db=self._terms)
+        txn.put(records.EXTENT, records.encode_named(records.EXTENT, new.extent))
 
     def _append(self, txn: lmdb.Transaction, entries: Sequence[Entry]) -> None:
         pairs = [records.encode_entry(entry) for entry in entries]
@@ -138,6 +159,9 @@ class LmdbLog:
         if self._writes % _READER_CHECK_WRITES == 0:
             self._env.reader_check()
 
+    def _damaged(self, error: Exception) -> DamagedError:
+        return DamagedError(f"{self._path}: {error}")
+
 
 def read_from(cursor: lmdb.Cursor[bytes], start: int) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of the log from index `start` on."""
@@ -145,10 +169,41 @@ def read_from(cursor: lmdb.Cursor[bytes], start: int) -> Iterator[tuple[bytes, b
         yield from cursor
 
 
+def _check_format(environment: Path, identity: Identity) -> None:
+    if identity.format_version != records.FORMAT_VERSION:
+        raise DirectoryRefusedError(
+            f"{environment}: has format version {identity.format_version}, this program writes"
+            f" {records.FORMAT_VERSION}; use the kvstore release that made it"
+        )
+
+
+def write_environment(
+    environment: Path,
+    map_bytes: int,
+    identity: Identity,
+    hard_state: HardState,
+    outline: Outline,
+    pairs: Iterable[tuple[bytes, bytes]],
+) -> None:
+    """Make the directory `environment` with this log in it, durably; `pairs` are its records."""
+    try:
+        env = lmdb_files.create_environment(environment, map_bytes)
+        try:
+            with env.begin(write=True) as txn:
+                log = env.open_db(records.LOG, txn=txn)
+                terms = env.open_db(records.TERMS, txn=txn)
+                txn.cursor(log).putmulti(pairs)
+                txn.cursor(terms).putmulti(map(records.encode_term_range, outline.ranges))
+                txn.put(records.IDENTITY, records.encode_named(records.IDENTITY, identity))
+                txn.put(records.HARD_STATE, _encode_hard_state(hard_state))
+                txn.put(records.EXTENT, records.encode_named(records.EXTENT, outline.extent))
+                lmdb_files.sign_commit(txn)
+        finally:
+            env.close()
+    except (lmdb.Error, OSError) as error:
+        raise lmdb_files.write_error(environment, error) from error
+    lmdb_files.seal_environment(environment)
+
+
 def _encode_hard_state(hard_state: HardState) -> bytes:
     return records.encode_named(records.HARD_STATE, hard_state)
-
-
-def _last_key(txn: lmdb.Transaction[bytes], log: lmdb._Database) -> bytes | None:
-    with txn.cursor(log) as cursor:
-        return cursor.key() if cursor.last() else None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import lmdb
 
-from kvstore.errors import DamagedError, DiskWriteError
+from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError
 from kvstore.storage import lmdb_files, records
 from kvstore.storage.base import Applied, Identity
 from kvstore.storage.lmdb_table import LmdbTable
@@ -27,8 +27,11 @@ class LmdbState(LmdbTable):
     """
 
     def __init__(self, environment: Path, map_bytes: int) -> None:
-        """Open what `create` made. Raises `DamagedError`."""
-        self._env = lmdb_files.open_environment(environment, map_bytes, readahead=False)
+        """Open what `create` made. Raises `DamagedStateError`."""
+        try:
+            self._env = lmdb_files.open_environment(environment, map_bytes, readahead=False)
+        except DamagedError as error:
+            raise DamagedStateError(str(error)) from None
         try:
             super().__init__(self._env, environment, records.KEYS, records.KEY_PREFIX)
             self.sessions = LmdbTable(
@@ -45,7 +48,7 @@ class LmdbState(LmdbTable):
             self._begin()
         except (lmdb.Error, DamagedError) as error:
             self._env.close()
-            raise DamagedError(f"{environment}: {error}") from None
+            raise DamagedStateError(f"{environment}: {error}") from None
 
     @staticmethod
     def create(environment: Path, map_bytes: int, identity: Identity) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import lmdb
 
-from kvstore.errors import DamagedError, DiskWriteError
+from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError
 from kvstore.storage import lmdb_files, records
 
 _encode = records.encode_value
@@ -93,8 +93,8 @@ class LmdbTable:
         except lmdb.Error as error:
             raise self._damaged(error) from None
 
-    def _damaged(self, error: Exception) -> DamagedError:
-        return DamagedError(f"{self._path}: {error}")
+    def _damaged(self, error: Exception) -> DamagedStateError:
+        return DamagedStateError(f"{self._path}: {error}; start again: the data will be built anew from the log")
 
     def _write_failed(self, error: Exception) -> DiskWriteError:
         self.failed = True

@@ -13,6 +13,7 @@ from itertools import starmap
 from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered
 from kvstore.storage import records, sequence
 from kvstore.storage.base import Applied, Identity
+from kvstore.storage.sequence import Outline
 
 _KEY_BYTES_MAX = 510
 
@@ -23,36 +24,36 @@ class MemoryLog:
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         self.pairs: list[tuple[bytes, bytes]] = []
+        self.outline = Outline()
         self._hard_state = records.encode_named(records.HARD_STATE, HardState())
 
-    @property
-    def last_index(self) -> int:
-        """Index of the last entry, 0 for an empty log."""
-        return len(self.pairs)
-
     def recover(self) -> Recovered:
-        """Read and check everything; every record's crc32c, every index in sequence."""
-        return sequence.recovered(
-            sequence.decode_hard_state(self._hard_state), starmap(records.decode_entry, self.pairs)
-        )
+        """Read and check everything. What cannot be read of the log is named `damaged`."""
+        hard_state = sequence.decode_hard_state(self._hard_state)
+        self.outline.check(self.outline.extent, hard_state)
+        return sequence.recovered(hard_state, self.outline, self.pairs)
 
     def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
         """Entries of [start, stop), cut after `bytes_max` of data but never empty."""
-        sequence.check_range(start, stop, self.last_index)
+        sequence.check_range(start, stop, self.outline.last_index)
         stored = starmap(records.decode_entry, self.pairs[start - 1 : stop - 1])
         return sequence.batch(stored, start, stop, bytes_max)
 
     def write(self, update: DurableUpdate) -> None:
         """Make the update durable, whole or not at all."""
-        sequence.check_update(update, self.last_index)
+        outline = self.outline.after(update)
         added = [records.encode_entry(entry) for entry in update.entries]
+        repaired = [records.encode_entry(entry) for entry in update.repairs]
         hard_state = self._hard_state
         if update.hard_state is not None:
             hard_state = records.encode_named(records.HARD_STATE, update.hard_state)
         # Nothing below can fail.
         if update.truncate_from is not None:
             del self.pairs[update.truncate_from - 1 :]
+        for key, value in repaired:
+            self.pairs[records.log_index(key) - 1] = (key, value)
         self.pairs.extend(added)
+        self.outline = outline
         self._hard_state = hard_state
 
     def crash(self) -> None:

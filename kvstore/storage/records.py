@@ -7,7 +7,9 @@ fails is never half-read: decoding returns a whole record or raises `DamagedErro
     raft/   "identity"    crc | msgpack of Identity
             "hard_state"  crc | msgpack of HardState
             "commit"      crc | number of the transaction that wrote it, u64
+            "extent"      crc | msgpack of Extent: how many entries and terms there are
             log           index u64  ->  crc | term u64 | kind u8 | data
+            terms         first index u64  ->  crc | term u64
     state/  "identity"    crc | msgpack of Identity, equal to that of raft/
             "applied"     crc | msgpack of Applied
             "commit"      crc | number of the transaction that wrote it, u64
@@ -27,16 +29,18 @@ import msgspec
 from crc32c import crc32c
 
 from kvstore.errors import DamagedError
-from kvstore.raft.types import Entry, EntryKind
+from kvstore.raft.types import Entry, EntryKind, TermRange
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 """Of everything listed above. A directory of another version is refused, never guessed at."""
 
 IDENTITY: Final = b"identity"
 HARD_STATE: Final = b"hard_state"
 APPLIED: Final = b"applied"
 COMMIT: Final = b"commit"
+EXTENT: Final = b"extent"
 LOG: Final = b"log"
+TERMS: Final = b"terms"
 KEYS: Final = b"keys"
 SESSIONS: Final = b"sessions"
 
@@ -93,6 +97,22 @@ def decode_entry(key: bytes, value: bytes) -> Entry:
         raise DamagedError(f"log record {index}: unknown kind {kind}") from None
 
 
+def encode_term_range(terms: TermRange) -> tuple[bytes, bytes]:
+    """Key and value of the record that says where a term begins."""
+    key, body = _INDEX.pack(terms.first_index), _INDEX.pack(terms.term)
+    return key, _CRC.pack(crc32c(body, crc32c(key))) + body
+
+
+def decode_term_range(key: bytes, value: bytes) -> TermRange:
+    """Where a term begins, checked."""
+    body = value[_CRC_BYTES:]
+    if len(key) != _INDEX.size or len(body) != _INDEX.size:
+        raise DamagedError(f"term record under the key {key.hex()}: {len(value)} bytes")
+    if _CRC.unpack_from(value)[0] != crc32c(body, crc32c(key)):
+        raise DamagedError(f"term record {log_index(key)}: its crc32c does not match")
+    return TermRange(log_index(key), _INDEX.unpack(body)[0])
+
+
 def entry_checksum(value: bytes) -> int:
     """The stored crc32c of a log record: equal for equal index, term, kind and data."""
     crc: int = _CRC.unpack_from(value)[0]
@@ -100,6 +120,13 @@ def entry_checksum(value: bytes) -> int:
 
 
 # --- Single records -----------------------------------------------------------------------
+
+
+class Extent(msgspec.Struct, frozen=True):
+    """How much of the log there must be; it is written with every change of that."""
+
+    last_index: int = 0
+    terms: int = 0
 
 
 def encode_named(name: bytes, record: msgspec.Struct) -> bytes:

@@ -1,38 +1,119 @@
 """The rules that a log's records obey together, whatever holds them.
 
 Law: indexes run from 1 without a gap, terms start at 1, never go back, and never
-pass the hard state's. A log that breaks them is damaged; an update that would
-break them is a mistake of the caller and touches nothing.
+pass the hard state's. An update that would break them is a mistake of the caller
+and touches nothing.
+
+Which entries a log holds is known twice: from their records, and from an outline
+that is kept beside them. So a record that is damaged or missing is still known by its
+name, (index, term), and is neither taken for absent nor guessed.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from operator import attrgetter
+
+import msgspec
 
 from kvstore.errors import DamagedError
 from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered, TermRange
 from kvstore.storage import records
 
+_first_index = attrgetter("first_index")
 
-def recovered(hard_state: HardState, entries: Iterable[Entry]) -> Recovered:
-    """What a node finds when it starts, from all entries of its log in order."""
-    ranges: list[TermRange] = []
-    last_index = last_term = 0
-    for entry in entries:
-        last_index += 1
-        if entry.index != last_index:
-            raise DamagedError(f"log record {last_index} is missing")
-        if entry.term != last_term or not ranges:
-            if entry.term < max(last_term, 1):
-                raise DamagedError(f"log record {last_index}: its term goes back to {entry.term}")
-            last_term = entry.term
-            ranges.append(TermRange(last_index, last_term))
-    if last_term > hard_state.current_term:
-        raise DamagedError(
-            f"log record {last_index} has term {last_term},"
-            f" but the hard state only {hard_state.current_term}"
-        )
-    return Recovered(hard_state, tuple(ranges), last_index)
+
+class Outline(msgspec.Struct, frozen=True):
+    """The names of a log's entries: where it ends, and where each of its terms begins."""
+
+    last_index: int = 0
+    ranges: tuple[TermRange, ...] = ()
+
+    @property
+    def extent(self) -> records.Extent:
+        """What tells whether the outline itself is whole."""
+        return records.Extent(self.last_index, len(self.ranges))
+
+    def term(self, index: int) -> int:
+        """Term of the entry at `index`, which is one of this log."""
+        return self.ranges[bisect_right(self.ranges, index, key=_first_index) - 1].term
+
+    def after(self, update: DurableUpdate) -> Outline:
+        """What it is once `update` is done. Raises `ValueError` if that does not fit the log."""
+        last_index, ranges = self.last_index, self.ranges
+        if update.truncate_from is not None:
+            if not 1 <= update.truncate_from <= last_index:
+                raise ValueError(f"cannot truncate from {update.truncate_from} of {last_index}")
+            last_index = update.truncate_from - 1
+            ranges = ranges[: self.ranges_before(update.truncate_from)]
+        for entry in update.repairs:
+            if not 1 <= entry.index <= last_index or self.term(entry.index) != entry.term:
+                raise ValueError(f"no entry {entry.index} of term {entry.term} is to be repaired")
+        for entry in update.entries:
+            if entry.index != last_index + 1:
+                raise ValueError(f"entry {entry.index} does not follow {last_index}")
+            last_index = entry.index
+            if not ranges or entry.term != ranges[-1].term:
+                ranges = (*ranges, TermRange(entry.index, entry.term))
+        return Outline(last_index, ranges)
+
+    def ranges_before(self, index: int) -> int:
+        """How many terms begin before `index`."""
+        return bisect_left(self.ranges, index, key=_first_index)
+
+    def check(self, extent: records.Extent, hard_state: HardState) -> None:
+        """Raises `DamagedError` unless it is whole, and can be the outline of a log."""
+        if self.extent != extent:
+            raise DamagedError(
+                f"the log has {len(self.ranges)} terms and ends at {self.last_index}, where "
+                f"{extent.terms} and {extent.last_index} are on record"
+            )
+        last_term, next_index = 0, 1
+        for position, one in enumerate(self.ranges):
+            if one.term <= last_term:
+                raise DamagedError(f"log record {one.first_index}: its term goes back to {one.term}")
+            if one.first_index < next_index or (position == 0 and one.first_index != 1):
+                raise DamagedError(f"term {one.term} begins at log record {one.first_index}")
+            last_term, next_index = one.term, one.first_index + 1
+        if next_index > self.last_index + 1 or (self.last_index > 0 and not self.ranges):
+            raise DamagedError(f"the log ends at {self.last_index}, before its last term begins")
+        if last_term > hard_state.current_term:
+            raise DamagedError(
+                f"the log ends in term {last_term}, but the hard state says only term "
+                f"{hard_state.current_term}"
+            )
+
+
+def recovered(
+    hard_state: HardState, outline: Outline, pairs: Iterable[tuple[bytes, bytes]]
+) -> Recovered:
+    """What a node finds when it starts, from all records of its log in the medium's order.
+
+    Entries that are damaged or missing are named. Raises `DamagedError` where records
+    stand that cannot be there: then the medium itself is damaged.
+    """
+    damaged: list[int] = []
+    terms = iter((*outline.ranges, TermRange(outline.last_index + 1, 0)))
+    term, following = 0, next(terms)
+    next_index = 1
+    for key, value in pairs:
+        index = records.log_index(key)
+        if not next_index <= index <= outline.last_index:
+            raise DamagedError(f"log record {index} lies behind record {next_index - 1}")
+        damaged.extend(range(next_index, index))
+        next_index = index + 1
+        while index >= following.first_index:
+            term, following = following.term, next(terms)
+        try:
+            entry = records.decode_entry(key, value)
+        except DamagedError:
+            damaged.append(index)
+            continue
+        if entry.term != term:
+            raise DamagedError(f"log record {index} has term {entry.term}, on record is {term}")
+    damaged.extend(range(next_index, outline.last_index + 1))
+    return Recovered(hard_state, outline.ranges, outline.last_index, tuple(damaged))
 
 
 def batch(entries: Iterable[Entry], start: int, stop: int, bytes_max: int) -> list[Entry]:
@@ -58,19 +139,6 @@ def check_range(start: int, stop: int, last_index: int) -> None:
     """Raises `ValueError` unless [start, stop) is a part of the log."""
     if not 1 <= start < stop <= last_index + 1:
         raise ValueError(f"no entries [{start}, {stop}): the log ends at {last_index}")
-
-
-def check_update(update: DurableUpdate, last_index: int) -> int:
-    """The last index after `update`. Raises `ValueError` if it does not fit the log."""
-    if update.truncate_from is not None:
-        if not 1 <= update.truncate_from <= last_index:
-            raise ValueError(f"cannot truncate from {update.truncate_from} of {last_index}")
-        last_index = update.truncate_from - 1
-    for entry in update.entries:
-        if entry.index != last_index + 1:
-            raise ValueError(f"entry {entry.index} does not follow {last_index}")
-        last_index = entry.index
-    return last_index
 
 
 def decode_hard_state(value: bytes | None) -> HardState:

@@ -71,7 +71,7 @@ def test_the_order_of_members_does_not_matter(tmp_path):
 
 def test_another_format_version_is_refused(tmp_path, monkeypatch):
     make_node(tmp_path, [])
-    monkeypatch.setattr("kvstore.storage.directory.FORMAT_VERSION", FORMAT_VERSION + 1)
+    monkeypatch.setattr("kvstore.storage.records.FORMAT_VERSION", FORMAT_VERSION + 1)
     with pytest.raises(
         DirectoryRefusedError,
         match=rf"format version {FORMAT_VERSION}.*writes {FORMAT_VERSION + 1}",
@@ -113,20 +113,18 @@ def test_a_refused_directory_is_let_go(tmp_path):
     assert lock_holder(tmp_path / "lock") is None
 
 
-@pytest.mark.parametrize(("lost", "left"), [(RAFT, STATE), (STATE, RAFT)])
-def test_a_directory_that_lost_a_part_is_damaged_and_not_new(tmp_path, lost, left):
+def test_a_directory_that_lost_its_log_is_damaged_and_not_new(tmp_path):
     make_node(tmp_path, commands(1, 6, 2))
-    shutil.rmtree(tmp_path / lost)
-    with pytest.raises(DamagedError, match=f"{lost}/ is missing while {left}/ is there"):
+    shutil.rmtree(tmp_path / RAFT)
+    with pytest.raises(DamagedError, match="raft/ is missing while state/ is there"):
         open_node(tmp_path)
-    assert not (tmp_path / lost).exists()
+    assert not (tmp_path / RAFT).exists()
 
 
-@pytest.mark.parametrize("part", [RAFT, STATE])
-def test_a_part_without_its_file_is_damaged_and_not_new(tmp_path, part):
+def test_a_log_without_its_file_is_damaged_and_not_new(tmp_path):
     make_node(tmp_path, commands(1, 6, 2))
-    (tmp_path / part / "data.mdb").unlink()
-    with pytest.raises(DamagedError, match=f"{part}/data.mdb: cannot be read"):
+    (tmp_path / RAFT / "data.mdb").unlink()
+    with pytest.raises(DamagedError, match="raft/data.mdb: cannot be read"):
         open_node(tmp_path)
 
 

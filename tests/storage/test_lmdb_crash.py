@@ -97,33 +97,6 @@ def test_uncommitted_state_never_reaches_the_disk(tmp_path):
 # --- Damage -------------------------------------------------------------------------------
 
 
-def test_a_flipped_bit_in_a_log_record_is_noticed(raft):
-    log = LmdbLog(raft, MAP_BYTES)
-    entries = [*commands(1, 5, 1), command(5, 1, b"precious"), *commands(6, 9, 1)]
-    log.write(DurableUpdate(HardState(1, 1), None, entries))
-    log.close()
-    flip_text(raft / "data.mdb", b"precious")
-    log = LmdbLog(raft, MAP_BYTES)
-    with pytest.raises(DamagedError, match="log record 5: its crc32c"):
-        log.recover()
-    with pytest.raises(DamagedError, match="log record 5: its crc32c"):
-        log.entries(4, 7, 1 << 20)
-    assert log.entries(6, 9, 1 << 20) == entries[5:8]
-    log.close()
-
-
-@pytest.mark.parametrize("missing", [1, 5, 8])
-def test_a_missing_log_record_is_noticed(raft, missing):
-    log = LmdbLog(raft, MAP_BYTES)
-    log.write(DurableUpdate(HardState(1, 1), None, commands(1, 9, 1)))
-    remove_record(log, missing)
-    with pytest.raises(DamagedError, match=f"log record {missing} is missing"):
-        log.recover()
-    with pytest.raises(DamagedError, match=f"log record {missing} is missing"):
-        log.entries(1, 9, 1 << 20)
-    log.close()
-
-
 @pytest.mark.parametrize("text", [b"hard_state", b"identity", b"current_term", b"incarnation"])
 def test_a_damaged_hard_state_or_identity_is_noticed(raft, text):
     flip_text(raft / "data.mdb", text)

@@ -230,35 +230,6 @@ def test_a_file_that_lacks_a_page_in_use_is_truncated(freed_tail):
         LmdbState(freed_tail, MAP_BYTES)
 
 
-def test_flipped_bytes_anywhere_never_crash_a_server_that_reads_and_writes(tmp_path):
-    """What the checks let pass, the engine must survive; what the engine reads, checksums judge."""
-    entries = led(1, 60, 1, 1)
-    make_node(tmp_path, entries, applied=8, keys=60)
-    sound = {part: (tmp_path / part / "data.mdb").read_bytes() for part in ("raft", "state")}
-    whole = use(tmp_path)
-    for part, content in sound.items():
-        for offset in range(5, len(content), 157):
-            for other, bytes_of_other in sound.items():
-                (tmp_path / other / "data.mdb").write_bytes(bytes_of_other)
-            flip(tmp_path / part / "data.mdb", offset)
-            with contextlib.suppress(StorageError):
-                assert use(tmp_path) == whole
-
-
-def use(data_dir):
-    """All that a server reads when it starts, and then some writes."""
-    node = open_node(data_dir)
-    try:
-        found = node.log.recover(), list(node.state.scan(b"")), node.state.count()
-        node.log.write(DurableUpdate(HardState(2, 1), 30, commands(30, 90, 2)))
-        for number in range(0, 90, 2):
-            node.state.put(b"key %d" % number, b"x" * 500)
-        node.state.commit(Applied(20, 20))
-        return found
-    finally:
-        node.close()
-
-
 def test_syncing_is_on(raft):
     log = LmdbLog(raft, MAP_BYTES)
     flags = log._env.flags()

@@ -1,0 +1,95 @@
+"""Saving what is sound of a log whose file is damaged in its structure.
+
+Law: whatever can be read is kept, nothing is invented, and the damaged file stays beside
+the new one. The outline of the log must be beyond doubt: entries that are lost remain in
+it, so that the node still knows their names and gets them back from its peers.
+
+The file is read with plain reads, as the engine cannot be trusted with it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from kvstore.errors import DamagedError, DiskWriteError
+from kvstore.raft.types import HardState, TermRange
+from kvstore.storage import lmdb_files, records, sequence
+from kvstore.storage.base import Identity
+from kvstore.storage.filesystem import sync_directory
+from kvstore.storage.lmdb_log import write_environment
+from kvstore.storage.lmdb_pages import PageReader
+from kvstore.storage.sequence import Outline
+
+DAMAGED_FILE: Final = "damaged.mdb"
+
+
+def salvage(environment: Path, map_bytes: int) -> None:
+    """Put a sound data file in the place of a damaged one.
+
+    Raises `DamagedError`, with everything as it was, if the hard state, the identity or
+    the outline cannot be read.
+    """
+    target = environment.with_name(f"{environment.name}.saved")
+    _remove(target)
+    with lmdb_files.open_data_file(environment) as fd:
+        _, newest = lmdb_files.read_metas(fd)
+        pages = PageReader(fd, newest)
+        named = pages.main_values()
+        identity = records.decode_named(records.IDENTITY, named.get(records.IDENTITY), Identity)
+        hard_state = sequence.decode_hard_state(named.get(records.HARD_STATE))
+        outline = _outline(pages, named, hard_state)
+        pairs = _sound_pairs(pages, outline)
+        write_environment(target, map_bytes, identity, hard_state, outline, pairs)
+    _put_in_place(target, environment)
+
+
+def _outline(pages: PageReader, named: dict[bytes, bytes], hard_state: HardState) -> Outline:
+    extent = records.decode_named(records.EXTENT, named.get(records.EXTENT), records.Extent)
+    ranges: list[TermRange] = []
+    for pair in pages.pairs(records.TERMS, b"", _ignore):
+        ranges.append(records.decode_term_range(*pair))
+    outline = Outline(extent.last_index, tuple(ranges))
+    outline.check(extent, hard_state)
+    return outline
+
+
+def _sound_pairs(pages: PageReader, outline: Outline) -> Iterator[tuple[bytes, bytes]]:
+    """Records that pass their own checks, and are of entries that the log holds."""
+    for key, value in pages.pairs(records.LOG, b"", _ignore):
+        try:
+            entry = records.decode_entry(key, value)
+        except DamagedError:
+            continue
+        if 1 <= entry.index <= outline.last_index and outline.term(entry.index) == entry.term:
+            yield key, value
+
+
+def _put_in_place(target: Path, environment: Path) -> None:
+    """One rename decides: before it the old file counts, after it the new one."""
+    old = environment / lmdb_files.DATA_FILE
+    kept = environment / DAMAGED_FILE
+    try:
+        kept.unlink(missing_ok=True)
+        os.link(old, kept)
+        os.rename(target / lmdb_files.DATA_FILE, old)
+    except OSError as error:
+        raise DiskWriteError(f"{environment}: {error.strerror}") from error
+    sync_directory(environment)
+    _remove(target)
+
+
+def _remove(target: Path) -> None:
+    """Remove what an earlier attempt left."""
+    try:
+        if target.exists():
+            shutil.rmtree(target)
+    except OSError as error:
+        raise DiskWriteError(f"{target}: {error.strerror}") from error
+
+
+def _ignore(_damage: str) -> None:
+    """What cannot be read shows by its absence."""
