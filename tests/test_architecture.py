@@ -27,7 +27,7 @@ ARROWS = {
     "storage": {"raft.types", "storage", "errors"},
     "sim": {
         *("api", "config", "errors", "raft", "render", "server.node", "sim"),
-        *("storage.base", "storage.memory"),
+        *("storage.base", "storage.memory", "storage.sequence"),
     },
     "client": {"api", "errors", "wire", "config", "link", "course"},
     "course": {"errors", "config"},

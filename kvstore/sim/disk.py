@@ -12,11 +12,13 @@ from __future__ import annotations
 import enum
 import random
 from collections.abc import Callable
+from typing import NamedTuple
 
 from kvstore.errors import DiskWriteError
 from kvstore.raft.types import DurableUpdate, HardState
 from kvstore.storage.base import Applied, Identity
 from kvstore.storage.memory import MemoryLog, MemoryState
+from kvstore.storage.sequence import Outline
 
 
 class PowerCutError(Exception):
@@ -84,11 +86,23 @@ class Disk:
         self.sync_ms = 0.2
 
 
+class _Before(NamedTuple):
+    """What one write replaced: records from `kept` on and those repaired, and all the rest."""
+
+    kept: int
+    removed: list[tuple[bytes, bytes]]
+    repaired: dict[int, tuple[bytes, bytes]]
+    outline: Outline
+    hard_state: bytes
+    unreadable: frozenset[int]
+
+
 class SimulatedLog(MemoryLog):
     """A `LogStore`; `synced` makes the last write certain.
 
-    * `_before` is what the last write replaced, until it is certain:
-      (length that stayed, records removed, hard state record).
+    * `_before` is what the last write replaced, until it is certain.
+    * `unreadable`: indexes of records that were damaged, and not repaired since.
+    * `is_lost`: so was the hard state, which nobody can give back.
     """
 
     def __init__(
@@ -97,13 +111,14 @@ class SimulatedLog(MemoryLog):
         super().__init__(identity)
         self._disk = disk
         self._on_synced = on_synced
-        self._before: tuple[int, list[tuple[bytes, bytes]], bytes] | None = None
+        self._before: _Before | None = None
         self.hard_state = HardState()
         """The vote and term that a crash would leave for certain."""
         self.terms: list[int] = []
         """Term of each entry that a crash would leave for certain."""
         self._update: DurableUpdate | None = None
-        self.damaged = False
+        self.unreadable: set[int] = set()
+        self.is_lost = False
 
     def write(self, update: DurableUpdate) -> None:
         """Make the update durable, unless a fault strikes."""
@@ -113,9 +128,18 @@ class SimulatedLog(MemoryLog):
         if disk.strikes(Fate.FULL):
             raise DiskWriteError(Fate.FULL.value)
         kept = len(self.pairs) if update.truncate_from is None else update.truncate_from - 1
-        self._before = (kept, self.pairs[kept:], self._hard_state)
+        self._before = _Before(
+            kept,
+            self.pairs[kept:],
+            {entry.index: self.pairs[entry.index - 1] for entry in update.repairs},
+            self.outline,
+            self._hard_state,
+            frozenset(self.unreadable),
+        )
         self._update = update
         super().write(update)
+        self.unreadable -= {entry.index for entry in update.repairs}
+        self.unreadable = {index for index in self.unreadable if index <= kept}
         disk.spend_sync()
         if disk.strikes(Fate.ERROR):
             raise DiskWriteError(Fate.ERROR.value)
@@ -141,21 +165,38 @@ class SimulatedLog(MemoryLog):
         if self._disk.rng.random() < 0.5:
             self.synced()
             return False
-        kept, removed, self._hard_state = self._before
-        self.pairs[kept:] = removed
+        before = self._before
+        self.pairs[before.kept :] = before.removed
+        for index, pair in before.repaired.items():
+            self.pairs[index - 1] = pair
+        self.outline, self._hard_state = before.outline, before.hard_state
+        self.unreadable = set(before.unreadable)
         self._before = self._update = None
         return True
 
-    def flip_bit(self, rng: random.Random) -> str:
-        """Damage one record; which one, in words."""
-        self.damaged = True
-        if not self.pairs or rng.random() < 0.2:
+    def damage(self, rng: random.Random) -> str:
+        """Flip a bit of one record, or lose a page of the log; what, in words."""
+        certain = min(len(self.terms), len(self.pairs))
+        if not certain or rng.random() < 0.1:
+            self.is_lost = True
             self._hard_state = _flipped(self._hard_state, rng)
-            return "the hard state"
-        position = rng.randrange(len(self.pairs))
-        key, value = self.pairs[position]
-        self.pairs[position] = (key, _flipped(value, rng))
-        return f"log record {position + 1}"
+            return "a bit of the hard state flips"
+        index = rng.randint(1, certain)
+        if rng.random() < 0.7 and index not in self.unreadable:
+            key, value = self.pairs[index - 1]
+            self.pairs[index - 1] = (key, _flipped(value, rng))
+            self.unreadable.add(index)
+            return f"a bit of log record {index} flips"
+        stop = min(index + rng.randint(1, 40), certain + 1)
+        for lost in range(index, stop):
+            self.pairs[lost - 1] = (self.pairs[lost - 1][0], b"")
+        self.unreadable.update(range(index, stop))
+        return f"log records {index} to {stop - 1} are lost"
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether no damage is left."""
+        return not self.is_lost and not self.unreadable
 
 
 class SimulatedState(MemoryState):

@@ -134,13 +134,12 @@ def _disk_slow(world: World, fault: Fault, rng: random.Random) -> None:
     world.schedule.after(fault.duration_ms, partial(setattr, host.disk, "sync_ms", 0.2))
 
 
-def _flip_bit(world: World, fault: Fault, rng: random.Random) -> None:
-    """Damage stays, so only so many disks may rot that the others are a majority."""
-    rotten = {host.id for host in world.hosts.values() if host.disk.log.damaged}
+def _damage(world: World, fault: Fault, rng: random.Random) -> None:
+    """Only so many disks may be damaged at a time that the sound ones are a majority."""
+    damaged = {host.id for host in world.hosts.values() if not host.disk.log.is_sound}
     host = _victim(world, rng)
-    if len(rotten | {host.id}) <= (len(world.members) - 1) // 2:
-        what = host.disk.log.flip_bit(rng)
-        world.observer.disturbed(host.id, f"a bit of {what} flips")
+    if len(damaged | {host.id}) <= (len(world.members) - 1) // 2:
+        world.observer.disturbed(host.id, host.disk.log.damage(rng))
 
 
 # --- Links --------------------------------------------------------------------------------
@@ -240,7 +239,7 @@ _STRIKES: Final[dict[str, Callable[[World, Fault, random.Random], None]]] = {
     "disk full": _disk_full,
     "disk error": _disk_error,
     "disk slow": _disk_slow,
-    "bit flip": _flip_bit,
+    "damage": _damage,
     "isolation": _isolate,
     "split": _split,
     "one-way link": _one_way,

@@ -253,9 +253,9 @@ class Host:
         return self.node
 
     @property
-    def is_sound(self) -> bool:
-        """Whether nothing keeps the node from running; damage does."""
-        return not self.disk.log.damaged
+    def can_run(self) -> bool:
+        """Whether nothing keeps the node from running; a lost hard state does."""
+        return not self.disk.log.is_lost
 
     @property
     def is_leading(self) -> bool:

@@ -217,6 +217,8 @@ _names = {
     events.ToldToStand: "told to stand",
     events.BecameLeader: "election",
     events.LogTruncated: "truncation",
+    events.CannotVouch: "damage found",
+    events.Repaired: "damage repaired",
     events.VoteRefused: "vote refused",
     events.VoteGranted: "vote granted",
     events.BecameFollower: "became follower",

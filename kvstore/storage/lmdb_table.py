@@ -94,7 +94,9 @@ class LmdbTable:
             raise self._damaged(error) from None
 
     def _damaged(self, error: Exception) -> DamagedStateError:
-        return DamagedStateError(f"{self._path}: {error}; start again: the data will be built anew from the log")
+        return DamagedStateError(
+            f"{self._path}: {error}; start again: the data will be built anew from the log"
+        )
 
     def _write_failed(self, error: Exception) -> DiskWriteError:
         self.failed = True

@@ -72,7 +72,9 @@ class Outline(msgspec.Struct, frozen=True):
         last_term, next_index = 0, 1
         for position, one in enumerate(self.ranges):
             if one.term <= last_term:
-                raise DamagedError(f"log record {one.first_index}: its term goes back to {one.term}")
+                raise DamagedError(
+                    f"log record {one.first_index}: its term goes back to {one.term}"
+                )
             if one.first_index < next_index or (position == 0 and one.first_index != 1):
                 raise DamagedError(f"term {one.term} begins at log record {one.first_index}")
             last_term, next_index = one.term, one.first_index + 1

@@ -25,6 +25,7 @@ CLIENT = "kvstore/client.py"
 COURSE = "kvstore/course.py"
 MEMORY = "kvstore/storage/memory.py"
 LMDB_LOG = "kvstore/storage/lmdb_log.py"
+LMDB_SALVAGE = "kvstore/storage/lmdb_salvage.py"
 LMDB_STATE = "kvstore/storage/lmdb_state.py"
 LMDB_FILES = "kvstore/storage/lmdb_files.py"
 RECORDS = "kvstore/storage/records.py"
@@ -529,14 +530,6 @@ STORAGE = (
         test="tests/storage/test_records.py",
     ),
     Mutant(
-        "a gap in the log is not noticed",
-        SEQUENCE,
-        "        if entry.index != last_index:\n"
-        '            raise DamagedError(f"log record {last_index} is missing")\n',
-        "",
-        test="tests/storage",
-    ),
-    Mutant(
         "a truncation is left out of the transaction",
         LMDB_LOG,
         "            for index in range(self.last_index, update.truncate_from - 1, -1):",
@@ -661,7 +654,6 @@ LEADERSHIPS = (
         OUTBOX,
         "min(request.last_entry_index, log.vouched_index)",
         "request.last_entry_index",
-        test="tests/raft/test_repair.py",
     ),
     Mutant(
         "a lost entry is replaced by any of its index",
@@ -683,6 +675,34 @@ LEADERSHIPS = (
         "log.holds(index, term) and index not in log.damaged",
         "log.holds(index, term)",
         test="tests/raft/test_repair.py",
+    ),
+    Mutant(
+        "a log is taken to end before its first damaged record",
+        SEQUENCE,
+        "            damaged.append(index)\n            continue\n",
+        "            outline = outline.after(DurableUpdate(truncate_from=index))\n"
+        "            break\n",
+    ),
+    Mutant(
+        "records that are lost from the end of the log are not missed",
+        SEQUENCE,
+        "    damaged.extend(range(next_index, outline.last_index + 1))\n",
+        "",
+        test="tests/storage/test_damage.py",
+    ),
+    Mutant(
+        "the terms of removed entries stay on record",
+        LMDB_LOG,
+        "        for gone in old[kept:]:\n",
+        "        for gone in old[kept:kept]:\n",
+        test="tests/storage/test_log_store.py",
+    ),
+    Mutant(
+        "a salvaged log forgets what could not be read",
+        LMDB_SALVAGE,
+        "        outline = _outline(pages, named, hard_state)\n",
+        "        outline = Outline()\n",
+        test="tests/storage/test_damage.py",
     ),
 )
 

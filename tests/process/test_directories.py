@@ -32,10 +32,6 @@ def put(cluster: Cluster, key: str) -> None:
         client.set(key, "x")
 
 
-def data_file(cluster: Cluster, environment: str) -> Path:
-    return cluster.nodes[1].data_dir / environment / "data.mdb"
-
-
 def test_a_second_server_on_the_same_port_ends_and_the_first_goes_on(
     make_cluster: MakeCluster, tmp_path: Path
 ) -> None:
@@ -75,58 +71,6 @@ def test_a_directory_of_another_cluster_or_node_is_refused_and_unharmed(
     cluster.wait_for_leader()
     cluster.wait_until_level()
     assert set(read_everything(cluster, 1)) == {"one"}
-
-
-@pytest.mark.parametrize("environment", ["raft", "state"])
-def test_a_truncated_data_file_is_an_error_and_not_a_signal(
-    make_cluster: MakeCluster, environment: str
-) -> None:
-    cluster = make_cluster(1, environ=QUICK)
-    with cluster.client(cluster.wait_for_leader()) as client:
-        for number in range(20):
-            client.set(f"key{number}", b"v" * 5_000)
-    assert cluster.terminate(1) == 0
-    path = data_file(cluster, environment)
-    blob = path.read_bytes()
-    for keep in (0.0, 0.3, 0.7):
-        path.write_bytes(blob[: int(len(blob) * keep)])
-        assert_refuses(cluster.run_to_end(1), str(path.parent))
-    path.write_bytes(blob)
-    cluster.restart(1)
-    cluster.wait_for_leader()
-    assert len(read_everything(cluster, 1)) == 20
-
-
-def test_a_flipped_bit_in_the_log_is_an_error_that_names_the_directory(
-    make_cluster: MakeCluster,
-) -> None:
-    cluster = make_cluster(1, environ=QUICK)
-    cluster.is_audited = False
-    with cluster.client(cluster.wait_for_leader()) as client:
-        client.set("key", "a value that can be found in the file")
-    assert cluster.terminate(1) == 0
-    path = data_file(cluster, "raft")
-    blob = path.read_bytes()
-    assert b"a value that can be found" in blob
-    path.write_bytes(blob.replace(b"a value that can be found", b"A value that can be found"))
-    assert_refuses(cluster.run_to_end(1), str(path.parent))
-
-
-def test_a_follower_whose_directory_is_damaged_does_not_stop_the_others(
-    make_cluster: MakeCluster,
-) -> None:
-    cluster = make_cluster()
-    leader = cluster.wait_for_leader()
-    put(cluster, "one")
-    follower = next(node for node in cluster.nodes if node != leader)
-    cluster.kill(follower)
-    cluster.is_audited = False
-    path = cluster.nodes[follower].data_dir / "raft" / "data.mdb"
-    with path.open("r+b") as file:
-        file.truncate(path.stat().st_size // 2)
-    assert_refuses(cluster.run_to_end(follower), str(path.parent))
-    put(cluster, "two")
-    assert set(read_everything(cluster, cluster.wait_for_leader())) == {"one", "two"}
 
 
 def test_a_node_of_another_cluster_moves_no_term(make_cluster: MakeCluster, tmp_path: Path) -> None:

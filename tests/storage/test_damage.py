@@ -219,8 +219,8 @@ def test_a_flipped_byte_anywhere_loses_nothing_but_what_it_hit(tmp_path):
     entries = led(1, 60, 1, 1)
     make_node(tmp_path, entries, applied=8, keys=60)
     sound = {part: (tmp_path / part / "data.mdb").read_bytes() for part in (RAFT, STATE)}
-    refused = {part: 0 for part in sound}
-    mended = {part: 0 for part in sound}
+    refused = dict.fromkeys(sound, 0)
+    mended = dict.fromkeys(sound, 0)
     for part, content in sound.items():
         for offset in range(5, len(content), 157):
             restore(tmp_path, sound)

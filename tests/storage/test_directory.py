@@ -124,7 +124,7 @@ def test_a_directory_that_lost_its_log_is_damaged_and_not_new(tmp_path):
 def test_a_log_without_its_file_is_damaged_and_not_new(tmp_path):
     make_node(tmp_path, commands(1, 6, 2))
     (tmp_path / RAFT / "data.mdb").unlink()
-    with pytest.raises(DamagedError, match="raft/data.mdb: cannot be read"):
+    with pytest.raises(DamagedError, match=r"raft/data\.mdb: cannot be read"):
         open_node(tmp_path)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from kvstore.errors import DirectoryRefusedError
-from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState
+from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, TermRange
+from kvstore.storage import records
 from kvstore.storage.base import Applied
 from kvstore.storage.inspect import (
     DamagedEntry,
@@ -19,6 +20,7 @@ from kvstore.storage.inspect import (
     inspect_directory,
     read_entries,
 )
+from kvstore.storage.lmdb_files import sign_commit
 from storage.samples import (
     command,
     commands,
@@ -175,6 +177,30 @@ def test_missing_records_are_named_and_the_scan_goes_on(tmp_path, missing, messa
     assert f"{tmp_path}: log {message} damaged or missing" in report.findings
     assert (report.last_index, report.unread) == (8, set(missing))
     assert len(report.findings) == 1
+
+
+@pytest.mark.parametrize("kept", [7, 5])
+def test_records_lost_from_the_end_are_named(tmp_path, kept):
+    make_node(tmp_path, led(1, 9, 1, 1), applied=3)
+    node = open_node(tmp_path)
+    for index in range(kept + 1, 9):
+        remove_record(node.log, index)
+    node.close()
+    report = inspect_directory(tmp_path)
+    assert (report.last_index, report.unread) == (8, set(range(kept + 1, 9)))
+
+
+def test_an_outline_that_does_not_fit_the_log_is_a_finding(tmp_path):
+    make_node(tmp_path, [*led(1, 5, 1, 1), *led(5, 9, 2, 2)], applied=3)
+    node = open_node(tmp_path)
+    with node.log._env.begin(write=True, db=node.log._terms) as txn:
+        txn.delete(records.log_key(5))
+        txn.put(*records.encode_term_range(TermRange(6, 2)))
+        sign_commit(txn, node.log._env.open_db(None, txn=txn))
+    node.close()
+    assert inspect_directory(tmp_path).findings == (
+        f"{tmp_path}: term 2 begins at 5, on record is 6",
+    )
 
 
 def test_a_lost_end_of_the_log_shows_by_what_was_applied(tmp_path):

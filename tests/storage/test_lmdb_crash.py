@@ -25,7 +25,6 @@ from storage.samples import (
     copy_of,
     flip_text,
     open_node,
-    remove_record,
 )
 
 CHILD = Path(__file__).with_name("crashing_child.py")

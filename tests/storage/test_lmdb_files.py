@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import struct
 
 import pytest
 
-from kvstore.errors import DamagedError, StorageError
+from kvstore.errors import DamagedError
 from kvstore.raft.types import DurableUpdate, HardState
 from kvstore.storage.base import Applied
 from kvstore.storage.lmdb_files import check_data_file
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_pages import META_BYTES
 from kvstore.storage.lmdb_state import LmdbState
-from storage.samples import IDENTITY, MAP_BYTES, commands, flip, led, make_node, open_node
+from storage.samples import IDENTITY, MAP_BYTES, commands, flip
 
 PAGE = 4096
 TRANSACTION_AT = META_BYTES - 8

@@ -16,6 +16,7 @@ from kvstore.sim.checkers.log_matching import LogMatching
 from kvstore.sim.checkers.never_goes_back import NeverGoesBack
 from kvstore.sim.checkers.persist_then_speak import PersistThenSpeak
 from kvstore.sim.checkers.state_machine_safety import StateMachineSafety
+from kvstore.sim.checkers.vouching import Vouching
 
 STEPWISE: tuple[type[Checker], ...] = (
     ElectionSafety,
@@ -26,5 +27,6 @@ STEPWISE: tuple[type[Checker], ...] = (
     NeverGoesBack,
     PersistThenSpeak,
     ExactlyOnce,
+    Vouching,
 )
 """Those that watch every step."""

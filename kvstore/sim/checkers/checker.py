@@ -23,10 +23,11 @@ class ViolationError(Exception):
 
 
 class WatchedLog(Protocol):
-    """What a crash at this moment would leave for certain."""
+    """What a crash at this moment would leave for certain, and what of it is damaged."""
 
     hard_state: HardState
     terms: list[int]
+    unreadable: set[int]
 
 
 class WatchedDisk(Protocol):

@@ -18,7 +18,7 @@ class Patient(Protocol):
     node: Node | None
 
     @property
-    def is_sound(self) -> bool:
+    def can_run(self) -> bool:
         """Whether nothing keeps its node from running."""
         ...
 
@@ -35,7 +35,7 @@ class Caller(Protocol):
 def missing_progress(hosts: Iterable[Patient], clients: Iterable[Caller]) -> list[str]:
     """What a healthy cluster would have and this one has not; nothing if it is well."""
     hosts = list(hosts)
-    missing = [f"node {host.id} is down" for host in hosts if host.is_sound and not host.node]
+    missing = [f"node {host.id} is down" for host in hosts if host.can_run and not host.node]
     running = [(host.id, host.node) for host in hosts if host.node is not None]
     leaders = [node for _, node in running if node.raft.has_committed_in_term]
     if len(leaders) != 1:
@@ -47,5 +47,10 @@ def missing_progress(hosts: Iterable[Patient], clients: Iterable[Caller]) -> lis
             for node_id, node in running
             if node.machine.last_applied != goal
         ]
+    missing += [
+        f"node {node_id} cannot vouch for entry {node.raft.log.damaged[0]}"
+        for node_id, node in running
+        if node.raft.log.damaged
+    ]
     missing += [f"client {client.id} waits" for client in clients if not client.is_done]
     return missing
