@@ -322,6 +322,8 @@ class FailureCode(enum.StrEnum):
     NOT_LEADER = "NOTLEADER"
     NO_LEADER = "NOLEADER"
     BUSY = "BUSY"
+    NO_SPACE = "NOSPACE"
+    """The disk, or the map of a store, is nearly full."""
     STALE = "STALE"
     """The node's term is below the request's `min_term`."""
     NO_SESSION = "NOSESSION"

@@ -69,6 +69,9 @@ class Limits(msgspec.Struct, frozen=True):
     """Entries of the log that wait for a majority; further writes get BUSY."""
     pending_bytes_max: int = 128 << 20
     """Recent entries that the log keeps in memory; beyond it, writes get BUSY too."""
+    headroom_bytes: int = 16 << 20
+    """Room on the disks and in the maps below which writes get NOSPACE; a follower takes
+    entries that a leader took down to half of it."""
     reply_bytes_max: int = 32 << 20
     """Values in one reply; a scan ends its page there, a larger MGET is refused."""
     scan_keys_max: int = 10_000

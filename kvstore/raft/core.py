@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from kvstore.raft import events
-from kvstore.raft.admission import is_beyond_belief, reason_to_ignore
+from kvstore.raft.admission import reason_to_doubt, reason_to_ignore
 from kvstore.raft.effects import Effects
 from kvstore.raft.invariants import require
 from kvstore.raft.leadership import Leadership
@@ -40,6 +40,7 @@ from kvstore.raft.outbox import Outbox
 from kvstore.raft.quorum import has_majority, reached_by_majority
 from kvstore.raft.reads import ReadReady
 from kvstore.raft.repair import Repair
+from kvstore.raft.timer import ElectionTimer
 from kvstore.raft.types import (
     DurableUpdate,
     Entry,
@@ -81,10 +82,11 @@ class Raft:
         require(self.log.last_term <= self.current_term, "the log is newer than the term")
         # What was applied was committed; a restarted node learns the rest from its leader.
         self.commit_index = last_applied
+        self.has_room = True
+        """Set by the driver: whether this disk takes entries of a leader. Votes it always takes."""
 
         self._membership = membership
         self._settings = settings
-        self._rng = rng
         self._durable_hard_state = recovered.hard_state
         self._votes: set[int] = set()
         """Who voted for this candidate, or would vote for this pre-candidate."""
@@ -98,8 +100,7 @@ class Raft:
         self._ready_reads: list[ReadReady] = []
         """Own reads that the leader, another node, has confirmed."""
         self._now_ms = 0.0
-        self._election_deadline_ms: float | None = None
-        """None: to be drawn at the next tick, which knows the time."""
+        self._timer = ElectionTimer(settings, rng)
         self._outbox = Outbox(membership.cluster_id, self.id)
         self._repair = Repair(self.log, self._outbox, membership.peers, settings)
         self._events: list[events.Event] = []
@@ -125,8 +126,10 @@ class Raft:
         The term comes first (Raft §5.1): a higher one is adopted, a lower one is
         answered with ours, and only messages of the current term are processed.
         """
-        if reason := reason_to_ignore(message, self._membership, self.current_term):
-            self._is_out_of_reach |= is_beyond_belief(message, self.current_term)
+        reason = reason_to_ignore(message, self._membership)
+        if reason is None and (reason := reason_to_doubt(message, self.current_term)):
+            self._is_out_of_reach = True
+        if reason is not None:
             self._events.append(events.MessageIgnored(self.current_term, reason))
             return
         if message.term > self.current_term:
@@ -149,7 +152,7 @@ class Raft:
         settings = self._settings
         if self._leadership is None:
             if silent_ms > settings.election_timeout_min_ms:
-                self._election_deadline_ms = None
+                self._timer.restart()
         elif self._membership.peers and silent_ms > settings.election_timeout_max_ms:
             self._events.append(events.StoodStill(self.current_term, round(silent_ms)))
             self._become_follower(self.current_term)
@@ -161,9 +164,7 @@ class Raft:
             self._events.append(damage)
         if self._leadership is not None:
             self._tick_leader(self._leadership)
-        elif self._election_deadline_ms is None:
-            self._election_deadline_ms = now_ms + self._draw_election_timeout()
-        elif now_ms >= self._election_deadline_ms:
+        elif self._timer.has_run_out(now_ms):
             self._on_silence()
 
     def propose(self, commands: Sequence[bytes]) -> int:
@@ -240,8 +241,7 @@ class Raft:
         """The next entries to apply: committed, durable here, after `last_applied`."""
         self.log.shrink_cache(last_applied + 1)
         stop = min(self.commit_index, self.log.durable_index) + 1
-        damaged = (index for index in self.log.damaged if index > last_applied)
-        stop = min(stop, next(damaged, stop))
+        stop = min(stop, self.log.first_damaged(last_applied) or stop)
         if last_applied + 1 >= stop:
             return []
         return self.log.slice(last_applied + 1, stop, bytes_max)
@@ -280,6 +280,10 @@ class Raft:
         """Whether this node leads, and is not handing over."""
         return self._leadership is not None and self._leadership.heir is None
 
+    def roomier_follower(self, since_ms: float) -> int | None:
+        """Who could lead in place of a leader short of room, by its word since then, if any."""
+        return None if self._leadership is None else self._leadership.roomier(since_ms)
+
     @property
     def heir(self) -> int | None:
         """To whom this leader is handing over."""
@@ -303,19 +307,23 @@ class Raft:
             self.voted_for = None
             self._leader_of_term = None
         self.role = Role.FOLLOWER
-        self.leader_id = None
         self._leadership = None
-        self._ready_reads = []
+        self._forget_leader()
         # The election timer runs on: only a leader's word or a granted vote restarts it, or
         # a candidate that must lose could keep the others waiting. A leader had none.
         self._events.append(events.BecameFollower(self.current_term))
+
+    def _forget_leader(self) -> None:
+        """Nobody is known to lead; what the last one said of reads holds no more."""
+        self.leader_id = None
+        self._ready_reads = []
 
     def _on_silence(self) -> None:
         """The election timeout ran out."""
         if self.log.damaged:
             # As a leader it could not give its followers what it cannot read.
-            self.leader_id = None
-            self._election_deadline_ms = self._now_ms + self._draw_election_timeout()
+            self._forget_leader()
+            self._timer.start(self._now_ms)
         elif self._is_out_of_reach:
             self._is_out_of_reach = False
             self._become_candidate()
@@ -327,8 +335,7 @@ class Raft:
         if self.role is not Role.PRE_CANDIDATE:
             self._events.append(events.BecamePreCandidate(self.current_term))
         self.role = Role.PRE_CANDIDATE
-        self.leader_id = None
-        self._ready_reads = []
+        self._forget_leader()
         self._ask_for_votes(PreVote)
         self._count_pre_vote(self.id)
 
@@ -337,15 +344,14 @@ class Raft:
         self.current_term += 1
         self.voted_for = self.id
         self.role = Role.CANDIDATE
-        self.leader_id = None
         self._leader_of_term = None
-        self._ready_reads = []
+        self._forget_leader()
         self._events.append(events.BecameCandidate(self.current_term))
         self._ask_for_votes(RequestVote)
 
     def _ask_for_votes(self, kind: type[PreVote | RequestVote]) -> None:
         self._votes = set()
-        self._election_deadline_ms = self._now_ms + self._draw_election_timeout()
+        self._timer.start(self._now_ms)
         for peer in self._membership.peers:
             self._outbox.request_vote(kind, peer, self.current_term, self.log)
 
@@ -357,23 +363,18 @@ class Raft:
         self._leadership = Leadership(
             self._membership.peers, self.log, self._outbox, self._settings, self._now_ms
         )
-        self._election_deadline_ms = None
+        self._timer.restart()
         noop = str(self.id).encode()
         self.log.append([Entry(self.log.last_index + 1, self.current_term, EntryKind.NOOP, noop)])
 
     def _tick_leader(self, leadership: Leadership) -> None:
         leadership.tick(self._now_ms)
-        heir = leadership.heir
-        if heir is not None and leadership.handover_failed(self._now_ms):
+        if (heir := leadership.drop_overdue_heir(self._now_ms)) is not None:
             self._events.append(events.HandoverFailed(self.current_term, heir))
         silent_ms = leadership.silent_ms(self._now_ms)
         if silent_ms >= self._settings.election_timeout_max_ms:
             self._events.append(events.LostMajority(self.current_term, round(silent_ms)))
             self._become_follower(self.current_term)
-
-    def _draw_election_timeout(self) -> float:
-        settings = self._settings
-        return self._rng.uniform(settings.election_timeout_min_ms, settings.election_timeout_max_ms)
 
     # --- Elections ------------------------------------------------------------------------
 
@@ -430,7 +431,7 @@ class Raft:
         if self.voted_for is None:
             self.voted_for = message.sender
             self._events.append(events.VoteGranted(self.current_term, message.sender))
-        self._election_deadline_ms = None
+        self._timer.restart()
         self._outbox.reply_to_vote(message, self.current_term, granted=True)
 
     def _on_request_vote_reply(self, message: RequestVoteReply) -> None:
@@ -450,12 +451,17 @@ class Raft:
         if not self.log.holds(message.prev_log_index, message.prev_log_term):
             self._outbox.reject_append(message, self.current_term, self.log)
             return
-        if removed := self.log.take(message.entries, self.commit_index):
+        entries: Sequence[Entry] = message.entries
+        if not self.has_room:
+            entries = self.log.part_without_commands(entries)
+        if removed := self.log.take(entries, self.commit_index):
             self._events.append(events.LogTruncated(self.current_term, *removed))
         # Beyond what this request vouches for, our log may still differ from the leader's.
-        committed = min(message.leader_commit, message.last_entry_index)
-        self.commit_index = max(self.commit_index, committed)
-        self._outbox.accept_append(message, self.current_term, self.log)
+        last_taken = message.prev_log_index + len(entries)
+        self.commit_index = max(self.commit_index, min(message.leader_commit, last_taken))
+        self._outbox.accept_append(
+            message, self.current_term, self.log, last_taken=last_taken, has_room=self.has_room
+        )
 
     def _follow(self, leader: int) -> None:
         require(self._leader_of_term in (None, leader), "two leaders in one term")
@@ -465,7 +471,7 @@ class Raft:
             self.leader_id = self._leader_of_term = leader
             self._events.append(events.FollowingLeader(self.current_term, leader))
         self._leader_heard_ms = self._now_ms
-        self._election_deadline_ms = None
+        self._timer.restart()
 
     def _on_append_entries_reply(self, message: AppendEntriesReply) -> None:
         if self._leadership is not None:

@@ -181,6 +181,30 @@ class Repaired(msgspec.Struct, frozen=True):
         return f"repaired {self.count} log {entries} with those of other nodes{rest}"
 
 
+class ShortOfRoom(msgspec.Struct, frozen=True):
+    """The disk, or the map of a store, is nearly full: clients' writes are refused."""
+
+    term: int
+    left_bytes: int
+    headroom_bytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"short of room: {self.left_bytes >> 20} MiB left; refusing writes until there are "
+            f"{self.headroom_bytes >> 20} MiB"
+        )
+
+
+class RoomIsBack(msgspec.Struct, frozen=True):
+    """There is room again: clients' writes are taken."""
+
+    term: int
+    left_bytes: int
+
+    def __str__(self) -> str:
+        return f"has room again: {self.left_bytes >> 20} MiB left"
+
+
 class MessageIgnored(msgspec.Struct, frozen=True):
     """A message that is not for this node, or not from a member of its cluster."""
 
@@ -208,5 +232,7 @@ Event: TypeAlias = (
     | LogTruncated
     | CannotVouch
     | Repaired
+    | ShortOfRoom
+    | RoomIsBack
     | MessageIgnored
 )

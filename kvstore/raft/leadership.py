@@ -75,6 +75,7 @@ class Leadership:
             progress.rejected(reply.prev_log_index, self._next_index_after(reply))
         elif reply.match_index <= self._log.last_index:
             progress.accepted(reply.match_index)
+            progress.told_room(reply.has_room)
 
     def _next_index_after(self, rejection: AppendEntriesReply) -> int:
         """Back up by a whole term at a time (Raft §5.3, last paragraphs)."""
@@ -97,12 +98,12 @@ class Leadership:
         self._heir_was_told = False
         self._handover_deadline_ms = now_ms + self._settings.election_timeout_max_ms
 
-    def handover_failed(self, now_ms: float) -> bool:
-        """Whether the heir has had its time; if so, there is none any more."""
+    def drop_overdue_heir(self, now_ms: float) -> int | None:
+        """Lead on if the heir has had its time; who it was, None if there is none to drop."""
         if self.heir is None or now_ms < self._handover_deadline_ms:
-            return False
-        self.heir = None
-        return True
+            return None
+        overdue, self.heir = self.heir, None
+        return overdue
 
     @property
     def closest_follower(self) -> int | None:
@@ -110,6 +111,18 @@ class Leadership:
         return max(
             self._progress,
             key=lambda peer: (self._progress[peer].match_index, self._heard_ms[peer]),
+            default=None,
+        )
+
+    def roomier(self, since_ms: float) -> int | None:
+        """The closest follower that said since then that it takes entries, if any did."""
+        return max(
+            (
+                peer
+                for peer, progress in self._progress.items()
+                if progress.has_room and progress.match_index and self._heard_ms[peer] > since_ms
+            ),
+            key=lambda peer: self._progress[peer].match_index,
             default=None,
         )
 

@@ -14,7 +14,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from kvstore.raft.invariants import require
-from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered, StableLog, TermRange
+from kvstore.raft.types import (
+    DurableUpdate,
+    Entry,
+    EntryKind,
+    HardState,
+    Recovered,
+    StableLog,
+    TermRange,
+)
 
 _SLICE_ENTRIES_MAX: Final = 8_192
 """A follower far behind must not make each request copy the whole tail."""
@@ -52,8 +60,16 @@ class RaftLog:
     @property
     def vouched_index(self) -> int:
         """Last index up to which every entry is here, or on its way to the disk."""
-        first = next(iter(self._damaged), None)
+        first = self.first_damaged(0)
         return self.last_index if first is None else first - 1
+
+    def first_damaged(self, after: int) -> int | None:
+        """The first index behind `after` that this node cannot vouch for."""
+        return next((index for index in self._damaged if index > after), None)
+
+    def is_damaged(self, index: int) -> bool:
+        """Whether the entry at `index` cannot be given to anybody."""
+        return index in self._damaged
 
     def repair(self, entry: Entry) -> None:
         """Take back an entry of which only the name was left; any other changes nothing."""
@@ -118,6 +134,16 @@ class RaftLog:
             self.append(entries[position:])
             break
         return removed
+
+    def part_without_commands(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """The first of `entries`, up to a command that is not here already.
+
+        No-ops are small, and without them no leader could ever tell what is committed.
+        """
+        for position, entry in enumerate(entries):
+            if entry.kind is EntryKind.COMMAND and not self.holds(entry.index, entry.term):
+                return entries[:position]
+        return entries
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Add entries that follow the last one."""

@@ -49,16 +49,11 @@ class _Message(
             raise ValueError("index or round out of range")
 
 
-class PreVote(_Message, frozen=True, tag="pre_vote"):
-    """Thesis §9.6: would the recipient vote for `sender` in the term after `term`?
-
-    It moves no term and costs no vote. `term` is the sender's, 0 in a new cluster.
-    """
+class _VoteRequest(_Message, frozen=True):
+    """It shows how complete the sender's log is (Raft §5.4.1)."""
 
     last_log_index: int
     last_log_term: int
-
-    TERM_MIN: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,6 +64,15 @@ class PreVote(_Message, frozen=True, tag="pre_vote"):
             raise ValueError("one of last index and term says that the log is empty")
 
 
+class PreVote(_VoteRequest, frozen=True, tag="pre_vote"):
+    """Thesis §9.6: would the recipient vote for `sender` in the term after `term`?
+
+    It moves no term and costs no vote. `term` is the sender's, 0 in a new cluster.
+    """
+
+    TERM_MIN: ClassVar[int] = 0
+
+
 class PreVoteReply(_Message, frozen=True, tag="pre_vote_reply"):
     """Thesis §9.6. A grant promises nothing: it says how things looked when it was written."""
 
@@ -77,20 +81,14 @@ class PreVoteReply(_Message, frozen=True, tag="pre_vote_reply"):
     TERM_MIN: ClassVar[int] = 0
 
 
-class RequestVote(_Message, frozen=True, tag="request_vote"):
-    """Raft §5.2, §5.4.1: `sender` asks for a vote, showing how complete its log is."""
-
-    last_log_index: int
-    last_log_term: int
+class RequestVote(_VoteRequest, frozen=True, tag="request_vote"):
+    """Raft §5.2: `sender` asks for a vote."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require_range(self.last_log_index)
         # A candidate has just raised its term, so its log ends below it.
-        if not 0 <= self.last_log_term < self.term:
+        if self.last_log_term == self.term:
             raise ValueError("the log is not older than its candidate's term")
-        if (self.last_log_index == 0) != (self.last_log_term == 0):
-            raise ValueError("one of last index and term says that the log is empty")
 
 
 class RequestVoteReply(_Message, frozen=True, tag="request_vote_reply"):
@@ -147,6 +145,8 @@ class AppendEntriesReply(_Message, frozen=True, tag="append_entries_reply"):
       the first index of that term; (0, last index + 1) where the log is too short.
     * `read_round`: of the request answered, if that was of this term: its sender was still
       followed when it arrived, whether it succeeds or not.
+    * `has_room`: whether the sender's disk takes new entries; those of the request it did
+      not take otherwise.
     """
 
     success: bool
@@ -155,6 +155,7 @@ class AppendEntriesReply(_Message, frozen=True, tag="append_entries_reply"):
     conflict_term: int = 0
     conflict_index: int = 0
     read_round: int = 0
+    has_room: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -106,16 +106,19 @@ class Outbox:
             read_round=read_round,
         )
 
-    def accept_append(self, request: AppendEntries, term: int, log: RaftLog) -> None:
-        """Vouch for the log up to what the request vouched for, and not past damage."""
+    def accept_append(
+        self, request: AppendEntries, term: int, log: RaftLog, *, last_taken: int, has_room: bool
+    ) -> None:
+        """Vouch for the log up to what was taken of the request, and not past damage."""
         self._post(
             AppendEntriesReply,
             request.sender,
             term,
             success=True,
             prev_log_index=request.prev_log_index,
-            match_index=min(request.last_entry_index, log.vouched_index),
+            match_index=min(last_taken, log.vouched_index),
             read_round=request.read_round,
+            has_room=has_room,
         )
 
     def reject_append(self, request: AppendEntries, term: int, log: RaftLog) -> None:

@@ -15,11 +15,13 @@ class Progress:
 
     * Probing: agreement is unknown, so one request is out at a time.
     * Otherwise: pipelining, with a bounded number of requests out.
+    * `has_room`: whether it takes entries, by its last word; else it gets heartbeats only.
     """
 
     def __init__(self, next_index: int, inflight_messages_max: int) -> None:
         self.match_index = 0
         self.next_index = next_index
+        self.has_room = True
         self._inflight_max = inflight_messages_max
         self._inflight: deque[int] = deque()
         """Last index of each request with entries that is out, oldest first."""
@@ -29,6 +31,8 @@ class Progress:
     @property
     def can_send_entries(self) -> bool:
         """Whether another request with entries may leave now."""
+        if not self.has_room:
+            return False
         if self._probing:
             return not self._probe_is_out
         return len(self._inflight) < self._inflight_max
@@ -63,6 +67,13 @@ class Progress:
         self._inflight.clear()
         self._probing = True
         self._probe_is_out = False
+
+    def told_room(self, has_room: bool) -> None:
+        """The follower took what it was sent, or left it out for want of room."""
+        self.has_room = has_room
+        if not has_room:
+            self.next_index = self.match_index + 1
+            self._inflight.clear()
 
     def heartbeat_due(self) -> None:
         """A heartbeat leaves: an unanswered probe counts as lost and may be sent again."""

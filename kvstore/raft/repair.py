@@ -65,4 +65,4 @@ class Repair:
 
     def _holds(self, index: int, term: int) -> bool:
         log = self._log
-        return index >= 1 and log.holds(index, term) and index not in log.damaged
+        return index >= 1 and log.holds(index, term) and not log.is_damaged(index)

@@ -25,8 +25,10 @@ from kvstore.raft.effects import Effects
 from kvstore.raft.events import Event
 from kvstore.raft.messages import Message
 from kvstore.raft.types import Entry, EntryKind, Membership, Role
+from kvstore.server import refusals
 from kvstore.server.cluster_time import ClusterTime
 from kvstore.server.reads import Read, WaitingReads
+from kvstore.server.room import Room
 from kvstore.server.ticket import Answer, Ticket
 from kvstore.storage.base import LogStore, StateStore
 
@@ -99,7 +101,14 @@ class Node:
         self._now_ms = 0.0
         self._time = ClusterTime()
         self._next_checkpoint_ms = 0.0
+        self._room = Room(
+            log_store,
+            state_store,
+            settings.limits.headroom_bytes,
+            settings.raft.heartbeat_interval_ms,
+        )
         self._effects: Effects | None = None
+        self._events: list[Event] = []
         self._answers: list[Answer] = []
         self._writes: dict[EntryName, _Write] = {}
         """Writes that wait for a majority, oldest first."""
@@ -123,6 +132,7 @@ class Node:
         """Let time pass up to `now_ms`, a monotonic clock."""
         self._now_ms = now_ms
         self._time.advance(now_ms, self.machine.time_ms)
+        self._mind_room(now_ms)
         self.raft.tick(now_ms)
         self._give_up_overdue()
         if now_ms >= self._next_checkpoint_ms:
@@ -135,9 +145,15 @@ class Node:
             self._answer(ticket, self.redirect())
             return None
         if self._is_full:
-            self._answer(ticket, _BUSY)
+            self._answer(ticket, refusals.BUSY)
+            return None
+        if self._room.is_short:
+            limits = self.settings.limits
+            refusal = refusals.no_space(self.raft.id, self._room.left_bytes, limits.headroom_bytes)
+            self._answer(ticket, refusal)
             return None
         data = _encode_logged(self._stamped(command))
+        self._room.spend(len(data))
         name = (self.raft.propose((data,)), self.raft.current_term)
         self._writes[name] = _Write(ticket, self._deadline())
         return name
@@ -183,11 +199,13 @@ class Node:
             self._answer(ticket, self.redirect())
         elif heir is not None and heir not in self.settings.members:
             known = ", ".join(map(str, sorted(self.settings.members)))
-            self._answer(ticket, _invalid(f"there is no node {heir}: the members are {known}"))
+            self._answer(
+                ticket, refusals.invalid(f"there is no node {heir}: the members are {known}")
+            )
         elif heir == raft.id:
             self._answer(ticket, api.HandOverResult(raft.id, raft.current_term))
         elif (chosen := raft.hand_over(heir)) is None:
-            self._answer(ticket, _invalid("there is no other node"))
+            self._answer(ticket, refusals.invalid("there is no other node"))
         else:
             self._handover = _Handover(ticket, chosen, self._deadline())
 
@@ -200,6 +218,19 @@ class Node:
     def is_needed(self) -> bool:
         """Whether somebody still counts on a node that is to exit: an heir, or a writer."""
         return self.raft.heir is not None or bool(self._writes)
+
+    def _mind_room(self, now_ms: float) -> None:
+        """See how much is left; a leader that is short of room lets one lead that is not."""
+        raft = self.raft
+        if change := self._room.tick(now_ms, raft.current_term):
+            self._events.append(change)
+        raft.has_room = self._room.takes_entries
+        if self._room.is_short and raft.takes_commands:
+            # The others' disks may have filled up just now, too.
+            since_ms = now_ms - self.settings.raft.election_timeout_min_ms
+            heir = raft.roomier_follower(max(since_ms, self._room.changed_ms))
+            if heir is not None:
+                raft.hand_over(heir)
 
     # --- The turn -------------------------------------------------------------------------
 
@@ -230,7 +261,8 @@ class Node:
             self.durable_term = effects.update.hard_state.current_term
         self.raft.persisted(effects.update)
         self._settle()
-        return Outcome(effects.messages, self._take_answers(), effects.events)
+        events, self._events = [*self._events, *effects.events], []
+        return Outcome(effects.messages, self._take_answers(), events)
 
     def _settle(self) -> None:
         """Apply and answer what is committed and durable here by now."""
@@ -259,11 +291,11 @@ class Node:
     def abandon_clients(self) -> list[Answer]:
         """The node stops: what each waiting client can be told."""
         for write in self._writes.values():
-            self._answer(write.ticket, _STOPPED_UNKNOWN)
+            self._answer(write.ticket, refusals.STOPPED_UNKNOWN)
         for read in self._reads.take_all():
-            self._answer(read.ticket, _STOPPED)
+            self._answer(read.ticket, refusals.STOPPED)
         if self._handover is not None:
-            self._answer(self._handover.ticket, _STOPPED)
+            self._answer(self._handover.ticket, refusals.STOPPED)
         return self._take_answers()
 
     @property
@@ -280,7 +312,7 @@ class Node:
     def checkpoint(self) -> None:
         """Make the applied key space durable; a restart replays the log from here."""
         applied = self.machine.applied
-        if applied != self._checkpointed:
+        if applied != self._checkpointed and self._room.allows_checkpoint:
             self._state_store.commit(applied)
             self._checkpointed = applied
 
@@ -290,10 +322,9 @@ class Node:
         """Why this node must not serve the call, whatever it asks; None if it may."""
         cluster_id, term = self.settings.cluster_id, self.raft.current_term
         if call.cluster_id not in ("", cluster_id):
-            return api.Failure(
-                api.FailureCode.INVALID,
+            return refusals.invalid(
                 f"this node belongs to cluster {cluster_id}, the request is for "
-                f"{call.cluster_id}; correct the addresses",
+                f"{call.cluster_id}; correct the addresses"
             )
         if term < call.min_term:
             return api.Failure(
@@ -317,15 +348,15 @@ class Node:
         """Why this node does not take the request, and where to go."""
         leader = self.raft.leader_id
         if leader is None and (damaged := self.raft.log.damaged):
-            return _no_leader(
+            return refusals.no_leader(
                 f"no leader is known, and node {self.raft.id} cannot stand: log entry {damaged[0]} "
                 f"of term {self.raft.log.term(damaged[0])} is damaged on its disk, and no node "
                 "that is up can give it back; start the other nodes"
             )
         if (heir := self.raft.heir) is not None:
-            return _no_leader(f"leadership is moving to node {heir}; try again")
+            return refusals.no_leader(f"leadership is moving to node {heir}; try again")
         if leader is None or leader == self.raft.id:
-            return _no_leader("no leader is known, an election may be under way; try again")
+            return refusals.no_leader("no leader is known, an election may be under way; try again")
         address = str(self.settings.members[leader])
         return api.Failure(
             api.FailureCode.NOT_LEADER, f"not leader, try node {leader} at {address}", address
@@ -415,7 +446,7 @@ class Node:
         if raft.heir is not None or (raft.leader_id is None and not is_overdue):
             return
         self._handover = None
-        result: api.Result = _not_taken_over(handover.heir)
+        result: api.Result = refusals.not_taken_over(handover.heir)
         if raft.leader_id == handover.heir:
             result = api.HandOverResult(handover.heir, raft.current_term)
         self._answer(handover.ticket, result)
@@ -432,9 +463,9 @@ class Node:
             if write.deadline_ms > self._now_ms:
                 break
             del self._writes[name]
-            self._answer(write.ticket, _UNKNOWN)
+            self._answer(write.ticket, refusals.UNKNOWN)
         for read in self._reads.take_overdue(self._now_ms):
-            self._answer(read.ticket, _NO_MAJORITY)
+            self._answer(read.ticket, refusals.NO_MAJORITY)
 
     def _answer(self, ticket: Ticket, result: api.Result) -> None:
         self._answers.append(Answer(ticket, result))
@@ -444,39 +475,3 @@ def _is_dead(name: EntryName, applied_index: int, applied_term: int) -> bool:
     """Whether an entry that was not applied can never be, given the last one that was."""
     index, term = name
     return index <= applied_index or term < applied_term
-
-
-def _not_taken_over(heir: int) -> api.Failure:
-    return _invalid(
-        f"node {heir} did not take over in time; see with `kvstore status` whether it is up "
-        "and how far it has come, and try again",
-    )
-
-
-def _no_leader(message: str) -> api.Failure:
-    return api.Failure(api.FailureCode.NO_LEADER, message)
-
-
-def _invalid(message: str) -> api.Failure:
-    return api.Failure(api.FailureCode.INVALID, message)
-
-
-_UNKNOWN: Final = api.Failure(
-    api.FailureCode.UNKNOWN,
-    "outcome unknown: no majority confirmed the write in time; it may or may not take effect, "
-    "so read the key before you try again",
-)
-_STOPPED_UNKNOWN: Final = api.Failure(
-    api.FailureCode.UNKNOWN,
-    "outcome unknown: this node is shutting down; the write may or may not take effect, "
-    "so read the key before you try again",
-)
-_STOPPED: Final = api.Failure(
-    api.FailureCode.NO_LEADER, "this node is shutting down; try another node"
-)
-_NO_MAJORITY: Final = api.Failure(
-    api.FailureCode.NO_LEADER, "no majority confirmed the leader in time; try again"
-)
-_BUSY: Final = api.Failure(
-    api.FailureCode.BUSY, "too many writes wait for a majority; nothing was changed, try again"
-)

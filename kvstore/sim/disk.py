@@ -20,21 +20,21 @@ from kvstore.storage.base import Applied, Identity
 from kvstore.storage.memory import MemoryLog, MemoryState
 from kvstore.storage.sequence import Outline
 
+BOUNDLESS = 1 << 62
+
 
 class PowerCutError(Exception):
     """The machine ends in the middle of what it was doing."""
 
 
 class Fate(enum.Enum):
-    """What becomes of the next operation that asks; each strikes once, unless noted."""
+    """What becomes of the next operation that asks; each strikes once."""
 
     CUT_BEFORE_WRITE = "killed before a write to the log"
     CUT_AFTER_WRITE = "killed after an fsync of the log, before it spoke"
     CUT_IN_APPLY = "killed while it applied an entry"
     CUT_AT_CHECKPOINT = "killed at a checkpoint of the key space"
     ERROR = "fsync of the log fails"
-    FULL = "the disk is full"
-    """Until `Disk.mend`."""
 
 
 class Disk:
@@ -42,6 +42,8 @@ class Disk:
 
     * `sync_ms` is how long one fsync takes; `take_spent_ms` says how long the node
       was kept waiting since it was last asked.
+    * `room_bytes` is what it says is left. Small writes go through all the same: there
+      is a reserve for them.
     """
 
     def __init__(
@@ -52,17 +54,17 @@ class Disk:
     ) -> None:
         self.rng = rng
         self.sync_ms = 0.2
+        self.room_bytes = BOUNDLESS
         self.fates: set[Fate] = set()
         self.log = SimulatedLog(identity, self, on_synced)
         self.state = SimulatedState(identity, self)
         self._spent_ms = 0.0
 
     def strikes(self, fate: Fate) -> bool:
-        """Whether this was in wait; it is no longer, unless it lasts."""
+        """Whether this was in wait; it is no longer."""
         if fate not in self.fates:
             return False
-        if fate is not Fate.FULL:
-            self.fates.discard(fate)
+        self.fates.discard(fate)
         return True
 
     def spend_sync(self) -> None:
@@ -84,6 +86,7 @@ class Disk:
         """Nothing is in wait any more, and there is room."""
         self.fates.clear()
         self.sync_ms = 0.2
+        self.room_bytes = BOUNDLESS
 
 
 class _Before(NamedTuple):
@@ -103,6 +106,7 @@ class SimulatedLog(MemoryLog):
     * `_before` is what the last write replaced, until it is certain.
     * `unreadable`: indexes of records that were damaged, and not repaired since.
     * `is_lost`: so was the hard state, which nobody can give back.
+    * `writes_without_room`: how many there were since the node was told that none is left.
     """
 
     def __init__(
@@ -119,14 +123,14 @@ class SimulatedLog(MemoryLog):
         self._update: DurableUpdate | None = None
         self.unreadable: set[int] = set()
         self.is_lost = False
+        self.writes_without_room = 0
+        self._had_room = True
 
     def write(self, update: DurableUpdate) -> None:
         """Make the update durable, unless a fault strikes."""
         disk = self._disk
         if disk.strikes(Fate.CUT_BEFORE_WRITE):
             raise PowerCutError(Fate.CUT_BEFORE_WRITE.value)
-        if disk.strikes(Fate.FULL):
-            raise DiskWriteError(Fate.FULL.value)
         kept = len(self.pairs) if update.truncate_from is None else update.truncate_from - 1
         self._before = _Before(
             kept,
@@ -137,6 +141,7 @@ class SimulatedLog(MemoryLog):
             frozenset(self.unreadable),
         )
         self._update = update
+        self.writes_without_room += not self._had_room
         super().write(update)
         self.unreadable -= {entry.index for entry in update.repairs}
         self.unreadable = {index for index in self.unreadable if index <= kept}
@@ -146,6 +151,13 @@ class SimulatedLog(MemoryLog):
         if disk.strikes(Fate.CUT_AFTER_WRITE):
             self.synced()
             raise PowerCutError(Fate.CUT_AFTER_WRITE.value)
+
+    def room_bytes(self) -> int:
+        """What the disk says is left."""
+        self._had_room = self._disk.room_bytes > 0
+        if self._had_room:
+            self.writes_without_room = 0
+        return self._disk.room_bytes
 
     def synced(self) -> None:
         """The fsync of the last write has returned."""
@@ -217,8 +229,6 @@ class SimulatedState(MemoryState):
         disk = self._disk
         if disk.strikes(Fate.CUT_AT_CHECKPOINT):
             raise PowerCutError(Fate.CUT_AT_CHECKPOINT.value)
-        if disk.strikes(Fate.FULL):
-            raise DiskWriteError(Fate.FULL.value)
         super().commit(applied)
         disk.spend_sync()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kvstore.sim.disk import Fate
+from kvstore.sim.disk import BOUNDLESS, Fate
 from kvstore.sim.network import Conditions
 
 if TYPE_CHECKING:
@@ -118,9 +118,14 @@ def _hand_over(world: World, fault: Fault, rng: random.Random) -> None:
 
 
 def _disk_full(world: World, fault: Fault, rng: random.Random) -> None:
-    disk = _victim(world, rng).disk
-    disk.fates.add(Fate.FULL)
-    world.schedule.after(fault.duration_ms, lambda: disk.fates.discard(Fate.FULL))
+    """On one machine, or on all of them."""
+    full = [_victim(world, rng)] if rng.random() < 0.8 else [*world.hosts.values()]
+    for host in full:
+        host.disk.room_bytes = 0
+        world.observer.disturbed(host.id, "has no room left")
+        world.schedule.after(
+            fault.duration_ms, partial(setattr, host.disk, "room_bytes", BOUNDLESS)
+        )
 
 
 def _disk_error(world: World, fault: Fault, rng: random.Random) -> None:

@@ -219,6 +219,8 @@ _names = {
     events.LogTruncated: "truncation",
     events.CannotVouch: "damage found",
     events.Repaired: "damage repaired",
+    events.ShortOfRoom: "short of room",
+    events.RoomIsBack: "room is back",
     events.VoteRefused: "vote refused",
     events.VoteGranted: "vote granted",
     events.BecameFollower: "became follower",

@@ -64,6 +64,10 @@ class LogStore(Protocol):
         """Make the update durable, whole or not at all."""
         ...
 
+    def room_bytes(self) -> int:
+        """What can still be written, by the disk and by the medium's own limits."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -103,6 +107,10 @@ class StateStore(View, Protocol):
 
     def commit(self, applied: Applied) -> None:
         """Make every change so far durable, together with `applied`."""
+        ...
+
+    def room_bytes(self) -> int:
+        """What can still be changed, if what was changed so far is to be made durable."""
         ...
 
     def close(self) -> None:

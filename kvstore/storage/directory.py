@@ -103,8 +103,8 @@ def _lock(data_dir: Path) -> int:
         raise filesystem.unusable(data_dir, error) from None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        # Always as long: a full disk must not keep a node from starting again.
+        os.pwrite(fd, b"%-10d\n" % os.getpid(), 0)
     except BlockingIOError:
         holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
         os.close(fd)

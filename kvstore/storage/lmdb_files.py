@@ -33,6 +33,8 @@ DATA_FILE: Final = "data.mdb"
 LOCK_FILE: Final = "lock.mdb"
 
 _DATABASES_MAX: Final = 4
+_FULL_BYTES: Final = 64 << 10
+"""With less than this free, a disk is called full."""
 
 # --- Before the file is mapped ------------------------------------------------------------
 
@@ -164,28 +166,63 @@ def sign_commit(txn: lmdb.Transaction, main: lmdb._Database | None = None) -> No
 
 
 class DataFile:
-    """Keeps a data file as long as its newest commit counts, without writing.
+    """Keeps a data file as long as its newest commit counts, and says how much room is left.
 
-    Then a short file is a truncated one, save for a crash at the wrong moment.
+    * Then a short file is a truncated one, save for a crash at the wrong moment.
+    * `reserve_bytes` beyond that are allocated ahead, where the disk has them: what this
+      file needs to go on with when others have filled the disk.
     """
 
-    def __init__(self, env: lmdb.Environment, environment: Path) -> None:
+    def __init__(self, env: lmdb.Environment, environment: Path, reserve_bytes: int = 0) -> None:
         self._env = env
-        self._path = str(environment / DATA_FILE)
+        self._path = environment / DATA_FILE
         self._page_bytes = env.stat()["psize"]
+        self._reserve_bytes = reserve_bytes
         self._bytes = 0
 
     def fill_up(self) -> None:
         """To be called after each commit. Raises `DiskWriteError`."""
-        needed = (self._env.info()["last_pgno"] + 1) * self._page_bytes
-        if needed <= self._bytes:
+        needed = self._needed_bytes()
+        if needed + self._reserve_bytes // 2 <= self._bytes:
             return
         try:
-            if os.stat(self._path).st_size < needed:
+            self._bytes = os.stat(self._path).st_size
+            if self._bytes < needed:
                 os.truncate(self._path, needed)
+                self._bytes = needed
         except OSError as error:
             raise DiskWriteError(f"{self._path}: {error.strerror}") from error
-        self._bytes = needed
+        self._allocate(min(needed + self._reserve_bytes, self._env.info()["map_size"]))
+
+    def room_bytes(self) -> int:
+        """The disk's free room, or that of the map, whichever is less; the reserve is extra.
+
+        Free pages within the file do not count: whether they will do for what is to be
+        written, only the engine knows.
+        """
+        try:
+            disk = os.statvfs(self._path)
+        except OSError as error:
+            raise DiskWriteError(f"{self._path}: {error.strerror}") from error
+        map_bytes: int = self._env.info()["map_size"]
+        return min(disk.f_bavail * disk.f_frsize, map_bytes - self._needed_bytes())
+
+    def _needed_bytes(self) -> int:
+        pages: int = self._env.info()["last_pgno"] + 1
+        return pages * self._page_bytes
+
+    def _allocate(self, wanted: int) -> None:
+        if wanted <= self._bytes:
+            return
+        try:
+            fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                os.posix_fallocate(fd, self._bytes, wanted - self._bytes)
+            finally:
+                os.close(fd)
+        except OSError:
+            return  # there is none to be had: whoever asks for room learns that
+        self._bytes = wanted
 
 
 def write_error(environment: Path, error: Exception) -> DiskWriteError:
@@ -195,4 +232,14 @@ def write_error(environment: Path, error: Exception) -> DiskWriteError:
         return DiskWriteError(
             f"{environment}: the map is full; start again with a larger {setting}"
         )
-    return DiskWriteError(f"{environment}: write failed: {error}")
+    if _is_full(environment):  # the engine calls a write that was cut short an I/O error
+        return DiskWriteError(f"{environment}: the disk is full; make room, then start again")
+    return DiskWriteError(f"{environment}: write failed: {error}; what is on the disk is unknown")
+
+
+def _is_full(environment: Path) -> bool:
+    try:
+        disk = os.statvfs(environment)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _FULL_BYTES

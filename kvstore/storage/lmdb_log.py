@@ -22,6 +22,8 @@ from kvstore.storage.sequence import Outline
 
 _READER_CHECK_WRITES = 1024
 """How many writes may pass before readers that died are looked for."""
+_RESERVE_BYTES = 1 << 20
+"""For votes, truncations and no-ops on a disk that others have filled."""
 
 
 class LmdbLog:
@@ -38,7 +40,7 @@ class LmdbLog:
         self._writes = 0
         self._failed = False
         try:
-            self._file = lmdb_files.DataFile(self._env, environment)
+            self._file = lmdb_files.DataFile(self._env, environment, _RESERVE_BYTES)
             self._log = self._env.open_db(records.LOG, create=False)
             with self._env.begin() as txn:
                 identity = txn.get(records.IDENTITY)
@@ -47,10 +49,11 @@ class LmdbLog:
             self._terms = self._env.open_db(records.TERMS, create=False)
             self._outline = Outline()
             self._found: Recovered | None = self._scan()
+            self._file.fill_up()
         except (lmdb.Error, DamagedError) as error:
             self._env.close()
             raise self._damaged(error) from None
-        except DirectoryRefusedError:
+        except (DirectoryRefusedError, DiskWriteError):
             self._env.close()
             raise
 
@@ -117,6 +120,10 @@ class LmdbLog:
             self._failed = True
             raise
         self._outline = outline
+
+    def room_bytes(self) -> int:
+        """What can still be written, by the disk and by the map; the reserve is extra."""
+        return self._file.room_bytes()
 
     def close(self) -> None:
         """Close the environment; everything written is durable already."""

@@ -10,6 +10,7 @@ log holds it. This module must not know what the records mean.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import lmdb
 
@@ -17,6 +18,9 @@ from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError
 from kvstore.storage import lmdb_files, records
 from kvstore.storage.base import Applied, Identity
 from kvstore.storage.lmdb_table import LmdbTable
+
+_SPARE_PAGES: Final = 64
+"""What a commit writes besides the tables: single records and the list of free pages."""
 
 
 class LmdbState(LmdbTable):
@@ -40,6 +44,7 @@ class LmdbState(LmdbTable):
             self._tables = (self, self.sessions)
             self._file = lmdb_files.DataFile(self._env, environment)
             self._main = self._env.open_db(None)
+            self._page_bytes = self._env.stat()["psize"]
             with self._env.begin() as txn:
                 identity = txn.get(records.IDENTITY)
                 applied = txn.get(records.APPLIED)
@@ -94,6 +99,15 @@ class LmdbState(LmdbTable):
             self.failed = True
             raise
         self._applied = applied
+
+    def room_bytes(self) -> int:
+        """What can still be changed, if what was changed so far is to be made durable.
+
+        A change costs a page or two, but all of them no more than all pages there are.
+        """
+        changes = self._all_changes() - self._committed_changes
+        pages = sum(table.pages() for table in self._tables)
+        return self._file.room_bytes() - min(2 * changes, pages + _SPARE_PAGES) * self._page_bytes
 
     def close(self) -> None:
         """Forget uncommitted changes."""

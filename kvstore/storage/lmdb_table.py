@@ -88,8 +88,16 @@ class LmdbTable:
 
     def count(self) -> int:
         """The number of keys."""
+        return self._stat()["entries"]
+
+    def pages(self) -> int:
+        """The number of pages in use."""
+        stat = self._stat()
+        return stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+
+    def _stat(self) -> lmdb._StatDict:
         try:
-            return self._txn.stat(self._database)["entries"]
+            return self._txn.stat(self._database)
         except lmdb.Error as error:
             raise self._damaged(error) from None
 

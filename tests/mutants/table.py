@@ -144,8 +144,8 @@ ELECTIONS = (
     Mutant(
         "votes of an earlier candidacy are kept",
         CORE,
-        "        self._votes = set()\n        self._election_deadline_ms = self._now_ms",
-        "        self._election_deadline_ms = self._now_ms",
+        "        self._votes = set()\n        self._timer.start(self._now_ms)",
+        "        self._timer.start(self._now_ms)",
     ),
     Mutant(
         "a new leader opens its term with no entry",
@@ -178,22 +178,22 @@ REPLICATION = (
     Mutant(
         "a follower vouches for its whole log",
         CORE,
-        "        self._outbox.accept_append(message, self.current_term, self.log)\n",
-        "        self._outbox.accept_append(message, self.current_term, self.log)\n"
+        "last_taken=last_taken, has_room=self.has_room\n        )\n",
+        "last_taken=last_taken, has_room=self.has_room\n        )\n"
         "        object.__setattr__(\n"
         "            self._outbox._waiting[-1], 'match_index', self.log.last_index\n        )\n",
     ),
     Mutant(
         "a follower commits past what the leader vouched for",
         CORE,
-        "        committed = min(message.leader_commit, message.last_entry_index)",
-        "        committed = min(message.leader_commit, self.log.last_index)",
+        "min(message.leader_commit, last_taken)",
+        "min(message.leader_commit, self.log.last_index)",
     ),
     Mutant(
         "the commit index follows every leader, back as well",
         CORE,
-        "        self.commit_index = max(self.commit_index, committed)",
-        "        self.commit_index = committed",
+        "max(self.commit_index, min(message.leader_commit, last_taken))",
+        "min(message.leader_commit, last_taken)",
     ),
     Mutant(
         "a rejection of the past moves next_index back",
@@ -328,8 +328,8 @@ NODES = (
     Mutant(
         "a write that waited too long is said to be refused",
         NODE,
-        "            del self._writes[name]\n            self._answer(write.ticket, _UNKNOWN)",
-        "            del self._writes[name]\n            self._answer(write.ticket, _BUSY)",
+        "            self._answer(write.ticket, refusals.UNKNOWN)",
+        "            self._answer(write.ticket, refusals.BUSY)",
     ),
     Mutant(
         "a follower takes writes",
@@ -353,11 +353,11 @@ NODES = (
     Mutant(
         "last_applied is saved without the data of the turn",
         NODE,
-        "        applied = self.machine.applied\n        if applied != self._checkpointed:",
+        "        applied = self.machine.applied\n        if applied != self._checkpointed",
         "        applied = self.machine.applied\n"
         "        applied = type(applied)(\n"
         "            self.raft.log.durable_index, applied.revision, applied.time_ms\n        )\n"
-        "        if applied != self._checkpointed:",
+        "        if applied != self._checkpointed",
     ),
     Mutant(
         "a condition is judged by the leader when the write is proposed",
@@ -652,8 +652,8 @@ LEADERSHIPS = (
     Mutant(
         "a node acknowledges entries that it has lost",
         OUTBOX,
-        "min(request.last_entry_index, log.vouched_index)",
-        "request.last_entry_index",
+        "min(last_taken, log.vouched_index)",
+        "last_taken",
     ),
     Mutant(
         "a lost entry is replaced by any of its index",
@@ -672,7 +672,7 @@ LEADERSHIPS = (
     Mutant(
         "a node that lost an entry gives what stands in its place",
         REPAIR,
-        "log.holds(index, term) and index not in log.damaged",
+        "log.holds(index, term) and not log.is_damaged(index)",
         "log.holds(index, term)",
         test="tests/raft/test_repair.py",
     ),
@@ -696,6 +696,37 @@ LEADERSHIPS = (
         "        for gone in old[kept:]:\n",
         "        for gone in old[kept:kept]:\n",
         test="tests/storage/test_log_store.py",
+    ),
+    Mutant(
+        "a full disk is noticed after the append",
+        NODE,
+        "        if self._room.is_short:\n            limits",
+        "        if False:\n            limits",
+    ),
+    Mutant(
+        "a follower without room takes entries",
+        CORE,
+        "            entries = self.log.part_without_commands(entries)\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "entries that were left out for want of room are vouched for",
+        CORE,
+        "        last_taken = message.prev_log_index + len(entries)\n",
+        "        last_taken = message.last_entry_index\n",
+    ),
+    Mutant(
+        "a follower that has room again is sent nothing",
+        PROGRESS,
+        "        self.has_room = has_room\n        if not has_room:\n",
+        "        self.has_room = has_room and self.has_room\n        if not has_room:\n",
+    ),
+    Mutant(
+        "a leader short of room goes on leading",
+        NODE,
+        "        if self._room.is_short and raft.takes_commands",
+        "        if False and raft.takes_commands",
+        test="tests/server/test_room.py",
     ),
     Mutant(
         "a salvaged log forgets what could not be read",

@@ -463,6 +463,24 @@ def test_a_term_that_no_peer_can_have_reached_is_not_adopted(make, term: int) ->
     assert world.lines() == [f"ignored message: term {term} is too far above 7 to be true"]
 
 
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        msgspec.structs.replace(request_vote(2, 1 << 62), cluster_id="another"),
+        request_vote(9, 1 << 62),
+        request_vote(2, 1 << 62, to=3),
+    ],
+    ids=["another cluster", "no member", "for another node"],
+)
+def test_a_stranger_s_term_is_no_reason_to_stand_without_asking(stranger) -> None:
+    """Only a peer's term beyond belief may be true."""
+    world = bench([], OWN)
+    world.act(1, lambda raft: raft.step(stranger))
+    world.tick(1, 2_000)
+    assert world.raft().current_term == OWN
+    assert world.raft().role is Role.PRE_CANDIDATE
+
+
 def test_no_forged_term_that_is_adopted_ends_elections() -> None:
     """Raft §5.2: the term after it is believed as well, by nodes that never saw the forged one."""
     world = World(3)

@@ -44,9 +44,16 @@ class Claim:
 
 
 class FailingLog(MemoryLog):
-    """A log whose disk fails from the moment the test says so."""
+    """A log whose disk fails, or is full, from the moment the test says so."""
 
     fails = False
+
+    def __init__(self, identity: Identity, room: dict[int, int]) -> None:
+        super().__init__(identity)
+        self._room = room
+
+    def room_bytes(self) -> int:
+        return self._room.get(self.identity.node_id, super().room_bytes())
 
     def write(self, update: DurableUpdate) -> None:
         if self.fails:
@@ -54,8 +61,21 @@ class FailingLog(MemoryLog):
         super().write(update)
 
 
+class FullState(MemoryState):
+    """Applied data on the same disk."""
+
+    def __init__(self, identity: Identity, room: dict[int, int]) -> None:
+        super().__init__(identity)
+        self._room = room
+
+    def room_bytes(self) -> int:
+        return self._room.get(self.identity.node_id, super().room_bytes())
+
+
 class Cluster:
     """Nodes 1..n.
+
+    * `room`: what is left on a node's disk, where the test says so.
 
     * `cut`: the (sender, recipient) pairs whose messages are lost.
     * `asleep`: nodes that take no turn while time passes, like a stopped process.
@@ -72,6 +92,7 @@ class Cluster:
         self.limits = limits
         self.now_ms = 0.0
         self.cut: set[tuple[int, int]] = set()
+        self.room: dict[int, int] = {}
         self.asleep: set[int] = set()
         self.messages: list[Message] = []
         self.logs: dict[int, FailingLog] = {}
@@ -79,8 +100,8 @@ class Cluster:
         self.nodes: dict[int, Node] = {}
         for node_id in self.members:
             identity = Identity(1, "test", node_id, tuple(self.members), f"{node_id:032x}")
-            self.logs[node_id] = FailingLog(identity)
-            self.states[node_id] = MemoryState(identity)
+            self.logs[node_id] = FailingLog(identity, self.room)
+            self.states[node_id] = FullState(identity, self.room)
             self.start(node_id)
 
     def start(self, node_id: int) -> None:

@@ -222,7 +222,7 @@ def test_a_flipped_byte_anywhere_loses_nothing_but_what_it_hit(tmp_path):
     refused = dict.fromkeys(sound, 0)
     mended = dict.fromkeys(sound, 0)
     for part, content in sound.items():
-        for offset in range(5, len(content), 157):
+        for offset in range(5, len(content.rstrip(b"\0")), 157):
             restore(tmp_path, sound)
             flip(tmp_path / part / "data.mdb", offset)
             try:

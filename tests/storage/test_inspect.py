@@ -270,7 +270,7 @@ def test_flipped_bytes_anywhere_never_crash_an_inspection(tmp_path):
     for part in ("raft", "state"):
         data = tmp_path / "n1" / part / "data.mdb"
         sound = data.read_bytes()
-        for offset in range(7, len(sound), 157):
+        for offset in range(7, len(sound.rstrip(b"\0")), 157):
             flip(data, offset)
             inspect_directory(tmp_path / "n1")
             list(read_entries(tmp_path / "n1"))

@@ -179,6 +179,7 @@ REPLY: dict[str, Any] = {
     "conflict_term": 3,
     "conflict_index": 5,
     "read_round": 5,
+    "has_room": True,
 }
 ORDER = {
     "request_vote": RequestVote.__struct_fields__,

@@ -15,6 +15,7 @@ from kvstore.sim.checkers.leader_completeness import LeaderCompleteness
 from kvstore.sim.checkers.log_matching import LogMatching
 from kvstore.sim.checkers.never_goes_back import NeverGoesBack
 from kvstore.sim.checkers.persist_then_speak import PersistThenSpeak
+from kvstore.sim.checkers.room import Room
 from kvstore.sim.checkers.state_machine_safety import StateMachineSafety
 from kvstore.sim.checkers.vouching import Vouching
 
@@ -28,5 +29,6 @@ STEPWISE: tuple[type[Checker], ...] = (
     PersistThenSpeak,
     ExactlyOnce,
     Vouching,
+    Room,
 )
 """Those that watch every step."""

@@ -28,6 +28,7 @@ class WatchedLog(Protocol):
     hard_state: HardState
     terms: list[int]
     unreadable: set[int]
+    writes_without_room: int
 
 
 class WatchedDisk(Protocol):
