@@ -277,6 +277,8 @@ _NAMES: Final = (
     "election_ms",
     "request_timeout_ms",
     "value_bytes_max",
+    "log_map_bytes",
+    "state_map_bytes",
     "log_format",
 )
 

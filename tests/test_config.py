@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from kvstore import config
 from kvstore.config import (
     Address,
     Limits,
@@ -20,6 +21,7 @@ from kvstore.config import (
 )
 from kvstore.errors import ConfigError
 from kvstore.raft.types import RaftSettings
+from kvstore.serve import serve
 
 
 def build(environ: Mapping[str, str] = {}, /, **options: str) -> Settings:
@@ -329,6 +331,17 @@ def test_every_setting_can_come_from_the_environment() -> None:
         request_timeout_ms=44,
         log_format="json",
     )
+
+
+def test_every_option_of_serve_is_a_setting() -> None:
+    """One that nobody reads would be ignored without a word."""
+    offered = {parameter.name for parameter in serve.params}
+    assert offered - {"config"} == set(config._NAMES)
+
+
+@pytest.mark.parametrize("name", ["log_map_bytes", "state_map_bytes"])
+def test_the_room_of_each_store_is_taken_over(name: str) -> None:
+    assert getattr(build(id="1", **{name: "25165824"}), name) == 25165824
 
 
 def test_the_file_may_be_named_by_the_environment(tmp_path: Path) -> None:

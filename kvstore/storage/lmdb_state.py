@@ -19,7 +19,7 @@ from kvstore.storage import lmdb_files, records
 from kvstore.storage.base import Applied, Identity
 from kvstore.storage.lmdb_table import LmdbTable
 
-_SPARE_PAGES: Final = 64
+_SPARE_BYTES: Final = 256 << 10
 """What a commit writes besides the tables: single records and the list of free pages."""
 
 
@@ -103,11 +103,11 @@ class LmdbState(LmdbTable):
     def room_bytes(self) -> int:
         """What can still be changed, if what was changed so far is to be made durable.
 
-        A change costs a page or two, but all of them no more than all pages there are.
+        All changes together cost no more than all pages there are.
         """
-        changes = self._all_changes() - self._committed_changes
-        pages = sum(table.pages() for table in self._tables)
-        return self._file.room_bytes() - min(2 * changes, pages + _SPARE_PAGES) * self._page_bytes
+        changed_bytes = sum(table.changed_bytes for table in self._tables)
+        all_bytes = sum(table.pages() for table in self._tables) * self._page_bytes
+        return self._file.room_bytes() - min(changed_bytes, all_bytes) - _SPARE_BYTES
 
     def close(self) -> None:
         """Forget uncommitted changes."""

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import lmdb
 
 from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError
 from kvstore.storage import lmdb_files, records
+
+_CHANGE_BYTES: Final = 2 * 4096
 
 _encode = records.encode_value
 _decode = records.decode_value
@@ -33,11 +36,14 @@ class LmdbTable:
         self._database = env.open_db(database, create=False)
         self._prefix = prefix
         self.changes = 0
+        self.changed_bytes = 0
+        """Written in this transaction, if every change costs two pages of its own."""
         self.failed = False
 
     def begin(self, txn: lmdb.Transaction[bytes]) -> None:
         """From now on, see and change what the write transaction `txn` sees."""
         self.changes += 1
+        self.changed_bytes = 0
         self._txn = txn
         self._get = txn.get
         self._put = txn.put
@@ -56,6 +62,7 @@ class LmdbTable:
         """Set the record of `key`. Raises `ValueError` if the key is longer than LMDB's 510."""
         stored = self._prefix + key
         self.changes += 1
+        self.changed_bytes += _CHANGE_BYTES + len(record)
         try:
             self._put(stored, _encode(stored, record), db=self._database)
         except lmdb.BadValsizeError:
@@ -66,6 +73,7 @@ class LmdbTable:
     def delete(self, key: bytes) -> bool:
         """Remove a key; false if there was none."""
         self.changes += 1
+        self.changed_bytes += _CHANGE_BYTES
         try:
             return self._delete(self._prefix + key, db=self._database)
         except lmdb.Error as error:

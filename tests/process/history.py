@@ -17,7 +17,7 @@ from itertools import pairwise
 
 from .cluster import Status
 
-REFUSALS = ("NOTLEADER", "NOLEADER", "BUSY")
+REFUSALS = ("NOTLEADER", "NOLEADER", "BUSY", "NOSPACE")
 
 
 class Outcome(enum.Enum):
