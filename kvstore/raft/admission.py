@@ -1,4 +1,4 @@
-"""Which messages a node listens to at all, before terms are compared.
+"""Who is listened to: which messages, before terms are compared, and which directories.
 
 Law: what is refused here changes no term, no vote and no timer.
 """
@@ -25,3 +25,8 @@ def reason_to_doubt(message: Message, current_term: int) -> str | None:
     if message.term > current_term + TERM_LEAP_MAX:
         return f"term {message.term} is too far above {current_term} to be true"
     return None
+
+
+def admission_data(node_id: int, incarnation: str) -> bytes:
+    """Data of the entry by which a new directory of a node is admitted."""
+    return f"{node_id} {incarnation}".encode()

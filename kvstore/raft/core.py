@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from kvstore.raft import events
-from kvstore.raft.admission import reason_to_doubt, reason_to_ignore
+from kvstore.raft.admission import admission_data, reason_to_doubt, reason_to_ignore
 from kvstore.raft.effects import Effects
 from kvstore.raft.invariants import require
 from kvstore.raft.leadership import Leadership
@@ -42,6 +42,7 @@ from kvstore.raft.reads import ReadReady
 from kvstore.raft.repair import Repair
 from kvstore.raft.timer import ElectionTimer
 from kvstore.raft.types import (
+    NOT_ADMITTED,
     DurableUpdate,
     Entry,
     EntryKind,
@@ -101,14 +102,16 @@ class Raft:
         """Own reads that the leader, another node, has confirmed."""
         self._now_ms = 0.0
         self._timer = ElectionTimer(settings, rng)
+        self._admitted_at = recovered.hard_state.admitted_at
         self._outbox = Outbox(membership.cluster_id, self.id)
-        self._repair = Repair(self.log, self._outbox, membership.peers, settings)
+        self._outbox.rejoining = "" if self.is_voter else membership.incarnation
         self._events: list[events.Event] = []
+        self._repair = Repair(self.log, self._outbox, membership.peers, settings, self._events)
         self._handlers: dict[type, Callable[..., None]] = {
             PreVote: self._on_pre_vote,
-            PreVoteReply: self._on_pre_vote_reply,
+            PreVoteReply: self._on_vote_reply,
             RequestVote: self._on_request_vote,
-            RequestVoteReply: self._on_request_vote_reply,
+            RequestVoteReply: self._on_vote_reply,
             AppendEntries: self._on_append_entries,
             AppendEntriesReply: self._on_append_entries_reply,
             TimeoutNow: self._on_timeout_now,
@@ -136,7 +139,7 @@ class Raft:
             self._events.append(events.SteppingDown(message.term, self.current_term))
             self._become_follower(message.term)
         elif message.term < self.current_term:
-            self._reject_stale(message)
+            self._outbox.reject_stale(message, self.current_term, self.log)
             return
         self._handlers[type(message)](message)
 
@@ -149,19 +152,17 @@ class Raft:
         nothing were: not even with the answers that wait in its sockets.
         """
         silent_ms, self._now_ms = now_ms - self._now_ms, now_ms
-        settings = self._settings
         if self._leadership is None:
-            if silent_ms > settings.election_timeout_min_ms:
+            if silent_ms > self._settings.election_timeout_min_ms:
                 self._timer.restart()
-        elif self._membership.peers and silent_ms > settings.election_timeout_max_ms:
+        elif self._membership.peers and silent_ms > self._settings.election_timeout_max_ms:
             self._events.append(events.StoodStill(self.current_term, round(silent_ms)))
             self._become_follower(self.current_term)
 
     def tick(self, now_ms: float) -> None:
         """Let time pass up to `now_ms`, after the inputs of the turn."""
         self.wake(now_ms)
-        if damage := self._repair.tick(now_ms, self.current_term):
-            self._events.append(damage)
+        self._repair.tick(now_ms, self.current_term)
         if self._leadership is not None:
             self._tick_leader(self._leadership)
         elif self._timer.has_run_out(now_ms):
@@ -173,11 +174,11 @@ class Raft:
         The entries carry `current_term`. Only a node that `takes_commands` may be asked.
         """
         assert self.takes_commands
-        first = self.log.last_index + 1
-        term = self.current_term
-        self.log.append(
-            [Entry(first + i, term, EntryKind.COMMAND, data) for i, data in enumerate(commands)]
-        )
+        return self._append(EntryKind.COMMAND, commands)
+
+    def _append(self, kind: EntryKind, all_data: Sequence[bytes]) -> int:
+        first, term = self.log.last_index + 1, self.current_term
+        self.log.append([Entry(first + i, term, kind, data) for i, data in enumerate(all_data)])
         return first
 
     def read(self, read_id: int) -> None:
@@ -187,7 +188,7 @@ class Raft:
         the question or its answer is lost, the read is never ready.
         """
         if self._leadership is not None:
-            self._add_read(self._leadership, self.id, read_id)
+            self._leadership.add_read(self.id, read_id, self.commit_index)
         else:
             assert self.leader_id is not None
             self._outbox.ask_read_index(self.leader_id, self.current_term, read_id)
@@ -205,11 +206,29 @@ class Raft:
             self._events.append(events.HandingOver(self.current_term, heir))
         return heir
 
+    def admit(self, entry: Entry) -> None:
+        """`entry`, which admits a directory, is committed and applied here.
+
+        This node votes from now on if the directory is its own. Its vote in the entry's
+        term is spent: what became of its earlier directory's, it does not know.
+        """
+        own = admission_data(self.id, self._membership.incarnation)
+        if not self.is_voter and entry.data == own:
+            self._admitted_at = entry.index
+            if entry.term == self.current_term:
+                self.voted_for = self._leader_of_term
+            self._events.append(events.Admitted(self.current_term, entry.index))
+
+    @property
+    def is_voter(self) -> bool:
+        """Whether this node's directory counts towards majorities."""
+        return self._admitted_at != NOT_ADMITTED
+
     # --- Effects --------------------------------------------------------------------------
 
     def take_effects(self) -> Effects:
         """Everything produced since the last call, each thing once."""
-        hard_state = HardState(self.current_term, self.voted_for)
+        hard_state = HardState(self.current_term, self.voted_for, self._admitted_at)
         hard_state_is_durable = hard_state == self._durable_hard_state
         assert hard_state_is_durable or self.role is not Role.LEADER
         effects = Effects(
@@ -218,44 +237,35 @@ class Raft:
                 [] if self._leadership is None else self._leadership.messages(self.commit_index)
             ),
             messages=self._outbox.take(self.current_term),
-            events=self._events,
+            events=[*self._events],
         )
-        self._events = []
+        self._events.clear()
         return effects
 
     def persisted(self, update: DurableUpdate) -> None:
         """`update` is durable: only now do this node's own vote and entries count."""
         self.log.mark_durable(update)
-        if update.repairs:
-            left = len(self.log.damaged)
-            self._events.append(events.Repaired(self.current_term, len(update.repairs), left))
+        self._repair.persisted(update, self.current_term)
         if update.hard_state is not None:
             self._durable_hard_state = update.hard_state
-        own_vote = HardState(self.current_term, self.id)
+            if update.hard_state.is_voter:
+                self._outbox.rejoining = ""
+        own_vote = HardState(self.current_term, self.id, self._admitted_at)
         if self.role is Role.CANDIDATE and self._durable_hard_state == own_vote:
             self._count_vote(self.id)
         elif self._leadership is not None:
-            self._advance_commit_index()
+            self._advance_commit_index(self._leadership)
 
     def committed_entries(self, last_applied: int, bytes_max: int) -> list[Entry]:
         """The next entries to apply: committed, durable here, after `last_applied`."""
         self.log.shrink_cache(last_applied + 1)
-        stop = min(self.commit_index, self.log.durable_index) + 1
-        stop = min(stop, self.log.first_damaged(last_applied) or stop)
-        if last_applied + 1 >= stop:
-            return []
-        return self.log.slice(last_applied + 1, stop, bytes_max)
+        return self.log.readable(last_applied + 1, self.commit_index, bytes_max)
 
     def ready_reads(self) -> list[ReadReady]:
         """Own reads that a majority has confirmed, each once; those of followers are answered."""
         ready, self._ready_reads = self._ready_reads, []
-        if self._leadership is None or not self.has_committed_in_term:
-            return ready
-        for read in self._leadership.reads.release():
-            if read.reader == self.id:
-                ready.append(read)
-            else:
-                self._outbox.tell_read_index(read, self.current_term)
+        if self._leadership is not None and self.has_committed_in_term:
+            ready += self._leadership.release_reads(self.id)
         return ready
 
     @property
@@ -291,15 +301,6 @@ class Raft:
 
     # --- Terms and roles ------------------------------------------------------------------
 
-    def _reject_stale(self, message: Message) -> None:
-        """Answer a request of a lower term with ours, which fences its sender (Raft §5.1)."""
-        if isinstance(message, PreVote | RequestVote):
-            self._outbox.reply_to_vote(message, self.current_term, granted=False)
-        elif isinstance(message, AppendEntries):
-            self._outbox.reject_append(message, self.current_term, self.log)
-        elif isinstance(message, FetchEntries):
-            self._outbox.give_entries(message, self.current_term, ())
-
     def _become_follower(self, term: int) -> None:
         """Follow in `term`. The vote is cleared by a new term, and by nothing else."""
         if term > self.current_term:
@@ -313,6 +314,11 @@ class Raft:
         # a candidate that must lose could keep the others waiting. A leader had none.
         self._events.append(events.BecameFollower(self.current_term))
 
+    @property
+    def _may_stand(self) -> bool:
+        """A voter may, unless as a leader it could not give what it cannot read."""
+        return self.is_voter and not self.log.damaged
+
     def _forget_leader(self) -> None:
         """Nobody is known to lead; what the last one said of reads holds no more."""
         self.leader_id = None
@@ -320,8 +326,7 @@ class Raft:
 
     def _on_silence(self) -> None:
         """The election timeout ran out."""
-        if self.log.damaged:
-            # As a leader it could not give its followers what it cannot read.
+        if not self._may_stand:
             self._forget_leader()
             self._timer.start(self._now_ms)
         elif self._is_out_of_reach:
@@ -337,7 +342,7 @@ class Raft:
         self.role = Role.PRE_CANDIDATE
         self._forget_leader()
         self._ask_for_votes(PreVote)
-        self._count_pre_vote(self.id)
+        self._count_vote(self.id)
 
     def _become_candidate(self) -> None:
         """Start an election (Raft §5.2). The own vote counts once it is durable."""
@@ -361,16 +366,18 @@ class Raft:
         self.leader_id = self._leader_of_term = self.id
         self._events.append(events.BecameLeader(self.current_term, tuple(sorted(self._votes))))
         self._leadership = Leadership(
-            self._membership.peers, self.log, self._outbox, self._settings, self._now_ms
+            self._membership.peers,
+            self.log,
+            self._outbox,
+            self._settings,
+            self._now_ms,
+            self._events,
         )
         self._timer.restart()
-        noop = str(self.id).encode()
-        self.log.append([Entry(self.log.last_index + 1, self.current_term, EntryKind.NOOP, noop)])
+        self._append(EntryKind.NOOP, [str(self.id).encode()])
 
     def _tick_leader(self, leadership: Leadership) -> None:
         leadership.tick(self._now_ms)
-        if (heir := leadership.drop_overdue_heir(self._now_ms)) is not None:
-            self._events.append(events.HandoverFailed(self.current_term, heir))
         silent_ms = leadership.silent_ms(self._now_ms)
         if silent_ms >= self._settings.election_timeout_max_ms:
             self._events.append(events.LostMajority(self.current_term, round(silent_ms)))
@@ -384,48 +391,38 @@ class Raft:
         Not while it leads or hears a leader: a node that was cut off must not unseat one
         that does its work. The answer changes nothing here.
         """
-        granted = (
-            self._leadership is None and not self._hears_leader and self._is_up_to_date(message)
-        )
-        self._outbox.reply_to_vote(message, self.current_term, granted=granted)
-
-    @property
-    def _hears_leader(self) -> bool:
         silent_ms = self._now_ms - self._leader_heard_ms
-        return self.leader_id is not None and silent_ms < self._settings.election_timeout_min_ms
-
-    def _on_pre_vote_reply(self, message: PreVoteReply) -> None:
-        if self.role is Role.PRE_CANDIDATE and message.vote_granted:
-            self._count_pre_vote(message.sender)
-
-    def _count_pre_vote(self, voter: int) -> None:
-        self._votes.add(voter)
-        if has_majority(self._votes, self._membership.members):
-            self._become_candidate()
+        lost_leader = (
+            self.leader_id is None or silent_ms >= self._settings.election_timeout_min_ms
+        ) and self._leadership is None
+        granted = self.is_voter and lost_leader and self._is_up_to_date(message)
+        self._outbox.reply_to_vote(message, self.current_term, granted=granted)
 
     def _on_timeout_now(self, message: TimeoutNow) -> None:
         """Thesis §3.10: the leader hands over; there is nobody to be asked first."""
-        if self._leadership is None and not self.log.damaged:
+        if self._leadership is None and self._may_stand:
             self._events.append(events.ToldToStand(self.current_term, message.sender))
             self._become_candidate()
 
     def _on_request_vote(self, message: RequestVote) -> None:
         """Raft Figure 2, RequestVote receiver."""
-        candidate = message.sender
-        if self.voted_for not in (None, candidate):
-            refusal = f"this term's vote went to node {self.voted_for}"
+        if not self.is_voter:
+            self._refuse_vote(message, "this node has not been admitted yet")
+        elif self.voted_for not in (None, message.sender):
+            self._refuse_vote(message, f"this term's vote went to node {self.voted_for}")
         elif not self._is_up_to_date(message):
-            refusal = "its log is behind this one"
+            self._refuse_vote(message, "its log is behind this one")
         else:
             self._grant_vote(message)
-            return
-        self._events.append(events.VoteRefused(self.current_term, candidate, refusal))
-        self._outbox.reply_to_vote(message, self.current_term, granted=False)
 
     def _is_up_to_date(self, message: PreVote | RequestVote) -> bool:
         """Whether the candidate's log is at least as complete as this one (Raft §5.4.1)."""
         theirs = (message.last_log_term, message.last_log_index)
         return theirs >= (self.log.last_term, self.log.last_index)
+
+    def _refuse_vote(self, message: RequestVote, reason: str) -> None:
+        self._events.append(events.VoteRefused(self.current_term, message.sender, reason))
+        self._outbox.reply_to_vote(message, self.current_term, granted=False)
 
     def _grant_vote(self, message: RequestVote) -> None:
         if self.voted_for is None:
@@ -434,13 +431,18 @@ class Raft:
         self._timer.restart()
         self._outbox.reply_to_vote(message, self.current_term, granted=True)
 
-    def _on_request_vote_reply(self, message: RequestVoteReply) -> None:
-        if self.role is Role.CANDIDATE and message.vote_granted:
+    def _on_vote_reply(self, message: PreVoteReply | RequestVoteReply) -> None:
+        asked_as = Role.PRE_CANDIDATE if isinstance(message, PreVoteReply) else Role.CANDIDATE
+        if self.role is asked_as and message.vote_granted:
             self._count_vote(message.sender)
 
     def _count_vote(self, voter: int) -> None:
         self._votes.add(voter)
-        if has_majority(self._votes, self._membership.members):
+        if not has_majority(self._votes, self._membership.members):
+            return
+        if self.role is Role.PRE_CANDIDATE:
+            self._become_candidate()
+        else:
             self._become_leader()
 
     # --- AppendEntries --------------------------------------------------------------------
@@ -476,23 +478,21 @@ class Raft:
     def _on_append_entries_reply(self, message: AppendEntriesReply) -> None:
         if self._leadership is not None:
             self._leadership.heard(message, self._now_ms)
-            self._advance_commit_index()
+            self._advance_commit_index(self._leadership)
+            if self.has_committed_in_term:
+                self._leadership.admit(message.sender, self.commit_index, self._now_ms)
 
-    def _advance_commit_index(self) -> None:
+    def _advance_commit_index(self, leadership: Leadership) -> None:
         """Commit what a majority holds, counting only entries of this term (Raft §5.4.2)."""
-        index = reached_by_majority(self.match_index.values())
+        index = reached_by_majority([self.log.durable_index, *leadership.vouched])
         if index > self.commit_index and self.log.term(index) == self.current_term:
             self.commit_index = index
 
     # --- Reads ----------------------------------------------------------------------------
 
-    def _add_read(self, leadership: Leadership, reader: int, read_id: int) -> None:
-        index = max(self.commit_index, self.log.last_term_start)
-        leadership.reads.add(ReadReady(reader, read_id, index))
-
     def _on_read_index(self, message: ReadIndex) -> None:
         if self._leadership is not None:
-            self._add_read(self._leadership, message.sender, message.read_id)
+            self._leadership.add_read(message.sender, message.read_id, self.commit_index)
 
     def _on_read_index_reply(self, message: ReadIndexReply) -> None:
         if message.sender == self.leader_id:

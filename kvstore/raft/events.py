@@ -181,6 +181,16 @@ class Repaired(msgspec.Struct, frozen=True):
         return f"repaired {self.count} log {entries} with those of other nodes{rest}"
 
 
+class Admitted(msgspec.Struct, frozen=True):
+    """This directory counts as its node's from now on."""
+
+    term: int
+    entry_index: int
+
+    def __str__(self) -> str:
+        return f"admitted by log entry {self.entry_index}: this node votes again"
+
+
 class ShortOfRoom(msgspec.Struct, frozen=True):
     """The disk, or the map of a store, is nearly full: clients' writes are refused."""
 
@@ -232,6 +242,7 @@ Event: TypeAlias = (
     | LogTruncated
     | CannotVouch
     | Repaired
+    | Admitted
     | ShortOfRoom
     | RoomIsBack
     | MessageIgnored

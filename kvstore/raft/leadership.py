@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kvstore.raft.admission import admission_data
+from kvstore.raft.events import Event, HandoverFailed
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import AppendEntriesReply, Message
 from kvstore.raft.outbox import Outbox
 from kvstore.raft.progress import Progress
 from kvstore.raft.quorum import reached_by_majority
-from kvstore.raft.reads import PendingReads
-from kvstore.raft.types import Entry, RaftSettings
+from kvstore.raft.reads import PendingReads, ReadReady
+from kvstore.raft.types import Entry, EntryKind, RaftSettings
 
 
 class Leadership:
@@ -32,15 +34,16 @@ class Leadership:
         outbox: Outbox,
         settings: RaftSettings,
         now_ms: float,
+        events: list[Event],
     ) -> None:
+        """`events` is where it says what happened."""
         self.reads = PendingReads(peers)
         self.heir: int | None = None
         self._log = log
         self._outbox = outbox
         self._settings = settings
-        self._progress = {
-            peer: Progress(log.last_index + 1, settings.inflight_messages_max) for peer in peers
-        }
+        self._events = events
+        self._progress = {peer: self._new_progress("") for peer in peers}
         self._heard_ms = dict.fromkeys(peers, now_ms)
         """When each follower answered last; the election that was just won counts."""
         self._heartbeat_deadline_ms = now_ms + settings.heartbeat_interval_ms
@@ -51,11 +54,14 @@ class Leadership:
     # --- Time -----------------------------------------------------------------------------
 
     def tick(self, now_ms: float) -> None:
-        """Note that a heartbeat is due."""
+        """Note that a heartbeat is due, or that the heir has had its time."""
         if now_ms >= self._heartbeat_deadline_ms:
             self._heartbeat_is_due = True
             self._heir_was_told = False
             self._heartbeat_deadline_ms = now_ms + self._settings.heartbeat_interval_ms
+        if self.heir is not None and now_ms >= self._handover_deadline_ms:
+            self._events.append(HandoverFailed(self._log.last_term, self.heir))
+            self.heir = None
 
     def silent_ms(self, now_ms: float) -> float:
         """For how long no majority, this node included, has answered (thesis §6.2)."""
@@ -66,11 +72,16 @@ class Leadership:
     def heard(self, reply: AppendEntriesReply, now_ms: float) -> None:
         """A follower answered an AppendEntries of this term.
 
-        A rejection confirms as well: it is the log that differs, not the leader.
+        A rejection confirms as well: it is the log that differs, not the leader. Who waits
+        to be admitted confirms nothing; another directory begins with nothing.
         """
-        self._heard_ms[reply.sender] = now_ms
-        self.reads.confirmed(reply.sender, reply.read_round)
         progress = self._progress[reply.sender]
+        if reply.rejoining != progress.rejoining:
+            progress = self._new_progress(reply.rejoining)
+            self._progress[reply.sender] = progress
+        if not reply.rejoining:
+            self._heard_ms[reply.sender] = now_ms
+            self.reads.confirmed(reply.sender, reply.read_round)
         if not reply.success:
             progress.rejected(reply.prev_log_index, self._next_index_after(reply))
         elif reply.match_index <= self._log.last_index:
@@ -85,10 +96,49 @@ class Leadership:
                 return last + 1
         return rejection.conflict_index
 
+    def _new_progress(self, rejoining: str) -> Progress:
+        inflight_max = self._settings.inflight_messages_max
+        return Progress(self._log.last_index + 1, inflight_max, rejoining)
+
     @property
     def match_index(self) -> dict[int, int]:
         """Per follower, the last index known to be on its disk."""
         return {peer: progress.match_index for peer, progress in self._progress.items()}
+
+    @property
+    def vouched(self) -> list[int]:
+        """The last index for which each follower vouches: 0 for one that does not count."""
+        return [0 if one.rejoining else one.match_index for one in self._progress.values()]
+
+    def admit(self, peer: int, commit_index: int, now_ms: float) -> None:
+        """Propose that the directory with which `peer` rejoins counts, once it has caught up.
+
+        Once per longest election timeout, as the entry takes its time; and not while another
+        node is to lead.
+        """
+        progress, log = self._progress[peer], self._log
+        if not progress.rejoining or self.heir is not None:
+            return
+        if progress.match_index < commit_index or now_ms < progress.admission_due_ms:
+            return
+        progress.admission_due_ms = now_ms + self._settings.election_timeout_max_ms
+        data = admission_data(peer, progress.rejoining)
+        log.append([Entry(log.last_index + 1, log.last_term, EntryKind.ADMIT, data)])
+
+    # --- Reads (Raft §8) ------------------------------------------------------------------
+
+    def add_read(self, reader: int, read_id: int, commit_index: int) -> None:
+        """A read has arrived: it may be answered as of what is, or of what opened the term."""
+        index = max(commit_index, self._log.last_term_start)
+        self.reads.add(ReadReady(reader, read_id, index))
+
+    def release_reads(self, own_id: int) -> list[ReadReady]:
+        """Own reads that a majority has confirmed; those of followers are answered."""
+        released = self.reads.release()
+        for read in released:
+            if read.reader != own_id:
+                self._outbox.tell_read_index(read, self._log.last_term)
+        return [read for read in released if read.reader == own_id]
 
     # --- Handing over (thesis §3.10) ------------------------------------------------------
 
@@ -98,18 +148,11 @@ class Leadership:
         self._heir_was_told = False
         self._handover_deadline_ms = now_ms + self._settings.election_timeout_max_ms
 
-    def drop_overdue_heir(self, now_ms: float) -> int | None:
-        """Lead on if the heir has had its time; who it was, None if there is none to drop."""
-        if self.heir is None or now_ms < self._handover_deadline_ms:
-            return None
-        overdue, self.heir = self.heir, None
-        return overdue
-
     @property
     def closest_follower(self) -> int | None:
         """Who could take over soonest: the one that answered last among those with most entries."""
         return max(
-            self._progress,
+            (peer for peer, progress in self._progress.items() if not progress.rejoining),
             key=lambda peer: (self._progress[peer].match_index, self._heard_ms[peer]),
             default=None,
         )
@@ -120,7 +163,10 @@ class Leadership:
             (
                 peer
                 for peer, progress in self._progress.items()
-                if progress.has_room and progress.match_index and self._heard_ms[peer] > since_ms
+                if progress.has_room
+                and progress.match_index
+                and self._heard_ms[peer] > since_ms
+                and not progress.rejoining
             ),
             key=lambda peer: self._progress[peer].match_index,
             default=None,

@@ -175,6 +175,12 @@ class RaftLog:
             self.durable_index = from_index - 1
         self.last_index = from_index - 1
 
+    def readable(self, start: int, last: int, bytes_max: int) -> list[Entry]:
+        """Entries of [start, last] that are on this disk, and sound; none if the first is not."""
+        stop = min(last, self.durable_index) + 1
+        stop = min(stop, self.first_damaged(start - 1) or stop)
+        return self.slice(start, stop, bytes_max) if start < stop else []
+
     def slice(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
         """Entries of [start, stop), cut after `bytes_max` of data but never empty."""
         assert 1 <= start < stop <= self.last_index + 1

@@ -24,6 +24,8 @@ follow. And it is short: INDEX_MAX is 2^31 such leaps away.
 """
 
 
+INCARNATION_CHARACTERS_MAX = 32
+
 FETCHED_ENTRIES_MAX = 64
 """Damaged entries that one message asks for."""
 
@@ -145,6 +147,8 @@ class AppendEntriesReply(_Message, frozen=True, tag="append_entries_reply"):
       the first index of that term; (0, last index + 1) where the log is too short.
     * `read_round`: of the request answered, if that was of this term: its sender was still
       followed when it arrived, whether it succeeds or not.
+    * `rejoining`: the incarnation of a directory that waits to be admitted; it vouches for
+      nothing that counts. Empty for voters.
     * `has_room`: whether the sender's disk takes new entries; those of the request it did
       not take otherwise.
     """
@@ -156,6 +160,7 @@ class AppendEntriesReply(_Message, frozen=True, tag="append_entries_reply"):
     conflict_index: int = 0
     read_round: int = 0
     has_room: bool = True
+    rejoining: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -164,6 +169,8 @@ class AppendEntriesReply(_Message, frozen=True, tag="append_entries_reply"):
         )
         if not 0 <= self.conflict_term <= self.term:
             raise ValueError("the log is newer than its node's term")
+        if len(self.rejoining) > INCARNATION_CHARACTERS_MAX:
+            raise ValueError("the incarnation is too long")
 
 
 class TimeoutNow(_Message, frozen=True, tag="timeout_now"):

@@ -36,6 +36,8 @@ class Outbox:
     def __init__(self, cluster_id: str, node_id: int) -> None:
         self._cluster_id = cluster_id
         self._node_id = node_id
+        self.rejoining = ""
+        """The incarnation under which this node waits to be admitted, empty if it does not."""
         self._waiting: list[Message] = []
 
     def take(self, term: int) -> list[Message]:
@@ -62,6 +64,15 @@ class Outbox:
             term=term,
             **said,
         )
+
+    def reject_stale(self, request: Message, term: int, log: RaftLog) -> None:
+        """Answer a request of a lower term with ours, which fences its sender (Raft §5.1)."""
+        if isinstance(request, PreVote | RequestVote):
+            self.reply_to_vote(request, term, granted=False)
+        elif isinstance(request, AppendEntries):
+            self.reject_append(request, term, log)
+        elif isinstance(request, FetchEntries):
+            self.give_entries(request, term, ())
 
     # --- Elections ------------------------------------------------------------------------
 
@@ -119,6 +130,7 @@ class Outbox:
             match_index=min(last_taken, log.vouched_index),
             read_round=request.read_round,
             has_room=has_room,
+            rejoining=self.rejoining,
         )
 
     def reject_append(self, request: AppendEntries, term: int, log: RaftLog) -> None:
@@ -137,6 +149,7 @@ class Outbox:
             conflict_term=conflict_term,
             conflict_index=conflict_index,
             read_round=request.read_round if request.term == term else 0,
+            rejoining=self.rejoining,
         )
 
     # --- Damaged entries ------------------------------------------------------------------

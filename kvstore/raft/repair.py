@@ -9,39 +9,50 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kvstore.raft.events import CannotVouch
+from kvstore.raft.events import CannotVouch, Event, Repaired
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import FETCHED_ENTRIES_MAX, FetchEntries, FetchEntriesReply
 from kvstore.raft.outbox import Outbox
-from kvstore.raft.types import Entry, RaftSettings
+from kvstore.raft.types import DurableUpdate, Entry, RaftSettings
 
 
 class Repair:
     """One node's part in it: it asks for what it lost, and gives what others lost."""
 
     def __init__(
-        self, log: RaftLog, outbox: Outbox, peers: Sequence[int], settings: RaftSettings
+        self,
+        log: RaftLog,
+        outbox: Outbox,
+        peers: Sequence[int],
+        settings: RaftSettings,
+        events: list[Event],
     ) -> None:
+        """`events` is where it says what happened."""
         self._log = log
         self._outbox = outbox
         self._peers = peers
         self._settings = settings
+        self._events = events
         self._next_ms = 0.0
         self._has_told = False
 
-    def tick(self, now_ms: float, term: int) -> CannotVouch | None:
-        """Ask all peers for the first damaged entries, once a heartbeat; what to say, once."""
+    def tick(self, now_ms: float, term: int) -> None:
+        """Ask all peers for the first damaged entries, once a heartbeat; say so once."""
         if not self._log.damaged or now_ms < self._next_ms:
-            return None
+            return
         self._next_ms = now_ms + self._settings.heartbeat_interval_ms
         damaged = self._log.damaged
         names = [(index, self._log.term(index)) for index in damaged[:FETCHED_ENTRIES_MAX]]
         for peer in self._peers:
             self._outbox.fetch_entries(peer, term, names)
-        if self._has_told:
-            return None
-        self._has_told = True
-        return CannotVouch(term, *names[0], len(damaged))
+        if not self._has_told:
+            self._has_told = True
+            self._events.append(CannotVouch(term, *names[0], len(damaged)))
+
+    def persisted(self, update: DurableUpdate, term: int) -> None:
+        """`update` is durable: what was repaired with it counts again."""
+        if update.repairs:
+            self._events.append(Repaired(term, len(update.repairs), len(self._log.damaged)))
 
     def take(self, reply: FetchEntriesReply) -> None:
         """Entries came; which of them are those that were lost, the log knows."""

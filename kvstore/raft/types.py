@@ -22,11 +22,15 @@ class Role(enum.StrEnum):
 
 
 class Membership(msgspec.Struct, frozen=True):
-    """Who this node is, and who counts."""
+    """Who this node is, and who counts.
+
+    * `incarnation`: the name of this node's directory, under which it is admitted.
+    """
 
     cluster_id: str
     node_id: int
     members: frozenset[int]
+    incarnation: str = ""
 
     @property
     def peers(self) -> tuple[int, ...]:
@@ -41,6 +45,8 @@ class EntryKind(enum.IntEnum):
     """Opens a leader's term (Raft §8); data is the leader's id in decimal ASCII."""
     COMMAND = 1
     """A command of the state machine, opaque to Raft."""
+    ADMIT = 2
+    """A node with a new directory may vote from now on; data is `<node id> <incarnation>`."""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -52,11 +58,24 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     data: bytes
 
 
+NOT_ADMITTED = -1
+
+
 class HardState(msgspec.Struct, frozen=True, gc=False):
-    """What Figure 2 calls persistent state, less the log."""
+    """What Figure 2 calls persistent state, less the log.
+
+    * `admitted_at`: index of the entry that admitted this directory as its node's; 0 for
+      the node's first one, which needs none, and `NOT_ADMITTED` for one that waits for it.
+    """
 
     current_term: int = 0
     voted_for: int | None = None
+    admitted_at: int = 0
+
+    @property
+    def is_voter(self) -> bool:
+        """Whether this directory may vote, and counts towards majorities."""
+        return self.admitted_at != NOT_ADMITTED
 
 
 class TermRange(msgspec.Struct, frozen=True, gc=False):

@@ -89,7 +89,12 @@ class Node:
             state_store, applied, settings.limits.reply_bytes_max, session_rules
         )
         self.raft = Raft(
-            Membership(settings.cluster_id, settings.node_id, frozenset(settings.members)),
+            Membership(
+                settings.cluster_id,
+                settings.node_id,
+                frozenset(settings.members),
+                log_store.identity.incarnation,
+            ),
             log_store.recover(),
             log_store,
             applied.last_applied,
@@ -401,8 +406,10 @@ class Node:
         self._refuse_overwritten_writes()
 
     def _apply(self, entry: Entry) -> None:
-        if entry.kind is EntryKind.NOOP:
+        if entry.kind is not EntryKind.COMMAND:
             self.machine.advance(entry.index)
+            if entry.kind is EntryKind.ADMIT:
+                self.raft.admit(entry)
             return
         result = self.machine.apply(entry.index, entry.data)
         write = self._writes.pop((entry.index, entry.term), None)

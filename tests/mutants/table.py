@@ -41,28 +41,31 @@ TERMS = (
     Mutant(
         "a lower term is processed",
         CORE,
-        "            self._reject_stale(message)\n            return\n",
-        "            self._reject_stale(message)\n",
+        "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
+        "            return\n",
+        "            self._outbox.reject_stale(message, self.current_term, self.log)\n",
     ),
     Mutant(
         "a lower term gets no answer, so its leader is never fenced",
-        CORE,
-        "        elif isinstance(message, AppendEntries):\n            self._outbox.reject_append",
-        "        elif isinstance(message, RequestVote):\n            self._outbox.reject_append",
+        OUTBOX,
+        "        elif isinstance(request, AppendEntries):\n            self.reject_append",
+        "        elif isinstance(request, RequestVote):\n            self.reject_append",
         test="tests/raft/test_terms.py",
     ),
     Mutant(
         "replies to votes of an old term count",
         CORE,
-        "            self._reject_stale(message)\n            return\n",
-        "            self._reject_stale(message)\n"
+        "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
+        "            return\n",
+        "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
         "            if not isinstance(message, RequestVoteReply):\n                return\n",
     ),
     Mutant(
         "replies to appends of an old term count",
         CORE,
-        "            self._reject_stale(message)\n            return\n",
-        "            self._reject_stale(message)\n"
+        "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
+        "            return\n",
+        "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
         "            if not isinstance(message, AppendEntriesReply):\n                return\n",
         test="tests/raft/test_terms.py",
     ),
@@ -90,8 +93,8 @@ ELECTIONS = (
     Mutant(
         "a second vote in one term",
         CORE,
-        "if self.voted_for not in (None, candidate):",
-        "if candidate == self.id:",
+        "elif self.voted_for not in (None, message.sender):",
+        "elif message.sender == self.id:",
     ),
     Mutant(
         "a vote for a candidate whose log is behind",
@@ -110,10 +113,9 @@ ELECTIONS = (
     Mutant(
         "the vote is not persisted",
         CORE,
-        "        hard_state = HardState(self.current_term, self.voted_for)\n"
-        "        hard_state_is_durable",
-        "        hard_state = HardState(self.current_term, self._durable_hard_state.voted_for)\n"
-        "        hard_state_is_durable",
+        "        hard_state = HardState(self.current_term, self.voted_for, self._admitted_at)\n",
+        "        voted_for = self._durable_hard_state.voted_for\n"
+        "        hard_state = HardState(self.current_term, voted_for, self._admitted_at)\n",
     ),
     Mutant(
         "the term is persisted only with a vote",
@@ -125,8 +127,8 @@ ELECTIONS = (
     Mutant(
         "a vote that was refused counts",
         CORE,
-        "if self.role is Role.CANDIDATE and message.vote_granted:",
-        "if self.role is Role.CANDIDATE:",
+        "if self.role is asked_as and message.vote_granted:",
+        "if self.role is asked_as:",
     ),
     Mutant(
         "half of the votes is enough",
@@ -150,8 +152,7 @@ ELECTIONS = (
     Mutant(
         "a new leader opens its term with no entry",
         CORE,
-        "        self.log.append([Entry(self.log.last_index + 1, self.current_term, "
-        "EntryKind.NOOP, noop)])\n",
+        "        self._append(EntryKind.NOOP, [str(self.id).encode()])\n",
         "",
     ),
 )
@@ -253,16 +254,16 @@ COMMITMENT = (
     ),
     Mutant(
         "what is not durable here is applied",
-        CORE,
-        "        stop = min(self.commit_index, self.log.durable_index) + 1",
-        "        stop = self.commit_index + 1",
+        LOG,
+        "        stop = min(last, self.durable_index) + 1\n",
+        "        stop = last + 1\n",
         test="tests/raft/test_durability.py",
     ),
     Mutant(
         "a new leader reads before its no-op is committed",
         CORE,
-        "        if self._leadership is None or not self.has_committed_in_term:",
-        "        if self._leadership is None:",
+        "if self._leadership is not None and self.has_committed_in_term:\n            ready",
+        "if self._leadership is not None:\n            ready",
         test="tests/raft/test_reads.py",
     ),
     Mutant(
@@ -279,8 +280,8 @@ COMMITMENT = (
     ),
     Mutant(
         "a read is answered as of nothing",
-        CORE,
-        "        index = max(self.commit_index, self.log.last_term_start)",
+        LEADERSHIP,
+        "        index = max(commit_index, self._log.last_term_start)",
         "        index = 0",
         test="tests/raft/test_reads.py",
     ),
@@ -556,31 +557,30 @@ LEADERSHIPS = (
     Mutant(
         "a pre-candidate stands without a majority",
         CORE,
-        "    def _count_pre_vote(self, voter: int) -> None:\n"
-        "        self._votes.add(voter)\n"
-        "        if has_majority(self._votes, self._membership.members):\n",
-        "    def _count_pre_vote(self, voter: int) -> None:\n        if True:\n",
+        "        if not has_majority(self._votes, self._membership.members):\n",
+        "        is_done = self.role is Role.PRE_CANDIDATE\n"
+        "        if not is_done and not has_majority(self._votes, self._membership.members):\n",
         test="tests/raft/test_leadership.py",
     ),
     Mutant(
         "a pre-vote is given while a leader is heard",
         CORE,
-        "self._leadership is None and not self._hears_leader and",
-        "self._leadership is None and",
+        "self.leader_id is None or silent_ms >= self._settings.election_timeout_min_ms\n",
+        "self._leadership is None\n",
         test="tests/raft/test_leadership.py",
     ),
     Mutant(
         "a pre-vote is given to a shorter log",
         CORE,
-        "not self._hears_leader and self._is_up_to_date(message)",
-        "not self._hears_leader",
+        "        granted = self.is_voter and lost_leader and self._is_up_to_date(message)\n",
+        "        granted = self.is_voter and lost_leader\n",
         test="tests/raft/test_leadership.py",
     ),
     Mutant(
         "a pre-vote of a lower term gets no answer, so the longer log never learns the term",
-        CORE,
-        "        if isinstance(message, PreVote | RequestVote):\n            self._outbox.reply",
-        "        if isinstance(message, RequestVote):\n            self._outbox.reply",
+        OUTBOX,
+        "        if isinstance(request, PreVote | RequestVote):\n            self.reply",
+        "        if isinstance(request, RequestVote):\n            self.reply",
         test="tests/raft/test_leadership.py",
     ),
     Mutant(
@@ -601,8 +601,8 @@ LEADERSHIPS = (
     Mutant(
         "a leader that stood still goes on as if nothing were",
         CORE,
-        "        elif self._membership.peers and silent_ms > settings.election_timeout_max_ms:\n",
-        "        elif silent_ms < 0:\n",
+        "        elif self._membership.peers and silent_ms > ",
+        "        elif silent_ms < 0 and silent_ms > ",
         test="tests/raft/test_leadership.py",
     ),
     Mutant(
@@ -628,9 +628,8 @@ LEADERSHIPS = (
     Mutant(
         "a follower is told an index that no majority confirmed",
         CORE,
-        "        if self._leadership is not None:\n"
-        "            self._add_read(self._leadership, message.sender, message.read_id)\n",
-        "        if self._leadership is not None:\n"
+        "            self._leadership.add_read(message.sender, message.read_id, "
+        "self.commit_index)\n",
         "            read = ReadReady(message.sender, message.read_id, self.commit_index)\n"
         "            self._outbox.tell_read_index(read, self.current_term)\n",
         test="tests/raft/test_reads.py",
@@ -665,8 +664,8 @@ LEADERSHIPS = (
     Mutant(
         "a node that lost entries stands for election",
         CORE,
-        "        if self.log.damaged:\n            # As a leader",
-        "        if False:\n            # As a leader",
+        "        return self.is_voter and not self.log.damaged\n",
+        "        return self.is_voter\n",
         test="tests/raft/test_repair.py",
     ),
     Mutant(
@@ -727,6 +726,52 @@ LEADERSHIPS = (
         "        if self._room.is_short and raft.takes_commands",
         "        if False and raft.takes_commands",
         test="tests/server/test_room.py",
+    ),
+    Mutant(
+        "a directory that was not admitted votes",
+        CORE,
+        "        if not self.is_voter:\n            self._refuse_vote",
+        "        if False:\n            self._refuse_vote",
+    ),
+    Mutant(
+        "a directory that was not admitted stands",
+        CORE,
+        "        return self.is_voter and not self.log.damaged\n",
+        "        return not self.log.damaged\n",
+    ),
+    Mutant(
+        "what a directory holds that was not admitted counts",
+        LEADERSHIP,
+        "        return [0 if one.rejoining else one.match_index for one in ",
+        "        return [one.match_index for one in ",
+    ),
+    Mutant(
+        "a new directory is taken to hold what the old one held",
+        LEADERSHIP,
+        "        if reply.rejoining != progress.rejoining:\n",
+        "        if reply.rejoining and not progress.rejoining and not progress.match_index:\n",
+        test="tests/raft/test_rejoin.py",
+    ),
+    Mutant(
+        "a directory confirms reads before it is admitted",
+        LEADERSHIP,
+        "        if not reply.rejoining:\n",
+        "        if True:\n",
+        test="tests/raft/test_rejoin.py",
+    ),
+    Mutant(
+        "any directory is admitted under the name of another",
+        CORE,
+        "        if not self.is_voter and entry.data == own:\n",
+        "        if not self.is_voter and entry.data[:1] == own[:1]:\n",
+        test="tests/raft/test_rejoin.py",
+    ),
+    Mutant(
+        "a directory that is admitted votes once more in the term of its admission",
+        CORE,
+        "                self.voted_for = self._leader_of_term\n            self._events",
+        "                pass\n            self._events",
+        test="tests/raft/test_rejoin.py",
     ),
     Mutant(
         "a salvaged log forgets what could not be read",

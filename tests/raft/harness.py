@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TypeVar
 
 from kvstore.raft.core import Raft
@@ -17,7 +18,7 @@ from kvstore.raft.events import Event
 from kvstore.raft.invariants import Snapshot, check_state, check_step
 from kvstore.raft.messages import Message, PreVote
 from kvstore.raft.reads import ReadReady
-from kvstore.raft.types import Entry, HardState, Membership, RaftSettings, Role
+from kvstore.raft.types import Entry, EntryKind, HardState, Membership, RaftSettings, Role
 
 from .disk import Disk, entries_of_terms
 from .messages import CLUSTER, pre_vote_reply, vote_reply
@@ -44,7 +45,7 @@ class Node:
         self.applied: list[Entry] = []
         self.reads: list[ReadReady] = []
         self.raft: Raft | None = None
-        self._membership = membership
+        self.membership = membership
         self._settings = settings
         self._rng = rng
 
@@ -53,7 +54,7 @@ class Node:
         del self.applied[self.disk.last_applied :]
         self.reads = []
         self.raft = Raft(
-            self._membership,
+            self.membership,
             self.disk.recovered(),
             self.disk,
             self.disk.last_applied,
@@ -84,7 +85,7 @@ class World:
         self.safety = Safety()
         self.nodes = {
             node_id: Node(
-                Membership(CLUSTER, node_id, frozenset(ids)),
+                Membership(CLUSTER, node_id, frozenset(ids), f"{node_id:032x}"),
                 (disks or {}).get(node_id) or Disk(),
                 settings or RaftSettings(),
                 random.Random(f"{seed}/{node_id}"),
@@ -181,6 +182,9 @@ class World:
         while taken := raft.committed_entries(len(node.applied), UNBOUNDED):
             self.safety.applied(taken)
             node.applied += taken
+            for entry in taken:
+                if entry.kind is EntryKind.ADMIT:
+                    self.act(node_id, partial(Raft.admit, entry=entry))
         ready = raft.ready_reads()
         self.safety.answered(node_id, ready)
         node.reads += ready
