@@ -18,8 +18,9 @@ from typing import Any, Final
 import click
 
 from kvstore import api, render
+from kvstore.address import parse_addresses
 from kvstore.client import Client
-from kvstore.config import VALUE_BYTES_CEILING, parse_addresses
+from kvstore.config import VALUE_BYTES_CEILING
 from kvstore.errors import (
     ConfigError,
     DamagedError,

@@ -21,7 +21,8 @@ import hiredis
 import msgspec
 
 from kvstore import api
-from kvstore.config import TIME_MS_CEILING, Address, parse_address, parse_addresses
+from kvstore.address import Address, parse_address, parse_addresses
+from kvstore.config import TIME_MS_CEILING
 from kvstore.course import Course
 from kvstore.errors import (
     ConfigError,

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import ipaddress
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -21,14 +20,21 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
+from kvstore.address import (
+    BASE_PORT,
+    PORT_MAX,
+    Address,
+    items_of,
+    parse_address,
+    parse_host,
+    parse_int,
+    parse_port,
+)
 from kvstore.errors import ConfigError
 from kvstore.raft.types import RaftSettings
 
 MEMBERS_MAX: Final = 7
 NODE_ID_MAX: Final = 65_535
-PORT_MAX: Final = 65_535
-BASE_PORT: Final = 9_000
-"""Node N of the local cluster listens on this port plus N, unless told otherwise."""
 LOCAL_CLUSTER_SIZE: Final = 3
 VALUE_BYTES_CEILING: Final = 64 << 20
 """The most that `Limits.value_bytes_max` may be raised to."""
@@ -39,16 +45,6 @@ LOG_FORMATS: Final = ("text", "json")
 _MAP_BYTES: Final = 64 << 30
 _REQUEST_MARGIN_BYTES: Final = 1 << 20
 _T = TypeVar("_T")
-
-
-class Address(msgspec.Struct, frozen=True):
-    """Where a node listens, and what it tells others."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -70,8 +66,7 @@ class Limits(msgspec.Struct, frozen=True):
     pending_bytes_max: int = 128 << 20
     """Recent entries that the log keeps in memory; beyond it, writes get BUSY too."""
     headroom_bytes: int = 16 << 20
-    """Room on the disks and in the maps below which writes get NOSPACE; a follower takes
-    entries that a leader took down to half of it."""
+    """With less room on disk or in a map, writes get NOSPACE; followers go down to half."""
     reply_bytes_max: int = 32 << 20
     """Values in one reply; a scan ends its page there, a larger MGET is refused."""
     scan_keys_max: int = 10_000
@@ -104,6 +99,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All nodes of the cluster, this one included."""
     cluster_id: str
     data_dir: Path
+    rejoins: bool = False
+    """The node had another directory before: a new one must be admitted before it votes."""
     raft: RaftSettings = RaftSettings()
     limits: Limits = Limits()
     request_timeout_ms: int = 4_000
@@ -111,10 +108,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_interval_ms: int = 500
     """How often the applied key space is made durable."""
     peer_retry_max_ms: int = 200
-    """Longest pause between attempts to reach a peer: a node that comes back must hear its
-    leader before its own election timeout."""
+    """Longest pause between dials: a node that is back must hear its leader before it stands."""
     log_map_bytes: int = _MAP_BYTES
-    """How far the log may grow. Address space: the file grows as it is needed."""
+    """How far the log may grow: address space, the file grows as it is needed."""
     state_map_bytes: int = _MAP_BYTES
     log_format: str = "text"
 
@@ -153,6 +149,7 @@ def settings_from(options: Mapping[str, str | None], environ: Mapping[str, str])
         members=members,
         cluster_id=_read(given, "cluster", _parse_cluster, default_cluster_id(members)),
         data_dir=_read(given, "data", _parse_path, Path("data") / f"n{node_id}"),
+        rejoins=_read(given, "rejoin", _parse_yes_or_no, False),
         raft=RaftSettings(
             heartbeat_interval_ms=_read(given, "heartbeat_ms", _parse_time_ms, 100),
             election_timeout_min_ms=election_min_ms,
@@ -184,6 +181,8 @@ def check(settings: Settings) -> None:
         raise ConfigError(f"node {settings.node_id} is not among the members of its cluster")
     if len(set(settings.members.values())) != len(settings.members):
         raise ConfigError("two nodes have the same address: give each its own in --peers")
+    if settings.rejoins and len(settings.members) == 1:
+        raise ConfigError("--rejoin needs other nodes, which hold what this one lost")
     raft = settings.raft
     if raft.election_timeout_min_ms <= raft.heartbeat_interval_ms:
         raise ConfigError(
@@ -205,63 +204,8 @@ def check(settings: Settings) -> None:
 def _check_positive(part: msgspec.Struct) -> None:
     for name in part.__struct_fields__:
         value = getattr(part, name)
-        if isinstance(value, int) and value <= 0:
+        if isinstance(value, int) and not isinstance(value, bool) and value <= 0:
             raise ConfigError(f"{name} must be positive, not {value}")
-
-
-# --- Addresses ----------------------------------------------------------------------------
-
-
-def parse_address(text: str, default_port: int | None = BASE_PORT + 1) -> Address:
-    """Read `9001` (on 127.0.0.1), `host`, `host:port`, `[::1]` or `[::1]:9001`.
-
-    With `default_port` None both host and port must be there. Raises ConfigError.
-    """
-    text = text.strip()
-    if text.isdecimal():
-        if default_port is None:
-            raise ConfigError(f"{text!r} has no host: write host:{text}")
-        return Address("127.0.0.1", parse_port(text))
-    match = re.fullmatch(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[^:]*))?", text)
-    if match is None:
-        hint = f"write [{text}]:port" if text.count(":") > 1 else "write host:port"
-        raise ConfigError(f"{text!r} is not an address: {hint}")
-    host, port = match["host"], match["port"]
-    if port is None and default_port is None:
-        raise ConfigError(f"{text!r} has no port: write {text}:port")
-    return Address(parse_host(host), default_port or 0 if port is None else parse_port(port))
-
-
-def parse_addresses(text: str) -> list[Address]:
-    """Read a list of addresses with commas between them. Raises ConfigError."""
-    addresses = [parse_address(item) for item in _items(text)]
-    if not addresses:
-        raise ConfigError("no address given: say for instance 9001,9002,9003")
-    return addresses
-
-
-def parse_host(text: str) -> str:
-    """Read a host name or IP address that others can connect to. Raises ConfigError."""
-    host = text.strip().removeprefix("[").removesuffix("]")
-    try:
-        ip = ipaddress.ip_address(host)
-    except ValueError:
-        # A name of digits and dots only would be read by the resolver as an odd IPv4
-        # address: `0` is 0.0.0.0 and `127.1` is 127.0.0.1.
-        if re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9_.-]{1,253}", host):
-            return host.lower()
-        raise ConfigError(f"{text!r} is not a host name or IP address") from None
-    if ip.is_unspecified:
-        raise ConfigError(
-            f"{text!r} means every interface, and a node cannot tell others to connect there: "
-            "give the one name or IP address by which the others reach it"
-        )
-    return str(ip)
-
-
-def parse_port(text: str) -> int:
-    """Read a port. Raises ConfigError."""
-    return _parse_int(text, 1, PORT_MAX, "a port")
 
 
 # --- Where settings come from -------------------------------------------------------------
@@ -272,6 +216,7 @@ _NAMES: Final = (
     "peers",
     "host",
     "data",
+    "rejoin",
     "cluster",
     "heartbeat_ms",
     "election_ms",
@@ -332,23 +277,12 @@ def _read(given: Mapping[str, Given], name: str, parse: Callable[[str], _T], def
 # --- Single values ------------------------------------------------------------------------
 
 
-def _items(text: str) -> list[str]:
-    return [item.strip() for item in text.split(",")] if text.strip() else []
-
-
-def _parse_int(text: str, low: int, high: int, what: str) -> int:
-    # int() would also take '+1', '1_000' and digits of other scripts.
-    if not re.fullmatch(r"[0-9]{1,12}", text.strip()) or not low <= int(text) <= high:
-        raise ConfigError(f"{text!r} is not {what}: give a whole number from {low} to {high}")
-    return int(text)
-
-
 def _parse_id(text: str) -> int:
-    return _parse_int(text, 1, NODE_ID_MAX, "a node id")
+    return parse_int(text, 1, NODE_ID_MAX, "a node id")
 
 
 def _parse_time_ms(text: str) -> int:
-    return _parse_int(text, 1, TIME_MS_CEILING, "a time in milliseconds")
+    return parse_int(text, 1, TIME_MS_CEILING, "a time in milliseconds")
 
 
 def _parse_range_ms(text: str) -> tuple[int, int]:
@@ -359,11 +293,17 @@ def _parse_range_ms(text: str) -> tuple[int, int]:
 
 
 def _parse_value_bytes(text: str) -> int:
-    return _parse_int(text, 1, VALUE_BYTES_CEILING, "a number of bytes")
+    return parse_int(text, 1, VALUE_BYTES_CEILING, "a number of bytes")
 
 
 def _parse_map_bytes(text: str) -> int:
-    return _parse_int(text, 1 << 20, 1 << 46, "a number of bytes")
+    return parse_int(text, 1 << 20, 1 << 46, "a number of bytes")
+
+
+def _parse_yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ConfigError(f"{text!r} is neither yes nor no")
+    return text == "yes"
 
 
 def _parse_cluster(text: str) -> str:
@@ -398,7 +338,7 @@ def _membership(given: Mapping[str, Given], host: str) -> tuple[int, dict[int, A
         )
     if "peers" not in given:
         return _local_cluster(host, node_id, port)
-    peers = [] if given["peers"].text.strip() == "none" else _items(given["peers"].text)
+    peers = [] if given["peers"].text.strip() == "none" else items_of(given["peers"].text)
     if not peers:
         node_id = node_id or 1
         return node_id, {node_id: Address(host, port or _default_port(node_id))}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from kvstore.config import Address
+from kvstore.address import Address
 from kvstore.errors import (
     NotLeaderError,
     OutcomeUnknownError,

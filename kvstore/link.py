@@ -15,7 +15,7 @@ from typing import Final
 
 import hiredis
 
-from kvstore.config import Address
+from kvstore.address import Address
 
 _RECEIVE_BYTES: Final = 1 << 18
 _MORE: Final = object()

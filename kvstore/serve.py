@@ -44,6 +44,15 @@ def _setting(name: str, metavar: str, section: str, text: str) -> Callable[[Any]
         "Name of the cluster; nodes of another one are refused.  [default: from the members]",
     ),
     _setting("data", "DIR", "Storage", "Data directory, made if absent.  [default: data/n<id>]"),
+    option(
+        "--rejoin",
+        section="Storage",
+        is_flag=True,
+        flag_value="yes",
+        default=None,
+        help="This node lost its directory: begin with a new one, which counts only once it "
+        "has caught up.",
+    ),
     _setting("value-bytes-max", "BYTES", "Storage", "Longest value.  [default: 1048576]"),
     _setting("log-map-bytes", "BYTES", "Storage", "Room for the log.  [default: 64 GiB]"),
     _setting("state-map-bytes", "BYTES", "Storage", "Room for the keys.  [default: 64 GiB]"),

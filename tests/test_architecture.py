@@ -22,16 +22,17 @@ ARROWS = {
     "raft": {"raft"},
     "api": set(),
     "errors": set(),
+    "address": {"errors"},
     "kv": {"api", "storage.base", "kv", "errors"},
-    "wire": {"api", "config", "errors", "raft.messages", "raft.types", "wire"},
+    "wire": {"address", "api", "config", "errors", "raft.messages", "raft.types", "wire"},
     "storage": {"raft.types", "storage", "errors"},
     "sim": {
-        *("api", "config", "errors", "raft", "render", "server.node", "sim"),
+        *("address", "api", "config", "errors", "raft", "render", "server.node", "sim"),
         *("storage.base", "storage.memory", "storage.sequence"),
     },
-    "client": {"api", "errors", "wire", "config", "link", "course"},
-    "course": {"errors", "config"},
-    "link": {"api", "errors", "wire", "config"},
+    "client": {"address", "api", "errors", "wire", "config", "link", "course"},
+    "course": {"address", "errors", "config"},
+    "link": {"address", "api", "errors", "wire", "config"},
 }
 """What each room may import of ours; a name stands for itself and all below it."""
 

@@ -9,16 +9,8 @@ import msgspec
 import pytest
 
 from kvstore import config
-from kvstore.config import (
-    Address,
-    Limits,
-    Settings,
-    check,
-    default_cluster_id,
-    parse_address,
-    parse_addresses,
-    settings_from,
-)
+from kvstore.address import Address, parse_address, parse_addresses
+from kvstore.config import Limits, Settings, check, default_cluster_id, settings_from
 from kvstore.errors import ConfigError
 from kvstore.raft.types import RaftSettings
 from kvstore.serve import serve

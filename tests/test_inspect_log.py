@@ -122,7 +122,7 @@ def test_json_says_the_same(tmp_path):
     values = json.loads(result.stdout)
     one, two = values["directories"]
     assert one["identity"]["node_id"] == 1
-    assert one["hard_state"] == {"current_term": 3, "voted_for": 1}
+    assert one["hard_state"] == {"current_term": 3, "voted_for": 1, "admitted_at": 0}
     assert one["applied"] == {"last_applied": 8, "revision": 8, "time_ms": 0}
     assert (one["first_index"], one["last_index"], one["unread"]) == (1, 8, [])
     assert one["terms"][1] == {"term": 3, "first_index": 6, "last_index": 8, "leader": 2}

@@ -102,7 +102,7 @@ class Raft:
         """Own reads that the leader, another node, has confirmed."""
         self._now_ms = 0.0
         self._timer = ElectionTimer(settings, rng)
-        self._admitted_at = recovered.hard_state.admitted_at
+        self.admitted_at = recovered.hard_state.admitted_at
         self._outbox = Outbox(membership.cluster_id, self.id)
         self._outbox.rejoining = "" if self.is_voter else membership.incarnation
         self._events: list[events.Event] = []
@@ -214,7 +214,7 @@ class Raft:
         """
         own = admission_data(self.id, self._membership.incarnation)
         if not self.is_voter and entry.data == own:
-            self._admitted_at = entry.index
+            self.admitted_at = entry.index
             if entry.term == self.current_term:
                 self.voted_for = self._leader_of_term
             self._events.append(events.Admitted(self.current_term, entry.index))
@@ -222,13 +222,13 @@ class Raft:
     @property
     def is_voter(self) -> bool:
         """Whether this node's directory counts towards majorities."""
-        return self._admitted_at != NOT_ADMITTED
+        return self.admitted_at != NOT_ADMITTED
 
     # --- Effects --------------------------------------------------------------------------
 
     def take_effects(self) -> Effects:
         """Everything produced since the last call, each thing once."""
-        hard_state = HardState(self.current_term, self.voted_for, self._admitted_at)
+        hard_state = HardState(self.current_term, self.voted_for, self.admitted_at)
         hard_state_is_durable = hard_state == self._durable_hard_state
         assert hard_state_is_durable or self.role is not Role.LEADER
         effects = Effects(
@@ -250,7 +250,7 @@ class Raft:
             self._durable_hard_state = update.hard_state
             if update.hard_state.is_voter:
                 self._outbox.rejoining = ""
-        own_vote = HardState(self.current_term, self.id, self._admitted_at)
+        own_vote = HardState(self.current_term, self.id, self.admitted_at)
         if self.role is Role.CANDIDATE and self._durable_hard_state == own_vote:
             self._count_vote(self.id)
         elif self._leadership is not None:

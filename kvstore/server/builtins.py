@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 
 from kvstore import api
-from kvstore.config import Address
+from kvstore.address import Address
 from kvstore.wire import commands, resp
 from kvstore.wire.glob import Glob
 

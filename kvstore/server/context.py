@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from structlog.typing import FilteringBoundLogger
 
 from kvstore.config import Settings
+from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.node import Node
-from kvstore.wire.peer import Hello
 
 if TYPE_CHECKING:
     from kvstore.server.session import Session
@@ -48,11 +48,15 @@ class Context:
     """The server as its sessions see it."""
 
     def __init__(
-        self, settings: Settings, node: Node, hello: Hello, log: FilteringBoundLogger
+        self,
+        settings: Settings,
+        node: Node,
+        acquaintances: Acquaintances,
+        log: FilteringBoundLogger,
     ) -> None:
         self.settings = settings
         self.node = node
-        self.hello = hello
+        self.acquaintances = acquaintances
         self.log = log
         self.cursors = ScanCursors(settings.limits.scan_cursors_max)
         self.peer_ids = frozenset(settings.members) - {settings.node_id}
@@ -62,6 +66,11 @@ class Context:
         """Sessions with replies to send at the end of the turn."""
         self.session_numbers = count(1)
         self.commands_processed = 0
+
+    def hang_up_on_peer(self, node_id: int) -> None:
+        """Let go of a peer's earlier links: what waits in them came from an earlier start."""
+        for session in [session for session in self.sessions if session.peer == node_id]:
+            session.close()
 
     def has_room(self) -> bool:
         """Whether another connection may come in."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from kvstore.config import Address
+from kvstore.address import Address
 from kvstore.errors import ConfigError
 from kvstore.wire import resp
 

@@ -26,6 +26,7 @@ from kvstore.config import Settings
 from kvstore.errors import DamagedStateError
 from kvstore.logs import logger_for
 from kvstore.raft.invariants import SafetyViolationError
+from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.connection import Owner
 from kvstore.server.context import Context
 from kvstore.server.listener import Listener, listen
@@ -33,8 +34,9 @@ from kvstore.server.node import Node, Outcome
 from kvstore.server.peers import PeerLink, Peers
 from kvstore.server.session import Session
 from kvstore.server.ticket import Answer
+from kvstore.storage.base import Lineage
 from kvstore.storage.directory import open_directory, set_state_aside
-from kvstore.wire.peer import Hello
+from kvstore.storage.records import START_BYTES
 
 _SAFETY_VIOLATED: Final = 70
 """Exit code; EX_SOFTWARE of sysexits.h."""
@@ -57,6 +59,8 @@ def serve(settings: Settings) -> int:
             log_map_bytes=settings.log_map_bytes,
             state_map_bytes=settings.state_map_bytes,
             incarnation=secrets.token_hex(16),
+            start=secrets.token_bytes(START_BYTES),
+            rejoins=settings.rejoins,
         )
         for note in directory.notes:
             log.warning(note)
@@ -65,7 +69,7 @@ def serve(settings: Settings) -> int:
             rng = random.Random(secrets.randbits(64))  # noqa: S311
             node = Node(settings, directory.log, directory.state, rng)
             try:
-                Server(node, listening, rng, log).run()
+                Server(node, directory.log, listening, rng, log).run()
             except SafetyViolationError as violation:
                 log.critical(str(violation))
                 return _SAFETY_VIOLATED
@@ -87,26 +91,29 @@ class Server:
     def __init__(
         self,
         node: Node,
+        lineage: Lineage,
         listening: socket.socket,
         rng: random.Random,
         log: FilteringBoundLogger,
     ) -> None:
         settings = node.settings
-        hello = Hello(
+        acquaintances = Acquaintances(
             cluster_id=settings.cluster_id,
             node_id=settings.node_id,
             incarnation=node.log_store.identity.incarnation,
+            lineage=lineage,
+            admitted_at=lambda: node.raft.admitted_at,
         )
         self._node = node
         self._log = log
         self._selector = selectors.DefaultSelector()
-        self._context = Context(settings, node, hello, log)
+        self._context = Context(settings, node, acquaintances, log)
         self._listener = Listener(
             listening, self._selector, self._welcome, self._context.has_room, log
         )
         self._peers = Peers(
             {
-                peer: PeerLink(peer, settings, hello, self._selector, rng, log)
+                peer: PeerLink(peer, settings, acquaintances, self._selector, rng, log)
                 for peer in self._context.peer_ids
             }
         )

@@ -13,14 +13,22 @@ import selectors
 import socket
 from collections.abc import Iterable
 
-import msgspec
 from structlog.typing import FilteringBoundLogger
 
-from kvstore.config import Address, Settings
-from kvstore.errors import ProtocolError
+from kvstore.address import Address
+from kvstore.config import Settings
+from kvstore.errors import DirectoryRefusedError, ProtocolError
 from kvstore.raft.messages import Message
+from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.connection import Connection
-from kvstore.wire.peer import Hello, HelloAnswer, check_hello, encode_hello, encode_message
+from kvstore.wire.peer import (
+    Hello,
+    HelloAnswer,
+    check_hello,
+    encode_hello,
+    encode_message,
+    says_replaced,
+)
 
 _FIRST_RETRY_MS = 20.0
 _HELLO_TIMEOUT_MS = 2_000.0
@@ -37,7 +45,7 @@ class PeerLink:
         self,
         peer: int,
         settings: Settings,
-        hello: Hello,
+        acquaintances: Acquaintances,
         selector: selectors.BaseSelector,
         rng: random.Random,
         log: FilteringBoundLogger,
@@ -45,7 +53,7 @@ class PeerLink:
         self._peer = peer
         self._address: Address = settings.members[peer]
         self._settings = settings
-        self._hello = msgspec.structs.replace(hello, recipient=peer)
+        self._acquaintances = acquaintances
         self._selector = selector
         self._rng = rng
         self._log = log
@@ -102,7 +110,7 @@ class PeerLink:
         self._connection = Connection(sock, self._selector, self)
         self._connection.detect_dead_link()
         # Not connected yet: the hello waits in the output buffer until the socket takes it.
-        self._connection.write(encode_hello(self._hello))
+        self._connection.write(encode_hello(self._acquaintances.hello_to(self._peer)))
 
     def on_events(self, mask: int) -> None:
         connection = self._connection
@@ -117,18 +125,25 @@ class PeerLink:
     def _on_bytes(self, connection: Connection, data: bytes) -> None:
         try:
             theirs = self._answer.feed(data)
-            complaint = theirs and check_hello(self._hello, theirs)
+            complaint = theirs and self._reason_to_refuse(theirs)
         except ProtocolError as error:
             theirs, complaint = None, str(error)
         if complaint:
             connection.failure = complaint
             connection.close()
+            if replaced := says_replaced(complaint):
+                raise DirectoryRefusedError(f"{self._settings.data_dir}: {replaced}")
         elif theirs is not None:
+            self._acquaintances.remember(theirs)
             self._is_ready = True
             self.deadline_ms = float("inf")
             self._pause_ms = _FIRST_RETRY_MS
             self._last_complaint = ""
             self._log.info(f"connected to node {self._peer}", address=str(self._address))
+
+    def _reason_to_refuse(self, theirs: Hello) -> str | None:
+        ours = self._acquaintances.hello_to(self._peer)
+        return check_hello(ours, theirs) or self._acquaintances.reason_to_refuse(theirs)
 
     def _lost(self, why: str, now_ms: float) -> None:
         """Plan the next attempt; say why, but the same thing only once."""

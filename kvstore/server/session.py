@@ -12,8 +12,6 @@ import selectors
 import socket
 from collections import deque
 
-import msgspec
-
 from kvstore import api
 from kvstore.errors import ProtocolError
 from kvstore.server.builtins import (
@@ -85,7 +83,8 @@ class Session:
         self._slots: deque[Slot | bytes] = deque()
         self._promised_bytes = 0
         self._last_write: EntryName | None = None
-        self._peer: int | None = None
+        self.peer: int | None = None
+        """The node that said hello here; None for a client."""
         self._is_used = False
         self._closes_after_replies = False
         self._is_stalled = False
@@ -96,7 +95,7 @@ class Session:
     @property
     def comes_first(self) -> bool:
         """Peers are heard before clients."""
-        return self._peer is not None
+        return self.peer is not None
 
     def describe(self) -> str:
         """One line of CLIENT LIST."""
@@ -146,7 +145,7 @@ class Session:
 
     def _start(self, args: list[bytes]) -> None:
         """Turn one command into a reply, now or later."""
-        if self._peer is not None:
+        if self.peer is not None:
             self._take_message(args)
             return
         self.context.commands_processed += 1
@@ -244,26 +243,33 @@ class Session:
             theirs = peer.decode_hello(args[2])
         except ProtocolError as error:
             raise CommandError(f"ERR {error}") from None
-        ours = msgspec.structs.replace(context.hello, recipient=theirs.node_id)
+        ours = context.acquaintances.hello_to(theirs.node_id)
         complaint = peer.check_hello(ours, theirs)
         if complaint is None and theirs.node_id not in context.peer_ids:
             complaint = f"node {theirs.node_id} is not a peer of this node"
         if complaint is not None:
-            context.log.warning(f"refused a peer: {complaint}", address=self._address)
-            self._reply(resp.error(f"ERR refused: {complaint}"))
-            self.close_after_replies()
-            return
-        self._peer = theirs.node_id
-        self._connection.detect_dead_link()
-        self._reply(peer.encode_hello_answer(ours))
+            self._refuse_peer(complaint)
+        elif replaced := context.acquaintances.reason_to_refuse(theirs):
+            self._refuse_peer(replaced, is_replaced=True)
+        else:
+            context.acquaintances.remember(theirs)
+            context.hang_up_on_peer(theirs.node_id)
+            self.peer = theirs.node_id
+            self._connection.detect_dead_link()
+            self._reply(peer.encode_hello_answer(ours))
+
+    def _refuse_peer(self, complaint: str, *, is_replaced: bool = False) -> None:
+        self.context.log.warning(f"refused a peer: {complaint}", address=self._address)
+        self._reply(peer.encode_refusal(complaint, is_replaced=is_replaced))
+        self.close_after_replies()
 
     def _take_message(self, args: list[bytes]) -> None:
         try:
             message = peer.decode_message(args)
-            if message.sender != self._peer:
+            if message.sender != self.peer:
                 raise ProtocolError(f"a message of node {message.sender} on its link")
         except ProtocolError as error:
-            self.context.log.warning(f"hung up on node {self._peer}: {error}")
+            self.context.log.warning(f"hung up on node {self.peer}: {error}")
             self.close()
         else:
             self.context.node.receive(message)

@@ -18,7 +18,8 @@ from typing import Final
 import msgspec
 
 from kvstore import api
-from kvstore.config import Address, Settings
+from kvstore.address import Address
+from kvstore.config import Settings
 from kvstore.raft.invariants import SafetyViolationError
 from kvstore.raft.messages import Message
 from kvstore.raft.types import RaftSettings

@@ -71,6 +71,32 @@ class LogStore(Protocol):
     def close(self) -> None: ...
 
 
+class Acquaintance(msgspec.Struct, frozen=True):
+    """What a node remembers of a peer's directory.
+
+    * `start`: by which its latest start made itself known.
+    * `admitted_at`: index of the entry that admitted it; 0 for a node's first directory.
+    """
+
+    start: bytes
+    admitted_at: int
+
+
+class Lineage(Protocol):
+    """By what a node's directories are told apart, its own and those of its peers.
+
+    * `starts`: 8 random bytes for each start of a server on this directory, latest last.
+    * `known`: per peer, what was last seen of its directory.
+    """
+
+    starts: bytes
+    known: dict[int, Acquaintance]
+
+    def remember(self, node_id: int, acquaintance: Acquaintance) -> None:
+        """Make durable what is known of a peer's directory."""
+        ...
+
+
 class Table(Protocol):
     """Keys and records of bytes, in byte order."""
 

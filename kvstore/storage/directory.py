@@ -32,6 +32,7 @@ from kvstore.errors import (
     DirectoryRefusedError,
     DiskWriteError,
 )
+from kvstore.raft.types import NOT_ADMITTED, HardState
 from kvstore.storage import filesystem
 from kvstore.storage.base import Identity
 from kvstore.storage.lmdb_log import LmdbLog
@@ -72,12 +73,17 @@ def open_directory(
     cluster_id: str,
     members: Iterable[int],
     incarnation: str,
+    start: bytes,
+    rejoins: bool,
     log_map_bytes: int,
     state_map_bytes: int,
 ) -> DataDirectory:
     """Open the directory of one node, making it on first use.
 
-    `incarnation` names a directory that is made now; one that exists keeps its own.
+    * `incarnation` names a directory that is made now; one that exists keeps its own.
+    * `start`: 8 random bytes, by which peers know this directory again.
+    * `rejoins`: the node had another directory before; a new one must be admitted.
+
     Raises `DirectoryRefusedError` (not ours, or in use), `DamagedError`, `DiskWriteError`.
     """
     asked = Identity(FORMAT_VERSION, cluster_id, node_id, tuple(sorted(members)), incarnation)
@@ -86,12 +92,30 @@ def open_directory(
     lock_fd = _lock(data_dir)
     try:
         if _is_new(data_dir):
-            _create(data_dir, asked, log_map_bytes, state_map_bytes)
+            admitted_at = NOT_ADMITTED if rejoins else 0
+            _create(data_dir, asked, admitted_at, log_map_bytes, state_map_bytes)
         log, state, notes = _open_stores(data_dir, asked, log_map_bytes, state_map_bytes)
+        directory = DataDirectory(log, state, lock_fd, notes)
     except BaseException:
         os.close(lock_fd)
         raise
-    return DataDirectory(log, state, lock_fd, notes)
+    try:
+        if rejoins:
+            _check_rejoins(data_dir, log)
+        log.add_start(start)
+    except BaseException:
+        directory.close()
+        raise
+    return directory
+
+
+def _check_rejoins(data_dir: Path, log: LmdbLog) -> None:
+    """Only a directory that rejoined may be told to, as supervisors repeat what they were told."""
+    if log.recover().hard_state.admitted_at == 0:
+        raise DirectoryRefusedError(
+            f"{data_dir}: --rejoin begins with an empty directory, and this one is the node's"
+            " first. Start it without --rejoin; or, if it was lost or damaged, move it away"
+        )
 
 
 def _lock(data_dir: Path) -> int:
@@ -133,15 +157,16 @@ def _is_new(data_dir: Path) -> bool:
         raise filesystem.unusable(data_dir, error) from None
     if state.exists() and not raft.exists():
         raise DamagedError(
-            f"{data_dir}: {RAFT}/ is missing while {STATE}/ is there; bring it back from where"
-            " it went. Do not start this node with an empty directory instead: it would forget"
-            " what it voted for and held"
+            f"{data_dir}: {RAFT}/ is missing while {STATE}/ is there: what this node voted for and"
+            f" held cannot be told. Bring it back, or move {data_dir} away and start with --rejoin"
         )
     return not raft.exists()
 
 
-def _create(data_dir: Path, identity: Identity, log_bytes: int, state_bytes: int) -> None:
-    LmdbLog.create(data_dir / UNFINISHED, log_bytes, identity)
+def _create(
+    data_dir: Path, identity: Identity, admitted_at: int, log_bytes: int, state_bytes: int
+) -> None:
+    LmdbLog.create(data_dir / UNFINISHED, log_bytes, identity, HardState(admitted_at=admitted_at))
     LmdbState.create(data_dir / STATE, state_bytes, identity)
     try:
         os.rename(data_dir / UNFINISHED, data_dir / RAFT)
@@ -181,7 +206,7 @@ def _open_log(data_dir: Path, map_bytes: int) -> tuple[LmdbLog, tuple[str, ...]]
     except DamagedError as error:
         raise DamagedError(
             f"{damage}. What this node voted for and held cannot be told ({error}):"
-            f" put back {data_dir} from where it was whole"
+            f" move {data_dir} away and start with --rejoin"
         ) from None
     note = f"{damage}: saved what is sound; the damaged file is {raft / DAMAGED_FILE}"
     return LmdbLog(raft, map_bytes), (note,)

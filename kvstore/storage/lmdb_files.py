@@ -32,7 +32,7 @@ from kvstore.storage.lmdb_pages import META_BYTES, NO_PAGE, Meta, PageReader, pa
 DATA_FILE: Final = "data.mdb"
 LOCK_FILE: Final = "lock.mdb"
 
-_DATABASES_MAX: Final = 4
+_DATABASES_MAX: Final = 8
 _FULL_BYTES: Final = 64 << 10
 """With less than this free, a disk is called full."""
 

@@ -9,6 +9,7 @@ This module must not know what entries mean, who asks for them, or when.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import starmap
 from pathlib import Path
 
@@ -17,17 +18,19 @@ import lmdb
 from kvstore.errors import DamagedError, DirectoryRefusedError, DiskWriteError
 from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered
 from kvstore.storage import lmdb_files, records, sequence
-from kvstore.storage.base import Identity
+from kvstore.storage.base import Acquaintance, Identity
 from kvstore.storage.sequence import Outline
 
 _READER_CHECK_WRITES = 1024
 """How many writes may pass before readers that died are looked for."""
 _RESERVE_BYTES = 1 << 20
 """For votes, truncations and no-ops on a disk that others have filled."""
+_STARTS_MAX = 1024
+"""A peer that was away for more starts of this node takes it for another directory."""
 
 
 class LmdbLog:
-    """A `LogStore` in the directory `environment`, opened for writing.
+    """A `LogStore`, and a `Lineage`, in the directory `environment`, opened for writing.
 
     * Indexes run from 1 to the outline's last; damaged ones have no sound record.
     * Nothing else in this process has the environment open.
@@ -47,6 +50,9 @@ class LmdbLog:
             self.identity = records.decode_named(records.IDENTITY, identity, Identity)
             _check_format(environment, self.identity)
             self._terms = self._env.open_db(records.TERMS, create=False)
+            self._lineage = self._env.open_db(records.LINEAGE, create=False)
+            with self._env.begin() as txn:
+                self.starts, self.known = sequence.decode_lineage(txn.cursor(self._lineage))
             self._outline = Outline()
             self._found: Recovered | None = self._scan()
             self._file.fill_up()
@@ -58,9 +64,14 @@ class LmdbLog:
             raise
 
     @staticmethod
-    def create(environment: Path, map_bytes: int, identity: Identity) -> None:
+    def create(
+        environment: Path,
+        map_bytes: int,
+        identity: Identity,
+        hard_state: HardState = HardState(),  # noqa: B008 - frozen
+    ) -> None:
         """Make the directory `environment` with an empty log in it, durably."""
-        write_environment(environment, map_bytes, identity, HardState(), Outline(), ())
+        write_environment(environment, map_bytes, identity, hard_state, Outline(), (), ())
 
     @property
     def last_index(self) -> int:
@@ -102,15 +113,23 @@ class LmdbLog:
 
     def write(self, update: DurableUpdate) -> None:
         """Make the update durable, whole or not at all."""
-        if self._failed:
-            raise DiskWriteError(f"{self._path}: an earlier write failed")
         if not update:
             return
         outline = self._outline.after(update)
         self._found = None
+        with self._transaction() as txn:
+            self._write(txn, update, outline)
+        self._outline = outline
+
+    @contextmanager
+    def _transaction(self) -> Iterator[lmdb.Transaction[bytes]]:
+        """One write transaction; it is durable when the block has ended."""
+        if self._failed:
+            raise DiskWriteError(f"{self._path}: an earlier write failed")
         try:
             with self._env.begin(write=True) as txn:
-                self._write(txn, update, outline)
+                yield txn
+                lmdb_files.sign_commit(txn)
             self._file.fill_up()
             self._check_readers()
         except (lmdb.Error, OSError) as error:
@@ -119,7 +138,24 @@ class LmdbLog:
         except DiskWriteError:
             self._failed = True
             raise
-        self._outline = outline
+
+    # --- Lineage --------------------------------------------------------------------------
+
+    def add_start(self, start: bytes) -> None:
+        """A server begins on this directory; the oldest of too many starts is forgotten."""
+        starts = (self.starts + start)[-_STARTS_MAX * records.START_BYTES :]
+        with self._transaction() as txn:
+            txn.put(records.STARTS, records.encode_starts(starts), db=self._lineage)
+        self.starts = starts
+
+    def remember(self, node_id: int, acquaintance: Acquaintance) -> None:
+        """Make durable what is known of a peer's directory."""
+        key = records.acquaintance_key(node_id)
+        with self._transaction() as txn:
+            txn.put(key, records.encode_named(key, acquaintance), db=self._lineage)
+        self.known[node_id] = acquaintance
+
+    # --- Room, and the end ----------------------------------------------------------------
 
     def room_bytes(self) -> int:
         """What can still be written, by the disk and by the map; the reserve is extra."""
@@ -141,7 +177,6 @@ class LmdbLog:
             self._write_outline(txn, update, outline)
         if update.hard_state is not None:
             txn.put(records.HARD_STATE, _encode_hard_state(update.hard_state))
-        lmdb_files.sign_commit(txn)
 
     def _write_outline(self, txn: lmdb.Transaction, update: DurableUpdate, new: Outline) -> None:
         old = self._outline.ranges
@@ -191,8 +226,12 @@ def write_environment(
     hard_state: HardState,
     outline: Outline,
     pairs: Iterable[tuple[bytes, bytes]],
+    lineage: Iterable[tuple[bytes, bytes]],
 ) -> None:
-    """Make the directory `environment` with this log in it, durably; `pairs` are its records."""
+    """Make the directory `environment` with this log in it, durably.
+
+    `pairs` and `lineage` are the records of these databases.
+    """
     try:
         env = lmdb_files.create_environment(environment, map_bytes)
         try:
@@ -200,6 +239,7 @@ def write_environment(
                 log = env.open_db(records.LOG, txn=txn)
                 terms = env.open_db(records.TERMS, txn=txn)
                 txn.cursor(log).putmulti(pairs)
+                txn.cursor(env.open_db(records.LINEAGE, txn=txn)).putmulti(lineage)
                 txn.cursor(terms).putmulti(map(records.encode_term_range, outline.ranges))
                 txn.put(records.IDENTITY, records.encode_named(records.IDENTITY, identity))
                 txn.put(records.HARD_STATE, _encode_hard_state(hard_state))

@@ -43,7 +43,9 @@ def salvage(environment: Path, map_bytes: int) -> None:
         hard_state = sequence.decode_hard_state(named.get(records.HARD_STATE))
         outline = _outline(pages, named, hard_state)
         pairs = _sound_pairs(pages, outline)
-        write_environment(target, map_bytes, identity, hard_state, outline, pairs)
+        lineage = [*pages.pairs(records.LINEAGE, b"", _ignore)]
+        sequence.decode_lineage(lineage)
+        write_environment(target, map_bytes, identity, hard_state, outline, pairs, lineage)
     _put_in_place(target, environment)
 
 

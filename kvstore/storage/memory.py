@@ -12,7 +12,7 @@ from itertools import starmap
 
 from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered
 from kvstore.storage import records, sequence
-from kvstore.storage.base import Applied, Identity
+from kvstore.storage.base import Acquaintance, Applied, Identity
 from kvstore.storage.sequence import Outline
 
 _KEY_BYTES_MAX = 510
@@ -66,6 +66,18 @@ class MemoryLog:
 
     def close(self) -> None:
         """End in order: everything written stays."""
+
+
+class MemoryLineage:
+    """A `Lineage` that lasts as long as the process."""
+
+    def __init__(self, start: bytes) -> None:
+        self.starts = start
+        self.known: dict[int, Acquaintance] = {}
+
+    def remember(self, node_id: int, acquaintance: Acquaintance) -> None:
+        """Keep what is known of a peer's directory."""
+        self.known[node_id] = acquaintance
 
 
 class MemoryTable:

@@ -10,6 +10,8 @@ fails is never half-read: decoding returns a whole record or raises `DamagedErro
             "extent"      crc | msgpack of Extent: how many entries and terms there are
             log           index u64  ->  crc | term u64 | kind u8 | data
             terms         first index u64  ->  crc | term u64
+            lineage       "starts"  ->  crc | 8 random bytes for each start, latest last
+                          "peer" + node u64  ->  crc | msgpack of Acquaintance
     state/  "identity"    crc | msgpack of Identity, equal to that of raft/
             "applied"     crc | msgpack of Applied
             "commit"      crc | number of the transaction that wrote it, u64
@@ -30,6 +32,7 @@ from crc32c import crc32c
 
 from kvstore.errors import DamagedError
 from kvstore.raft.types import Entry, EntryKind, TermRange
+from kvstore.storage.base import Acquaintance
 
 FORMAT_VERSION: Final = 3
 """Of everything listed above. A directory of another version is refused, never guessed at."""
@@ -41,6 +44,7 @@ COMMIT: Final = b"commit"
 EXTENT: Final = b"extent"
 LOG: Final = b"log"
 TERMS: Final = b"terms"
+LINEAGE: Final = b"lineage"
 KEYS: Final = b"keys"
 SESSIONS: Final = b"sessions"
 
@@ -141,7 +145,7 @@ def decode_named(name: bytes, value: bytes | None, kind: type[_T]) -> _T:
     try:
         return msgspec.msgpack.decode(body, type=kind)
     except msgspec.DecodeError as error:
-        raise DamagedError(f"record {name.decode()!r}: {error}") from None
+        raise DamagedError(f"record {_shown(name)}: {error}") from None
 
 
 def encode_commit(transaction: int) -> bytes:
@@ -161,11 +165,45 @@ def decode_commit(value: bytes | None) -> int:
 
 def _checked(name: bytes, value: bytes | None) -> bytes:
     if value is None:
-        raise DamagedError(f"record {name.decode()!r} is missing")
+        raise DamagedError(f"record {_shown(name)} is missing")
     body = value[_CRC_BYTES:]
     if len(value) < _CRC_BYTES or _CRC.unpack_from(value)[0] != crc32c(body, crc32c(name)):
-        raise DamagedError(f"record {name.decode()!r}: its crc32c does not match")
+        raise DamagedError(f"record {_shown(name)}: its crc32c does not match")
     return body
+
+
+def _shown(name: bytes) -> str:
+    return repr(name.decode("ascii", "backslashreplace"))
+
+
+# --- Lineage ------------------------------------------------------------------------------
+
+STARTS: Final = b"starts"
+START_BYTES: Final = 8
+
+
+def encode_starts(starts: bytes) -> bytes:
+    """Value of the record that lists the starts of a directory."""
+    return encode_value(STARTS, starts)
+
+
+def decode_starts(value: bytes) -> bytes:
+    """The starts of a directory, checked."""
+    body = _checked(STARTS, value)
+    if len(body) % START_BYTES:
+        raise DamagedError(f"record 'starts': {len(body)} bytes")
+    return body
+
+
+def acquaintance_key(node_id: int) -> bytes:
+    """Where the acquaintance with a node is kept."""
+    return b"peer" + _INDEX.pack(node_id)
+
+
+def decode_acquaintance(key: bytes, value: bytes) -> tuple[int, Acquaintance]:
+    """A peer, and what is known of its directory, checked."""
+    node_id: int = _INDEX.unpack(key[4:])[0]
+    return node_id, decode_named(key, value, Acquaintance)
 
 
 # --- Tables -------------------------------------------------------------------------------

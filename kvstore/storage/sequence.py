@@ -20,6 +20,7 @@ import msgspec
 from kvstore.errors import DamagedError
 from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered, TermRange
 from kvstore.storage import records
+from kvstore.storage.base import Acquaintance
 
 _first_index = attrgetter("first_index")
 
@@ -149,3 +150,17 @@ def decode_hard_state(value: bytes | None) -> HardState:
     if hard_state.current_term < 0:
         raise DamagedError(f"the hard state has term {hard_state.current_term}")
     return hard_state
+
+
+def decode_lineage(
+    pairs: Iterable[tuple[bytes, bytes]],
+) -> tuple[bytes, dict[int, Acquaintance]]:
+    """The starts of a directory, and what it knows of others, from all of these records."""
+    starts, known = b"", {}
+    for key, value in pairs:
+        if key == records.STARTS:
+            starts = records.decode_starts(value)
+        else:
+            node_id, acquaintance = records.decode_acquaintance(key, value)
+            known[node_id] = acquaintance
+    return starts, known

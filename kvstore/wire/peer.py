@@ -22,9 +22,12 @@ from kvstore.raft.messages import Message
 from kvstore.wire import resp
 
 PROTOCOL_VERSION: Final = 1
+_REPLACED: Final = "REPLACED"
+"""First word of a refusal that no new attempt of the same directory will change."""
 _CLUSTER_ID_CHARACTERS_MAX: Final = 64
 _INCARNATION: Final = re.compile(r"[0-9a-f]{32}")
-_HELLO_BYTES_MAX: Final = 1024
+_START_BYTES: Final = 8
+_HELLO_BYTES_MAX: Final = 16 << 10
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -34,6 +37,11 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     cluster_id: str
     node_id: int
     incarnation: str
+    starts: bytes
+    """8 random bytes for each start of a server on this directory, latest last."""
+    admitted_at: int
+    """Index of the entry that admitted this directory as its node's; 0 for its first one,
+    -1 for one that waits for it."""
     recipient: int = 0
     """0 until the link is known."""
 
@@ -67,6 +75,10 @@ def decode_hello(payload: bytes) -> Hello:
         raise ProtocolError("the peer's cluster id is too long")
     if not _INCARNATION.fullmatch(hello.incarnation):
         raise ProtocolError("the peer's incarnation is not 32 hex digits")
+    if not hello.starts or len(hello.starts) % _START_BYTES:
+        raise ProtocolError("the starts of the peer's directory are malformed")
+    if hello.admitted_at < -1:
+        raise ProtocolError("the peer's admission is malformed")
     return hello
 
 
@@ -118,6 +130,16 @@ def check_hello(ours: Hello, theirs: Hello) -> str | None:
     if theirs.node_id != ours.recipient:
         return f"node {theirs.node_id} answers where node {ours.recipient} was expected"
     return None
+
+
+def encode_refusal(complaint: str, *, is_replaced: bool) -> bytes:
+    """The acceptor's reply to a hello that it refuses."""
+    return resp.error(f"{_REPLACED if is_replaced else 'ERR refused:'} {complaint}")
+
+
+def says_replaced(refusal: str) -> str | None:
+    """What the other side holds against our directory; None if that is not why it refused."""
+    return refusal.removeprefix(_REPLACED).strip() if refusal.startswith(_REPLACED) else None
 
 
 def encode_message(message: Message) -> bytes:

@@ -19,7 +19,7 @@ from process.history import History, Outcome
 from process.workload import Workload
 
 from kvstore import api
-from kvstore.config import Address
+from kvstore.address import Address
 from kvstore.link import Link, NotSent, Unanswered
 from kvstore.sim.history import Operation
 from kvstore.wire import typed

@@ -113,9 +113,9 @@ ELECTIONS = (
     Mutant(
         "the vote is not persisted",
         CORE,
-        "        hard_state = HardState(self.current_term, self.voted_for, self._admitted_at)\n",
+        "        hard_state = HardState(self.current_term, self.voted_for, self.admitted_at)\n",
         "        voted_for = self._durable_hard_state.voted_for\n"
-        "        hard_state = HardState(self.current_term, voted_for, self._admitted_at)\n",
+        "        hard_state = HardState(self.current_term, voted_for, self.admitted_at)\n",
     ),
     Mutant(
         "the term is persisted only with a vote",

@@ -10,7 +10,8 @@ import random
 from pathlib import Path
 
 from kvstore import api
-from kvstore.config import Address, Limits, Settings
+from kvstore.address import Address
+from kvstore.config import Limits, Settings
 from kvstore.errors import DiskWriteError
 from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, RaftSettings, Role

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from kvstore.config import Address, Settings
+from kvstore.address import Address
+from kvstore.config import Settings
 from kvstore.logs import logger_for
 from kvstore.server import loop
 from kvstore.server.node import Node
 from kvstore.storage.base import Identity
-from kvstore.storage.memory import MemoryLog, MemoryState
+from kvstore.storage.memory import MemoryLineage, MemoryLog, MemoryState
 from kvstore.wire.resp import command
 
 TURN_MS = 50.0
@@ -53,7 +54,7 @@ def lone_server(listening: socket.socket) -> loop.Server:
         data_dir=Path("unused"),
     )
     node = Node(settings, MemoryLog(identity), MemoryState(identity), random.Random(1))
-    server = loop.Server(node, listening, random.Random(1), logger_for(1))
+    server = loop.Server(node, MemoryLineage(b"1" * 8), listening, random.Random(1), logger_for(1))
     while not node.raft.has_committed_in_term:
         server._turn()
     return server

@@ -7,10 +7,12 @@ import selectors
 import socket
 from pathlib import Path
 
-from kvstore.config import Address, Settings
+from kvstore.address import Address
+from kvstore.config import Settings
 from kvstore.logs import logger_for
+from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.peers import PeerLink
-from kvstore.wire.peer import Hello
+from kvstore.storage.memory import MemoryLineage
 
 
 def test_a_peer_that_was_down_long_is_dialled_before_it_would_stand_for_election() -> None:
@@ -24,8 +26,14 @@ def test_a_peer_that_was_down_long_is_dialled_before_it_would_stand_for_election
             cluster_id="test",
             data_dir=Path("unused"),
         )
-        hello = Hello(cluster_id="test", node_id=1, incarnation="ab" * 16)
-        link = PeerLink(2, settings, hello, selector, random.Random(1), logger_for(1))
+        acquaintances = Acquaintances(
+            cluster_id="test",
+            node_id=1,
+            incarnation="ab" * 16,
+            lineage=MemoryLineage(b"1" * 8),
+            admitted_at=lambda: 0,
+        )
+        link = PeerLink(2, settings, acquaintances, selector, random.Random(1), logger_for(1))
         pauses, now_ms = [], 0.0
         for _ in range(20):
             link.tick(now_ms)

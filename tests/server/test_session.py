@@ -13,15 +13,17 @@ import msgspec
 import pytest
 
 from kvstore import api
-from kvstore.config import Address, Limits, Settings
+from kvstore.address import Address
+from kvstore.config import Limits, Settings
 from kvstore.logs import logger_for
 from kvstore.raft.messages import PreVoteReply, RequestVote, RequestVoteReply
 from kvstore.raft.types import Role
+from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.context import Context
 from kvstore.server.node import Node
 from kvstore.server.session import Session
 from kvstore.storage.base import Identity
-from kvstore.storage.memory import MemoryLog, MemoryState
+from kvstore.storage.memory import MemoryLineage, MemoryLog, MemoryState
 from kvstore.wire import peer, resp, typed
 from kvstore.wire.resp import command
 
@@ -49,10 +51,18 @@ class Line:
             limits=LIMITS,
         )
         self.node = Node(settings, MemoryLog(identity), MemoryState(identity), random.Random(1))
-        self.hello = peer.Hello(cluster_id="test", node_id=1, incarnation=identity.incarnation)
+        self.lineage = MemoryLineage(b"1" * 8)
+        acquaintances = Acquaintances(
+            cluster_id="test",
+            node_id=1,
+            incarnation=identity.incarnation,
+            lineage=self.lineage,
+            admitted_at=lambda: self.node.raft.admitted_at,
+        )
         self.selector = selectors.DefaultSelector()
-        self.context = Context(settings, self.node, self.hello, logger_for(1))
+        self.context = Context(settings, self.node, acquaintances, logger_for(1))
         self.client = self.connect()
+        self.earlier_clients: list[socket.socket] = []
         [self.session] = self.context.sessions
         self.now_ms = 0.0
         while members == 1 and not self.node.raft.has_committed_in_term:
@@ -64,6 +74,12 @@ class Line:
         client.setblocking(False)
         Session(ours, "test", self.context, self.selector)
         return client
+
+    def connect_anew(self) -> None:
+        """Go on with another connection; the one before stays."""
+        self.earlier_clients.append(self.client)
+        self.client = self.connect()
+        self.session = [*self.context.sessions][-1]
 
     def turn(self) -> None:
         """What the loop does in one turn."""
@@ -125,6 +141,8 @@ class Line:
         self.client.close()
         for session in [*self.context.sessions]:
             session.close()
+        for client in self.earlier_clients:
+            client.close()
         self.selector.close()
 
 
@@ -345,7 +363,14 @@ def test_a_forgotten_cursor_is_an_error_and_not_an_end(line: Line) -> None:
 
 # --- Peers --------------------------------------------------------------------------------
 
-THEIRS = peer.Hello(cluster_id="test", node_id=2, recipient=1, incarnation="ab" * 16)
+THEIRS = peer.Hello(
+    cluster_id="test",
+    node_id=2,
+    recipient=1,
+    incarnation="ab" * 16,
+    starts=b"2" * 8,
+    admitted_at=0,
+)
 VOTE = RequestVote(
     cluster_id="test", sender=2, recipient=1, term=7, last_log_index=0, last_log_term=0
 )
@@ -380,13 +405,37 @@ def test_a_stranger_is_refused_and_not_heard(
     assert follower.node.raft.current_term == 0
 
 
+def test_a_directory_that_is_not_the_one_seen_last_is_refused_and_not_heard(
+    follower: Line,
+) -> None:
+    """etcd#10817: a wiped directory under the same id must not vote again."""
+    follower.ask(peer.encode_hello(THEIRS))
+    wiped = msgspec.structs.replace(THEIRS, starts=b"9" * 8)
+    follower.connect_anew()
+    answer = follower.ask(peer.encode_hello(wiped), peer.encode_message(VOTE))
+    assert answer.startswith(b"-REPLACED node 1 knows node 2 by another directory")
+    assert follower.is_closed
+    assert follower.node.raft.current_term == 0
+
+
+def test_a_new_start_of_the_same_directory_takes_the_place_of_the_old_one(follower: Line) -> None:
+    """What waits in the links of an earlier start is not heard any more."""
+    follower.ask(peer.encode_hello(THEIRS))
+    earlier = follower.session
+    follower.connect_anew()
+    follower.ask(peer.encode_hello(msgspec.structs.replace(THEIRS, starts=b"2" * 8 + b"3" * 8)))
+    assert follower.session.peer == 2
+    assert earlier not in follower.context.sessions
+    assert follower.lineage.known[2].start == b"3" * 8
+
+
 def test_a_message_without_hello_is_refused(follower: Line) -> None:
     assert follower.ask(peer.encode_message(VOTE)).startswith(b"-ERR RAFT is for peers")
     assert follower.node.raft.current_term == 0
 
 
 def test_a_hello_nested_without_end_is_refused_and_ends_nothing(follower: Line) -> None:
-    fields = b"\x96\x01\xa0\x00\xa0\x00" + b"\x91" * 1017 + b"\xc0"
+    fields = b"\x98\x01\xa0\x00\xa0\xc4\x00\x00\x00" + b"\x91" * 1017 + b"\xc0"
     assert follower.ask(command(b"RAFT", b"HELLO", fields)).startswith(b"-ERR ")
     assert follower.ask(command(b"PING")) == b"+PONG\r\n"
 

@@ -40,6 +40,8 @@ def open_node(data_dir: Path, node_id: int = 1, **changed: Any) -> DataDirectory
         "cluster_id": "local",
         "members": [1, 2, 3],
         "incarnation": f"{node_id:032x}",
+        "start": b"a start.",
+        "rejoins": False,
         "log_map_bytes": MAP_BYTES,
         "state_map_bytes": MAP_BYTES,
     }

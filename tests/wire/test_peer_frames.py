@@ -180,6 +180,7 @@ REPLY: dict[str, Any] = {
     "conflict_index": 5,
     "read_round": 5,
     "has_room": True,
+    "rejoining": "",
 }
 ORDER = {
     "request_vote": RequestVote.__struct_fields__,
@@ -286,6 +287,8 @@ def hello(**changes: Any) -> Hello:
         "node_id": 1,
         "recipient": 2,
         "incarnation": INCARNATION,
+        "starts": b"startone",
+        "admitted_at": 7,
     }
     return Hello(**{**fields, **changes})
 
@@ -324,6 +327,9 @@ def test_a_stranger_is_told_what_does_not_fit(theirs: Hello, words: str) -> None
         hello(incarnation=INCARNATION[:-1] + "g"),
         hello(incarnation=INCARNATION + "\n"),
         hello(incarnation=INCARNATION.upper()),
+        hello(starts=b""),
+        hello(starts=b"x" * 9),
+        hello(admitted_at=-2),
         hello(cluster_id="c" * 65),
         hello(cluster_id="c" * 100_000),
     ],
@@ -372,7 +378,7 @@ def test_a_hello_may_grow_fields_but_not_without_end() -> None:
     fields = list(msgspec.structs.astuple(hello()))
     assert peer.decode_hello(msgspec.msgpack.encode([*fields, b"new"])) == hello()
     with pytest.raises(ProtocolError, match="too long"):
-        peer.decode_hello(msgspec.msgpack.encode([*fields, bytes(1_024)]))
+        peer.decode_hello(msgspec.msgpack.encode([*fields, bytes(16_384)]))
 
 
 @given(st.binary(max_size=80))
@@ -398,7 +404,7 @@ def test_the_answer_to_a_hello_is_read_however_it_is_cut() -> None:
 @pytest.mark.parametrize(
     "answer",
     [b"-ERR this is node 3\r\n", b":1\r\n", b"$-1\r\n", b"$1\r\nx\r\n", b"HTTP/1.1 400\r\n",
-     b"$999999999\r\n" + bytes(2_000), b"*1\r\n:1\r\n"],
+     b"$999999999\r\n" + bytes(20_000), b"*1\r\n:1\r\n"],
 )  # fmt: skip
 def test_an_answer_that_is_no_hello_is_refused(answer: bytes) -> None:
     with pytest.raises(ProtocolError):

@@ -1,0 +1,94 @@
+"""Where nodes are, from text.
+
+Law: what comes from outside is checked here, and refused with a `ConfigError` that says
+how to mend it. It must not know sockets: a name is not looked up.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+
+import msgspec
+
+from kvstore.errors import ConfigError
+
+PORT_MAX: Final = 65_535
+BASE_PORT: Final = 9_000
+"""Node N of the local cluster listens on this port plus N, unless told otherwise."""
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a node listens, and what it tells others."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str, default_port: int | None = BASE_PORT + 1) -> Address:
+    """Read `9001` (on 127.0.0.1), `host`, `host:port`, `[::1]` or `[::1]:9001`.
+
+    With `default_port` None both host and port must be there. Raises ConfigError.
+    """
+    text = text.strip()
+    if text.isdecimal():
+        if default_port is None:
+            raise ConfigError(f"{text!r} has no host: write host:{text}")
+        return Address("127.0.0.1", parse_port(text))
+    match = re.fullmatch(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[^:]*))?", text)
+    if match is None:
+        hint = f"write [{text}]:port" if text.count(":") > 1 else "write host:port"
+        raise ConfigError(f"{text!r} is not an address: {hint}")
+    host, port = match["host"], match["port"]
+    if port is None and default_port is None:
+        raise ConfigError(f"{text!r} has no port: write {text}:port")
+    return Address(parse_host(host), default_port or 0 if port is None else parse_port(port))
+
+
+def parse_addresses(text: str) -> list[Address]:
+    """Read a list of addresses with commas between them. Raises ConfigError."""
+    addresses = [parse_address(item) for item in items_of(text)]
+    if not addresses:
+        raise ConfigError("no address given: say for instance 9001,9002,9003")
+    return addresses
+
+
+def parse_host(text: str) -> str:
+    """Read a host name or IP address that others can connect to. Raises ConfigError."""
+    host = text.strip().removeprefix("[").removesuffix("]")
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        # A name of digits and dots only would be read by the resolver as an odd IPv4
+        # address: `0` is 0.0.0.0 and `127.1` is 127.0.0.1.
+        if re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9_.-]{1,253}", host):
+            return host.lower()
+        raise ConfigError(f"{text!r} is not a host name or IP address") from None
+    if ip.is_unspecified:
+        raise ConfigError(
+            f"{text!r} means every interface, and a node cannot tell others to connect there: "
+            "give the one name or IP address by which the others reach it"
+        )
+    return str(ip)
+
+
+def parse_port(text: str) -> int:
+    """Read a port. Raises ConfigError."""
+    return parse_int(text, 1, PORT_MAX, "a port")
+
+
+def items_of(text: str) -> list[str]:
+    """The items of a list, which are separated by commas."""
+    return [item.strip() for item in text.split(",")] if text.strip() else []
+
+
+def parse_int(text: str, low: int, high: int, what: str) -> int:
+    """A whole number from `low` to `high`; `what` it should be, for the refusal."""
+    # int() would also take '+1', '1_000' and digits of other scripts.
+    if not re.fullmatch(r"[0-9]{1,12}", text.strip()) or not low <= int(text) <= high:
+        raise ConfigError(f"{text!r} is not {what}: give a whole number from {low} to {high}")
+    return int(text)

@@ -1,0 +1,78 @@
+"""Which directories speak: this node's own, and those of its peers as they were last seen.
+
+Law: what was seen of a peer's directory is durable before anything that the peer says
+counts. A directory that lacks what was seen of its node, as it was wiped or copied, may
+neither vote nor vouch under the node's name until an operator says so, by `--rejoin`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from kvstore.raft.types import NOT_ADMITTED
+from kvstore.storage.base import Acquaintance, Lineage
+from kvstore.storage.records import START_BYTES
+from kvstore.wire.peer import Hello
+
+
+class Acquaintances:
+    """What is said and checked when two nodes greet each other."""
+
+    def __init__(
+        self,
+        *,
+        cluster_id: str,
+        node_id: int,
+        incarnation: str,
+        lineage: Lineage,
+        admitted_at: Callable[[], int],
+    ) -> None:
+        """`admitted_at`: of this node's directory, now."""
+        self._own = Hello(
+            cluster_id=cluster_id,
+            node_id=node_id,
+            incarnation=incarnation,
+            starts=lineage.starts,
+            admitted_at=0,
+        )
+        self._lineage = lineage
+        self._admitted_at = admitted_at
+
+    def hello_to(self, recipient: int) -> Hello:
+        """How this node greets another."""
+        return msgspec.structs.replace(
+            self._own, admitted_at=self._admitted_at(), recipient=recipient
+        )
+
+    def reason_to_refuse(self, theirs: Hello) -> str | None:
+        """Why a peer's directory may not speak for it, None if it may."""
+        known = self._lineage.known.get(theirs.node_id)
+        if known is None or _continues(theirs, known):
+            return None
+        return (
+            f"node {self._own.node_id} knows node {theirs.node_id} by another directory than "
+            f"{theirs.incarnation}, which was wiped, or copied before its last starts. It may "
+            "have voted and acknowledged what this one does not hold: put the right directory "
+            "back, or move this one away and start with --rejoin"
+        )
+
+    def remember(self, theirs: Hello) -> None:
+        """Keep what was seen of a peer that may speak. Raises `DiskWriteError`."""
+        known = self._lineage.known.get(theirs.node_id)
+        admitted_at = max(theirs.admitted_at, known.admitted_at if known else 0)
+        seen = Acquaintance(theirs.starts[-START_BYTES:], admitted_at)
+        if seen != known:
+            self._lineage.remember(theirs.node_id, seen)
+
+
+def _continues(theirs: Hello, known: Acquaintance) -> bool:
+    """Whether it is the directory that was seen last, or came in its place by `--rejoin`."""
+    starts = theirs.starts
+    each = (starts[at : at + START_BYTES] for at in range(0, len(starts), START_BYTES))
+    return (
+        known.start in each
+        or theirs.admitted_at == NOT_ADMITTED
+        or theirs.admitted_at > known.admitted_at
+    )

@@ -1,0 +1,175 @@
+"""Nodes that lose their directories: silent until an operator says so, then one after another
+heard, level, and counted.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from .cluster import DEADLINE_S, Cluster
+from .conftest import MakeCluster
+from .test_directories import assert_refuses
+from .workload import read_everything
+
+pytestmark = pytest.mark.process
+
+
+def put(cluster: Cluster, key: str, among: tuple[int, ...] = ()) -> None:
+    with cluster.client(cluster.wait_for_leader(among)) as client:
+        client.set(key, "x")
+
+
+def lose_directory(cluster: Cluster, node_id: int) -> None:
+    cluster.kill(node_id)
+    shutil.rmtree(cluster.nodes[node_id].data_dir)
+
+
+def rejoin(cluster: Cluster, node_id: int) -> None:
+    node = cluster.nodes[node_id]
+    node.spawn([*cluster.command(node_id), "--rejoin"], cluster.process_environ())
+    cluster.wait_until_answers(node_id)
+
+
+def wait_for_end(cluster: Cluster, node_id: int, text: str) -> None:
+    """The node ends itself, and says why."""
+    node = cluster.nodes[node_id]
+    assert node.process is not None
+    assert node.process.wait(DEADLINE_S) == 3
+    assert text in node.log
+    assert "Traceback" not in node.log
+
+
+def test_a_wiped_directory_neither_votes_nor_counts(make_cluster: MakeCluster) -> None:
+    """etcd#10817: with a forgotten vote and a forgotten log, it would help a wrong leader."""
+    cluster = make_cluster()
+    put(cluster, "before")
+    leader = cluster.wait_for_leader()
+    wiped, third = (node for node in cluster.nodes if node != leader)
+    cluster.kill(third)
+    lose_directory(cluster, wiped)
+    cluster.spawn(wiped)
+    wait_for_end(cluster, wiped, f"knows node {wiped} by another directory")
+    assert "--rejoin" in cluster.nodes[wiped].log
+    assert "refused a peer" in cluster.nodes[leader].log
+    # Alone, the leader has no majority.
+    cluster.wait_for_log(leader, "no majority answered")
+    cluster.restart(third)
+    put(cluster, "after", (leader, third))
+    cluster.is_audited = False
+
+
+def test_a_node_that_rejoins_catches_up_and_then_votes(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster()
+    put(cluster, "before")
+    leader = cluster.wait_for_leader()
+    lost, third = (node for node in cluster.nodes if node != leader)
+    lose_directory(cluster, lost)
+    put(cluster, "meanwhile", (leader, third))
+    rejoin(cluster, lost)
+    cluster.wait_for_log(lost, "this node votes again")
+    cluster.wait_until_level()
+    cluster.kill(leader)
+    put(cluster, "after", (lost, third))
+    assert set(read_everything(cluster, lost)) == {"before", "meanwhile", "after"}
+    # A supervisor starts it as it was told to, whatever has happened since.
+    cluster.restart(leader)
+    cluster.wait_until_level()
+    assert cluster.terminate(lost) == 0
+    rejoin(cluster, lost)
+    cluster.wait_until_level()
+
+
+def test_until_it_is_admitted_it_is_no_majority_with_one_other(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster()
+    put(cluster, "before")
+    leader = cluster.wait_for_leader()
+    lost, third = (node for node in cluster.nodes if node != leader)
+    cluster.kill(third)
+    lose_directory(cluster, lost)
+    rejoin(cluster, lost)
+    cluster.wait_for_log(leader, "no majority answered")
+    cluster.wait_for_log(lost, "connected to node")
+    assert "votes again" not in cluster.nodes[lost].log
+    assert cluster.status(leader).role != "leader"
+    cluster.restart(third)
+    cluster.wait_for_log(lost, "this node votes again")
+    put(cluster, "after")
+
+
+def test_an_old_copy_of_a_directory_is_refused(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster()
+    put(cluster, "before")
+    leader = cluster.wait_for_leader()
+    victim = next(node for node in cluster.nodes if node != leader)
+    data_dir = cluster.nodes[victim].data_dir
+    copy = data_dir.with_name("copy")
+    assert cluster.terminate(victim) == 0
+    shutil.copytree(data_dir, copy)
+    cluster.restart(victim)
+    cluster.wait_for_log(leader, f"connected to node {victim}")
+    put(cluster, "after")
+    cluster.wait_until_level()
+    assert cluster.terminate(victim) == 0
+    shutil.rmtree(data_dir)
+    shutil.copytree(copy, data_dir)
+    cluster.spawn(victim)
+    wait_for_end(cluster, victim, "copied before its last starts")
+    lose = cluster.nodes[victim].data_dir
+    shutil.rmtree(lose)
+    rejoin(cluster, victim)
+    cluster.wait_for_log(victim, "this node votes again")
+    cluster.wait_until_level()
+
+
+def test_the_old_directory_does_not_come_back_after_a_rejoin(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster()
+    put(cluster, "before")
+    leader = cluster.wait_for_leader()
+    victim = next(node for node in cluster.nodes if node != leader)
+    data_dir = cluster.nodes[victim].data_dir
+    old = data_dir.with_name("old")
+    cluster.kill(victim)
+    data_dir.rename(old)
+    rejoin(cluster, victim)
+    cluster.wait_for_log(victim, "this node votes again")
+    assert cluster.terminate(victim) == 0
+    new = data_dir.with_name("new")
+    data_dir.rename(new)
+    old.rename(data_dir)
+    cluster.spawn(victim)
+    wait_for_end(cluster, victim, "by another directory")
+    shutil.rmtree(data_dir)
+    new.rename(data_dir)
+    cluster.restart(victim)
+    put(cluster, "after")
+    cluster.wait_until_level()
+
+
+def test_rejoin_begins_with_an_empty_directory_and_needs_others(
+    make_cluster: MakeCluster,
+) -> None:
+    cluster = make_cluster()
+    put(cluster, "before")
+    victim = next(node for node in cluster.nodes if node != cluster.wait_for_leader())
+    assert cluster.terminate(victim) == 0
+    done = run_rejoin(cluster, victim)
+    assert_refuses(done, "--rejoin begins with an empty directory", "move it away")
+    assert_refuses(run_rejoin(cluster, victim, peers="none"), "--rejoin needs other nodes")
+    cluster.restart(victim)
+    cluster.wait_until_level()
+
+
+def run_rejoin(
+    cluster: Cluster, node_id: int, **changes: object
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*cluster.command(node_id, **changes), "--rejoin"],
+        env=cluster.process_environ(),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )

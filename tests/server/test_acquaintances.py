@@ -1,0 +1,99 @@
+"""Which directories may speak for a node."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from kvstore.raft.types import NOT_ADMITTED
+from kvstore.server.acquaintances import Acquaintances
+from kvstore.storage.memory import MemoryLineage
+from kvstore.wire.peer import Hello
+
+FIRST = Hello(
+    cluster_id="c",
+    node_id=2,
+    incarnation="ab" * 16,
+    starts=b"start 1.",
+    admitted_at=0,
+    recipient=1,
+)
+
+
+def later(hello: Hello, start: bytes) -> Hello:
+    """The same directory at its next start."""
+    return msgspec.structs.replace(hello, starts=hello.starts + start)
+
+
+def other(start: bytes, admitted_at: int) -> Hello:
+    """Another directory of the same node."""
+    return msgspec.structs.replace(FIRST, starts=start, admitted_at=admitted_at)
+
+
+@pytest.fixture
+def acquaintances() -> Acquaintances:
+    """Those of node 1, which knows nobody yet."""
+    return Acquaintances(
+        cluster_id="c",
+        node_id=1,
+        incarnation="cd" * 16,
+        lineage=MemoryLineage(b"own one."),
+        admitted_at=lambda: 5,
+    )
+
+
+def meet(acquaintances: Acquaintances, *hellos: Hello) -> None:
+    for hello in hellos:
+        assert acquaintances.reason_to_refuse(hello) is None
+        acquaintances.remember(hello)
+
+
+def test_it_greets_with_its_starts_and_its_admission(acquaintances: Acquaintances) -> None:
+    hello = acquaintances.hello_to(3)
+    assert (hello.starts, hello.admitted_at, hello.recipient) == (b"own one.", 5, 3)
+
+
+def test_the_same_directory_is_known_again(acquaintances: Acquaintances) -> None:
+    second = later(FIRST, b"start 2.")
+    # Between the second and the fourth it was not seen.
+    meet(acquaintances, FIRST, FIRST, second, later(later(second, b"start 3."), b"start 4."))
+
+
+def test_a_wiped_directory_is_refused_with_advice(acquaintances: Acquaintances) -> None:
+    meet(acquaintances, FIRST)
+    refusal = acquaintances.reason_to_refuse(other(b"wiped!!!", 0))
+    assert refusal is not None
+    assert "node 1 knows node 2 by another directory" in refusal
+    assert "--rejoin" in refusal
+
+
+def test_a_copy_that_lacks_later_starts_is_refused(acquaintances: Acquaintances) -> None:
+    copy = later(FIRST, b"copy 2..")
+    meet(acquaintances, FIRST, later(FIRST, b"start 2."))
+    assert acquaintances.reason_to_refuse(copy)
+    assert acquaintances.reason_to_refuse(FIRST)
+
+
+def test_a_directory_that_rejoins_takes_the_place_of_the_old_one(
+    acquaintances: Acquaintances,
+) -> None:
+    new = other(b"new one.", NOT_ADMITTED)
+    meet(acquaintances, FIRST, new, msgspec.structs.replace(new, admitted_at=9))
+    assert acquaintances.reason_to_refuse(later(FIRST, b"start 2."))
+
+
+def test_who_was_away_meanwhile_believes_the_admission(acquaintances: Acquaintances) -> None:
+    """It missed that the node rejoined, and learns it from the index that admitted it."""
+    meet(acquaintances, FIRST, other(b"new one.", 9))
+
+
+def test_of_two_that_were_admitted_the_later_counts(acquaintances: Acquaintances) -> None:
+    meet(acquaintances, FIRST, other(b"second..", 9), other(b"third...", 20))
+    assert acquaintances.reason_to_refuse(other(b"second..", 9))
+
+
+def test_while_one_waits_to_be_admitted_an_earlier_one_does_not_come_back(
+    acquaintances: Acquaintances,
+) -> None:
+    meet(acquaintances, other(b"second..", 9), other(b"third...", NOT_ADMITTED))
+    assert acquaintances.reason_to_refuse(other(b"second..", 9))

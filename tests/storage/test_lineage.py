@@ -1,0 +1,89 @@
+"""By what directories are told apart: kept by the log's environment, whatever happens to it."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvstore.errors import DamagedError, DirectoryRefusedError
+from kvstore.raft.types import NOT_ADMITTED, DurableUpdate, HardState
+from kvstore.storage.base import Acquaintance
+from kvstore.storage.records import START_BYTES
+from storage.samples import commands, flip, flip_text, make_node, open_node
+
+KNOWN = Acquaintance(b"theirs!!", 7)
+
+
+def test_every_start_is_added_and_the_earlier_ones_stay(tmp_path):
+    for start in (b"start 1.", b"start 2.", b"start 3."):
+        open_node(tmp_path, start=start).close()
+    directory = open_node(tmp_path, start=b"start 4.")
+    assert directory.log.starts == b"start 1.start 2.start 3.start 4."
+    directory.close()
+
+
+def test_the_list_of_starts_is_bounded(tmp_path):
+    directory = open_node(tmp_path)
+    for number in range(1_100):
+        directory.log.add_start(number.to_bytes(START_BYTES, "big"))
+    directory.close()
+    directory = open_node(tmp_path, start=b"the last")
+    assert len(directory.log.starts) == 1_024 * START_BYTES
+    assert directory.log.starts.endswith(b"the last")
+    directory.close()
+
+
+def test_what_is_known_of_peers_outlasts_a_restart(tmp_path):
+    directory = open_node(tmp_path)
+    directory.log.remember(2, Acquaintance(b"earlier!", 0))
+    directory.log.remember(3, KNOWN)
+    directory.log.remember(2, KNOWN)
+    directory.close()
+    directory = open_node(tmp_path)
+    assert directory.log.known == {2: KNOWN, 3: KNOWN}
+    directory.close()
+
+
+def test_a_salvaged_log_keeps_them(tmp_path):
+    make_node(tmp_path, commands(1, 400, 1))
+    directory = open_node(tmp_path, start=b"start 1.")
+    directory.log.remember(2, KNOWN)
+    directory.close()
+    data = tmp_path / "raft" / "data.mdb"
+    flip(data, data.read_bytes().rindex(b"command 200 of") // 4096 * 4096)
+    directory = open_node(tmp_path, start=b"start 2.")
+    assert directory.notes
+    assert directory.log.known == {2: KNOWN}
+    assert directory.log.starts.endswith(b"start 1.start 2.")
+    directory.close()
+
+
+def test_damage_to_them_is_not_taken_for_a_first_meeting(tmp_path):
+    directory = open_node(tmp_path)
+    directory.log.remember(2, KNOWN)
+    directory.close()
+    flip_text(tmp_path / "raft" / "data.mdb", b"theirs!!")
+    with pytest.raises(DamagedError, match="--rejoin"):
+        open_node(tmp_path)
+
+
+def test_a_directory_that_rejoins_begins_without_a_vote(tmp_path):
+    directory = open_node(tmp_path, rejoins=True)
+    assert directory.log.recover().hard_state == HardState(0, None, NOT_ADMITTED)
+    directory.close()
+    open_node(tmp_path, rejoins=True).close()
+    directory = open_node(tmp_path)
+    assert not directory.log.recover().hard_state.is_voter, "it waits, however it is started"
+    directory.log.write(DurableUpdate(HardState(3, 2, 9)))
+    directory.close()
+    directory = open_node(tmp_path, rejoins=True)
+    assert directory.log.recover().hard_state == HardState(3, 2, 9), "once admitted, it stays"
+    directory.close()
+
+
+def test_a_directory_in_use_does_not_rejoin(tmp_path):
+    make_node(tmp_path, commands(1, 4, 1))
+    with pytest.raises(DirectoryRefusedError, match="--rejoin begins with an empty directory"):
+        open_node(tmp_path, rejoins=True)
+    directory = open_node(tmp_path)
+    assert directory.log.last_index == 3
+    directory.close()
