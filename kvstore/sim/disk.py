@@ -51,12 +51,14 @@ class Disk:
         identity: Identity,
         rng: random.Random,
         on_synced: Callable[[DurableUpdate], None],
+        admitted_at: int = 0,
     ) -> None:
+        """`admitted_at`: `NOT_ADMITTED` for a directory that takes the place of a lost one."""
         self.rng = rng
         self.sync_ms = 0.2
         self.room_bytes = BOUNDLESS
         self.fates: set[Fate] = set()
-        self.log = SimulatedLog(identity, self, on_synced)
+        self.log = SimulatedLog(identity, self, on_synced, HardState(admitted_at=admitted_at))
         self.state = SimulatedState(identity, self)
         self._spent_ms = 0.0
 
@@ -110,13 +112,17 @@ class SimulatedLog(MemoryLog):
     """
 
     def __init__(
-        self, identity: Identity, disk: Disk, on_synced: Callable[[DurableUpdate], None]
+        self,
+        identity: Identity,
+        disk: Disk,
+        on_synced: Callable[[DurableUpdate], None],
+        hard_state: HardState,
     ) -> None:
-        super().__init__(identity)
+        super().__init__(identity, hard_state)
         self._disk = disk
         self._on_synced = on_synced
         self._before: _Before | None = None
-        self.hard_state = HardState()
+        self.hard_state = hard_state
         """The vote and term that a crash would leave for certain."""
         self.terms: list[int] = []
         """Term of each entry that a crash would leave for certain."""
@@ -207,8 +213,8 @@ class SimulatedLog(MemoryLog):
 
     @property
     def is_sound(self) -> bool:
-        """Whether no damage is left."""
-        return not self.is_lost and not self.unreadable
+        """Whether no damage is left, and what it holds counts."""
+        return not self.is_lost and not self.unreadable and self.hard_state.is_voter
 
 
 class SimulatedState(MemoryState):

@@ -147,6 +147,18 @@ def _damage(world: World, fault: Fault, rng: random.Random) -> None:
         world.observer.disturbed(host.id, host.disk.log.damage(rng))
 
 
+def _lose_directory(world: World, fault: Fault, rng: random.Random) -> None:
+    """A machine comes back with an empty disk; the others must be a majority of sound ones."""
+    unsound = {host.id for host in world.hosts.values() if not host.disk.log.is_sound}
+    host = _victim(world, rng)
+    if len(unsound | {host.id}) <= (len(world.members) - 1) // 2:
+        is_up = host.node is not None
+        host.lose_directory()
+        world.network.break_connections_of(host.id)
+        if not is_up:
+            world.schedule.after(rng.uniform(20.0, 500.0), host.start)
+
+
 # --- Links --------------------------------------------------------------------------------
 
 _Links = set[tuple[int, int]]
@@ -245,6 +257,7 @@ _STRIKES: Final[dict[str, Callable[[World, Fault, random.Random], None]]] = {
     "disk error": _disk_error,
     "disk slow": _disk_slow,
     "damage": _damage,
+    "lost directory": _lose_directory,
     "isolation": _isolate,
     "split": _split,
     "one-way link": _one_way,

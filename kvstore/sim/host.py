@@ -16,7 +16,7 @@ from kvstore import api
 from kvstore.config import Settings
 from kvstore.errors import StorageError
 from kvstore.raft.messages import Message
-from kvstore.raft.types import Role
+from kvstore.raft.types import NOT_ADMITTED, Role
 from kvstore.server.node import Node, Outcome
 from kvstore.sim.clients import Call
 from kvstore.sim.disk import Disk, PowerCutError
@@ -59,14 +59,8 @@ class Host:
         session_rules: api.SessionRules,
     ) -> None:
         self.id = settings.node_id
-        identity = Identity(
-            1, settings.cluster_id, self.id, tuple(settings.members), f"{self.id:032x}"
-        )
-        self.disk = Disk(
-            identity,
-            random.Random(rng.getrandbits(64)),
-            lambda update: observer.synced(self, update),
-        )
+        self._directories = 0
+        self.disk = self._new_disk(settings, rng, observer, admitted_at=0)
         self.node: Node | None = None
         self.is_paused = False
         self._settings = settings
@@ -86,6 +80,19 @@ class Host:
         self._turn_due_ms = 0.0
         self._held: list[Action] = []
         """What became due while the machine was paused."""
+
+    def _new_disk(
+        self, settings: Settings, rng: random.Random, observer: Observer, admitted_at: int
+    ) -> Disk:
+        self._directories += 1
+        incarnation = f"{self._directories:016x}{self.id:016x}"
+        members = tuple(settings.members)
+        return Disk(
+            Identity(1, settings.cluster_id, self.id, members, incarnation),
+            random.Random(rng.getrandbits(64)),
+            lambda update: observer.synced(self, update),
+            admitted_at,
+        )
 
     # --- Life and death -------------------------------------------------------------------
 
@@ -123,6 +130,12 @@ class Host:
         for call in sorted(open_calls, key=lambda call: call.number):
             call.break_off()
         self._on_crash(self)
+
+    def lose_directory(self) -> None:
+        """End without notice; the next start is one with `--rejoin`, and an empty directory."""
+        self.crash("loses its directory")
+        self.disk = self._new_disk(self._settings, self._rng, self._observer, NOT_ADMITTED)
+        self._observer.directory_lost(self)
 
     def pause(self) -> None:
         """Stand still, in the middle of whatever is under way."""

@@ -7,6 +7,7 @@ it. Links have directions, and each may be cut by itself.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -56,6 +57,8 @@ class Network:
         self.conditions = conditions
         self.cut: frozenset[tuple[int, int]] = frozenset()
         """Links, as (sender, recipient), that lose everything."""
+        self._broken = Counter[int]()
+        """How often each node's connections were broken: what was under way on them is lost."""
         self.duplicated = 0
         self.lost = 0
 
@@ -79,14 +82,22 @@ class Network:
         if self._record:
             self._record(LinksChanged(at_ms=self._schedule.now_ms, cut=tuple(sorted(self.cut))))
 
+    def break_connections_of(self, node: int) -> None:
+        """Lose what this node has sent and what has not arrived yet."""
+        self._broken[node] += 1
+
     def _carry(self, number: int, message: Message) -> None:
         rng, weather = self._rng, self.conditions
         delay_ms = rng.uniform(weather.delay_min_ms, weather.delay_max_ms)
         if weather.straggling and rng.random() < weather.straggling:
             delay_ms = rng.uniform(delay_ms, weather.straggling_max_ms)
-        self._schedule.after(delay_ms, lambda: self._arrive(number, message))
+        broken = self._broken[message.sender]
+        self._schedule.after(delay_ms, lambda: self._arrive(number, message, broken))
 
-    def _arrive(self, number: int, message: Message) -> None:
+    def _arrive(self, number: int, message: Message, broken: int) -> None:
+        if broken != self._broken[message.sender]:
+            self._lose(number, "the connection is broken")
+            return
         if (message.sender, message.recipient) in self.cut:
             self._lose(number, "the link is cut")
             return

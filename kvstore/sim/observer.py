@@ -86,6 +86,12 @@ class Observer:
                 )
             )
 
+    def directory_lost(self, host: Host) -> None:
+        """A machine has a new, empty disk."""
+        self.reached["directory lost"] += 1
+        for checker in self._checkers:
+            checker.directory_lost(host)
+
     def paused(self, host: Host) -> None:
         """A node stands still."""
         self.reached["pause of a leader" if host.is_leading else "pause of a follower"] += 1
@@ -219,6 +225,7 @@ _names = {
     events.LogTruncated: "truncation",
     events.CannotVouch: "damage found",
     events.Repaired: "damage repaired",
+    events.Admitted: "admission",
     events.ShortOfRoom: "short of room",
     events.RoomIsBack: "room is back",
     events.VoteRefused: "vote refused",

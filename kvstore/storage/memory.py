@@ -22,11 +22,15 @@ _BOUNDLESS = 1 << 62
 class MemoryLog:
     """A `LogStore`; `pairs` are its records, as a disk would hold them."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        hard_state: HardState = HardState(),  # noqa: B008 - frozen
+    ) -> None:
         self.identity = identity
         self.pairs: list[tuple[bytes, bytes]] = []
         self.outline = Outline()
-        self._hard_state = records.encode_named(records.HARD_STATE, HardState())
+        self._hard_state = records.encode_named(records.HARD_STATE, hard_state)
 
     def recover(self) -> Recovered:
         """Read and check everything. What cannot be read of the log is named `damaged`."""

@@ -35,6 +35,8 @@ WORTH_REACHING = {
     "pause of a leader",
     "damage found",
     "damage repaired",
+    "directory lost",
+    "admission",
     "short of room",
     "room is back",
     "answer NOSPACE",

@@ -64,6 +64,9 @@ class Checker:
     def started(self, host: Watched) -> None:
         """A node has read its disk and runs."""
 
+    def directory_lost(self, host: Watched) -> None:
+        """What was on a node's disk is gone; the next start begins with nothing."""
+
     def changed(self, host: Watched) -> None:
         """Term, role, vote, log, commit index or applied index of a node is another."""
 

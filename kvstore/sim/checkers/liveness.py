@@ -52,5 +52,8 @@ def missing_progress(hosts: Iterable[Patient], clients: Iterable[Caller]) -> lis
         for node_id, node in running
         if node.raft.log.damaged
     ]
+    missing += [
+        f"node {node_id} was not admitted" for node_id, node in running if not node.raft.is_voter
+    ]
     missing += [f"client {client.id} waits" for client in clients if not client.is_done]
     return missing

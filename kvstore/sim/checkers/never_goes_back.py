@@ -24,9 +24,12 @@ class NeverGoesBack(Checker):
 
     def started(self, host: Watched) -> None:
         raft = host.running.raft
-        found = HardState(raft.current_term, raft.voted_for)
+        found = HardState(raft.current_term, raft.voted_for, raft.admitted_at)
         self._check_hard_state(host.id, found)
         self._before[host.id] = (Snapshot.of(raft), host.running.machine.last_applied)
+
+    def directory_lost(self, host: Watched) -> None:
+        self._durable.pop(host.id, None)
 
     def changed(self, host: Watched) -> None:
         node = host.running

@@ -14,7 +14,7 @@ from kvstore.raft.messages import (
     RequestVoteReply,
 )
 from kvstore.raft.quorum import has_majority
-from kvstore.raft.types import HardState, Role
+from kvstore.raft.types import Role
 from kvstore.sim.checkers.checker import Checker, Watched
 
 
@@ -46,9 +46,9 @@ class PersistThenSpeak(Checker):
             f"node {host.id} speaks in term {message.term}, its disk holds {durable}",
         )
         if isinstance(message, RequestVoteReply) and message.vote_granted:
-            self._check_vote(host, HardState(message.term, message.recipient), durable)
+            self._check_vote(host, message.term, message.recipient)
         elif isinstance(message, RequestVote):
-            self._check_vote(host, HardState(message.term, host.id), durable)
+            self._check_vote(host, message.term, host.id)
         elif isinstance(message, AppendEntriesReply) and message.success:
             self.require(
                 len(disk.terms) >= message.match_index,
@@ -56,10 +56,13 @@ class PersistThenSpeak(Checker):
                 f" at {len(disk.terms)}",
             )
 
-    def _check_vote(self, host: Watched, promised: HardState, durable: HardState) -> None:
+    def _check_vote(self, host: Watched, term: int, candidate: int) -> None:
+        durable = host.disk.log.hard_state
         self.require(
-            durable == promised, f"node {host.id} says {promised}, its disk holds {durable}"
+            (durable.current_term, durable.voted_for) == (term, candidate),
+            f"node {host.id} votes for node {candidate} in term {term}, its disk holds {durable}",
         )
+        self.require(durable.is_voter, f"node {host.id} votes before it is admitted: {durable}")
 
     def _check_majority(self, leader: Watched, index: int, term: int) -> None:
         holders = {
