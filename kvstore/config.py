@@ -55,10 +55,22 @@ class Limits(msgspec.Struct, frozen=True):
     """One whole request, and what a connection may have buffered before it is complete."""
     request_arguments_max: int = 65_536
     connections_max: int = 4_096
+    """Of clients; fewer, where the system allows this process fewer descriptors."""
+    newcomers_max: int = 32
+    """Connections beyond that, which may turn out to be peers if they say so within 2 s."""
     pipeline_requests_max: int = 4_096
     """Unanswered requests of one connection; further bytes wait unread."""
     output_bytes_max: int = 64 << 20
     """Unsent and promised replies of one connection; further requests wait unread."""
+    requests_per_turn_max: int = 4_096
+    """Of all clients; further ones wait for the next turn, that of peers comes before."""
+    session_requests_per_turn_max: int = 1_024
+    """The same for one connection."""
+    clients_input_bytes_max: int = 256 << 20
+    """Unfinished requests of all clients; beyond it who sends a long one gets BUSY."""
+    clients_output_bytes_max: int = 1 << 30
+    """Unsent and promised replies of all clients; beyond it requests wait unread, and who
+    reads least is hung up on."""
     peer_output_bytes_max: int = 64 << 20
     """Unsent messages to one peer; further ones are dropped, as a network may."""
     pending_writes_max: int = 65_536

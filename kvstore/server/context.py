@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from structlog.typing import FilteringBoundLogger
 
 from kvstore.config import Settings
 from kvstore.server.acquaintances import Acquaintances
+from kvstore.server.load import Load
 from kvstore.server.node import Node
 
 if TYPE_CHECKING:
     from kvstore.server.session import Session
+
+
+_NEWCOMER_MS: Final = 2_000.0
+_DESCRIPTORS_KEPT: Final = 96
+"""For files, peers both ways, newcomers, and whoever is turned away."""
 
 
 class ScanCursors:
@@ -53,7 +59,13 @@ class Context:
         node: Node,
         acquaintances: Acquaintances,
         log: FilteringBoundLogger,
+        descriptors_max: int,
     ) -> None:
+        """`descriptors_max`: how many this process may have open."""
+        connections_max = settings.limits.connections_max
+        self._connections_max = max(1, min(connections_max, descriptors_max - _DESCRIPTORS_KEPT))
+        self._newcomers_until_ms = 0.0
+        self._silent_newcomers: set[Session] = set()
         self.settings = settings
         self.node = node
         self.acquaintances = acquaintances
@@ -62,6 +74,9 @@ class Context:
         self.peer_ids = frozenset(settings.members) - {settings.node_id}
         self.sessions: dict[Session, None] = {}
         """Open connections, in the order of their arrival."""
+        self.newcomers: dict[Session, None] = {}
+        """Those that came when there was no room for clients, and have not said hello yet."""
+        self.load = Load(settings.limits)
         self.dirty: dict[Session, None] = {}
         """Sessions with replies to send at the end of the turn."""
         self.session_numbers = count(1)
@@ -73,5 +88,26 @@ class Context:
             session.close()
 
     def has_room(self) -> bool:
-        """Whether another connection may come in."""
-        return len(self.sessions) < self.settings.limits.connections_max
+        """Whether another client may come in."""
+        peers = len(self.peer_ids) + len(self.newcomers)
+        return len(self.sessions) - peers < self._connections_max
+
+    def has_room_for_newcomers(self) -> bool:
+        """Whether a connection may come in that is perhaps a peer's."""
+        return len(self.newcomers) < self.settings.limits.newcomers_max
+
+    def tick(self, now_ms: float) -> None:
+        """Hang up on who keeps room from others: silent newcomers, and who does not read."""
+        if now_ms >= self._newcomers_until_ms:
+            for session in self._silent_newcomers & self.newcomers.keys():
+                session.close()
+            self._silent_newcomers = {*self.newcomers}
+            self._newcomers_until_ms = now_ms + _NEWCOMER_MS
+        if self.load.is_output_full:
+            slowest = max(self.sessions, key=lambda session: session.unsent_bytes)
+            if slowest.unsent_bytes:
+                self.log.warning(
+                    f"hung up on a client that does not read {slowest.unsent_bytes} bytes, "
+                    "as there is no room for the replies of others"
+                )
+                slowest.close()

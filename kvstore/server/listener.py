@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from kvstore.address import Address
 from kvstore.errors import ConfigError
+from kvstore.server import refusals
 from kvstore.wire import resp
 
 _ACCEPTS_PER_EVENT: Final = 64
@@ -43,7 +44,11 @@ def listen(address: Address) -> socket.socket:
 
 
 class Listener:
-    """Hands each accepted socket to `welcome`, as long as `has_room` says so."""
+    """Hands each accepted socket to `welcome`, as long as there is room.
+
+    * When there is none for clients, some come in that may be peers: nobody can tell
+      before they speak. `welcome` is told so.
+    """
 
     comes_first = False
 
@@ -51,14 +56,16 @@ class Listener:
         self,
         sock: socket.socket,
         selector: selectors.BaseSelector,
-        welcome: Callable[[socket.socket, str], None],
+        welcome: Callable[[socket.socket, str, bool], None],
         has_room: Callable[[], bool],
+        has_room_for_newcomers: Callable[[], bool],
         log: FilteringBoundLogger,
     ) -> None:
         self._sock = sock
         self._selector = selector
         self._welcome = welcome
         self._has_room = has_room
+        self._has_room_for_newcomers = has_room_for_newcomers
         self._log = log
         self._is_watching = False
         self._open_again_ms: float | None = 0.0
@@ -84,7 +91,9 @@ class Listener:
                     self._pause(error)
                 return
             if self._has_room():
-                self._welcome(sock, str(Address(host, port)))
+                self._welcome(sock, str(Address(host, port)), False)
+            elif self._has_room_for_newcomers():
+                self._welcome(sock, str(Address(host, port)), True)
             else:
                 self._turn_away(sock)
 
@@ -97,6 +106,6 @@ class Listener:
         with sock:
             sock.setblocking(False)
             try:
-                sock.send(resp.error("ERR max number of clients reached"))
+                sock.send(resp.error(refusals.NO_ROOM))
             except OSError:
                 return

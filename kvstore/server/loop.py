@@ -11,10 +11,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import random
+import resource
 import secrets
 import selectors
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -81,6 +83,15 @@ def serve(settings: Settings) -> int:
     return 0
 
 
+def _raise_descriptor_limit() -> int:
+    """Ask for as many descriptors as the system allows this process; how many it has."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return soft if soft != resource.RLIM_INFINITY else sys.maxsize
+
+
 def _clock_ms() -> float:
     return time.monotonic() * 1000.0
 
@@ -107,9 +118,14 @@ class Server:
         self._node = node
         self._log = log
         self._selector = selectors.DefaultSelector()
-        self._context = Context(settings, node, acquaintances, log)
+        self._context = Context(settings, node, acquaintances, log, _raise_descriptor_limit())
         self._listener = Listener(
-            listening, self._selector, self._welcome, self._context.has_room, log
+            listening,
+            self._selector,
+            self._welcome,
+            self._context.has_room,
+            self._context.has_room_for_newcomers,
+            log,
         )
         self._peers = Peers(
             {
@@ -157,8 +173,8 @@ class Server:
             session.close()
         self._peers.close()
 
-    def _welcome(self, sock: socket.socket, address: str) -> None:
-        Session(sock, address, self._context, self._selector)
+    def _welcome(self, sock: socket.socket, address: str, is_newcomer: bool) -> None:
+        Session(sock, address, self._context, self._selector, is_newcomer=is_newcomer)
 
     def _turn(self) -> None:
         node, peers = self._node, self._peers
@@ -167,6 +183,7 @@ class Server:
         node.tick(now_ms)
         peers.tick(now_ms)
         self._listener.tick(now_ms)
+        self._context.tick(now_ms)
         self._let_out(node.prepare())
         self._let_out(node.complete())
 
@@ -181,6 +198,7 @@ class Server:
                 owner.on_events(mask)
             else:
                 clients.append((owner, mask))
+        self._context.load.begin_turn()
         for owner, mask in clients:
             owner.on_events(mask)
 
@@ -189,7 +207,8 @@ class Server:
             return 0.0
         # Well below an election timeout: the core takes a longer silence for a stall of its own.
         idle_ms = self._node.settings.raft.heartbeat_interval_ms / 2
-        wait_ms = min(idle_ms, self._peers.deadline_ms - _clock_ms())
+        patience_ms = self._context.load.patience_ms
+        wait_ms = min(idle_ms, patience_ms, self._peers.deadline_ms - _clock_ms())
         return max(0.0, wait_ms / 1000.0)
 
     def _let_out(self, outcome: Outcome) -> None:

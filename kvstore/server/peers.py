@@ -21,6 +21,7 @@ from kvstore.errors import DirectoryRefusedError, ProtocolError
 from kvstore.raft.messages import Message
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.connection import Connection
+from kvstore.server.lookup import Lookup
 from kvstore.wire.peer import (
     Hello,
     HelloAnswer,
@@ -31,13 +32,15 @@ from kvstore.wire.peer import (
 )
 
 _FIRST_RETRY_MS = 20.0
+_LOOKUP_POLL_MS = 20.0
 _HELLO_TIMEOUT_MS = 2_000.0
 
 
 class PeerLink:
-    """The outgoing connection to one peer: down, greeting, or ready.
+    """The outgoing connection to one peer: down, looking up, greeting, or ready.
 
-    * Down: dialled again at `retry_at_ms`; the pause doubles up to a bound.
+    * Down: dialled again at `deadline_ms`; the pause doubles up to a bound.
+    * Looking up: `_lookup` is asked again and again for the address.
     * Greeting: our hello is out, theirs is awaited until `_greeting_until_ms`.
     """
 
@@ -57,6 +60,7 @@ class PeerLink:
         self._selector = selector
         self._rng = rng
         self._log = log
+        self._lookup: Lookup | None = None
         self._connection: Connection | None = None
         self._answer = HelloAnswer()
         self._is_ready = False
@@ -96,11 +100,15 @@ class PeerLink:
             self._connection.close()
 
     def _dial(self, now_ms: float) -> None:
+        self._lookup = self._lookup or Lookup(self._address)
+        if not self._lookup.is_done:
+            self.deadline_ms = now_ms + _LOOKUP_POLL_MS
+            return
+        lookup, self._lookup = self._lookup, None
         self.deadline_ms = now_ms + _HELLO_TIMEOUT_MS
-        host, port = self._address.host, self._address.port
         try:
-            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            sock = socket.socket(family, kind)
+            family, address = lookup.result()
+            sock = socket.socket(family, socket.SOCK_STREAM)
         except OSError as error:
             self._lost(f"cannot dial: {error.strerror}", now_ms)
             return

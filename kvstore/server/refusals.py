@@ -50,6 +50,12 @@ STOPPED_UNKNOWN: Final = api.Failure(
 )
 STOPPED: Final = no_leader("this node is shutting down; try another node")
 NO_MAJORITY: Final = no_leader("no majority confirmed the leader in time; try again")
+NO_ROOM: Final = "ERR max number of clients reached"
+"""As Redis says it, which clients know."""
+BUSY_INPUT: Final = api.Failure(
+    api.FailureCode.BUSY,
+    "too many unfinished requests are held for all clients; nothing was changed, try again",
+)
 BUSY: Final = api.Failure(
     api.FailureCode.BUSY, "too many writes wait for a majority; nothing was changed, try again"
 )

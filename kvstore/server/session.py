@@ -14,6 +14,7 @@ from collections import deque
 
 from kvstore import api
 from kvstore.errors import ProtocolError
+from kvstore.server import refusals
 from kvstore.server.builtins import (
     BUILTINS,
     NO_TRANSACTIONS,
@@ -22,6 +23,7 @@ from kvstore.server.builtins import (
 )
 from kvstore.server.connection import Connection
 from kvstore.server.context import Context
+from kvstore.server.load import SHORT_INPUT_BYTES
 from kvstore.server.node import EntryName
 from kvstore.wire import commands, peer, resp, typed
 from kvstore.wire.commands import CommandError, Render
@@ -68,8 +70,15 @@ class Session:
     """
 
     def __init__(
-        self, sock: socket.socket, address: str, context: Context, selector: selectors.BaseSelector
+        self,
+        sock: socket.socket,
+        address: str,
+        context: Context,
+        selector: selectors.BaseSelector,
+        *,
+        is_newcomer: bool = False,
     ) -> None:
+        """A newcomer came when there was no room for clients: it may only be a peer."""
         self.context = context
         self.number = next(context.session_numbers)
         self.name = b""
@@ -89,8 +98,14 @@ class Session:
         self._closes_after_replies = False
         self._is_stalled = False
         """Reading is paused: there is no room, or nothing more is wanted."""
+        self._input_bytes = self._output_bytes = 0
+        """As `context.load` has counted them."""
+        self._turn = self._started = 0
+        """The number of a turn, and of the requests started in it."""
         self._connection = Connection(sock, selector, self)
         context.sessions[self] = None
+        if is_newcomer:
+            context.newcomers[self] = None
 
     @property
     def comes_first(self) -> bool:
@@ -114,6 +129,8 @@ class Session:
         if mask & selectors.EVENT_READ and self._connection.is_open:
             self._parser.feed(self._connection.read())
         self.go_on()
+        if self._input_bytes > SHORT_INPUT_BYTES and self.context.load.is_input_full:
+            self._refuse_long_request()
 
     def go_on(self) -> None:
         """Start requests as far as there is room; hang up when all is done."""
@@ -130,18 +147,47 @@ class Session:
         if takes_more is self._is_stalled:
             self._is_stalled = not takes_more
             self._connection.pause_reading(self._is_stalled)
+        self._settle()
         if self._closes_after_replies or self._connection.is_at_end:
             self._hang_up_if_done()
 
     def _takes_requests(self) -> bool:
         """Whether another request may be started, and there is room for its reply."""
         connection, limits = self._connection, self._limits
-        return (
+        has_room = (
             not self._closes_after_replies
             and connection.is_open
             and len(self._slots) < limits.pipeline_requests_max
             and self._promised_bytes + connection.unsent_bytes < limits.output_bytes_max
         )
+        if not has_room or self.peer is not None or self._has_its_turn():
+            return has_room
+        self.context.load.wait(self)
+        return False
+
+    def _has_its_turn(self) -> bool:
+        """Whether neither this client nor all together have had their share of this turn."""
+        load = self.context.load
+        if self._turn != load.turn:
+            self._turn, self._started = load.turn, 0
+        return self._started < self._limits.session_requests_per_turn_max and load.takes_requests
+
+    def _settle(self) -> None:
+        """Tell what this session costs; a peer's costs are Raft's business."""
+        if self.peer is not None:
+            return
+        load, connection = self.context.load, self._connection
+        input_bytes = self._parser.held_bytes if connection.is_open else 0
+        output_bytes = self._promised_bytes + connection.unsent_bytes if connection.is_open else 0
+        load.input_bytes += input_bytes - self._input_bytes
+        load.output_bytes += output_bytes - self._output_bytes
+        self._input_bytes, self._output_bytes = input_bytes, output_bytes
+
+    def _refuse_long_request(self) -> None:
+        """There is no room for what this client sends: it may do so later."""
+        self._parser = resp.RequestParser(self._limits)
+        self._reply(commands.render_failure(refusals.BUSY_INPUT))
+        self.close_after_replies()
 
     def _start(self, args: list[bytes]) -> None:
         """Turn one command into a reply, now or later."""
@@ -149,7 +195,13 @@ class Session:
             self._take_message(args)
             return
         self.context.commands_processed += 1
+        self._started += 1
+        self.context.load.count_request()
         name = args[0].upper()
+        if self in self.context.newcomers and name != b"RAFT":
+            self._reply(resp.error(refusals.NO_ROOM))
+            self.close_after_replies()
+            return
         spec = commands.COMMANDS.get(name)
         try:
             if self.refuses_transaction and name not in TRANSACTION_ENDS:
@@ -254,6 +306,7 @@ class Session:
         else:
             context.acquaintances.remember(theirs)
             context.hang_up_on_peer(theirs.node_id)
+            self._forget_costs()
             self.peer = theirs.node_id
             self._connection.detect_dead_link()
             self._reply(peer.encode_hello_answer(ours))
@@ -292,6 +345,7 @@ class Session:
             slots.popleft()
         if ready:
             self._connection.write(ready[0] if len(ready) == 1 else b"".join(ready))
+        self._settle()
         if self._is_stalled or self._connection.is_at_end:
             self.go_on()
 
@@ -308,7 +362,22 @@ class Session:
         """Hang up now."""
         self._connection.close()
         self._slots.clear()
+        self._forget_costs()
         self.context.sessions.pop(self, None)
+
+    def _forget_costs(self) -> None:
+        """This is no client's session any more."""
+        load = self.context.load
+        load.input_bytes -= self._input_bytes
+        load.output_bytes -= self._output_bytes
+        self._input_bytes = self._output_bytes = 0
+        load.forget(self)
+        self.context.newcomers.pop(self, None)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Replies that the client has not read, nor its system for it."""
+        return self._connection.unsent_bytes
 
     def _reply(self, reply: bytes) -> None:
         self._promised_bytes += len(reply)

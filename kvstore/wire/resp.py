@@ -62,6 +62,11 @@ class RequestParser:
             self._buffer = data
             self._is_fresh = True
 
+    @property
+    def held_bytes(self) -> int:
+        """What is kept of requests that are not whole."""
+        return len(self._buffer) - self._position + len(self._fed) + self._request_bytes
+
     def next_command(self) -> list[bytes] | None:
         """The next whole request, None if it is not whole yet.
 

@@ -277,6 +277,7 @@ COMMITMENT = (
         READS,
         "        self._waiting.append((self.newest_round + 1, read))",
         "        self._waiting.append((self.newest_round, read))",
+        test="tests/raft/test_reads.py",
     ),
     Mutant(
         "a read is answered as of nothing",

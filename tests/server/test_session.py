@@ -30,7 +30,7 @@ from kvstore.wire.resp import command
 LIMITS = Limits(pipeline_requests_max=8, output_bytes_max=4 << 20, value_bytes_max=1 << 20)
 
 
-def _tcp_pair() -> tuple[socket.socket, socket.socket]:
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
     """Both ends of a connection over loopback."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         near = socket.create_connection(listening.getsockname())
@@ -41,14 +41,14 @@ def _tcp_pair() -> tuple[socket.socket, socket.socket]:
 class Line:
     """A client's end of a connection to a server of which the test takes the turns."""
 
-    def __init__(self, members: int = 1) -> None:
+    def __init__(self, members: int = 1, limits: Limits = LIMITS) -> None:
         identity = Identity(1, "test", 1, tuple(range(1, members + 1)), f"{1:032x}")
         settings = Settings(
             node_id=1,
             members={i: Address("127.0.0.1", 9000 + i) for i in identity.members},
             cluster_id="test",
             data_dir=Path("unused"),
-            limits=LIMITS,
+            limits=limits,
         )
         self.node = Node(settings, MemoryLog(identity), MemoryState(identity), random.Random(1))
         self.lineage = MemoryLineage(b"1" * 8)
@@ -60,7 +60,7 @@ class Line:
             admitted_at=lambda: self.node.raft.admitted_at,
         )
         self.selector = selectors.DefaultSelector()
-        self.context = Context(settings, self.node, acquaintances, logger_for(1))
+        self.context = Context(settings, self.node, acquaintances, logger_for(1), 10_000)
         self.client = self.connect()
         self.earlier_clients: list[socket.socket] = []
         [self.session] = self.context.sessions
@@ -70,7 +70,7 @@ class Line:
 
     def connect(self) -> socket.socket:
         """Another client."""
-        client, ours = _tcp_pair()
+        client, ours = tcp_pair()
         client.setblocking(False)
         Session(ours, "test", self.context, self.selector)
         return client
@@ -83,6 +83,7 @@ class Line:
 
     def turn(self) -> None:
         """What the loop does in one turn."""
+        self.context.load.begin_turn()
         for key, mask in self.selector.select(0):
             key.data.on_events(mask)
         self.now_ms += 50.0

@@ -68,7 +68,7 @@ def test_looking_on_changes_nothing() -> None:
 
 
 def test_a_trace_tells_of_every_crash_and_every_event() -> None:
-    report = run(scenario(3), traced=True)
+    report = run(scenario(9), traced=True)
     assert report.reached["crash"] == sum(isinstance(one, Crashed) for one in report.trace)
     assert any(isinstance(one, Noted) for one in report.trace)
     assert any(isinstance(one, Sent) for one in report.trace)

@@ -2,7 +2,7 @@
 
 Law: when a vote leaves, it is on the sender's disk; when an acceptance leaves, so
 are the entries that it vouches for; when anything leaves, so is its term. And when
-a leader takes an entry for committed, it is on the disks of a majority.
+a leader takes an entry for committed, it is on the disks of a majority that counts.
 """
 
 from __future__ import annotations
@@ -65,10 +65,11 @@ class PersistThenSpeak(Checker):
         self.require(durable.is_voter, f"node {host.id} votes before it is admitted: {durable}")
 
     def _check_majority(self, leader: Watched, index: int, term: int) -> None:
+        logs = {host.id: host.disk.log for host in self._hosts.values()}
         holders = {
-            host.id
-            for host in self._hosts.values()
-            if len(host.disk.log.terms) >= index and host.disk.log.terms[index - 1] == term
+            node
+            for node, log in logs.items()
+            if log.hard_state.is_voter and log.terms[index - 1 : index] == [term]
         }
         self.require(
             has_majority(holders, frozenset(self.members)),

@@ -1,0 +1,190 @@
+"""What all clients together may cost, and who gives way."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from kvstore.server.load import SHORT_INPUT_BYTES
+from kvstore.server.session import Session
+from kvstore.wire import peer
+from kvstore.wire.resp import command
+
+from .test_session import LIMITS, THEIRS, Line, tcp_pair
+
+MIB = 1 << 20
+
+
+@contextlib.contextmanager
+def lines(count: int, **limits: int) -> Iterator[tuple[Line, list[socket.socket]]]:
+    """A server, and so many clients of it."""
+    line = Line(limits=msgspec.structs.replace(LIMITS, **limits))
+    clients = [line.client, *(line.connect() for _ in range(count - 1))]
+    try:
+        yield line, clients
+    finally:
+        line.close()
+        for client in clients[1:]:
+            client.close()
+
+
+def read(client: socket.socket) -> bytes:
+    try:
+        return client.recv(1 << 20)
+    except BlockingIOError:
+        return b"nothing yet"
+
+
+def sessions(line: Line) -> list[Session]:
+    return [*line.context.sessions]
+
+
+def test_unfinished_requests_of_all_clients_are_bounded() -> None:
+    """Each is within its own bound; together they are not."""
+    half = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n" % (900 << 10) + bytes(600 << 10)
+    with lines(6, clients_input_bytes_max=2 * MIB) as (line, clients):
+        for client in clients:
+            rest = half
+            while rest and client.fileno() >= 0:
+                with contextlib.suppress(BlockingIOError):
+                    rest = rest[client.send(rest) :]
+                line.turn()
+                if line.context.load.input_bytes > 2 * MIB or len(sessions(line)) < 6:
+                    break
+            line.turn()
+        line.turn()
+        told = [read(client) for client in clients]
+        assert [b"-BUSY" in reply for reply in told].count(True) >= 1
+        assert line.context.load.input_bytes <= 2 * MIB + SHORT_INPUT_BYTES
+        # Short requests go on.
+        other = line.connect()
+        other.sendall(command(b"SET", b"a", b"b"))
+        for _ in range(3):
+            line.turn()
+        assert read(other) == b"+OK\r\n"
+        other.close()
+
+
+def test_what_is_held_is_given_back() -> None:
+    with lines(2) as (line, clients):
+        clients[0].sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100\r\n" + bytes(50))
+        line.turn()
+        assert line.context.load.input_bytes > 50
+        clients[0].sendall(bytes(50) + b"\r\n")
+        for _ in range(3):
+            line.turn()
+        assert (line.context.load.input_bytes, line.context.load.output_bytes) == (0, 0)
+        clients[1].sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100\r\n" + bytes(50))
+        line.turn()
+        sessions(line)[1].close()
+        assert line.context.load.input_bytes == 0
+
+
+def test_who_does_not_read_is_hung_up_on_when_others_have_no_room() -> None:
+    with lines(2, clients_output_bytes_max=3 * MIB) as (line, clients):
+        greedy, modest = clients[1], clients[0]
+        line.send(command(b"SET", b"k", bytes(900 << 10)))
+        while read(modest) != b"+OK\r\n":
+            line.turn()
+        # The system's own buffers take some replies before ours fill up.
+        for _ in range(1_000):
+            with contextlib.suppress(OSError):
+                greedy.send(command(b"GET", b"k"))
+            line.turn()
+            line.context.tick(line.now_ms)
+            if len(sessions(line)) == 1:
+                break
+        assert len(sessions(line)) == 1, "the greedy one is gone"
+        assert line.context.load.output_bytes < 3 * MIB
+        modest.sendall(command(b"GET", b"absent"))
+        for _ in range(5):
+            line.turn()
+            line.context.tick(line.now_ms)
+        assert read(modest) == b"$-1\r\n"
+
+
+def test_one_client_s_pipeline_leaves_the_turn_to_others() -> None:
+    with lines(2, session_requests_per_turn_max=10, pipeline_requests_max=1_000) as (line, clients):
+        deep, other = clients
+        deep.sendall(command(b"PING") * 100)
+        other.sendall(command(b"PING"))
+        line.turn()
+        assert read(deep) == b"+PONG\r\n" * 10
+        assert read(other) == b"+PONG\r\n"
+        assert line.context.load.patience_ms == 0.0
+        for _ in range(10):
+            line.turn()
+        assert read(deep) == b"+PONG\r\n" * 90
+        assert line.context.load.patience_ms == float("inf")
+
+
+def test_all_clients_together_have_a_bounded_turn() -> None:
+    with lines(5, requests_per_turn_max=12, session_requests_per_turn_max=10) as (line, clients):
+        for client in clients:
+            client.sendall(command(b"PING") * 6)
+        before = line.context.commands_processed
+        line.turn()
+        assert line.context.commands_processed - before == 12
+        for _ in range(3):
+            line.turn()
+        assert [read(client) for client in clients] == [b"+PONG\r\n" * 6] * 5
+
+
+@pytest.mark.parametrize("descriptors", [97, 120])
+def test_fewer_descriptors_mean_fewer_clients(descriptors: int) -> None:
+    line = Line(members=3)
+    context = type(line.context)(
+        line.context.settings,
+        line.node,
+        line.context.acquaintances,
+        line.context.log,
+        descriptors,
+    )
+    context.sessions = {object(): None for _ in range(descriptors - 96 + 2)}  # type: ignore[misc]
+    assert not context.has_room()
+    context.sessions.popitem()
+    assert context.has_room()
+    line.close()
+
+
+# --- When there is room for peers only ----------------------------------------------------------
+
+
+@pytest.fixture
+def full() -> Iterator[Line]:
+    """A server of a cluster of three, to which one comes for whom there is no room as a client."""
+    line = Line(members=3)
+    client, ours = tcp_pair()
+    client.setblocking(False)
+    Session(ours, "newcomer", line.context, line.selector, is_newcomer=True)
+    line.earlier_clients.append(line.client)
+    line.client = client
+    yield line
+    line.close()
+
+
+def test_a_newcomer_that_is_no_peer_is_told_that_there_is_no_room(full: Line) -> None:
+    assert full.ask(command(b"PING")) == b"-ERR max number of clients reached\r\n"
+    assert full.is_closed
+    assert not full.context.newcomers
+
+
+def test_a_newcomer_that_is_a_peer_is_heard(full: Line) -> None:
+    """Clients must not keep a cluster from its leader."""
+    assert full.ask(peer.encode_hello(THEIRS)).startswith(b"$")
+    assert not full.context.newcomers
+    assert [session.peer for session in sessions(full)] == [None, 2]
+
+
+def test_a_newcomer_that_says_nothing_makes_room_for_the_next(full: Line) -> None:
+    full.context.tick(0.0)
+    assert len(full.context.newcomers) == 1
+    full.context.tick(1_900.0)
+    assert not full.is_closed
+    full.context.tick(2_100.0)
+    assert full.is_closed
+    assert not full.context.newcomers
