@@ -18,6 +18,7 @@ LEADERSHIP = "kvstore/raft/leadership.py"
 REPAIR = "kvstore/raft/repair.py"
 NODE_READS = "kvstore/server/reads.py"
 NODE = "kvstore/server/node.py"
+SESSION = "kvstore/server/session.py"
 MACHINE = "kvstore/kv/machine.py"
 SESSIONS_FILE = "kvstore/kv/sessions.py"
 CLUSTER_TIME = "kvstore/server/cluster_time.py"
@@ -773,6 +774,27 @@ LEADERSHIPS = (
         "                self.voted_for = self._leader_of_term\n            self._events",
         "                pass\n            self._events",
         test="tests/raft/test_rejoin.py",
+    ),
+    Mutant(
+        "what waits unread is forgotten when a client is given up",
+        SESSION,
+        "        load.input_bytes -= self._input_bytes\n",
+        "",
+        test="tests/server/test_load.py",
+    ),
+    Mutant(
+        "one client may fill a turn",
+        SESSION,
+        "self._started < self._limits.session_requests_per_turn_max and ",
+        "",
+        test="tests/server/test_load.py",
+    ),
+    Mutant(
+        "a server that is full of clients turns its peers away",
+        SESSION,
+        '        if self in self.context.newcomers and name != b"RAFT":\n',
+        "        if self in self.context.newcomers:\n",
+        test="tests/server/test_load.py",
     ),
     Mutant(
         "a salvaged log forgets what could not be read",
