@@ -306,6 +306,17 @@ class StatusResult(_Struct, frozen=True, tag="status"):
     members: dict[int, str]
     match_index: dict[int, int]
     """Per node, what the leader knows to be on its disk; empty on other nodes."""
+    leader_ms: float | None
+    """For how long this node has known its leader; None if it knows none."""
+    is_voter: bool
+    """False for a node that rejoined and was not admitted yet."""
+    damaged_entries: int
+    """Of the log; they are asked for at the other nodes."""
+    room_bytes: int
+    """Left on the disk, or in the maps of the stores if that is less."""
+    sync_last_ms: float | None
+    """How long the last write to the log took; None before the first."""
+    sync_p99_ms: float | None
 
 
 class HandOverResult(_Struct, frozen=True, tag="handover"):

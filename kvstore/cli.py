@@ -18,7 +18,6 @@ from typing import Any, Final
 import click
 
 from kvstore import api, render
-from kvstore.address import parse_addresses
 from kvstore.client import Client
 from kvstore.config import VALUE_BYTES_CEILING
 from kvstore.errors import (
@@ -30,24 +29,21 @@ from kvstore.errors import (
     RefusedError,
     UnreachableError,
 )
-from kvstore.options import Command, Function, option, options
+from kvstore.exit_codes import (
+    DONE,
+    INTERRUPTED,
+    NOT_FOUND,
+    PIPE_CLOSED,
+    REFUSED,
+    STREAM_FAILED,
+    UNKNOWN,
+    UNREACHABLE,
+    USAGE,
+)
+from kvstore.options import Command, Function, as_json, option, options, timeout, to_nodes
 from kvstore.serve import serve
 from kvstore.simulate import simulate
-
-DONE: Final = 0
-NOT_FOUND: Final = 1
-USAGE: Final = 2
-REFUSED: Final = 3
-UNKNOWN: Final = 4
-UNREACHABLE: Final = 5
-STREAM_FAILED: Final = 74
-"""As sysexits.h has it: the disk behind standard output is full, or the like."""
-INTERRUPTED: Final = 130
-"""As the shell reports a process that Ctrl-C ended."""
-PIPE_CLOSED: Final = 141
-"""As the shell reports a process that wrote to a closed pipe."""
-
-LOCAL_CLUSTER: Final = "9001,9002,9003"
+from kvstore.status import status
 
 _GROUP_HELP: Final = """A strongly consistent, replicated, persistent key-value store.
 
@@ -145,25 +141,6 @@ class _StreamError(click.ClickException):
     exit_code = STREAM_FAILED
 
 
-_to = option(
-    "--to",
-    section="Cluster",
-    metavar="NODES",
-    default=LOCAL_CLUSTER,
-    envvar="KVSTORE_TO",
-    show_default=True,
-    help="Nodes to ask, in this order: 9001, host:port or [::1]:9001, with commas. "
-    "Also from KVSTORE_TO.",
-)
-_timeout = option(
-    "--timeout-ms",
-    section="Cluster",
-    metavar="MS",
-    type=int,
-    default=5_000,
-    show_default=True,
-    help="Longest time for the request with all its retries.",
-)
 _no_follow = option(
     "--no-follow",
     section="Cluster",
@@ -191,19 +168,12 @@ _from_any = option(
     help="Ask the nodes in the order of --to, leader or not; what they say is as fresh as "
     "what the leader would.",
 )
-_as_json = option(
-    "--json",
-    "as_json",
-    section="Output",
-    is_flag=True,
-    help="Print a JSON object a line; bytes that are not UTF-8 as NAME_base64.",
-)
 
 
 def _with_client(function: Function) -> Function:
     """Give the command a client, made from the common options."""
 
-    @options(_to, _no_follow, _timeout, _as_json)
+    @options(to_nodes, _no_follow, timeout, as_json)
     @functools.wraps(function)
     def run(to: str, no_follow: bool, timeout_ms: int, **options: Any) -> int:
         with Client(to, timeout_ms, not no_follow, on_redirect=_tell_redirect) as client:
@@ -393,35 +363,7 @@ def scan(
     return DONE
 
 
-@commands.command(cls=Command, short_help="Show every node: role, term, leader, log.")
-@options(_to, _timeout, _as_json)
-def status(to: str, timeout_ms: int, as_json: bool) -> int:
-    """Show what each node knows: role, term, leader, and how far its log goes.
-
-    The exit code is 5 if none of the nodes answers.
-    """
-    from concurrent.futures import ThreadPoolExecutor  # slow to load, and only needed here
-
-    addresses = [str(address) for address in parse_addresses(to)]
-
-    def ask(address: str) -> api.StatusResult | str:
-        try:
-            with Client(address, timeout_ms) as client:
-                return client.status(address)
-        except UnreachableError as error:
-            return f"unreachable: {str(error).removeprefix(f'node at {address}: ')}"
-        except RefusedError as error:
-            return f"not a kvstore node: {error}"
-
-    # Side by side, because a node that is paused keeps its caller waiting to the end.
-    with ThreadPoolExecutor(len(addresses)) as threads:
-        statuses = list(zip(addresses, threads.map(ask, addresses), strict=True))
-    if as_json:
-        for address, answer in statuses:
-            click.echo(render.status_json(address, answer))
-    else:
-        click.echo(render.status_table(statuses))
-    return UNREACHABLE if all(isinstance(answer, str) for _, answer in statuses) else DONE
+commands.add_command(status)
 
 
 @commands.command(cls=Command, short_help="Have another node lead.")

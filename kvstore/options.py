@@ -1,12 +1,12 @@
-"""How the help of every command lists its options: under headings.
+"""Options: how the help of every command lists them, and those that several share.
 
-Law: looks only. What an option means is its command's business.
+Law: looks and defaults only. What an option means is its command's business.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import click
 
@@ -35,6 +35,8 @@ class Command(click.Command):
                 formatter.write_dl([(names.ljust(width), text) for names, text in records])
 
 
+_LOCAL_CLUSTER: Final = "9001,9002,9003"
+
 Function: TypeAlias = Callable[..., Any]
 
 
@@ -52,3 +54,33 @@ def options(*decorators: Callable[[Function], Function]) -> Callable[[Function],
         return function
 
     return decorate
+
+
+# --- What several commands share ----------------------------------------------------------
+
+to_nodes = option(
+    "--to",
+    section="Cluster",
+    metavar="NODES",
+    default=_LOCAL_CLUSTER,
+    envvar="KVSTORE_TO",
+    show_default=True,
+    help="Nodes to ask, in this order: 9001, host:port or [::1]:9001, with commas. "
+    "Also from KVSTORE_TO.",
+)
+timeout = option(
+    "--timeout-ms",
+    section="Cluster",
+    metavar="MS",
+    type=int,
+    default=5_000,
+    show_default=True,
+    help="Longest time for the request with all its retries.",
+)
+as_json = option(
+    "--json",
+    "as_json",
+    section="Output",
+    is_flag=True,
+    help="Print a JSON object a line; bytes that are not UTF-8 as NAME_base64.",
+)

@@ -23,11 +23,13 @@ _COLUMNS: Final = (
     "ROLE",
     "TERM",
     "LEADER",
-    "COMMIT",
-    "APPLIED",
     "LOG",
-    "REVISION",
-    "KEYS",
+    "MATCH",
+    "LAG",
+    "APPLIED",
+    "FSYNC",
+    "ROOM",
+    "DAMAGED",
 )
 
 
@@ -78,9 +80,14 @@ def status_json(address: str, status: api.StatusResult | str) -> str:
 
 
 def status_table(statuses: Sequence[tuple[str, api.StatusResult | str]]) -> str:
-    """The nodes, a line each, under the name of their cluster."""
-    clusters = {s.cluster_id: None for _, s in statuses if not isinstance(s, str)}
-    rows = [_COLUMNS, *(_row(address, status) for address, status in statuses)]
+    """The nodes, a line each, under the name of their cluster and who leads it."""
+    answers = [status for _, status in statuses if not isinstance(status, str)]
+    leader = max(
+        (one for one in answers if one.leader_id == one.node_id),
+        key=lambda one: one.term,
+        default=None,
+    )
+    rows = [_COLUMNS, *(_row(address, status, leader) for address, status in statuses)]
     # A row without an answer ends in a sentence, which must not widen any column.
     full = [row for row in rows if len(row) == len(_COLUMNS)]
     widths = [max(len(row[column]) for row in full) for column in range(len(_COLUMNS))]
@@ -89,23 +96,74 @@ def status_table(statuses: Sequence[tuple[str, api.StatusResult | str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
         for row in rows
     ]
-    heading = [f"cluster {' and '.join(clusters)}"] if clusters else []
-    return "\n".join(heading + lines)
+    return "\n".join(_heading(answers, leader) + lines)
 
 
-def _row(address: str, status: api.StatusResult | str) -> tuple[str, ...]:
+def _heading(answers: Sequence[api.StatusResult], leader: api.StatusResult | None) -> list[str]:
+    if not answers:
+        return []
+    name = f"cluster {' and '.join(dict.fromkeys(one.cluster_id for one in answers))}"
+    if leader is None:
+        return [f"{name}: no leader answers"]
+    return [
+        f"{name}: node {leader.node_id} leads term {leader.term} for "
+        f"{duration(leader.leader_ms or 0.0)}; commit {leader.commit_index}, revision "
+        f"{leader.revision}, {leader.keys} keys"
+    ]
+
+
+def _row(
+    address: str, status: api.StatusResult | str, leader: api.StatusResult | None
+) -> tuple[str, ...]:
     if isinstance(status, str):
         return ("-", address, status)
-    numbers: tuple[Any, ...] = (
+    match = None if leader is None else leader.match_index.get(status.node_id)
+    lag = None if leader is None or match is None else leader.last_log_index - match
+    cells: tuple[Any, ...] = (
         status.node_id,
         address,
-        status.role,
+        status.role if status.is_voter else "rejoining",
         status.term,
-        "-" if status.leader_id is None else status.leader_id,
-        status.commit_index,
-        status.last_applied,
+        _or_dash(status.leader_id),
         status.last_log_index,
-        status.revision,
-        status.keys,
+        _or_dash(match),
+        _or_dash(lag),
+        status.last_applied,
+        _sync_times(status),
+        size(status.room_bytes),
+        _or_dash(status.damaged_entries or None),
     )
-    return tuple(map(str, numbers))
+    return tuple(map(str, cells))
+
+
+def _or_dash(value: object) -> object:
+    return "-" if value is None else value
+
+
+def _sync_times(status: api.StatusResult) -> str:
+    if status.sync_last_ms is None or status.sync_p99_ms is None:
+        return "-"
+    return f"{status.sync_last_ms:.1f}/{status.sync_p99_ms:.1f} ms"
+
+
+def duration(ms: float) -> str:
+    """A time as one would say it, in its two largest units."""
+    seconds = int(ms / 1000)
+    if seconds < 60:
+        return f"{ms / 1000:.1f} s"
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+
+
+def size(count: int) -> str:
+    """A number of bytes in the largest unit that leaves a whole part."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"

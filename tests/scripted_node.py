@@ -14,7 +14,7 @@ import struct
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import hiredis
 import msgspec
@@ -181,3 +181,31 @@ class ClosedPort:
         _traceback: TracebackType | None,
     ) -> None:
         self._socket.close()
+
+
+def status_of(node_id: int, **changes: Any) -> api.StatusResult:
+    """What a node of a cluster that node 1 leads says of itself, but for `changes`."""
+    status = api.StatusResult(
+        node_id=node_id,
+        cluster_id="kvstore-1a2b3c4d",
+        incarnation="i",
+        role="leader" if node_id == 1 else "follower",
+        term=7,
+        voted_for=1,
+        leader_id=1,
+        leader_address="127.0.0.1:9001",
+        commit_index=30,
+        last_applied=29,
+        last_log_index=31,
+        revision=12,
+        keys=5,
+        members={1: "127.0.0.1:9001"},
+        match_index={1: 31, 2: 28} if node_id == 1 else {},
+        leader_ms=192_000.0,
+        is_voter=True,
+        damaged_entries=0,
+        room_bytes=53 << 30,
+        sync_last_ms=0.31,
+        sync_p99_ms=1.94,
+    )
+    return msgspec.structs.replace(status, **changes)

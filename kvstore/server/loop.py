@@ -35,6 +35,7 @@ from kvstore.server.listener import Listener, listen
 from kvstore.server.node import Node, Outcome
 from kvstore.server.peers import PeerLink, Peers
 from kvstore.server.session import Session
+from kvstore.server.sync_times import SyncTimes, TimedLog
 from kvstore.server.ticket import Answer
 from kvstore.storage.base import Lineage
 from kvstore.storage.directory import open_directory, set_state_aside
@@ -69,7 +70,9 @@ def serve(settings: Settings) -> int:
         with contextlib.closing(directory):
             # For timeouts that differ from node to node; nothing secret is drawn from it.
             rng = random.Random(secrets.randbits(64))  # noqa: S311
-            node = Node(settings, directory.log, directory.state, rng)
+            times = SyncTimes()
+            log_store = TimedLog(directory.log, _clock_ms, times)
+            node = Node(settings, log_store, directory.state, rng, sync_times=times)
             try:
                 Server(node, directory.log, listening, rng, log).run()
             except SafetyViolationError as violation:

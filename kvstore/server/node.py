@@ -29,6 +29,7 @@ from kvstore.server import refusals
 from kvstore.server.cluster_time import ClusterTime
 from kvstore.server.reads import Read, WaitingReads
 from kvstore.server.room import Room
+from kvstore.server.sync_times import SyncTimes
 from kvstore.server.ticket import Answer, Ticket
 from kvstore.storage.base import LogStore, StateStore
 
@@ -78,8 +79,10 @@ class Node:
         state_store: StateStore,
         rng: random.Random,
         session_rules: api.SessionRules = _SESSION_RULES,
+        sync_times: SyncTimes | None = None,
     ) -> None:
         """`session_rules` must be the same on every node of a cluster."""
+        self._sync_times = sync_times or SyncTimes()
         applied = state_store.applied()
         self.settings = settings
         self.log_store = log_store
@@ -118,8 +121,9 @@ class Node:
         self._writes: dict[EntryName, _Write] = {}
         """Writes that wait for a majority, oldest first."""
         self._reads = WaitingReads(first_number=rng.getrandbits(48))
-        self._asked_leader: tuple[int, int | None] = (0, None)
-        """(term, leader) by whose word the reads wait."""
+        self._known_leader: tuple[int, int | None] = (0, None)
+        """(term, leader) by whose word the reads wait, and since when."""
+        self._leader_since_ms = 0.0
         self._handover: _Handover | None = None
 
     # --- Inputs ---------------------------------------------------------------------------
@@ -394,6 +398,12 @@ class Node:
             keys=self._state_store.count(),
             members={node: str(address) for node, address in settings.members.items()},
             match_index=raft.match_index,
+            leader_ms=None if leader is None else self._now_ms - self._leader_since_ms,
+            is_voter=raft.is_voter,
+            damaged_entries=len(raft.log.damaged),
+            room_bytes=self._room.left_bytes,
+            sync_last_ms=self._sync_times.last_ms,
+            sync_p99_ms=self._sync_times.p99_ms,
         )
 
     # --- Applying -------------------------------------------------------------------------
@@ -438,9 +448,9 @@ class Node:
     def _refuse_reads_of_others(self) -> None:
         """Reads that wait by the word of a leader that is gone will not be answered by it."""
         leader = (self.raft.current_term, self.raft.leader_id)
-        if leader == self._asked_leader:
+        if leader == self._known_leader:
             return
-        self._asked_leader = leader
+        self._known_leader, self._leader_since_ms = leader, self._now_ms
         for read in self._reads.take_all():
             self._answer(read.ticket, self.redirect())
 

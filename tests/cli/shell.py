@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, NamedTuple
 
+from scripted_node import status_of
+
 from kvstore import api
 
 MISSING = api.GetResult(1, (None,))
@@ -22,23 +24,7 @@ def found(key: bytes, value: bytes) -> api.GetResult:
 
 
 def status(node_id: int, role: str) -> api.StatusResult:
-    return api.StatusResult(
-        node_id=node_id,
-        cluster_id="kvstore-1a2b3c4d",
-        incarnation="i",
-        role=role,
-        term=7,
-        voted_for=1,
-        leader_id=1,
-        leader_address="127.0.0.1:9001",
-        commit_index=30,
-        last_applied=29,
-        last_log_index=31,
-        revision=12,
-        keys=5,
-        members={1: "127.0.0.1:9001"},
-        match_index={},
-    )
+    return status_of(node_id, role=role)
 
 
 class Ran(NamedTuple):

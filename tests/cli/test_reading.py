@@ -7,11 +7,13 @@ import os
 import pty
 import threading
 
+import pytest
 from scripted_node import (
     INVALID,
     ClosedPort,
     Misbehave,
     ScriptedNode,
+    status_of,
 )
 
 from kvstore import api, render
@@ -114,15 +116,20 @@ def test_status_shows_every_node_and_those_that_are_unreachable(run: Run) -> Non
         ran = run("status", "--to", f"{a.address},{dead.address},{b.address}")
     lines = ran.out.decode().splitlines()
     assert (ran.code, ran.err) == (0, "")
-    assert lines[0] == "cluster kvstore-1a2b3c4d"
-    heading = "NODE ADDRESS ROLE TERM LEADER COMMIT APPLIED LOG REVISION KEYS"
+    assert lines[0] == (
+        "cluster kvstore-1a2b3c4d: node 1 leads term 7 for 3 min 12 s; "
+        "commit 30, revision 12, 5 keys"
+    )
+    heading = "NODE ADDRESS ROLE TERM LEADER LOG MATCH LAG APPLIED FSYNC ROOM DAMAGED"
     assert lines[1].split() == heading.split()
-    assert lines[2].split() == ["1", a.address, "leader", "7", "1", "30", "29", "31", "12", "5"]
+    row = f"1 {a.address} leader 7 1 31 31 0 29 0.3/1.9 ms 53 GiB -"
+    assert lines[2].split() == row.split()
     assert lines[3] == f"-     {dead.address}  unreachable: cannot connect: connection refused"
-    assert lines[4].split()[:3] == ["2", b.address, "follower"]
+    row = f"2 {b.address} follower 7 1 31 28 3 29 0.3/1.9 ms 53 GiB -"
+    assert lines[4].split() == row.split()
     assert lines[2][lines[1].index("TERM")] == "7"
     assert lines[2].startswith("1     ")
-    assert max(map(len, lines[:3])) < 100
+    assert max(map(len, lines[:3])) < 120
 
 
 def test_an_unreachable_node_with_a_long_name_keeps_the_columns_straight() -> None:
@@ -133,6 +140,58 @@ def test_an_unreachable_node_with_a_long_name_keeps_the_columns_straight() -> No
     assert second == f"-     {long_name}  unreachable: why"
     assert second.index("unreachable") == heading.index("ROLE")
     assert heading.index("TERM") == heading.index("ROLE") + len("leader  ")
+
+
+def test_status_shows_what_a_node_lacks() -> None:
+    """A node that rejoins, whose disk lost entries, and that nobody leads."""
+    lacking = status_of(
+        2,
+        is_voter=False,
+        leader_id=None,
+        leader_ms=None,
+        damaged_entries=3,
+        sync_last_ms=None,
+        sync_p99_ms=None,
+    )
+    lines = render.status_table([("h:1", lacking)]).splitlines()
+    assert lines[0] == "cluster kvstore-1a2b3c4d: no leader answers"
+    assert lines[2].split() == [
+        "2",
+        "h:1",
+        "rejoining",
+        "7",
+        "-",
+        "31",
+        "-",
+        "-",
+        "29",
+        "-",
+        "53",
+        "GiB",
+        "3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ms", "shown"),
+    [
+        (0.0, "0.0 s"),
+        (59_940.0, "59.9 s"),
+        (60_000.0, "1 min 0 s"),
+        (3_600_000.0, "1 h 0 min"),
+        (90_000_000.0, "1 d 1 h"),
+    ],
+)
+def test_times_are_told_in_two_units(ms: float, shown: str) -> None:
+    assert render.duration(ms) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(0, "0 B"), (1023, "1023 B"), (1 << 20, "1 MiB"), (5 << 40, "5.0 TiB")],
+)
+def test_sizes_are_told_in_the_largest_unit(count: int, shown: str) -> None:
+    assert render.size(count) == shown
 
 
 def test_status_asks_the_nodes_side_by_side(run: Run) -> None:

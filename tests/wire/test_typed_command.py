@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scripted_node import status_of
 
 from kvstore import api
 from kvstore.config import Limits
@@ -61,23 +62,7 @@ RESULTS: list[api.Result] = [
     api.CountResult(9, 4),
     api.Failure(api.FailureCode.NOT_LEADER, "not leader, try node 2", "127.0.0.1:9002"),
     api.Failure(api.FailureCode.UNKNOWN, "outcome unknown"),
-    api.StatusResult(
-        node_id=1,
-        cluster_id="c",
-        incarnation="ab",
-        role="leader",
-        term=3,
-        voted_for=None,
-        leader_id=1,
-        leader_address="h:1",
-        commit_index=5,
-        last_applied=5,
-        last_log_index=6,
-        revision=4,
-        keys=2,
-        members={1: "h:1"},
-        match_index={2: 5},
-    ),
+    status_of(1, voted_for=None, sync_last_ms=None, sync_p99_ms=None, leader_ms=None),
 ]
 
 

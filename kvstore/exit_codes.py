@@ -1,0 +1,21 @@
+"""Exit codes of `kvstore`, by which scripts tell outcomes apart.
+
+Law: one code for each thing that a caller may do next.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+DONE: Final = 0
+NOT_FOUND: Final = 1
+USAGE: Final = 2
+REFUSED: Final = 3
+UNKNOWN: Final = 4
+UNREACHABLE: Final = 5
+STREAM_FAILED: Final = 74
+"""As sysexits.h has it: the disk behind standard output is full, or the like."""
+INTERRUPTED: Final = 130
+"""As the shell reports a process that Ctrl-C ended."""
+PIPE_CLOSED: Final = 141
+"""As the shell reports a process that wrote to a closed pipe."""
