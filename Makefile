@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cluster test check simulate mutants chaos format bench clean
+.PHONY: help setup demo cluster test check simulate mutants chaos format failover bench clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -45,6 +45,8 @@ simulate: $(READY)  ## SEEDS=1000 clusters in simulated worlds full of faults, f
 mutants: $(READY)  ## wrong versions of the code, each of which must be noticed; prints who did
 	@$(BIN)/pytest -q -m mutant
 
+KILLS ?= 30
+
 SECONDS ?= 120
 SEED    ?=
 
@@ -54,6 +56,9 @@ chaos: $(READY)  ## real nodes lose network, disk and power for SECONDS=120; SEE
 format: $(READY)  ## rewrite the code in the one format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+failover: $(READY)  ## how long writes wait when the leader is killed, KILLS=30 times under load
+	@$(BIN)/python tools/failover.py --kills $(KILLS)
 
 bench: $(READY)  ## writes per second against three local nodes, by redis-benchmark
 	@$(BIN)/python tools/bench.py

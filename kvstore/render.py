@@ -108,7 +108,7 @@ def _heading(answers: Sequence[api.StatusResult], leader: api.StatusResult | Non
     return [
         f"{name}: node {leader.node_id} leads term {leader.term} for "
         f"{duration(leader.leader_ms or 0.0)}; commit {leader.commit_index}, revision "
-        f"{leader.revision}, {leader.keys} keys"
+        f"{leader.revision}, {leader.keys} key{'' if leader.keys == 1 else 's'}"
     ]
 
 

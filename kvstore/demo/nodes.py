@@ -82,19 +82,30 @@ class Nodes:
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
-        for node, port in self.ports.items():
-            peers = ",".join(str(other) for other in self.ports.values() if other != port)
-            command = [sys.executable, "-m", "kvstore", "serve", "--id", str(node)]
-            command += ["--port", str(port), "--peers", peers, "--data", str(self.data_dir(node))]
-            with self._log(node).open("wb") as log, self._interrupts.held():
-                self._processes[node] = subprocess.Popen(  # noqa: S603 - no shell, no outside words
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=_environ(),
-                    start_new_session=True,  # Ctrl-C is for the film; it then ends the nodes.
-                )
+        for node in self.ports:
+            self.start_one(node)
+
+    def start_one(self, node: int) -> None:
+        """Start one that does not run."""
+        port = self.ports[node]
+        peers = ",".join(str(other) for other in self.ports.values() if other != port)
+        command = [sys.executable, "-m", "kvstore", "serve", "--id", str(node)]
+        command += ["--port", str(port), "--peers", peers, "--data", str(self.data_dir(node))]
+        with self._log(node).open("ab") as log, self._interrupts.held():
+            self._processes[node] = subprocess.Popen(  # noqa: S603 - no shell, no outside words
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environ(),
+                start_new_session=True,  # Ctrl-C is for the film; it then ends the nodes.
+            )
+
+    def kill(self, node: int) -> None:
+        """End one without notice."""
+        process = self._processes.pop(node)
+        process.kill()
+        process.wait()
 
     def pid(self, node: int) -> int:
         return self._processes[node].pid
