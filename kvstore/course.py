@@ -8,6 +8,7 @@ This module must not know sockets or requests: it is told what came of each atte
 
 from __future__ import annotations
 
+import random
 import time
 from typing import Final
 
@@ -21,7 +22,9 @@ from kvstore.errors import (
 )
 
 _FIRST_PAUSE_S: Final = 0.02
-_LONGEST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 0.1
+"""Well below an election's time: whoever waits for a new leader should not wait for itself."""
+_LONGEST_BUSY_PAUSE_S: Final = 0.5
 
 
 class Course:
@@ -66,7 +69,7 @@ class Course:
     def busy(self, refusal: RefusedError) -> None:
         """The leader has no room now; nobody else could help."""
         self._refusal = refusal
-        self._rest()
+        self._rest(_LONGEST_BUSY_PAUSE_S)
 
     def redirected(self, leader: Address | None, refusal: NotLeaderError) -> bool:
         """The node names a leader. True if it is followed, and for the first time."""
@@ -102,11 +105,15 @@ class Course:
             self.node = self._nodes[0]
         self._check_deadline()
 
-    def _rest(self) -> None:
-        """Pause between two rounds. Raises what is known if the time is up."""
+    def _rest(self, longest_s: float = _LONGEST_PAUSE_S) -> None:
+        """Pause between two rounds. Raises what is known if the time is up.
+
+        The pause is drawn, so that those who lost the same leader do not come all at once.
+        """
         self._check_deadline()
-        time.sleep(min(self._pause_s, max(0.0, self.deadline - time.monotonic())))
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        pause_s = random.uniform(self._pause_s / 2, self._pause_s)  # noqa: S311
+        time.sleep(min(pause_s, max(0.0, self.deadline - time.monotonic())))
+        self._pause_s = min(2 * self._pause_s, longest_s)
         self._tried.clear()
         self._check_deadline()
 

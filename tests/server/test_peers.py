@@ -8,11 +8,25 @@ import socket
 from pathlib import Path
 
 from kvstore.address import Address
-from kvstore.config import Settings
+from kvstore.config import Limits, Settings
 from kvstore.logs import logger_for
+from kvstore.raft.messages import AppendEntries
+from kvstore.raft.types import Entry, EntryKind
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.peers import PeerLink
 from kvstore.storage.memory import MemoryLineage
+from kvstore.wire.peer import Hello, encode_hello_answer
+
+
+def acquaintances() -> Acquaintances:
+    """Those of node 1, which knows nobody yet."""
+    return Acquaintances(
+        cluster_id="test",
+        node_id=1,
+        incarnation="ab" * 16,
+        lineage=MemoryLineage(b"1" * 8),
+        admitted_at=lambda: 0,
+    )
 
 
 def test_a_peer_that_was_down_long_is_dialled_before_it_would_stand_for_election() -> None:
@@ -26,14 +40,7 @@ def test_a_peer_that_was_down_long_is_dialled_before_it_would_stand_for_election
             cluster_id="test",
             data_dir=Path("unused"),
         )
-        acquaintances = Acquaintances(
-            cluster_id="test",
-            node_id=1,
-            incarnation="ab" * 16,
-            lineage=MemoryLineage(b"1" * 8),
-            admitted_at=lambda: 0,
-        )
-        link = PeerLink(2, settings, acquaintances, selector, random.Random(1), logger_for(1))
+        link = PeerLink(2, settings, acquaintances(), selector, random.Random(1), logger_for(1))
         pauses, now_ms = [], 0.0
         for _ in range(20):
             link.tick(now_ms)
@@ -45,3 +52,50 @@ def test_a_peer_that_was_down_long_is_dialled_before_it_would_stand_for_election
             pauses.append(link.deadline_ms - now_ms)
             now_ms = link.deadline_ms
     assert max(pauses) < settings.raft.election_timeout_min_ms / 2
+
+
+def test_a_peer_that_never_reads_costs_bounded_memory() -> None:
+    """What does not fit is lost, as on a network."""
+    limits = Limits(peer_output_bytes_max=1 << 20)
+    with socket.create_server(("127.0.0.1", 0)) as listening, selectors.DefaultSelector() as poll:
+        settings = Settings(
+            node_id=1,
+            members={1: Address("127.0.0.1", 1), 2: Address(*listening.getsockname())},
+            cluster_id="test",
+            data_dir=Path("unused"),
+            limits=limits,
+        )
+        link = PeerLink(2, settings, acquaintances(), poll, random.Random(1), logger_for(1))
+        link.tick(0.0)
+        deaf, _ = listening.accept()
+        with deaf:
+            theirs = Hello(
+                cluster_id="test",
+                node_id=2,
+                incarnation="cd" * 16,
+                starts=b"2" * 8,
+                admitted_at=0,
+                recipient=1,
+            )
+            deaf.sendall(encode_hello_answer(theirs))
+            while not link._is_ready:
+                for key, mask in poll.select(5.0):
+                    key.data.on_events(mask)
+            entry = Entry(1, 1, EntryKind.COMMAND, bytes(100 << 10))
+            message = AppendEntries(
+                cluster_id="test",
+                sender=1,
+                recipient=2,
+                term=1,
+                prev_log_index=0,
+                prev_log_term=0,
+                entries=(entry,),
+                leader_commit=0,
+            )
+            connection = link._connection
+            assert connection is not None
+            for _ in range(1_000):
+                link.send(message)
+            # The system's buffers are full, and so is ours, by no more than one message.
+            assert limits.peer_output_bytes_max <= connection.unsent_bytes < 1_200_000
+        link.close()
