@@ -260,6 +260,11 @@ class Host:
     # --- What others see ------------------------------------------------------------------
 
     @property
+    def now_ms(self) -> float:
+        """The world's time, which no node sees."""
+        return self._schedule.now_ms
+
+    @property
     def running(self) -> Node:
         """The node; only for who knows that it runs."""
         assert self.node is not None

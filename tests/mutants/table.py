@@ -562,7 +562,6 @@ LEADERSHIPS = (
         "        if not has_majority(self._votes, self._membership.members):\n",
         "        is_done = self.role is Role.PRE_CANDIDATE\n"
         "        if not is_done and not has_majority(self._votes, self._membership.members):\n",
-        test="tests/raft/test_leadership.py",
     ),
     Mutant(
         "a pre-vote is given while a leader is heard",
@@ -591,7 +590,6 @@ LEADERSHIPS = (
         "        if silent_ms >= self._settings.election_timeout_max_ms:\n"
         "            self._events.append(events.LostMajority",
         "        if silent_ms >= 1e12:\n            self._events.append(events.LostMajority",
-        test="tests/raft/test_leadership.py",
     ),
     Mutant(
         "one follower that answers keeps a leader",

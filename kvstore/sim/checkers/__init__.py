@@ -8,8 +8,10 @@ running world step by step (`checker`), or judges what clients saw (`linearizabi
 from __future__ import annotations
 
 from kvstore.sim.checkers.checker import Checker
+from kvstore.sim.checkers.consent import Consent
 from kvstore.sim.checkers.election_safety import ElectionSafety
 from kvstore.sim.checkers.exactly_once import ExactlyOnce
+from kvstore.sim.checkers.kept_majority import KeptMajority
 from kvstore.sim.checkers.leader_append_only import LeaderAppendOnly
 from kvstore.sim.checkers.leader_completeness import LeaderCompleteness
 from kvstore.sim.checkers.log_matching import LogMatching
@@ -30,5 +32,7 @@ STEPWISE: tuple[type[Checker], ...] = (
     ExactlyOnce,
     Vouching,
     Room,
+    Consent,
+    KeptMajority,
 )
 """Those that watch every step."""

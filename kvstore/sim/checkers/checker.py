@@ -47,6 +47,11 @@ class Watched(Protocol):
     id: int
 
     @property
+    def now_ms(self) -> float:
+        """The world's time, which no node sees."""
+        ...
+
+    @property
     def running(self) -> Node: ...
 
     @property

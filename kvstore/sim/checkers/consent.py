@@ -1,0 +1,45 @@
+"""No term without a majority's consent (thesis §9.6): a node that is cut off moves none.
+
+Law: whoever starts a term was told to by a leader of the term before (thesis §3.10), or
+got pre-votes of a majority that were given in the term before, itself included.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from kvstore.raft.messages import Message, PreVoteReply, TimeoutNow
+from kvstore.raft.quorum import has_majority
+from kvstore.raft.types import Role
+from kvstore.sim.checkers.checker import Checker, Watched
+
+
+class Consent(Checker):
+    """Remembers who would have voted for whom, by what they said."""
+
+    theorem = "no term without a majority's consent"
+
+    def __init__(self, members: tuple[int, ...]) -> None:
+        super().__init__(members)
+        self._given: dict[tuple[int, int], set[int]] = defaultdict(set)
+        """(node, term) -> who said in that term that it would vote for the node."""
+        self._told: set[tuple[int, int]] = set()
+        """(node, term) that a leader of that term told to stand."""
+
+    def speaks(self, host: Watched, message: Message) -> None:
+        if isinstance(message, PreVoteReply) and message.vote_granted:
+            self._given[message.recipient, message.term].add(host.id)
+        elif isinstance(message, TimeoutNow):
+            self._told.add((message.recipient, message.term))
+
+    def changed(self, host: Watched) -> None:
+        raft = host.running.raft
+        if raft.role is not Role.CANDIDATE:
+            return
+        before = (host.id, raft.current_term - 1)
+        self.require(
+            before in self._told
+            or has_majority(self._given[before] | {host.id}, frozenset(self.members)),
+            f"node {host.id} starts term {raft.current_term} with the consent of"
+            f" {sorted(self._given[before])} only",
+        )
