@@ -188,11 +188,15 @@ def _split(world: World, fault: Fault, rng: random.Random) -> None:
 
 
 def _one_way(world: World, fault: Fault, rng: random.Random) -> None:
-    """A node hears the others, but they do not hear it; or the other way round."""
+    """A node hears the others, but they do not hear it; or the other way round.
+
+    It lasts twice as long: who follows a leader that hears nobody waits for its word.
+    """
     node = _victim(world, rng).id
     others = [other for other in world.members if other != node]
     speaks = rng.random() < 0.5
-    _cut(world, fault, {(node, other) if speaks else (other, node) for other in others})
+    longer = msgspec.structs.replace(fault, duration_ms=2 * fault.duration_ms)
+    _cut(world, longer, {(node, other) if speaks else (other, node) for other in others})
 
 
 def _bridge(world: World, fault: Fault, rng: random.Random) -> None:

@@ -39,6 +39,7 @@ class Observer:
         self.reached: Counter[str] = Counter()
         self._schedule = schedule
         self._checkers = checkers
+        self._listeners = [one for one in checkers if type(one).hears is not Checker.hears]
         self._record = record
         self._model_step = model_step
         self._seen: dict[int, object] = {}
@@ -112,6 +113,9 @@ class Observer:
 
     def stepped(self, host: Host, action: str, message: Message | None = None) -> None:
         """One input, or the write, of a turn is done."""
+        if message is not None:
+            for checker in self._listeners:
+                checker.hears(host, message)
         assert host.node is not None
         raft, log = host.node.raft, host.node.raft.log
         seen = (

@@ -81,6 +81,9 @@ class Checker:
     def speaks(self, host: Watched, message: Message) -> None:
         """A message leaves a node."""
 
+    def hears(self, host: Watched, message: Message) -> None:
+        """A message was taken by a node."""
+
     def require(self, condition: bool, finding: str) -> None:
         """Raise `ViolationError` unless the condition holds."""
         if not condition:
