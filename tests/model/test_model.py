@@ -74,20 +74,25 @@ def test_a_wrong_model_breaks_a_promise(wrong: WrongModel) -> None:
     assert broken is not None, output[-2000:]
 
 
+SEEDS = (12, 15)
+"""Two elections, an isolation, crashes; no damage, lost directory or full disk, which the
+model does not have."""
+
+
 def recorded(seed: int) -> tuple[list[ModelStep], tuple[int, ...]]:
     """The beginning of a simulated run, and its members."""
     report = run(scenario(seed), modelled=True)
     return list(report.model_steps[:STEPS]), report.scenario.members
 
 
-@pytest.mark.parametrize("seed", [2, 12])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_what_the_code_does_the_model_may_do(seed: int) -> None:
     verdict = validate(*recorded(seed))
     assert verdict == Verdict(accepted=True, explained=STEPS, unexplained=None)
 
 
 def forge(change: Callable[[list[ModelStep]], None]) -> Verdict:
-    steps, members = recorded(2)
+    steps, members = recorded(SEEDS[0])
     change(steps)
     return validate(steps, members)
 
