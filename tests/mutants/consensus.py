@@ -1,0 +1,265 @@
+"""Wrong versions of terms, elections, replication and commitment.
+
+Law: each is one plausible mistake, named by what it does wrong. Where only a scripted
+test can notice, because no run of a whole node comes to show it, it says which.
+"""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+CORE = "kvstore/raft/core.py"
+LEADERSHIP = "kvstore/raft/leadership.py"
+LOG = "kvstore/raft/log.py"
+OUTBOX = "kvstore/raft/outbox.py"
+PROGRESS = "kvstore/raft/progress.py"
+QUORUM = "kvstore/raft/quorum.py"
+READS = "kvstore/raft/reads.py"
+
+CONSENSUS = (
+    Mutant(
+        "a higher term is not adopted",
+        CORE,
+        "            self._become_follower(message.term)\n        elif",
+        "            pass\n        elif",
+    ),
+    Mutant(
+        "a lower term is processed",
+        CORE,
+        "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
+        "            return\n",
+        "            self._outbox.reject_stale(message, self.current_term, self.log)\n",
+    ),
+    Mutant(
+        "a lower term gets no answer, so its leader is never fenced",
+        OUTBOX,
+        "        elif isinstance(request, AppendEntries):\n            self.reject_append",
+        "        elif isinstance(request, RequestVote):\n            self.reject_append",
+        test="tests/raft/test_terms.py",
+    ),
+    Mutant(
+        "replies to votes of an old term count",
+        CORE,
+        "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
+        "            return\n",
+        "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
+        "            if not isinstance(message, RequestVoteReply):\n                return\n",
+    ),
+    Mutant(
+        "replies to appends of an old term count",
+        CORE,
+        "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
+        "            return\n",
+        "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
+        "            if not isinstance(message, AppendEntriesReply):\n                return\n",
+        test="tests/raft/test_terms.py",
+    ),
+    Mutant(
+        "the vote is kept into a new term",
+        CORE,
+        "            self.voted_for = None\n            self._leader_of_term = None\n",
+        "            self._leader_of_term = None\n",
+    ),
+    Mutant(
+        "the vote is cleared by a step-down within a term",
+        CORE,
+        "            self.voted_for = None\n            self._leader_of_term = None\n",
+        "            self._leader_of_term = None\n        self.voted_for = None\n",
+    ),
+    Mutant(
+        "a candidate keeps its term",
+        CORE,
+        "        self.current_term += 1\n        self.voted_for = self.id\n",
+        "        self.voted_for = self.id\n",
+    ),
+    Mutant(
+        "a second vote in one term",
+        CORE,
+        "elif self.voted_for not in (None, message.sender):",
+        "elif message.sender == self.id:",
+    ),
+    Mutant(
+        "a vote for a candidate whose log is behind",
+        CORE,
+        "        elif not self._is_up_to_date(message):",
+        "        elif message.last_log_index < 0:",
+        test="tests/raft/test_elections.py",
+    ),
+    Mutant(
+        "logs are compared by length alone",
+        CORE,
+        "        theirs = (message.last_log_term, message.last_log_index)\n"
+        "        return theirs >= (self.log.last_term, self.log.last_index)",
+        "        return message.last_log_index >= self.log.last_index",
+    ),
+    Mutant(
+        "the vote is not persisted",
+        CORE,
+        "        hard_state = HardState(self.current_term, self.voted_for, self.admitted_at)\n",
+        "        voted_for = self._durable_hard_state.voted_for\n"
+        "        hard_state = HardState(self.current_term, voted_for, self.admitted_at)\n",
+    ),
+    Mutant(
+        "the term is persisted only with a vote",
+        CORE,
+        "        hard_state_is_durable = hard_state == self._durable_hard_state\n",
+        "        hard_state_is_durable = (\n"
+        "            hard_state == self._durable_hard_state or self.voted_for is None\n        )\n",
+    ),
+    Mutant(
+        "a vote that was refused counts",
+        CORE,
+        "if self.role is asked_as and message.vote_granted:",
+        "if self.role is asked_as:",
+    ),
+    Mutant(
+        "half of the votes is enough",
+        QUORUM,
+        "    return member_count // 2 + 1",
+        "    return (member_count + 1) // 2",
+        test="tests/raft/test_elections.py",
+    ),
+    Mutant(
+        "one vote less than a majority is enough",
+        QUORUM,
+        "    return len(supporters & members) >= majority(len(members))",
+        "    return len(supporters & members) >= majority(len(members)) - 1",
+    ),
+    Mutant(
+        "votes of an earlier candidacy are kept",
+        CORE,
+        "        self._votes = set()\n        self._timer.start(self._now_ms)",
+        "        self._timer.start(self._now_ms)",
+    ),
+    Mutant(
+        "a new leader opens its term with no entry",
+        CORE,
+        "        self._append(EntryKind.NOOP, [str(self.id).encode()])\n",
+        "",
+    ),
+    Mutant(
+        "blind truncation",
+        LOG,
+        "            if self.holds(entry.index, entry.term):\n",
+        "            if entry.index == 0:\n",
+    ),
+    Mutant(
+        "a conflicting entry stays",
+        LOG,
+        "            if self.holds(entry.index, entry.term):\n",
+        "            if entry.index <= self.last_index:\n",
+    ),
+    Mutant(
+        "prev_log_term is not compared",
+        CORE,
+        "        if not self.log.holds(message.prev_log_index, message.prev_log_term):",
+        "        if message.prev_log_index > self.log.last_index:",
+    ),
+    Mutant(
+        "a follower vouches for its whole log",
+        CORE,
+        "last_taken=last_taken, has_room=self.has_room\n        )\n",
+        "last_taken=last_taken, has_room=self.has_room\n        )\n"
+        "        object.__setattr__(\n"
+        "            self._outbox._waiting[-1], 'match_index', self.log.last_index\n        )\n",
+    ),
+    Mutant(
+        "a follower commits past what the leader vouched for",
+        CORE,
+        "min(message.leader_commit, last_taken)",
+        "min(message.leader_commit, self.log.last_index)",
+    ),
+    Mutant(
+        "the commit index follows every leader, back as well",
+        CORE,
+        "max(self.commit_index, min(message.leader_commit, last_taken))",
+        "min(message.leader_commit, last_taken)",
+    ),
+    Mutant(
+        "a rejection of the past moves next_index back",
+        PROGRESS,
+        "        if prev_log_index <= self.match_index or prev_log_index >= self.next_index:\n"
+        "            return\n",
+        "",
+        test="tests/raft/test_faults.py",
+    ),
+    Mutant(
+        "match_index goes back",
+        PROGRESS,
+        "        self.match_index = max(self.match_index, match_index)",
+        "        self.match_index = match_index",
+        test="tests/raft/test_faults.py",
+    ),
+    Mutant(
+        "a rejection does not back up",
+        PROGRESS,
+        "        self.next_index = max(self.match_index + 1, min(next_index, prev_log_index))\n",
+        "",
+    ),
+    Mutant(
+        "a truncation leaves the terms of what it removed",
+        LOG,
+        "        while self._range_starts and self._range_starts[-1] >= from_index:",
+        "        while self._range_starts and self._range_starts[-1] > from_index:",
+    ),
+    Mutant(
+        "a truncation does not reach the disk",
+        LOG,
+        "            self._truncate_from = from_index\n            self.durable_index",
+        "            self.durable_index",
+    ),
+    Mutant(
+        "entries of an old term are committed by counting",
+        CORE,
+        "if index > self.commit_index and self.log.term(index) == self.current_term:",
+        "if index > self.commit_index:",
+        test="tests/raft/test_commitment.py",
+    ),
+    Mutant(
+        "a minority commits",
+        QUORUM,
+        "    return ordered[majority(len(ordered)) - 1]",
+        "    return ordered[majority(len(ordered)) - 2]",
+    ),
+    Mutant(
+        "the leader counts its own entries before its fsync",
+        CORE,
+        "        return {self.id: self.log.durable_index, **self._leadership.match_index}",
+        "        return {self.id: self.log.last_index, **self._leadership.match_index}",
+        test="tests/raft/test_durability.py",
+    ),
+    Mutant(
+        "what is not durable here is applied",
+        LOG,
+        "        stop = min(last, self.durable_index) + 1\n",
+        "        stop = last + 1\n",
+        test="tests/raft/test_durability.py",
+    ),
+    Mutant(
+        "a new leader reads before its no-op is committed",
+        CORE,
+        "if self._leadership is not None and self.has_committed_in_term:\n            ready",
+        "if self._leadership is not None:\n            ready",
+        test="tests/raft/test_reads.py",
+    ),
+    Mutant(
+        "a leader reads without asking a majority",
+        READS,
+        "        while self._waiting and self._waiting[0][0] <= confirmed:",
+        "        while self._waiting:",
+    ),
+    Mutant(
+        "a confirmation from before the read counts",
+        READS,
+        "        self._waiting.append((self.newest_round + 1, read))",
+        "        self._waiting.append((self.newest_round, read))",
+        test="tests/raft/test_reads.py",
+    ),
+    Mutant(
+        "a read is answered as of nothing",
+        LEADERSHIP,
+        "        index = max(commit_index, self._log.last_term_start)",
+        "        index = 0",
+        test="tests/raft/test_reads.py",
+    ),
+)

@@ -1,0 +1,89 @@
+"""Wrong versions of what the disk holds, and of what is read back from it.
+
+Law: each is one plausible mistake, named by what it does wrong. Where only a scripted
+test can notice, because no run of a whole node comes to show it, it says which.
+"""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+LMDB_FILES = "kvstore/storage/lmdb_files.py"
+LMDB_LOG = "kvstore/storage/lmdb_log.py"
+LMDB_SALVAGE = "kvstore/storage/lmdb_salvage.py"
+LMDB_STATE = "kvstore/storage/lmdb_state.py"
+MEMORY = "kvstore/storage/memory.py"
+RECORDS = "kvstore/storage/records.py"
+SEQUENCE = "kvstore/storage/sequence.py"
+
+KEEPING = (
+    Mutant(
+        "sessions are committed without the keys",
+        MEMORY,
+        "        self.sessions.take_back_changes()\n",
+        "",
+    ),
+    Mutant(
+        "a commit of the log is not synced",
+        LMDB_FILES,
+        "            sync=True,",
+        "            sync=False,",
+        test="tests/process/test_persist_then_speak.py",
+    ),
+    Mutant(
+        "the crc32c of an entry is not compared",
+        RECORDS,
+        "    if crc32c(data, crc32c(key + value[_CRC_BYTES:_VALUE_BYTES])) != crc:",
+        "    if crc is None:",
+        test="tests/storage/test_records.py",
+    ),
+    Mutant(
+        "a truncation is left out of the transaction",
+        LMDB_LOG,
+        "            for index in range(self.last_index, update.truncate_from - 1, -1):",
+        "            for index in range(self.last_index, update.truncate_from, -1):",
+        test="tests/storage/test_log_store.py",
+    ),
+    Mutant(
+        "after a write that failed, another one is tried",
+        LMDB_LOG,
+        "        if self._failed:",
+        "        if self._failed and not update:",
+        test="tests/storage",
+    ),
+    Mutant(
+        "the key space is committed without last_applied",
+        LMDB_STATE,
+        "            self._txn.put(records.APPLIED, record, db=self._main)\n",
+        "",
+        test="tests/storage/test_state_store.py",
+    ),
+    Mutant(
+        "a log is taken to end before its first damaged record",
+        SEQUENCE,
+        "            damaged.append(index)\n            continue\n",
+        "            outline = outline.after(DurableUpdate(truncate_from=index))\n"
+        "            break\n",
+    ),
+    Mutant(
+        "records that are lost from the end of the log are not missed",
+        SEQUENCE,
+        "    damaged.extend(range(next_index, outline.last_index + 1))\n",
+        "",
+        test="tests/storage/test_damage.py",
+    ),
+    Mutant(
+        "the terms of removed entries stay on record",
+        LMDB_LOG,
+        "        for gone in old[kept:]:\n",
+        "        for gone in old[kept:kept]:\n",
+        test="tests/storage/test_log_store.py",
+    ),
+    Mutant(
+        "a salvaged log forgets what could not be read",
+        LMDB_SALVAGE,
+        "        outline = _outline(pages, named, hard_state)\n",
+        "        outline = Outline()\n",
+        test="tests/storage/test_damage.py",
+    ),
+)

@@ -1,0 +1,195 @@
+"""Wrong versions of leadership: pre-votes, quorums, reads, handing over, damage, room, rejoining.
+
+Law: each is one plausible mistake, named by what it does wrong. Where only a scripted
+test can notice, because no run of a whole node comes to show it, it says which.
+"""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+CORE = "kvstore/raft/core.py"
+LEADERSHIP = "kvstore/raft/leadership.py"
+LOG = "kvstore/raft/log.py"
+OUTBOX = "kvstore/raft/outbox.py"
+PROGRESS = "kvstore/raft/progress.py"
+REPAIR = "kvstore/raft/repair.py"
+
+LEADING = (
+    Mutant(
+        "a pre-candidate stands without a majority",
+        CORE,
+        "        if not has_majority(self._votes, self._membership.members):\n",
+        "        is_done = self.role is Role.PRE_CANDIDATE\n"
+        "        if not is_done and not has_majority(self._votes, self._membership.members):\n",
+    ),
+    Mutant(
+        "a pre-vote is given while a leader is heard",
+        CORE,
+        "self.leader_id is None or silent_ms >= self._settings.election_timeout_min_ms\n",
+        "self._leadership is None\n",
+        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "a pre-vote is given to a shorter log",
+        CORE,
+        "        granted = self.is_voter and lost_leader and self._is_up_to_date(message)\n",
+        "        granted = self.is_voter and lost_leader\n",
+        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "a pre-vote of a lower term gets no answer, so the longer log never learns the term",
+        OUTBOX,
+        "        if isinstance(request, PreVote | RequestVote):\n            self.reply",
+        "        if isinstance(request, RequestVote):\n            self.reply",
+        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "a leader that nobody answers leads on",
+        CORE,
+        "        if silent_ms >= self._settings.election_timeout_max_ms:\n"
+        "            self._events.append(events.LostMajority",
+        "        if silent_ms >= 1e12:\n            self._events.append(events.LostMajority",
+    ),
+    Mutant(
+        "one follower that answers keeps a leader",
+        LEADERSHIP,
+        "reached_by_majority([now_ms, *self._heard_ms.values()])",
+        "max(self._heard_ms.values(), default=now_ms)",
+        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "a leader that stood still goes on as if nothing were",
+        CORE,
+        "        elif self._membership.peers and silent_ms > ",
+        "        elif silent_ms < 0 and silent_ms > ",
+        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "the heir is told to stand before it has caught up",
+        LEADERSHIP,
+        "            and self._progress[self.heir].match_index == self._log.last_index\n",
+        "",
+        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "commands are taken while leadership moves",
+        CORE,
+        "        return self._leadership is not None and self._leadership.heir is None",
+        "        return self._leadership is not None",
+        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "a follower answers reads as of what it knows to be committed",
+        CORE,
+        "            self._outbox.ask_read_index(self.leader_id, self.current_term, read_id)\n",
+        "            self._ready_reads.append(ReadReady(self.id, read_id, self.commit_index))\n",
+    ),
+    Mutant(
+        "a follower is told an index that no majority confirmed",
+        CORE,
+        "            self._leadership.add_read(message.sender, message.read_id, "
+        "self.commit_index)\n",
+        "            read = ReadReady(message.sender, message.read_id, self.commit_index)\n"
+        "            self._outbox.tell_read_index(read, self.current_term)\n",
+        test="tests/raft/test_reads.py",
+    ),
+    Mutant(
+        "any node's word on a read index is believed",
+        CORE,
+        "        if message.sender == self.leader_id:\n            self._ready",
+        "        if True:\n            self._ready",
+        test="tests/raft/test_reads.py",
+    ),
+    Mutant(
+        "a node acknowledges entries that it has lost",
+        OUTBOX,
+        "min(last_taken, log.vouched_index)",
+        "last_taken",
+    ),
+    Mutant(
+        "a lost entry is replaced by any of its index",
+        LOG,
+        "        if entry.index in self._damaged and self.holds(entry.index, entry.term):\n",
+        "        if entry.index in self._damaged:\n",
+        test="tests/raft/test_repair.py",
+    ),
+    Mutant(
+        "a node that lost entries stands for election",
+        CORE,
+        "        return self.is_voter and not self.log.damaged\n",
+        "        return self.is_voter\n",
+        test="tests/raft/test_repair.py",
+    ),
+    Mutant(
+        "a node that lost an entry gives what stands in its place",
+        REPAIR,
+        "log.holds(index, term) and not log.is_damaged(index)",
+        "log.holds(index, term)",
+        test="tests/raft/test_repair.py",
+    ),
+    Mutant(
+        "a follower without room takes entries",
+        CORE,
+        "            entries = self.log.part_without_commands(entries)\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "entries that were left out for want of room are vouched for",
+        CORE,
+        "        last_taken = message.prev_log_index + len(entries)\n",
+        "        last_taken = message.last_entry_index\n",
+    ),
+    Mutant(
+        "a follower that has room again is sent nothing",
+        PROGRESS,
+        "        self.has_room = has_room\n        if not has_room:\n",
+        "        self.has_room = has_room and self.has_room\n        if not has_room:\n",
+    ),
+    Mutant(
+        "a directory that was not admitted votes",
+        CORE,
+        "        if not self.is_voter:\n            self._refuse_vote",
+        "        if False:\n            self._refuse_vote",
+    ),
+    Mutant(
+        "a directory that was not admitted stands",
+        CORE,
+        "        return self.is_voter and not self.log.damaged\n",
+        "        return not self.log.damaged\n",
+    ),
+    Mutant(
+        "what a directory holds that was not admitted counts",
+        LEADERSHIP,
+        "        return [0 if one.rejoining else one.match_index for one in ",
+        "        return [one.match_index for one in ",
+    ),
+    Mutant(
+        "a new directory is taken to hold what the old one held",
+        LEADERSHIP,
+        "        if reply.rejoining != progress.rejoining:\n",
+        "        if reply.rejoining and not progress.rejoining and not progress.match_index:\n",
+        test="tests/raft/test_rejoin.py",
+    ),
+    Mutant(
+        "a directory confirms reads before it is admitted",
+        LEADERSHIP,
+        "        if not reply.rejoining:\n",
+        "        if True:\n",
+        test="tests/raft/test_rejoin.py",
+    ),
+    Mutant(
+        "any directory is admitted under the name of another",
+        CORE,
+        "        if not self.is_voter and entry.data == own:\n",
+        "        if not self.is_voter and entry.data[:1] == own[:1]:\n",
+        test="tests/raft/test_rejoin.py",
+    ),
+    Mutant(
+        "a directory that is admitted votes once more in the term of its admission",
+        CORE,
+        "                self.voted_for = self._leader_of_term\n            self._events",
+        "                pass\n            self._events",
+        test="tests/raft/test_rejoin.py",
+    ),
+)

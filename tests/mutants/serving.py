@@ -1,0 +1,275 @@
+"""Wrong versions of the node around the core: turns, clients, sessions, fencing, load.
+
+Law: each is one plausible mistake, named by what it does wrong. Where only a scripted
+test can notice, because no run of a whole node comes to show it, it says which.
+"""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+CLIENT = "kvstore/client.py"
+CLUSTER_TIME = "kvstore/server/cluster_time.py"
+COURSE = "kvstore/course.py"
+MACHINE = "kvstore/kv/machine.py"
+NODE = "kvstore/server/node.py"
+NODE_READS = "kvstore/server/reads.py"
+SESSION = "kvstore/server/session.py"
+SESSIONS_FILE = "kvstore/kv/sessions.py"
+
+SERVING = (
+    Mutant(
+        "replies leave before the fsync",
+        NODE,
+        "        return Outcome(self._effects.early_messages, self._take_answers(), ())",
+        "        early = [*self._effects.early_messages, *self._effects.messages]\n"
+        "        return Outcome(early, self._take_answers(), ())",
+    ),
+    Mutant(
+        "a turn is reported durable without a write",
+        NODE,
+        "        if effects.update:\n            self.log_store.write(effects.update)\n",
+        "",
+    ),
+    Mutant(
+        "only turns with entries are written",
+        NODE,
+        "        if effects.update:\n",
+        "        if effects.update.entries:\n",
+    ),
+    Mutant(
+        "a waiting write is known by its index alone",
+        NODE,
+        "        write = self._writes.pop((entry.index, entry.term), None)",
+        "        found = [name for name in self._writes if name[0] == entry.index]\n"
+        "        write = self._writes.pop(found[0]) if found else None",
+    ),
+    Mutant(
+        "a write is answered when it is proposed",
+        NODE,
+        "        self._writes[name] = _Write(ticket, self._deadline())\n",
+        "        self._answer(ticket, api.PutResult(0, True))\n",
+    ),
+    Mutant(
+        "a deposed leader says of every waiting write that it was rolled back",
+        NODE,
+        "    return index <= applied_index or term < applied_term",
+        "    return True",
+    ),
+    Mutant(
+        "a write that waited too long is said to be refused",
+        NODE,
+        "            self._answer(write.ticket, refusals.UNKNOWN)",
+        "            self._answer(write.ticket, refusals.BUSY)",
+    ),
+    Mutant(
+        "a follower takes writes",
+        NODE,
+        "        if not self.raft.takes_commands:\n"
+        "            self._answer(ticket, self.redirect())\n            return None\n",
+        "",
+    ),
+    Mutant(
+        "last_applied is saved one too low, so an entry is applied twice",
+        MACHINE,
+        "        return Applied(self.last_applied, self.revision, self.time_ms)",
+        "        return Applied(max(0, self.last_applied - 1), self.revision, self.time_ms)",
+    ),
+    Mutant(
+        "the revision is forgotten in a restart",
+        MACHINE,
+        "        self.revision = applied.revision",
+        "        self.revision = applied.last_applied",
+    ),
+    Mutant(
+        "last_applied is saved without the data of the turn",
+        NODE,
+        "        applied = self.machine.applied\n        if applied != self._checkpointed",
+        "        applied = self.machine.applied\n"
+        "        applied = type(applied)(\n"
+        "            self.raft.log.durable_index, applied.revision, applied.time_ms\n        )\n"
+        "        if applied != self._checkpointed",
+    ),
+    Mutant(
+        "a condition is judged by the leader when the write is proposed",
+        MACHINE,
+        "        if put.when is not api.When.ALWAYS and not _may_write(put, old):",
+        "        if put.when is api.When.ABSENT and not _may_write(put, old):",
+    ),
+    Mutant(
+        "a result depends on more than the log",
+        MACHINE,
+        "    def _delete(self, delete: api.Delete) -> api.Result:\n"
+        "        deleted = sum(self._view.delete(key) for key in delete.keys)\n"
+        "        if deleted:\n",
+        "    def _delete(self, delete, calls=iter(range(1 << 30))) -> api.Result:\n"
+        "        deleted = sum(self._view.delete(key) for key in delete.keys)\n"
+        "        if deleted and next(calls) % 2:\n",
+    ),
+    Mutant(
+        "a retry is applied again",
+        SESSIONS_FILE,
+        "        if once.sequence == record.sequence:",
+        "        if once.sequence == -record.sequence:",
+    ),
+    Mutant(
+        "sessions are forgotten in a restart",
+        SESSIONS_FILE,
+        'for key, record in table.scan(b"")]',
+        "for key, record in ()]",
+    ),
+    Mutant(
+        "the answer of a retry is not kept over a restart",
+        SESSIONS_FILE,
+        "        self._table.put(_KEY.pack(session), _encode_record(record))",
+        "        self._table.put(\n"
+        "            _KEY.pack(session), _encode_record(_Record(record.used_index, 0, 0, b''))\n"
+        "        )",
+    ),
+    Mutant(
+        "a restart sorts sessions by their age instead of their use",
+        SESSIONS_FILE,
+        "key=lambda one: one[1].used_index",
+        "key=lambda one: one[0]",
+        test="tests/kv/test_sessions.py",
+    ),
+    Mutant(
+        "sessions expire by the clock of each replica",
+        NODE,
+        "        result = self.machine.apply(entry.index, entry.data)",
+        "        self.machine._sessions.time_ms = self._time.advance(\n"
+        "            self._now_ms, self.machine.time_ms\n        )\n"
+        "        result = self.machine.apply(entry.index, entry.data)",
+    ),
+    Mutant(
+        "the time is forgotten in a restart",
+        MACHINE,
+        "Sessions(view.sessions, sessions, applied.time_ms)",
+        "Sessions(view.sessions, sessions, 0)",
+        test="tests/kv/test_sessions.py",
+    ),
+    Mutant(
+        "the time follows every leader, back as well",
+        SESSIONS_FILE,
+        "        self.time_ms = max(self.time_ms, time_ms)",
+        "        self.time_ms = time_ms",
+        test="tests/kv/test_sessions.py",
+    ),
+    Mutant(
+        "an expired session lives on until it is removed",
+        SESSIONS_FILE,
+        "        if record is None or self._is_expired(record):\n            return _no_session",
+        "        if record is None:\n            return _no_session",
+        test="tests/kv/test_sessions.py",
+    ),
+    Mutant(
+        "a number that was passed over takes effect later",
+        SESSIONS_FILE,
+        "        if once.sequence < max(1, record.sequence):",
+        "        if once.sequence < 1:",
+        test="tests/kv/test_sessions.py",
+    ),
+    Mutant(
+        "the cluster's time is set back by what was applied",
+        CLUSTER_TIME,
+        "        self._time_ms = max(self._time_ms, float(applied_ms))",
+        "        self._time_ms = float(applied_ms)",
+        test="tests/server/test_cluster_time.py",
+    ),
+    Mutant(
+        "a client forgets that a copy was sent",
+        CLIENT,
+        "    course.doubt = doubt\n",
+        "    course.doubt = None\n",
+        test="tests/client/test_sessions.py",
+    ),
+    Mutant(
+        "a refusal settles what an earlier copy may have done",
+        COURSE,
+        "        if self.doubt is None:\n            return refusal",
+        "        if self.doubt != refusal:\n            return refusal",
+        test="tests/client/test_sessions.py",
+    ),
+    Mutant(
+        "a write in doubt is repeated under a new session",
+        CLIENT,
+        "                if course.doubt is not None:\n",
+        "                if course.doubt == '':\n",
+        test="tests/client/test_sessions.py",
+    ),
+    Mutant(
+        "a guard is not checked",
+        MACHINE,
+        "            if mod_revision != write.guard.mod_revision:",
+        "            if mod_revision < 0:",
+    ),
+    Mutant(
+        "a guard holds as long as its key exists",
+        MACHINE,
+        "            if mod_revision != write.guard.mod_revision:",
+        "            if not mod_revision:",
+    ),
+    Mutant(
+        "a node of an older term serves whoever knows of a newer one",
+        NODE,
+        "        if term < call.min_term:",
+        "        if term < 0:",
+        test="tests/server/test_envelope.py",
+    ),
+    Mutant(
+        "a client is told a term that is not on the disk yet",
+        NODE,
+        "            self.durable_term,\n",
+        "            self.raft.current_term,\n",
+        test="tests/server/test_envelope.py",
+    ),
+    Mutant(
+        "a client believes every node about the term",
+        CLIENT,
+        "        if not stale and not isinstance(call.request, api.Status):\n"
+        "            # Other answers",
+        "        if True:\n            # Other answers",
+        test="tests/client/test_fencing.py",
+    ),
+    Mutant(
+        "numbers of reads begin anew after a restart",
+        NODE_READS,
+        "        self._numbers = count(first_number)\n",
+        "        self._numbers = count()\n",
+        test="tests/server/test_node.py",
+    ),
+    Mutant(
+        "a full disk is noticed after the append",
+        NODE,
+        "        if self._room.is_short:\n            limits",
+        "        if False:\n            limits",
+    ),
+    Mutant(
+        "a leader short of room goes on leading",
+        NODE,
+        "        if self._room.is_short and raft.takes_commands",
+        "        if False and raft.takes_commands",
+        test="tests/server/test_room.py",
+    ),
+    Mutant(
+        "what waits unread is forgotten when a client is given up",
+        SESSION,
+        "        load.input_bytes -= self._input_bytes\n",
+        "",
+        test="tests/server/test_load.py",
+    ),
+    Mutant(
+        "one client may fill a turn",
+        SESSION,
+        "self._started < self._limits.session_requests_per_turn_max and ",
+        "",
+        test="tests/server/test_load.py",
+    ),
+    Mutant(
+        "a server that is full of clients turns its peers away",
+        SESSION,
+        '        if self in self.context.newcomers and name != b"RAFT":\n',
+        "        if self in self.context.newcomers:\n",
+        test="tests/server/test_load.py",
+    ),
+)
