@@ -236,7 +236,7 @@ SERVING = (
         NODE_READS,
         "        self._numbers = count(first_number)\n",
         "        self._numbers = count()\n",
-        test="tests/server/test_node.py",
+        test="tests/server/test_follower_reads.py",
     ),
     Mutant(
         "a full disk is noticed after the append",

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from kvstore import api
 from kvstore.config import Limits
 from kvstore.errors import DiskWriteError
-from kvstore.raft.messages import INDEX_MAX, RequestVote
+from kvstore.raft.messages import RequestVote
 from kvstore.raft.types import Role
-from kvstore.server.node import Node
 
 from .cluster import TICK_MS, Claim, Cluster
 
@@ -318,153 +315,6 @@ def test_what_was_applied_leaves_room_for_the_next_write() -> None:
     leader.submit_command(PUT, claims[2])
     cluster.run()
     assert all(isinstance(claim.result, api.PutResult) for claim in claims)
-
-
-def test_a_read_of_any_node_sees_what_was_acknowledged_before_it() -> None:
-    """The follower asks its leader, and answers as of that index."""
-    cluster, written, claim = Cluster(), Claim(), Claim()
-    leader = cluster.elect()
-    cluster.run()
-    leader.submit_command(PUT, written)
-    while not written.results:
-        cluster.run(TICK_MS)
-    follower = cluster.followers()[0]
-    behind = follower.machine.revision
-    follower.submit_query(GET, claim, from_any=True)
-    while not claim.results:
-        cluster.run(TICK_MS)
-    assert behind == 0, "the follower had applied the write already: the read proves nothing"
-    assert isinstance(claim.result, api.GetResult)
-    assert claim.result.items[0] is not None
-
-
-def test_a_follower_that_cannot_ask_its_leader_refuses_its_readers_in_time() -> None:
-    """It hears the leader, but is not heard; and keeps nothing of those who left."""
-    cluster = Cluster()
-    leader = cluster.elect()
-    cluster.run()
-    follower = cluster.followers()[0]
-    cluster.cut = {(follower.raft.id, leader.raft.id)}
-    waiting = []
-    for _ in range(3):
-        for _ in range(int(leader.settings.request_timeout_ms / TICK_MS)):
-            claim = Claim()
-            follower.submit_query(GET, claim, from_any=True)
-            cluster.run(TICK_MS)
-        waiting.append((len(follower._reads), len(follower._reads._asked)))
-    assert waiting == [waiting[0]] * 3
-    cluster.run(leader.settings.request_timeout_ms + 100)
-    assert claim.failure.code is api.FailureCode.NO_LEADER
-    assert len(follower._reads) == len(follower._reads._asked) == 0
-
-
-def test_readers_of_a_follower_are_refused_when_its_leader_is_gone() -> None:
-    """Nobody will answer its question."""
-    cluster, claim = Cluster(), Claim()
-    leader = cluster.elect()
-    cluster.run()
-    follower = cluster.followers()[0]
-    cluster.asleep.add(leader.raft.id)
-    follower.submit_query(GET, claim, from_any=True)
-    cluster.run(1_500)
-    assert claim.failure.code is api.FailureCode.NO_LEADER
-
-
-def test_a_node_without_a_leader_reads_for_nobody() -> None:
-    cluster, claim = Cluster(), Claim()
-    cluster.nodes[1].submit_query(GET, claim, from_any=True)
-    cluster.turn(1)
-    assert claim.failure.code is api.FailureCode.NO_LEADER
-
-
-def test_numbers_of_reads_do_not_come_again_after_a_restart() -> None:
-    """A late answer from before it would confirm a read that came after it."""
-    cluster = Cluster(size=1)
-    numbers = {cluster.nodes[1]._reads.new_batch()}
-    for seed in range(100, 120):
-        rng = random.Random(seed)
-        node = Node(cluster.nodes[1].settings, cluster.logs[1], cluster.states[1], rng)
-        numbers.add(node._reads.new_batch())
-    assert len(numbers) == 21
-    assert max(numbers) <= INDEX_MAX
-
-
-# --- Handing over ------------------------------------------------------------------------------
-
-
-def test_who_asked_for_a_handover_hears_when_it_is_done() -> None:
-    cluster, claim = Cluster(), Claim()
-    leader = cluster.elect()
-    cluster.run()
-    heir = cluster.followers()[0].raft.id
-    leader.hand_over(heir, claim)
-    cluster.run(400)
-    assert cluster.nodes[heir].raft.role is Role.LEADER
-    assert claim.result == api.HandOverResult(heir, cluster.nodes[heir].raft.current_term)
-
-
-def test_writes_are_refused_while_leadership_moves_and_taken_after() -> None:
-    cluster, refused, taken = Cluster(), Claim(), Claim()
-    leader = cluster.elect()
-    cluster.run()
-    heir = cluster.followers()[0].raft.id
-    leader.hand_over(heir, Claim())
-    leader.submit_command(PUT, refused)
-    cluster.run(400)
-    assert refused.failure.code is api.FailureCode.NO_LEADER
-    assert refused.failure.message == f"leadership is moving to node {heir}; try again"
-    cluster.nodes[heir].submit_command(PUT, taken)
-    cluster.run()
-    assert isinstance(taken.result, api.PutResult)
-
-
-def test_an_heir_that_is_down_keeps_the_leader_and_tells_why() -> None:
-    cluster, claim, written = Cluster(), Claim(), Claim()
-    leader = cluster.elect()
-    cluster.run()
-    heir = cluster.followers()[0].raft.id
-    cluster.isolate(heir)
-    leader.hand_over(heir, claim)
-    cluster.run(1_200)
-    assert claim.failure.code is api.FailureCode.INVALID
-    assert f"node {heir} did not take over in time" in claim.failure.message
-    leader.submit_command(PUT, written)
-    cluster.run()
-    assert isinstance(written.result, api.PutResult)
-
-
-@pytest.mark.parametrize("heir", [0, 9, -1])
-def test_an_heir_that_does_not_exist_is_refused(heir: int) -> None:
-    cluster, claim = Cluster(), Claim()
-    leader = cluster.elect()
-    leader.hand_over(heir, claim)
-    cluster.run()
-    assert claim.failure.message == f"there is no node {heir}: the members are 1, 2, 3"
-
-
-def test_a_leader_that_is_its_own_heir_leads_on() -> None:
-    cluster, claim = Cluster(), Claim()
-    leader = cluster.elect()
-    leader.hand_over(leader.raft.id, claim)
-    cluster.run()
-    assert claim.result == api.HandOverResult(leader.raft.id, leader.raft.current_term)
-    assert leader.raft.takes_commands
-
-
-def test_a_lone_node_can_hand_over_to_nobody() -> None:
-    cluster, claim = Cluster(size=1), Claim()
-    cluster.elect().hand_over(None, claim)
-    cluster.turn(1)
-    assert claim.failure.message == "there is no other node"
-
-
-def test_a_follower_points_who_wants_a_handover_to_the_leader() -> None:
-    cluster, claim = Cluster(), Claim()
-    cluster.elect()
-    cluster.run()
-    cluster.followers()[0].hand_over(None, claim)
-    cluster.run()
-    assert claim.failure.code is api.FailureCode.NOT_LEADER
 
 
 # --- The end of a read -------------------------------------------------------------------------

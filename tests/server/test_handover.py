@@ -1,0 +1,88 @@
+"""Leadership that a node hands over, and what who asked for it is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvstore import api
+from kvstore.raft.types import Role
+
+from .cluster import Claim, Cluster
+
+PUT = api.Put(b"k", b"v")
+GET = api.Get((b"k",))
+
+
+def test_who_asked_for_a_handover_hears_when_it_is_done() -> None:
+    cluster, claim = Cluster(), Claim()
+    leader = cluster.elect()
+    cluster.run()
+    heir = cluster.followers()[0].raft.id
+    leader.hand_over(heir, claim)
+    cluster.run(400)
+    assert cluster.nodes[heir].raft.role is Role.LEADER
+    assert claim.result == api.HandOverResult(heir, cluster.nodes[heir].raft.current_term)
+
+
+def test_writes_are_refused_while_leadership_moves_and_taken_after() -> None:
+    cluster, refused, taken = Cluster(), Claim(), Claim()
+    leader = cluster.elect()
+    cluster.run()
+    heir = cluster.followers()[0].raft.id
+    leader.hand_over(heir, Claim())
+    leader.submit_command(PUT, refused)
+    cluster.run(400)
+    assert refused.failure.code is api.FailureCode.NO_LEADER
+    assert refused.failure.message == f"leadership is moving to node {heir}; try again"
+    cluster.nodes[heir].submit_command(PUT, taken)
+    cluster.run()
+    assert isinstance(taken.result, api.PutResult)
+
+
+def test_an_heir_that_is_down_keeps_the_leader_and_tells_why() -> None:
+    cluster, claim, written = Cluster(), Claim(), Claim()
+    leader = cluster.elect()
+    cluster.run()
+    heir = cluster.followers()[0].raft.id
+    cluster.isolate(heir)
+    leader.hand_over(heir, claim)
+    cluster.run(1_200)
+    assert claim.failure.code is api.FailureCode.INVALID
+    assert f"node {heir} did not take over in time" in claim.failure.message
+    leader.submit_command(PUT, written)
+    cluster.run()
+    assert isinstance(written.result, api.PutResult)
+
+
+@pytest.mark.parametrize("heir", [0, 9, -1])
+def test_an_heir_that_does_not_exist_is_refused(heir: int) -> None:
+    cluster, claim = Cluster(), Claim()
+    leader = cluster.elect()
+    leader.hand_over(heir, claim)
+    cluster.run()
+    assert claim.failure.message == f"there is no node {heir}: the members are 1, 2, 3"
+
+
+def test_a_leader_that_is_its_own_heir_leads_on() -> None:
+    cluster, claim = Cluster(), Claim()
+    leader = cluster.elect()
+    leader.hand_over(leader.raft.id, claim)
+    cluster.run()
+    assert claim.result == api.HandOverResult(leader.raft.id, leader.raft.current_term)
+    assert leader.raft.takes_commands
+
+
+def test_a_lone_node_can_hand_over_to_nobody() -> None:
+    cluster, claim = Cluster(size=1), Claim()
+    cluster.elect().hand_over(None, claim)
+    cluster.turn(1)
+    assert claim.failure.message == "there is no other node"
+
+
+def test_a_follower_points_who_wants_a_handover_to_the_leader() -> None:
+    cluster, claim = Cluster(), Claim()
+    cluster.elect()
+    cluster.run()
+    cluster.followers()[0].hand_over(None, claim)
+    cluster.run()
+    assert claim.failure.code is api.FailureCode.NOT_LEADER
