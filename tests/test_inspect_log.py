@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from storage.samples import commands, flip_text, led, make_node, noop
+from storage.samples import commands, flip_text, led, make_node, noop, open_node
 
 from kvstore import api
-from kvstore.raft.types import Entry, EntryKind
+from kvstore.raft.types import NOT_ADMITTED, DurableUpdate, Entry, EntryKind, HardState
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TOOL = CHECKOUT / "tools" / "inspect_log.py"
@@ -98,6 +98,22 @@ def test_findings_come_last_and_set_the_exit_code(tmp_path):
     ]
     assert "entries 1 to 8, 1 cannot be read" in result.stdout
     assert "\n  log record 4: its crc32c does not match\n" in result.stdout
+
+
+def test_a_directory_that_rejoins_says_how_far_it_is(tmp_path):
+    directory = open_node(tmp_path, rejoins=True)
+    admission = Entry(5, 1, EntryKind.ADMIT, b"1 " + b"ab" * 16)
+    entries = [*led(1, 5, 1, 2), admission]
+    directory.log.write(DurableUpdate(HardState(1, None, NOT_ADMITTED), None, entries))
+    directory.close()
+    waiting = inspect("--entries", tmp_path)
+    assert waiting.returncode == 0
+    assert "  rejoins  does not vote or count before it is admitted\n" in waiting.stdout
+    assert f"admit    node 1 counts again, with directory {'ab' * 16}\n" in waiting.stdout
+    directory = open_node(tmp_path)
+    directory.log.write(DurableUpdate(HardState(1, 2, 5)))
+    directory.close()
+    assert "  rejoined admitted by entry 5\n" in inspect(tmp_path).stdout
 
 
 def test_several_directories_are_held_against_each_other(tmp_path):

@@ -99,6 +99,10 @@ def directory_text(report: Report) -> Iterator[str]:
         vote = report.hard_state.voted_for
         voted = "no vote in it" if vote is None else f"voted for node {vote}"
         yield field("term", f"{report.hard_state.current_term}, {voted}")
+        if not report.hard_state.is_voter:
+            yield field("rejoins", "does not vote or count before it is admitted")
+        elif report.hard_state.admitted_at:
+            yield field("rejoined", f"admitted by entry {report.hard_state.admitted_at}")
     yield field("log", log_extent(report))
     if report.applied:
         applied = report.applied
@@ -199,6 +203,9 @@ def what(entry: Entry) -> str:
     """An entry's data in a few words."""
     if entry.kind is EntryKind.NOOP:
         return f"node {printable(entry.data)} leads"
+    if entry.kind is EntryKind.ADMIT:
+        node_id, _, incarnation = printable(entry.data).partition(" ")
+        return f"node {node_id} counts again, with directory {incarnation}"
     try:
         logged = msgspec.msgpack.decode(entry.data, type=api.Logged)
     except msgspec.DecodeError:
