@@ -296,7 +296,7 @@ def get(client: Client, key: str, stale: bool, from_any: bool, as_json: bool) ->
 
     The bytes come out as they are; on a terminal a line end follows.
     """
-    client.reads_from_any = from_any
+    _choose_reads(client, stale, from_any)
     record = client.get(os.fsencode(key), stale=stale)
     if record is None:
         return _not_found(key)
@@ -352,7 +352,7 @@ def scan(
     A line is the key, a tab and the value. In both, what is not printable text is
     written as \n, \t, \r, \\ or \xNN.
     """
-    client.reads_from_any = from_any
+    _choose_reads(client, stale, from_any)
     records = client.scan(os.fsencode(prefix), with_values=not keys_only, stale=stale)
     for record in islice(records, limit):
         if as_json:
@@ -399,6 +399,14 @@ def demo() -> int:
 
 
 commands.add_command(simulate)
+
+
+def _choose_reads(client: Client, stale: bool, from_any: bool) -> None:
+    if stale and from_any:
+        raise click.UsageError(
+            "--stale reads what one node has, --from-any what is current: choose"
+        )
+    client.reads_from_any = from_any
 
 
 def _not_found(*keys: str) -> int:

@@ -84,6 +84,8 @@ def test_nodes_come_from_the_environment_unless_given(
         ("get k --colour", "--colour"),
         ("delete", "KEY..."),
         ("get k --to ::1", "[::1]:port"),
+        ("get k --stale --from-any", "choose"),
+        ("scan --stale --from-any", "choose"),
         ("status --to a:b", "'b' is not a port"),
         ("get k --timeout-ms 0", "timeout"),
         ("serve", "say which node this is"),
