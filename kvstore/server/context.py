@@ -104,8 +104,8 @@ class Context:
             self._silent_newcomers = {*self.newcomers}
             self._newcomers_until_ms = now_ms + _NEWCOMER_MS
         if self.load.is_output_full:
-            slowest = max(self.sessions, key=lambda session: session.unsent_bytes)
-            if slowest.unsent_bytes:
+            slowest = max(self.sessions, key=lambda one: one.unsent_bytes, default=None)
+            if slowest is not None and slowest.unsent_bytes:
                 self.log.warning(
                     f"hung up on a client that does not read {slowest.unsent_bytes} bytes, "
                     "as there is no room for the replies of others"
