@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 
 import pytest
@@ -27,7 +25,7 @@ from kvstore import (
     api,
 )
 
-from .answers import FOO, FOUND
+from .answers import FOO, FOUND, interrupt
 
 # --- What is safe to retry ----------------------------------------------------------------
 
@@ -201,11 +199,6 @@ def test_a_late_reply_is_never_taken_for_the_next_request() -> None:
 
 
 def test_an_interrupted_request_leaves_no_reply_behind() -> None:
-    def interrupt() -> api.Result:
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.05)  # the reply is late by nature, whatever the client does meanwhile
-        return api.PutResult(1, True)
-
     with ScriptedNode(interrupt) as node, Client([node.address]) as client:
         with pytest.raises(KeyboardInterrupt):
             client.put("k", "1")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
-
 import pytest
 from scripted_node import (
     INVALID,
@@ -21,6 +17,8 @@ from scripted_node import (
 )
 
 from kvstore import Client, NotLeaderError, OutcomeUnknownError, RefusedError, api
+
+from .answers import interrupt
 
 NO_SESSION = api.Failure(api.FailureCode.NO_SESSION, "session 1 is unknown or expired")
 NOT_A_NUMBER = api.Failure(api.FailureCode.INVALID, "value is not an integer", is_final=True)
@@ -166,11 +164,6 @@ def test_a_session_that_nobody_opens_is_no_unknown_outcome() -> None:
 
 
 def test_an_interrupted_write_gives_up_its_number() -> None:
-    def interrupt() -> api.Result:
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.05)  # the reply is late by nature, whatever the client does meanwhile
-        return api.PutResult(1, True)
-
     with ScriptedNode(interrupt) as node, Client([node.address]) as client:
         with pytest.raises(KeyboardInterrupt):
             client.put("k", "1")

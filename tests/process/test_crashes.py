@@ -8,21 +8,10 @@ import pytest
 
 from .cluster import Cluster
 from .conftest import MakeCluster
-from .history import now
+from .steps import FAST, progress
 from .workload import Workload, check
 
 pytestmark = pytest.mark.process
-
-FAST = {
-    "KVSTORE_HEARTBEAT_MS": "50",
-    "KVSTORE_ELECTION_MS": "300-600",
-    "KVSTORE_REQUEST_TIMEOUT_MS": "1000",
-}
-
-
-def progress(workload: Workload, rng: random.Random) -> None:
-    """Let the clients go on until a moment that only the seed knows."""
-    workload.wait_for_writes(rng.randrange(1, 60), since=now())
 
 
 def victims(cluster: Cluster, rng: random.Random) -> list[int]:

@@ -11,7 +11,7 @@ from kvstore.storage.inspect import inspect_directory
 
 from .cluster import Cluster, eventually
 from .conftest import MakeCluster
-from .test_directories import QUICK, assert_refuses
+from .steps import QUICK, assert_refuses
 from .workload import read_everything
 
 pytestmark = pytest.mark.process

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,21 +9,10 @@ import pytest
 from .cluster import Cluster
 from .conftest import MakeCluster
 from .proxy import Reservation
+from .steps import QUICK, assert_refuses
 from .workload import read_everything
 
 pytestmark = pytest.mark.process
-
-QUICK = {"KVSTORE_HEARTBEAT_MS": "20", "KVSTORE_ELECTION_MS": "100-200"}
-"""For a single node, which waits for nobody."""
-
-
-def assert_refuses(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """It ended by itself (a negative code would be a signal), saying why and not how."""
-    assert done.returncode > 0, done
-    said = (done.stderr + done.stdout).lower()
-    assert "traceback" not in said, said
-    for word in words:
-        assert word.lower() in said, f"{word!r} is not in: {said}"
 
 
 def put(cluster: Cluster, key: str) -> None:

@@ -9,7 +9,7 @@ import redis
 
 from .cluster import DEADLINE_S, Cluster
 from .conftest import MakeCluster
-from .test_directories import QUICK
+from .steps import QUICK
 from .trace import why_strace_cannot_run
 from .workload import read_everything
 

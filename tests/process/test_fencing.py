@@ -10,18 +10,10 @@ import redis
 from .cluster import Cluster, eventually
 from .conftest import MakeCluster
 from .resp import ask, dial, encode, read_line
+from .steps import assert_holds_everywhere, others, put
 from .workload import read_everything
 
 pytestmark = pytest.mark.process
-
-
-def others(cluster: Cluster, node_id: int) -> tuple[int, ...]:
-    return tuple(node for node in cluster.nodes if node != node_id)
-
-
-def put(cluster: Cluster, node_id: int, key: str, value: str) -> None:
-    with cluster.client(node_id) as client:
-        client.set(key, value)
 
 
 def put_error(cluster: Cluster, node_id: int) -> str:
@@ -48,13 +40,6 @@ def assert_points_at_leader(cluster: Cluster, node_id: int) -> None:
         return leader != node_id and put_error(cluster, node_id) == expected
 
     eventually(points, f"node {node_id} points writers at the leader")
-
-
-def assert_holds_everywhere(cluster: Cluster, expected: dict[str, str]) -> None:
-    cluster.wait_for_leader()
-    cluster.wait_until_level()
-    for node_id in cluster.nodes:
-        assert read_everything(cluster, node_id) == expected
 
 
 def test_a_paused_leader_wakes_fenced_and_its_waiting_write_never_happens(

@@ -9,8 +9,7 @@ import pytest
 from kvstore.client import Client
 
 from .conftest import MakeCluster
-from .test_fencing import assert_holds_everywhere, others, put
-from .test_partitions import progress
+from .steps import assert_holds_everywhere, others, progress, put
 from .workload import Workload, check
 
 pytestmark = pytest.mark.process

@@ -7,17 +7,13 @@ import random
 import pytest
 import redis
 
-from .cluster import Cluster, eventually
+from .cluster import eventually
 from .conftest import MakeCluster
 from .proxy import Mode
-from .test_crashes import FAST, progress
+from .steps import FAST, others, progress
 from .workload import Workload, check
 
 pytestmark = pytest.mark.process
-
-
-def followers_of(cluster: Cluster, leader: int) -> tuple[int, ...]:
-    return tuple(node for node in cluster.nodes if node != leader)
 
 
 @pytest.mark.parametrize("mode", [Mode.DROP, Mode.REFUSE])
@@ -31,8 +27,8 @@ def test_a_leader_cut_off_from_all_is_replaced_and_loses_nothing(
         for _ in range(2):
             progress(workload, rng)
             leader = cluster.wait_for_leader()
-            cluster.partition({leader}, followers_of(cluster, leader), mode=mode)
-            assert cluster.wait_for_leader(followers_of(cluster, leader)) != leader
+            cluster.partition({leader}, others(cluster, leader), mode=mode)
+            assert cluster.wait_for_leader(others(cluster, leader)) != leader
             progress(workload, rng)
             cluster.heal()
             cluster.wait_for_leader()
@@ -45,7 +41,7 @@ def test_two_of_five_cut_off_with_the_leader_cannot_commit(make_cluster: MakeClu
     workload = Workload(cluster, seed=22, clients=3)
     with workload.running() as history:
         leader = cluster.wait_for_leader()
-        companion = rng.choice(followers_of(cluster, leader))
+        companion = rng.choice(others(cluster, leader))
         majority = [node for node in cluster.nodes if node not in (leader, companion)]
         cluster.partition({leader, companion}, majority)
         cluster.wait_for_leader(majority)
@@ -64,7 +60,7 @@ def test_a_leader_that_can_only_listen_is_replaced(make_cluster: MakeCluster) ->
     with workload.running() as history:
         progress(workload, rng)
         leader = cluster.wait_for_leader()
-        for follower in followers_of(cluster, leader):
+        for follower in others(cluster, leader):
             cluster.cut(leader, follower)
         # It hears the new term, and so must step down although nobody hears it.
         cluster.wait_for_role(leader, "follower")
@@ -81,7 +77,7 @@ def test_a_leader_that_can_only_speak_acknowledges_nothing(make_cluster: MakeClu
     with workload.running() as history:
         progress(workload, rng)
         leader = cluster.wait_for_leader()
-        for follower in followers_of(cluster, leader):
+        for follower in others(cluster, leader):
             cluster.cut(follower, leader)
         with cluster.client(leader) as client, pytest.raises(redis.ResponseError) as caught:
             client.set("unheard", "x")
@@ -99,7 +95,7 @@ def test_a_follower_that_can_only_speak_does_no_harm(make_cluster: MakeCluster) 
     workload = Workload(cluster, seed=25)
     with workload.running() as history:
         leader = cluster.wait_for_leader()
-        deaf = followers_of(cluster, leader)[0]
+        deaf = others(cluster, leader)[0]
         term = cluster.status(leader).term
         for node in cluster.nodes:
             if node != deaf:
@@ -121,7 +117,7 @@ def test_two_nodes_that_see_each_other_only_through_a_third_lose_nothing(
     workload = Workload(cluster, seed=26)
     with workload.running() as history:
         leader = cluster.wait_for_leader()
-        far = followers_of(cluster, leader)[0]
+        far = others(cluster, leader)[0]
         cluster.cut(leader, far)
         cluster.cut(far, leader)
         for _ in range(3):

@@ -8,7 +8,7 @@ from kvstore.client import Client
 from kvstore.errors import RefusedError
 
 from .conftest import MakeCluster
-from .test_fencing import others, put
+from .steps import others, put
 
 pytestmark = pytest.mark.process
 

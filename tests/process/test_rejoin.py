@@ -11,7 +11,7 @@ import pytest
 
 from .cluster import DEADLINE_S, Cluster
 from .conftest import MakeCluster
-from .test_directories import assert_refuses
+from .steps import assert_refuses
 from .workload import read_everything
 
 pytestmark = pytest.mark.process

@@ -10,7 +10,7 @@ from kvstore.raft.messages import RequestVote
 from kvstore.wire import typed
 
 from .cluster import Claim, Cluster
-from .test_session import Line
+from .line import Line
 
 PUT = api.Put(b"k", b"v")
 

@@ -14,7 +14,7 @@ from kvstore.server.session import Session
 from kvstore.wire import peer
 from kvstore.wire.resp import command
 
-from .test_session import LIMITS, THEIRS, Line, tcp_pair
+from .line import LIMITS, THEIRS, Line, tcp_pair
 
 MIB = 1 << 20
 

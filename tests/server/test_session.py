@@ -2,149 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
 import selectors
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from kvstore import api
-from kvstore.address import Address
-from kvstore.config import Limits, Settings
-from kvstore.logs import logger_for
 from kvstore.raft.messages import PreVoteReply, RequestVote, RequestVoteReply
 from kvstore.raft.types import Role
-from kvstore.server.acquaintances import Acquaintances
-from kvstore.server.context import Context
-from kvstore.server.node import Node
-from kvstore.server.session import Session
-from kvstore.storage.base import Identity
-from kvstore.storage.memory import MemoryLineage, MemoryLog, MemoryState
 from kvstore.wire import peer, resp, typed
 from kvstore.wire.resp import command
 
-LIMITS = Limits(pipeline_requests_max=8, output_bytes_max=4 << 20, value_bytes_max=1 << 20)
-
-
-def tcp_pair() -> tuple[socket.socket, socket.socket]:
-    """Both ends of a connection over loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        near = socket.create_connection(listening.getsockname())
-        far, _address = listening.accept()
-    return near, far
-
-
-class Line:
-    """A client's end of a connection to a server of which the test takes the turns."""
-
-    def __init__(self, members: int = 1, limits: Limits = LIMITS) -> None:
-        identity = Identity(1, "test", 1, tuple(range(1, members + 1)), f"{1:032x}")
-        settings = Settings(
-            node_id=1,
-            members={i: Address("127.0.0.1", 9000 + i) for i in identity.members},
-            cluster_id="test",
-            data_dir=Path("unused"),
-            limits=limits,
-        )
-        self.node = Node(settings, MemoryLog(identity), MemoryState(identity), random.Random(1))
-        self.lineage = MemoryLineage(b"1" * 8)
-        acquaintances = Acquaintances(
-            cluster_id="test",
-            node_id=1,
-            incarnation=identity.incarnation,
-            lineage=self.lineage,
-            admitted_at=lambda: self.node.raft.admitted_at,
-        )
-        self.selector = selectors.DefaultSelector()
-        self.context = Context(settings, self.node, acquaintances, logger_for(1), 10_000)
-        self.client = self.connect()
-        self.earlier_clients: list[socket.socket] = []
-        [self.session] = self.context.sessions
-        self.now_ms = 0.0
-        while members == 1 and not self.node.raft.has_committed_in_term:
-            self.turn()
-
-    def connect(self) -> socket.socket:
-        """Another client."""
-        client, ours = tcp_pair()
-        client.setblocking(False)
-        Session(ours, "test", self.context, self.selector)
-        return client
-
-    def connect_anew(self) -> None:
-        """Go on with another connection; the one before stays."""
-        self.earlier_clients.append(self.client)
-        self.client = self.connect()
-        self.session = [*self.context.sessions][-1]
-
-    def turn(self) -> None:
-        """What the loop does in one turn."""
-        self.context.load.begin_turn()
-        for key, mask in self.selector.select(0):
-            key.data.on_events(mask)
-        self.now_ms += 50.0
-        self.node.tick(self.now_ms)
-        for outcome in (self.node.prepare(), self.node.complete()):
-            for answer in outcome.answers:
-                answer.ticket.fill(answer.result)
-        dirty, self.context.dirty = self.context.dirty, {}
-        for session in dirty:
-            session.send_ready_replies()
-
-    def send(self, data: bytes) -> None:
-        """Send more than the socket's buffers hold."""
-        while data:
-            try:
-                data = data[self.client.send(data) :]
-            except BlockingIOError:
-                self.turn()
-        self.turn()
-
-    def send_until_unread(self, data: bytes) -> bytes:
-        """Send until the server leaves its input unread, in no turn of its node; the rest."""
-        while not self.session._is_stalled:
-            with contextlib.suppress(BlockingIOError):
-                data = data[self.client.send(data) :]
-            for key, mask in self.selector.select(0):
-                key.data.on_events(mask)
-        return data
-
-    def receive(self, turns: int = 3) -> bytes:
-        """Everything that the client gets in a few turns."""
-        got = b""
-        for _ in range(turns):
-            self.turn()
-            try:
-                while data := self.client.recv(1 << 20):
-                    got += data
-            except BlockingIOError:
-                continue
-        return got
-
-    def ask(self, *requests: bytes) -> bytes:
-        """Send all at once, and collect the replies."""
-        self.client.sendall(b"".join(requests))
-        return self.receive()
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the server has hung up."""
-        try:
-            return self.client.recv(1) == b""
-        except BlockingIOError:
-            return False
-
-    def close(self) -> None:
-        self.client.close()
-        for session in [*self.context.sessions]:
-            session.close()
-        for client in self.earlier_clients:
-            client.close()
-        self.selector.close()
+from .line import LIMITS, THEIRS, Line
 
 
 @pytest.fixture
@@ -364,14 +235,6 @@ def test_a_forgotten_cursor_is_an_error_and_not_an_end(line: Line) -> None:
 
 # --- Peers --------------------------------------------------------------------------------
 
-THEIRS = peer.Hello(
-    cluster_id="test",
-    node_id=2,
-    recipient=1,
-    incarnation="ab" * 16,
-    starts=b"2" * 8,
-    admitted_at=0,
-)
 VOTE = RequestVote(
     cluster_id="test", sender=2, recipient=1, term=7, last_log_index=0, last_log_term=0
 )
