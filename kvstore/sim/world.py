@@ -19,7 +19,7 @@ import msgspec
 
 from kvstore import api
 from kvstore.address import Address
-from kvstore.config import Settings
+from kvstore.config import Limits, Settings
 from kvstore.raft.invariants import SafetyViolationError
 from kvstore.raft.messages import Message
 from kvstore.raft.types import RaftSettings
@@ -65,6 +65,7 @@ class Scenario(msgspec.Struct, frozen=True):
     session_clients: int = 0
     """How many of the clients have sessions."""
     session_rules: api.SessionRules = api.SessionRules()
+    limits: Limits = Limits()
 
 
 def scenario(seed: int) -> Scenario:
@@ -89,6 +90,8 @@ def scenario(seed: int) -> Scenario:
         plan,
         session_clients=min(plan.clients, rng.choice((0, 1, 3, 0))),
         session_rules=rng.choice((api.SessionRules(), narrow)),
+        # In one world of four, leaders are soon busy.
+        limits=Limits(pending_writes_max=2) if seed % 4 == 3 else Limits(),
     )
 
 
@@ -162,6 +165,7 @@ class World:
             cluster_id="simulated",
             data_dir=Path("nowhere"),
             raft=self.plan.raft,
+            limits=self.plan.limits,
             request_timeout_ms=2_000,
         )
         clock = Clock(self._fork(), self.plan.drift)

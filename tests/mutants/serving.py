@@ -239,6 +239,12 @@ SERVING = (
         test="tests/server/test_follower_reads.py",
     ),
     Mutant(
+        "a leader takes whatever comes, though no majority has it",
+        NODE,
+        "            raft.log.last_index - raft.commit_index >= limits.pending_writes_max\n",
+        "            raft.log.last_index < raft.commit_index\n",
+    ),
+    Mutant(
         "a full disk is noticed after the append",
         NODE,
         "        if self._room.is_short:\n            limits",

@@ -40,6 +40,7 @@ WORTH_REACHING = {
     "short of room",
     "room is back",
     "answer NOSPACE",
+    "answer BUSY",
     "append rejected",
     "append of several entries",
     "answer OK",

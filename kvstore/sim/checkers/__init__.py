@@ -7,6 +7,7 @@ running world step by step (`checker`), or judges what clients saw (`linearizabi
 
 from __future__ import annotations
 
+from kvstore.sim.checkers.backlog import Backlog
 from kvstore.sim.checkers.checker import Checker
 from kvstore.sim.checkers.consent import Consent
 from kvstore.sim.checkers.election_safety import ElectionSafety
@@ -34,5 +35,6 @@ STEPWISE: tuple[type[Checker], ...] = (
     Room,
     Consent,
     KeptMajority,
+    Backlog,
 )
 """Those that watch every step."""
