@@ -73,6 +73,7 @@ def test_a_node_that_rejoins_catches_up_and_then_votes(make_cluster: MakeCluster
     cluster.wait_until_level()
     cluster.kill(leader)
     put(cluster, "after", (lost, third))
+    cluster.wait_until_level()
     assert set(read_everything(cluster, lost)) == {"before", "meanwhile", "after"}
     # A supervisor starts it as it was told to, whatever has happened since.
     cluster.restart(leader)
