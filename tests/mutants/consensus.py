@@ -224,8 +224,8 @@ CONSENSUS = (
     Mutant(
         "the leader counts its own entries before its fsync",
         CORE,
-        "        return {self.id: self.log.durable_index, **self._leadership.match_index}",
-        "        return {self.id: self.log.last_index, **self._leadership.match_index}",
+        "reached_by_majority([self.log.durable_index, *leadership.vouched])",
+        "reached_by_majority([self.log.last_index, *leadership.vouched])",
         test="tests/raft/test_durability.py",
     ),
     Mutant(
