@@ -111,7 +111,7 @@ class Course:
         The pause is drawn, so that those who lost the same leader do not come all at once.
         """
         self._check_deadline()
-        pause_s = random.uniform(self._pause_s / 2, self._pause_s)  # noqa: S311
+        pause_s = random.uniform(self._pause_s / 2, self._pause_s)  # noqa: S311 - no secret
         time.sleep(min(pause_s, max(0.0, self.deadline - time.monotonic())))
         self._pause_s = min(2 * self._pause_s, longest_s)
         self._tried.clear()

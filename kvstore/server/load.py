@@ -50,10 +50,7 @@ class Load:
     @property
     def takes_requests(self) -> bool:
         """Whether another request may be started in this turn."""
-        return (
-            self._started < self._limits.requests_per_turn_max
-            and self.output_bytes < self._limits.clients_output_bytes_max
-        )
+        return self._started < self._limits.requests_per_turn_max and not self.is_output_full
 
     @property
     def is_input_full(self) -> bool:

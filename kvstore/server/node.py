@@ -122,8 +122,9 @@ class Node:
         """Writes that wait for a majority, oldest first."""
         self._reads = WaitingReads(first_number=rng.getrandbits(48))
         self._known_leader: tuple[int, int | None] = (0, None)
-        """(term, leader) by whose word the reads wait, and since when."""
+        """(term, leader) by whose word the reads wait."""
         self._leader_since_ms = 0.0
+        """Since when that one is known."""
         self._handover: _Handover | None = None
 
     # --- Inputs ---------------------------------------------------------------------------

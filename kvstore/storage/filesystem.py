@@ -34,6 +34,12 @@ def sync_directory(path: Path) -> None:
         raise DiskWriteError(f"{path}: cannot be synced: {error.strerror}") from error
 
 
+def free_bytes(path: Path) -> int:
+    """What the disk that holds `path` has left for this user. Raises `OSError`."""
+    disk = os.statvfs(path)
+    return disk.f_bavail * disk.f_frsize
+
+
 def make_directory(path: Path) -> None:
     """Create `path` and what is missing above it, each name durable."""
     missing = [path, *path.parents]

@@ -9,7 +9,7 @@ This module must not know how a report is shown, nor what commands mean.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -148,8 +148,6 @@ class _Reading:
         self._identity: Identity | None = None
         self._state_identity: Identity | None = None
         self._hard_state: HardState | None = None
-        self._extent: records.Extent | None = None
-        self._ranges: list[TermRange] = []
         self._applied: Applied | None = None
         self._keys = 0
         self._sessions = 0
@@ -205,12 +203,12 @@ class _Reading:
                 named = pages.main_values()
                 self._identity = self._named(RAFT, named, records.IDENTITY, Identity)
                 self._hard_state = self._named(RAFT, named, records.HARD_STATE, HardState)
-                self._extent = self._named(RAFT, named, records.EXTENT, records.Extent)
+                extent = self._named(RAFT, named, records.EXTENT, records.Extent)
                 for key, value in pages.pairs(records.LOG, b"", self._finder(RAFT)):
                     self._check_entry(key, value)
-                for key, value in pages.pairs(records.TERMS, b"", self._finder(RAFT)):
-                    self._check_term_range(key, value)
-                self._check_extent()
+                terms = pages.pairs(records.TERMS, b"", self._finder(RAFT))
+                if extent is not None:
+                    self._check_extent(extent, [*self._term_ranges(terms)])
         except DamagedError as error:
             self._find(str(error), named=True)
 
@@ -232,24 +230,23 @@ class _Reading:
         else:
             self._add(entry, records.entry_checksum(value))
 
-    def _check_term_range(self, key: bytes, value: bytes) -> None:
-        try:
-            self._ranges.append(records.decode_term_range(key, value))
-        except DamagedError as error:
-            self._find(str(error))
+    def _term_ranges(self, pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[TermRange]:
+        for key, value in pairs:
+            try:
+                yield records.decode_term_range(key, value)
+            except DamagedError as error:
+                self._find(str(error))
 
-    def _check_extent(self) -> None:
+    def _check_extent(self, extent: records.Extent, ranges: Sequence[TermRange]) -> None:
         """The log must end, and its terms begin, where it is on record."""
-        extent, last_index = self._extent, len(self._checksums)
-        if extent is None:
-            return
+        last_index = len(self._checksums)
         if extent.last_index > last_index:
             self._add_gap(last_index + 1, extent.last_index + 1)
         elif extent.last_index < last_index:
             self._find(f"the log ends at {last_index}, on record is {extent.last_index}")
-        if len(self._ranges) != extent.terms:
-            self._find(f"{len(self._ranges)} terms can be read, {extent.terms} are on record")
-        starts = {one.term: one.first_index for one in self._ranges}
+        if len(ranges) != extent.terms:
+            self._find(f"{len(ranges)} terms can be read, {extent.terms} are on record")
+        starts = {one.term: one.first_index for one in ranges}
         for span in self._spans:
             start = starts.get(span.term, span.first_index)
             if start != span.first_index and not self._unread & {start, span.first_index - 1}:

@@ -25,7 +25,7 @@ from typing import Final
 import lmdb
 
 from kvstore.errors import DamagedError, DiskWriteError
-from kvstore.storage import records
+from kvstore.storage import filesystem, records
 from kvstore.storage.filesystem import sync_directory
 from kvstore.storage.lmdb_pages import META_BYTES, NO_PAGE, Meta, PageReader, parse_meta
 
@@ -109,14 +109,25 @@ def _check_commit_record(fd: int, meta: Meta) -> None:
 # --- Opening ------------------------------------------------------------------------------
 
 
-def create_environment(environment: Path, map_bytes: int) -> lmdb.Environment:
-    """A new environment in the new directory `environment`; nothing is durable before `seal`."""
-    environment.mkdir()
-    return _open(environment, map_bytes, readahead=True)
+@contextmanager
+def new_environment(
+    environment: Path, map_bytes: int
+) -> Iterator[tuple[lmdb.Environment, lmdb.Transaction[bytes]]]:
+    """Make the directory `environment`, durable with what the block's transaction puts in.
 
-
-def seal_environment(environment: Path) -> None:
-    """Make the names of a new environment's files durable, after its first commit."""
+    Raises `DiskWriteError`.
+    """
+    try:
+        environment.mkdir()
+        env = _open(environment, map_bytes, readahead=True)
+        try:
+            with env.begin(write=True) as txn:
+                yield env, txn
+                sign_commit(txn)
+        finally:
+            env.close()
+    except (lmdb.Error, OSError) as error:
+        raise write_error(environment, error) from error
     sync_directory(environment)
     sync_directory(environment.parent)
 
@@ -201,11 +212,11 @@ class DataFile:
         written, only the engine knows.
         """
         try:
-            disk = os.statvfs(self._path)
+            free_bytes = filesystem.free_bytes(self._path)
         except OSError as error:
             raise DiskWriteError(f"{self._path}: {error.strerror}") from error
         map_bytes: int = self._env.info()["map_size"]
-        return min(disk.f_bavail * disk.f_frsize, map_bytes - self._needed_bytes())
+        return min(free_bytes, map_bytes - self._needed_bytes())
 
     def _needed_bytes(self) -> int:
         pages: int = self._env.info()["last_pgno"] + 1
@@ -239,7 +250,6 @@ def write_error(environment: Path, error: Exception) -> DiskWriteError:
 
 def _is_full(environment: Path) -> bool:
     try:
-        disk = os.statvfs(environment)
+        return filesystem.free_bytes(environment) < _FULL_BYTES
     except OSError:
         return False
-    return disk.f_bavail * disk.f_frsize < _FULL_BYTES

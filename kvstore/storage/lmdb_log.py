@@ -91,10 +91,8 @@ class LmdbLog:
     def _scan(self) -> Recovered:
         with self._env.begin() as txn:
             hard_state = sequence.decode_hard_state(txn.get(records.HARD_STATE))
-            extent = records.decode_named(records.EXTENT, txn.get(records.EXTENT), records.Extent)
-            ranges = starmap(records.decode_term_range, txn.cursor(self._terms))
-            outline = Outline(extent.last_index, tuple(ranges))
-            outline.check(extent, hard_state)
+            terms = txn.cursor(self._terms)
+            outline = sequence.decode_outline(txn.get(records.EXTENT), terms, hard_state)
             found = sequence.recovered(hard_state, outline, txn.cursor(self._log))
         self._outline = outline
         return found
@@ -232,24 +230,16 @@ def write_environment(
 
     `pairs` and `lineage` are the records of these databases.
     """
-    try:
-        env = lmdb_files.create_environment(environment, map_bytes)
-        try:
-            with env.begin(write=True) as txn:
-                log = env.open_db(records.LOG, txn=txn)
-                terms = env.open_db(records.TERMS, txn=txn)
-                txn.cursor(log).putmulti(pairs)
-                txn.cursor(env.open_db(records.LINEAGE, txn=txn)).putmulti(lineage)
-                txn.cursor(terms).putmulti(map(records.encode_term_range, outline.ranges))
-                txn.put(records.IDENTITY, records.encode_named(records.IDENTITY, identity))
-                txn.put(records.HARD_STATE, _encode_hard_state(hard_state))
-                txn.put(records.EXTENT, records.encode_named(records.EXTENT, outline.extent))
-                lmdb_files.sign_commit(txn)
-        finally:
-            env.close()
-    except (lmdb.Error, OSError) as error:
-        raise lmdb_files.write_error(environment, error) from error
-    lmdb_files.seal_environment(environment)
+    with lmdb_files.new_environment(environment, map_bytes) as (env, txn):
+        for name, stored in (
+            (records.LOG, pairs),
+            (records.TERMS, map(records.encode_term_range, outline.ranges)),
+            (records.LINEAGE, lineage),
+        ):
+            txn.cursor(env.open_db(name, txn=txn)).putmulti(stored)
+        txn.put(records.IDENTITY, records.encode_named(records.IDENTITY, identity))
+        txn.put(records.HARD_STATE, _encode_hard_state(hard_state))
+        txn.put(records.EXTENT, records.encode_named(records.EXTENT, outline.extent))
 
 
 def _encode_hard_state(hard_state: HardState) -> bytes:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Final
 
 from kvstore.errors import DamagedError, DiskWriteError
-from kvstore.raft.types import HardState, TermRange
 from kvstore.storage import lmdb_files, records, sequence
 from kvstore.storage.base import Identity
 from kvstore.storage.filesystem import sync_directory
@@ -41,22 +40,13 @@ def salvage(environment: Path, map_bytes: int) -> None:
         named = pages.main_values()
         identity = records.decode_named(records.IDENTITY, named.get(records.IDENTITY), Identity)
         hard_state = sequence.decode_hard_state(named.get(records.HARD_STATE))
-        outline = _outline(pages, named, hard_state)
+        terms = pages.pairs(records.TERMS, b"", _ignore)
+        outline = sequence.decode_outline(named.get(records.EXTENT), terms, hard_state)
         pairs = _sound_pairs(pages, outline)
         lineage = [*pages.pairs(records.LINEAGE, b"", _ignore)]
         sequence.decode_lineage(lineage)
         write_environment(target, map_bytes, identity, hard_state, outline, pairs, lineage)
     _put_in_place(target, environment)
-
-
-def _outline(pages: PageReader, named: dict[bytes, bytes], hard_state: HardState) -> Outline:
-    extent = records.decode_named(records.EXTENT, named.get(records.EXTENT), records.Extent)
-    ranges: list[TermRange] = []
-    for pair in pages.pairs(records.TERMS, b"", _ignore):
-        ranges.append(records.decode_term_range(*pair))
-    outline = Outline(extent.last_index, tuple(ranges))
-    outline.check(extent, hard_state)
-    return outline
 
 
 def _sound_pairs(pages: PageReader, outline: Outline) -> Iterator[tuple[bytes, bytes]]:

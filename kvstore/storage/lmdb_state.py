@@ -58,20 +58,11 @@ class LmdbState(LmdbTable):
     @staticmethod
     def create(environment: Path, map_bytes: int, identity: Identity) -> None:
         """Make the directory `environment` with no data in it, durably."""
-        try:
-            env = lmdb_files.create_environment(environment, map_bytes)
-            try:
-                with env.begin(write=True) as txn:
-                    env.open_db(records.KEYS, txn=txn)
-                    env.open_db(records.SESSIONS, txn=txn)
-                    txn.put(records.IDENTITY, records.encode_named(records.IDENTITY, identity))
-                    txn.put(records.APPLIED, records.encode_named(records.APPLIED, Applied()))
-                    lmdb_files.sign_commit(txn)
-            finally:
-                env.close()
-        except (lmdb.Error, OSError) as error:
-            raise lmdb_files.write_error(environment, error) from error
-        lmdb_files.seal_environment(environment)
+        with lmdb_files.new_environment(environment, map_bytes) as (env, txn):
+            for name in (records.KEYS, records.SESSIONS):
+                env.open_db(name, txn=txn)
+            txn.put(records.IDENTITY, records.encode_named(records.IDENTITY, identity))
+            txn.put(records.APPLIED, records.encode_named(records.APPLIED, Applied()))
 
     def applied(self) -> Applied:
         """What the last `commit` said; zeros for a new directory."""

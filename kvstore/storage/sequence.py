@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from itertools import starmap
 from operator import attrgetter
 
 import msgspec
@@ -150,6 +151,17 @@ def decode_hard_state(value: bytes | None) -> HardState:
     if hard_state.current_term < 0:
         raise DamagedError(f"the hard state has term {hard_state.current_term}")
     return hard_state
+
+
+def decode_outline(
+    extent_value: bytes | None, term_pairs: Iterable[tuple[bytes, bytes]], hard_state: HardState
+) -> Outline:
+    """The outline of a log, checked; raises `DamagedError` if it is not whole."""
+    extent = records.decode_named(records.EXTENT, extent_value, records.Extent)
+    ranges = starmap(records.decode_term_range, term_pairs)
+    outline = Outline(extent.last_index, tuple(ranges))
+    outline.check(extent, hard_state)
+    return outline
 
 
 def decode_lineage(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 from process.cluster import eventually
+from process.steps import put_anywhere
 from process.workload import read_everything
 
 from .cluster import ChaosCluster
@@ -22,11 +23,6 @@ def cluster(tmp_path: Path) -> Iterator[ChaosCluster]:
         yield cluster
 
 
-def put(cluster: ChaosCluster, key: str, among: tuple[int, ...] = ()) -> None:
-    with cluster.client(cluster.wait_for_leader(among)) as client:
-        client.set(key, "x")
-
-
 def fill(cluster: ChaosCluster, *node_ids: int) -> None:
     for node_id in node_ids:
         cluster.disks[node_id].fill()
@@ -35,13 +31,13 @@ def fill(cluster: ChaosCluster, *node_ids: int) -> None:
 
 
 def test_leadership_moves_away_from_a_full_disk(cluster: ChaosCluster) -> None:
-    put(cluster, "before")
+    put_anywhere(cluster, "before")
     full = cluster.wait_for_leader()
     fill(cluster, full)
     eventually(
         lambda: cluster.wait_for_leader() != full, "a node with room leads", ignoring=(OSError,)
     )
-    put(cluster, "after")
+    put_anywhere(cluster, "after")
     assert set(read_everything(cluster, cluster.wait_for_leader())) == {"before", "after"}
     cluster.disks[full].make_room()
     cluster.wait_until_level()
@@ -49,7 +45,7 @@ def test_leadership_moves_away_from_a_full_disk(cluster: ChaosCluster) -> None:
 
 def test_a_node_without_room_votes(cluster: ChaosCluster) -> None:
     """Its vote is the second of two, and durable, on a disk with no byte left."""
-    put(cluster, "before")
+    put_anywhere(cluster, "before")
     leader = cluster.wait_for_leader()
     full, heir = (node_id for node_id in cluster.nodes if node_id != leader)
     cluster.wait_until_level()
@@ -64,13 +60,13 @@ def test_a_node_without_room_votes(cluster: ChaosCluster) -> None:
     cluster.wait_for_leader((full, heir))
     cluster.disks[full].make_room()
     cluster.restart(leader)
-    put(cluster, "after")
+    put_anywhere(cluster, "after")
 
 
 def test_a_cluster_without_room_answers_reads_refuses_writes_and_recovers(
     cluster: ChaosCluster,
 ) -> None:
-    put(cluster, "before")
+    put_anywhere(cluster, "before")
     fill(cluster, *cluster.nodes)
     leader = cluster.wait_for_leader()
     with cluster.client(leader) as client:
@@ -86,5 +82,5 @@ def test_a_cluster_without_room_answers_reads_refuses_writes_and_recovers(
         disk.make_room()
     for node_id, node in cluster.nodes.items():
         cluster.wait_for_log(node_id, "has room again", after=len(node.log) // 2)
-    put(cluster, "after")
+    put_anywhere(cluster, "after")
     assert set(read_everything(cluster, cluster.wait_for_leader())) == {"before", "after"}

@@ -82,7 +82,7 @@ KEEPING = (
     Mutant(
         "a salvaged log forgets what could not be read",
         LMDB_SALVAGE,
-        "        outline = _outline(pages, named, hard_state)\n",
+        "        outline = sequence.decode_outline(named.get(records.EXTENT), terms, hard_state)\n",
         "        outline = Outline()\n",
         test="tests/storage/test_damage.py",
     ),

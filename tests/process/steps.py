@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+from collections.abc import Sequence
 
 from .cluster import Cluster
 from .history import now
@@ -36,6 +37,12 @@ def others(cluster: Cluster, node_id: int) -> tuple[int, ...]:
 def put(cluster: Cluster, node_id: int, key: str, value: str) -> None:
     with cluster.client(node_id) as client:
         client.set(key, value)
+
+
+def put_anywhere(cluster: Cluster, key: str, among: Sequence[int] = ()) -> None:
+    """Write through whoever leads."""
+    with cluster.client(cluster.wait_for_leader(among)) as client:
+        client.set(key, "x")
 
 
 def assert_holds_everywhere(cluster: Cluster, expected: dict[str, str]) -> None:

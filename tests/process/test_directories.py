@@ -6,28 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from .cluster import Cluster
 from .conftest import MakeCluster
 from .proxy import Reservation
-from .steps import QUICK, assert_refuses
+from .steps import QUICK, assert_refuses, put_anywhere
 from .workload import read_everything
 
 pytestmark = pytest.mark.process
-
-
-def put(cluster: Cluster, key: str) -> None:
-    with cluster.client(cluster.wait_for_leader()) as client:
-        client.set(key, "x")
 
 
 def test_a_second_server_on_the_same_port_ends_and_the_first_goes_on(
     make_cluster: MakeCluster, tmp_path: Path
 ) -> None:
     cluster = make_cluster(1, environ=QUICK)
-    put(cluster, "one")
+    put_anywhere(cluster, "one")
     done = cluster.run_to_end(1, data=tmp_path / "elsewhere")
     assert_refuses(done, str(cluster.nodes[1].port), "in use")
-    put(cluster, "two")
+    put_anywhere(cluster, "two")
     assert set(read_everything(cluster, 1)) == {"one", "two"}
 
 
@@ -35,12 +29,12 @@ def test_a_second_server_on_the_same_directory_ends_and_the_first_goes_on(
     make_cluster: MakeCluster,
 ) -> None:
     cluster = make_cluster(1, environ=QUICK)
-    put(cluster, "one")
+    put_anywhere(cluster, "one")
     spare = Reservation()
     done = cluster.run_to_end(1, port=spare.port)
     spare.release()
     assert_refuses(done, str(cluster.nodes[1].data_dir))
-    put(cluster, "two")
+    put_anywhere(cluster, "two")
     assert set(read_everything(cluster, 1)) == {"one", "two"}
 
 
@@ -52,7 +46,7 @@ def test_a_directory_of_another_cluster_or_node_is_refused_and_unharmed(
     make_cluster: MakeCluster, changes: dict[str, object], word: str
 ) -> None:
     cluster = make_cluster(1, environ=QUICK)
-    put(cluster, "one")
+    put_anywhere(cluster, "one")
     assert cluster.terminate(1) == 0
     assert_refuses(cluster.run_to_end(1, **changes), word, str(cluster.nodes[1].data_dir))
     cluster.restart(1)

@@ -11,15 +11,10 @@ import pytest
 
 from .cluster import DEADLINE_S, Cluster
 from .conftest import MakeCluster
-from .steps import assert_refuses
+from .steps import assert_refuses, put_anywhere
 from .workload import read_everything
 
 pytestmark = pytest.mark.process
-
-
-def put(cluster: Cluster, key: str, among: tuple[int, ...] = ()) -> None:
-    with cluster.client(cluster.wait_for_leader(among)) as client:
-        client.set(key, "x")
 
 
 def lose_directory(cluster: Cluster, node_id: int) -> None:
@@ -45,7 +40,7 @@ def wait_for_end(cluster: Cluster, node_id: int, text: str) -> None:
 def test_a_wiped_directory_neither_votes_nor_counts(make_cluster: MakeCluster) -> None:
     """etcd#10817: with a forgotten vote and a forgotten log, it would help a wrong leader."""
     cluster = make_cluster()
-    put(cluster, "before")
+    put_anywhere(cluster, "before")
     leader = cluster.wait_for_leader()
     wiped, third = (node for node in cluster.nodes if node != leader)
     cluster.kill(third)
@@ -57,22 +52,22 @@ def test_a_wiped_directory_neither_votes_nor_counts(make_cluster: MakeCluster) -
     # Alone, the leader has no majority.
     cluster.wait_for_log(leader, "no majority answered")
     cluster.restart(third)
-    put(cluster, "after", (leader, third))
+    put_anywhere(cluster, "after", (leader, third))
     cluster.is_audited = False
 
 
 def test_a_node_that_rejoins_catches_up_and_then_votes(make_cluster: MakeCluster) -> None:
     cluster = make_cluster()
-    put(cluster, "before")
+    put_anywhere(cluster, "before")
     leader = cluster.wait_for_leader()
     lost, third = (node for node in cluster.nodes if node != leader)
     lose_directory(cluster, lost)
-    put(cluster, "meanwhile", (leader, third))
+    put_anywhere(cluster, "meanwhile", (leader, third))
     rejoin(cluster, lost)
     cluster.wait_for_log(lost, "this node votes again")
     cluster.wait_until_level()
     cluster.kill(leader)
-    put(cluster, "after", (lost, third))
+    put_anywhere(cluster, "after", (lost, third))
     cluster.wait_until_level()
     assert set(read_everything(cluster, lost)) == {"before", "meanwhile", "after"}
     # A supervisor starts it as it was told to, whatever has happened since.
@@ -85,7 +80,7 @@ def test_a_node_that_rejoins_catches_up_and_then_votes(make_cluster: MakeCluster
 
 def test_until_it_is_admitted_it_is_no_majority_with_one_other(make_cluster: MakeCluster) -> None:
     cluster = make_cluster()
-    put(cluster, "before")
+    put_anywhere(cluster, "before")
     leader = cluster.wait_for_leader()
     lost, third = (node for node in cluster.nodes if node != leader)
     cluster.kill(third)
@@ -97,12 +92,12 @@ def test_until_it_is_admitted_it_is_no_majority_with_one_other(make_cluster: Mak
     assert cluster.status(leader).role != "leader"
     cluster.restart(third)
     cluster.wait_for_log(lost, "this node votes again")
-    put(cluster, "after")
+    put_anywhere(cluster, "after")
 
 
 def test_an_old_copy_of_a_directory_is_refused(make_cluster: MakeCluster) -> None:
     cluster = make_cluster()
-    put(cluster, "before")
+    put_anywhere(cluster, "before")
     leader = cluster.wait_for_leader()
     victim = next(node for node in cluster.nodes if node != leader)
     data_dir = cluster.nodes[victim].data_dir
@@ -111,7 +106,7 @@ def test_an_old_copy_of_a_directory_is_refused(make_cluster: MakeCluster) -> Non
     shutil.copytree(data_dir, copy)
     cluster.restart(victim)
     cluster.wait_for_log(leader, f"connected to node {victim}")
-    put(cluster, "after")
+    put_anywhere(cluster, "after")
     cluster.wait_until_level()
     assert cluster.terminate(victim) == 0
     shutil.rmtree(data_dir)
@@ -127,7 +122,7 @@ def test_an_old_copy_of_a_directory_is_refused(make_cluster: MakeCluster) -> Non
 
 def test_the_old_directory_does_not_come_back_after_a_rejoin(make_cluster: MakeCluster) -> None:
     cluster = make_cluster()
-    put(cluster, "before")
+    put_anywhere(cluster, "before")
     leader = cluster.wait_for_leader()
     victim = next(node for node in cluster.nodes if node != leader)
     data_dir = cluster.nodes[victim].data_dir
@@ -145,7 +140,7 @@ def test_the_old_directory_does_not_come_back_after_a_rejoin(make_cluster: MakeC
     shutil.rmtree(data_dir)
     new.rename(data_dir)
     cluster.restart(victim)
-    put(cluster, "after")
+    put_anywhere(cluster, "after")
     cluster.wait_until_level()
 
 
@@ -153,7 +148,7 @@ def test_rejoin_begins_with_an_empty_directory_and_needs_others(
     make_cluster: MakeCluster,
 ) -> None:
     cluster = make_cluster()
-    put(cluster, "before")
+    put_anywhere(cluster, "before")
     victim = next(node for node in cluster.nodes if node != cluster.wait_for_leader())
     assert cluster.terminate(victim) == 0
     done = run_rejoin(cluster, victim)

@@ -15,7 +15,8 @@ import pytest
 from kvstore import api
 from kvstore.sim.checkers.revisions import check_revisions
 from kvstore.sim.history import Operation
-from sim.test_linearizability import random_history
+
+from .histories import random_history
 
 K, OTHER = b"k", b"other"
 

@@ -12,6 +12,7 @@ from kvstore.storage.base import Applied, Identity
 from kvstore.storage.directory import DataDirectory, open_directory
 from kvstore.storage.lmdb_files import sign_commit
 from kvstore.storage.lmdb_log import LmdbLog
+from kvstore.storage.memory import MemoryLog
 from kvstore.storage.records import FORMAT_VERSION
 
 MAP_BYTES = 64 << 20
@@ -100,3 +101,28 @@ def flip_text(path: Path, text: bytes, mask: int = 0x01) -> None:
     while position >= 0:
         flip(path, position, mask)
         position = content.find(text, position + 1)
+
+
+class LogInMemory:
+    """A log without a disk; to restart it changes nothing."""
+
+    def __init__(self, path):
+        self.log = MemoryLog(IDENTITY)
+
+    def restart(self):
+        self.log.crash()
+        return self.log
+
+
+class LogOnDisk:
+    """A log in a directory of its own, closed and opened again by `restart`."""
+
+    def __init__(self, path):
+        self.path = path / "raft"
+        LmdbLog.create(self.path, MAP_BYTES, IDENTITY)
+        self.log = LmdbLog(self.path, MAP_BYTES)
+
+    def restart(self):
+        self.log.close()
+        self.log = LmdbLog(self.path, MAP_BYTES)
+        return self.log

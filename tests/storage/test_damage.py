@@ -13,10 +13,10 @@ from kvstore.storage.base import Applied
 from kvstore.storage.directory import RAFT, STATE, STATE_ASIDE, set_state_aside
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_salvage import DAMAGED_FILE
-from kvstore.storage.memory import MemoryLog
 from storage.samples import (
-    IDENTITY,
     MAP_BYTES,
+    LogInMemory,
+    LogOnDisk,
     command,
     commands,
     flip,
@@ -33,27 +33,13 @@ ENTRIES = [*led(1, 4, 1, 1), command(4, 1, b"precious"), *led(5, 9, 3, 2)]
 RANGES = (TermRange(1, 1), TermRange(5, 3))
 
 
-class InMemory:
-    def __init__(self, path):
-        self.log = MemoryLog(IDENTITY)
-
+class InMemory(LogInMemory):
     def damage(self):
         key, value = self.log.pairs[3]
         self.log.pairs[3] = (key, value[:-1] + b"?")
 
-    def lose(self, index):
-        del self.log.pairs[index - 1]
 
-    def restart(self):
-        return self.log
-
-
-class OnDisk:
-    def __init__(self, path):
-        self.path = path / "raft"
-        LmdbLog.create(self.path, MAP_BYTES, IDENTITY)
-        self.log = LmdbLog(self.path, MAP_BYTES)
-
+class OnDisk(LogOnDisk):
     def damage(self):
         self.log.close()
         flip_text(self.path / "data.mdb", b"precious")
@@ -61,11 +47,6 @@ class OnDisk:
 
     def lose(self, index):
         remove_record(self.log, index)
-
-    def restart(self):
-        self.log.close()
-        self.log = LmdbLog(self.path, MAP_BYTES)
-        return self.log
 
 
 @pytest.fixture(params=[InMemory, OnDisk])

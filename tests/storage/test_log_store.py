@@ -6,35 +6,12 @@ import pytest
 
 from kvstore.errors import DamagedError
 from kvstore.raft.types import DurableUpdate, HardState, Recovered, TermRange
-from kvstore.storage.lmdb_log import LmdbLog
-from kvstore.storage.memory import MemoryLog
-from storage.samples import IDENTITY, MAP_BYTES, command, commands
+from storage.samples import IDENTITY, LogInMemory, LogOnDisk, command, commands
 
 ALL = 1 << 30
 
 
-class InMemory:
-    def __init__(self, path):
-        self.log = MemoryLog(IDENTITY)
-
-    def restart(self):
-        self.log.crash()
-        return self.log
-
-
-class OnDisk:
-    def __init__(self, path):
-        self.path = path / "raft"
-        LmdbLog.create(self.path, MAP_BYTES, IDENTITY)
-        self.log = LmdbLog(self.path, MAP_BYTES)
-
-    def restart(self):
-        self.log.close()
-        self.log = LmdbLog(self.path, MAP_BYTES)
-        return self.log
-
-
-@pytest.fixture(params=[InMemory, OnDisk])
+@pytest.fixture(params=[LogInMemory, LogOnDisk])
 def store(request, tmp_path):
     store = request.param(tmp_path)
     yield store
