@@ -161,7 +161,12 @@ class Client:
             self._record(Returned(at_ms=now_ms, client=self.id, number=call.number, result=result))
         self._learn(call.request, result)
         self._take(call, result)
-        self._rest(after_failure=result is None or isinstance(result, api.Failure))
+        if isinstance(result, api.SessionResult):
+            # A write waits for this session, and the shortest ones end within a rest.
+            self._is_waiting = True
+            self._schedule.after(0.0, self._call)
+        else:
+            self._rest(after_failure=result is None or isinstance(result, api.Failure))
 
     def _take(self, call: Call, result: api.Result | None) -> None:
         """An attempt has ended; here, every attempt is an operation of its own."""
