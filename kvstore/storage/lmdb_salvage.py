@@ -29,8 +29,8 @@ DAMAGED_FILE: Final = "damaged.mdb"
 def salvage(environment: Path, map_bytes: int) -> None:
     """Put a sound data file in the place of a damaged one.
 
-    Raises `DamagedError`, with everything as it was, if the hard state, the identity or
-    the outline cannot be read.
+    Raises `DamagedError`, with everything as it was, if the hard state, the identity, the
+    outline or the lineage cannot be read: who is not known passes for a first meeting.
     """
     target = environment.with_name(f"{environment.name}.saved")
     _remove(target)
@@ -43,7 +43,7 @@ def salvage(environment: Path, map_bytes: int) -> None:
         terms = pages.pairs(records.TERMS, b"", _ignore)
         outline = sequence.decode_outline(named.get(records.EXTENT), terms, hard_state)
         pairs = _sound_pairs(pages, outline)
-        lineage = [*pages.pairs(records.LINEAGE, b"", _ignore)]
+        lineage = [*pages.pairs(records.LINEAGE, b"", _refuse)]
         sequence.decode_lineage(lineage)
         write_environment(target, map_bytes, identity, hard_state, outline, pairs, lineage)
     _put_in_place(target, environment)
@@ -81,6 +81,11 @@ def _remove(target: Path) -> None:
             shutil.rmtree(target)
     except OSError as error:
         raise DiskWriteError(f"{target}: {error.strerror}") from error
+
+
+def _refuse(damage: str) -> None:
+    """What cannot be read is needed."""
+    raise DamagedError(damage)
 
 
 def _ignore(_damage: str) -> None:

@@ -86,4 +86,11 @@ KEEPING = (
         "        outline = Outline()\n",
         test="tests/storage/test_damage.py",
     ),
+    Mutant(
+        "a salvaged log knows nobody any more",
+        LMDB_SALVAGE,
+        '        lineage = [*pages.pairs(records.LINEAGE, b"", _refuse)]\n',
+        '        lineage = [*pages.pairs(records.LINEAGE, b"", _ignore)]\n',
+        test="tests/storage/test_lineage.py",
+    ),
 )

@@ -66,6 +66,23 @@ def test_damage_to_them_is_not_taken_for_a_first_meeting(tmp_path):
         open_node(tmp_path)
 
 
+def test_a_lost_page_of_them_is_not_taken_for_a_first_meeting(tmp_path):
+    """As with a lost vote: a wiped peer would pass, and this directory's own starts be gone."""
+    directory = open_node(tmp_path)
+    directory.log.remember(2, KNOWN)
+    directory.close()
+    data = tmp_path / "raft" / "data.mdb"
+    content = data.read_bytes()
+    at = content.find(b"theirs!!")
+    while at >= 0:
+        flip(data, at // 4096 * 4096)
+        at = content.find(b"theirs!!", at + 4096)
+    before = data.read_bytes()
+    with pytest.raises(DamagedError, match=r"cannot be told .*--rejoin"):
+        open_node(tmp_path)
+    assert data.read_bytes() == before
+
+
 def test_a_directory_that_rejoins_begins_without_a_vote(tmp_path):
     directory = open_node(tmp_path, rejoins=True)
     assert directory.log.recover().hard_state == HardState(0, None, NOT_ADMITTED)
