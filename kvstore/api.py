@@ -108,8 +108,8 @@ class Once(_Struct, frozen=True, tag="once"):
 
     A session has one request under way at a time, and numbers them by a `sequence`
     that begins at 1 and grows. A request under the last sequence gets the answer that
-    is kept; one under an earlier sequence is refused, so a number that was passed over
-    can never take effect any more.
+    is kept, if it is the same write; one under an earlier sequence is refused, so a
+    number that was passed over can never take effect any more.
     """
 
     session: int
@@ -339,6 +339,9 @@ class FailureCode(enum.StrEnum):
     """The node's term is below the request's `min_term`."""
     NO_SESSION = "NOSESSION"
     """The session is unknown or expired; of an earlier copy of the request it says nothing."""
+    TAKEN = "TAKEN"
+    """Another write came under this number of the session (then it is final: no copy was, or
+    will be, carried out) or under a later one (then it says nothing of an earlier copy)."""
     UNKNOWN = "UNKNOWN"
 
 

@@ -251,6 +251,8 @@ class Client:
                 return self._carry_out(course, once, stale=False, repeats=True)
             except _SessionGoneError as gone:
                 self._session = None
+                if gone.is_certain:
+                    course.doubt = None
                 if course.doubt is not None:
                     raise course.end(gone) from None
                 course.refused(gone)
@@ -285,8 +287,8 @@ class Client:
         if code is api.FailureCode.INVALID:
             refusal = RefusedError(text)
             raise refusal if failure.is_final else course.end(refusal)
-        if code is api.FailureCode.NO_SESSION:
-            raise _SessionGoneError(text)
+        if code in (api.FailureCode.NO_SESSION, api.FailureCode.TAKEN):
+            raise _SessionGoneError(text, is_certain=failure.is_final)
         if code is api.FailureCode.UNKNOWN:
             _doubt(course, request, f"which said: {failure.message}", repeats)
             course.refused(RefusedError(_NO_ANSWER.get(type(request), text)))
@@ -407,7 +409,14 @@ class Client:
 
 
 class _SessionGoneError(RefusedError):
-    """The cluster does not know the session, or no longer."""
+    """The cluster does not know the session, or somebody else writes under it.
+
+    `is_certain`: no copy of the request was carried out under it, or ever will be.
+    """
+
+    def __init__(self, message: str, *, is_certain: bool) -> None:
+        super().__init__(message)
+        self.is_certain = is_certain
 
 
 def _answers_to(request: api.Request) -> tuple[type, ...]:

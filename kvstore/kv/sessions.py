@@ -3,13 +3,15 @@
 Law: deterministic. When a session ends follows from the log alone: from the order in
 which sessions were used, and from the time that is logged with their commands. No
 clock is read, and every replica ends the same session at the same entry. What an
-entry costs is bounded, however many sessions there are.
+entry costs is bounded, however many sessions there are. A kept answer is told only to
+the write that it answers.
 
 It must not know what a write does, Raft, or LMDB: it sees a `Table`.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from struct import Struct
 from typing import Final
@@ -22,17 +24,26 @@ from kvstore.storage.base import Table
 _EXPIRED_AT_ONCE: Final = 16
 """Expired sessions removed by one entry, at most; the others count as ended anyhow."""
 
+_DIGEST_BYTES: Final = 16
+"""Enough that no two writes ever share a digest by chance."""
+
 _KEY: Final = Struct(">Q")
+_encode_write = msgspec.msgpack.Encoder().encode
 _encode_result = msgspec.msgpack.Encoder().encode
 _decode_result = msgspec.msgpack.Decoder(api.Result).decode
 
 
 class _Record(msgspec.Struct, frozen=True, array_like=True):
-    """A session: its last use, by index and by time, and the last request with its answer."""
+    """A session: its last use, by index and by time, and the last request with its answer.
+
+    Of the write itself a digest is kept: it tells a write that arrives again from another
+    one under the same number.
+    """
 
     used_index: int
     used_ms: int
     sequence: int
+    digest: bytes
     result: bytes
 
 
@@ -59,7 +70,7 @@ class Sessions:
         self._let_time_pass(time_ms)
         while len(self._records) >= self._rules.sessions_max:
             self._end(next(iter(self._records)))
-        self._keep(index, _Record(index, self.time_ms, 0, b""))
+        self._keep(index, _Record(index, self.time_ms, 0, b"", b""))
         return api.SessionResult(index)
 
     def once(
@@ -72,13 +83,16 @@ class Sessions:
             return _no_session(once)
         if once.sequence < max(1, record.sequence):
             return _overtaken(once, record)
-        if once.sequence == record.sequence:
-            result: api.Result = _decode_result(record.result)
-            kept = record.result
-        else:
+        digest = _digest(once.write)
+        if once.sequence > record.sequence:
             result = carry_out(once.write)
             kept = self._kept(result)
-        self._keep(once.session, _Record(index, self.time_ms, once.sequence, kept))
+        elif digest == record.digest:
+            result = _decode_result(record.result)
+            kept = record.result
+        else:
+            return _given_to_another(once)
+        self._keep(once.session, _Record(index, self.time_ms, once.sequence, digest, kept))
         return result
 
     def _let_time_pass(self, time_ms: int) -> None:
@@ -109,6 +123,10 @@ class Sessions:
         self._table.delete(_KEY.pack(session))
 
 
+def _digest(write: api.Write) -> bytes:
+    return hashlib.blake2b(_encode_write(write), digest_size=_DIGEST_BYTES).digest()
+
+
 def _no_session(once: api.Once) -> api.Failure:
     return api.Failure(
         api.FailureCode.NO_SESSION,
@@ -118,8 +136,20 @@ def _no_session(once: api.Once) -> api.Failure:
 
 
 def _overtaken(once: api.Once, record: _Record) -> api.Failure:
+    """An earlier copy may have been carried out, before the later request."""
     return api.Failure(
-        api.FailureCode.INVALID,
+        api.FailureCode.TAKEN,
         f"request {once.sequence} of session {once.session} comes after its request "
-        f"{record.sequence}, and is not carried out any more; number requests upwards",
+        f"{record.sequence}, so this copy was not carried out; read the data first if an earlier "
+        "one was sent, and number requests upwards",
+    )
+
+
+def _given_to_another(once: api.Once) -> api.Failure:
+    """Of all that came under the number, one was carried out, and it was another write."""
+    return api.Failure(
+        api.FailureCode.TAKEN,
+        f"request {once.sequence} of session {once.session} was another write: this one was not "
+        "carried out under that number, and never will be; give every writer its own session",
+        is_final=True,
     )

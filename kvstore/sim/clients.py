@@ -20,7 +20,7 @@ _TIMEOUTS_MS = (400.0, 1_000.0, 2_500.0)
 _RETRY_MS = 400.0
 """Longest pause after a call that failed."""
 _DELAY_MS = 0.8
-_KEYS = (b"red", b"green", b"blue")
+KEYS = (b"red", b"green", b"blue")
 _COUNTER = b"counter"
 
 
@@ -114,8 +114,8 @@ class Client:
         """From here on, only this: write once and read every key, until it succeeds."""
         was_done = self.is_done
         self._calls_left = 0
-        self._script = [api.Put(_KEYS[0], b"%d.calm" % self.id)]
-        self._script += [api.Get((key,)) for key in (*_KEYS, _COUNTER)]
+        self._script = [api.Put(KEYS[0], b"%d.calm" % self.id)]
+        self._script += [api.Get((key,)) for key in (*KEYS, _COUNTER)]
         self._pause_ms = _RETRY_MS
         if was_done:
             self._rest()
@@ -134,13 +134,19 @@ class Client:
             return
         self._calls += 1
         self._is_waiting = True
+        self._send(self._next_request(), self._returned)
+
+    def _send(
+        self, request: api.Request, returned: Callable[[Call, api.Result | None], None]
+    ) -> None:
+        """Ask the node that it believes to lead; `returned` hears of it, at the latest in time."""
         schedule, machine = self._schedule, self._machines[self._node]
         call = Call(
             self.id * 100_000 + self._calls,
-            self._next_request(),
+            request,
             schedule,
             self._rng.uniform(0.0, _DELAY_MS),
-            self._returned,
+            returned,
         )
         if self._record:
             self._record(
@@ -156,9 +162,7 @@ class Client:
         schedule.after(self._timeout_ms, lambda: call.end(None))
 
     def _returned(self, call: Call, result: api.Result | None) -> None:
-        if self._record:
-            now_ms = self._schedule.now_ms
-            self._record(Returned(at_ms=now_ms, client=self.id, number=call.number, result=result))
+        self._hear(call, result)
         self._learn(call.request, result)
         self._take(call, result)
         if isinstance(result, api.SessionResult):
@@ -167,6 +171,11 @@ class Client:
             self._schedule.after(0.0, self._call)
         else:
             self._rest(after_failure=result is None or isinstance(result, api.Failure))
+
+    def _hear(self, call: Call, result: api.Result | None) -> None:
+        if self._record:
+            now_ms = self._schedule.now_ms
+            self._record(Returned(at_ms=now_ms, client=self.id, number=call.number, result=result))
 
     def _take(self, call: Call, result: api.Result | None) -> None:
         """An attempt has ended; here, every attempt is an operation of its own."""
@@ -201,7 +210,7 @@ class Client:
     def _random_request(self) -> api.Request:
         """Mostly puts and gets of a few keys; every value is written by one call only."""
         rng, dice = self._rng, self._rng.random()
-        key = rng.choice(_KEYS)
+        key = rng.choice(KEYS)
         value = b"%d.%d" % (self.id, self._calls)
         if dice < 0.35:
             return api.Put(key, value)

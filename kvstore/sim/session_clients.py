@@ -2,21 +2,25 @@
 
 Law: all attempts of a write are one operation, from the first sending to the answer that
 settles it. A client that gives up writes down that it knows nothing, if any attempt may
-have arrived, and never uses the number again.
+have arrived, and never uses the number again. But now and then somebody copies it, and
+the copy writes something else under the same number, or the next one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from kvstore import api
-from kvstore.sim.clients import Call, Client
+from kvstore.sim.clients import KEYS, Call, Client
 
 _GIVES_UP: Final = 0.04
 """How likely each failure is the last one that a client bears."""
 _OWN_COUNTER: Final = 0.4
 _GUARDED: Final = 0.1
+_COPIED: Final = 0.08
+"""How likely a write is also the moment at which a copy of its client writes."""
 
 
 @dataclass
@@ -32,16 +36,20 @@ class SessionClient(Client):
     """A sequential caller with a session, which it opens with its first write.
 
     * It has a counter that nobody else touches: an increment with two effects shows there.
+    * What a copy of it writes is an operation like others: it took effect if the copy was
+      told so, and an answer to one of the two is no answer to the other.
     """
 
     _session: int | None = None
     _sequence = 0
     _pending: _Pending | None = None
+    _copies = 0
+    """Writes of copies that have not ended."""
 
     @property
     def is_done(self) -> bool:
         """Whether it has nothing under way, nothing in doubt, and nothing left to do."""
-        return super().is_done and self._pending is None
+        return super().is_done and self._pending is None and not self._copies
 
     def _next_request(self) -> api.Request:
         if self._pending is None:
@@ -50,9 +58,30 @@ class SessionClient(Client):
                 return request
             self._pending = _Pending(request, self._schedule.now_ms)
             self._sequence += 1
+            if self._session is not None and not self._script and self._rng.random() < _COPIED:
+                self._copy(self._session)
         if self._session is None:
             return api.OpenSession()
         return api.Once(self._session, self._sequence, self._pending.write)
+
+    def _copy(self, session: int) -> None:
+        """Somebody goes on from here with the same session, and writes something else."""
+        self._copies += 1
+        sequence = self._sequence + self._rng.choice((0, 0, 1))
+        put = api.Put(self._rng.choice(KEYS), b"%d.%d.copy" % (self.id, self._calls))
+        once = api.Once(session, sequence, put)
+        self._schedule.after(self._rng.uniform(0.0, self._timeout_ms), partial(self._write, once))
+
+    def _write(self, once: api.Once) -> None:
+        """The copy asks, once."""
+        self._calls += 1
+        self._send(once, self._copy_returned)
+
+    def _copy_returned(self, call: Call, result: api.Result | None) -> None:
+        self._hear(call, result)
+        assert isinstance(call.request, api.Once)
+        self._end_operation(call.request.write, call.invoked_ms, result)
+        self._copies -= 1
 
     def _random_request(self) -> api.Request:
         dice = self._rng.random()
@@ -83,9 +112,10 @@ class SessionClient(Client):
         elif not isinstance(result, api.Failure) or result.is_final:
             self._settle(pending, result)
             return
-        if code is api.FailureCode.NO_SESSION:
+        is_lost = False
+        if code in (api.FailureCode.NO_SESSION, api.FailureCode.TAKEN):
             self._session = None
-        is_lost = code is api.FailureCode.NO_SESSION and pending.is_in_doubt
+            is_lost = pending.is_in_doubt
         if is_lost or (not self._script and self._rng.random() < _GIVES_UP):
             self._settle(pending, None if pending.is_in_doubt else result)
 

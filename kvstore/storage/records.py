@@ -34,7 +34,7 @@ from kvstore.errors import DamagedError
 from kvstore.raft.types import Entry, EntryKind, TermRange
 from kvstore.storage.base import Acquaintance
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 """Of everything listed above. A directory of another version is refused, never guessed at."""
 
 IDENTITY: Final = b"identity"

@@ -21,6 +21,8 @@ from kvstore import Client, NotLeaderError, OutcomeUnknownError, RefusedError, a
 from .answers import interrupt
 
 NO_SESSION = api.Failure(api.FailureCode.NO_SESSION, "session 1 is unknown or expired")
+OVERTAKEN = api.Failure(api.FailureCode.TAKEN, "request 1 comes after its request 3")
+ANOTHER_WRITE = api.Failure(api.FailureCode.TAKEN, "request 1 was another write", is_final=True)
 NOT_A_NUMBER = api.Failure(api.FailureCode.INVALID, "value is not an integer", is_final=True)
 
 
@@ -120,20 +122,44 @@ def test_what_the_state_machine_refused_is_refused_also_when_it_is_asked_again()
         client.increment("k")
 
 
-def test_a_lost_session_is_replaced_when_the_write_comes_for_the_first_time() -> None:
-    with ScriptedNode(OK, NO_SESSION, OK, OK) as node, Client([node.address]) as client:
+@pytest.mark.parametrize("loss", [NO_SESSION, OVERTAKEN, ANOTHER_WRITE])
+def test_a_lost_session_is_replaced_when_the_write_comes_for_the_first_time(
+    loss: api.Failure,
+) -> None:
+    with ScriptedNode(OK, loss, loss, OK, OK) as node, Client([node.address]) as client:
         client.put("k", "1")
         client.put("k", "2")
         client.put("k", "3")
-        assert numbers(node) == [(1, 1), (1, 2), (4, 1), (4, 2)]
+        assert numbers(node) == [(1, 1), (1, 2), (4, 1), (6, 1), (6, 2)]
 
 
-def test_a_lost_session_leaves_a_write_that_was_sent_before_unknown() -> None:
-    with ScriptedNode(UNKNOWN, NO_SESSION, OK) as node, Client([node.address]) as client:
-        with pytest.raises(OutcomeUnknownError, match="NOSESSION"):
-            client.put("k", "1")
+@pytest.mark.parametrize("loss", [NO_SESSION, OVERTAKEN])
+def test_a_lost_session_leaves_a_write_that_was_sent_before_unknown(loss: api.Failure) -> None:
+    script = [UNKNOWN, loss, UNKNOWN, loss, OK]
+    with ScriptedNode(*script) as node, Client([node.address]) as client:
+        for _ in range(2):
+            with pytest.raises(OutcomeUnknownError, match=loss.code.value):
+                client.put("k", "1")
         client.put("k", "2")
-        assert numbers(node) == [(1, 1), (1, 1), (4, 1)]
+        assert numbers(node) == [(1, 1), (1, 1), (4, 1), (4, 1), (7, 1)]
+
+
+def test_a_write_whose_number_another_write_has_was_never_done_and_is_sent_anew() -> None:
+    """Somebody goes on with a copy of this session: both are served, under two sessions."""
+    script = [UNKNOWN, ANOTHER_WRITE, UNKNOWN, ANOTHER_WRITE, OK]
+    with ScriptedNode(*script) as node, Client([node.address]) as client:
+        assert client.put("k", "1") == OK
+        assert numbers(node) == [(1, 1), (1, 1), (4, 1), (4, 1), (7, 1)]
+
+
+def test_a_write_in_doubt_again_under_its_new_session_is_unknown() -> None:
+    script = [UNKNOWN, ANOTHER_WRITE, *[UNKNOWN] * 50]
+    with (
+        ScriptedNode(*script) as node,
+        Client([node.address], timeout_ms=200) as client,
+        pytest.raises(OutcomeUnknownError),
+    ):
+        client.put("k", "1")
 
 
 def test_a_node_that_knows_no_session_at_all_is_not_asked_for_ever() -> None:

@@ -113,6 +113,20 @@ SERVING = (
         "        if once.sequence == -record.sequence:",
     ),
     Mutant(
+        "the digest of a write is not compared, so a copy of a client gets its answer",
+        SESSIONS_FILE,
+        "        elif digest == record.digest:",
+        "        elif digest:",
+    ),
+    Mutant(
+        "the digest of a write leaves its guard out",
+        SESSIONS_FILE,
+        "    return hashlib.blake2b(_encode_write(write), ",
+        "    write = msgspec.structs.replace(write, guard=None)\n"
+        "    return hashlib.blake2b(_encode_write(write), ",
+        test="tests/kv/test_sessions.py",
+    ),
+    Mutant(
         "sessions are forgotten in a restart",
         SESSIONS_FILE,
         'for key, record in table.scan(b"")]',

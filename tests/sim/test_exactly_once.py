@@ -34,17 +34,19 @@ def numbers_in_the_log(world: World) -> Counter[tuple[int, int]]:
     return found
 
 
-def test_runs_come_to_retries_to_lost_sessions_and_to_guards_that_do_not_hold() -> None:
+def test_runs_come_to_retries_lost_sessions_copied_clients_and_guards_that_do_not_hold() -> None:
     reached: Counter[str] = Counter()
     for seed in range(80):
         world = World(scenario(seed))
         world.run()
         reached["lost session"] += world.observer.reached["answer NOSESSION"]
+        reached["copied client"] += world.observer.reached["answer TAKEN"]
         reached["retry"] += sum(count > 1 for count in numbers_in_the_log(world).values())
         for operation in world.history:
             reached["guard"] += isinstance(operation.result, api.GuardFailed)
             reached["gave up"] += operation.is_unknown
-    assert min(reached[what] for what in ("lost session", "retry", "guard", "gave up")) > 5, reached
+    goals = ("lost session", "copied client", "retry", "guard", "gave up")
+    assert min(reached[what] for what in goals) > 5, reached
 
 
 # --- The checker --------------------------------------------------------------------------
