@@ -71,6 +71,8 @@ class Limits(msgspec.Struct, frozen=True):
     clients_output_bytes_max: int = 1 << 30
     """Unsent and promised replies of all clients; beyond it requests wait unread, and who
     reads least is hung up on."""
+    peer_backlog_bytes_max: int = 2 << 20
+    """Unsent messages to one peer with which it gets no further entries, only heartbeats."""
     peer_output_bytes_max: int = 64 << 20
     """Unsent messages to one peer; further ones are dropped, as a network may."""
     pending_writes_max: int = 65_536

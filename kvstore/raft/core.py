@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 from kvstore.raft import events
 from kvstore.raft.admission import admission_data, reason_to_doubt, reason_to_ignore
@@ -226,16 +226,15 @@ class Raft:
 
     # --- Effects --------------------------------------------------------------------------
 
-    def take_effects(self) -> Effects:
-        """Everything produced since the last call, each thing once."""
+    def take_effects(self, crowded: Set[int] = frozenset()) -> Effects:
+        """Everything since the last call, once; `crowded` peers take no entries for now."""
         hard_state = HardState(self.current_term, self.voted_for, self.admitted_at)
         hard_state_is_durable = hard_state == self._durable_hard_state
         assert hard_state_is_durable or self.role is not Role.LEADER
+        early = self._leadership.messages(self.commit_index, crowded) if self._leadership else []
         effects = Effects(
             update=self.log.unpersisted(None if hard_state_is_durable else hard_state),
-            early_messages=(
-                [] if self._leadership is None else self._leadership.messages(self.commit_index)
-            ),
+            early_messages=early,
             messages=self._outbox.take(self.current_term),
             events=[*self._events],
         )
@@ -271,7 +270,9 @@ class Raft:
     @property
     def has_effects(self) -> bool:
         """Whether something waits for `take_effects` (a new leader's no-op, for instance)."""
-        return self.log.last_index > self.log.durable_index or bool(self._outbox or self._events)
+        has_more = self._leadership is not None and self._leadership.has_more
+        is_durable = self.log.last_index == self.log.durable_index
+        return has_more or not is_durable or bool(self._outbox or self._events)
 
     @property
     def has_committed_in_term(self) -> bool:

@@ -7,7 +7,9 @@ answers, which reads that majority confirms, and to whom the leadership is being
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Sequence, Set
+from typing import Final
 
 from kvstore.raft.admission import admission_data
 from kvstore.raft.events import Event, HandoverFailed
@@ -19,12 +21,19 @@ from kvstore.raft.quorum import reached_by_majority
 from kvstore.raft.reads import PendingReads, ReadReady
 from kvstore.raft.types import Entry, EntryKind, RaftSettings
 
+_ENTRY_WORK: Final = 128
+_READ_WORK: Final = 1_408
+"""Work on one entry besides that on its data, in bytes whose handling takes as long; reading
+it from the disk comes on top."""
+
 
 class Leadership:
     """The volatile state on leaders (Raft Figure 2) of one node in one term.
 
     * `reads`: what waits for a majority to confirm this leadership.
     * `heir`: the follower that is to lead next; None most of the time.
+    * A turn's work for followers that lack more than what is new has a bound over all of
+      them: `has_more` says that it ended there.
     """
 
     def __init__(
@@ -39,6 +48,7 @@ class Leadership:
         """`events` is where it says what happened."""
         self.reads = PendingReads(peers)
         self.heir: int | None = None
+        self.has_more = False
         self._log = log
         self._outbox = outbox
         self._settings = settings
@@ -46,6 +56,10 @@ class Leadership:
         self._progress = {peer: self._new_progress("") for peer in peers}
         self._heard_ms = dict.fromkeys(peers, now_ms)
         """When each follower answered last; the election that was just won counts."""
+        self._offered_index = log.last_index
+        """The end of the log when messages were last written: what is behind it is new."""
+        self._next_behind: tuple[int, ...] = ()
+        """Whose turn it is, among those that the last turn's bound left waiting."""
         self._heartbeat_deadline_ms = now_ms + settings.heartbeat_interval_ms
         self._heartbeat_is_due = False
         self._handover_deadline_ms = 0.0
@@ -174,38 +188,83 @@ class Leadership:
 
     # --- Messages out ---------------------------------------------------------------------
 
-    def messages(self, commit_index: int) -> list[Message]:
-        """New entries for each follower that can take them.
+    def messages(self, commit_index: int, crowded: Set[int]) -> list[Message]:
+        """New entries for each follower that can take them, older ones as far as a turn goes.
 
         The others get a heartbeat if it is due, or if reads wait for a round that opens here.
+        `crowded`: followers whose links are down, or full: what is written for them is lost,
+        or only waits.
         """
         heartbeat, self._heartbeat_is_due = self._heartbeat_is_due, False
         speaks_to_all = self.reads.open_round() or heartbeat
-        out: list[Message] = []
-        for peer, progress in self._progress.items():
-            if heartbeat:
+        if heartbeat:
+            for progress in self._progress.values():
                 progress.heartbeat_due()
-            sent = self._send_entries(out, peer, progress, commit_index)
-            if speaks_to_all and not sent:
-                out.append(self._append(peer, progress.next_index, [], commit_index))
+        out: list[Message] = []
+        behind: list[int] = []
+        for peer, progress in self._progress.items():
+            if peer in crowded:
+                continue
+            if progress.next_index <= self._offered_index:
+                behind.append(peer)
+                continue
+            while self._send_entries(out, peer, commit_index):
+                pass
+        bulk = self._catch_up(behind, commit_index)
+        self._offered_index = self._log.last_index
+        if speaks_to_all:
+            spoken_to = {message.recipient for message in (*out, *bulk)}
+            out += [
+                self._append(peer, progress.next_index, [], commit_index)
+                for peer, progress in self._progress.items()
+                if peer not in spoken_to
+            ]
         if self._heir_is_ready:
             assert self.heir is not None
             out.append(self._outbox.timeout_now(self.heir, self._log.last_term))
             self._heir_was_told = True
+        return out + bulk
+
+    def _catch_up(self, behind: Sequence[int], commit_index: int) -> list[Message]:
+        """A message for each in turn, until the turn's work is done.
+
+        What is new comes on top of the bound, or load would leave them behind for ever.
+        """
+        out: list[Message] = []
+        waited = [peer for peer in self._next_behind if peer in behind]
+        waiting = deque([*waited, *(peer for peer in behind if peer not in waited)])
+        work_left = self._settings.catch_up_work_max + self._new_work if waiting else 0
+        while waiting and work_left > 0:
+            peer = waiting.popleft()
+            if work := self._send_entries(out, peer, commit_index):
+                work_left -= work
+                waiting.append(peer)
+        self._next_behind = tuple(waiting)
+        self.has_more = any(map(self._can_send, waiting))
         return out
 
-    def _send_entries(
-        self, out: list[Message], peer: int, progress: Progress, commit_index: int
-    ) -> bool:
-        stop = self._log.last_index + 1
-        sent = False
-        while progress.next_index < stop and progress.can_send_entries:
-            next_index = progress.next_index
-            entries = self._log.slice(next_index, stop, self._settings.append_bytes_max)
-            out.append(self._append(peer, next_index, entries, commit_index))
-            progress.sent_entries(entries[-1].index)
-            sent = True
-        return sent
+    @property
+    def _new_work(self) -> int:
+        """What sending the new entries to one follower takes."""
+        sizes = self._log.sizes_in_memory(self._offered_index + 1)
+        return sum(sizes) + _ENTRY_WORK * len(sizes)
+
+    def _can_send(self, peer: int) -> bool:
+        progress = self._progress[peer]
+        return progress.next_index <= self._log.last_index and progress.can_send_entries
+
+    def _send_entries(self, out: list[Message], peer: int, commit_index: int) -> int:
+        """One message with entries, if it may leave; the work that it was, 0 for none."""
+        if not self._can_send(peer):
+            return 0
+        progress, log, settings = self._progress[peer], self._log, self._settings
+        start = progress.next_index
+        entry_work = _ENTRY_WORK + (0 if log.is_in_memory(start) else _READ_WORK)
+        stop = min(log.last_index + 1, start + settings.append_entries_max)
+        entries = log.slice(start, stop, settings.append_bytes_max)
+        out.append(self._append(peer, start, entries, commit_index))
+        progress.sent_entries(entries[-1].index)
+        return sum(len(entry.data) + entry_work for entry in entries)
 
     def _append(
         self, peer: int, next_index: int, entries: Sequence[Entry], commit_index: int

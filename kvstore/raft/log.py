@@ -184,10 +184,10 @@ class RaftLog:
     def slice(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
         """Entries of [start, stop), cut after `bytes_max` of data but never empty."""
         assert 1 <= start < stop <= self.last_index + 1
+        stop = min(stop, start + _SLICE_ENTRIES_MAX)
         cache_start = self._cache_start
         if start < cache_start:
             return self._stable.entries(start, min(stop, cache_start), bytes_max)
-        stop = min(stop, start + _SLICE_ENTRIES_MAX)
         entries = self._cache[start - cache_start : stop - cache_start]
         total = 0
         for position, entry in enumerate(entries):
@@ -195,6 +195,14 @@ class RaftLog:
             if total > bytes_max and position > 0:
                 return entries[:position]
         return entries
+
+    def is_in_memory(self, index: int) -> bool:
+        """Whether the entry at `index` is read without the disk."""
+        return index >= self._cache_start
+
+    def sizes_in_memory(self, start: int) -> list[int]:
+        """How much data each entry from `start` on has, of those in memory."""
+        return [len(entry.data) for entry in self._cache[max(0, start - self._cache_start) :]]
 
     def unpersisted(self, hard_state: HardState | None) -> DurableUpdate:
         """What the disk lacks, together with a new hard state if there is one."""

@@ -143,6 +143,12 @@ class RaftSettings(msgspec.Struct, frozen=True):
     election_timeout_max_ms: int = 1000
     append_bytes_max: int = 1 << 20
     """Entry data in one AppendEntries; a single larger entry still travels alone."""
+    append_entries_max: int = 1_024
+    """Entries in one AppendEntries: small ones cost more than their bytes."""
+    catch_up_work_max: int = 4 << 20
+    """Work of one turn, in bytes, for followers that lack more than what is new: some 10 ms.
+
+    Small entries count for more than they have: see `raft/leadership.py`."""
     inflight_messages_max: int = 64
     """AppendEntries with entries that may be unanswered, per follower."""
     cached_bytes_max: int = 16 << 20

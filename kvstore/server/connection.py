@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 _SCRATCH: Final = memoryview(bytearray(256 << 10))
 """Where every read lands first: a fresh buffer of this size each time would cost more."""
-_WRITE_BYTES: Final = 256 << 10
+_WRITE_BYTES: Final = 1 << 20
 _KEEPALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 2),
@@ -87,15 +87,17 @@ class Connection:
         """Send now what the socket takes, and keep the rest for later."""
         if not self.is_open:
             return
+        rest = memoryview(data)
         if not self._output:
-            data = data[self._send(data) :]
-        if data and self.is_open:
-            self._output += data
+            rest = rest[self._send(rest) :]
+        if rest and self.is_open:
+            self._output += rest
             self._watch()
 
     def flush(self) -> None:
         """The socket takes bytes again."""
-        sent = self._send(bytes(self._output[:_WRITE_BYTES]))
+        with memoryview(self._output) as waiting:
+            sent = self._send(waiting[:_WRITE_BYTES])
         del self._output[:sent]
         self._watch()
 
@@ -117,9 +119,9 @@ class Connection:
         self.is_at_end = True
         self._watch()
         self._sock.close()
-        self._output.clear()
+        self._output = bytearray()
 
-    def _send(self, data: bytes) -> int:
+    def _send(self, data: memoryview) -> int:
         """How many bytes the socket took; a broken connection takes, and loses, none."""
         try:
             return self._sock.send(data)

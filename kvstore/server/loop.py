@@ -187,7 +187,7 @@ class Server:
         peers.tick(now_ms)
         self._listener.tick(now_ms)
         self._context.tick(now_ms)
-        self._let_out(node.prepare())
+        self._let_out(node.prepare(peers.crowded))
         self._let_out(node.complete())
 
     def _take_inputs(self) -> None:

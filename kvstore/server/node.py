@@ -12,7 +12,7 @@ time is what `tick` says.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Final, TypeAlias
 
 import msgspec
@@ -244,16 +244,16 @@ class Node:
 
     # --- The turn -------------------------------------------------------------------------
 
-    def prepare(self) -> Outcome:
+    def prepare(self, crowded: Set[int] = frozenset()) -> Outcome:
         """End the inputs; what may leave at once, as it rests on nothing that this turn writes.
 
-        These are a leader's AppendEntries (thesis §10.2.1), and answers about
-        entries that were durable here, and committed, before this turn.
+        These are a leader's AppendEntries (thesis §10.2.1), to `crowded` peers without
+        entries, and answers about entries that were durable here, and committed, before.
         """
         self._refuse_reads_of_others()
         if self._reads.has_arrivals:
             self.raft.read(self._reads.new_batch())
-        self._effects = self.raft.take_effects()
+        self._effects = self.raft.take_effects(crowded)
         self._settle()
         return Outcome(self._effects.early_messages, self._take_answers(), ())
 

@@ -86,6 +86,14 @@ class PeerLink:
             self._connection.close()
             self._lost("no answer to our hello", now_ms)
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether entries should not be sent now: they would be lost, or only wait."""
+        connection, limits = self._connection, self._settings.limits
+        if connection is None or not self._is_ready:
+            return True
+        return connection.unsent_bytes >= limits.peer_backlog_bytes_max
+
     def send(self, message: Message) -> None:
         """Send now, or lose it: the link is down, or the peer does not read."""
         connection = self._connection
@@ -179,6 +187,11 @@ class Peers:
         """Let time pass on every link."""
         for link in self._links.values():
             link.tick(now_ms)
+
+    @property
+    def crowded(self) -> set[int]:
+        """The peers to whom no entries should be sent now."""
+        return {peer for peer, link in self._links.items() if link.is_crowded}
 
     @property
     def deadline_ms(self) -> float:

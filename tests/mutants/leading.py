@@ -102,6 +102,27 @@ LEADING = (
         test="tests/raft/test_reads.py",
     ),
     Mutant(
+        "a leader reads in one turn all that a follower lacks",
+        LEADERSHIP,
+        "        while waiting and work_left > 0:\n",
+        "        while waiting:\n",
+        test="tests/raft/test_catch_up.py",
+    ),
+    Mutant(
+        "a leader reads entries for a link that does not take them",
+        LEADERSHIP,
+        "            if peer in crowded:\n                continue\n",
+        "",
+        test="tests/raft/test_catch_up.py",
+    ),
+    Mutant(
+        "a leader forgets what its last turn left to do",
+        LEADERSHIP,
+        "        self.has_more = any(map(self._can_send, waiting))\n",
+        "",
+        test="tests/raft/test_catch_up.py",
+    ),
+    Mutant(
         "a node acknowledges entries that it has lost",
         OUTBOX,
         "min(last_taken, log.vouched_index)",

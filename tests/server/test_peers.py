@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import selectors
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 from kvstore.address import Address
@@ -54,9 +56,9 @@ def test_a_peer_that_was_down_long_is_dialled_before_it_would_stand_for_election
     assert max(pauses) < settings.raft.election_timeout_min_ms / 2
 
 
-def test_a_peer_that_never_reads_costs_bounded_memory() -> None:
-    """What does not fit is lost, as on a network."""
-    limits = Limits(peer_output_bytes_max=1 << 20)
+@contextlib.contextmanager
+def link_to_a_peer_that_never_reads(limits: Limits) -> Iterator[PeerLink]:
+    """Its hello was answered, and that was the last thing that the peer did."""
     with socket.create_server(("127.0.0.1", 0)) as listening, selectors.DefaultSelector() as poll:
         settings = Settings(
             node_id=1,
@@ -66,6 +68,7 @@ def test_a_peer_that_never_reads_costs_bounded_memory() -> None:
             limits=limits,
         )
         link = PeerLink(2, settings, acquaintances(), poll, random.Random(1), logger_for(1))
+        assert link.is_crowded, "who has no link takes nothing"
         link.tick(0.0)
         deaf, _ = listening.accept()
         with deaf:
@@ -81,21 +84,56 @@ def test_a_peer_that_never_reads_costs_bounded_memory() -> None:
             while not link._is_ready:
                 for key, mask in poll.select(5.0):
                     key.data.on_events(mask)
-            entry = Entry(1, 1, EntryKind.COMMAND, bytes(100 << 10))
-            message = AppendEntries(
-                cluster_id="test",
-                sender=1,
-                recipient=2,
-                term=1,
-                prev_log_index=0,
-                prev_log_term=0,
-                entries=(entry,),
-                leader_commit=0,
-            )
-            connection = link._connection
-            assert connection is not None
-            for _ in range(1_000):
-                link.send(message)
-            # The system's buffers are full, and so is ours, by no more than one message.
-            assert limits.peer_output_bytes_max <= connection.unsent_bytes < 1_200_000
+            yield link
         link.close()
+
+
+def append_of(data_bytes: int) -> AppendEntries:
+    return AppendEntries(
+        cluster_id="test",
+        sender=1,
+        recipient=2,
+        term=1,
+        prev_log_index=0,
+        prev_log_term=0,
+        entries=(Entry(1, 1, EntryKind.COMMAND, bytes(data_bytes)),),
+        leader_commit=0,
+    )
+
+
+def unsent_bytes(link: PeerLink) -> int:
+    assert link._connection is not None
+    return link._connection.unsent_bytes
+
+
+def test_a_peer_that_never_reads_costs_bounded_memory() -> None:
+    """What does not fit is lost, as on a network."""
+    limits = Limits(peer_output_bytes_max=1 << 20)
+    with link_to_a_peer_that_never_reads(limits) as link:
+        for _ in range(1_000):
+            link.send(append_of(100 << 10))
+        # The system's buffers are full, and so is ours, by no more than one message.
+        assert limits.peer_output_bytes_max <= unsent_bytes(link) < 1_200_000
+
+
+def test_a_link_is_crowded_while_much_waits_for_it() -> None:
+    """Then a leader reads no entries for it, which would be lost or only wait."""
+    limits = Limits(peer_backlog_bytes_max=300 << 10)
+    with link_to_a_peer_that_never_reads(limits) as link:
+        assert not link.is_crowded
+        while not link.is_crowded:
+            assert unsent_bytes(link) < limits.peer_backlog_bytes_max
+            link.send(append_of(100 << 10))
+        assert unsent_bytes(link) < limits.peer_backlog_bytes_max + (120 << 10)
+
+
+def test_a_link_that_breaks_with_much_to_send_is_just_closed() -> None:
+    with link_to_a_peer_that_never_reads(Limits()) as link:
+        while not link.is_crowded:
+            link.send(append_of(100 << 10))
+        connection = link._connection
+        assert connection is not None
+        connection._sock.shutdown(socket.SHUT_RDWR)
+        link.on_events(selectors.EVENT_WRITE)
+        assert (connection.is_open, connection.unsent_bytes) == (False, 0)
+        assert connection.failure == "Broken pipe"

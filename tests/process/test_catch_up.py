@@ -1,0 +1,58 @@
+"""A follower that lacks hundreds of thousands of entries catches up, and nobody notices."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from kvstore.raft.types import DurableUpdate, Entry, EntryKind
+from kvstore.storage.lmdb_log import LmdbLog
+
+from .cluster import Cluster
+from .conftest import MakeCluster
+from .gaps import undisturbed
+from .steps import put_anywhere
+from .test_rejoin import rejoin
+
+pytestmark = pytest.mark.process
+
+BOUND_S = 0.75
+"""Far above what it takes, and far below what a leader that does all at once would."""
+MAP_BYTES = 1 << 30
+
+
+def lengthen_logs(cluster: Cluster, count: int) -> None:
+    """Give all logs the same further entries, which cost next to nothing to apply."""
+    cluster.kill(*cluster.nodes)
+    ends = set()
+    for node in cluster.nodes.values():
+        log = LmdbLog(node.data_dir / "raft", MAP_BYTES)
+        found = log.recover()
+        first, term = found.last_index + 1, found.term_ranges[-1].term
+        ends.add((first, term))
+        added = [Entry(first + i, term, EntryKind.NOOP, b"1") for i in range(count)]
+        log.write(DurableUpdate(entries=added))
+        log.close()
+    assert len(ends) == 1
+    # Reading so many entries once more would take longer than the rest of the test.
+    cluster.is_audited = False
+    cluster.restart()
+
+
+def test_a_node_that_rejoins_far_behind_disturbs_nobody(make_cluster: MakeCluster) -> None:
+    """483,000 entries: the leader stood still for 1.7 s, again and again, and was replaced."""
+    cluster = make_cluster()
+    put_anywhere(cluster, "before")
+    cluster.wait_until_level()
+    lengthen_logs(cluster, 400_000)
+    leader = cluster.wait_for_leader()
+    cluster.wait_until_level()
+    lost = next(node for node in cluster.nodes if node != leader)
+    cluster.kill(lost)
+    shutil.rmtree(cluster.nodes[lost].data_dir)
+    with undisturbed(cluster, leader, BOUND_S) as gaps:
+        rejoin(cluster, lost)
+        cluster.wait_for_log(lost, "this node votes again")
+        assert gaps.answered
+    cluster.wait_until_level()
