@@ -158,10 +158,8 @@ CONSENSUS = (
     Mutant(
         "a follower vouches for its whole log",
         CORE,
-        "last_taken=last_taken, has_room=self.has_room\n        )\n",
-        "last_taken=last_taken, has_room=self.has_room\n        )\n"
-        "        object.__setattr__(\n"
-        "            self._outbox._waiting[-1], 'match_index', self.log.last_index\n        )\n",
+        "last_taken=last_taken, has_room",
+        "last_taken=self.log.last_index, has_room",
     ),
     Mutant(
         "a follower commits past what the leader vouched for",

@@ -204,7 +204,6 @@ LEADING = (
         CORE,
         "        if not self.is_voter and entry.data == own:\n",
         "        if not self.is_voter and entry.data[:1] == own[:1]:\n",
-        test="tests/raft/test_rejoin.py",
     ),
     Mutant(
         "a directory that is admitted votes once more in the term of its admission",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from kvstore.sim.checkers.backlog import Backlog
 from kvstore.sim.checkers.checker import Checker
+from kvstore.sim.checkers.commitment import Commitment
 from kvstore.sim.checkers.consent import Consent
 from kvstore.sim.checkers.election_safety import ElectionSafety
 from kvstore.sim.checkers.exactly_once import ExactlyOnce
@@ -18,6 +19,7 @@ from kvstore.sim.checkers.leader_completeness import LeaderCompleteness
 from kvstore.sim.checkers.log_matching import LogMatching
 from kvstore.sim.checkers.never_goes_back import NeverGoesBack
 from kvstore.sim.checkers.persist_then_speak import PersistThenSpeak
+from kvstore.sim.checkers.retention import Retention
 from kvstore.sim.checkers.room import Room
 from kvstore.sim.checkers.state_machine_safety import StateMachineSafety
 from kvstore.sim.checkers.vouching import Vouching
@@ -30,6 +32,8 @@ STEPWISE: tuple[type[Checker], ...] = (
     StateMachineSafety,
     NeverGoesBack,
     PersistThenSpeak,
+    Commitment,
+    Retention,
     ExactlyOnce,
     Vouching,
     Room,

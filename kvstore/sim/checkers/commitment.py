@@ -1,0 +1,65 @@
+"""A leader commits on the word of a majority, given to it in its term (Raft §5.3, §5.4.2).
+
+Law: what a leader takes for committed, a majority has vouched for: the leader by its disk,
+the others by acceptances of this very term, each said while the entry was on its disk and
+its directory counted. Who lost the directory since has vouched all the same.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TypeAlias
+
+from kvstore.raft.messages import AppendEntriesReply, Message
+from kvstore.raft.quorum import has_majority
+from kvstore.raft.types import Role
+from kvstore.sim.checkers.checker import Checker, Watched
+
+_Leadership: TypeAlias = tuple[int, int]
+"""(leader, term)."""
+
+
+class Commitment(Checker):
+    """Remembers what each node said to each leader, and how far each leader has committed."""
+
+    theorem = "a majority vouched for what is committed"
+
+    def __init__(self, members: tuple[int, ...]) -> None:
+        super().__init__(members)
+        self._words: dict[_Leadership, dict[int, tuple[int, int]]] = defaultdict(dict)
+        """Leadership -> node -> (index, term) of the last entry that it vouched for."""
+        self._committed: dict[_Leadership, int] = {}
+
+    def speaks(self, host: Watched, message: Message) -> None:
+        if not isinstance(message, AppendEntriesReply) or not message.success:
+            return
+        disk = host.disk.log
+        if not disk.hard_state.is_voter or message.rejoining or not message.match_index:
+            return
+        words = self._words[message.recipient, message.term]
+        last = (message.match_index, disk.terms[message.match_index - 1])
+        words[host.id] = max(last, words.get(host.id, last))
+
+    def changed(self, host: Watched) -> None:
+        raft = host.running.raft
+        if raft.role is not Role.LEADER:
+            return
+        leadership, index = (host.id, raft.current_term), raft.commit_index
+        if index > self._committed.setdefault(leadership, index):
+            self._committed[leadership] = index
+            self._check_commit(host, index)
+
+    def _check_commit(self, leader: Watched, index: int) -> None:
+        raft, disk = leader.running.raft, leader.disk.log
+        term = raft.log.term(index)
+        words = self._words[leader.id, raft.current_term]
+        supporters = {
+            node for node, last in words.items() if last[0] >= index and raft.log.holds(*last)
+        }
+        if disk.hard_state.is_voter and disk.terms[index - 1 : index] == [term]:
+            supporters.add(leader.id)
+        self.require(
+            has_majority(supporters, frozenset(self.members)),
+            f"leader {leader.id} of term {raft.current_term} takes entry {index} of term {term}"
+            f" for committed by the word of {sorted(supporters)} of {list(self.members)}",
+        )

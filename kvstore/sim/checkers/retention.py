@@ -1,0 +1,102 @@
+"""What is committed stays with whoever could elect, whatever directories are lost.
+
+Law: from the moment an entry is committed on, the voters whose disks lack it are no
+majority; and a node on whose disk it ever was, as a voter's, is never again a voter
+without it. A voter is a directory that counts: it was admitted, and no later one of its
+node was. docs/verification.md proves it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from kvstore.raft.quorum import majority
+from kvstore.raft.types import NOT_ADMITTED, DurableUpdate
+from kvstore.sim.checkers.checker import Checker, Watched
+
+_EntryName: TypeAlias = tuple[int, int]
+"""(index, term)."""
+
+
+class Retention(Checker):
+    """Remembers what is committed, and what was ever on the disks of voters."""
+
+    theorem = "what is committed stays with the voters"
+
+    def __init__(self, members: tuple[int, ...]) -> None:
+        super().__init__(members)
+        self._hosts: dict[int, Watched] = {}
+        self._terms: list[int] = []
+        """Of the committed entries."""
+        self._admitted_at: dict[int, int] = {}
+        """Node -> where its latest directory that counts was admitted."""
+        self._had: defaultdict[int, set[_EntryName]] = defaultdict(set)
+        """Node -> what was ever on its disk when it was a voter's."""
+        self._owes: defaultdict[int, int] = defaultdict(int)
+        """Node -> the last committed entry among them."""
+
+    def started(self, host: Watched) -> None:
+        self._hosts[host.id] = host
+        self._note(host, ())
+        self._judge()
+
+    def synced(self, host: Watched, update: DurableUpdate) -> None:
+        self._note(host, ((entry.index, entry.term) for entry in update.entries))
+        self._judge()
+
+    def changed(self, host: Watched) -> None:
+        raft = host.running.raft
+        known = len(self._terms)
+        if raft.commit_index <= known:
+            return
+        for index in range(known + 1, raft.commit_index + 1):
+            self._terms.append(raft.log.term(index))
+            for node, had in self._had.items():
+                if (index, self._terms[-1]) in had:
+                    self._owes[node] = index
+        self._judge()
+
+    def _note(self, host: Watched, names: Iterable[_EntryName]) -> None:
+        """What is new on a disk is remembered, if it is a voter's; all of it, if it was none."""
+        log, node = host.disk.log, host.id
+        admitted_at = log.hard_state.admitted_at
+        latest = self._admitted_at.get(node, NOT_ADMITTED)
+        if admitted_at == NOT_ADMITTED or admitted_at < latest:
+            return
+        if admitted_at > latest:
+            self._admitted_at[node] = admitted_at
+            names = enumerate(log.terms, start=1)
+        for index, term in names:
+            self._had[node].add((index, term))
+            if self._terms[index - 1 : index] == [term]:
+                self._owes[node] = max(self._owes[node], index)
+
+    def _judge(self) -> None:
+        committed = len(self._terms)
+        lacking: list[int] = []
+        for node, admitted_at in self._admitted_at.items():
+            log = self._hosts[node].disk.log
+            if log.hard_state.admitted_at != admitted_at:
+                continue
+            held, owed = self._last_held(log.terms), self._owes[node]
+            self.require(
+                held >= owed,
+                f"node {node} counts with a disk that holds what is committed up to {held} only;"
+                f" before, its disk held it up to {owed}",
+            )
+            if held < committed:
+                lacking.append(node)
+        self.require(
+            len(lacking) < majority(len(self.members)),
+            f"entry {committed} is committed, and the disks of {lacking} of"
+            f" {list(self.members)} count without it",
+        )
+
+    def _last_held(self, terms: list[int]) -> int:
+        """The last committed entry on a disk; all before it are there too (log matching)."""
+        index = min(len(terms), len(self._terms))
+        while index and terms[index - 1] != self._terms[index - 1]:
+            index -= 1
+        return index
