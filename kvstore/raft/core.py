@@ -17,7 +17,8 @@ import random
 from collections.abc import Callable, Sequence, Set
 
 from kvstore.raft import events
-from kvstore.raft.admission import admission_data, reason_to_doubt, reason_to_ignore
+from kvstore.raft.admission import reason_to_doubt, reason_to_ignore
+from kvstore.raft.directories import admission_of
 from kvstore.raft.effects import Effects
 from kvstore.raft.invariants import require
 from kvstore.raft.leadership import Leadership
@@ -103,8 +104,8 @@ class Raft:
         self._now_ms = 0.0
         self._timer = ElectionTimer(settings, rng)
         self.admitted_at = recovered.hard_state.admitted_at
-        self._outbox = Outbox(membership.cluster_id, self.id)
-        self._outbox.rejoining = "" if self.is_voter else membership.incarnation
+        name = "" if self.is_voter else f"{rng.getrandbits(128):032x}"
+        self._outbox = Outbox(membership.cluster_id, self.id, self.admitted_at, name)
         self._events: list[events.Event] = []
         self._repair = Repair(self.log, self._outbox, membership.peers, settings, self._events)
         self._handlers: dict[type, Callable[..., None]] = {
@@ -129,7 +130,7 @@ class Raft:
         The term comes first (Raft §5.1): a higher one is adopted, a lower one is
         answered with ours, and only messages of the current term are processed.
         """
-        reason = reason_to_ignore(message, self._membership)
+        reason = reason_to_ignore(message, self._membership, self.log.admissions)
         if reason is None and (reason := reason_to_doubt(message, self.current_term)):
             self._is_out_of_reach = True
         if reason is not None:
@@ -209,20 +210,23 @@ class Raft:
     def admit(self, entry: Entry) -> None:
         """`entry`, which admits a directory, is committed and applied here.
 
-        This node votes from now on if the directory is its own. Its vote in the entry's
-        term is spent: what became of its earlier directory's, it does not know.
+        This node votes from now on if the directory is its own. Its vote in the term of the
+        leader who said so is spent: what became of its earlier directory's, it does not know.
         """
-        own = admission_data(self.id, self._membership.incarnation)
-        if not self.is_voter and entry.data == own:
+        if not self.is_voter and admission_of(entry) == (self.id, self._outbox.rejoining):
             self.admitted_at = entry.index
-            if entry.term == self.current_term:
-                self.voted_for = self._leader_of_term
+            self.voted_for = self._leader_of_term
             self._events.append(events.Admitted(self.current_term, entry.index))
 
     @property
     def is_voter(self) -> bool:
         """Whether this node's directory counts towards majorities."""
         return self.admitted_at != NOT_ADMITTED
+
+    @property
+    def _counts(self) -> bool:
+        """A voter does, until its own log admits another directory in its place."""
+        return self.is_voter and not self.log.admissions.replaced_at(self.id, self.admitted_at)
 
     # --- Effects --------------------------------------------------------------------------
 
@@ -247,8 +251,7 @@ class Raft:
         self._repair.persisted(update, self.current_term)
         if update.hard_state is not None:
             self._durable_hard_state = update.hard_state
-            if update.hard_state.is_voter:
-                self._outbox.rejoining = ""
+            self._outbox.admitted_at = update.hard_state.admitted_at
         own_vote = HardState(self.current_term, self.id, self.admitted_at)
         if self.role is Role.CANDIDATE and self._durable_hard_state == own_vote:
             self._count_vote(self.id)
@@ -317,8 +320,8 @@ class Raft:
 
     @property
     def _may_stand(self) -> bool:
-        """A voter may, unless as a leader it could not give what it cannot read."""
-        return self.is_voter and not self.log.damaged
+        """Who counts may, unless as a leader it could not give what it cannot read."""
+        return self._counts and not self.log.damaged
 
     def _forget_leader(self) -> None:
         """Nobody is known to lead; what the last one said of reads holds no more."""
@@ -396,7 +399,7 @@ class Raft:
         lost_leader = (
             self.leader_id is None or silent_ms >= self._settings.election_timeout_min_ms
         ) and self._leadership is None
-        granted = self.is_voter and lost_leader and self._is_up_to_date(message)
+        granted = self._counts and lost_leader and not self.log.is_ahead_of(message)
         self._outbox.reply_to_vote(message, self.current_term, granted=granted)
 
     def _on_timeout_now(self, message: TimeoutNow) -> None:
@@ -407,19 +410,14 @@ class Raft:
 
     def _on_request_vote(self, message: RequestVote) -> None:
         """Raft Figure 2, RequestVote receiver."""
-        if not self.is_voter:
-            self._refuse_vote(message, "this node has not been admitted yet")
+        if not self._counts:
+            self._refuse_vote(message, "this node's directory is not, or no longer, admitted")
         elif self.voted_for not in (None, message.sender):
             self._refuse_vote(message, f"this term's vote went to node {self.voted_for}")
-        elif not self._is_up_to_date(message):
+        elif self.log.is_ahead_of(message):
             self._refuse_vote(message, "its log is behind this one")
         else:
             self._grant_vote(message)
-
-    def _is_up_to_date(self, message: PreVote | RequestVote) -> bool:
-        """Whether the candidate's log is at least as complete as this one (Raft §5.4.1)."""
-        theirs = (message.last_log_term, message.last_log_index)
-        return theirs >= (self.log.last_term, self.log.last_index)
 
     def _refuse_vote(self, message: RequestVote, reason: str) -> None:
         self._events.append(events.VoteRefused(self.current_term, message.sender, reason))
@@ -481,7 +479,7 @@ class Raft:
             self._leadership.heard(message, self._now_ms)
             self._advance_commit_index(self._leadership)
             if self.has_committed_in_term:
-                self._leadership.admit(message.sender, self.commit_index, self._now_ms)
+                self._leadership.admit(message.sender, self.commit_index)
 
     def _advance_commit_index(self, leadership: Leadership) -> None:
         """Commit what a majority holds, counting only entries of this term (Raft §5.4.2)."""

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence, Set
 from typing import Final
 
-from kvstore.raft.admission import admission_data
+from kvstore.raft.directories import admission_data
 from kvstore.raft.events import Event, HandoverFailed
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import AppendEntriesReply, Message
@@ -124,18 +124,18 @@ class Leadership:
         """The last index for which each follower vouches: 0 for one that does not count."""
         return [0 if one.rejoining else one.match_index for one in self._progress.values()]
 
-    def admit(self, peer: int, commit_index: int, now_ms: float) -> None:
+    def admit(self, peer: int, commit_index: int) -> None:
         """Propose that the directory with which `peer` rejoins counts, once it has caught up.
 
-        Once per longest election timeout, as the entry takes its time; and not while another
-        node is to lead.
+        Once per name, and not while another node is to lead.
         """
         progress, log = self._progress[peer], self._log
         if not progress.rejoining or self.heir is not None:
             return
-        if progress.match_index < commit_index or now_ms < progress.admission_due_ms:
+        if progress.match_index < commit_index:
             return
-        progress.admission_due_ms = now_ms + self._settings.election_timeout_max_ms
+        if log.admissions.covers(peer, progress.rejoining, commit_index):
+            return
         data = admission_data(peer, progress.rejoining)
         log.append([Entry(log.last_index + 1, log.last_term, EntryKind.ADMIT, data)])
 

@@ -13,7 +13,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
+from kvstore.raft.directories import Admissions
 from kvstore.raft.invariants import require
+from kvstore.raft.messages import PreVote, RequestVote
 from kvstore.raft.types import (
     DurableUpdate,
     Entry,
@@ -49,6 +51,7 @@ class RaftLog:
         """Indexes of durable entries that this disk cannot give back, ascending."""
         self._repairs: dict[int, Entry] = {}
         """What was fetched for them, and is not on the disk yet."""
+        self.admissions = Admissions(recovered.admissions)
         self.last_index = recovered.last_index
         self.durable_index = recovered.last_index
 
@@ -74,6 +77,8 @@ class RaftLog:
     def repair(self, entry: Entry) -> None:
         """Take back an entry of which only the name was left; any other changes nothing."""
         if entry.index in self._damaged and self.holds(entry.index, entry.term):
+            if entry.kind is EntryKind.ADMIT and entry.index not in self._repairs:
+                self.admissions.add(entry)
             self._repairs[entry.index] = entry
 
     @property
@@ -101,6 +106,11 @@ class RaftLog:
     def holds(self, index: int, term: int) -> bool:
         """Whether the entry at `index` has `term` (the AppendEntries check, Raft §5.3)."""
         return index <= self.last_index and self.term(index) == term
+
+    def is_ahead_of(self, candidate: PreVote | RequestVote) -> bool:
+        """Whether it is more complete than the candidate's (Raft §5.4.1)."""
+        theirs = (candidate.last_log_term, candidate.last_log_index)
+        return (self.last_term, self.last_index) > theirs
 
     def first_index_of_term(self, term: int, at: int) -> int:
         """First index of the run of `term` that contains `at`."""
@@ -157,6 +167,8 @@ class RaftLog:
                 self._range_terms.append(entry.term)
             self.cached_bytes += len(entry.data)
             self.last_index = entry.index
+            if entry.kind is EntryKind.ADMIT:
+                self.admissions.add(entry)
         self._cache += entries
 
     def truncate(self, from_index: int) -> None:
@@ -170,6 +182,7 @@ class RaftLog:
         for index in [index for index in self._damaged if index >= from_index]:
             del self._damaged[index]
             self._repairs.pop(index, None)
+        self.admissions.truncate(from_index)
         if from_index <= self.durable_index:
             self._truncate_from = from_index
             self.durable_index = from_index - 1

@@ -12,9 +12,9 @@ from typing import ClassVar, TypeAlias
 
 import msgspec
 
-from kvstore.raft.types import Entry
+from kvstore.raft.directories import admission_of
+from kvstore.raft.types import INDEX_MAX, NOT_ADMITTED, Entry, EntryKind
 
-INDEX_MAX = (1 << 63) - 1
 TERM_LEAP_MAX = 1 << 32
 """How far above its own a node believes a term: beyond that it is damaged or forged.
 
@@ -24,7 +24,7 @@ follow. And it is short: INDEX_MAX is 2^31 such leaps away.
 """
 
 
-INCARNATION_CHARACTERS_MAX = 32
+NAME_CHARACTERS_MAX = 32
 
 FETCHED_ENTRIES_MAX = 64
 """Damaged entries that one message asks for."""
@@ -33,16 +33,21 @@ FETCHED_ENTRIES_MAX = 64
 class _Message(
     msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True
 ):
+    """`admitted_at`: of the sender's directory, as its disk holds it."""
+
     cluster_id: str
     sender: int
     recipient: int
     term: int
+    admitted_at: int = 0
 
     TERM_MIN: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if not self.TERM_MIN <= self.term <= INDEX_MAX:
             raise ValueError("term out of range")
+        if not NOT_ADMITTED <= self.admitted_at <= INDEX_MAX:
+            raise ValueError("admission out of range")
 
     @staticmethod
     def _require_range(*numbers: int) -> None:
@@ -126,6 +131,7 @@ class AppendEntries(_Message, frozen=True, tag="append_entries"):
         for one, two in pairwise(self.entries):
             if two.index != one.index + 1 or two.term < one.term:
                 raise ValueError("entries are not contiguous, or their terms go back")
+        _require_admissions(self.entries)
 
     @property
     def last_entry_index(self) -> int:
@@ -147,7 +153,7 @@ class AppendEntriesReply(_Message, frozen=True, tag="append_entries_reply"):
       the first index of that term; (0, last index + 1) where the log is too short.
     * `read_round`: of the request answered, if that was of this term: its sender was still
       followed when it arrived, whether it succeeds or not.
-    * `rejoining`: the incarnation of a directory that waits to be admitted; it vouches for
+    * `rejoining`: the name under which a directory waits to be admitted; it vouches for
       nothing that counts. Empty for voters.
     * `has_room`: whether the sender's disk takes new entries; those of the request it did
       not take otherwise.
@@ -169,8 +175,10 @@ class AppendEntriesReply(_Message, frozen=True, tag="append_entries_reply"):
         )
         if not 0 <= self.conflict_term <= self.term:
             raise ValueError("the log is newer than its node's term")
-        if len(self.rejoining) > INCARNATION_CHARACTERS_MAX:
-            raise ValueError("the incarnation is too long")
+        if len(self.rejoining) > NAME_CHARACTERS_MAX:
+            raise ValueError("the name is too long")
+        if bool(self.rejoining) != (self.admitted_at == NOT_ADMITTED):
+            raise ValueError("one of name and admission says that the directory waits")
 
 
 class TimeoutNow(_Message, frozen=True, tag="timeout_now"):
@@ -227,6 +235,14 @@ class FetchEntriesReply(_Message, frozen=True, tag="fetch_entries_reply"):
         super().__post_init__()
         if len(self.entries) > FETCHED_ENTRIES_MAX:
             raise ValueError("more entries than may be asked for")
+        _require_admissions(self.entries)
+
+
+def _require_admissions(entries: tuple[Entry, ...]) -> None:
+    """Each that admits somebody says whom."""
+    for entry in entries:
+        if entry.kind is EntryKind.ADMIT:
+            admission_of(entry)
 
 
 Message: TypeAlias = (

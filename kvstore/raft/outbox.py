@@ -25,7 +25,7 @@ from kvstore.raft.messages import (
     TimeoutNow,
 )
 from kvstore.raft.reads import ReadReady
-from kvstore.raft.types import Entry
+from kvstore.raft.types import NOT_ADMITTED, Entry
 
 _M = TypeVar("_M")
 
@@ -33,11 +33,13 @@ _M = TypeVar("_M")
 class Outbox:
     """Writes messages for one node, and keeps those that promise something."""
 
-    def __init__(self, cluster_id: str, node_id: int) -> None:
+    def __init__(self, cluster_id: str, node_id: int, admitted_at: int, name: str) -> None:
+        """`name`: under which this node's directory asks to be admitted, if it must."""
         self._cluster_id = cluster_id
         self._node_id = node_id
-        self.rejoining = ""
-        """The incarnation under which this node waits to be admitted, empty if it does not."""
+        self.admitted_at = admitted_at
+        """Of this node's directory, as its disk holds it."""
+        self._name = name
         self._waiting: list[Message] = []
 
     def take(self, term: int) -> list[Message]:
@@ -49,6 +51,11 @@ class Outbox:
         current = [message for message in self._waiting if message.term == term]
         self._waiting = []
         return current
+
+    @property
+    def rejoining(self) -> str:
+        """The name under which this directory waits to be admitted; empty if it does not."""
+        return self._name if self.admitted_at == NOT_ADMITTED else ""
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -62,6 +69,7 @@ class Outbox:
             sender=self._node_id,
             recipient=recipient,
             term=term,
+            admitted_at=self.admitted_at,
             **said,
         )
 

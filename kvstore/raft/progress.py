@@ -7,7 +7,6 @@ duplicated or reordered; `next_index` is a guess and may go back, never below
 
 from __future__ import annotations
 
-import math
 from collections import deque
 
 
@@ -16,7 +15,7 @@ class Progress:
 
     * Probing: agreement is unknown, so one request is out at a time.
     * Otherwise: pipelining, with a bounded number of requests out.
-    * `rejoining`: the incarnation under which it waits to be admitted; empty if it counts.
+    * `rejoining`: the name under which it waits to be admitted; empty if it counts.
     * `has_room`: whether it takes entries, by its last word; else it gets heartbeats only.
     """
 
@@ -24,8 +23,6 @@ class Progress:
         self.rejoining = rejoining
         self.match_index = 0
         self.next_index = next_index
-        self.admission_due_ms = -math.inf
-        """Not before then is it to be admitted, or once more if that had no effect."""
         self.has_room = True
         self._inflight_max = inflight_messages_max
         self._inflight: deque[int] = deque()

@@ -11,6 +11,8 @@ from typing import Protocol
 
 import msgspec
 
+INDEX_MAX = (1 << 63) - 1
+
 
 class Role(enum.StrEnum):
     """Raft §5.1, and the pre-candidate of thesis §9.6, who asks whether it may stand."""
@@ -22,15 +24,11 @@ class Role(enum.StrEnum):
 
 
 class Membership(msgspec.Struct, frozen=True):
-    """Who this node is, and who counts.
-
-    * `incarnation`: the name of this node's directory, under which it is admitted.
-    """
+    """Who this node is, and who counts."""
 
     cluster_id: str
     node_id: int
     members: frozenset[int]
-    incarnation: str = ""
 
     @property
     def peers(self) -> tuple[int, ...]:
@@ -46,7 +44,10 @@ class EntryKind(enum.IntEnum):
     COMMAND = 1
     """A command of the state machine, opaque to Raft."""
     ADMIT = 2
-    """A node with a new directory may vote from now on; data is `<node id> <incarnation>`."""
+    """A node's new directory counts from now on, in place of all others of that node.
+
+    Data is `<node id> <name>`; the name is that of one start of the directory.
+    """
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -90,12 +91,14 @@ class Recovered(msgspec.Struct, frozen=True):
 
     * `damaged`: indexes, ascending, of entries whose record is damaged or missing. Which
       entries they are is known all the same: `term_ranges` covers them.
+    * `admissions`: the entries of that kind that can be read.
     """
 
     hard_state: HardState
     term_ranges: tuple[TermRange, ...]
     last_index: int
     damaged: tuple[int, ...] = ()
+    admissions: tuple[Entry, ...] = ()
 
 
 class DurableUpdate(msgspec.Struct, frozen=True):

@@ -1,8 +1,9 @@
 """Which directories speak: this node's own, and those of its peers as they were last seen.
 
 Law: what was seen of a peer's directory is durable before anything that the peer says
-counts. A directory that lacks what was seen of its node, as it was wiped or copied, may
-neither vote nor vouch under the node's name until an operator says so, by `--rejoin`.
+counts. A directory that lacks what was seen of its node, as it was wiped or copied, or that
+the log has replaced, may neither vote nor vouch under the node's name until an operator says
+so, by `--rejoin`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from kvstore.raft.types import NOT_ADMITTED
+from kvstore.server.replaced import ADVICE
 from kvstore.storage.base import Acquaintance, Lineage
 from kvstore.storage.records import START_BYTES
 from kvstore.wire.peer import Hello
@@ -28,8 +30,14 @@ class Acquaintances:
         incarnation: str,
         lineage: Lineage,
         admitted_at: Callable[[], int],
+        replaced_at: Callable[[int, int], int | None],
     ) -> None:
-        """`admitted_at`: of this node's directory, now."""
+        """What this node's log says now of directories.
+
+        * `admitted_at`: index of the entry that admitted its own.
+        * `replaced_at`: of a node's directory, by that index of its own: index of the committed
+          entry that put another in its place, if one did.
+        """
         self._own = Hello(
             cluster_id=cluster_id,
             node_id=node_id,
@@ -39,6 +47,7 @@ class Acquaintances:
         )
         self._lineage = lineage
         self._admitted_at = admitted_at
+        self._replaced_at = replaced_at
 
     def hello_to(self, recipient: int) -> Hello:
         """How this node greets another."""
@@ -49,30 +58,37 @@ class Acquaintances:
     def reason_to_refuse(self, theirs: Hello) -> str | None:
         """Why a peer's directory may not speak for it, None if it may."""
         known = self._lineage.known.get(theirs.node_id)
-        if known is None or _continues(theirs, known):
+        own_id, incarnation = self._own.node_id, theirs.incarnation
+        if index := self._replaced_at(theirs.node_id, theirs.admitted_at):
+            found = (
+                f"log entry {index} of node {own_id} admits another directory of node "
+                f"{theirs.node_id} than {incarnation}, which it replaced."
+            )
+        elif known is not None and not _continues(theirs, known):
+            found = (
+                f"node {own_id} knows node {theirs.node_id} by another directory than "
+                f"{incarnation}, which was wiped, or copied before its last starts."
+            )
+        else:
             return None
-        return (
-            f"node {self._own.node_id} knows node {theirs.node_id} by another directory than "
-            f"{theirs.incarnation}, which was wiped, or copied before its last starts. It may "
-            "have voted and acknowledged what this one does not hold: put the right directory "
-            "back, or move this one away and start with --rejoin"
-        )
+        return f"{found} {ADVICE}"
 
     def remember(self, theirs: Hello) -> None:
         """Keep what was seen of a peer that may speak. Raises `DiskWriteError`."""
         known = self._lineage.known.get(theirs.node_id)
         admitted_at = max(theirs.admitted_at, known.admitted_at if known else 0)
-        seen = Acquaintance(theirs.starts[-START_BYTES:], admitted_at)
+        seen = Acquaintance(theirs.starts[-START_BYTES:], admitted_at, theirs.incarnation)
         if seen != known:
             self._lineage.remember(theirs.node_id, seen)
 
 
 def _continues(theirs: Hello, known: Acquaintance) -> bool:
-    """Whether it is the directory that was seen last, or came in its place by `--rejoin`."""
+    """Whether it is the directory that was seen last, or came in its place by `--rejoin`.
+
+    A copy of one that still waited has the incarnation of what became of it.
+    """
     starts = theirs.starts
     each = (starts[at : at + START_BYTES] for at in range(0, len(starts), START_BYTES))
-    return (
-        known.start in each
-        or theirs.admitted_at == NOT_ADMITTED
-        or theirs.admitted_at > known.admitted_at
-    )
+    if known.start in each or theirs.admitted_at > known.admitted_at:
+        return True
+    return theirs.admitted_at == NOT_ADMITTED and theirs.incarnation != known.incarnation

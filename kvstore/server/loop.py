@@ -19,6 +19,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -34,6 +35,7 @@ from kvstore.server.context import Context
 from kvstore.server.listener import Listener, listen
 from kvstore.server.node import Node, Outcome
 from kvstore.server.peers import PeerLink, Peers
+from kvstore.server.replaced import replaced_at
 from kvstore.server.session import Session
 from kvstore.server.sync_times import SyncTimes, TimedLog
 from kvstore.server.ticket import Answer
@@ -117,6 +119,7 @@ class Server:
             incarnation=node.log_store.identity.incarnation,
             lineage=lineage,
             admitted_at=lambda: node.raft.admitted_at,
+            replaced_at=partial(replaced_at, node.raft),
         )
         self._node = node
         self._log = log

@@ -28,6 +28,7 @@ from kvstore.raft.types import Entry, EntryKind, Membership, Role
 from kvstore.server import refusals
 from kvstore.server.cluster_time import ClusterTime
 from kvstore.server.reads import Read, WaitingReads
+from kvstore.server.replaced import check_directory
 from kvstore.server.room import Room
 from kvstore.server.sync_times import SyncTimes
 from kvstore.server.ticket import Answer, Ticket
@@ -92,18 +93,14 @@ class Node:
             state_store, applied, settings.limits.reply_bytes_max, session_rules
         )
         self.raft = Raft(
-            Membership(
-                settings.cluster_id,
-                settings.node_id,
-                frozenset(settings.members),
-                log_store.identity.incarnation,
-            ),
+            Membership(settings.cluster_id, settings.node_id, frozenset(settings.members)),
             log_store.recover(),
             log_store,
             applied.last_applied,
             settings.raft,
             rng,
         )
+        check_directory(self.raft, settings.data_dir)
         self.durable_term = self.raft.current_term
         """The term on this node's disk: the one that may be told to clients."""
         self._now_ms = 0.0
@@ -421,6 +418,7 @@ class Node:
             self.machine.advance(entry.index)
             if entry.kind is EntryKind.ADMIT:
                 self.raft.admit(entry)
+                check_directory(self.raft, self.settings.data_dir)
             return
         result = self.machine.apply(entry.index, entry.data)
         write = self._writes.pop((entry.index, entry.term), None)

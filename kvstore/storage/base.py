@@ -76,10 +76,12 @@ class Acquaintance(msgspec.Struct, frozen=True):
 
     * `start`: by which its latest start made itself known.
     * `admitted_at`: index of the entry that admitted it; 0 for a node's first directory.
+    * `incarnation`: which making of a directory it is.
     """
 
     start: bytes
     admitted_at: int
+    incarnation: str
 
 
 class Lineage(Protocol):

@@ -19,7 +19,14 @@ from operator import attrgetter
 import msgspec
 
 from kvstore.errors import DamagedError
-from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered, TermRange
+from kvstore.raft.types import (
+    DurableUpdate,
+    Entry,
+    EntryKind,
+    HardState,
+    Recovered,
+    TermRange,
+)
 from kvstore.storage import records
 from kvstore.storage.base import Acquaintance
 
@@ -98,6 +105,7 @@ def recovered(
     stand that cannot be there: then the medium itself is damaged.
     """
     damaged: list[int] = []
+    admissions: list[Entry] = []
     terms = iter((*outline.ranges, TermRange(outline.last_index + 1, 0)))
     term, following = 0, next(terms)
     next_index = 1
@@ -116,8 +124,12 @@ def recovered(
             continue
         if entry.term != term:
             raise DamagedError(f"log record {index} has term {entry.term}, on record is {term}")
+        if entry.kind is EntryKind.ADMIT:
+            admissions.append(entry)
     damaged.extend(range(next_index, outline.last_index + 1))
-    return Recovered(hard_state, outline.ranges, outline.last_index, tuple(damaged))
+    return Recovered(
+        hard_state, outline.ranges, outline.last_index, tuple(damaged), tuple(admissions)
+    )
 
 
 def batch(entries: Iterable[Entry], start: int, stop: int, bytes_max: int) -> list[Entry]:

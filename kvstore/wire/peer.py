@@ -21,7 +21,7 @@ from kvstore.errors import ProtocolError
 from kvstore.raft.messages import Message
 from kvstore.wire import resp
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 _REPLACED: Final = "REPLACED"
 """First word of a refusal that no new attempt of the same directory will change."""
 _CLUSTER_ID_CHARACTERS_MAX: Final = 64

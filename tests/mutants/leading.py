@@ -1,4 +1,4 @@
-"""Wrong versions of leadership: pre-votes, quorums, reads, handing over, damage, room, rejoining.
+"""Wrong versions of leadership: pre-votes, quorums, reads, handing over, damage, room.
 
 Law: each is one plausible mistake, named by what it does wrong. Where only a scripted
 test can notice, because no run of a whole node comes to show it, it says which.
@@ -138,8 +138,8 @@ LEADING = (
     Mutant(
         "a node that lost entries stands for election",
         CORE,
-        "        return self.is_voter and not self.log.damaged\n",
-        "        return self.is_voter\n",
+        "        return self._counts and not self.log.damaged\n",
+        "        return self._counts\n",
         test="tests/raft/test_repair.py",
     ),
     Mutant(
@@ -166,50 +166,5 @@ LEADING = (
         PROGRESS,
         "        self.has_room = has_room\n        if not has_room:\n",
         "        self.has_room = has_room and self.has_room\n        if not has_room:\n",
-    ),
-    Mutant(
-        "a directory that was not admitted votes",
-        CORE,
-        "        if not self.is_voter:\n            self._refuse_vote",
-        "        if False:\n            self._refuse_vote",
-    ),
-    Mutant(
-        "a directory that was not admitted stands",
-        CORE,
-        "        return self.is_voter and not self.log.damaged\n",
-        "        return not self.log.damaged\n",
-    ),
-    Mutant(
-        "what a directory holds that was not admitted counts",
-        LEADERSHIP,
-        "        return [0 if one.rejoining else one.match_index for one in ",
-        "        return [one.match_index for one in ",
-    ),
-    Mutant(
-        "a new directory is taken to hold what the old one held",
-        LEADERSHIP,
-        "        if reply.rejoining != progress.rejoining:\n",
-        "        if reply.rejoining and not progress.rejoining and not progress.match_index:\n",
-        test="tests/raft/test_rejoin.py",
-    ),
-    Mutant(
-        "a directory confirms reads before it is admitted",
-        LEADERSHIP,
-        "        if not reply.rejoining:\n",
-        "        if True:\n",
-        test="tests/raft/test_rejoin.py",
-    ),
-    Mutant(
-        "any directory is admitted under the name of another",
-        CORE,
-        "        if not self.is_voter and entry.data == own:\n",
-        "        if not self.is_voter and entry.data[:1] == own[:1]:\n",
-    ),
-    Mutant(
-        "a directory that is admitted votes once more in the term of its admission",
-        CORE,
-        "                self.voted_for = self._leader_of_term\n            self._events",
-        "                pass\n            self._events",
-        test="tests/raft/test_rejoin.py",
     ),
 )

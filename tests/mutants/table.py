@@ -8,6 +8,7 @@ from __future__ import annotations
 from .consensus import CONSENSUS
 from .keeping import KEEPING
 from .leading import LEADING
+from .replaced import REPLACED
 from .serving import SERVING
 
-MUTANTS = (*CONSENSUS, *LEADING, *SERVING, *KEEPING)
+MUTANTS = (*CONSENSUS, *LEADING, *REPLACED, *SERVING, *KEEPING)

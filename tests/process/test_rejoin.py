@@ -11,7 +11,7 @@ import pytest
 
 from .cluster import DEADLINE_S, Cluster
 from .conftest import MakeCluster
-from .steps import assert_refuses, put_anywhere
+from .steps import assert_refuses, others, put_anywhere
 from .workload import read_everything
 
 pytestmark = pytest.mark.process
@@ -136,12 +136,47 @@ def test_the_old_directory_does_not_come_back_after_a_rejoin(make_cluster: MakeC
     data_dir.rename(new)
     old.rename(data_dir)
     cluster.spawn(victim)
-    wait_for_end(cluster, victim, "by another directory")
+    wait_for_end(cluster, victim, "another directory")
     shutil.rmtree(data_dir)
     new.rename(data_dir)
     cluster.restart(victim)
     put_anywhere(cluster, "after")
     cluster.wait_until_level()
+
+
+def test_who_never_met_the_new_directory_refuses_the_old_one(make_cluster: MakeCluster) -> None:
+    """It has the admission in its log: with the old one it would elect a leader without a write
+    that was acknowledged meanwhile.
+    """
+    cluster = make_cluster(links=True)
+    put_anywhere(cluster, "before")
+    leader = cluster.wait_for_leader()
+    victim, third = others(cluster, leader)
+    data_dir = cluster.nodes[victim].data_dir
+    cluster.kill(victim)
+    data_dir.rename(old := data_dir.with_name("old"))
+    cluster.cut(victim, third)
+    cluster.cut(third, victim)
+    rejoin(cluster, victim)
+    cluster.wait_for_log(victim, "this node votes again")
+    cluster.wait_until_level()
+    cluster.partition((leader, victim), (third,))
+    put_anywhere(cluster, "acknowledged", (leader, victim))
+    cluster.kill(leader, victim)
+    data_dir.rename(new := data_dir.with_name("new"))
+    old.rename(data_dir)
+    cluster.heal()
+    cluster.spawn(victim)
+    wait_for_end(cluster, victim, f"admits another directory of node {victim}")
+    assert "--rejoin" in cluster.nodes[victim].log
+    data_dir.rename(old)
+    new.rename(data_dir)
+    cluster.restart(victim)
+    put_anywhere(cluster, "after", (victim, third))
+    cluster.restart(leader)
+    cluster.wait_until_level()
+    for node_id in cluster.nodes:
+        assert set(read_everything(cluster, node_id)) == {"before", "acknowledged", "after"}
 
 
 def test_rejoin_begins_with_an_empty_directory_and_needs_others(

@@ -41,7 +41,10 @@ class Disk:
             if not ranges or ranges[-1].term != one.term:
                 ranges.append(TermRange(one.index, one.term))
         damaged = tuple(sorted(self.damaged))
-        return Recovered(self.hard_state, tuple(ranges), len(self.log), damaged)
+        admissions = tuple(
+            one for one in self.log if one.kind is EntryKind.ADMIT and one.index not in self.damaged
+        )
+        return Recovered(self.hard_state, tuple(ranges), len(self.log), damaged, admissions)
 
     def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
         self.reads += 1

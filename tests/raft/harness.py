@@ -85,7 +85,7 @@ class World:
         self.safety = Safety()
         self.nodes = {
             node_id: Node(
-                Membership(CLUSTER, node_id, frozenset(ids), f"{node_id:032x}"),
+                Membership(CLUSTER, node_id, frozenset(ids)),
                 (disks or {}).get(node_id) or Disk(),
                 settings or RaftSettings(),
                 random.Random(f"{seed}/{node_id}"),

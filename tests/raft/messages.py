@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -29,6 +31,11 @@ NOWHERE = (0, 0)
 
 def _route(sender: int, to: int, term: int) -> dict[str, object]:
     return {"cluster_id": CLUSTER, "sender": sender, "recipient": to, "term": term}
+
+
+def of_directory(message: Message, admitted_at: int) -> Message:
+    """The message as another directory of its sender says it; first ones are admitted at 0."""
+    return msgspec.structs.replace(message, admitted_at=admitted_at)
 
 
 def request_vote(

@@ -12,6 +12,7 @@ from .disk import Disk, entries_of_terms
 from .harness import World
 from .messages import (
     append,
+    of_directory,
     pre_vote,
     pre_vote_reply,
     request_vote,
@@ -30,9 +31,15 @@ def rejoining(terms: list[int] = [], term: int = 3) -> World:  # noqa: B006 - re
     return World(3, running=[1], disks={1: disk})
 
 
-def admission(world: World, index: int, term: int, node_id: int = 1) -> Entry:
-    incarnation = world.nodes[node_id].membership.incarnation
-    return Entry(index, term, EntryKind.ADMIT, f"{node_id} {incarnation}".encode())
+def name_of(world: World, node_id: int = 1) -> str:
+    """Under which its directory asks to be admitted, as its replies say."""
+    world.act(node_id, lambda raft: raft.step(append(2, raft.current_term, prev=(99, 1))))
+    [reply] = [one for one in world.take(node_id).messages if isinstance(one, AppendEntriesReply)]
+    return reply.rejoining
+
+
+def admission(index: int, term: int, name: str, node_id: int = 1) -> Entry:
+    return Entry(index, term, EntryKind.ADMIT, f"{node_id} {name}".encode())
 
 
 # --- What it must not do -----------------------------------------------------------------------
@@ -43,8 +50,8 @@ def test_it_grants_no_vote_and_no_pre_vote() -> None:
     world = rejoining()
     world.hand(pre_vote(2, 3), request_vote(2, 4))
     assert world.take_sent(to=2) == [
-        pre_vote_reply(1, 3, granted=False, to=2),
-        vote_reply(1, 4, granted=False, to=2),
+        of_directory(pre_vote_reply(1, 3, granted=False, to=2), NOT_ADMITTED),
+        of_directory(vote_reply(1, 4, granted=False, to=2), NOT_ADMITTED),
     ]
     assert world.disk().hard_state == HardState(4, None, NOT_ADMITTED)
 
@@ -61,7 +68,8 @@ def test_its_replies_name_the_directory_that_does_not_count() -> None:
     world = rejoining()
     world.hand(append(2, 3, terms=[1, 3]), append(2, 3, prev=(9, 3)))
     replies = [m for m in world.take_sent(to=2) if isinstance(m, AppendEntriesReply)]
-    assert [reply.rejoining for reply in replies] == [world.nodes[1].membership.incarnation] * 2
+    assert [reply.admitted_at for reply in replies] == [NOT_ADMITTED] * 2
+    assert replies[0].rejoining == replies[1].rejoining != ""
     assert replies[0].match_index == 2
 
 
@@ -163,18 +171,28 @@ def test_it_is_admitted_once_it_has_caught_up_and_then_votes() -> None:
 def test_its_vote_in_the_term_of_its_admission_is_spent() -> None:
     """Raft §5.2: in that term its old directory may have voted."""
     world = rejoining()
-    entry = admission(world, 1, 3)
+    entry = admission(1, 3, name_of(world))
     world.hand(msgspec.structs.replace(append(2, 3, commit=1), entries=(entry,)))
     assert world.disk().hard_state == HardState(3, 2, 1)
     world.hand(request_vote(3, 3, last=(9, 2)))
-    assert world.take_sent(to=3) == [vote_reply(1, 3, granted=False, to=3)]
+    assert world.take_sent(to=3) == [of_directory(vote_reply(1, 3, granted=False, to=3), 1)]
     world.hand(request_vote(3, 4, last=(9, 3)))
-    assert world.take_sent(to=3) == [vote_reply(1, 4, to=3)]
+    assert world.take_sent(to=3) == [of_directory(vote_reply(1, 4, to=3), 1)]
+
+
+def test_its_vote_is_spent_in_the_term_of_whoever_committed_its_admission() -> None:
+    """Raft §5.2: an entry of an earlier term is committed in that of a later leader."""
+    world = rejoining()
+    entry = admission(1, 3, name_of(world))
+    world.hand(msgspec.structs.replace(append(2, 4, commit=1), entries=(entry,)))
+    assert world.disk().hard_state == HardState(4, 2, 1)
+    world.hand(request_vote(3, 4, last=(9, 3)))
+    assert world.take_sent(to=3) == [of_directory(vote_reply(1, 4, granted=False, to=3), 1)]
 
 
 def test_an_admission_that_is_not_committed_admits_nobody() -> None:
     world = rejoining()
-    entry = admission(world, 1, 3)
+    entry = admission(1, 3, name_of(world))
     world.hand(msgspec.structs.replace(append(2, 3), entries=(entry,)))
     assert not world.raft().is_voter
 
@@ -182,7 +200,7 @@ def test_an_admission_that_is_not_committed_admits_nobody() -> None:
 def test_the_admission_of_an_earlier_directory_admits_no_later_one() -> None:
     """A node may be replaced twice."""
     world = rejoining()
-    stranger = Entry(1, 3, EntryKind.ADMIT, b"1 " + b"e" * 32)
+    stranger = admission(1, 3, "e" * 32)
     world.hand(msgspec.structs.replace(append(2, 3, commit=1), entries=(stranger,)))
     assert world.raft().commit_index == 1
     assert not world.raft().is_voter

@@ -6,6 +6,7 @@ import contextlib
 import random
 import selectors
 import socket
+from functools import partial
 from pathlib import Path
 
 from kvstore.address import Address
@@ -14,6 +15,7 @@ from kvstore.logs import logger_for
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.context import Context
 from kvstore.server.node import Node
+from kvstore.server.replaced import replaced_at
 from kvstore.server.session import Session
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryLineage, MemoryLog, MemoryState
@@ -50,6 +52,7 @@ class Line:
             incarnation=identity.incarnation,
             lineage=self.lineage,
             admitted_at=lambda: self.node.raft.admitted_at,
+            replaced_at=partial(replaced_at, self.node.raft),
         )
         self.selector = selectors.DefaultSelector()
         self.context = Context(settings, self.node, acquaintances, logger_for(1), 10_000)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from kvstore.raft.types import NOT_ADMITTED
+from kvstore.raft.directories import Admissions, admission_data
+from kvstore.raft.types import NOT_ADMITTED, Entry, EntryKind
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.storage.memory import MemoryLineage
 from kvstore.wire.peer import Hello
@@ -27,11 +28,20 @@ def later(hello: Hello, start: bytes) -> Hello:
 
 def other(start: bytes, admitted_at: int) -> Hello:
     """Another directory of the same node."""
-    return msgspec.structs.replace(FIRST, starts=start, admitted_at=admitted_at)
+    incarnation = start.hex() * 2
+    return msgspec.structs.replace(
+        FIRST, starts=start, admitted_at=admitted_at, incarnation=incarnation
+    )
 
 
 @pytest.fixture
-def acquaintances() -> Acquaintances:
+def admissions() -> Admissions:
+    """Those that are committed in the log of node 1."""
+    return Admissions(())
+
+
+@pytest.fixture
+def acquaintances(admissions: Admissions) -> Acquaintances:
     """Those of node 1, which knows nobody yet."""
     return Acquaintances(
         cluster_id="c",
@@ -39,6 +49,7 @@ def acquaintances() -> Acquaintances:
         incarnation="cd" * 16,
         lineage=MemoryLineage(b"own one."),
         admitted_at=lambda: 5,
+        replaced_at=admissions.replaced_at,
     )
 
 
@@ -97,3 +108,45 @@ def test_while_one_waits_to_be_admitted_an_earlier_one_does_not_come_back(
 ) -> None:
     meet(acquaintances, other(b"second..", 9), other(b"third...", NOT_ADMITTED))
     assert acquaintances.reason_to_refuse(other(b"second..", 9))
+
+
+# --- What the log says -------------------------------------------------------------------------
+
+
+def admit(admissions: Admissions, index: int) -> None:
+    data = admission_data(2, f"{index:032x}")
+    admissions.add(Entry(index, 1, EntryKind.ADMIT, data))
+
+
+def test_who_never_met_the_new_directory_refuses_the_old_one_by_its_log(
+    acquaintances: Acquaintances, admissions: Admissions
+) -> None:
+    meet(acquaintances, FIRST)
+    admit(admissions, 9)
+    refusal = acquaintances.reason_to_refuse(later(FIRST, b"start 2."))
+    assert refusal is not None
+    assert "log entry 9 of node 1 admits another directory of node 2" in refusal
+    assert "--rejoin" in refusal
+    meet(acquaintances, other(b"second..", 9))
+
+
+def test_a_first_meeting_with_a_directory_that_the_log_replaced_is_not_believed(
+    acquaintances: Acquaintances, admissions: Admissions
+) -> None:
+    """As by a node that lost its own directory, and what it knew of others with it."""
+    admit(admissions, 9)
+    admit(admissions, 20)
+    assert acquaintances.reason_to_refuse(FIRST)
+    assert acquaintances.reason_to_refuse(other(b"second..", 9))
+    meet(acquaintances, other(b"fourth..", NOT_ADMITTED))
+    meet(acquaintances, other(b"third...", 20))
+
+
+def test_a_copy_of_one_that_still_waited_must_show_what_was_seen_of_it(
+    acquaintances: Acquaintances,
+) -> None:
+    waiting = other(b"second..", NOT_ADMITTED)
+    admitted = msgspec.structs.replace(waiting, admitted_at=9)
+    meet(acquaintances, FIRST, waiting, later(admitted, b"start 2."))
+    assert acquaintances.reason_to_refuse(later(waiting, b"copy 2.."))
+    meet(acquaintances, later(later(admitted, b"start 2."), b"start 3."))

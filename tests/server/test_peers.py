@@ -28,6 +28,7 @@ def acquaintances() -> Acquaintances:
         incarnation="ab" * 16,
         lineage=MemoryLineage(b"1" * 8),
         admitted_at=lambda: 0,
+        replaced_at=lambda node_id, admitted_at: None,
     )
 
 

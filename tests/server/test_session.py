@@ -255,7 +255,7 @@ def test_a_peer_says_hello_and_is_heard(follower: Line) -> None:
         ({"recipient": 3}, b"looks for node 3"),
         ({"node_id": 9}, b"node 9 is not a peer"),
         ({"node_id": 1}, b"node 1 is not a peer"),
-        ({"protocol_version": 2}, b"peer protocol 2"),
+        ({"protocol_version": 1}, b"peer protocol 1"),
     ],
 )
 def test_a_stranger_is_refused_and_not_heard(

@@ -10,7 +10,7 @@ from kvstore.storage.base import Acquaintance
 from kvstore.storage.records import START_BYTES
 from storage.samples import commands, flip, flip_text, make_node, open_node
 
-KNOWN = Acquaintance(b"theirs!!", 7)
+KNOWN = Acquaintance(b"theirs!!", 7, "ab" * 16)
 
 
 def test_every_start_is_added_and_the_earlier_ones_stay(tmp_path):
@@ -34,7 +34,7 @@ def test_the_list_of_starts_is_bounded(tmp_path):
 
 def test_what_is_known_of_peers_outlasts_a_restart(tmp_path):
     directory = open_node(tmp_path)
-    directory.log.remember(2, Acquaintance(b"earlier!", 0))
+    directory.log.remember(2, Acquaintance(b"earlier!", 0, "cd" * 16))
     directory.log.remember(3, KNOWN)
     directory.log.remember(2, KNOWN)
     directory.close()

@@ -28,7 +28,13 @@ ENTRIES = (
     Entry(8, 3, EntryKind.NOOP, b"1"),
     Entry(9, 4, EntryKind.COMMAND, b"\r\n*1\r\n"),
 )
-ENVELOPE: dict[str, Any] = {"cluster_id": "c1", "sender": 1, "recipient": 2, "term": 4}
+ENVELOPE: dict[str, Any] = {
+    "cluster_id": "c1",
+    "sender": 1,
+    "recipient": 2,
+    "term": 4,
+    "admitted_at": 3,
+}
 MESSAGES: list[Message] = [
     RequestVote(**ENVELOPE, last_log_index=9, last_log_term=3),
     RequestVoteReply(**ENVELOPE, vote_granted=True),
@@ -209,13 +215,15 @@ def test_the_hand_made_messages_are_sound_before_they_are_spoilt() -> None:
         ["request_vote"],
         ["no_such_message", *hand_made(VOTE)[1:]],
         [*hand_made(VOTE), 1],
-        hand_made(VOTE)[:-1],
+        hand_made(VOTE)[:-2],
         hand_made({**VOTE, "term": 0}),
         hand_made({**VOTE, "term": -1}),
         hand_made({**VOTE, "term": 1 << 63}),
         hand_made({**VOTE, "term": "4"}),
         hand_made({**VOTE, "term": 4.5}),
         hand_made({**VOTE, "cluster_id": 1}),
+        hand_made({**VOTE, "admitted_at": -2}),
+        hand_made({**VOTE, "admitted_at": 1 << 63}),
         hand_made({**VOTE, "last_log_index": -1}),
         hand_made({**VOTE, "last_log_index": 1 << 63}),
         hand_made({**VOTE, "last_log_term": -1}),
@@ -238,6 +246,10 @@ def test_the_hand_made_messages_are_sound_before_they_are_spoilt() -> None:
         hand_made({**APPEND, "entries": [[8, 3, 9, b"x"]]}),
         hand_made({**APPEND, "entries": [[8, 3, 1, b"x", 0]]}),
         hand_made({**APPEND, "entries": [[8, 3, 1, "x", 0]]}),
+        hand_made({**APPEND, "entries": [[8, 3, 2, b"x"]]}),
+        hand_made({**REPLY, "rejoining": "ab"}),
+        hand_made({**REPLY, "admitted_at": -1}),
+        hand_made({**REPLY, "admitted_at": -1, "rejoining": "a" * 33}),
         hand_made({**REPLY, "prev_log_index": -1}),
         hand_made({**REPLY, "match_index": -1}),
         hand_made({**REPLY, "match_index": 1 << 63}),
@@ -306,7 +318,7 @@ def test_nodes_that_expect_each_other_may_talk() -> None:
 @pytest.mark.parametrize(
     ("theirs", "words"),
     [
-        (hello(node_id=2, recipient=1, protocol_version=2), "protocol 2"),
+        (hello(node_id=2, recipient=1, protocol_version=1), "protocol 1"),
         (hello(node_id=2, recipient=1, cluster_id="other"), "cluster other"),
         (hello(node_id=2, recipient=3), "node 3"),
         (hello(node_id=7, recipient=1), "node 7"),

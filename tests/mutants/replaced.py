@@ -1,0 +1,154 @@
+"""Wrong versions of which directory of a node counts (decision 17).
+
+Law: each is one plausible mistake, named by what it does wrong. Where only a scripted
+test can notice, because no run of a whole node comes to show it, it says which.
+"""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+ACQUAINTANCES = "kvstore/server/acquaintances.py"
+ADMISSION = "kvstore/raft/admission.py"
+CORE = "kvstore/raft/core.py"
+DIRECTORIES = "kvstore/raft/directories.py"
+LEADERSHIP = "kvstore/raft/leadership.py"
+LOG = "kvstore/raft/log.py"
+SEQUENCE = "kvstore/storage/sequence.py"
+
+OLD = "tests/raft/test_old_directories.py"
+REJOIN = "tests/raft/test_rejoin.py"
+
+REPLACED = (
+    Mutant(
+        "a directory that was not admitted votes",
+        CORE,
+        "        if not self._counts:\n            self._refuse_vote",
+        "        if False:\n            self._refuse_vote",
+    ),
+    Mutant(
+        "a directory that was not admitted stands",
+        CORE,
+        "        return self._counts and not self.log.damaged\n",
+        "        return not self.log.damaged\n",
+    ),
+    Mutant(
+        "what a directory holds that was not admitted counts",
+        LEADERSHIP,
+        "        return [0 if one.rejoining else one.match_index for one in ",
+        "        return [one.match_index for one in ",
+    ),
+    Mutant(
+        "a new directory is taken to hold what the old one held",
+        LEADERSHIP,
+        "        if reply.rejoining != progress.rejoining:\n",
+        "        if reply.rejoining and not progress.rejoining and not progress.match_index:\n",
+        test=REJOIN,
+    ),
+    Mutant(
+        "a directory confirms reads before it is admitted",
+        LEADERSHIP,
+        "        if not reply.rejoining:\n",
+        "        if True:\n",
+        test=REJOIN,
+    ),
+    Mutant(
+        "any directory is admitted under the name of another",
+        CORE,
+        " admission_of(entry) == (self.id, self._outbox.rejoining):\n",
+        " admission_of(entry)[0] == self.id:\n",
+    ),
+    Mutant(
+        "a directory that is admitted votes once more in the term of its admission",
+        CORE,
+        "            self.voted_for = self._leader_of_term\n            self._events",
+        "            self._events",
+        test=REJOIN,
+    ),
+    Mutant(
+        "a directory votes once more in the term in which a later leader commits its admission",
+        CORE,
+        "            self.voted_for = self._leader_of_term\n            self._events",
+        "            if entry.term == self.current_term:\n"
+        "                self.voted_for = self._leader_of_term\n            self._events",
+        test=REJOIN,
+    ),
+    Mutant(
+        "the log does not bind whom a node believes",
+        ADMISSION,
+        "    if index is not None and not isinstance(message, AppendEntries):\n",
+        "    if index is not None and message.term < 0:\n",
+        test=OLD,
+    ),
+    Mutant(
+        "an admission in the log keeps a node from its leader",
+        ADMISSION,
+        "    if index is not None and not isinstance(message, AppendEntries):\n",
+        "    if index is not None:\n",
+        test=OLD,
+    ),
+    Mutant(
+        "an admission is forgotten in a restart",
+        SEQUENCE,
+        "            admissions.append(entry)\n",
+        "            pass\n",
+        test="tests/storage/test_log_store.py",
+    ),
+    Mutant(
+        "an admission that was truncated binds",
+        LOG,
+        "        self.admissions.truncate(from_index)\n",
+        "",
+        test=OLD,
+    ),
+    Mutant(
+        "a damaged admission binds nobody when it is back",
+        LOG,
+        "            if entry.kind is EntryKind.ADMIT and entry.index not in self._repairs:\n",
+        "            if False:\n",
+        test=OLD,
+    ),
+    Mutant(
+        "a directory that finds itself replaced votes and stands",
+        CORE,
+        "        return self.is_voter and not self.log.admissions.replaced_at(self.id, "
+        "self.admitted_at)\n",
+        "        return self.is_voter\n",
+        test=OLD,
+    ),
+    Mutant(
+        "a directory asks under the same name at every start",
+        CORE,
+        'f"{rng.getrandbits(128):032x}"',
+        'f"{self.id:032x}"',
+        test=OLD,
+    ),
+    Mutant(
+        "a name is proposed again and again",
+        DIRECTORIES,
+        "        return (node_id, name) in self._named.values() or bool(\n",
+        "        return bool(\n",
+        test=OLD,
+    ),
+    Mutant(
+        "a directory that was admitted speaks as the first of its node",
+        CORE,
+        "            self._outbox.admitted_at = update.hard_state.admitted_at\n",
+        "            self._outbox.admitted_at = 0\n",
+        test=REJOIN,
+    ),
+    Mutant(
+        "a copy of a directory that waited is taken for a new one",
+        ACQUAINTANCES,
+        "theirs.admitted_at == NOT_ADMITTED and theirs.incarnation != known.incarnation\n",
+        "theirs.admitted_at == NOT_ADMITTED\n",
+        test="tests/server/test_acquaintances.py",
+    ),
+    Mutant(
+        "a hello is not held against the log",
+        ACQUAINTANCES,
+        "        if index := self._replaced_at(theirs.node_id, theirs.admitted_at):\n",
+        "        if index := self._replaced_at(theirs.node_id, -1):\n",
+        test="tests/server/test_acquaintances.py",
+    ),
+)

@@ -1,0 +1,75 @@
+"""A node whose own log says that another directory has taken the place of its own."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from kvstore.address import Address
+from kvstore.config import Settings
+from kvstore.errors import DirectoryRefusedError
+from kvstore.raft.messages import AppendEntries
+from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState
+from kvstore.server.node import Node
+from kvstore.storage.base import Applied, Identity
+from kvstore.storage.memory import MemoryLog, MemoryState
+
+IDENTITY = Identity(1, "c", 1, (1, 2, 3), "ab" * 16)
+HEARTBEAT = AppendEntries(
+    cluster_id="c",
+    sender=2,
+    recipient=1,
+    term=3,
+    prev_log_index=2,
+    prev_log_term=3,
+    entries=(),
+    leader_commit=0,
+)
+
+
+def node(admitted_at: int = 0, applied: int = 0) -> Node:
+    """Node 1, with a log whose second entry admits a directory of it."""
+    log, state = MemoryLog(IDENTITY), MemoryState(IDENTITY)
+    log.write(
+        DurableUpdate(
+            HardState(3, None, admitted_at),
+            entries=[
+                Entry(1, 3, EntryKind.NOOP, b"2"),
+                Entry(2, 3, EntryKind.ADMIT, b"1 " + b"c" * 32),
+            ],
+        )
+    )
+    state.commit(Applied(applied))
+    members = {one: Address("sim", 9_000 + one) for one in IDENTITY.members}
+    settings = Settings(node_id=1, members=members, cluster_id="c", data_dir=Path("d1"))
+    return Node(settings, log, state, random.Random(1))
+
+
+def hear(one: Node, commit: int) -> None:
+    one.receive(msgspec.structs.replace(HEARTBEAT, leader_commit=commit))
+    one.prepare()
+    one.complete()
+
+
+def test_it_ends_with_advice_as_soon_as_it_knows_that_this_is_committed() -> None:
+    one = node()
+    hear(one, 1)
+    with pytest.raises(DirectoryRefusedError, match=r"d1: log entry 2 admits .* --rejoin"):
+        hear(one, 2)
+
+
+def test_it_does_not_start_if_it_had_applied_that() -> None:
+    with pytest.raises(DirectoryRefusedError, match="log entry 2 admits another directory"):
+        node(applied=2)
+
+
+def test_its_own_admission_ends_nobody() -> None:
+    hear(node(admitted_at=2), 2)
+    node(admitted_at=2, applied=2)
+
+
+def test_a_directory_that_waits_is_ended_by_no_admission_of_earlier_ones() -> None:
+    hear(node(admitted_at=-1), 2)
