@@ -118,8 +118,8 @@ class Raft:
             TimeoutNow: self._on_timeout_now,
             ReadIndex: self._on_read_index,
             ReadIndexReply: self._on_read_index_reply,
-            FetchEntries: lambda message: self._repair.give(message, self.current_term),
-            FetchEntriesReply: lambda message: self._repair.take(message),
+            FetchEntries: self._repair.give,
+            FetchEntriesReply: self._repair.take,
         }
 
     # --- Inputs ---------------------------------------------------------------------------
@@ -163,7 +163,6 @@ class Raft:
     def tick(self, now_ms: float) -> None:
         """Let time pass up to `now_ms`, after the inputs of the turn."""
         self.wake(now_ms)
-        self._repair.tick(now_ms, self.current_term)
         if self._leadership is not None:
             self._tick_leader(self._leadership)
         elif self._timer.has_run_out(now_ms):
@@ -235,6 +234,7 @@ class Raft:
         hard_state = HardState(self.current_term, self.voted_for, self.admitted_at)
         hard_state_is_durable = hard_state == self._durable_hard_state
         assert hard_state_is_durable or self.role is not Role.LEADER
+        self._repair.write_messages(self._now_ms, self.current_term)
         early = self._leadership.messages(self.commit_index, crowded) if self._leadership else []
         effects = Effects(
             update=self.log.unpersisted(None if hard_state_is_durable else hard_state),
@@ -273,7 +273,7 @@ class Raft:
     @property
     def has_effects(self) -> bool:
         """Whether something waits for `take_effects` (a new leader's no-op, for instance)."""
-        has_more = self._leadership is not None and self._leadership.has_more
+        has_more = self._repair.has_more or bool(self._leadership and self._leadership.has_more)
         is_durable = self.log.last_index == self.log.durable_index
         return has_more or not is_durable or bool(self._outbox or self._events)
 

@@ -10,12 +10,13 @@ memory (one range per term); recent entries are cached, older ones are read thro
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from kvstore.raft.directories import Admissions
 from kvstore.raft.invariants import require
 from kvstore.raft.messages import PreVote, RequestVote
+from kvstore.raft.spans import Spans
 from kvstore.raft.types import (
     DurableUpdate,
     Entry,
@@ -47,8 +48,8 @@ class RaftLog:
         """Entry data in memory."""
         self._cached_bytes_max = cached_bytes_max
         self._truncate_from: int | None = None
-        self._damaged = dict.fromkeys(recovered.damaged)
-        """Indexes of durable entries that this disk cannot give back, ascending."""
+        self.damaged = Spans(recovered.damaged)
+        """Indexes of durable entries that this node cannot vouch for."""
         self._repairs: dict[int, Entry] = {}
         """What was fetched for them, and is not on the disk yet."""
         self.admissions = Admissions(recovered.admissions)
@@ -56,27 +57,19 @@ class RaftLog:
         self.durable_index = recovered.last_index
 
     @property
-    def damaged(self) -> tuple[int, ...]:
-        """Indexes of entries that this node cannot vouch for, ascending."""
-        return tuple(self._damaged)
-
-    @property
     def vouched_index(self) -> int:
         """Last index up to which every entry is here, or on its way to the disk."""
-        first = self.first_damaged(0)
+        first = self.damaged.first_from(1)
         return self.last_index if first is None else first - 1
 
-    def first_damaged(self, after: int) -> int | None:
-        """The first index behind `after` that this node cannot vouch for."""
-        return next((index for index in self._damaged if index > after), None)
-
-    def is_damaged(self, index: int) -> bool:
-        """Whether the entry at `index` cannot be given to anybody."""
-        return index in self._damaged
+    @property
+    def is_repairing(self) -> bool:
+        """Whether entries that were damaged are on their way to the disk."""
+        return bool(self._repairs)
 
     def repair(self, entry: Entry) -> None:
         """Take back an entry of which only the name was left; any other changes nothing."""
-        if entry.index in self._damaged and self.holds(entry.index, entry.term):
+        if entry.index in self.damaged and self.holds(entry.index, entry.term):
             if entry.kind is EntryKind.ADMIT and entry.index not in self._repairs:
                 self.admissions.add(entry)
             self._repairs[entry.index] = entry
@@ -119,12 +112,38 @@ class RaftLog:
 
     def last_index_of_term(self, term: int) -> int | None:
         """Last index whose entry carries `term`, None if there is none."""
+        run = self._run_of_term(term)
+        return None if run is None else run[1]
+
+    def end_of_term(self, term: int) -> int:
+        """Last index whose entry carries `term`, of which there is one."""
+        run = self._run_of_term(term)
+        assert run is not None
+        return run[1]
+
+    def sound_runs(self, first: int, last: int, term: int) -> Iterator[tuple[int, int]]:
+        """Where in [first, last] entries of `term` can be read: [start, stop) each."""
+        run = self._run_of_term(term)
+        if run is None:
+            return
+        start, end = max(first, run[0]), min(last, run[1])
+        for damaged_first, damaged_last in self.damaged.runs(start):
+            if damaged_first > end:
+                break
+            if start < damaged_first:
+                yield start, damaged_first
+            start = damaged_last + 1
+        if start <= end:
+            yield start, end + 1
+
+    def _run_of_term(self, term: int) -> tuple[int, int] | None:
+        """First and last index of `term`, None if no entry carries it."""
         position = bisect_right(self._range_terms, term) - 1
         if position < 0 or self._range_terms[position] != term:
             return None
-        if position + 1 < len(self._range_starts):
-            return self._range_starts[position + 1] - 1
-        return self.last_index
+        is_last = position + 1 == len(self._range_starts)
+        last = self.last_index if is_last else self._range_starts[position + 1] - 1
+        return self._range_starts[position], last
 
     def take(self, entries: Sequence[Entry], commit_index: int) -> tuple[int, int] | None:
         """Append what is new; truncate only where a term really differs (Raft §5.3).
@@ -179,9 +198,8 @@ class RaftLog:
             self._range_terms.pop()
         while self._cache and self._cache[-1].index >= from_index:
             self.cached_bytes -= len(self._cache.pop().data)
-        for index in [index for index in self._damaged if index >= from_index]:
-            del self._damaged[index]
-            self._repairs.pop(index, None)
+        self.damaged.remove_from(from_index)
+        self._repairs = {i: entry for i, entry in self._repairs.items() if i < from_index}
         self.admissions.truncate(from_index)
         if from_index <= self.durable_index:
             self._truncate_from = from_index
@@ -191,7 +209,7 @@ class RaftLog:
     def readable(self, start: int, last: int, bytes_max: int) -> list[Entry]:
         """Entries of [start, last] that are on this disk, and sound; none if the first is not."""
         stop = min(last, self.durable_index) + 1
-        stop = min(stop, self.first_damaged(start - 1) or stop)
+        stop = min(stop, self.damaged.first_from(start) or stop)
         return self.slice(start, stop, bytes_max) if start < stop else []
 
     def slice(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
@@ -231,8 +249,10 @@ class RaftLog:
         """`update`, made from `unpersisted`, is on disk."""
         if update.truncate_from is not None:
             self._truncate_from = None
-        for entry in update.repairs:
-            del self._damaged[entry.index], self._repairs[entry.index]
+        if update.repairs:
+            self.damaged.remove(sorted(entry.index for entry in update.repairs))
+            for entry in update.repairs:
+                del self._repairs[entry.index]
         if update.entries:
             last = update.entries[-1]
             require(

@@ -26,8 +26,20 @@ follow. And it is short: INDEX_MAX is 2^31 such leaps away.
 
 NAME_CHARACTERS_MAX = 32
 
-FETCHED_ENTRIES_MAX = 64
-"""Damaged entries that one message asks for."""
+FETCHED_RANGES_MAX = 256
+"""Runs of damaged entries that one message asks for."""
+FETCHED_ENTRIES_MAX = 1_024
+"""Entries that one message gives back: small ones cost more than their bytes."""
+
+
+class EntryRange(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False
+):
+    """The entries `first` to `last` of one term."""
+
+    first: int
+    last: int
+    term: int
 
 
 class _Message(
@@ -209,32 +221,41 @@ class ReadIndexReply(_Message, frozen=True, tag="read_index_reply"):
 class FetchEntries(_Message, frozen=True, tag="fetch_entries"):
     """A node asks a peer, whatever its role, for entries that its own disk has lost.
 
-    * `names`: (index, term) each, which is one entry wherever it is found (Raft §5.3).
+    * `ranges`: ascending; index and term name one entry wherever it is found (Raft §5.3).
     """
 
-    names: tuple[tuple[int, int], ...]
+    ranges: tuple[EntryRange, ...]
 
     TERM_MIN: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 1 <= len(self.names) <= FETCHED_ENTRIES_MAX:
-            raise ValueError("too many entries asked for, or none")
-        for index, term in self.names:
-            self._require_range(index, term)
+        if not 1 <= len(self.ranges) <= FETCHED_RANGES_MAX:
+            raise ValueError("too many ranges of entries asked for, or none")
+        last, term = 0, 1
+        for one in self.ranges:
+            if not (last < one.first <= one.last <= INDEX_MAX and term <= one.term <= INDEX_MAX):
+                raise ValueError("ranges of entries overlap, are empty, or go back")
+            last, term = one.last, one.term
 
 
 class FetchEntriesReply(_Message, frozen=True, tag="fetch_entries_reply"):
-    """Those of the entries asked for that the sender holds, as far as one message carries them."""
+    """Those of the entries asked for that the sender holds, as far as one message carries them.
+
+    * `until`: what was asked for up to this index and is not among them, the sender lacks;
+      0 if it did not look.
+    """
 
     entries: tuple[Entry, ...]
+    until: int
 
     TERM_MIN: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._require_range(self.until)
         if len(self.entries) > FETCHED_ENTRIES_MAX:
-            raise ValueError("more entries than may be asked for")
+            raise ValueError("more entries than are given at once")
         _require_admissions(self.entries)
 
 

@@ -13,6 +13,7 @@ from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    EntryRange,
     FetchEntries,
     FetchEntriesReply,
     Message,
@@ -80,7 +81,7 @@ class Outbox:
         elif isinstance(request, AppendEntries):
             self.reject_append(request, term, log)
         elif isinstance(request, FetchEntries):
-            self.give_entries(request, term, ())
+            self.give_entries(request, term, (), until=0)
 
     # --- Elections ------------------------------------------------------------------------
 
@@ -162,13 +163,15 @@ class Outbox:
 
     # --- Damaged entries ------------------------------------------------------------------
 
-    def fetch_entries(self, peer: int, term: int, names: Sequence[tuple[int, int]]) -> None:
+    def fetch_entries(self, peer: int, term: int, ranges: Sequence[EntryRange]) -> None:
         """Ask a peer for entries that this node's disk has lost."""
-        self._post(FetchEntries, peer, term, names=tuple(names))
+        self._post(FetchEntries, peer, term, ranges=tuple(ranges))
 
-    def give_entries(self, request: FetchEntries, term: int, entries: Sequence[Entry]) -> None:
-        """Give what there is of them."""
-        self._post(FetchEntriesReply, request.sender, term, entries=tuple(entries))
+    def give_entries(
+        self, request: FetchEntries, term: int, entries: Sequence[Entry], *, until: int
+    ) -> None:
+        """Give what there is of them up to index `until`."""
+        self._post(FetchEntriesReply, request.sender, term, entries=tuple(entries), until=until)
 
     # --- Reads ----------------------------------------------------------------------------
 

@@ -354,10 +354,10 @@ class Node:
     def redirect(self) -> api.Failure:
         """Why this node does not take the request, and where to go."""
         leader = self.raft.leader_id
-        if leader is None and (damaged := self.raft.log.damaged):
+        if leader is None and (lost := self.raft.log.damaged.first_from(1)):
             return refusals.no_leader(
-                f"no leader is known, and node {self.raft.id} cannot stand: log entry {damaged[0]} "
-                f"of term {self.raft.log.term(damaged[0])} is damaged on its disk, and no node "
+                f"no leader is known, and node {self.raft.id} cannot stand: log entry {lost} "
+                f"of term {self.raft.log.term(lost)} is damaged on its disk, and no node "
                 "that is up can give it back; start the other nodes"
             )
         if (heir := self.raft.heir) is not None:

@@ -401,8 +401,9 @@ def _said(message: Message) -> str:
             return f": holds all up to {message.match_index}"
         case AppendEntriesReply():
             return f": REJECTED after {message.prev_log_index}{_conflict(message)}"
-        case FetchEntries(names=names):
-            return f": gives back {counted(len(names), 'entry')} from {names[0][0]} on?"
+        case FetchEntries(ranges=ranges):
+            count = sum(one.last - one.first + 1 for one in ranges)
+            return f": gives back {counted(count, 'entry')} from {ranges[0].first} on?"
         case FetchEntriesReply():
             return f": {counted(len(message.entries), 'entry')}"
         case ReadIndexReply():

@@ -131,8 +131,8 @@ LEADING = (
     Mutant(
         "a lost entry is replaced by any of its index",
         LOG,
-        "        if entry.index in self._damaged and self.holds(entry.index, entry.term):\n",
-        "        if entry.index in self._damaged:\n",
+        "        if entry.index in self.damaged and self.holds(entry.index, entry.term):\n",
+        "        if entry.index in self.damaged:\n",
         test="tests/raft/test_repair.py",
     ),
     Mutant(
@@ -144,9 +144,30 @@ LEADING = (
     ),
     Mutant(
         "a node that lost an entry gives what stands in its place",
+        LOG,
+        "        for damaged_first, damaged_last in self.damaged.runs(start):\n",
+        "        for damaged_first, damaged_last in list[tuple[int, int]]():\n",
+        test="tests/raft/test_repair.py",
+    ),
+    Mutant(
+        "a peer that does not answer keeps others from giving",
         REPAIR,
-        "log.holds(index, term) and not log.is_damaged(index)",
-        "log.holds(index, term)",
+        "            sweep.gives = False\n        sweep.claim = _NOTHING\n",
+        "            return\n        sweep.claim = _NOTHING\n",
+        test="tests/raft/test_repair.py",
+    ),
+    Mutant(
+        "lost entries are asked for again while they are on their way to the disk",
+        REPAIR,
+        "bool(self._log.damaged) and not self._log.is_repairing",
+        "bool(self._log.damaged)",
+        test="tests/raft/test_repair.py",
+    ),
+    Mutant(
+        "questions for lost entries pile up at a giver that stood still",
+        REPAIR,
+        "        self._questions[request.sender] = request\n",
+        "        self._questions[len(self._questions)] = request\n",
         test="tests/raft/test_repair.py",
     ),
     Mutant(

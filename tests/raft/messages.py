@@ -9,6 +9,7 @@ import msgspec
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    EntryRange,
     FetchEntries,
     FetchEntriesReply,
     Message,
@@ -68,13 +69,19 @@ def read_index_reply(
     return ReadIndexReply(**_route(sender, to, term), read_id=read_id, index=index)
 
 
-def fetch(sender: int, term: int, *names: tuple[int, int], to: int = 1) -> FetchEntries:
-    """`names` are (index, term)."""
-    return FetchEntries(**_route(sender, to, term), names=names)
+def fetch(sender: int, term: int, *ranges: tuple[int, int, int], to: int = 1) -> FetchEntries:
+    """`ranges` are (first, last, term)."""
+    asked = tuple(EntryRange(*one) for one in ranges)
+    return FetchEntries(**_route(sender, to, term), ranges=asked)
 
 
-def fetched(sender: int, term: int, *entries: Entry, to: int = 1) -> FetchEntriesReply:
-    return FetchEntriesReply(**_route(sender, to, term), entries=entries)
+def fetched(
+    sender: int, term: int, *entries: Entry, until: int | None = None, to: int = 1
+) -> FetchEntriesReply:
+    """Without `until`, up to the last of the entries."""
+    if until is None:
+        until = entries[-1].index if entries else 0
+    return FetchEntriesReply(**_route(sender, to, term), entries=entries, until=until)
 
 
 def vote_reply(sender: int, term: int, granted: bool = True, to: int = 1) -> RequestVoteReply:
@@ -175,7 +182,7 @@ def _said_of_reads_and_repairs(message: Message) -> str:
         case ReadIndexReply():
             return f"read {message.read_id} as of {message.index}"
         case FetchEntries():
-            return " ".join(f"{index}.{term}" for index, term in message.names)
+            return " ".join(f"{one.first}-{one.last}.{one.term}" for one in message.ranges)
         case FetchEntriesReply():
             return " ".join(map(shown_entry, message.entries)) or "nothing"
         case _:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from kvstore.raft.messages import INDEX_MAX, Message
+from kvstore.raft.messages import (
+    FETCHED_ENTRIES_MAX,
+    FETCHED_RANGES_MAX,
+    INDEX_MAX,
+    EntryRange,
+    Message,
+)
 
 from .disk import entry
-from .messages import append, rejected, request_vote, vote_reply
+from .messages import append, fetch, fetched, rejected, request_vote, vote_reply
 
 
 @pytest.mark.parametrize("term", [0, -1, 1 << 63])
@@ -64,10 +70,25 @@ MALFORMED_REPLY = [
     pytest.param({"read_round": 1 << 63}, id="round out of range"),
 ]
 
+A_RANGE = EntryRange(3, 5, 2)
+MALFORMED_FETCH = [
+    pytest.param({"ranges": ()}, id="nothing"),
+    pytest.param({"ranges": (EntryRange(0, 5, 2),)}, id="index 0"),
+    pytest.param({"ranges": (EntryRange(5, 4, 2),)}, id="empty"),
+    pytest.param({"ranges": (EntryRange(5, 1 << 63, 2),)}, id="index out of range"),
+    pytest.param({"ranges": (EntryRange(5, 6, 0),)}, id="term 0"),
+    pytest.param({"ranges": (EntryRange(5, 6, 1 << 63),)}, id="term out of range"),
+    pytest.param({"ranges": (A_RANGE, A_RANGE)}, id="overlap"),
+    pytest.param({"ranges": (A_RANGE, EntryRange(6, 6, 1))}, id="terms go back"),
+    pytest.param(
+        {"ranges": tuple(EntryRange(i, i, 1) for i in range(1, FETCHED_RANGES_MAX + 2))}, id="many"
+    ),
+]
+
 
 def require_refused(message: Message, change: dict) -> None:
     """Whether built by the class or decoded from a frame."""
-    with pytest.raises(ValueError, match=r"term|index|round|contiguous|follow"):
+    with pytest.raises(ValueError, match=r"term|index|range|round|contiguous|follow"):
         msgspec.structs.replace(message, **change)
     fields = msgspec.structs.asdict(message)
     assert decoded(message, fields) == message
@@ -101,6 +122,27 @@ def test_a_malformed_reply_to_an_append_is_refused_before_it_reaches_the_core(
 ) -> None:
     """Bytes from outside are validated, never asserted."""
     require_refused(rejected(2, 2, prev=3, conflict=(1, 2), read_round=1), change)
+
+
+@pytest.mark.parametrize("change", MALFORMED_FETCH)
+def test_a_malformed_question_for_entries_is_refused_before_it_reaches_the_core(
+    change: dict,
+) -> None:
+    """Bytes from outside are validated, never asserted."""
+    require_refused(fetch(2, 2, (3, 5, 2), (6, 6, 2)), change)
+
+
+@pytest.mark.parametrize("until", [-1, 1 << 63])
+def test_a_malformed_answer_with_entries_is_refused_before_it_reaches_the_core(until: int) -> None:
+    """Bytes from outside are validated, never asserted."""
+    require_refused(fetched(2, 2, entry(3, 2)), {"until": until})
+
+
+def test_no_more_entries_are_given_at_once_than_may_be() -> None:
+    entries = [entry(index, 1) for index in range(1, FETCHED_ENTRIES_MAX + 2)]
+    fetched(2, 2, *entries[1:])
+    with pytest.raises(ValueError, match="more entries than are given at once"):
+        fetched(2, 2, *entries)
 
 
 def test_entries_beyond_the_last_index_are_refused() -> None:

@@ -142,7 +142,7 @@ def test_a_damaged_admission_binds_again_once_it_is_fetched() -> None:
     world.disk().damaged = {2}
     world.restart(1)
     world.hand(request_vote(2, 4, last=(1, 1)))
-    assert world.take_sent(to=2) == [vote_reply(1, 4, granted=False, to=2)]
+    assert vote_reply(1, 4, granted=False, to=2) in world.take_sent(to=2)
     world.hand(fetched(3, 4, admission(2, 3)))
     world.hand(request_vote(2, 5, last=(9, 4)))
     assert world.raft().current_term == 4
@@ -237,7 +237,7 @@ def test_an_entry_that_admits_nobody_is_refused_before_it_reaches_the_core() -> 
         route = {"cluster_id": CLUSTER, "sender": 3, "recipient": 1, "term": 3}
         entries = (Entry(1, 3, EntryKind.ADMIT, data),)
         with pytest.raises(ValueError, match="admits nobody"):
-            FetchEntriesReply(**route, entries=entries)
+            FetchEntriesReply(**route, entries=entries, until=1)
         with pytest.raises(ValueError, match="admits nobody"):
             AppendEntries(
                 **route, prev_log_index=0, prev_log_term=0, entries=entries, leader_commit=0

@@ -6,8 +6,14 @@ from __future__ import annotations
 
 import pytest
 
-from kvstore.raft.messages import FETCHED_ENTRIES_MAX, AppendEntriesReply, FetchEntries
-from kvstore.raft.types import HardState, Role
+from kvstore.raft.messages import (
+    FETCHED_ENTRIES_MAX,
+    FETCHED_RANGES_MAX,
+    AppendEntriesReply,
+    FetchEntries,
+    FetchEntriesReply,
+)
+from kvstore.raft.types import HardState, RaftSettings, Role
 
 from .disk import Disk, entries_of_terms, entry
 from .harness import World, bench
@@ -55,8 +61,8 @@ def test_it_asks_every_peer_for_the_very_entries_and_says_so_once() -> None:
     """Raft §5.3: index and term name an entry."""
     world = damaged_bench(2, 4)
     world.tick(1, 50)
-    names = ((2, 1), (4, 2))
-    assert world.take_sent() == [fetch(1, 3, *names, to=2), fetch(1, 3, *names, to=3)]
+    lost = ((2, 2, 1), (4, 4, 2))
+    assert world.take_sent() == [fetch(1, 3, *lost, to=2), fetch(1, 3, *lost, to=3)]
     world.tick(1, 200)
     assert len(world.take_sent()) == 4, "once a heartbeat, to each"
     assert world.lines() == [
@@ -64,14 +70,22 @@ def test_it_asks_every_peer_for_the_very_entries_and_says_so_once() -> None:
     ]
 
 
-def test_it_asks_for_a_bounded_number_at_once() -> None:
+def test_a_run_of_lost_entries_is_one_range_a_term() -> None:
+    """However long it is."""
+    terms = [1] * 4_000 + [2] * 4_000
+    world = damaged_bench(*range(100, 5_001), terms=terms)
+    world.tick(1, 50)
+    assert world.take_sent(to=2) == [fetch(1, 3, (100, 4_000, 1), (4_001, 5_000, 2), to=2)]
+
+
+def test_it_asks_for_a_bounded_number_of_ranges_at_once() -> None:
     """One message must not grow with the damage."""
-    terms = [1] * 200
-    world = damaged_bench(*range(1, 201), terms=terms)
+    world = damaged_bench(*range(1, 2_000, 2), terms=[1] * 2_000)
     world.tick(1, 50)
     (question,) = world.take_sent(to=2)
     assert isinstance(question, FetchEntries)
-    assert len(question.names) == FETCHED_ENTRIES_MAX
+    assert len(question.ranges) == FETCHED_RANGES_MAX
+    assert question.ranges[-1].last == 2 * FETCHED_RANGES_MAX - 1
 
 
 def test_it_never_stands_for_election() -> None:
@@ -90,7 +104,8 @@ def test_it_votes_as_one_that_holds_what_it_held(last: tuple[int, int], granted:
     """Raft §5.4.1: a damaged last entry may be committed, and counts as there."""
     world = damaged_bench(3, 4, 5)
     world.hand(pre_vote(2, 3, last=last), request_vote(2, 4, last=last))
-    assert world.take_sent(to=2) == [
+    said = [m for m in world.take_sent(to=2) if not isinstance(m, FetchEntries)]
+    assert said == [
         pre_vote_reply(1, 3, granted=granted, to=2),
         vote_reply(1, 4, granted=granted, to=2),
     ]
@@ -124,9 +139,9 @@ def test_a_fetched_entry_is_durable_before_the_node_takes_part_again() -> None:
     world.act(1, lambda raft: raft.step(fetched(3, 3, entry(2, 1))))
     effects = world.take(1)
     assert effects.update.repairs == (entry(2, 1),)
-    assert world.raft().log.damaged == (2,)
+    assert list(world.raft().log.damaged) == [2]
     world.write(1, effects)
-    assert world.raft().log.damaged == ()
+    assert list(world.raft().log.damaged) == []
     world.lines()
     world.turn(1)
     assert world.lines() == [
@@ -169,27 +184,196 @@ def test_a_truncation_drops_repairs_that_it_overtakes() -> None:
     assert all(not update.repairs for update in world.disk().writes)
 
 
+# --- How it goes on ----------------------------------------------------------------------------
+
+
+def many_lost(count: int, *, members: int = 3) -> World:
+    """Node 1 alone on a bench: of its entries, all but the last are damaged."""
+    return damaged_bench(*range(1, count), terms=[1] * count, members=members)
+
+
+def asked(world: World, peer: int) -> tuple[int, int]:
+    """The first and the last index of what a peer was asked for last."""
+    question = world.take_sent(to=peer)[-1]
+    assert isinstance(question, FetchEntries)
+    return question.ranges[0].first, question.ranges[-1].last
+
+
+def gives(peer: int, first: int, last: int) -> FetchEntriesReply:
+    return fetched(peer, 3, *(entry(index, 1) for index in range(first, last + 1)))
+
+
+def test_the_next_question_follows_the_answer_without_waiting_for_time() -> None:
+    """113,200 entries took minutes, at 64 a heartbeat."""
+    world = many_lost(3_000)
+    world.tick(1, 50)
+    asked(world, 2)
+    world.hand(gives(2, 1, 1_024))
+    assert asked(world, 2)[0] == 1_025
+    world.hand(gives(2, 1_025, 2_048))
+    assert asked(world, 2)[0] == 2_049
+
+
+def test_different_peers_are_asked_for_different_entries() -> None:
+    """Each entry once, from one of them, as soon as both have shown that they give."""
+    world = many_lost(9_000)
+    world.tick(1, 50)
+    world.take_sent()
+    world.hand(gives(2, 1, 1_024), gives(3, 1, 1_024))
+    assert (asked(world, 2)[0], asked(world, 3)[0]) == (1_025, 2_049)
+    world.hand_in_one_turn(1, gives(3, 2_049, 3_072), gives(2, 1_025, 2_048))
+    assert sorted([asked(world, 2)[0], asked(world, 3)[0]]) == [3_073, 4_097]
+
+
+def test_who_does_not_answer_keeps_nobody_from_giving() -> None:
+    """What it was asked for, others are asked for after a heartbeat."""
+    world = many_lost(3_000)
+    world.tick(1, 50)
+    world.hand(gives(2, 1, 1_024), gives(3, 1, 1_024))
+    assert (asked(world, 2)[0], asked(world, 3)[0]) == (1_025, 2_049)
+    world.tick(1, 100)
+    world.hand(gives(3, 2_049, 2_999))
+    world.tick(1, 100)
+    assert asked(world, 3)[0] == 1_025
+
+
+def test_a_lost_question_is_asked_again_with_the_next_heartbeat() -> None:
+    """Raft §5.5: the second time and the third."""
+    world = many_lost(3_000)
+    world.tick(1, 50)
+    world.hand(gives(2, 1, 1_024))
+    assert asked(world, 2)[0] == 1_025
+    for _ in range(3):
+        world.take_sent()
+        world.tick(1, 100)
+        assert asked(world, 2)[0] == 1_025
+
+
+def test_a_peer_that_lacks_them_all_says_so_once_a_heartbeat() -> None:
+    """It must not be asked again as fast as it answers."""
+    world = damaged_bench(2, 4)
+    world.tick(1, 50)
+    for _ in range(3):
+        world.take_sent()
+        world.hand(fetched(2, 3, until=4))
+        assert world.take_sent() == []
+        world.tick(1, 100)
+        world.hand(fetched(2, 3, until=0))
+        assert len(world.take_sent(to=2)) <= 1
+        world.tick(1, 100)
+
+
+def test_what_one_peer_lacks_is_asked_of_the_others() -> None:
+    """Each of them holds a part."""
+    world = damaged_bench(2, 4)
+    world.tick(1, 50)
+    world.hand(fetched(2, 3, entry(2, 1), until=4), fetched(3, 3, until=4))
+    world.take_sent()
+    world.tick(1, 100)
+    assert world.take_sent() == [fetch(1, 3, (4, 4, 2), to=2), fetch(1, 3, (4, 4, 2), to=3)]
+    world.hand(fetched(3, 3, entry(4, 2), until=4))
+    assert world.disk().damaged == set()
+
+
+def test_every_batch_is_durable_before_more_is_asked_for() -> None:
+    """Persist, then speak; and what waits in memory is no more than what came in one turn."""
+    world = many_lost(3_000)
+    world.tick(1, 50)
+    world.take_sent()
+    world.act(1, lambda raft: raft.step(gives(2, 1, 1_024)))
+    effects = world.take(1)
+    assert len(effects.update.repairs) == 1_024
+    assert effects.messages == []
+    world.write(1, effects)
+    assert world.raft().has_effects
+    assert [type(m) for m in world.take(1).messages] == [FetchEntries]
+
+
+def test_a_node_that_is_damaged_a_second_time_is_repaired_a_second_time() -> None:
+    """Also at the same place, and with other damage since the first."""
+    world = damaged_world({1: {1, 4, 5}}, {1: LOG, 2: LOG, 3: LOG})
+    calm(world)
+    for damaged in ({1, 4, 5}, {2, 3}):
+        assert world.disk(1).damaged == set()
+        world.crash(1)
+        world.disk(1).damaged = damaged
+        world.restart(1)
+        calm(world)
+    assert world.disk(1).damaged == set()
+    assert world.terms(1) == world.terms(2)
+
+
+def test_new_entries_arrive_while_old_ones_are_repaired() -> None:
+    """A leader goes on, and its follower follows as far as it can vouch."""
+    terms = [1] * 3_000
+    world = damaged_world({1: set(range(1, 2_990))}, {1: terms, 2: terms, 3: terms})
+    world.elect(2)
+    for number in range(50):
+        world.propose(2, str(number))
+        world.deliver()
+    calm(world, 10)
+    assert world.disk(1).damaged == set()
+    assert world.terms(1) == world.terms(2)
+    assert len(world.nodes[1].applied) == world.raft(2).commit_index
+
+
 # --- Who gives ---------------------------------------------------------------------------------
 
 
 def test_any_node_gives_what_it_holds_and_nothing_else() -> None:
     """Raft §5.3: the same index in another term is another entry."""
     world = bench(LOG, 3)
-    world.hand(fetch(2, 3, (2, 1), (3, 1), (5, 3), (6, 3), (0, 0)))
-    assert world.take_sent() == [fetched(1, 3, entry(2, 1), entry(5, 3), to=2)]
+    world.hand(fetch(2, 3, (2, 2, 1), (3, 3, 1), (5, 5, 3), (6, 9, 3)))
+    given = fetched(1, 3, entry(2, 1), entry(5, 3), until=9, to=2)
+    assert world.take_sent() == [given]
 
 
-def test_who_has_lost_it_too_gives_nothing() -> None:
-    """It cannot read it."""
-    world = damaged_bench(2)
-    world.hand(fetch(2, 3, (2, 1)))
-    assert world.take_sent(to=2) == []
+def test_who_has_lost_it_too_says_so() -> None:
+    """So others are asked at once, and not when a heartbeat has passed."""
+    world = damaged_bench(2, 3)
+    world.take_sent()
+    world.hand(fetch(2, 3, (1, 2, 1), (3, 4, 2)))
+    assert fetched(1, 3, entry(1, 1), entry(4, 2), until=4, to=2) in world.take_sent(to=2)
+
+
+def test_an_answer_is_cut_by_bytes_but_never_empty() -> None:
+    """An entry larger than a message travels alone."""
+    world = bench(LOG, 3, settings=RaftSettings(append_bytes_max=7))
+    world.hand(fetch(2, 3, (1, 5, 1)), fetch(2, 3, (3, 4, 2)))
+    assert world.take_sent() == [
+        fetched(1, 3, entry(1, 1), entry(2, 1), until=5, to=2),
+        fetched(1, 3, entry(3, 2), entry(4, 2), until=4, to=2),
+    ]
+    world = bench(LOG, 3, settings=RaftSettings(append_bytes_max=1))
+    world.hand(fetch(2, 3, (3, 3, 2), (4, 5, 2)))
+    assert world.take_sent() == [fetched(1, 3, entry(3, 2), until=3, to=2)]
+
+
+def test_an_answer_is_cut_by_the_number_of_entries() -> None:
+    """Small ones cost more than their bytes: a giver must not stand still."""
+    world = bench([1] * 5_000, 3)
+    world.hand(fetch(2, 3, (1, 5_000, 1)))
+    (answer,) = world.take_sent()
+    assert isinstance(answer, FetchEntriesReply)
+    assert len(answer.entries) == answer.until == FETCHED_ENTRIES_MAX
+
+
+def test_a_turn_answers_one_question_and_of_each_peer_the_latest() -> None:
+    """Those that piled up while the giver stood still must not make it do so again."""
+    world = bench(LOG, 3)
+    questions = [fetch(2, 3, (1, 1, 1)), fetch(3, 3, (2, 2, 1)), fetch(2, 3, (5, 5, 3))]
+    for question in questions:
+        world.act(1, lambda raft, question=question: raft.step(question))
+    assert world.take(1).messages == [fetched(1, 3, entry(5, 3), to=2)]
+    assert world.raft().has_effects
+    assert world.take(1).messages == [fetched(1, 3, entry(2, 1), to=3)]
+    assert not world.raft().has_effects
 
 
 def test_a_question_of_an_old_term_is_answered_with_the_newer_one() -> None:
     """Raft §5.1: else a node without a leader could ask for ever."""
     world = bench(LOG, 7)
-    world.hand(fetch(2, 3, (2, 1)))
+    world.hand(fetch(2, 3, (2, 2, 1)))
     assert world.take_sent() == [fetched(1, 7, to=2)]
 
 

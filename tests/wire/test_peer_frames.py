@@ -16,6 +16,9 @@ from kvstore.raft.messages import (
     INDEX_MAX,
     AppendEntries,
     AppendEntriesReply,
+    EntryRange,
+    FetchEntries,
+    FetchEntriesReply,
     Message,
     RequestVote,
     RequestVoteReply,
@@ -47,6 +50,8 @@ MESSAGES: list[Message] = [
         read_round=5,
     ),
     AppendEntriesReply(**ENVELOPE, success=True, prev_log_index=7, match_index=9, read_round=5),
+    FetchEntries(**ENVELOPE, ranges=(EntryRange(1, 6, 2), EntryRange(8, 8, 3))),
+    FetchEntriesReply(**ENVELOPE, entries=ENTRIES, until=9),
 ]
 INCARNATION = "0123456789abcdef" * 2
 

@@ -48,7 +48,7 @@ def missing_progress(hosts: Iterable[Patient], clients: Iterable[Caller]) -> lis
             if node.machine.last_applied != goal
         ]
     missing += [
-        f"node {node_id} cannot vouch for entry {node.raft.log.damaged[0]}"
+        f"node {node_id} cannot vouch for entry {node.raft.log.damaged.first_from(1)}"
         for node_id, node in running
         if node.raft.log.damaged
     ]
