@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from kvstore import api
+from kvstore.sim.calls import Call, Machine
 from kvstore.sim.history import Operation
 from kvstore.sim.schedule import Schedule
 from kvstore.sim.trace import Invoked, Record, Returned
@@ -22,50 +22,6 @@ _RETRY_MS = 400.0
 _DELAY_MS = 0.8
 KEYS = (b"red", b"green", b"blue")
 _COUNTER = b"counter"
-
-
-class Machine(Protocol):
-    """What a client can reach."""
-
-    def take_call(self, call: Call) -> None:
-        """A request reaches the machine."""
-        ...
-
-
-class Call:
-    """One request under way; the ticket by which the node answers it."""
-
-    def __init__(
-        self,
-        number: int,
-        request: api.Request,
-        schedule: Schedule,
-        delay_ms: float,
-        done: Callable[[Call, api.Result | None], None],
-    ) -> None:
-        self.number = number
-        self.request = request
-        self.invoked_ms = schedule.now_ms
-        self._schedule = schedule
-        self._delay_ms = delay_ms
-        self._done: Callable[[Call, api.Result | None], None] | None = done
-        self.results = 0
-
-    def fill(self, result: api.Result) -> None:
-        """The node answers; the client hears it a little later."""
-        self.results += 1
-        assert self.results == 1, f"operation {self.number} was answered twice"
-        self._schedule.after(self._delay_ms, lambda: self.end(result))
-
-    def break_off(self) -> None:
-        """The connection ends without an answer."""
-        self._schedule.after(self._delay_ms, lambda: self.end(None))
-
-    def end(self, result: api.Result | None) -> None:
-        """The client has its answer, or stops waiting; only the first time counts."""
-        done, self._done = self._done, None
-        if done is not None:
-            done(self, result)
 
 
 class Client:
@@ -102,7 +58,12 @@ class Client:
     @property
     def is_done(self) -> bool:
         """Whether it has nothing under way and nothing left to do."""
-        return not (self._is_waiting or self._script or self._calls_left)
+        return not (self._is_waiting or self._has_more)
+
+    @property
+    def _has_more(self) -> bool:
+        """Whether there is something to ask for."""
+        return bool(self._script or self._calls_left)
 
     def make_calls(self, calls: int, within_ms: float) -> None:
         """Make so many calls in about that time, whatever they are answered."""
@@ -110,14 +71,17 @@ class Client:
         self._pause_ms = within_ms / calls
         self._rest()
 
+    def stop(self) -> None:
+        """End what is under way, and ask for nothing new."""
+        self._calls_left = 0
+
     def insist_on_everything(self) -> None:
         """From here on, only this: write once and read every key, until it succeeds."""
-        was_done = self.is_done
         self._calls_left = 0
         self._script = [api.Put(KEYS[0], b"%d.calm" % self.id)]
         self._script += [api.Get((key,)) for key in (*KEYS, _COUNTER)]
         self._pause_ms = _RETRY_MS
-        if was_done:
+        if not self._is_waiting:
             self._rest()
 
     def _rest(self, *, after_failure: bool = False) -> None:
@@ -130,7 +94,7 @@ class Client:
 
     def _call(self) -> None:
         self._is_waiting = False
-        if self.is_done:
+        if not self._has_more:
             return
         self._calls += 1
         self._is_waiting = True

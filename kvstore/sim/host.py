@@ -8,6 +8,7 @@ goes on where it stood, and finds in its sockets what arrived meanwhile.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +19,7 @@ from kvstore.errors import StorageError
 from kvstore.raft.messages import Message
 from kvstore.raft.types import NOT_ADMITTED, Role
 from kvstore.server.node import Node, Outcome
-from kvstore.sim.clients import Call
+from kvstore.sim.calls import Call
 from kvstore.sim.disk import Disk, PowerCutError
 from kvstore.sim.observer import Observer
 from kvstore.sim.schedule import Action, Schedule
@@ -74,8 +75,12 @@ class Host:
         self._idle_ms = settings.raft.heartbeat_interval_ms / 2
         self._messages: list[Message] = []
         self._calls: list[Call] = []
-        self._open_calls: set[Call] = set()
+        self._open_calls: dict[Call, float] = {}
+        """Those without an answer, and when the node took them, infinity if not yet."""
         self._life = 0
+        self.turn_ms = 0.0
+        self.held_until_ms = 0.0
+        """The world's time at which the fsync under way, or the last one, returns."""
         self._waits_for_sync = False
         self._turn_due_ms = 0.0
         self._held: list[Action] = []
@@ -126,10 +131,15 @@ class Host:
         self._calls.clear()
         lost = self.disk.crash() or raft.log.last_index > len(self.disk.log.pairs)
         self._observer.crashed(self, why, lost=lost, last_index=raft.log.last_index)
-        open_calls, self._open_calls = self._open_calls, set()
+        open_calls, self._open_calls = self._open_calls, {}
         for call in sorted(open_calls, key=lambda call: call.number):
             call.break_off()
         self._on_crash(self)
+
+    def find_damage(self) -> None:
+        """Restart, if the disk has damage that the node has not come upon yet."""
+        if self.node is not None and self.disk.log.unreadable - set(self.node.raft.log.damaged):
+            self.crash("restarted, to find the damage on its disk")
 
     def lose_directory(self) -> None:
         """End without notice; the next start is one with `--rejoin`, and an empty directory."""
@@ -166,7 +176,7 @@ class Host:
         if self.node is None:
             call.break_off()
             return
-        self._open_calls.add(call)
+        self._open_calls[call] = math.inf
         self._calls.append(call)
         self._plan_turn(_TURN_MS)
 
@@ -198,7 +208,7 @@ class Host:
         """What `Server._turn` does."""
         node, observer = self.node, self._observer
         assert node is not None
-        now_ms = self._clock.read(self._schedule.now_ms)
+        self.turn_ms = now_ms = self._clock.read(self._schedule.now_ms)
         node.wake(now_ms)
         observer.stepped(self, "tick")
         messages, self._messages = self._messages, []
@@ -218,6 +228,7 @@ class Host:
         spent_ms = self.disk.take_spent_ms()
         if spent_ms:
             self._waits_for_sync = True
+            self.held_until_ms = self._schedule.now_ms + spent_ms
             self._schedule.after(spent_ms, partial(self._end_turn, self._life, outcome))
         else:
             self._end_turn(self._life, outcome)
@@ -234,15 +245,19 @@ class Host:
         self.disk.log.synced()
         self._observer.persisted(self)
         self._let_out(outcome)
+        self._observer.turned(self)
         is_busy = node.is_busy or self._messages or self._calls
         self._plan_turn(_TURN_MS if is_busy else self._idle_ms / self._clock.rate)
 
     def _submit(self, node: Node, call: Call) -> None:
         request = call.request
+        self._open_calls[call] = self.turn_ms
         if isinstance(request, api.COMMANDS):
             node.submit_command(request, call)
+        elif isinstance(request, api.HandOver):
+            node.hand_over(request.heir, call)
         else:
-            assert isinstance(request, api.Get)
+            assert isinstance(request, api.QUERIES)
             node.submit_query(request, call, from_any=self._rng.random() < 0.5)
 
     def _let_out(self, outcome: Outcome) -> None:
@@ -254,7 +269,7 @@ class Host:
         for answer in outcome.answers:
             call = answer.ticket
             assert isinstance(call, Call)
-            self._open_calls.discard(call)
+            self._open_calls.pop(call, None)
             call.fill(answer.result)
 
     # --- What others see ------------------------------------------------------------------
@@ -263,6 +278,11 @@ class Host:
     def now_ms(self) -> float:
         """The world's time, which no node sees."""
         return self._schedule.now_ms
+
+    @property
+    def oldest_ticket_ms(self) -> float:
+        """When the node took the ticket that has waited for longest, by its own clock."""
+        return next(iter(self._open_calls.values()), math.inf)
 
     @property
     def running(self) -> Node:

@@ -59,6 +59,8 @@ class Network:
         """Links, as (sender, recipient), that lose everything."""
         self._broken = Counter[int]()
         """How often each node's connections were broken: what was under way on them is lost."""
+        self.late_until_ms = 0.0
+        """When the last of the messages arrives that left in other weather than fair."""
         self.duplicated = 0
         self.lost = 0
 
@@ -91,6 +93,8 @@ class Network:
         delay_ms = rng.uniform(weather.delay_min_ms, weather.delay_max_ms)
         if weather.straggling and rng.random() < weather.straggling:
             delay_ms = rng.uniform(delay_ms, weather.straggling_max_ms)
+        if weather is not FAIR:
+            self.late_until_ms = max(self.late_until_ms, self._schedule.now_ms + delay_ms)
         broken = self._broken[message.sender]
         self._schedule.after(delay_ms, lambda: self._arrive(number, message, broken))
 

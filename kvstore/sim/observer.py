@@ -40,6 +40,7 @@ class Observer:
         self._schedule = schedule
         self._checkers = checkers
         self._listeners = [one for one in checkers if type(one).hears is not Checker.hears]
+        self._turn_watchers = [one for one in checkers if type(one).turned is not Checker.turned]
         self._record = record
         self._model_step = model_step
         self._seen: dict[int, object] = {}
@@ -179,6 +180,11 @@ class Observer:
             self._count_answer(answer.result)
             if isinstance(answer.result, api.GetResult) and not host.is_leading:
                 self.reached["read at a follower"] += 1
+
+    def turned(self, host: Host) -> None:
+        """A turn of a node is over."""
+        for checker in self._turn_watchers:
+            checker.turned(host)
 
     def noted(self, host: Host, event: events.Event) -> None:
         """The core reports something."""

@@ -13,7 +13,8 @@ from functools import partial
 from typing import Final
 
 from kvstore import api
-from kvstore.sim.clients import KEYS, Call, Client
+from kvstore.sim.calls import Call
+from kvstore.sim.clients import KEYS, Client
 
 _GIVES_UP: Final = 0.04
 """How likely each failure is the last one that a client bears."""
@@ -48,8 +49,13 @@ class SessionClient(Client):
 
     @property
     def is_done(self) -> bool:
-        """Whether it has nothing under way, nothing in doubt, and nothing left to do."""
-        return super().is_done and self._pending is None and not self._copies
+        """Whether it, and every copy of it, has nothing under way and nothing left to do."""
+        return super().is_done and not self._copies
+
+    @property
+    def _has_more(self) -> bool:
+        """Whether there is something to ask for, or something in doubt."""
+        return super()._has_more or self._pending is not None
 
     def _next_request(self) -> api.Request:
         if self._pending is None:

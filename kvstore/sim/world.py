@@ -1,8 +1,7 @@
 """One run: a cluster, its clients and a plan of faults, from one seed to one verdict.
 
-Law: first the storm, in which nothing may be unsafe; then the calm, in which all
-faults are gone and the cluster must, within `CALM_MS`, have a leader, answer every
-client and bring all its nodes to the same state.
+Law: first the storm, in which nothing may be unsafe; then the calm (`calm`), in which all
+faults are gone, and the cluster must get well, and stay so under load.
 """
 
 from __future__ import annotations
@@ -23,11 +22,10 @@ from kvstore.config import Limits, Settings
 from kvstore.raft.invariants import SafetyViolationError
 from kvstore.raft.messages import Message
 from kvstore.raft.types import RaftSettings
-from kvstore.sim import faults
+from kvstore.sim import calm, faults
 from kvstore.sim.checkers import STEPWISE
 from kvstore.sim.checkers.checker import ViolationError
 from kvstore.sim.checkers.linearizability import check_history
-from kvstore.sim.checkers.liveness import missing_progress
 from kvstore.sim.checkers.replicas import compare_replicas
 from kvstore.sim.checkers.revisions import check_revisions
 from kvstore.sim.clients import Client
@@ -40,12 +38,7 @@ from kvstore.sim.schedule import Schedule
 from kvstore.sim.session_clients import SessionClient
 from kvstore.sim.trace import ModelStep, Record
 
-CALM_MS: Final = 15_000.0
-"""Simulated time within which a cluster without faults must be well again."""
-_CALM_STEP_MS: Final = 250.0
 _RESTART_MS: Final = (20.0, 2_000.0)
-_CALLS_IN_CALM: Final = 2
-"""What each client still asks for when all faults are gone."""
 
 
 class Scenario(msgspec.Struct, frozen=True):
@@ -153,6 +146,7 @@ class World:
             for number in range(1, plan.clients + 1)
         ]
         self._restarts = self._fork()
+        self._handovers = self._fork()
 
     def _fork(self) -> random.Random:
         """A source of chance of its own, so that who draws more disturbs nobody else."""
@@ -198,7 +192,9 @@ class World:
             client.make_calls(self.plan.calls, self.plan.storm_ms)
         self.schedule.run_until(self.plan.storm_ms)
         self._calm_down()
-        self._recover()
+        calm.recover(self)
+        calm.carry_load(self)
+        calm.hand_over(self, self._handovers)
         self._judge()
 
     def _strike(self, fault: Fault) -> None:
@@ -213,18 +209,10 @@ class World:
         for host in self.hosts.values():
             host.disk.mend()
             host.resume()
+            host.find_damage()
             host.start()
         for client in self.clients:
             client.insist_on_everything()
-
-    def _recover(self) -> None:
-        deadline_ms = self.schedule.now_ms + CALM_MS
-        while missing := missing_progress(self.hosts.values(), self.clients):
-            if self.schedule.now_ms >= deadline_ms:
-                raise ViolationError(
-                    "liveness", f"{CALM_MS:.0f} ms after the last fault, {'; '.join(missing)}"
-                )
-            self.schedule.run_until(self.schedule.now_ms + _CALM_STEP_MS)
 
     def _judge(self) -> None:
         """What can be said only at the end."""

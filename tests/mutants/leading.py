@@ -28,7 +28,20 @@ LEADING = (
         CORE,
         "self.leader_id is None or silent_ms >= self._settings.election_timeout_min_ms\n",
         "self._leadership is None\n",
-        test="tests/raft/test_leadership.py",
+    ),
+    Mutant(
+        "a leader counts as heard at the first contact only",
+        CORE,
+        "        self._leader_heard_ms = self._now_ms\n        self._timer.restart()\n",
+        "            self._leader_heard_ms = self._now_ms\n        self._timer.restart()\n",
+    ),
+    Mutant(
+        "heartbeats are so rare that only their followers' patience keeps a leader",
+        LEADERSHIP,
+        "            self._heir_was_told = False\n"
+        "            self._heartbeat_deadline_ms = now_ms + ",
+        "            self._heir_was_told = False\n"
+        "            self._heartbeat_deadline_ms = now_ms + 4 * ",
     ),
     Mutant(
         "a pre-vote is given to a shorter log",

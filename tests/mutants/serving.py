@@ -63,6 +63,19 @@ SERVING = (
         "            self._answer(write.ticket, refusals.BUSY)",
     ),
     Mutant(
+        "a read that waited too long is not answered",
+        NODE,
+        "            self._answer(read.ticket, refusals.NO_MAJORITY)\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "who asked for a handover is not told that it succeeded",
+        NODE,
+        "        self._answer(handover.ticket, result)\n",
+        "        if isinstance(result, api.Failure):\n"
+        "            self._answer(handover.ticket, result)\n",
+    ),
+    Mutant(
         "a follower takes writes",
         NODE,
         "        if not self.raft.takes_commands:\n"

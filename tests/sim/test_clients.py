@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from kvstore import api
-from kvstore.sim.clients import Call
+from kvstore.sim.calls import Call
 from kvstore.sim.history import Operation
 from kvstore.sim.schedule import Schedule
 from kvstore.sim.session_clients import SessionClient
@@ -48,3 +48,16 @@ def test_a_session_is_used_as_soon_as_it_is_open() -> None:
         waited_ms += machine.waited_ms
     assert len(waited_ms) == 40
     assert max(waited_ms) < 5.0
+
+
+def test_a_client_whose_copy_is_late_stops_all_the_same() -> None:
+    """What a copy still has under way is no reason to ask for more than was asked for."""
+    schedule = Schedule()
+    history: list[Operation] = []
+    for seed in range(40):
+        client = SessionClient(
+            1, {1: Machine(schedule)}, schedule, random.Random(seed), history.append, record=None
+        )
+        client.make_calls(20, 400.0)
+        schedule.run_until(schedule.now_ms + 10_000.0)
+        assert client.is_done

@@ -11,6 +11,7 @@ from kvstore.sim.checkers.backlog import Backlog
 from kvstore.sim.checkers.checker import Checker
 from kvstore.sim.checkers.commitment import Commitment
 from kvstore.sim.checkers.consent import Consent
+from kvstore.sim.checkers.deference import Deference
 from kvstore.sim.checkers.election_safety import ElectionSafety
 from kvstore.sim.checkers.exactly_once import ExactlyOnce
 from kvstore.sim.checkers.kept_majority import KeptMajority
@@ -19,6 +20,7 @@ from kvstore.sim.checkers.leader_completeness import LeaderCompleteness
 from kvstore.sim.checkers.log_matching import LogMatching
 from kvstore.sim.checkers.never_goes_back import NeverGoesBack
 from kvstore.sim.checkers.persist_then_speak import PersistThenSpeak
+from kvstore.sim.checkers.punctuality import Punctuality
 from kvstore.sim.checkers.retention import Retention
 from kvstore.sim.checkers.room import Room
 from kvstore.sim.checkers.state_machine_safety import StateMachineSafety
@@ -40,5 +42,7 @@ STEPWISE: tuple[type[Checker], ...] = (
     Consent,
     KeptMajority,
     Backlog,
+    Deference,
+    Punctuality,
 )
 """Those that watch every step."""

@@ -52,6 +52,16 @@ class Watched(Protocol):
         ...
 
     @property
+    def turn_ms(self) -> float:
+        """When its turn at hand, or its last one, began, by its own clock."""
+        ...
+
+    @property
+    def oldest_ticket_ms(self) -> float:
+        """When it took the ticket that has waited for longest, by its own clock; else infinity."""
+        ...
+
+    @property
     def running(self) -> Node: ...
 
     @property
@@ -83,6 +93,9 @@ class Checker:
 
     def hears(self, host: Watched, message: Message) -> None:
         """A message was taken by a node."""
+
+    def turned(self, host: Watched) -> None:
+        """A turn is over, and all that it lets out has left."""
 
     def require(self, condition: bool, finding: str) -> None:
         """Raise `ViolationError` unless the condition holds."""

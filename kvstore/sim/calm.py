@@ -1,0 +1,136 @@
+"""After the storm: the cluster gets well, carries load, and changes its leader when told to.
+
+Law: nothing goes wrong here any more, so everything has a deadline. First the cluster must
+become well within `CALM_MS`; then, while clients go on, nothing changes but the data; then
+its leader hands over under the same load, and everything is well again at once.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final
+
+from kvstore import api
+from kvstore.sim.calls import Call
+from kvstore.sim.checkers.checker import ViolationError
+from kvstore.sim.checkers.liveness import missing_progress
+from kvstore.sim.checkers.steadiness import Steadiness, unfit_answers
+from kvstore.sim.host import Host
+
+if TYPE_CHECKING:
+    from kvstore.sim.world import World
+
+CALM_MS: Final = 15_000.0
+"""Simulated time within which a cluster without faults must be well again."""
+_RECOVERY_STEP_MS: Final = 250.0
+_LOAD_MS: Final = 1_500.0
+_CALLS: Final = 10
+"""Of each client, in that time."""
+_STEP_MS: Final = 50.0
+_AFTERWARDS_MS: Final = 4_000.0
+"""Within which clients and followers end what they are at, when the load has ended."""
+_HANDOVER_MS: Final = 1_000.0
+
+
+def recover(world: World) -> None:
+    """Raise `ViolationError` unless the cluster becomes well."""
+    deadline_ms = world.schedule.now_ms + CALM_MS
+    while True:
+        world.schedule.run_until(world.schedule.now_ms + _RECOVERY_STEP_MS)
+        missing = missing_progress(world.hosts.values(), world.clients)
+        if not missing and _is_settled(world):
+            return
+        if world.schedule.now_ms >= deadline_ms:
+            why = "; ".join(missing) or "what was under way has not ended"
+            raise ViolationError("liveness", f"{CALM_MS:.0f} ms after the last fault, {why}")
+
+
+def _is_settled(world: World) -> bool:
+    """Whether nothing is left of the storm: no late message, no long fsync, no handover."""
+    running = _running(world)
+    leader = _leader(world)
+    return (
+        max(world.network.late_until_ms, *(host.held_until_ms for host in running))
+        <= world.schedule.now_ms
+        and leader.running.raft.heir is None
+        and all(
+            (host.running.raft.current_term, host.running.raft.leader_id)
+            == (leader.running.raft.current_term, leader.id)
+            for host in running
+        )
+    )
+
+
+def _running(world: World) -> list[Host]:
+    return [host for host in world.hosts.values() if host.node is not None]
+
+
+def _leader(world: World) -> Host:
+    return next(host for host in _running(world) if host.running.raft.has_committed_in_term)
+
+
+def carry_load(world: World) -> None:
+    """Raise `ViolationError` if anything changes but the data."""
+    begun = len(world.history)
+    steadiness = Steadiness(host.running for host in _running(world))
+    for client in world.clients:
+        client.make_calls(_CALLS, _LOAD_MS)
+    end_ms = world.schedule.now_ms + _LOAD_MS
+    while world.schedule.now_ms < end_ms or not _all_done(world, end_ms):
+        world.schedule.run_until(world.schedule.now_ms + _STEP_MS)
+        _require_none(steadiness.look(world.schedule.now_ms))
+    _require_none(unfit_answers(world.history[begun:]))
+
+
+def _all_done(world: World, end_ms: float) -> bool:
+    for client in world.clients:
+        client.stop()
+    missing = missing_progress(world.hosts.values(), world.clients)
+    if missing and world.schedule.now_ms >= end_ms + _AFTERWARDS_MS:
+        _require_none([f"{_AFTERWARDS_MS:.0f} ms after the load, {'; '.join(missing)}"])
+    return not missing
+
+
+def hand_over(world: World, rng: random.Random) -> None:
+    """Have another node lead, under load. Raise `ViolationError` unless it does, at once."""
+    leader, *others = sorted(_running(world), key=lambda host: not host.is_leading)
+    if not others:
+        return
+    begun = len(world.history)
+    term = leader.running.raft.current_term
+    told: list[api.Result | None] = []
+    heir = rng.choice((None, *(other.id for other in others)))
+    call = Call(
+        1, api.HandOver(heir), world.schedule, 0.0, lambda _call, result: told.append(result)
+    )
+    for client in world.clients:
+        client.make_calls(_CALLS // 2, _HANDOVER_MS / 2)
+    world.schedule.after(rng.uniform(0.0, _HANDOVER_MS / 2), lambda: leader.take_call(call))
+    end_ms = world.schedule.now_ms + _HANDOVER_MS
+    world.schedule.run_until(end_ms)
+    _check_handover(world, told, heir, term + 1)
+    while not _all_done(world, end_ms):
+        world.schedule.run_until(world.schedule.now_ms + _STEP_MS)
+    _require_none(unfit_answers(world.history[begun:], is_moving=True))
+
+
+def _check_handover(
+    world: World, told: list[api.Result | None], heir: int | None, term: int
+) -> None:
+    leaders = [host for host in _running(world) if host.is_leading]
+    expected = [api.HandOverResult(host.id, term) for host in leaders]
+    if told != expected or heir not in (None, leaders[0].id):
+        _require_none(
+            [
+                f"who asked to hand over to {heir or 'any node'} was told {told}, after"
+                f" {_HANDOVER_MS:.0f} ms; leading are {[host.id for host in leaders]}"
+            ]
+        )
+    terms = {host.id: host.running.raft.current_term for host in _running(world)}
+    if set(terms.values()) != {term}:
+        _require_none([f"a handover led to terms {terms}, it takes no more than term {term}"])
+
+
+def _require_none(findings: list[str]) -> None:
+    if findings:
+        raise ViolationError("while nothing is wrong, nothing changes", "\n".join(findings))

@@ -1,0 +1,58 @@
+"""Whoever hears a leader helps no other to stand (thesis §9.6), however long that leader leads.
+
+Law: nobody says that it would vote for another in a term in which it leads, nor while it
+has heard that term's leader within the shortest election timeout, by its own clock.
+"""
+
+from __future__ import annotations
+
+from kvstore.raft.messages import AppendEntries, Message, PreVote, PreVoteReply
+from kvstore.raft.types import Role
+from kvstore.sim.checkers.checker import Checker, Watched
+
+
+class Deference(Checker):
+    """Remembers when each node heard its leader last, and who asked it in its present turn."""
+
+    theorem = "who hears a leader grants no pre-vote"
+
+    def __init__(self, members: tuple[int, ...]) -> None:
+        super().__init__(members)
+        self._heard: dict[int, tuple[int, float]] = {}
+        """Node -> the term whose leader it heard last, and when."""
+        self._turn: dict[int, float] = {}
+        self._asked: dict[int, dict[int, float]] = {}
+        """Node -> who asked it in the turn at hand -> for how long there was no leader then."""
+
+    def started(self, host: Watched) -> None:
+        self._heard.pop(host.id, None)
+        self._turn.pop(host.id, None)
+
+    def hears(self, host: Watched, message: Message) -> None:
+        raft = host.running.raft
+        if message.term != raft.current_term:
+            return
+        if isinstance(message, AppendEntries):
+            self._heard[host.id] = (message.term, host.turn_ms)
+        elif isinstance(message, PreVote):
+            if self._turn.get(host.id) != host.turn_ms:
+                self._turn[host.id], self._asked[host.id] = host.turn_ms, {}
+            asked = self._asked[host.id]
+            asked[message.sender] = max(asked.get(message.sender, 0.0), self._silent_ms(host))
+
+    def _silent_ms(self, host: Watched) -> float:
+        raft = host.running.raft
+        if raft.role is Role.LEADER:
+            return 0.0
+        term, heard_ms = self._heard.get(host.id, (0, 0.0))
+        return host.turn_ms - heard_ms if term == raft.current_term else float("inf")
+
+    def speaks(self, host: Watched, message: Message) -> None:
+        if not isinstance(message, PreVoteReply) or not message.vote_granted:
+            return
+        silent_ms = self._asked.get(host.id, {}).get(message.recipient, 0.0)
+        self.require(
+            silent_ms >= host.running.settings.raft.election_timeout_min_ms,
+            f"node {host.id} would vote for node {message.recipient} in term {message.term + 1},"
+            f" {silent_ms:.0f} ms after it heard the leader of term {message.term}",
+        )
