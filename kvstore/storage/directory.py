@@ -91,6 +91,7 @@ def open_directory(
     filesystem.refuse_network_filesystem(data_dir)
     lock_fd = _lock(data_dir)
     try:
+        _sync_names(data_dir)
         if _is_new(data_dir):
             admitted_at = NOT_ADMITTED if rejoins else 0
             _create(data_dir, asked, admitted_at, log_map_bytes, state_map_bytes)
@@ -141,6 +142,16 @@ def _lock(data_dir: Path) -> int:
         os.close(fd)
         raise filesystem.unusable(data_dir, error) from None
     return fd
+
+
+def _sync_names(data_dir: Path) -> None:
+    """What an earlier start made, moved or removed is so for good before this one relies on it.
+
+    A killed process leaves names that it had not synced; to all others they look like any.
+    """
+    filesystem.sync_directory(data_dir)
+    if (data_dir / RAFT).exists():
+        filesystem.sync_directory(data_dir / RAFT)
 
 
 def _is_new(data_dir: Path) -> bool:

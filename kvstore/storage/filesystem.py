@@ -1,7 +1,7 @@
 """What a directory must be able to do: be written, be synced, and be local.
 
-Law: a name is durable only when its directory was synced. Refusals name the
-path and say what to do.
+Law: a name is durable only when its directory was synced, and one that is found need not be:
+whoever made it may have been killed. Refusals name the path and say what to do.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ def sync_directory(path: Path) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
+    except PermissionError:
+        os.sync()  # A directory that this user may not read can only be synced with all others.
     except OSError as error:
         raise DiskWriteError(f"{path}: cannot be synced: {error.strerror}") from error
 
@@ -41,15 +43,19 @@ def free_bytes(path: Path) -> int:
 
 
 def make_directory(path: Path) -> None:
-    """Create `path` and what is missing above it, each name durable."""
-    missing = [path, *path.parents]
-    missing = [one for one in missing if not one.exists()]
+    """Create `path` and what is missing above it; all of these names are durable then.
+
+    Those too that are found: a user, or a start that was killed, need not have synced them.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unusable(path, error) from None
-    for one in missing:
-        sync_directory(one.parent)
+    for named in {path.absolute(), path.resolve()}:
+        for directory in (named, *named.parents):
+            if directory.is_mount():
+                break
+            sync_directory(directory.parent)
 
 
 def unusable(path: Path, error: OSError) -> DirectoryRefusedError:

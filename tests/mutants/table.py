@@ -10,5 +10,6 @@ from .keeping import KEEPING
 from .leading import LEADING
 from .replaced import REPLACED
 from .serving import SERVING
+from .starting import STARTING
 
-MUTANTS = (*CONSENSUS, *LEADING, *REPLACED, *SERVING, *KEEPING)
+MUTANTS = (*CONSENSUS, *LEADING, *REPLACED, *SERVING, *KEEPING, *STARTING)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,32 @@ def test_a_path_that_cannot_be_a_directory_is_refused(tmp_path):
     for path in (tmp_path / "file", tmp_path / "file" / "n1"):
         with pytest.raises(DirectoryRefusedError, match=r"cannot be used as a data directory"):
             open_node(path)
+
+
+UNPRIVILEGED = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from storage.samples import open_node
+if os.geteuid() == 0:
+    os.setuid(65534)
+open_node(Path(sys.argv[1])).close()
+"""
+
+
+def test_a_directory_below_one_that_may_not_be_read_can_be_used():
+    """Its name can only be synced with everything else."""
+    with tempfile.TemporaryDirectory() as above:
+        data_dir = Path(above) / "n1"
+        data_dir.mkdir()
+        data_dir.chmod(0o777)
+        Path(above).chmod(0o311)
+        tests = str(Path(__file__).parent.parent)
+        command = [sys.executable, "-c", UNPRIVILEGED, str(data_dir), tests]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (data_dir / RAFT).exists()
+        Path(above).chmod(0o700)
 
 
 MOUNTS = """\

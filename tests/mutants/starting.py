@@ -1,0 +1,82 @@
+"""Wrong versions of what is synced when a directory is made, mended or found.
+
+Law: each is one plausible mistake, named by what it does wrong.
+"""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+DIRECTORY = "kvstore/storage/directory.py"
+FILESYSTEM = "kvstore/storage/filesystem.py"
+LMDB_FILES = "kvstore/storage/lmdb_files.py"
+LMDB_SALVAGE = "kvstore/storage/lmdb_salvage.py"
+
+POWER_CUTS = "tests/storage/test_power_cuts.py"
+
+STARTING = (
+    Mutant(
+        "the directory of a new log is renamed and not synced",
+        DIRECTORY,
+        "    filesystem.sync_directory(data_dir)\n\n\ndef _open_stores(",
+        "\n\ndef _open_stores(",
+        test=POWER_CUTS,
+    ),
+    Mutant(
+        "a new environment's data file may have no name after a power cut",
+        LMDB_FILES,
+        "    sync_directory(environment)\n    sync_directory(environment.parent)\n",
+        "    sync_directory(environment.parent)\n",
+        test=POWER_CUTS,
+    ),
+    Mutant(
+        "an unfinished log may be gone while the state that follows it is there",
+        LMDB_FILES,
+        "    sync_directory(environment)\n    sync_directory(environment.parent)\n",
+        "    sync_directory(environment)\n",
+        test=POWER_CUTS,
+    ),
+    Mutant(
+        "the state of an unfinished creation comes back when the log of it is gone",
+        DIRECTORY,
+        "                shutil.rmtree(state)\n"
+        "                filesystem.sync_directory(data_dir)\n",
+        "                shutil.rmtree(state)\n",
+        test=POWER_CUTS,
+    ),
+    Mutant(
+        "a damaged state that was set aside comes back",
+        DIRECTORY,
+        "    filesystem.sync_directory(data_dir)\n\n\ndef _check_identity(",
+        "\n\ndef _check_identity(",
+        test=POWER_CUTS,
+    ),
+    Mutant(
+        "a salvaged log is put in place and not synced",
+        LMDB_SALVAGE,
+        "    sync_directory(environment)\n    _remove(target)\n",
+        "    _remove(target)\n",
+        test=POWER_CUTS,
+    ),
+    Mutant(
+        "a start relies on a rename that a killed one had not synced",
+        DIRECTORY,
+        "    filesystem.sync_directory(data_dir)\n    if (data_dir / RAFT).exists():\n",
+        "    if (data_dir / RAFT).exists():\n",
+        test=POWER_CUTS,
+    ),
+    Mutant(
+        "a start relies on a salvage that a killed one had not synced",
+        DIRECTORY,
+        "        filesystem.sync_directory(data_dir / RAFT)\n",
+        "        pass\n",
+        test=POWER_CUTS,
+    ),
+    Mutant(
+        "the name of the data directory itself is not synced",
+        FILESYSTEM,
+        "            sync_directory(directory.parent)\n",
+        "            pass\n",
+        test=POWER_CUTS,
+    ),
+)

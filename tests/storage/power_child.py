@@ -1,0 +1,186 @@
+"""Run as a program: a story of starts on a directory, and after each step, what was promised.
+
+A promise is one line of JSON; what is not in it may be lost. `[]` means: cut from here on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from kvstore.raft.types import DurableUpdate, HardState
+from kvstore.storage.base import Acquaintance, Applied
+from kvstore.storage.directory import RAFT, STATE, STATE_ASIDE, UNFINISHED, set_state_aside
+from kvstore.storage.lmdb_log import LmdbLog
+from kvstore.storage.lmdb_salvage import DAMAGED_FILE
+from kvstore.storage.lmdb_state import LmdbState
+from storage.samples import IDENTITY, MAP_BYTES, commands, flip, led, open_node
+
+KEPT = (f"{STATE_ASIDE}/data.mdb", f"{RAFT}/{DAMAGED_FILE}")
+FIRST_ENTRIES = led(1, 300, 1, 1)
+
+
+Promise = dict[str, Any]
+
+
+def say(words: object) -> None:
+    os.write(1, json.dumps(words).encode() + b"\n")
+
+
+def promise(node: Any) -> Promise:
+    """What peers may have been told, by a node whose stores are open."""
+    found = node.log.recover()
+    return {
+        "incarnation": node.log.identity.incarnation,
+        "hard_state": [
+            found.hard_state.current_term,
+            found.hard_state.voted_for,
+            found.hard_state.admitted_at,
+        ],
+        "last_index": found.last_index,
+        "damaged": list(found.damaged),
+        "starts": node.log.starts.hex(),
+        "known": {str(peer): repr(known) for peer, known in node.log.known.items()},
+    }
+
+
+def kept(data_dir: Path) -> dict[str, str]:
+    """What the operator was told to find beside the mended parts."""
+    paths = [data_dir / name for name in KEPT]
+    return {
+        str(path.relative_to(data_dir)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+        if path.exists()
+    }
+
+
+def sync(path: Path) -> None:
+    """Damage is as durable as what it damages."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def serve(data_dir: Path, number: int, *, rejoins: bool = False) -> Promise:
+    """One start, what it takes from others, and its end."""
+    node = open_node(
+        data_dir, incarnation=f"{number:032x}", start=b"start%3d" % number, rejoins=rejoins
+    )
+    say({**promise(node), "kept": kept(data_dir)})
+    found = node.log.recover()
+    term, last = found.hard_state.current_term + 1, found.last_index
+    hard_state = HardState(term, 1, found.hard_state.admitted_at)
+    entries = commands(last + 1, last + 3, term) if last else FIRST_ENTRIES
+    node.log.write(DurableUpdate(hard_state, None, entries))
+    say({**promise(node), "kept": kept(data_dir)})
+    node.log.remember(2, Acquaintance(b"other%3d" % number, 0))
+    say({**promise(node), "kept": kept(data_dir)})
+    node.state.put(b"key", b"record of start %d" % number)
+    node.state.commit(Applied(last + 1, last + 1))
+    promised = promise(node)
+    say(promised)
+    node.close()
+    return promised
+
+
+# --- Stories ------------------------------------------------------------------------------
+
+
+def first_start(data_dir: Path) -> None:
+    say([])
+    serve(data_dir, 1)
+    serve(data_dir, 2)
+
+
+def first_start_in_a_directory_that_somebody_made(data_dir: Path) -> None:
+    data_dir.mkdir(parents=True)
+    first_start(data_dir)
+
+
+def first_start_by_rejoining(data_dir: Path) -> None:
+    say([])
+    serve(data_dir, 1, rejoins=True)
+    serve(data_dir, 2, rejoins=True)
+
+
+def creation_that_was_interrupted_twice(data_dir: Path) -> None:
+    """What two killed processes left that never promised anything."""
+    data_dir.mkdir(parents=True)
+    say([])
+    LmdbLog.create(data_dir / UNFINISHED, MAP_BYTES, IDENTITY)
+    LmdbState.create(data_dir / STATE, MAP_BYTES, IDENTITY)
+    shutil.rmtree(data_dir / STATE)
+    LmdbState.create(data_dir / STATE, MAP_BYTES, IDENTITY)
+    serve(data_dir, 1)
+    serve(data_dir, 2)
+
+
+def log_that_is_damaged_twice(data_dir: Path) -> None:
+    promised = serve(data_dir, 1)
+    say([])
+    data = data_dir / RAFT / "data.mdb"
+    for number, text in ((2, b"command 100 of"), (3, b"command 200 of")):
+        del promised["damaged"]
+        say(promised)
+        flip(data, data.read_bytes().rindex(text) // 4096 * 4096)
+        sync(data)
+        promised = serve(data_dir, number)
+
+
+def state_that_is_damaged_twice(data_dir: Path) -> None:
+    serve(data_dir, 1)
+    say([])
+    for number in (2, 3):
+        os.truncate(data_dir / STATE / "data.mdb", 5000 + number)
+        sync(data_dir / STATE / "data.mdb")
+        serve(data_dir, number)
+
+
+def state_that_is_set_aside_while_it_runs_twice(data_dir: Path) -> None:
+    serve(data_dir, 1)
+    say([])
+    for number in (2, 3):
+        node = open_node(data_dir, start=b"start%3d" % number)
+        words = promise(node)
+        say(words)
+        set_state_aside(data_dir)
+        say({**words, "kept": kept(data_dir)})
+        node.close()
+
+
+def one_more_start(root: Path, *, rejoins: bool = False) -> None:
+    """On each of many directories, each named before."""
+    for base in sorted(root.iterdir(), key=lambda path: int(path.name)):
+        say(base.name)
+        node = open_node(
+            base / "deep" / "n1", incarnation="9" * 32, start=b"one more", rejoins=rejoins
+        )
+        say(promise(node))
+        node.close()
+
+
+def one_more_start_by_rejoining(root: Path) -> None:
+    one_more_start(root, rejoins=True)
+
+
+STORIES: tuple[Callable[[Path], None], ...] = (
+    first_start,
+    first_start_in_a_directory_that_somebody_made,
+    first_start_by_rejoining,
+    creation_that_was_interrupted_twice,
+    log_that_is_damaged_twice,
+    state_that_is_damaged_twice,
+    state_that_is_set_aside_while_it_runs_twice,
+)
+
+if __name__ == "__main__":
+    {one.__name__: one for one in (*STORIES, one_more_start, one_more_start_by_rejoining)}[
+        sys.argv[1]
+    ](Path(sys.argv[2]))

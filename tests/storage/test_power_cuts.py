@@ -1,0 +1,155 @@
+"""Power fails at any moment of a start, and what was promised by then is there afterwards.
+
+Every call to the file system is recorded by strace, those of LMDB too; after each of them all
+that the disk may hold is built (`power_cut.py`) and opened. It is owed what was promised, or,
+if nothing was, a start like any other; and a second start is owed the same.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from process.trace import why_strace_cannot_run
+
+from kvstore.raft.types import NOT_ADMITTED
+from storage import power_child
+from storage.filesystem_calls import Call, Said, record
+from storage.power_child import kept, promise
+from storage.power_cut import Disk, Tree, make
+from storage.samples import open_node
+
+PROGRAM = Path(power_child.__file__)
+IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+DATA = Path("deep") / "n1"
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(why_strace_cannot_run() is not None, reason=str(why_strace_cannot_run())),
+]
+
+Promise = dict[str, Any]
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory in memory, where that can be: no power is lost, so a sync need not wait."""
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as directory:
+        yield Path(directory)
+
+
+@pytest.mark.parametrize("story", power_child.STORIES, ids=lambda story: story.__name__)
+def test_what_was_promised_outlasts_every_power_cut(story, place):
+    recorded = record_story(story, place)
+    seen: set[int] = set()
+    for disk, promised in moments(recorded, Disk(place / "disk")):
+        for tree in disk.after_a_cut():
+            check_once(tree, promised, seen, rejoins=rejoins(story))
+    assert len(seen) > 50
+
+
+@pytest.mark.parametrize("story", power_child.STORIES, ids=lambda story: story.__name__)
+def test_what_a_start_relies_on_outlasts_a_power_cut_whoever_was_killed_before(story, place):
+    """A process is killed at any moment; the next one finds names that nobody has synced."""
+    recorded = record_story(story, place)
+    disks: dict[Tree, Disk] = {}
+    for disk, _ in moments(recorded, Disk(place / "disk")):
+        if not disk.is_settled:
+            disks.setdefault(disk.now(), copy.deepcopy(disk))
+    again = place / "again"
+    again.mkdir()
+    for number, tree in enumerate(disks):
+        make(tree, again / str(number))
+    program = "one_more_start_by_rejoining" if rejoins(story) else "one_more_start"
+    calls = record(PROGRAM, program, str(again), trace=place / "trace")
+    seen: set[int] = set()
+    for (number, part), disk in zip(starts(calls), disks.values(), strict=True):
+        disk.moved_to(again / number)
+        for call in part:
+            disk.apply(call)
+            if isinstance(call, Said):
+                for tree in disk.after_a_cut():
+                    promised = json.loads(call.line)
+                    check_once(tree, promised, seen, rejoins=rejoins(story))
+    assert len(seen) > 10
+
+
+def record_story(story: Callable[[Path], None], place: Path) -> list[Call]:
+    (place / "disk").mkdir()
+    data_dir = str(place / "disk" / DATA)
+    return record(PROGRAM, story.__name__, data_dir, trace=place / "trace")
+
+
+def rejoins(story: Callable[[Path], None]) -> bool:
+    return "rejoining" in story.__name__
+
+
+def moments(calls: Iterable[Call], disk: Disk) -> Iterator[tuple[Disk, Promise | None]]:
+    """The disk after each call from the mark on, and what is promised by then."""
+    promised: Promise | None = None
+    is_marked = False
+    for call in calls:
+        disk.apply(call)
+        if isinstance(call, Said):
+            words = json.loads(call.line)
+            is_marked = is_marked or words == []
+            promised = words or promised
+        if is_marked:
+            yield disk, promised
+
+
+def starts(calls: Iterable[Call]) -> Iterator[tuple[str, list[Call]]]:
+    """The calls of each start, by the number of its directory."""
+    number, part = "", []
+    for call in calls:
+        if isinstance(call, Said) and isinstance(words := json.loads(call.line), str):
+            if number:
+                yield number, part
+            number, part = words, []
+        else:
+            part.append(call)
+    yield number, part
+
+
+def check_once(tree: Tree, promised: Promise | None, seen: set[int], *, rejoins: bool) -> None:
+    name = hash((tree, json.dumps(promised)))
+    if name in seen:
+        return
+    seen.add(name)
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as directory:
+        make(tree, Path(directory) / "after")
+        for _ in range(2):
+            check(Path(directory) / "after" / DATA, promised, rejoins=rejoins)
+            promised = promised and {**promised, "kept": {}}
+
+
+def check(data_dir: Path, promised: Promise | None, *, rejoins: bool) -> None:
+    """Start, and hold what is there against what was promised."""
+    if promised is not None:
+        found_kept = kept(data_dir)
+        for name, content in promised.get("kept", {}).items():
+            assert found_kept.get(name) == content, f"{name} is not what it was said to be"
+    node = open_node(data_dir, incarnation="f" * 32, start=b"the last", rejoins=rejoins)
+    found = promise(node)
+    node.close()
+    if rejoins:
+        assert found["hard_state"][2] == NOT_ADMITTED
+    if promised is None:
+        return
+    assert found["incarnation"] == promised["incarnation"], "it began as another directory"
+    assert found["starts"].startswith(promised["starts"])
+    assert found["known"].keys() >= promised["known"].keys()
+    (term, vote, admitted_at), (found_term, found_vote, found_admitted_at) = (
+        promised["hard_state"],
+        found["hard_state"],
+    )
+    assert found_admitted_at == admitted_at
+    assert found_term > term or (found_term == term and found_vote == vote)
+    assert found["last_index"] >= promised["last_index"]
+    if "damaged" in promised:
+        assert found["damaged"] == promised["damaged"]
