@@ -41,7 +41,7 @@ def of_each_kind(term: int) -> list[Message]:
         pre_vote(2, term, last=(9, min(term, OWN))),
         pre_vote_reply(2, term),
         read_index(2, term, read_id=1),
-        fetch(2, term, (1, 1)),
+        fetch(2, term, (1, 1, 1)),
         fetched(2, term),
         read_index_reply(2, term, read_id=1, index=1),
     ]
