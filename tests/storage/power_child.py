@@ -80,7 +80,7 @@ def serve(data_dir: Path, number: int, *, rejoins: bool = False) -> Promise:
     entries = commands(last + 1, last + 3, term) if last else FIRST_ENTRIES
     node.log.write(DurableUpdate(hard_state, None, entries))
     say({**promise(node), "kept": kept(data_dir)})
-    node.log.remember(2, Acquaintance(b"other%3d" % number, 0))
+    node.log.remember(2, Acquaintance(b"other%3d" % number, 0, "2" * 32))
     say({**promise(node), "kept": kept(data_dir)})
     node.state.put(b"key", b"record of start %d" % number)
     node.state.commit(Applied(last + 1, last + 1))
