@@ -18,17 +18,36 @@ import click
 from kvstore.options import Command, option, options
 
 if TYPE_CHECKING:
-    from kvstore.sim.campaign import Summary
+    from kvstore.sim.campaign import Group, Summary
     from kvstore.sim.world import Report, Scenario
 
 _HELD: Final = 0
 _BROKEN: Final = 1
+_SEEDS_SHOWN: Final = 5
+"""Of each theorem that was broken."""
+_SHRINKING_S: Final = 120.0
+"""For all stories together: a story that is not the shortest is told as well."""
 
 
 @click.command(cls=Command, short_help="Run clusters in simulated worlds full of faults.")
 @options(
     option("--seed", section="One run", type=click.IntRange(0), help="Run this seed, and tell it."),
+    option(
+        "--plan",
+        section="One run",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Run the plan in this file, and tell it.",
+    ),
     option("--faults", section="One run", metavar="LIST", help="Only these of its faults: 0,4,7."),
+    option(
+        "--shrink", section="One run", is_flag=True, help="Only the faults that a failure needs."
+    ),
+    option(
+        "--save",
+        section="One run",
+        type=click.Path(dir_okay=False, writable=True, path_type=Path),
+        help="Write its plan to this file.",
+    ),
     option("--lines", section="One run", default=60, show_default=True, help="Length of a story."),
     option(
         "--svg",
@@ -57,7 +76,10 @@ _BROKEN: Final = 1
 )
 def simulate(
     seed: int | None,
+    plan: Path | None,
     faults: str | None,
+    shrink: bool,
+    save: Path | None,
     lines: int,
     svg: Path | None,
     window: str | None,
@@ -69,15 +91,21 @@ def simulate(
 
     The same seed is the same run, always. The exit code is 1 if a promise is broken.
     """
-    if (seed is None) == (seeds is None):
-        raise click.UsageError("say either --seed N, to replay one run, or --seeds N, to run many")
-    if seed is not None:
-        picture = None if svg is None else Picture(svg, *_window(window))
-        return _tell(_plan(seed, faults), lines, picture)
-    if faults is not None or svg is not None:
-        raise click.UsageError("--faults and --svg go with --seed")
-    assert seeds is not None
-    return _run_many(range(first, first + seeds), jobs, lines)
+    if sum(given is not None for given in (seed, plan, seeds)) != 1:
+        raise click.UsageError(
+            "say either --seed N or --plan FILE, to replay one run, or --seeds N, to run many"
+        )
+    if seeds is not None:
+        if faults is not None or svg is not None or save is not None or shrink:
+            raise click.UsageError("--faults, --shrink, --save and --svg go with --seed or --plan")
+        return _run_many(range(first, first + seeds), jobs, lines)
+    scenario = _of_seed(seed) if plan is None else _of_file(plan)
+    if faults is not None:
+        scenario = _with_only(scenario, faults)
+    if shrink:
+        scenario = _shrunk(scenario, time.monotonic() + _SHRINKING_S)
+    picture = None if svg is None else Picture(svg, *_window(window))
+    return _tell(scenario, lines, picture, save)
 
 
 # --- One seed -----------------------------------------------------------------------------
@@ -100,33 +128,74 @@ def _window(text: str | None) -> tuple[float | None, float | None]:
     return float(start), float(end)
 
 
-def _plan(seed: int, kept: str | None) -> Scenario:
-    from kvstore.sim.world import only_faults, scenario  # slow to load, and only needed here
+def _of_seed(seed: int | None) -> Scenario:
+    from kvstore.sim.world import scenario  # slow to load, and only needed here
 
-    plan = scenario(seed)
-    if kept is None:
-        return plan
+    assert seed is not None
+    return scenario(seed)
+
+
+def _of_file(file: Path) -> Scenario:
+    from kvstore.sim import recorded
+
     try:
-        numbers = [int(number) for number in kept.split(",") if number.strip()]
-        return only_faults(plan, numbers)
-    except (ValueError, IndexError):
-        raise click.UsageError(
-            f"--faults takes numbers from 0 to {len(plan.faults) - 1}, such as 0,4"
-        ) from None
+        return recorded.read(file.read_bytes()).scenario
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{file} is not a plan: {error}") from None
 
 
-def _tell(plan: Scenario, lines: int, picture: Picture | None) -> int:
-    """Run it, show how it went, and draw it where that was asked for."""
+def _with_only(scenario: Scenario, kept: str) -> Scenario:
+    from kvstore.sim.world import only_faults
+
+    try:
+        return only_faults(scenario, [int(number) for number in kept.split(",") if number.strip()])
+    except ValueError:
+        numbers = ",".join(str(fault.number) for fault in scenario.faults)
+        raise click.UsageError(f"--faults takes some of its numbers, {numbers}") from None
+
+
+def _shrunk(scenario: Scenario, deadline_s: float) -> Scenario:
+    """Without the faults that its failure does not need, as far as there is time to try."""
+    from kvstore.sim.shrink import shrink
+    from kvstore.sim.world import run
+
+    report = run(scenario)
+    if report.violation is None:
+        return scenario
+    return shrink(report, run, lambda: time.monotonic() >= deadline_s)
+
+
+def _tell(
+    scenario: Scenario, lines: int, picture: Picture | None = None, save: Path | None = None
+) -> int:
+    """Run it, show how it went, and draw it and write it down where that was asked for."""
     from kvstore.sim.film import film
     from kvstore.sim.world import run
 
-    report = run(plan, traced=True)
+    report = run(scenario, traced=True)
     _describe(report)
     for line in film(report.trace, lines_max=lines):
         click.echo(line)
     if picture is not None:
         _draw(report, picture)
+    if save is not None:
+        _save(report, save)
     return _verdict(report)
+
+
+def _save(report: Report, file: Path) -> None:
+    from kvstore.sim import recorded
+
+    about = (report.violation or "every promise held").partition("\n")[0]
+    _write(file, recorded.write(recorded.Recorded(about, report.scenario)))
+    click.echo(f"again: kvstore simulate --plan {file}")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text)
+    except OSError as error:
+        raise click.UsageError(f"cannot write {file}: {error.strerror}") from None
 
 
 def _draw(report: Report, picture: Picture) -> None:
@@ -143,10 +212,7 @@ def _draw(report: Report, picture: Picture) -> None:
         to_ms=picture.to_ms,
         is_stretched=True,
     )
-    try:
-        picture.file.write_text(svg)
-    except OSError as error:
-        raise click.UsageError(f"cannot write {picture.file}: {error.strerror}") from None
+    _write(picture.file, svg)
     click.echo(f"drawn to {picture.file}")
 
 
@@ -173,7 +239,7 @@ def _verdict(report: Report) -> int:
 
 
 def _run_many(seeds: Sequence[int], jobs: int, lines: int) -> int:
-    from kvstore.sim.campaign import run_campaign
+    from kvstore.sim.campaign import group, run_campaign
 
     began = time.monotonic()
     summaries: list[Summary] = []
@@ -183,12 +249,24 @@ def _run_many(seeds: Sequence[int], jobs: int, lines: int) -> int:
             summaries.append(summary)
             bar.update(summary.seeds)
     _report(summaries, time.monotonic() - began, jobs)
-    failures = sorted(failure for summary in summaries for failure in summary.failures)
-    if not failures:
+    groups = group(failure for summary in summaries for failure in summary.failures)
+    if not groups:
         click.echo("every promise held")
         return _HELD
-    click.echo(f"{len(failures)} seeds break a promise, the first is {failures[0][0]}")
-    return _tell_smallest(failures[0][0], lines)
+    _list(groups)
+    for broken in groups:
+        _tell_smallest(broken, lines, _SHRINKING_S / len(groups))
+    return _BROKEN
+
+
+def _list(groups: Sequence[Group]) -> None:
+    """All that failed, by theorem."""
+    total = sum(len(broken.failures) for broken in groups)
+    click.echo(f"{total:,} seeds break a promise")
+    for broken in groups:
+        click.echo(f"{len(broken.failures):9,}  {broken.theorem}: {broken.shortest}")
+        for failure in broken.failures[:_SEEDS_SHOWN]:
+            click.echo(f"           kvstore simulate --seed {failure.seed}")
 
 
 def _report(summaries: Sequence[Summary], seconds: float, jobs: int) -> None:
@@ -205,13 +283,11 @@ def _report(summaries: Sequence[Summary], seconds: float, jobs: int) -> None:
         click.echo(f"  {times:9,}  {what}")
 
 
-def _tell_smallest(seed: int, lines: int) -> int:
-    """The story of a failing seed, without the faults that it does not need."""
-    from kvstore.sim.shrink import shrink
-    from kvstore.sim.world import run, scenario
-
-    plan = shrink(run(scenario(seed)), run)
-    code = _tell(plan, lines, None)
-    numbers = ",".join(str(fault.number) for fault in plan.faults)
+def _tell_smallest(broken: Group, lines: int, shrinking_s: float) -> None:
+    """The story of the first failing seed, without the faults that it does not need."""
+    seed = broken.failures[0].seed
+    scenario = _shrunk(_of_seed(seed), time.monotonic() + shrinking_s)
+    click.echo("")
+    _tell(scenario, lines)
+    numbers = ",".join(str(fault.number) for fault in scenario.faults)
     click.echo(f"again: kvstore simulate --seed {seed} --faults '{numbers}'")
-    return code

@@ -269,3 +269,6 @@ _STRIKES: Final[dict[str, Callable[[World, Fault, random.Random], None]]] = {
     "crumbling links": _crumble,
     "bad weather": _bad_weather,
 }
+
+KINDS: Final = frozenset(_STRIKES)
+"""Of faults, by name."""

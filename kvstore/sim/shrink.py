@@ -13,12 +13,19 @@ from kvstore.sim.faults import Fault
 from kvstore.sim.world import Report, Scenario
 
 
-def shrink(failing: Report, run: Callable[[Scenario], Report], runs_max: int = 200) -> Scenario:
-    """Leave out faults, many at first and then one by one, as long as it fails alike."""
+def shrink(
+    failing: Report,
+    run: Callable[[Scenario], Report],
+    must_end: Callable[[], bool] = lambda: False,
+) -> Scenario:
+    """Leave out faults, many at first and then one by one, as long as it fails alike.
+
+    Ends with what it has once `must_end` says so.
+    """
     plan = failing.scenario
     size = max(1, len(plan.faults) // 2)
     start = 0
-    for _ in range(runs_max):
+    while not must_end():
         if start >= len(plan.faults):
             if size == 1:
                 break

@@ -89,8 +89,10 @@ def scenario(seed: int) -> Scenario:
 
 
 def only_faults(plan: Scenario, numbers: Sequence[int]) -> Scenario:
-    """The scenario with these of its faults only. Raises `IndexError` for one it has not."""
-    kept = tuple(plan.faults[number] for number in sorted(set(numbers)))
+    """The scenario with these of its faults only. Raises `ValueError` for one it has not."""
+    if unknown := set(numbers) - {fault.number for fault in plan.faults}:
+        raise ValueError(f"it has no fault {min(unknown)}")
+    kept = tuple(fault for fault in plan.faults if fault.number in numbers)
     return msgspec.structs.replace(plan, faults=kept)
 
 
@@ -240,7 +242,9 @@ def run(plan: Scenario, *, traced: bool = False, modelled: bool = False) -> Repo
         theorem, violation = "invariants of the core", str(broken)
     except Exception as error:
         # Also an assertion in the code under test is a broken promise.
-        theorem, violation = f"no {type(error).__name__}", traceback.format_exc()
+        theorem = f"no {type(error).__name__}"
+        said = str(error) or traceback.extract_tb(error.__traceback__)[-1].line
+        violation = f"{theorem}: {said}\n{traceback.format_exc()}"
     return Report(
         scenario=plan,
         theorem=theorem,

@@ -245,6 +245,7 @@ CONSENSUS = (
         READS,
         "        while self._waiting and self._waiting[0][0] <= confirmed:",
         "        while self._waiting:",
+        test="tests/sim/test_plans.py",
     ),
     Mutant(
         "a confirmation from before the read counts",
