@@ -17,6 +17,9 @@ from kvstore.errors import ConfigError
 PORT_MAX: Final = 65_535
 BASE_PORT: Final = 9_000
 """Node N of the local cluster listens on this port plus N, unless told otherwise."""
+_LABEL: Final = r"[A-Za-z0-9_-]{1,63}"
+_NAME: Final = re.compile(rf"(?=.{{1,253}}\Z)(?=.*[A-Za-z]){_LABEL}(?:\.{_LABEL})*\.?")
+"""What a resolver can be asked for; for other names Python's raises what is no OSError."""
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -65,7 +68,7 @@ def parse_host(text: str) -> str:
     except ValueError:
         # A name of digits and dots only would be read by the resolver as an odd IPv4
         # address: `0` is 0.0.0.0 and `127.1` is 127.0.0.1.
-        if re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9_.-]{1,253}", host):
+        if _NAME.fullmatch(host):
             return host.lower()
         raise ConfigError(f"{text!r} is not a host name or IP address") from None
     if ip.is_unspecified:

@@ -1,68 +1,46 @@
-"""Blocking client: finds the leader, retries what is safe to retry, says what is unknown.
+"""Blocking client: what callers see of a cluster, and what they may do with one client.
 
-Law: nothing that it tries again can take effect twice. A write goes under a client
-session and keeps its number, so the cluster carries it out once, however often it
-arrives. Without a session, a command whose last byte was sent is never sent again.
-What has changed nothing (a refusal, a failed connection, a request sent in part) or
-cannot change anything (a query) is tried again until the timeout.
+Law: a session, its numbers and its connections belong to one client in one process, and
+serve one request at a time. Threads take turns. A copy (copied, pickled, or in a forked
+child) has the same settings and begins its own; what belongs to another is neither used
+nor ended by it.
 
-This module must not know how the server works inside: it speaks typed requests
-over RESP to one node at a time.
+How a request finds the leader, and what is tried again, is `caller.py`'s business; this
+module must not know how the server works inside.
 """
 
 from __future__ import annotations
 
+import os
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Final, Self, TypeVar, cast
+from typing import Any, Final, Self, TypeVar, cast
 
-import hiredis
 import msgspec
 
 from kvstore import api
-from kvstore.address import Address, parse_address, parse_addresses
-from kvstore.config import TIME_MS_CEILING
-from kvstore.course import Course
-from kvstore.errors import (
-    ConfigError,
-    GuardFailedError,
-    NotLeaderError,
-    OutcomeUnknownError,
-    ProtocolError,
-    RefusedError,
-    UnreachableError,
-)
-from kvstore.link import Link, NotSent, Unanswered
-from kvstore.wire import resp, typed
+from kvstore.address import parse_address, parse_addresses
+from kvstore.caller import Caller, Source
+from kvstore.config import TIME_MS_CEILING, VALUE_BYTES_CEILING, Limits
+from kvstore.errors import ConfigError, GuardFailedError, ProtocolError, RefusedError
+from kvstore.gate import Gate, InsideError
+from kvstore.wire.limits import check_request
 
 _SCAN_PAGE: Final = 100
-
-_ANSWERS: Final[dict[type, type]] = {
-    api.Put: api.PutResult,
-    api.PutMany: api.PutResult,
-    api.Delete: api.DeleteResult,
-    api.Increment: api.IncrementResult,
-    api.OpenSession: api.SessionResult,
-    api.Get: api.GetResult,
-    api.Scan: api.ScanResult,
-    api.Count: api.CountResult,
-    api.Status: api.StatusResult,
-    api.HandOver: api.HandOverResult,
-}
-_NO_ANSWER: Final[dict[type, str]] = {
-    api.OpenSession: "no majority confirmed the session, so the write was not sent",
-}
-"""What an unknown outcome of a request means to the caller, who did not ask for it."""
+_WIDEST: Final = Limits.for_values(VALUE_BYTES_CEILING)
+"""The limits of a node that takes as much as any may."""
 _R = TypeVar("_R")
 
 
 class Client:
     """Requests to a cluster through any of its nodes.
 
-    * One TCP connection per node, opened when first needed, and one more for stale
-      reads: READONLY holds for a whole connection, and must not leak into others.
-    * Not for use by several threads at once: give each its own.
+    * Threads may share one, and take turns, in the order of coming: there is one session
+      with one request under way. Who wants more at a time gives each thread its own.
+    * `copy`, `deepcopy` and `pickle` give a client with the same settings that has not
+      connected yet, and so does a fork to the child's.
     * Keys and values may be `str` (sent as UTF-8) or `bytes`; answers are bytes.
     * It never goes back in time: a node whose term is below that of an earlier answer
       refuses it, but for stale reads. All answers come from one cluster.
@@ -86,32 +64,25 @@ class Client:
 
         `addresses`: some nodes, as `9001`, `host`, `host:port` or `[::1]:9001`; they
         are asked in this order. `timeout_ms` bounds one request with all its
-        retries. With `follow` False the first NOTLEADER raises NotLeaderError.
-        `on_redirect(from, to)` is told each redirect that is followed. With
+        retries, and with the wait for its turn. With `follow` False the first NOTLEADER
+        raises NotLeaderError. `on_redirect(from, to)` is told each redirect that is followed,
+        in the middle of the request: it cannot make another one with this client. With
         `exactly_once` the first write opens a session, and a write that was not answered
         is sent again under its number, until the timeout; without, it is not sent again,
         and its outcome is unknown. Raises ConfigError.
         """
         # A lone string is a sequence too, of characters: never what was meant.
         texts = addresses if isinstance(addresses, str) else ",".join(addresses)
-        self._addresses = parse_addresses(texts)
+        nodes = parse_addresses(texts)
         if not 1 <= timeout_ms <= TIME_MS_CEILING:
             raise ConfigError(f"the timeout must be 1 to {TIME_MS_CEILING} ms, not {timeout_ms}")
         self._timeout_ms = timeout_ms
-        self._follow = follow
-        self._on_redirect = on_redirect
         self.reads_from_any = False
         """Whether reads are asked of all nodes in order, leader or not. They are as fresh as
         the leader's: a node that does not lead asks the leader how far it must have come."""
-        self._exactly_once = exactly_once
-        self._session: int | None = None
-        self._sequence = 0
-        """Of the last write under the session."""
-        self._term = 0
-        """The highest in which a leader has answered."""
-        self._cluster_id = ""
-        self._leader: Address | None = None
-        self._links: dict[tuple[Address, bool], Link] = {}
+        self._caller = Caller(nodes, follow, on_redirect, exactly_once)
+        self._gate = Gate()
+        _clients.add(self)
 
     # --- Commands -------------------------------------------------------------------------
 
@@ -204,20 +175,15 @@ class Client:
         """What one node knows: the one at `address` and no other, or any that answers."""
         if address is None:
             return self._ask(api.Status(), api.StatusResult)
-        node, deadline = parse_address(address), time.monotonic() + self._timeout_ms / 1000
-        try:
-            result = self._attempt(node, api.Status(), False, deadline, deadline)
-        except (NotSent, Unanswered) as setback:
-            raise UnreachableError(f"node at {node}: {setback}") from None
-        if isinstance(result, api.Failure):
-            raise RefusedError(_text_of(result))
-        return cast(api.StatusResult, result)
+        node, deadline = parse_address(address), self._deadline()
+        with self._gate.turn(deadline):
+            return cast(api.StatusResult, self._caller.ask_node(node, api.Status(), deadline))
 
     def transfer_leader(self, to_node: int | None = None) -> api.HandOverResult:
         """Have that node lead, or the one that lags least; who leads then."""
         return self._ask(api.HandOver(to_node), api.HandOverResult)
 
-    # --- The way of one request -----------------------------------------------------------
+    # --- Any request ----------------------------------------------------------------------
 
     def execute(self, request: api.Request, *, stale: bool = False) -> api.Result:
         """Carry out any typed request; the result is never a `Failure`, that is raised.
@@ -225,173 +191,57 @@ class Client:
         Nor is it a `GuardFailed`. It is `Done` if a put that returns what it replaced was
         answered when it was sent again, and that was too long to be kept.
         """
-        is_command = isinstance(request, api.COMMANDS)
-        if is_command and stale:
+        if stale and isinstance(request, api.COMMANDS):
             raise ValueError("a command cannot be stale")
-        in_order = stale or self._is_from_any(request)
-        course = Course(self._nodes(in_order), self._timeout_ms)
-        if self._exactly_once and isinstance(request, api.WRITES):
-            result = self._carry_out_once(course, request)
-        else:
-            result = self._carry_out(course, request, stale=stale, repeats=not is_command)
+        if refusal := check_request(request, _WIDEST):
+            raise RefusedError(
+                f"{refusal.code.value} {refusal.message}: no node takes more, so nothing was sent"
+            )
+        source = Source.STALE if stale else Source.LEADER
+        if self.reads_from_any and isinstance(request, api.QUERIES) and not stale:
+            source = Source.ANY
+        deadline = self._deadline()
+        with self._gate.turn(deadline):
+            result = self._caller.ask(request, source, self._timeout_ms, deadline)
         if isinstance(result, api.GuardFailed):
-            raise _guard_failed(_write_of(request).guard, result)
+            raise _guard_failed(request, result)
         return result
 
-    def _carry_out_once(self, course: Course, write: api.Write) -> api.Result:
-        """Send a write under the session until it is answered."""
-        while True:
-            if self._session is None:
-                opened = self._carry_out(course, api.OpenSession(), stale=False, repeats=True)
-                self._session, self._sequence = cast(api.SessionResult, opened).session, 0
-            # A number is used for one write only, also if the write is interrupted.
-            self._sequence += 1
-            once = api.Once(self._session, self._sequence, write)
-            try:
-                return self._carry_out(course, once, stale=False, repeats=True)
-            except _SessionGoneError as gone:
-                self._session = None
-                if gone.is_certain:
-                    course.doubt = None
-                if course.doubt is not None:
-                    raise course.end(gone) from None
-                course.refused(gone)
-
-    def _carry_out(
-        self, course: Course, request: api.Request, *, stale: bool, repeats: bool
-    ) -> api.Result:
-        """Ask one node after another. With `repeats`, also when a copy may have arrived."""
-        while True:
-            node, try_until = course.node, course.try_until()
-            reply_until = try_until if repeats else course.deadline
-            try:
-                result = self._attempt(node, request, stale, try_until, reply_until)
-            except (NotSent, Unanswered) as setback:
-                self._leader = None
-                if isinstance(setback, Unanswered):
-                    _doubt(course, request, f"but {setback}", repeats)
-                course.failed(str(setback))
-                continue
-            if not isinstance(result, api.Failure):
-                if not (stale or isinstance(request, api.Status) or self._is_from_any(request)):
-                    self._leader = node
-                return result
-            self._leader = None
-            self._turn_away(course, request, result, repeats)
-
-    def _turn_away(
-        self, course: Course, request: api.Request, failure: api.Failure, repeats: bool
-    ) -> None:
-        """Set the course for the next attempt, or raise if there must not be one."""
-        code, text = failure.code, _text_of(failure)
-        if code is api.FailureCode.INVALID:
-            refusal = RefusedError(text)
-            raise refusal if failure.is_final else course.end(refusal)
-        if code in (api.FailureCode.NO_SESSION, api.FailureCode.TAKEN):
-            raise _SessionGoneError(text, is_certain=failure.is_final)
-        if code is api.FailureCode.UNKNOWN:
-            _doubt(course, request, f"which said: {failure.message}", repeats)
-            course.refused(RefusedError(_NO_ANSWER.get(type(request), text)))
-        elif code is api.FailureCode.BUSY:
-            course.busy(RefusedError(text))
-        elif code is api.FailureCode.NOT_LEADER:
-            if not self._follow:
-                raise course.end(NotLeaderError(text, failure.leader))
-            asked, leader = course.node, _leader_of(failure)
-            if course.redirected(leader, NotLeaderError(text, failure.leader)):
-                self._tell_redirect(str(asked), str(leader))
-        else:
-            course.refused(RefusedError(text))
-
-    def _tell_redirect(self, asked: str, leader: str) -> None:
-        if self._on_redirect is not None:
-            self._on_redirect(asked, leader)
-
     def _ask(self, request: api.Request, _answer: type[_R], stale: bool = False) -> _R:
-        # _attempt has checked that the answer is the one that belongs to the request.
+        # The caller has checked that the answer is the one that belongs to the request.
         return cast(_R, self.execute(request, stale=stale))
 
-    def _attempt(
-        self,
-        node: Address,
-        request: api.Request,
-        stale: bool,
-        send_until: float,
-        reply_until: float,
-    ) -> api.Result:
-        """Ask one node, once. Raises NotSent or Unanswered; the connection is gone then."""
-        try:
-            link = self._link(node, stale, send_until)
-            min_term = 0 if stale or isinstance(request, api.Status) else self._term
-            call = api.Call(request, min_term, self._cluster_id, self._is_from_any(request))
-            link.send(typed.encode_call(call), send_until)
-            return self._answer_to(call, link.receive(reply_until), stale)
-        except BaseException:
-            # Ctrl-C included: a later request must not read this one's late reply.
-            self._drop(node, stale)
-            raise
+    def _deadline(self) -> float:
+        return time.monotonic() + self._timeout_ms / 1000
 
-    def _answer_to(self, call: api.Call, answer: object, stale: bool) -> api.Result:
-        """Read a reply, and learn from it; raises Unanswered if it is not one to this call."""
-        if isinstance(answer, hiredis.ReplyError):
-            return _failure_of(str(answer))
-        if not isinstance(answer, bytes):
-            raise Unanswered("the reply is not one of kvstore")
-        try:
-            reply = typed.decode_reply(answer)
-        except ProtocolError as error:
-            raise Unanswered(str(error)) from None
-        if call.cluster_id not in ("", reply.cluster_id):
-            # The node has refused: the call says for which cluster it is.
-            raise NotSent(f"it belongs to cluster {reply.cluster_id}, not to {call.cluster_id}")
-        self._cluster_id = reply.cluster_id
-        if isinstance(reply.result, api.Failure):
-            return reply.result
-        if not isinstance(reply.result, _answers_to(call.request)):
-            raise Unanswered("the reply belongs to another request")
-        if not stale and not isinstance(call.request, api.Status):
-            # Other answers do not show that anybody was elected in the node's term.
-            self._term = max(self._term, reply.term)
-        return reply.result
+    # --- Copies, and the end --------------------------------------------------------------
 
-    def _link(self, node: Address, stale: bool, until: float) -> Link:
-        """The open connection to a node, or a new one."""
-        link = self._links.get((node, stale))
-        if link is not None and link.is_idle():
-            return link
-        self._drop(node, stale)
-        link = self._links[node, stale] = Link(node, until)
-        if stale:
-            link.send(resp.command(b"READONLY"), until)
-            try:
-                reply = link.receive(until)
-            except Unanswered as setback:
-                raise NotSent(str(setback)) from None
-            if isinstance(reply, hiredis.ReplyError):
-                raise NotSent(f"refused READONLY: {reply}")
-        return link
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy has in common with this client: settings, and what is known."""
+        return {**vars(self), "_caller": self._caller.fresh(), "_gate": None}
 
-    def _drop(self, node: Address, stale: bool) -> None:
-        link = self._links.pop((node, stale), None)
-        if link is not None:
-            link.close()
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._gate = Gate()
+        _clients.add(self)
 
-    def _is_from_any(self, request: api.Request) -> bool:
-        return self.reads_from_any and isinstance(request, api.QUERIES)
+    def _leave_to_parent(self) -> None:
+        """This process was forked: begin anew, with what the parent's client knows.
 
-    def _nodes(self, in_order: bool) -> list[Address]:
-        """Whom to ask: the last known leader first, if it is known and has to be asked."""
-        if in_order or self._leader is None:
-            return list(self._addresses)
-        return [self._leader, *(node for node in self._addresses if node != self._leader)]
-
-    # --- The end --------------------------------------------------------------------------
+        Another thread of the parent may have been inside; here, nobody is.
+        """
+        parents, self._caller = self._caller, self._caller.fresh()
+        self._gate = Gate()
+        parents.abandon()
 
     def close(self) -> None:
-        """Close all connections; a later request opens them again."""
-        for link in self._links.values():
-            link.close()
-        self._links.clear()
+        """Close all connections, once other threads are done; a later request opens them again."""
+        try:
+            with self._gate.turn(until=None):
+                self._caller.close()
+        except InsideError:
+            # A callback or a signal handler: the request goes on, over a new connection.
+            self._caller.close()
 
     def __enter__(self) -> Self:
         return self
@@ -405,70 +255,26 @@ class Client:
         self.close()
 
 
+_clients: Final[weakref.WeakSet[Client]] = weakref.WeakSet()
+"""All of this process, for the moment at which it is forked."""
+
+
+def _leave_all_to_parent() -> None:
+    for client in tuple(_clients):
+        client._leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_all_to_parent)
+
+
 # --- Small things -------------------------------------------------------------------------
 
 
-class _SessionGoneError(RefusedError):
-    """The cluster does not know the session, or somebody else writes under it.
-
-    `is_certain`: no copy of the request was carried out under it, or ever will be.
-    """
-
-    def __init__(self, message: str, *, is_certain: bool) -> None:
-        super().__init__(message)
-        self.is_certain = is_certain
-
-
-def _answers_to(request: api.Request) -> tuple[type, ...]:
-    """The results that answer a request, failures aside."""
-    if isinstance(request, api.Once):
-        return (api.Done, *_answers_to(request.write))
-    if isinstance(request, api.WRITES):
-        return (api.GuardFailed, _ANSWERS[type(request)])
-    return (_ANSWERS[type(request)],)
-
-
-def _doubt(course: Course, request: api.Request, why: str, repeats: bool) -> None:
-    """Note, or raise if nothing may be repeated, that a command may have been carried out."""
-    if isinstance(request, api.OpenSession) or not isinstance(request, api.COMMANDS):
-        return
-    doubt = f"the {type(_write_of(request)).__name__.lower()} was sent to {course.node}, {why}"
-    if not repeats:
-        raise OutcomeUnknownError(
-            f"{doubt}: it may or may not take effect, so read the key before you try again"
-        )
-    course.doubt = doubt
-
-
-def _write_of(request: api.Request) -> api.Write:
+def _guard_failed(request: api.Request, result: api.GuardFailed) -> GuardFailedError:
     write = request.write if isinstance(request, api.Once) else request
     assert isinstance(write, api.WRITES)
-    return write
-
-
-def _guard_failed(guard: api.Guard | None, result: api.GuardFailed) -> GuardFailedError:
-    assert guard is not None
-    return GuardFailedError(guard.key, guard.mod_revision, result.mod_revision)
-
-
-def _failure_of(text: str) -> api.Failure:
-    """An error of the Redis kind. Its first word is the code; only known ones are certain."""
-    word, _, message = text.partition(" ")
-    try:
-        return api.Failure(api.FailureCode(word), message)
-    except ValueError:
-        raise Unanswered(f"the reply is an error that kvstore does not know: {text}") from None
-
-
-def _leader_of(failure: api.Failure) -> Address | None:
-    try:
-        return None if failure.leader is None else parse_address(failure.leader)
-    except ConfigError:
-        return None
-
-
-def _text_of(failure: api.Failure) -> str:
-    return f"{failure.code.value} {failure.message}"
+    assert write.guard is not None
+    return GuardFailedError(write.guard.key, write.guard.mod_revision, result.mod_revision)
 
 
 def _guard(guard: tuple[str | bytes, int] | None) -> api.Guard | None:

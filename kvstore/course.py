@@ -31,14 +31,15 @@ class Course:
     """Which node to ask next, and what was learned on the way, for one request.
 
     * Within a round no node is asked twice; between rounds there is a growing pause.
+    * Who could not be asked, or did not answer, is asked last from then on.
     * A node that was named as the leader is asked next, and at once.
     * `doubt` says why nobody knows whether the request was carried out, None if it
       certainly was not.
     """
 
-    def __init__(self, nodes: list[Address], timeout_ms: int) -> None:
+    def __init__(self, nodes: list[Address], timeout_ms: int, deadline: float) -> None:
         self.node = nodes[0]
-        self.deadline = time.monotonic() + timeout_ms / 1000
+        self.deadline = deadline
         self.doubt: str | None = None
         self._timeout_ms = timeout_ms
         self._nodes = nodes
@@ -58,6 +59,8 @@ class Course:
     def failed(self, reason: str) -> None:
         """The node could not be asked, or did not answer."""
         self._failures[self.node] = reason
+        self._nodes.remove(self.node)
+        self._nodes.append(self.node)
         self._go_to_another()
 
     def refused(self, refusal: RefusedError) -> None:
@@ -85,7 +88,7 @@ class Course:
         is_news = hop not in self._told
         self._told.add(hop)
         self.node = leader
-        self._check_deadline()
+        self.check_deadline()
         return is_news
 
     def end(self, refusal: RefusedError) -> RequestError:
@@ -103,24 +106,26 @@ class Course:
         else:
             self._rest()
             self.node = self._nodes[0]
-        self._check_deadline()
+        self.check_deadline()
 
     def _rest(self, longest_s: float = _LONGEST_PAUSE_S) -> None:
         """Pause between two rounds. Raises what is known if the time is up.
 
         The pause is drawn, so that those who lost the same leader do not come all at once.
         """
-        self._check_deadline()
+        self.check_deadline()
         pause_s = random.uniform(self._pause_s / 2, self._pause_s)  # noqa: S311 - no secret
         time.sleep(min(pause_s, max(0.0, self.deadline - time.monotonic())))
         self._pause_s = min(2 * self._pause_s, longest_s)
         self._tried.clear()
-        self._check_deadline()
+        self.check_deadline()
 
-    def _check_deadline(self) -> None:
+    def check_deadline(self) -> None:
+        """Raise what is known if the time is up."""
         if time.monotonic() < self.deadline:
             return
         failures = "; ".join(f"{node}: {reason}" for node, reason in self._failures.items())
+        also = f" ({failures})" if failures else ""
         if self.doubt is not None:
             raise OutcomeUnknownError(
                 f"{self.doubt}: it may or may not take effect, and no node could tell within "
@@ -128,10 +133,9 @@ class Course:
             )
         if self._refusal is None:
             raise UnreachableError(
-                f"no node answered within {self._timeout_ms} ms ({failures}): "
+                f"no node answered within {self._timeout_ms} ms{also}: "
                 "check that the cluster runs there, or name other nodes"
             )
-        also = f" ({failures})" if failures else ""
         text = f"{self._refusal}; gave up after {self._timeout_ms} ms{also}"
         if isinstance(self._refusal, NotLeaderError):
             raise NotLeaderError(text, self._refusal.leader)

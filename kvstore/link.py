@@ -1,7 +1,8 @@
 """One connection of the client to one node: a request out, a reply in, and what failed.
 
 Law: the two ways to fail are kept apart. `NotSent` is certain: the node never had
-all of the request. `Unanswered` is not: the node may have carried it out.
+all of the request. `Unanswered` is not: the node may have carried it out. From the
+moment at which the kernel has taken the last byte, nothing is `NotSent` any more.
 
 This module must not know what a request says, nor try anything twice.
 """
@@ -30,7 +31,10 @@ class Unanswered(Exception):  # noqa: N818 - as above
 
 
 class Link:
-    """One connection to one node. After any exception it is good for nothing but `close`."""
+    """One connection to one node. After any exception it is good for nothing but `close`.
+
+    * `_is_in_step`: no request was sent in part, which another one must not follow.
+    """
 
     def __init__(self, node: Address, until: float) -> None:
         try:
@@ -38,10 +42,13 @@ class Link:
         except OSError as error:
             raise NotSent(f"cannot connect: {_reason(error)}") from None
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._is_in_step = True
         self._reader = hiredis.Reader(notEnoughData=_MORE)
 
     def is_idle(self) -> bool:
         """Whether a request may be sent: not if the node has hung up since, or babbles."""
+        if not self._is_in_step:
+            return False
         self._socket.settimeout(0)
         try:
             self._socket.recv(1, socket.MSG_PEEK)
@@ -51,8 +58,24 @@ class Link:
             return False
         return False
 
-    def send(self, frame: bytes, until: float) -> None:
-        """Send one request. A failure before the last byte left is NotSent.
+    def ask(self, frame: bytes, send_until: float, reply_until: float) -> object:
+        """Send one request and return the reply; an error reply is returned, not raised.
+
+        A node may refuse a request that it has in part, and hang up: that is the reply.
+        """
+        self._is_in_step = False
+        try:
+            self._send(frame, send_until)
+        except NotSent:
+            refusal = self._refusal()
+            if refusal is None:
+                raise
+            return refusal
+        self._is_in_step = True
+        return self._receive(reply_until)
+
+    def _send(self, frame: bytes, until: float) -> None:
+        """A failure before the last byte left is NotSent.
 
         That is certain: the frame says its length first, so a node that has a part
         of it cannot carry it out, and the rest will never come.
@@ -65,8 +88,21 @@ class Link:
         except OSError as error:
             raise NotSent(f"cannot send all of the request: {_reason(error)}") from None
 
-    def receive(self, until: float) -> object:
-        """The next reply; an error reply is returned, not raised. Else Unanswered."""
+    def _refusal(self) -> hiredis.ReplyError | None:
+        """The error reply to a request that was sent in part, if one has come.
+
+        What a node sent before it hung up is here before the news that it did.
+        """
+        with contextlib.suppress(OSError, hiredis.ProtocolError):
+            self._socket.settimeout(0)
+            self._reader.feed(self._socket.recv(_RECEIVE_BYTES))
+            reply = self._reader.gets()
+            if isinstance(reply, hiredis.ReplyError):
+                return reply
+        return None
+
+    def _receive(self, until: float) -> object:
+        """The next reply, or Unanswered."""
         try:
             while (reply := self._reader.gets()) is _MORE:
                 self._socket.settimeout(_rest_of(until))

@@ -27,9 +27,27 @@ class Misbehave(enum.Enum):
     """Read the request, then close the connection without a reply."""
     SILENCE = enum.auto()
     """Read the request and never reply."""
+    HALF_CLOSE = enum.auto()
+    """Read the request, end the own direction without a reply, and go on reading."""
+    RESET_UNREAD = enum.auto()
+    """Reset the connection when the request arrives, before any of it is read."""
     RESET_EARLY = enum.auto()
     """Reset the connection after the first byte of the request."""
+    RESET_LATE = enum.auto()
+    """Reset the connection after the last byte of the request."""
+    REFUSE_EARLY = enum.auto()
+    """Answer with an error after the first byte of the request, and hang up."""
+    REFUSE_AND_STALL = enum.auto()
+    """Answer with an error after the first byte of the request, and read no more."""
 
+
+_BEFORE_THE_END = (
+    Misbehave.RESET_UNREAD,
+    Misbehave.RESET_EARLY,
+    Misbehave.REFUSE_EARLY,
+    Misbehave.REFUSE_AND_STALL,
+)
+TOO_LARGE = b"-ERR Protocol error: request too large: over 16 bytes\r\n"
 
 Answer: TypeAlias = api.Result | api.Reply | bytes | Misbehave
 Step: TypeAlias = Answer | Callable[[], Answer]
@@ -50,6 +68,7 @@ class ScriptedNode:
         """Set each time that the node has closed a connection."""
         self._script = list(script)
         self._lock = threading.Lock()
+        self._closes = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
@@ -61,6 +80,7 @@ class ScriptedNode:
             self._script.extend(script)
 
     def close(self) -> None:
+        self._closes.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in self._open:
@@ -97,10 +117,8 @@ class ScriptedNode:
         self.hung_up.set()
 
     def _one(self, connection: socket.socket) -> bool:
-        if self._script and self._script[0] is Misbehave.RESET_EARLY:
-            self._script.pop(0)
-            connection.recv(1)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if self._script and self._script[0] in _BEFORE_THE_END:
+            self._break_off(connection, self._script.pop(0))
             return False
         words = _read_words(connection)
         if words is None:
@@ -118,11 +136,29 @@ class ScriptedNode:
             self.requests.append(request.write if isinstance(request, api.Once) else request)
             step = self._script.pop(0) if self._script else Misbehave.HANG_UP
         answer = step() if callable(step) else step
-        if answer is Misbehave.HANG_UP:
+        if answer is Misbehave.RESET_LATE:
+            _reset_at_close(connection)
+        if answer in (Misbehave.HANG_UP, Misbehave.RESET_LATE):
             return False
-        if answer is not Misbehave.SILENCE:
+        if answer is Misbehave.HALF_CLOSE:
+            connection.shutdown(socket.SHUT_WR)
+        elif answer is not Misbehave.SILENCE:
             connection.sendall(answer if isinstance(answer, bytes) else bulk(answer))
         return True
+
+    def _break_off(self, connection: socket.socket, way: Step) -> None:
+        """End a connection in the middle of a request, or before it."""
+        connection.recv(1, socket.MSG_PEEK if way is Misbehave.RESET_UNREAD else 0)
+        if way in (Misbehave.RESET_UNREAD, Misbehave.RESET_EARLY):
+            _reset_at_close(connection)
+            return
+        connection.sendall(TOO_LARGE)
+        if way is Misbehave.REFUSE_AND_STALL:
+            self._closes.wait()
+
+
+def _reset_at_close(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _read_words(connection: socket.socket) -> list[bytes] | None:

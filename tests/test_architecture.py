@@ -30,7 +30,9 @@ ARROWS = {
         *("address", "api", "config", "errors", "raft", "render", "server.node", "sim"),
         *("storage.base", "storage.memory", "storage.sequence"),
     },
-    "client": {"address", "api", "errors", "wire", "config", "link", "course"},
+    "client": {"address", "api", "errors", "wire", "config", "caller", "gate"},
+    "caller": {"address", "api", "errors", "wire", "link", "course"},
+    "gate": {"errors"},
     "course": {"address", "errors", "config"},
     "link": {"address", "api", "errors", "wire", "config"},
 }

@@ -137,7 +137,9 @@ def test_a_host_that_means_every_interface_is_refused(host: str) -> None:
         build(id="1", host=host)
 
 
-@pytest.mark.parametrize("host", ["", "0", "127.1", "a b", "a:1", "http://a", "*", "x" * 254])
+@pytest.mark.parametrize(
+    "host", ["", "0", "127.1", "a b", "a:1", "http://a", "*", "x" * 254, "a..b", ".a", "x" * 64]
+)
 def test_a_host_that_nobody_can_connect_to_is_refused(host: str) -> None:
     with pytest.raises(ConfigError, match=r"--host: .*not a host name or IP address"):
         build(id="1", host=host)

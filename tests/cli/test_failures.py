@@ -97,3 +97,23 @@ def test_wrong_usage_is_exit_code_2_and_one_line(run: Run, line: str, words: str
     assert (ran.code, ran.out) == (2, b"")
     assert words in ran.err
     assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["put", "KEY", "v"],
+        ["put", "k", "v", "--if-revision", "KEY=1"],
+        ["get", "KEY"],
+        ["get", "KEY", "--stale"],
+        ["delete", "k", "KEY"],
+        ["scan", "KEY"],
+    ],
+    ids=" ".join,
+)
+def test_what_no_node_takes_is_refused_without_asking_one(run: Run, words: list[str]) -> None:
+    with ClosedPort() as nobody:
+        ran = run(*(word.replace("KEY", "k" * 481) for word in words), "--to", nobody.address)
+    assert (ran.code, ran.out) == (3, b"")
+    assert "key has 481 bytes, the limit is 480" in ran.err
+    assert "nothing was sent" in ran.err

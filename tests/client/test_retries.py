@@ -37,15 +37,6 @@ def test_a_refused_connection_is_retried_on_another_node() -> None:
         assert len(alive.requests) == 1
 
 
-def test_a_command_sent_in_part_is_retried_on_another_node() -> None:
-    value = bytes(16 << 20)  # more than the kernel buffers between the two
-    with ScriptedNode(Misbehave.RESET_EARLY) as broken, ScriptedNode(OK) as alive:
-        with Client([broken.address, alive.address]) as client:
-            assert client.put("k", value) == OK
-        assert broken.requests == []
-        assert alive.requests == [api.Put(b"k", value)]
-
-
 def test_no_leader_is_retried_until_there_is_one() -> None:
     with ScriptedNode(NO_LEADER, NO_LEADER, OK) as node, Client([node.address]) as client:
         assert client.put("k", "v") == OK

@@ -19,22 +19,12 @@ from scripted_node import (
 from kvstore import Client, NotLeaderError, OutcomeUnknownError, RefusedError, api
 
 from .answers import interrupt
+from .numbers import numbers, opened
 
 NO_SESSION = api.Failure(api.FailureCode.NO_SESSION, "session 1 is unknown or expired")
 OVERTAKEN = api.Failure(api.FailureCode.TAKEN, "request 1 comes after its request 3")
 ANOTHER_WRITE = api.Failure(api.FailureCode.TAKEN, "request 1 was another write", is_final=True)
 NOT_A_NUMBER = api.Failure(api.FailureCode.INVALID, "value is not an integer", is_final=True)
-
-
-def numbers(*nodes: ScriptedNode) -> list[tuple[int, int]]:
-    """(session, sequence) of every write that arrived."""
-    requests = (call.request for node in nodes for call in node.calls)
-    return [(one.session, one.sequence) for one in requests if isinstance(one, api.Once)]
-
-
-def opened(*nodes: ScriptedNode) -> int:
-    """How many sessions were asked for."""
-    return sum(isinstance(call.request, api.OpenSession) for node in nodes for call in node.calls)
 
 
 def test_the_first_write_opens_a_session_and_each_write_has_a_number_of_its_own() -> None:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-CLIENT = "kvstore/client.py"
 CLUSTER_TIME = "kvstore/server/cluster_time.py"
-COURSE = "kvstore/course.py"
 MACHINE = "kvstore/kv/machine.py"
 NODE = "kvstore/server/node.py"
 NODE_READS = "kvstore/server/reads.py"
@@ -204,27 +202,6 @@ SERVING = (
         test="tests/server/test_cluster_time.py",
     ),
     Mutant(
-        "a client forgets that a copy was sent",
-        CLIENT,
-        "    course.doubt = doubt\n",
-        "    course.doubt = None\n",
-        test="tests/client/test_sessions.py",
-    ),
-    Mutant(
-        "a refusal settles what an earlier copy may have done",
-        COURSE,
-        "        if self.doubt is None:\n            return refusal",
-        "        if self.doubt != refusal:\n            return refusal",
-        test="tests/client/test_sessions.py",
-    ),
-    Mutant(
-        "a write in doubt is repeated under a new session",
-        CLIENT,
-        "                if course.doubt is not None:\n",
-        "                if course.doubt == '':\n",
-        test="tests/client/test_sessions.py",
-    ),
-    Mutant(
         "a guard is not checked",
         MACHINE,
         "            if mod_revision != write.guard.mod_revision:",
@@ -249,14 +226,6 @@ SERVING = (
         "            self.durable_term,\n",
         "            self.raft.current_term,\n",
         test="tests/server/test_envelope.py",
-    ),
-    Mutant(
-        "a client believes every node about the term",
-        CLIENT,
-        "        if not stale and not isinstance(call.request, api.Status):\n"
-        "            # Other answers",
-        "        if True:\n            # Other answers",
-        test="tests/client/test_fencing.py",
     ),
     Mutant(
         "numbers of reads begin anew after a restart",

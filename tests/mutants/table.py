@@ -5,6 +5,7 @@ Law: a table for each part of the product; here they are put together.
 
 from __future__ import annotations
 
+from .calling import CALLING
 from .consensus import CONSENSUS
 from .keeping import KEEPING
 from .leading import LEADING
@@ -12,4 +13,4 @@ from .replaced import REPLACED
 from .serving import SERVING
 from .starting import STARTING
 
-MUTANTS = (*CONSENSUS, *LEADING, *REPLACED, *SERVING, *KEEPING, *STARTING)
+MUTANTS = (*CONSENSUS, *LEADING, *REPLACED, *SERVING, *CALLING, *KEEPING, *STARTING)

@@ -1,0 +1,344 @@
+"""A sequential caller of a cluster: its session, its connections, and the way of a request.
+
+Law: nothing that it tries again can take effect twice. A write goes under a client
+session and keeps its number, so the cluster carries it out once, however often it
+arrives. Without a session, a command whose last byte was sent is never sent again.
+What has changed nothing (a refusal, a failed connection, a request sent in part) or
+cannot change anything (a query) is tried again until the timeout.
+
+This module must not know how the server works inside, nor of threads: `Client` lets one
+request in at a time.
+"""
+
+from __future__ import annotations
+
+import copy
+import enum
+from collections.abc import Callable, Sequence
+from typing import Final, cast
+
+import hiredis
+
+from kvstore import api
+from kvstore.address import Address, parse_address
+from kvstore.course import Course
+from kvstore.errors import (
+    ConfigError,
+    NotLeaderError,
+    OutcomeUnknownError,
+    ProtocolError,
+    RefusedError,
+    UnreachableError,
+)
+from kvstore.link import Link, NotSent, Unanswered
+from kvstore.wire import resp, typed
+
+_ANSWERS: Final[dict[type, type]] = {
+    api.Put: api.PutResult,
+    api.PutMany: api.PutResult,
+    api.Delete: api.DeleteResult,
+    api.Increment: api.IncrementResult,
+    api.OpenSession: api.SessionResult,
+    api.Get: api.GetResult,
+    api.Scan: api.ScanResult,
+    api.Count: api.CountResult,
+    api.Status: api.StatusResult,
+    api.HandOver: api.HandOverResult,
+}
+_NO_ANSWER: Final[dict[type, str]] = {
+    api.OpenSession: "no majority confirmed the session, so the write was not sent",
+}
+"""What an unknown outcome of a request means to the caller, who did not ask for it."""
+
+
+class Source(enum.Enum):
+    """Who may answer a request."""
+
+    LEADER = enum.auto()
+    ANY = enum.auto()
+    """Any node, as freshly as the leader would."""
+    STALE = enum.auto()
+    """Any node, from what it has applied."""
+
+
+class Caller:
+    """One caller, which has at most one request under way.
+
+    * One TCP connection per node, opened when first needed, and one more for stale
+      reads: READONLY holds for a whole connection, and must not leak into others.
+    * `_session`, `_sequence` (of the last write under it) and `_links` are its own: no two
+      callers, and no two processes, go on with the same ones.
+    * `_term` (the highest in which a leader has answered), `_cluster_id` and `_leader` are
+      known, and may be passed on. It never goes back in time: a node whose term is below
+      that of an earlier answer refuses it, but for stale reads.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        follow: bool,
+        on_redirect: Callable[[str, str], None] | None,
+        exactly_once: bool,
+    ) -> None:
+        self._addresses = addresses
+        self._follow = follow
+        self._on_redirect = on_redirect
+        self._exactly_once = exactly_once
+        self._term = 0
+        self._cluster_id = ""
+        self._leader: Address | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Have nothing yet."""
+        self._session: int | None = None
+        self._sequence = 0
+        self._links: dict[tuple[Address, bool], Link] = {}
+        self._is_abandoned = False
+
+    def fresh(self) -> Caller:
+        """Another one, with the same settings and knowledge, and nothing of this one's own."""
+        other = copy.copy(self)
+        other._begin()
+        return other
+
+    def abandon(self) -> None:
+        """This is a child's copy of its parent's caller: let go of all, and ask nobody any more.
+
+        To close a descriptor here ends no connection there.
+        """
+        self._is_abandoned = True
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; a later request opens them again."""
+        links, self._links = self._links, {}
+        for link in links.values():
+            link.close()
+
+    # --- The way of one request -----------------------------------------------------------
+
+    def ask(
+        self, request: api.Request, source: Source, timeout_ms: int, deadline: float
+    ) -> api.Result:
+        """Carry out a request; the result is never a `Failure`, that is raised."""
+        course = Course(self._nodes(source), timeout_ms, deadline)
+        if self._exactly_once and isinstance(request, api.WRITES):
+            return self._carry_out_once(course, request)
+        try:
+            return self._carry_out(course, request, source)
+        except _SessionGoneError as gone:
+            raise gone if gone.is_certain else course.end(gone) from None
+
+    def ask_node(self, node: Address, request: api.Request, deadline: float) -> api.Result:
+        """Ask this node and no other, once, for what is no command."""
+        try:
+            result = self._attempt(node, request, Source.LEADER, deadline, deadline)
+        except (NotSent, Unanswered) as setback:
+            raise UnreachableError(f"node at {node}: {setback}") from None
+        if isinstance(result, api.Failure):
+            raise RefusedError(_text_of(result))
+        return result
+
+    def _carry_out_once(self, course: Course, write: api.Write) -> api.Result:
+        """Send a write under the session until it is answered."""
+        while True:
+            if self._session is None:
+                opened = self._carry_out(course, api.OpenSession(), Source.LEADER)
+                self._session, self._sequence = cast(api.SessionResult, opened).session, 0
+            # A number is used for one write only, also if the write is interrupted.
+            self._sequence += 1
+            once = api.Once(self._session, self._sequence, write)
+            try:
+                return self._carry_out(course, once, Source.LEADER)
+            except _SessionGoneError as gone:
+                self._session = None
+                if gone.is_certain:
+                    course.doubt = None
+                if course.doubt is not None:
+                    raise course.end(gone) from None
+                course.refused(gone)
+
+    def _carry_out(self, course: Course, request: api.Request, source: Source) -> api.Result:
+        """Ask one node after another, also when a copy may have arrived, if that is safe."""
+        while True:
+            if self._is_abandoned:
+                what = "this process was forked in the middle of a request, which is its parent's"
+                raise course.end(RefusedError(f"{what}: ask again"))
+            course.check_deadline()
+            node, try_until = course.node, course.try_until()
+            reply_until = try_until if _may_be_repeated(request) else course.deadline
+            try:
+                result = self._attempt(node, request, source, try_until, reply_until)
+            except (NotSent, Unanswered) as setback:
+                self._leader = None
+                if isinstance(setback, Unanswered):
+                    _doubt(course, request, f"but {setback}")
+                course.failed(str(setback))
+                continue
+            if not isinstance(result, api.Failure):
+                if source is Source.LEADER and not isinstance(request, api.Status):
+                    self._leader = node
+                return result
+            self._leader = None
+            self._turn_away(course, request, result)
+
+    def _turn_away(self, course: Course, request: api.Request, failure: api.Failure) -> None:
+        """Set the course for the next attempt, or raise if there must not be one."""
+        code, text = failure.code, _text_of(failure)
+        if code is api.FailureCode.INVALID:
+            refusal = RefusedError(text)
+            raise refusal if failure.is_final else course.end(refusal)
+        if code in (api.FailureCode.NO_SESSION, api.FailureCode.TAKEN):
+            raise _SessionGoneError(text, is_certain=failure.is_final)
+        if code is api.FailureCode.UNKNOWN:
+            _doubt(course, request, f"which said: {failure.message}")
+            course.refused(RefusedError(_NO_ANSWER.get(type(request), text)))
+        elif code is api.FailureCode.BUSY:
+            course.busy(RefusedError(text))
+        elif code is api.FailureCode.NOT_LEADER:
+            if not self._follow:
+                raise course.end(NotLeaderError(text, failure.leader))
+            asked, leader = course.node, _leader_of(failure)
+            if course.redirected(leader, NotLeaderError(text, failure.leader)):
+                self._tell_redirect(str(asked), str(leader))
+        else:
+            course.refused(RefusedError(text))
+
+    def _tell_redirect(self, asked: str, leader: str) -> None:
+        if self._on_redirect is not None:
+            self._on_redirect(asked, leader)
+
+    def _nodes(self, source: Source) -> list[Address]:
+        """Whom to ask: the last known leader first, if it is known and has to be asked."""
+        if source is not Source.LEADER or self._leader is None:
+            return list(self._addresses)
+        return [self._leader, *(node for node in self._addresses if node != self._leader)]
+
+    # --- One attempt ----------------------------------------------------------------------
+
+    def _attempt(
+        self,
+        node: Address,
+        request: api.Request,
+        source: Source,
+        send_until: float,
+        reply_until: float,
+    ) -> api.Result:
+        """Ask one node, once. Raises NotSent or Unanswered; the connection is gone then."""
+        stale = source is Source.STALE
+        try:
+            link = self._link(node, stale, send_until)
+            min_term = 0 if stale or isinstance(request, api.Status) else self._term
+            call = api.Call(request, min_term, self._cluster_id, source is Source.ANY)
+            answer = link.ask(typed.encode_call(call), send_until, reply_until)
+            return self._answer_to(call, answer, stale)
+        except BaseException:
+            # Ctrl-C included: a later request must not read this one's late reply.
+            self._drop(node, stale)
+            raise
+
+    def _answer_to(self, call: api.Call, answer: object, stale: bool) -> api.Result:
+        """Read a reply, and learn from it; raises Unanswered if it is not one to this call."""
+        if isinstance(answer, hiredis.ReplyError):
+            return _failure_of(str(answer))
+        if not isinstance(answer, bytes):
+            raise Unanswered("the reply is not one of kvstore")
+        try:
+            reply = typed.decode_reply(answer)
+        except ProtocolError as error:
+            raise Unanswered(str(error)) from None
+        if call.cluster_id not in ("", reply.cluster_id):
+            # The node has refused: the call says for which cluster it is.
+            raise NotSent(f"it belongs to cluster {reply.cluster_id}, not to {call.cluster_id}")
+        self._cluster_id = reply.cluster_id
+        if isinstance(reply.result, api.Failure):
+            return reply.result
+        if not isinstance(reply.result, _answers_to(call.request)):
+            raise Unanswered("the reply belongs to another request")
+        if not stale and not isinstance(call.request, api.Status):
+            # Other answers do not show that anybody was elected in the node's term.
+            self._term = max(self._term, reply.term)
+        return reply.result
+
+    def _link(self, node: Address, stale: bool, until: float) -> Link:
+        """The open connection to a node, or a new one."""
+        link = self._links.get((node, stale))
+        if link is not None and link.is_idle():
+            return link
+        self._drop(node, stale)
+        link = self._links[node, stale] = Link(node, until)
+        if stale:
+            try:
+                reply = link.ask(resp.command(b"READONLY"), until, until)
+            except Unanswered as setback:
+                raise NotSent(str(setback)) from None
+            if isinstance(reply, hiredis.ReplyError):
+                raise NotSent(f"refused READONLY: {reply}")
+        return link
+
+    def _drop(self, node: Address, stale: bool) -> None:
+        link = self._links.pop((node, stale), None)
+        if link is not None:
+            link.close()
+
+
+# --- Small things -------------------------------------------------------------------------
+
+
+class _SessionGoneError(RefusedError):
+    """The cluster does not know the session, or somebody else writes under it.
+
+    `is_certain`: no copy of the request was carried out under it, or ever will be.
+    """
+
+    def __init__(self, message: str, *, is_certain: bool) -> None:
+        super().__init__(message)
+        self.is_certain = is_certain
+
+
+def _may_be_repeated(request: api.Request) -> bool:
+    """Whether a copy that may have arrived does no harm: only a bare write may have two effects."""
+    return not isinstance(request, api.WRITES)
+
+
+def _answers_to(request: api.Request) -> tuple[type, ...]:
+    """The results that answer a request, failures aside."""
+    if isinstance(request, api.Once):
+        return (api.Done, *_answers_to(request.write))
+    if isinstance(request, api.WRITES):
+        return (api.GuardFailed, _ANSWERS[type(request)])
+    return (_ANSWERS[type(request)],)
+
+
+def _doubt(course: Course, request: api.Request, why: str) -> None:
+    """Note, or raise if nothing may be repeated, that a command may have been carried out."""
+    write = request.write if isinstance(request, api.Once) else request
+    if not isinstance(write, api.WRITES):
+        return
+    doubt = f"the {type(write).__name__.lower()} was sent to {course.node}, {why}"
+    if not _may_be_repeated(request):
+        raise OutcomeUnknownError(
+            f"{doubt}: it may or may not take effect, so read the key before you try again"
+        )
+    course.doubt = doubt
+
+
+def _failure_of(text: str) -> api.Failure:
+    """An error of the Redis kind. Its first word is the code; only known ones are certain."""
+    word, _, message = text.partition(" ")
+    try:
+        return api.Failure(api.FailureCode(word), message)
+    except ValueError:
+        raise Unanswered(f"the reply is an error that kvstore does not know: {text}") from None
+
+
+def _leader_of(failure: api.Failure) -> Address | None:
+    try:
+        return None if failure.leader is None else parse_address(failure.leader)
+    except ConfigError:
+        return None
+
+
+def _text_of(failure: api.Failure) -> str:
+    return f"{failure.code.value} {failure.message}"

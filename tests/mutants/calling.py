@@ -1,0 +1,145 @@
+"""Wrong versions of the client: what it sends again, to whom, as whom, and what it says.
+
+Law: each is one plausible mistake, named by what it does wrong. No simulated run has this
+client in it, so each names the scripted test that must notice.
+"""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+CALLER = "kvstore/caller.py"
+CLIENT = "kvstore/client.py"
+COURSE = "kvstore/course.py"
+GATE = "kvstore/gate.py"
+LINK = "kvstore/link.py"
+
+CALLING = (
+    Mutant(
+        "a client forgets that a copy was sent",
+        CALLER,
+        "    course.doubt = doubt\n",
+        "    course.doubt = None\n",
+        test="tests/client/test_sessions.py",
+    ),
+    Mutant(
+        "a refusal settles what an earlier copy may have done",
+        COURSE,
+        "        if self.doubt is None:\n            return refusal",
+        "        if self.doubt != refusal:\n            return refusal",
+        test="tests/client/test_sessions.py",
+    ),
+    Mutant(
+        "a write in doubt is repeated under a new session",
+        CALLER,
+        "                if course.doubt is not None:\n",
+        "                if course.doubt == '':\n",
+        test="tests/client/test_sessions.py",
+    ),
+    Mutant(
+        "a client believes every node about the term",
+        CALLER,
+        "        if not stale and not isinstance(call.request, api.Status):\n"
+        "            # Other answers",
+        "        if True:\n            # Other answers",
+        test="tests/client/test_fencing.py",
+    ),
+    Mutant(
+        "a reset after the whole request was sent is taken for not sent",
+        LINK,
+        '            raise Unanswered(f"the connection broke: {_reason(error)}") from None',
+        '            raise NotSent(f"the connection broke: {_reason(error)}") from None',
+        test="tests/client/test_resets.py",
+    ),
+    Mutant(
+        "an end before the reply is taken for not sent",
+        LINK,
+        '                    raise Unanswered("the connection was closed before the reply")',
+        '                    raise NotSent("the connection was closed before the reply")',
+        test="tests/client/test_resets.py",
+    ),
+    Mutant(
+        "a refusal that comes before the request is over is not heard",
+        LINK,
+        "            if refusal is None:\n",
+        "            if True:\n",
+        test="tests/client/test_resets.py",
+    ),
+    Mutant(
+        "the next request follows one that was sent in part",
+        LINK,
+        "        if not self._is_in_step:\n            return False\n",
+        "",
+        test="tests/client/test_resets.py",
+    ),
+    Mutant(
+        "a copy of a client goes on with its session",
+        CALLER,
+        "        other._begin()\n",
+        "        other._links = {}\n",
+        test="tests/client/test_copies.py",
+    ),
+    Mutant(
+        "a forked child goes on where its parent is",
+        CLIENT,
+        "os.register_at_fork(after_in_child=_leave_all_to_parent)\n",
+        "",
+        test="tests/client/test_copies.py",
+    ),
+    Mutant(
+        "a forked child waits at its parent's gate",
+        CLIENT,
+        "caller.fresh()\n        self._gate = Gate()\n        parents",
+        "caller.fresh()\n        parents",
+        test="tests/client/test_copies.py",
+    ),
+    Mutant(
+        "a forked child keeps its parent's connections open",
+        CALLER,
+        "        self._is_abandoned = True\n        self.close()\n",
+        "        self._is_abandoned = True\n",
+        test="tests/client/test_copies.py",
+    ),
+    Mutant(
+        "a request is carried out by both processes if one forks in its middle",
+        CALLER,
+        "            if self._is_abandoned:\n",
+        "            if self._links is None:\n",
+        test="tests/client/test_copies.py",
+    ),
+    Mutant(
+        "two threads are served at once",
+        GATE,
+        "            while self._line[0] is not mine:\n",
+        "            while False:\n",
+        test="tests/client/test_threads.py",
+    ),
+    Mutant(
+        "whoever leaves the gate wakes nobody",
+        GATE,
+        "                self._line[0].release()\n",
+        "                pass\n",
+        test="tests/client/test_threads.py",
+    ),
+    Mutant(
+        "who gave up waiting stays in the line",
+        GATE,
+        "                self._line.remove(mine)\n",
+        "                if self._line[0] is mine:\n                    self._line.remove(mine)\n",
+        test="tests/client/test_threads.py",
+    ),
+    Mutant(
+        "a callback waits for the request that called it",
+        GATE,
+        "        if thread in self._threads:\n",
+        "        if not thread:\n",
+        test="tests/client/test_threads.py",
+    ),
+    Mutant(
+        "what no node takes is sent all the same",
+        CLIENT,
+        "        if refusal := check_request(request, _WIDEST):\n",
+        "        if (refusal := check_request(request, _WIDEST)) and not request:\n",
+        test="tests/client/test_limits.py",
+    ),
+)
