@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from kvstore.raft.core import Raft
 from kvstore.raft.messages import AppendEntriesReply
@@ -230,3 +231,45 @@ def test_acknowledgements_count_again_once_the_admission_is_durable() -> None:
     world.propose(1, "x")
     calm(world, 4)
     assert world.raft(1).commit_index == world.raft(1).log.last_index
+
+
+# --- What was acknowledged before a directory was lost -----------------------------------------
+
+
+def counted_and_lost(*lost: int) -> World:
+    """Node 1 of five leads, and commits an entry by the word of 2, before it hears 3.
+
+    4 and 5 never get it; then these nodes have lost their directories.
+    """
+    world = led_by_one(5)
+    world.isolate(4, 5)
+    world.cut |= {(1, 3), (3, 1)}
+    world.propose(1, "x")
+    world.settle()
+    assert world.raft(1).match_index[2] == 2
+    assert world.raft(1).commit_index == 1
+    world.crash(2)
+    world.nodes[2].disk = new_directory()
+    world.cut -= {(1, 3), (3, 1)}
+    for _ in range(3):
+        world.heartbeat(1)
+    assert world.raft(1).commit_index == 2, "its word counts, and what it held is lost"
+    for node_id in lost:
+        replace_directory(world, node_id)
+    world.heal()
+    return world
+
+
+@pytest.mark.parametrize("lost", [(2,), (1, 2)], ids=["a follower's", "the leader's own as well"])
+def test_what_a_directory_acknowledged_before_it_was_lost_stays(lost: tuple[int, ...]) -> None:
+    """Raft §5.4.3, for directories: whoever may still elect holds it (docs/verification.md)."""
+    world = counted_and_lost(*lost)
+    if 1 not in lost:
+        world.crash(1)
+    world.time_out(4)
+    world.settle()
+    assert 4 not in world.leaders, "3 does not vote for it, and the new directories may not"
+    calm(world, 80)
+    assert world.leaders
+    assert [entry.data for entry in world.log(world.leaders[0])][1] == b"x"
+    assert all(world.raft(node_id).is_voter for node_id in world.alive)

@@ -1,0 +1,222 @@
+"""The two checkers of what survives a lost directory, on machines that a test makes up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+
+from kvstore.raft.messages import AppendEntriesReply
+from kvstore.raft.types import NOT_ADMITTED, DurableUpdate, Entry, EntryKind, HardState, Role
+from kvstore.sim.checkers.checker import Checker, ViolationError
+from kvstore.sim.checkers.commitment import Commitment
+from kvstore.sim.checkers.retention import Retention
+
+MEMBERS = (1, 2, 3)
+
+
+@dataclass
+class Log:
+    """What is on a disk; in the core's log is the same."""
+
+    terms: list[int] = field(default_factory=list)
+    hard_state: HardState = field(default_factory=HardState)
+
+    def term(self, index: int) -> int:
+        return self.terms[index - 1]
+
+    def holds(self, index: int, term: int) -> bool:
+        return self.terms[index - 1 : index] == [term]
+
+
+class Host:
+    """A machine whose disk the test writes, and whose commit index it sets."""
+
+    def __init__(self, node_id: int, checker: Checker) -> None:
+        self.id = node_id
+        self._checker = checker
+        self.replace(HardState())
+        checker.started(self)
+
+    def replace(self, hard_state: HardState) -> None:
+        """An empty disk."""
+        log = Log(hard_state=hard_state)
+        self.disk = SimpleNamespace(log=log)
+        self.running = SimpleNamespace(
+            raft=SimpleNamespace(role=Role.FOLLOWER, current_term=1, commit_index=0, log=log)
+        )
+
+    def lose_directory(self) -> None:
+        self.replace(HardState(admitted_at=NOT_ADMITTED))
+        self._checker.directory_lost(self)
+
+    def write(self, *terms: int, admitted_at: int | None = None) -> None:
+        """Append entries of these terms, or be admitted."""
+        log = self.disk.log
+        first = len(log.terms) + 1
+        entries = [Entry(first + i, t, EntryKind.COMMAND, b"") for i, t in enumerate(terms)]
+        log.terms += terms
+        if admitted_at is not None:
+            log.hard_state = HardState(admitted_at=admitted_at)
+        self._checker.synced(self, DurableUpdate(entries=entries))
+
+    def accept(self, match_index: int, leader: int = 1, rejoining: str = "") -> None:
+        """Tell the leader of term 1 how far its log is here."""
+        reply = AppendEntriesReply(
+            cluster_id="c",
+            sender=self.id,
+            recipient=leader,
+            term=1,
+            admitted_at=NOT_ADMITTED if rejoining else 0,
+            success=True,
+            prev_log_index=0,
+            match_index=match_index,
+            rejoining=rejoining,
+        )
+        self._checker.speaks(self, reply)
+
+    def commit(self, index: int, role: Role = Role.LEADER) -> None:
+        """As the leader of term 1."""
+        raft = self.running.raft
+        raft.role = role
+        self._checker.changed(self)
+        raft.commit_index = index
+        self._checker.changed(self)
+
+
+def hosts(checker: type[Checker]) -> list[Host]:
+    watching = checker(MEMBERS)
+    return [Host(node_id, watching) for node_id in MEMBERS]
+
+
+# --- Commitment --------------------------------------------------------------------------------
+
+
+def test_a_word_counts_though_its_directory_was_lost_since() -> None:
+    """The entry is on one disk of three, and safe."""
+    one, two, _ = hosts(Commitment)
+    one.write(1)
+    two.write(1)
+    two.accept(1)
+    two.lose_directory()
+    one.commit(1)
+
+
+def test_a_leader_that_counts_what_nobody_said_is_found() -> None:
+    one, two, _ = hosts(Commitment)
+    one.write(1)
+    two.write(1)
+    with pytest.raises(ViolationError, match=r"by the word of \[1\]"):
+        one.commit(1)
+
+
+def test_a_word_for_less_than_is_committed_does_not_count() -> None:
+    one, two, _ = hosts(Commitment)
+    one.write(1, 1)
+    two.write(1, 1)
+    two.accept(1)
+    with pytest.raises(ViolationError, match=r"by the word of \[1\]"):
+        one.commit(2)
+
+
+def test_a_word_to_another_leader_does_not_count() -> None:
+    one, two, _ = hosts(Commitment)
+    one.write(1)
+    two.write(1)
+    two.accept(1, leader=3)
+    with pytest.raises(ViolationError, match=r"by the word of \[1\]"):
+        one.commit(1)
+
+
+def test_the_word_of_a_directory_that_waits_does_not_count() -> None:
+    one, two, _ = hosts(Commitment)
+    one.write(1)
+    two.lose_directory()
+    two.write(1)
+    two.accept(1, rejoining="e" * 32)
+    with pytest.raises(ViolationError, match=r"by the word of \[1\]"):
+        one.commit(1)
+
+
+def test_a_leader_vouches_by_its_disk() -> None:
+    one, two, three = hosts(Commitment)
+    for follower in (two, three):
+        follower.write(1)
+    two.accept(1)
+    one.running.raft.log = Log(terms=[1])
+    with pytest.raises(ViolationError, match=r"by the word of \[2\]"):
+        one.commit(1)
+
+
+# --- Retention ---------------------------------------------------------------------------------
+
+
+def committed() -> list[Host]:
+    """Entry 1 is on the disks of 1 and 2, and committed."""
+    nodes = hosts(Retention)
+    nodes[0].write(1)
+    nodes[1].write(1)
+    nodes[0].commit(1)
+    return nodes
+
+
+def test_a_directory_that_is_lost_may_come_back_with_what_it_held() -> None:
+    _, two, three = committed()
+    two.lose_directory()
+    two.write(1, 1)
+    two.write(admitted_at=2)
+    three.write(1)
+
+
+def test_who_held_what_is_committed_may_not_count_without_it() -> None:
+    """One disk of three would do for a majority, and still it is wrong."""
+    _, two, three = committed()
+    three.write(1)
+    two.lose_directory()
+    with pytest.raises(ViolationError, match=r"node 2 counts with a disk that holds .* up to 0"):
+        two.write(admitted_at=2)
+
+
+def test_that_holds_for_what_was_committed_only_after_the_loss() -> None:
+    one, two, three = hosts(Retention)
+    for host in (one, two, three):
+        host.write(1)
+    two.lose_directory()
+    one.commit(1)
+    with pytest.raises(ViolationError, match="node 2 counts"):
+        two.write(admitted_at=2)
+
+
+def test_an_entry_that_is_removed_where_it_is_committed_is_missed() -> None:
+    _, two, _ = committed()
+    two.disk.log.terms.clear()
+    with pytest.raises(ViolationError, match="node 2 counts"):
+        two.write()
+
+
+def test_what_is_committed_is_on_all_voters_but_a_minority() -> None:
+    one, _, _ = hosts(Retention)
+    one.write(1)
+    with pytest.raises(ViolationError, match=r"the disks of \[2, 3\] of \[1, 2, 3\] count without"):
+        one.commit(1)
+
+
+def test_directories_that_wait_are_no_voters() -> None:
+    """Two of three are lost: nobody can elect, until what is left comes back."""
+    one, two, three = committed()
+    three.lose_directory()
+    two.lose_directory()
+    one.write(1)
+
+
+def test_an_old_directory_that_comes_back_counts_no_more() -> None:
+    _, two, three = committed()
+    three.write(1)
+    old = two.disk
+    two.lose_directory()
+    two.write(1, 1)
+    two.write(admitted_at=2)
+    old.log.terms.clear()
+    two.disk = old
+    two.write()
