@@ -36,8 +36,12 @@ from kvstore.raft.types import RaftSettings
 MEMBERS_MAX: Final = 7
 NODE_ID_MAX: Final = 65_535
 LOCAL_CLUSTER_SIZE: Final = 3
-VALUE_BYTES_CEILING: Final = 64 << 20
-"""The most that `Limits.value_bytes_max` may be raised to."""
+VALUE_BYTES_CEILING: Final = 4 << 20
+"""The most that `Limits.value_bytes_max` may be raised to.
+
+A conditional write carries two, and no turn that handles them may be long enough to cost
+an election; `tests/process/test_values.py` holds it to that.
+"""
 TIME_MS_CEILING: Final = 3_600_000
 """The longest time that any setting may ask for: one hour."""
 LOG_FORMATS: Final = ("text", "json")
@@ -73,7 +77,7 @@ class Limits(msgspec.Struct, frozen=True):
     reads least is hung up on."""
     peer_backlog_bytes_max: int = 2 << 20
     """Unsent messages to one peer with which it gets no further entries, only heartbeats."""
-    peer_output_bytes_max: int = 64 << 20
+    peer_output_bytes_max: int = 32 << 20
     """Unsent messages to one peer; further ones are dropped, as a network may."""
     pending_writes_max: int = 65_536
     """Entries of the log that wait for a majority; further writes get BUSY."""

@@ -10,7 +10,14 @@ import pytest
 
 from kvstore import config
 from kvstore.address import Address, parse_address, parse_addresses
-from kvstore.config import Limits, Settings, check, default_cluster_id, settings_from
+from kvstore.config import (
+    VALUE_BYTES_CEILING,
+    Limits,
+    Settings,
+    check,
+    default_cluster_id,
+    settings_from,
+)
 from kvstore.errors import ConfigError
 from kvstore.raft.types import RaftSettings
 from kvstore.serve import serve
@@ -248,7 +255,7 @@ def test_times_and_sizes_are_taken_over() -> None:
         ({"heartbeat_ms": "500"}, "longer than the heartbeat"),
         ({"request_timeout_ms": "0"}, "--request-timeout-ms"),
         ({"value_bytes_max": "0"}, "--value-bytes-max"),
-        ({"value_bytes_max": str((64 << 20) + 1)}, "--value-bytes-max"),
+        ({"value_bytes_max": str(VALUE_BYTES_CEILING + 1)}, "--value-bytes-max"),
         ({"log_format": "xml"}, "text or json"),
         ({"data": ""}, "data/n1"),
     ],
@@ -263,10 +270,10 @@ def test_equal_election_bounds_are_accepted() -> None:
 
 
 def test_the_longest_value_fits_twice_into_every_buffer_on_its_way() -> None:
-    limits = build(id="1", value_bytes_max=str(64 << 20)).limits
-    assert limits.value_bytes_max == 64 << 20
+    limits = build(id="1", value_bytes_max=str(VALUE_BYTES_CEILING)).limits
+    assert limits.value_bytes_max == VALUE_BYTES_CEILING
     smallest = min(limits.request_bytes_max, limits.output_bytes_max, limits.peer_output_bytes_max)
-    assert smallest > 128 << 20
+    assert smallest > 2 * VALUE_BYTES_CEILING
 
 
 def test_settings_made_by_hand_are_checked_too() -> None:
@@ -278,7 +285,7 @@ def test_settings_made_by_hand_are_checked_too() -> None:
         msgspec.structs.replace(good, members={1: good.address, 2: good.address}),
         msgspec.structs.replace(good, request_timeout_ms=0),
         msgspec.structs.replace(good, limits=Limits(connections_max=0)),
-        msgspec.structs.replace(good, limits=Limits(value_bytes_max=(64 << 20) + 1)),
+        msgspec.structs.replace(good, limits=Limits(value_bytes_max=VALUE_BYTES_CEILING + 1)),
         msgspec.structs.replace(good, raft=RaftSettings(inflight_messages_max=-1)),
     ):
         with pytest.raises(ConfigError):

@@ -64,7 +64,13 @@ class Scenario(msgspec.Struct, frozen=True):
 def scenario(seed: int) -> Scenario:
     """The scenario of a seed."""
     rng = random.Random(seed)
-    small = RaftSettings(append_bytes_max=40, inflight_messages_max=2, cached_bytes_max=120)
+    small = RaftSettings(
+        append_bytes_max=40,
+        append_entries_max=3,
+        catch_up_work_max=1,
+        inflight_messages_max=2,
+        cached_bytes_max=120,
+    )
     storm_ms = rng.choice((4_000.0, 8_000.0, 12_000.0))
     plan = Scenario(
         seed=seed,

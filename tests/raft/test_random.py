@@ -30,7 +30,13 @@ class Storm:
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        small = RaftSettings(append_bytes_max=4, inflight_messages_max=2, cached_bytes_max=6)
+        small = RaftSettings(
+            append_bytes_max=4,
+            append_entries_max=2,
+            catch_up_work_max=1,
+            inflight_messages_max=2,
+            cached_bytes_max=6,
+        )
         self.world = World(
             self.chance.choice([1, 2, 3, 3, 3, 4, 5, 5]),
             seed=seed,
