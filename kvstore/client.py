@@ -235,9 +235,12 @@ class Client:
         parents.abandon()
 
     def close(self) -> None:
-        """Close all connections, once other threads are done; a later request opens them again."""
+        """Close all connections, once other threads are done; a later request opens them again.
+
+        Raises RefusedError if they are not done within the timeout.
+        """
         try:
-            with self._gate.turn(until=None):
+            with self._gate.turn(self._deadline()):
                 self._caller.close()
         except InsideError:
             # A callback or a signal handler: the request goes on, over a new connection.

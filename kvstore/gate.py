@@ -37,8 +37,8 @@ class Gate:
         self._threads: set[int] = set()
 
     @contextlib.contextmanager
-    def turn(self, until: float | None) -> Iterator[None]:
-        """Be inside for a while, at the latest from `until` on (None: whenever it may be).
+    def turn(self, until: float) -> Iterator[None]:
+        """Be inside for a while, at the latest from `until` on.
 
         Raises RefusedError when the time is up, and InsideError.
         """
@@ -46,7 +46,7 @@ class Gate:
         if thread in self._threads:
             raise InsideError(
                 "this client is in the middle of a request, which called back (on_redirect, or "
-                "a signal handler), so nothing was sent: use another client there"
+                "a signal handler), so nothing was done: use another client there"
             )
         mine = threading.Lock()
         try:
@@ -55,10 +55,10 @@ class Gate:
             self._threads.add(thread)
             self._line.append(mine)
             while self._line[0] is not mine:
-                if not mine.acquire(timeout=_rest_of(until)):
+                if not mine.acquire(timeout=max(0.0, until - time.monotonic())):
                     raise RefusedError(
                         "other threads had the turn with this client all the time, so nothing was "
-                        "sent: give each thread a client of its own, or more time"
+                        "done: give each thread a client of its own, or more time"
                     )
             yield
         finally:
@@ -67,8 +67,3 @@ class Gate:
             self._threads.discard(thread)
             with contextlib.suppress(IndexError, RuntimeError):
                 self._line[0].release()
-
-
-def _rest_of(until: float | None) -> float:
-    """Seconds left; -1, for ever, without an end."""
-    return -1 if until is None else max(0.0, until - time.monotonic())

@@ -162,7 +162,7 @@ def run(program: str, *addresses: str) -> list[str]:
         [sys.executable, "-c", PRELUDE + textwrap.dedent(program), *addresses],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=30,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -75,7 +75,7 @@ def inside() -> Iterator[Inside]:
             assert held.may_go_on.wait(DEADLINE_S)
 
         with Client(
-            [node.address], timeout_ms=60_000, on_redirect=hold, exactly_once=False
+            [node.address], timeout_ms=10_000, on_redirect=hold, exactly_once=False
         ) as client:
             held = Inside(client, leader, node)
             held.start(lambda: client.put("k", "inside"))
@@ -94,18 +94,18 @@ def test_threads_that_share_a_client_use_each_number_once_and_get_their_own_answ
     count, writes = 8, 50
     script: list[Step] = [api.PutResult(n, True) for n in range(1, count * writes + 1)]
     answers: list[tuple[bytes, int]] = []
-    with ScriptedNode(*script) as node, Client([node.address], timeout_ms=60_000) as client:
+    with ScriptedNode(*script) as node, Client([node.address], timeout_ms=10_000) as client:
 
         def run(thread: int) -> None:
             for n in range(writes):
                 value = b"%d.%d" % (thread, n)
                 answers.append((value, client.put("k", value).revision))
 
-        threads = [threading.Thread(target=run, args=(n,)) for n in range(count)]
+        threads = [threading.Thread(target=run, args=(n,), daemon=True) for n in range(count)]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(DEADLINE_S)
         assert numbers(node) == [(1, n) for n in range(1, count * writes + 1)]
         assert values(node) == [value for value, _ in sorted(answers, key=lambda one: one[1])]
         assert node.connections == 1
@@ -129,9 +129,11 @@ def test_who_waits_in_vain_is_refused_in_time_and_nothing_was_sent(inside: Insid
         assert type(caught.value) is RefusedError
         assert 0.25 < time.monotonic() - began < DEADLINE_S
         assert inside.waiting == 1
+        with pytest.raises(RefusedError):
+            inside.client.close()
     assert len(inside.node.requests) == 1
     assert inside.go_on() == [OK]
-    inside.client._timeout_ms = 60_000
+    inside.client._timeout_ms = 10_000
     inside.leader.extend(OK)
     assert inside.client.put("k", "later") == OK
     assert values(inside.leader) == [b"inside", b"later"]
@@ -180,7 +182,7 @@ def test_at_most_one_is_inside_and_nobody_is_forgotten() -> None:
 
     def run(thread: int) -> None:
         for _ in range(rounds):
-            with gate.turn(until=None):
+            with gate.turn(time.monotonic() + DEADLINE_S):
                 inside["now"] += 1
                 most.append(inside["now"])
                 inside["now"] -= 1
@@ -189,11 +191,11 @@ def test_at_most_one_is_inside_and_nobody_is_forgotten() -> None:
     switch_s = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        threads = [threading.Thread(target=run, args=(n,)) for n in range(8)]
+        threads = [threading.Thread(target=run, args=(n,), daemon=True) for n in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(DEADLINE_S)
     finally:
         sys.setswitchinterval(switch_s)
     assert max(most) == 1
@@ -214,7 +216,8 @@ def test_a_callback_cannot_ask_with_the_client_that_calls_it_and_harms_nothing()
                 refused.append(str(caught.value))
 
         node.extend(not_leader(leader.address))
-        with Client([node.address, leader.address], on_redirect=ask) as client:
+        nodes = [node.address, leader.address]
+        with Client(nodes, timeout_ms=2_000, on_redirect=ask) as client:
             assert client.put("k", "outer") == OK
             leader.extend(not_leader(node.address))
             node.extend(OK)
@@ -322,7 +325,7 @@ def test_threads_that_share_one_scan_get_each_record_once_or_are_refused() -> No
                     refused[str(error)] += 1
                     time.sleep(0.001)  # lets the one inside go on
 
-        threads = [threading.Thread(target=take) for _ in range(4)]
+        threads = [threading.Thread(target=take, daemon=True) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
