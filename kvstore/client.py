@@ -124,7 +124,7 @@ class Client:
         self, key: str | bytes, by: int = 1, *, guard: tuple[str | bytes, int] | None = None
     ) -> int:
         """Add to a signed 64-bit decimal integer (absent = 0) and return the sum."""
-        increment = api.Increment(_bytes(key), by, _guard(guard))
+        increment = api.Increment(_bytes(key), _integer(by, "an increment"), _guard(guard))
         return self._ask(increment, api.IncrementResult).value
 
     # --- Queries --------------------------------------------------------------------------
@@ -281,7 +281,10 @@ def _guard_failed(request: api.Request, result: api.GuardFailed) -> GuardFailedE
 
 
 def _guard(guard: tuple[str | bytes, int] | None) -> api.Guard | None:
-    return None if guard is None else api.Guard(_bytes(guard[0]), guard[1])
+    if guard is None:
+        return None
+    key, mod_revision = guard
+    return api.Guard(_bytes(key), _integer(mod_revision, "a guard's revision"))
 
 
 def _bytes(text: str | bytes) -> bytes:
@@ -290,3 +293,9 @@ def _bytes(text: str | bytes) -> bytes:
     if isinstance(text, bytes):
         return text
     raise TypeError(f"keys and values are str or bytes, not {type(text).__name__}")
+
+
+def _integer(number: int, what: str) -> int:
+    if type(number) is not int:
+        raise TypeError(f"{what} is an int, not {type(number).__name__}")
+    return number

@@ -54,6 +54,15 @@ def test_a_number_is_not_a_key() -> None:
         client.get(1)  # type: ignore[arg-type]
 
 
+def test_what_is_not_an_integer_is_refused_before_anything_is_sent() -> None:
+    with Client() as client:
+        for wrong in (1.5, "1", True, None):
+            with pytest.raises(TypeError, match="an increment is an int, not"):
+                client.increment("n", wrong)  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="a guard's revision is an int, not"):
+                client.put("k", "v", guard=("lock", wrong))  # type: ignore[arg-type]
+
+
 def test_get_returns_the_record_or_none() -> None:
     with (
         ScriptedNode(FOUND, api.GetResult(2, (None,))) as node,

@@ -203,3 +203,28 @@ def test_a_write_does_not_spend_all_its_time_on_a_silent_node() -> None:
             client.put("k", "1")
             assert client.put("k", "2") == OK
         assert numbers(paused, other) == [(1, 1), (1, 2), (1, 2)]
+
+
+def test_a_numbered_write_of_the_caller_s_own_is_sent_again_too() -> None:
+    once = api.Once(7, 3, api.Put(b"k", b"v"))
+    with (
+        ScriptedNode(Misbehave.HANG_UP, UNKNOWN, OK) as node,
+        Client([node.address], exactly_once=False) as client,
+    ):
+        assert client.execute(once) == OK
+        assert numbers(node) == [(7, 3)] * 3
+
+
+@pytest.mark.parametrize("loss", [NO_SESSION, OVERTAKEN])
+def test_a_caller_s_own_session_that_is_lost_in_doubt_leaves_the_outcome_unknown(
+    loss: api.Failure,
+) -> None:
+    once = api.Once(7, 3, api.Put(b"k", b"v"))
+    with ScriptedNode(UNKNOWN, loss, loss) as node, Client([node.address]) as client:
+        with pytest.raises(OutcomeUnknownError, match=loss.code.value):
+            client.execute(once)
+        with pytest.raises(RefusedError, match=loss.code.value):
+            client.execute(once)
+        node.extend(UNKNOWN, ANOTHER_WRITE)
+        with pytest.raises(RefusedError, match="another write"):
+            client.execute(once)
