@@ -81,16 +81,16 @@ CONSENSUS = (
     Mutant(
         "a vote for a candidate whose log is behind",
         CORE,
-        "        elif not self._is_up_to_date(message):",
+        "        elif self.log.is_ahead_of(message):",
         "        elif message.last_log_index < 0:",
         test="tests/raft/test_elections.py",
     ),
     Mutant(
         "logs are compared by length alone",
-        CORE,
-        "        theirs = (message.last_log_term, message.last_log_index)\n"
-        "        return theirs >= (self.log.last_term, self.log.last_index)",
-        "        return message.last_log_index >= self.log.last_index",
+        LOG,
+        "        return (self.last_term, self.last_index) > theirs",
+        "        return self.last_index > theirs[1]",
+        test="tests/raft/test_elections.py",
     ),
     Mutant(
         "the vote is not persisted",

@@ -46,8 +46,8 @@ LEADING = (
     Mutant(
         "a pre-vote is given to a shorter log",
         CORE,
-        "        granted = self.is_voter and lost_leader and self._is_up_to_date(message)\n",
-        "        granted = self.is_voter and lost_leader\n",
+        "        granted = self._counts and lost_leader and not self.log.is_ahead_of(message)\n",
+        "        granted = self._counts and lost_leader\n",
         test="tests/raft/test_leadership.py",
     ),
     Mutant(

@@ -120,8 +120,8 @@ SERVING = (
     Mutant(
         "a retry is applied again",
         SESSIONS_FILE,
-        "        if once.sequence == record.sequence:",
-        "        if once.sequence == -record.sequence:",
+        "        if once.sequence > record.sequence:",
+        "        if once.sequence >= record.sequence:",
     ),
     Mutant(
         "the digest of a write is not compared, so a copy of a client gets its answer",
