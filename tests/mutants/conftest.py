@@ -1,24 +1,46 @@
-"""Shows the kill table at the end of a run that hunted mutants."""
+"""Hunts the mutants of a run, one on each processor, and shows the kill table at its end."""
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 
-from .mutant import Kill, Mutant
+from .mutant import Kill, Mutant, hunt
 
-KILLS = pytest.StashKey[dict[Mutant, Kill | None]]()
+HUNTS = pytest.StashKey[dict[Mutant, Future[Kill | None]]]()
 
 
 @pytest.fixture(scope="session")
-def kills(request: pytest.FixtureRequest) -> dict[Mutant, Kill | None]:
-    """What became of each mutant so far."""
-    return request.config.stash.setdefault(KILLS, {})
+def hunts(request: pytest.FixtureRequest) -> Iterator[dict[Mutant, Future[Kill | None]]]:
+    """The hunts for all mutants that this run asks for, in the order of their tests."""
+    tests = (getattr(test, "callspec", None) for test in request.session.items)
+    wanted = [test.params["mutant"] for test in tests if test and "mutant" in test.params]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        under_way = {mutant: pool.submit(_hunt, mutant) for mutant in wanted}
+        request.config.stash[HUNTS] = under_way
+        yield under_way
+        pool.shutdown(cancel_futures=True)
+
+
+def _hunt(mutant: Mutant) -> Kill | None:
+    with tempfile.TemporaryDirectory() as directory:
+        return hunt(mutant, Path(directory))
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    kills = config.stash.get(KILLS, {})
+    under_way = config.stash.get(HUNTS, {})
+    kills = {
+        mutant: one.result()
+        for mutant, one in under_way.items()
+        if one.done() and not one.cancelled() and one.exception() is None
+    }
     if not kills:
         return
     terminalreporter.section(f"{len(kills)} mutants")
