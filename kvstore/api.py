@@ -314,6 +314,8 @@ class StatusResult(_Struct, frozen=True, tag="status"):
     """Of the log; they are asked for at the other nodes."""
     room_bytes: int
     """Left on the disk, or in the maps of the stores if that is less."""
+    waits_for_room: int
+    """Index of the committed entry that cannot be applied until there is room; 0 for none."""
     sync_last_ms: float | None
     """How long the last write to the log took; None before the first."""
     sync_p99_ms: float | None

@@ -84,7 +84,7 @@ class Limits(msgspec.Struct, frozen=True):
     pending_bytes_max: int = 128 << 20
     """Recent entries that the log keeps in memory; beyond it, writes get BUSY too."""
     headroom_bytes: int = 16 << 20
-    """With less room on disk or in a map, writes get NOSPACE; followers go down to half."""
+    """Room on disk or in a map that clients' writes leave, or get NOSPACE; followers leave half."""
     reply_bytes_max: int = 32 << 20
     """Values in one reply; a scan ends its page there, a larger MGET is refused."""
     scan_keys_max: int = 10_000

@@ -130,7 +130,7 @@ def _row(
         _or_dash(lag),
         status.last_applied,
         _sync_times(status),
-        size(status.room_bytes),
+        size(status.room_bytes) + (" waits" if status.waits_for_room else ""),
         _or_dash(status.damaged_entries or None),
     )
     return tuple(map(str, cells))

@@ -241,6 +241,7 @@ def status_of(node_id: int, **changes: Any) -> api.StatusResult:
         is_voter=True,
         damaged_entries=0,
         room_bytes=53 << 30,
+        waits_for_room=0,
         sync_last_ms=0.31,
         sync_p99_ms=1.94,
     )

@@ -28,7 +28,7 @@ ARROWS = {
     "storage": {"raft.types", "storage", "errors"},
     "sim": {
         *("address", "api", "config", "errors", "raft", "render", "server.node", "sim"),
-        *("storage.base", "storage.memory", "storage.sequence"),
+        *("storage.base", "storage.cost", "storage.memory", "storage.sequence"),
     },
     "client": {"address", "api", "errors", "wire", "config", "caller", "gate"},
     "caller": {"address", "api", "errors", "wire", "link", "course"},

@@ -17,9 +17,10 @@ import msgspec
 
 from kvstore import api
 from kvstore.errors import DamagedError
+from kvstore.kv.footprint import footprint
 from kvstore.kv.record import HISTORY_BYTES, pack_history, to_key_value, unpack_history
 from kvstore.kv.sessions import Sessions
-from kvstore.storage.base import Applied, View
+from kvstore.storage.base import NO_CHANGES, Applied, Changes, View
 
 _decode_logged = msgspec.msgpack.Decoder(api.Logged).decode
 _NOT_AN_INTEGER = api.Failure(
@@ -41,6 +42,7 @@ class StateMachine:
         self, view: View, applied: Applied, reply_bytes_max: int, sessions: api.SessionRules
     ) -> None:
         self._view = view
+        self._rules = sessions
         self._sessions = Sessions(view.sessions, sessions, applied.time_ms)
         self._reply_bytes_max = reply_bytes_max
         self.last_applied = applied.last_applied
@@ -85,6 +87,13 @@ class StateMachine:
         if isinstance(logged.command, api.OpenSession):
             return self._sessions.open(index, logged.time_ms)
         return self._sessions.once(index, logged.time_ms, logged.command, self._write_guarded)
+
+    def footprint(self, data: bytes) -> Changes:
+        """What the command in a log entry changes, at most."""
+        try:
+            return footprint(_decode_logged(data), self._rules)
+        except msgspec.DecodeError:
+            return NO_CHANGES  # `apply` says what is wrong with it
 
     def advance(self, index: int) -> None:
         """Pass an entry that holds no command."""

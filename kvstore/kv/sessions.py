@@ -21,7 +21,7 @@ import msgspec
 from kvstore import api
 from kvstore.storage.base import Table
 
-_EXPIRED_AT_ONCE: Final = 16
+EXPIRED_AT_ONCE: Final = 16
 """Expired sessions removed by one entry, at most; the others count as ended anyhow."""
 
 _DIGEST_BYTES: Final = 16
@@ -97,7 +97,7 @@ class Sessions:
 
     def _let_time_pass(self, time_ms: int) -> None:
         self.time_ms = max(self.time_ms, time_ms)
-        for _ in range(_EXPIRED_AT_ONCE):
+        for _ in range(EXPIRED_AT_ONCE):
             session, record = next(iter(self._records.items()), (0, None))
             if record is None or not self._is_expired(record):
                 return

@@ -84,8 +84,6 @@ class Raft:
         require(self.log.last_term <= self.current_term, "the log is newer than the term")
         # What was applied was committed; a restarted node learns the rest from its leader.
         self.commit_index = last_applied
-        self.has_room = True
-        """Set by the driver: whether this disk takes entries of a leader. Votes it always takes."""
 
         self._membership = membership
         self._settings = settings
@@ -320,8 +318,8 @@ class Raft:
 
     @property
     def _may_stand(self) -> bool:
-        """Who counts may, unless as a leader it could not give what it cannot read."""
-        return self._counts and not self.log.damaged
+        """Who counts may, unless it could not give what it cannot read, or open its term."""
+        return self._counts and not self.log.damaged and self.log.room.takes_noops
 
     def _forget_leader(self) -> None:
         """Nobody is known to lead; what the last one said of reads holds no more."""
@@ -452,17 +450,13 @@ class Raft:
         if not self.log.holds(message.prev_log_index, message.prev_log_term):
             self._outbox.reject_append(message, self.current_term, self.log)
             return
-        entries: Sequence[Entry] = message.entries
-        if not self.has_room:
-            entries = self.log.part_without_commands(entries)
+        entries = self.log.part_that_fits(message.entries)
         if removed := self.log.take(entries, self.commit_index):
             self._events.append(events.LogTruncated(self.current_term, *removed))
         # Beyond what this request vouches for, our log may still differ from the leader's.
         last_taken = message.prev_log_index + len(entries)
         self.commit_index = max(self.commit_index, min(message.leader_commit, last_taken))
-        self._outbox.accept_append(
-            message, self.current_term, self.log, last_taken=last_taken, has_room=self.has_room
-        )
+        self._outbox.accept_append(message, self.current_term, self.log, last_taken=last_taken)
 
     def _follow(self, leader: int) -> None:
         require(self._leader_of_term in (None, leader), "two leaders in one term")
@@ -470,6 +464,7 @@ class Raft:
             self._become_follower(self.current_term)
         if self.leader_id is None:
             self.leader_id = self._leader_of_term = leader
+            self.log.room.forget()
             self._events.append(events.FollowingLeader(self.current_term, leader))
         self._leader_heard_ms = self._now_ms
         self._timer.restart()

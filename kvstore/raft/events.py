@@ -205,6 +205,29 @@ class ShortOfRoom(msgspec.Struct, frozen=True):
         )
 
 
+class WaitsForRoom(msgspec.Struct, frozen=True):
+    """A committed entry is not applied, as what it changes might not fit into the state."""
+
+    term: int
+    index: int
+
+    def __str__(self) -> str:
+        return (
+            f"waiting for room to apply log entry {self.index}: make room on the disk, or start "
+            "again with a larger --state-map-bytes"
+        )
+
+
+class ApplyingAgain(msgspec.Struct, frozen=True):
+    """There is room again for what is committed."""
+
+    term: int
+    index: int
+
+    def __str__(self) -> str:
+        return f"applying again from log entry {self.index}"
+
+
 class RoomIsBack(msgspec.Struct, frozen=True):
     """There is room again: clients' writes are taken."""
 
@@ -245,5 +268,7 @@ Event: TypeAlias = (
     | Admitted
     | ShortOfRoom
     | RoomIsBack
+    | WaitsForRoom
+    | ApplyingAgain
     | MessageIgnored
 )

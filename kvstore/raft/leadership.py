@@ -100,7 +100,7 @@ class Leadership:
             progress.rejected(reply.prev_log_index, self._next_index_after(reply))
         elif reply.match_index <= self._log.last_index:
             progress.accepted(reply.match_index)
-            progress.told_room(reply.has_room)
+            progress.told_room(reply.has_room, reply.has_headroom)
 
     def _next_index_after(self, rejection: AppendEntriesReply) -> int:
         """Back up by a whole term at a time (Raft §5.3, last paragraphs)."""
@@ -130,7 +130,7 @@ class Leadership:
         Once per name, and not while another node is to lead.
         """
         progress, log = self._progress[peer], self._log
-        if not progress.rejoining or self.heir is not None:
+        if not progress.rejoining or self.heir is not None or not log.room.takes_noops:
             return
         if progress.match_index < commit_index:
             return
@@ -172,12 +172,12 @@ class Leadership:
         )
 
     def roomier(self, since_ms: float) -> int | None:
-        """The closest follower that said since then that it takes entries, if any did."""
+        """The closest follower that said since then that it has headroom, if any did."""
         return max(
             (
                 peer
                 for peer, progress in self._progress.items()
-                if progress.has_room
+                if progress.has_headroom
                 and progress.match_index
                 and self._heard_ms[peer] > since_ms
                 and not progress.rejoining

@@ -16,6 +16,7 @@ from typing import Final
 from kvstore.raft.directories import Admissions
 from kvstore.raft.invariants import require
 from kvstore.raft.messages import PreVote, RequestVote
+from kvstore.raft.room import EntryRoom
 from kvstore.raft.spans import Spans
 from kvstore.raft.types import (
     DurableUpdate,
@@ -41,6 +42,7 @@ class RaftLog:
 
     def __init__(self, stable: StableLog, recovered: Recovered, cached_bytes_max: int) -> None:
         self._stable = stable
+        self.room = EntryRoom(stable)
         self._range_starts = [r.first_index for r in recovered.term_ranges]
         self._range_terms = [r.term for r in recovered.term_ranges]
         self._cache: list[Entry] = []
@@ -69,8 +71,9 @@ class RaftLog:
 
     def repair(self, entry: Entry) -> None:
         """Take back an entry of which only the name was left; any other changes nothing."""
-        if entry.index in self.damaged and self.holds(entry.index, entry.term):
-            if entry.kind is EntryKind.ADMIT and entry.index not in self._repairs:
+        is_missed = entry.index in self.damaged and entry.index not in self._repairs
+        if is_missed and self.holds(entry.index, entry.term) and self.room.take_repair(entry):
+            if entry.kind is EntryKind.ADMIT:
                 self.admissions.add(entry)
             self._repairs[entry.index] = entry
 
@@ -164,15 +167,13 @@ class RaftLog:
             break
         return removed
 
-    def part_without_commands(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """The first of `entries`, up to a command that is not here already.
-
-        No-ops are small, and without them no leader could ever tell what is committed.
-        """
-        for position, entry in enumerate(entries):
-            if entry.kind is EntryKind.COMMAND and not self.holds(entry.index, entry.term):
-                return entries[:position]
-        return entries
+    def part_that_fits(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """The first of `entries`, as far as they are here already or have room."""
+        held = next(
+            (at for at, entry in enumerate(entries) if not self.holds(entry.index, entry.term)),
+            len(entries),
+        )
+        return entries[: held + self.room.fitting(entries[held:])]
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Add entries that follow the last one."""
@@ -185,6 +186,7 @@ class RaftLog:
                 self._range_starts.append(entry.index)
                 self._range_terms.append(entry.term)
             self.cached_bytes += len(entry.data)
+            self.room.take(entry)
             self.last_index = entry.index
             if entry.kind is EntryKind.ADMIT:
                 self.admissions.add(entry)
@@ -247,6 +249,7 @@ class RaftLog:
 
     def mark_durable(self, update: DurableUpdate) -> None:
         """`update`, made from `unpersisted`, is on disk."""
+        self.room.durable()
         if update.truncate_from is not None:
             self._truncate_from = None
         if update.repairs:

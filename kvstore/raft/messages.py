@@ -169,6 +169,7 @@ class AppendEntriesReply(_Message, frozen=True, tag="append_entries_reply"):
       nothing that counts. Empty for voters.
     * `has_room`: whether the sender's disk takes new entries; those of the request it did
       not take otherwise.
+    * `has_headroom`: whether it would take writes of clients, if it led.
     """
 
     success: bool
@@ -178,6 +179,7 @@ class AppendEntriesReply(_Message, frozen=True, tag="append_entries_reply"):
     conflict_index: int = 0
     read_round: int = 0
     has_room: bool = True
+    has_headroom: bool = True
     rejoining: str = ""
 
     def __post_init__(self) -> None:

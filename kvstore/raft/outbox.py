@@ -127,7 +127,7 @@ class Outbox:
         )
 
     def accept_append(
-        self, request: AppendEntries, term: int, log: RaftLog, *, last_taken: int, has_room: bool
+        self, request: AppendEntries, term: int, log: RaftLog, *, last_taken: int
     ) -> None:
         """Vouch for the log up to what was taken of the request, and not past damage."""
         self._post(
@@ -138,7 +138,8 @@ class Outbox:
             prev_log_index=request.prev_log_index,
             match_index=min(last_taken, log.vouched_index),
             read_round=request.read_round,
-            has_room=has_room,
+            has_room=log.room.has_room,
+            has_headroom=log.room.has_headroom,
             rejoining=self.rejoining,
         )
 

@@ -17,6 +17,7 @@ class Progress:
     * Otherwise: pipelining, with a bounded number of requests out.
     * `rejoining`: the name under which it waits to be admitted; empty if it counts.
     * `has_room`: whether it takes entries, by its last word; else it gets heartbeats only.
+    * `has_headroom`: whether it would take writes of clients.
     """
 
     def __init__(self, next_index: int, inflight_messages_max: int, rejoining: str = "") -> None:
@@ -24,6 +25,7 @@ class Progress:
         self.match_index = 0
         self.next_index = next_index
         self.has_room = True
+        self.has_headroom = True
         self._inflight_max = inflight_messages_max
         self._inflight: deque[int] = deque()
         """Last index of each request with entries that is out, oldest first."""
@@ -70,9 +72,10 @@ class Progress:
         self._probing = True
         self._probe_is_out = False
 
-    def told_room(self, has_room: bool) -> None:
+    def told_room(self, has_room: bool, has_headroom: bool) -> None:
         """The follower took what it was sent, or left it out for want of room."""
         self.has_room = has_room
+        self.has_headroom = has_headroom
         if not has_room:
             self.next_index = self.match_index + 1
             self._inflight.clear()

@@ -99,8 +99,9 @@ class Repair:
 
     @property
     def _may_ask(self) -> bool:
-        """Whether entries are missing that are not on their way to the disk."""
-        return bool(self._log.damaged) and not self._log.is_repairing
+        """Whether entries are missing that are not on their way to the disk, and have room."""
+        log = self._log
+        return bool(log.damaged) and not log.is_repairing and log.room.takes_repairs
 
     def _ask(self, peer: int, sweep: _Sweep, term: int) -> None:
         sweep.due_ms = self._now_ms + self._settings.heartbeat_interval_ms

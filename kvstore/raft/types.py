@@ -132,6 +132,14 @@ class StableLog(Protocol):
         """
         ...
 
+    def entry_bytes(self, data_bytes: int) -> int:
+        """What an entry that is appended takes of the disk, at most."""
+        ...
+
+    def repair_bytes(self, data_bytes: int) -> int:
+        """What an entry in the place of a damaged one takes of the disk, at most."""
+        ...
+
 
 class RaftSettings(msgspec.Struct, frozen=True):
     """Times and bounds of the core. An election timeout is drawn from [min, max].

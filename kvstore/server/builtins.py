@@ -254,6 +254,7 @@ def _info_sections(session: Session) -> list[tuple[str, dict[str, object]]]:
                 "raft_is_voter": int(status.is_voter),
                 "raft_damaged_entries": status.damaged_entries,
                 "raft_room_bytes": status.room_bytes,
+                "raft_waits_for_room": status.waits_for_room,
                 "raft_sync_last_ms": round(status.sync_last_ms or 0.0, 3),
                 "raft_sync_p99_ms": round(status.sync_p99_ms or 0.0, 3),
                 "revision": status.revision,

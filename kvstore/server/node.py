@@ -19,6 +19,7 @@ import msgspec
 
 from kvstore import api
 from kvstore.config import Settings
+from kvstore.kv.footprint import footprint
 from kvstore.kv.machine import StateMachine
 from kvstore.raft.core import Raft
 from kvstore.raft.effects import Effects
@@ -84,6 +85,7 @@ class Node:
     ) -> None:
         """`session_rules` must be the same on every node of a cluster."""
         self._sync_times = sync_times or SyncTimes()
+        self._session_rules = session_rules
         applied = state_store.applied()
         self.settings = settings
         self.log_store = log_store
@@ -109,6 +111,7 @@ class Node:
         self._room = Room(
             log_store,
             state_store,
+            self.raft.log.room,
             settings.limits.headroom_bytes,
             settings.raft.heartbeat_interval_ms,
         )
@@ -154,14 +157,14 @@ class Node:
         if self._is_full:
             self._answer(ticket, refusals.BUSY)
             return None
-        if self._room.is_short:
-            limits = self.settings.limits
-            refusal = refusals.no_space(self.raft.id, self._room.left_bytes, limits.headroom_bytes)
-            self._answer(ticket, refusal)
+        logged = self._stamped(command)
+        data = _encode_logged(logged)
+        changes = footprint(logged, self._session_rules)
+        if refusal := self._room.refuse(command, changes, len(data)):
+            self._answer(ticket, refusals.no_space(self.raft.id, refusal))
             return None
-        data = _encode_logged(self._stamped(command))
-        self._room.spend(len(data))
         name = (self.raft.propose((data,)), self.raft.current_term)
+        self._room.proposed(name[0], changes)
         self._writes[name] = _Write(ticket, self._deadline())
         return name
 
@@ -206,9 +209,8 @@ class Node:
             self._answer(ticket, self.redirect())
         elif heir is not None and heir not in self.settings.members:
             known = ", ".join(map(str, sorted(self.settings.members)))
-            self._answer(
-                ticket, refusals.invalid(f"there is no node {heir}: the members are {known}")
-            )
+            refusal = refusals.invalid(f"there is no node {heir}: the members are {known}")
+            self._answer(ticket, refusal)
         elif heir == raft.id:
             self._answer(ticket, api.HandOverResult(raft.id, raft.current_term))
         elif (chosen := raft.hand_over(heir)) is None:
@@ -229,9 +231,7 @@ class Node:
     def _mind_room(self, now_ms: float) -> None:
         """See how much is left; a leader that is short of room lets one lead that is not."""
         raft = self.raft
-        if change := self._room.tick(now_ms, raft.current_term):
-            self._events.append(change)
-        raft.has_room = self._room.takes_entries
+        self._events += self._room.tick(now_ms, raft.current_term, self.machine.last_applied)
         if self._room.is_short and raft.takes_commands:
             # The others' disks may have filled up just now, too.
             since_ms = now_ms - self.settings.raft.election_timeout_min_ms
@@ -291,7 +291,7 @@ class Node:
         committed = min(raft.commit_index, raft.log.durable_index)
         return (
             raft.has_effects
-            or committed > self.machine.last_applied
+            or (committed > self.machine.last_applied and not self._room.waiting_index)
             or bool(self._answers or self._reads.has_arrivals)
         )
 
@@ -312,6 +312,8 @@ class Node:
         return (
             raft.log.last_index - raft.commit_index >= limits.pending_writes_max
             or raft.log.cached_bytes >= limits.pending_bytes_max
+            # What earlier leaders took is counted only as it is applied.
+            or (self._room.is_scarce and self.machine.last_applied < raft.log.last_term_start)
         )
 
     # --- Durability of the key space ------------------------------------------------------
@@ -355,11 +357,7 @@ class Node:
         """Why this node does not take the request, and where to go."""
         leader = self.raft.leader_id
         if leader is None and (lost := self.raft.log.damaged.first_from(1)):
-            return refusals.no_leader(
-                f"no leader is known, and node {self.raft.id} cannot stand: log entry {lost} "
-                f"of term {self.raft.log.term(lost)} is damaged on its disk, and no node "
-                "that is up can give it back; start the other nodes"
-            )
+            return refusals.cannot_stand(self.raft.id, lost, self.raft.log.term(lost))
         if (heir := self.raft.heir) is not None:
             return refusals.no_leader(f"leadership is moving to node {heir}; try again")
         if leader is None or leader == self.raft.id:
@@ -400,6 +398,7 @@ class Node:
             is_voter=raft.is_voter,
             damaged_entries=len(raft.log.damaged),
             room_bytes=self._room.left_bytes,
+            waits_for_room=self._room.waiting_index,
             sync_last_ms=self._sync_times.last_ms,
             sync_p99_ms=self._sync_times.p99_ms,
         )
@@ -408,7 +407,8 @@ class Node:
 
     def _apply_committed(self) -> None:
         self._answer_due_reads()
-        for entry in self.raft.committed_entries(self.machine.last_applied, _APPLY_BYTES_MAX):
+        entries = self.raft.committed_entries(self.machine.last_applied, _APPLY_BYTES_MAX)
+        for entry in self._room.fitting(entries, self.machine.footprint, self.checkpoint):
             self._apply(entry)
             self._answer_due_reads()
         self._refuse_overwritten_writes()
@@ -474,14 +474,15 @@ class Node:
 
     def _give_up_overdue(self) -> None:
         """Answer what waited too long: a write's outcome is unknown, a read is refused."""
+        raft, waiting = self.raft, self._room.waiting_index
         while self._writes:
             name, write = next(iter(self._writes.items()))
             if write.deadline_ms > self._now_ms:
                 break
             del self._writes[name]
-            self._answer(write.ticket, refusals.UNKNOWN)
+            self._answer(write.ticket, refusals.write_is_overdue(raft.id, waiting))
         for read in self._reads.take_overdue(self._now_ms):
-            self._answer(read.ticket, refusals.NO_MAJORITY)
+            self._answer(read.ticket, refusals.read_is_overdue(raft.id, waiting))
 
     def _answer(self, ticket: Ticket, result: api.Result) -> None:
         self._answers.append(Answer(ticket, result))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from kvstore import api
+from kvstore.server.room import Refusal
 
 
 def invalid(message: str) -> api.Failure:
@@ -28,14 +29,57 @@ def not_taken_over(heir: int) -> api.Failure:
     )
 
 
-def no_space(node_id: int, left_bytes: int, headroom_bytes: int) -> api.Failure:
-    """A disk, or the map of a store, is nearly full."""
+def no_space(node_id: int, refusal: Refusal) -> api.Failure:
+    """A disk, or the map of a store, is too full for a write."""
+    if refusal.waiting_index:
+        why = waits_for_room(node_id, refusal.waiting_index)
+        return api.Failure(api.FailureCode.NO_SPACE, f"{why}; nothing was changed")
     return api.Failure(
         api.FailureCode.NO_SPACE,
-        f"node {node_id} has {left_bytes >> 20} MiB of room left and keeps "
-        f"{headroom_bytes >> 20} MiB for itself; nothing was changed: make room on its disk, or "
-        "raise --log-map-bytes and --state-map-bytes",
+        f"this write needs up to {_size(refusal.needed_bytes + 1023)}, node {node_id} has "
+        f"{_size(refusal.left_bytes)} of room left and keeps {_size(refusal.kept_bytes)}; nothing "
+        "was changed: write or delete less at once, make room on the node's disk, or start it "
+        "again with larger --log-map-bytes and --state-map-bytes",
     )
+
+
+def waits_for_room(node_id: int, index: int) -> str:
+    """Why a node does not come further than it is."""
+    return (
+        f"node {node_id} has no room to apply log entry {index}: make room on its disk, or start "
+        "it again with a larger --state-map-bytes"
+    )
+
+
+def write_is_overdue(node_id: int, waiting_index: int) -> api.Failure:
+    """A write was not applied in time, for want of a majority or of room."""
+    if not waiting_index:
+        return UNKNOWN
+    return api.Failure(
+        api.FailureCode.UNKNOWN,
+        f"outcome unknown: {waits_for_room(node_id, waiting_index)}; the write may or may not "
+        "take effect",
+    )
+
+
+def read_is_overdue(node_id: int, waiting_index: int) -> api.Failure:
+    """A read was not answered in time, for want of a majority or of room."""
+    if not waiting_index:
+        return NO_MAJORITY
+    return no_leader(f"{waits_for_room(node_id, waiting_index)}; or ask another node")
+
+
+def cannot_stand(node_id: int, index: int, term: int) -> api.Failure:
+    """No leader is known, and this node cannot become one."""
+    return no_leader(
+        f"no leader is known, and node {node_id} cannot stand: log entry {index} of term {term} is "
+        "damaged on its disk, and no node that is up can give it back; start the other nodes"
+    )
+
+
+def _size(size_bytes: int) -> str:
+    """In whole KiB or MiB, and never more than it is."""
+    return f"{size_bytes >> 10} KiB" if size_bytes < 64 << 20 else f"{size_bytes >> 20} MiB"
 
 
 UNKNOWN: Final = api.Failure(

@@ -1,69 +1,218 @@
 """How much room the disks and maps have left, and what a node may still take.
 
-Law: a write is refused before it is proposed, never after it was appended. What others
-have taken already is taken down to half of the headroom; below that only votes,
-truncations and no-ops are written, for which the log has a reserve of its own.
+Law: nothing is begun that might not fit. A write is refused before it is proposed, by
+what its entry takes of the log and what applying it changes in the state, together with
+all that was taken and is not written, or not applied, yet. A committed entry waits until
+its changes fit. Four marks share the last of the room:
+
+    headroom          writes of clients leave it
+    3/4 of it         deletions of clients leave that
+    1/2 of it         what a leader took, and repairs, leave that
+    `kept_bytes`      no-ops and admissions leave that, for votes and truncations
 """
 
 from __future__ import annotations
 
-from kvstore.raft.events import Event, RoomIsBack, ShortOfRoom
-from kvstore.storage.base import LogStore, StateStore
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from kvstore import api
+from kvstore.raft.events import ApplyingAgain, Event, RoomIsBack, ShortOfRoom, WaitsForRoom
+from kvstore.raft.room import EntryRoom
+from kvstore.raft.types import Entry, EntryKind
+from kvstore.storage.base import NO_CHANGES, Changes, LogStore, StateStore
+
+_PLENTY_BYTES: Final = 256 << 20
+"""With less left than that, somebody looks in every turn, and not once a heartbeat."""
+_LARGE_BYTES: Final = 1 << 20
+"""Before an entry that takes so much, somebody looks again."""
+_CHANGE_BYTES: Final = 512 << 10
+"""One change costs no more than that, and its bytes twice, whatever it meets."""
+_SMALLEST_CHANGE_BYTES: Final = 2
+"""Of an entry's data, those that can stand for one change; but sessions change as well."""
+_SESSION_CHANGES: Final = 32
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a write is not taken."""
+
+    needed_bytes: int
+    left_bytes: int
+    kept_bytes: int
+    waiting_index: int = 0
+    """The entry that must be applied before, and waits for room itself; 0 for none."""
 
 
 class Room:
-    """What is left, as it was when somebody looked last, less what was taken since."""
+    """What is left, as it was when somebody looked last, less what was taken since.
+
+    * `entries`: the core's part, which counts the entries that are not on the disk yet.
+    * `waiting_index`: the entry that waits to be applied until there is room; 0 for none.
+    """
 
     def __init__(
         self,
         log_store: LogStore,
         state_store: StateStore,
+        entries: EntryRoom,
         headroom_bytes: int,
         interval_ms: float,
     ) -> None:
         self._log_store = log_store
         self._state_store = state_store
+        self._entries = entries
         self._headroom_bytes = headroom_bytes
         self._interval_ms = interval_ms
         self._next_ms = 0.0
         self._was_short = False
+        self._pending: deque[tuple[int, Changes]] = deque()
+        """Index and changes of each write that was proposed here and not applied yet."""
+        self._pending_sum = NO_CHANGES
+        self._unseen_bytes = 0
+        """Taken since somebody looked, as a simple bound has it."""
+        self._state_left_bytes = 0
+        self.waiting_index = 0
+        self._waiting_changes = NO_CHANGES
+        self._was_waiting = False
         self.changed_ms = 0.0
         """When it became short, or had enough again."""
         self.left_bytes = 0
-        self._look()
+        self.look(0)
 
-    def tick(self, now_ms: float, term: int) -> Event | None:
-        """Look again, once an interval; what to say when it becomes short, or is back."""
-        if now_ms < self._next_ms:
-            return None
+    # --- Looking --------------------------------------------------------------------------
+
+    def tick(self, now_ms: float, term: int, last_applied: int) -> list[Event]:
+        """Look again, once an interval or once a turn; what to say of changes."""
+        if now_ms < self._next_ms and not self.is_scarce:
+            return []
         self._next_ms = now_ms + self._interval_ms
-        self._look()
-        if self.is_short == self._was_short:
-            return None
-        self._was_short, self.changed_ms = self.is_short, now_ms
-        if self.is_short:
-            return ShortOfRoom(term, self.left_bytes, self._headroom_bytes)
-        return RoomIsBack(term, self.left_bytes)
+        self.look(last_applied)
+        said: list[Event] = []
+        if self.is_short != self._was_short:
+            self._was_short, self.changed_ms = self.is_short, now_ms
+            said.append(
+                ShortOfRoom(term, self.left_bytes, self._headroom_bytes)
+                if self.is_short
+                else RoomIsBack(term, self.left_bytes)
+            )
+        if bool(self.waiting_index) != self._was_waiting:
+            self._was_waiting = bool(self.waiting_index)
+            said.append(
+                WaitsForRoom(term, self.waiting_index)
+                if self._was_waiting
+                else ApplyingAgain(term, last_applied + 1)
+            )
+        return said
 
-    def _look(self) -> None:
-        left_bytes = min(self._log_store.room_bytes(), self._state_store.room_bytes())
-        self.left_bytes = max(0, left_bytes)
+    def look(self, last_applied: int) -> None:
+        """See what the disk and the maps have left."""
+        while self._pending and self._pending[0][0] <= last_applied:
+            self._pending_sum -= self._pending.popleft()[1]
+        self._unseen_bytes = 0
+        log_bytes, half = self._log_bytes, self._headroom_bytes // 2
+        self.left_bytes = max(0, self._left_after(NO_CHANGES, 0))
+        self._state_left_bytes = self._state_store.room_bytes() - self._entries.taken_bytes
+        self._entries.offer(
+            log_bytes - self._state_store.owed_bytes() - half,
+            log_bytes - self._log_store.kept_bytes,
+            has_headroom=not self.is_short,
+        )
 
-    def spend(self, entry_bytes: int) -> None:
-        """An entry was proposed: it will stand in the log, and in the state."""
-        self.left_bytes -= 2 * entry_bytes
+    @property
+    def _log_bytes(self) -> int:
+        return self._log_store.room_bytes()
+
+    def _left_after(self, changes: Changes, entry_bytes: int) -> int:
+        """Both stores may be on one disk, and the one may need what the other leaves."""
+        log_bytes = self._log_bytes - self._state_store.owed_bytes()
+        state_bytes = self._state_store.room_bytes(self._pending_sum + changes)
+        return min(log_bytes, state_bytes) - self._entries.taken_bytes - entry_bytes
+
+    @property
+    def is_scarce(self) -> bool:
+        """Whether all that was taken must be counted before more is."""
+        return self.left_bytes - self._unseen_bytes <= _PLENTY_BYTES
 
     @property
     def is_short(self) -> bool:
         """Whether clients' writes must be refused."""
-        return self.left_bytes < self._headroom_bytes
+        return self.left_bytes < self._headroom_bytes or self.waiting_index > 0
 
-    @property
-    def takes_entries(self) -> bool:
-        """Whether entries that a leader took are taken."""
-        return self.left_bytes >= self._headroom_bytes // 2
+    # --- Writes of clients ----------------------------------------------------------------
+
+    def refuse(self, command: api.Command, changes: Changes, data_bytes: int) -> Refusal | None:
+        """Why a write with these changes is not proposed; None if there is room for it."""
+        if self.waiting_index:
+            return Refusal(0, self.left_bytes, 0, self.waiting_index)
+        kept = self._headroom_bytes
+        if _frees_room(command):
+            kept = kept * 3 // 4
+        entry_bytes = self._log_store.entry_bytes(data_bytes)
+        unseen_bytes = self._unseen_bytes + entry_bytes + _simple_bound(changes)
+        if entry_bytes > _LARGE_BYTES or self.left_bytes - unseen_bytes < kept:
+            left_bytes = self._left_after(NO_CHANGES, 0)
+            unseen_bytes = left_bytes - self._left_after(changes, entry_bytes)
+            if left_bytes - unseen_bytes < kept:
+                return Refusal(unseen_bytes, max(0, left_bytes), kept)
+            self.left_bytes = left_bytes
+        self._unseen_bytes = unseen_bytes
+        return None
+
+    def proposed(self, index: int, changes: Changes) -> None:
+        """It was taken, and is an entry now."""
+        self._pending.append((index, changes))
+        self._pending_sum += changes
+
+    # --- Applying -------------------------------------------------------------------------
+
+    def fitting(
+        self,
+        entries: Sequence[Entry],
+        changes_of: Callable[[bytes], Changes],
+        checkpoint: Callable[[], None],
+    ) -> Iterator[Entry]:
+        """The first of these committed entries, each to be applied before the next is asked for.
+
+        A checkpoint settles how much the changes so far really take.
+        """
+        for entry in entries:
+            if entry.kind is EntryKind.COMMAND and not self._lets_apply(entry, changes_of):
+                checkpoint()
+                if not self._lets_apply(entry, changes_of):
+                    return
+            yield entry
+
+    def _lets_apply(self, entry: Entry, changes_of: Callable[[bytes], Changes]) -> bool:
+        count = len(entry.data) // _SMALLEST_CHANGE_BYTES + _SESSION_CHANGES
+        bound = count * _CHANGE_BYTES + 2 * len(entry.data)
+        if bound <= self._state_left_bytes:
+            self._state_left_bytes -= bound
+            self.waiting_index = 0
+            return True
+        if self.waiting_index != entry.index:
+            self._waiting_changes = changes_of(entry.data)
+        left = self._state_store.room_bytes(self._waiting_changes) - self._entries.taken_bytes
+        self.waiting_index = 0 if left >= 0 else entry.index
+        self._state_left_bytes = max(0, left)
+        return left >= 0
 
     @property
     def allows_checkpoint(self) -> bool:
         """Whether the state can be made durable; it can wait, as the log has it."""
         return self._state_store.room_bytes() > 0
+
+
+def _frees_room(command: api.Command) -> bool:
+    """Deletions do, in the state; and so do sessions, without which clients send none."""
+    if isinstance(command, api.Once):
+        command = command.write
+    return isinstance(command, api.Delete | api.OpenSession)
+
+
+def _simple_bound(changes: Changes) -> int:
+    keys, sessions = changes.keys, changes.sessions
+    count = keys.puts + keys.deletes + sessions.puts + sessions.deletes
+    return count * _CHANGE_BYTES + 2 * (keys.put_bytes + sessions.put_bytes)

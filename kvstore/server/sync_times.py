@@ -45,6 +45,8 @@ class TimedLog:
     def __init__(self, log: LogStore, clock_ms: Callable[[], float], times: SyncTimes) -> None:
         self.identity = log.identity
         self._log = log
+        self.entry_bytes = log.entry_bytes
+        self.repair_bytes = log.repair_bytes
         self._clock_ms = clock_ms
         self._times = times
 
@@ -65,6 +67,11 @@ class TimedLog:
     def room_bytes(self) -> int:
         """What can still be written."""
         return self._log.room_bytes()
+
+    @property
+    def kept_bytes(self) -> int:
+        """What of that is for votes and truncations, and for nothing else."""
+        return self._log.kept_bytes
 
     def close(self) -> None:
         """Close what is behind."""

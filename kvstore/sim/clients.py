@@ -20,6 +20,9 @@ _TIMEOUTS_MS = (400.0, 1_000.0, 2_500.0)
 _RETRY_MS = 400.0
 """Longest pause after a call that failed."""
 _DELAY_MS = 0.8
+_LARGE = 0.04
+"""How often a value is large."""
+_LARGE_BYTES = (2_000, 60_000, 300_000)
 KEYS = (b"red", b"green", b"blue")
 _COUNTER = b"counter"
 
@@ -176,6 +179,8 @@ class Client:
         rng, dice = self._rng, self._rng.random()
         key = rng.choice(KEYS)
         value = b"%d.%d" % (self.id, self._calls)
+        if rng.random() < _LARGE:
+            value += bytes(rng.choice(_LARGE_BYTES))
         if dice < 0.35:
             return api.Put(key, value)
         if dice < 0.70:
@@ -183,7 +188,7 @@ class Client:
         if dice < 0.82:
             return api.Increment(_COUNTER, 1)
         if dice < 0.88:
-            return api.Delete((key,))
+            return api.Delete((key,) * rng.choice((1, 1, 1, 3_000)))
         if dice < 0.92:
             return api.Put(key, value, api.When.ABSENT, None, rng.random() < 0.5)
         if dice < 0.94:

@@ -16,11 +16,24 @@ from typing import NamedTuple
 
 from kvstore.errors import DiskWriteError
 from kvstore.raft.types import DurableUpdate, HardState
-from kvstore.storage.base import Applied, Identity
-from kvstore.storage.memory import MemoryLog, MemoryState
+from kvstore.storage import cost
+from kvstore.storage.base import NO_CHANGES, Applied, Changes, Identity, TableChanges
+from kvstore.storage.cost import PAGE_BYTES, Tree
+from kvstore.storage.memory import MemoryLog, MemoryState, MemoryTable
 from kvstore.storage.sequence import Outline
 
 BOUNDLESS = 1 << 62
+PLENTY_BYTES = 1 << 40
+KEPT_BYTES = 32 << 10
+"""Of the room of a disk, for votes and truncations: they take nothing else."""
+
+
+COMMIT_BYTES = 16 << 10
+"""What a commit of the state takes in any case."""
+
+
+class NoRoomError(DiskWriteError):
+    """A node wrote what does not fit."""
 
 
 class PowerCutError(Exception):
@@ -42,8 +55,8 @@ class Disk:
 
     * `sync_ms` is how long one fsync takes; `take_spent_ms` says how long the node
       was kept waiting since it was last asked.
-    * `room_bytes` is what it says is left. Small writes go through all the same: there
-      is a reserve for them.
+    * `room_bytes` is what is left. Writes use it up, as much as they are said to take at
+      most, and who writes more than there is ends.
     """
 
     def __init__(
@@ -72,6 +85,11 @@ class Disk:
     def spend_sync(self) -> None:
         """One fsync."""
         self._spent_ms += self.sync_ms * (0.5 + self.rng.random())
+
+    def require_room(self, needed_bytes: int) -> None:
+        """Raises `NoRoomError` if there is less."""
+        if needed_bytes > self.room_bytes:
+            raise NoRoomError(f"{needed_bytes} bytes are written where {self.room_bytes} are left")
 
     def take_spent_ms(self) -> float:
         """How long the fsyncs since the last call took."""
@@ -108,7 +126,6 @@ class SimulatedLog(MemoryLog):
     * `_before` is what the last write replaced, until it is certain.
     * `unreadable`: indexes of records that were damaged, and not repaired since.
     * `is_lost`: so was the hard state, which nobody can give back.
-    * `writes_without_room`: how many there were since the node was told that none is left.
     """
 
     def __init__(
@@ -129,14 +146,15 @@ class SimulatedLog(MemoryLog):
         self._update: DurableUpdate | None = None
         self.unreadable: set[int] = set()
         self.is_lost = False
-        self.writes_without_room = 0
-        self._had_room = True
 
     def write(self, update: DurableUpdate) -> None:
         """Make the update durable, unless a fault strikes."""
         disk = self._disk
         if disk.strikes(Fate.CUT_BEFORE_WRITE):
             raise PowerCutError(Fate.CUT_BEFORE_WRITE.value)
+        if taken_bytes := self._taken_bytes(update):
+            disk.require_room(taken_bytes + KEPT_BYTES)
+            disk.room_bytes -= taken_bytes
         kept = len(self.pairs) if update.truncate_from is None else update.truncate_from - 1
         self._before = _Before(
             kept,
@@ -147,7 +165,6 @@ class SimulatedLog(MemoryLog):
             frozenset(self.unreadable),
         )
         self._update = update
-        self.writes_without_room += not self._had_room
         super().write(update)
         self.unreadable -= {entry.index for entry in update.repairs}
         self.unreadable = {index for index in self.unreadable if index <= kept}
@@ -160,10 +177,17 @@ class SimulatedLog(MemoryLog):
 
     def room_bytes(self) -> int:
         """What the disk says is left."""
-        self._had_room = self._disk.room_bytes > 0
-        if self._had_room:
-            self.writes_without_room = 0
         return self._disk.room_bytes
+
+    @property
+    def kept_bytes(self) -> int:
+        """What of that is for votes and truncations, and for nothing else."""
+        return KEPT_BYTES
+
+    def _taken_bytes(self, update: DurableUpdate) -> int:
+        return sum(self.entry_bytes(len(entry.data)) for entry in update.entries) + sum(
+            self.repair_bytes(len(entry.data)) for entry in update.repairs
+        )
 
     def synced(self) -> None:
         """The fsync of the last write has returned."""
@@ -217,12 +241,59 @@ class SimulatedLog(MemoryLog):
         return not self.is_lost and not self.unreadable and self.hard_state.is_voter
 
 
-class SimulatedState(MemoryState):
-    """A `StateStore` in which a crash may strike between two changes."""
+class SimulatedTable(MemoryTable):
+    """A `Table` that counts its changes since the last commit, and knows how large it was then."""
+
+    changes = TableChanges()
+    tree = Tree()
+    check: Callable[[], None]
+    """Is called after each change."""
+
+    def put(self, key: bytes, record: bytes) -> None:
+        """Set the record of `key`."""
+        self.changes += TableChanges(1, len(key) + len(record))
+        super().put(key, record)
+        self.check()
+
+    def delete(self, key: bytes) -> bool:
+        """Remove a key; false if there was none."""
+        self.changes += TableChanges(deletes=1)
+        was_there = super().delete(key)
+        self.check()
+        return was_there
+
+    def changed_bytes(self, changes: TableChanges) -> int:
+        """What is written if a commit follows `changes`, at most."""
+        return cost.changes_bytes(self.tree, self.changes + changes)
+
+    def keep_changes(self) -> None:
+        """A commit."""
+        super().keep_changes()
+        self._measure()
+
+    def take_back_changes(self) -> None:
+        """An end without a commit."""
+        super().take_back_changes()
+        self._measure()
+
+    def _measure(self) -> None:
+        pages = sum(map(len, self._values.values())) // PAGE_BYTES
+        self.changes = TableChanges()
+        self.tree = Tree(1, pages // 64, 2 * pages + 1, pages)
+
+
+class SimulatedState(SimulatedTable, MemoryState):
+    """A `StateStore` that needs room, and in which a crash may strike between two changes."""
 
     def __init__(self, identity: Identity, disk: Disk) -> None:
         super().__init__(identity)
         self._disk = disk
+        self.sessions: SimulatedTable = SimulatedTable(self.sessions.prefix)
+        self.check = self.sessions.check = self._require_room
+
+    def _require_room(self) -> None:
+        if self._disk.room_bytes < PLENTY_BYTES:
+            self._disk.require_room(self.owed_bytes())
 
     def put(self, key: bytes, record: bytes) -> None:
         """Set the record of `key`, and perhaps end."""
@@ -235,8 +306,26 @@ class SimulatedState(MemoryState):
         disk = self._disk
         if disk.strikes(Fate.CUT_AT_CHECKPOINT):
             raise PowerCutError(Fate.CUT_AT_CHECKPOINT.value)
+        disk.require_room(self.owed_bytes())
+        # Pages that are given up serve again: only what is new stays.
+        disk.room_bytes -= self.changes.put_bytes + self.sessions.changes.put_bytes
         super().commit(applied)
         disk.spend_sync()
+
+    def room_bytes(self, changes: Changes = NO_CHANGES) -> int:
+        """What is left if what was changed so far, and `changes`, are to be made durable."""
+        return self._disk.room_bytes - self._owed_bytes(changes)
+
+    def owed_bytes(self) -> int:
+        """What a commit of the changes so far takes of the disk, at most."""
+        return self._owed_bytes(NO_CHANGES)
+
+    def _owed_bytes(self, changes: Changes) -> int:
+        return (
+            self.changed_bytes(changes.keys)
+            + self.sessions.changed_bytes(changes.sessions)
+            + COMMIT_BYTES
+        )
 
 
 def _flipped(record: bytes, rng: random.Random) -> bytes:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from kvstore.sim.disk import BOUNDLESS, Fate
+from kvstore.sim.disk import BOUNDLESS, KEPT_BYTES, Fate
 from kvstore.sim.network import Conditions
 
 if TYPE_CHECKING:
@@ -118,11 +118,13 @@ def _hand_over(world: World, fault: Fault, rng: random.Random) -> None:
 
 
 def _disk_full(world: World, fault: Fault, rng: random.Random) -> None:
-    """On one machine, or on all of them."""
+    """On one machine, or on all of them: nothing is left, or somewhat more than a mark."""
     full = [_victim(world, rng)] if rng.random() < 0.8 else [*world.hosts.values()]
+    headroom_bytes = world.plan.limits.headroom_bytes
     for host in full:
-        host.disk.room_bytes = 0
-        world.observer.disturbed(host.id, "has no room left")
+        mark = rng.choice((0, headroom_bytes // 2, headroom_bytes * 3 // 4, headroom_bytes))
+        host.disk.room_bytes = KEPT_BYTES + mark + rng.randrange(headroom_bytes // 2)
+        world.observer.disturbed(host.id, f"has {host.disk.room_bytes >> 10} KiB left")
         world.schedule.after(
             fault.duration_ms, partial(setattr, host.disk, "room_bytes", BOUNDLESS)
         )

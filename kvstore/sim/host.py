@@ -202,6 +202,7 @@ class Host:
         except PowerCutError as cut:
             self.crash(str(cut))
         except StorageError as error:
+            self._observer.ended(self, error)
             self.crash(f"ends itself: {error}")
 
     def _turn(self) -> None:

@@ -76,6 +76,11 @@ class Observer:
         if self._record:
             self.disturbed(host.id, f"does not start: {error}")
 
+    def ended(self, host: Host, error: StorageError) -> None:
+        """A node ends itself."""
+        for checker in self._checkers:
+            checker.ended(host, error)
+
     def crashed(self, host: Host, why: str, *, lost: bool, last_index: int) -> None:
         """A node has ended without notice."""
         self.reached["crash"] += 1
@@ -238,6 +243,8 @@ _names = {
     events.Admitted: "admission",
     events.ShortOfRoom: "short of room",
     events.RoomIsBack: "room is back",
+    events.WaitsForRoom: "applying waits for room",
+    events.ApplyingAgain: "applying goes on",
     events.VoteRefused: "vote refused",
     events.VoteGranted: "vote granted",
     events.BecameFollower: "became follower",

@@ -89,8 +89,11 @@ def scenario(seed: int) -> Scenario:
         plan,
         session_clients=min(plan.clients, rng.choice((0, 1, 3, 0))),
         session_rules=rng.choice((api.SessionRules(), narrow)),
-        # In one world of four, leaders are soon busy.
-        limits=Limits(pending_writes_max=2) if seed % 4 == 3 else Limits(),
+        limits=Limits(
+            headroom_bytes=1 << 20,
+            # In one world of four, leaders are soon busy.
+            pending_writes_max=2 if seed % 4 == 3 else Limits().pending_writes_max,
+        ),
     )
 
 

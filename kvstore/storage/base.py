@@ -41,6 +41,44 @@ class Applied(msgspec.Struct, frozen=True):
     time_ms: int = 0
 
 
+class TableChanges(msgspec.Struct, frozen=True):
+    """How much is changed in a table, at most: puts, with their keys and records, and deletions."""
+
+    puts: int = 0
+    put_bytes: int = 0
+    deletes: int = 0
+
+    def __add__(self, other: TableChanges) -> TableChanges:
+        return TableChanges(
+            self.puts + other.puts,
+            self.put_bytes + other.put_bytes,
+            self.deletes + other.deletes,
+        )
+
+    def __sub__(self, other: TableChanges) -> TableChanges:
+        return TableChanges(
+            self.puts - other.puts,
+            self.put_bytes - other.put_bytes,
+            self.deletes - other.deletes,
+        )
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """How much is changed in the key space, and among the sessions."""
+
+    keys: TableChanges = TableChanges()
+    sessions: TableChanges = TableChanges()
+
+    def __add__(self, other: Changes) -> Changes:
+        return Changes(self.keys + other.keys, self.sessions + other.sessions)
+
+    def __sub__(self, other: Changes) -> Changes:
+        return Changes(self.keys - other.keys, self.sessions - other.sessions)
+
+
+NO_CHANGES = Changes()
+
+
 class LogStore(Protocol):
     """Identity, hard state and log. Satisfies `kvstore.raft.types.StableLog` too."""
 
@@ -66,6 +104,19 @@ class LogStore(Protocol):
 
     def room_bytes(self) -> int:
         """What can still be written, by the disk and by the medium's own limits."""
+        ...
+
+    @property
+    def kept_bytes(self) -> int:
+        """What of that is for votes and truncations, and for nothing else."""
+        ...
+
+    def entry_bytes(self, data_bytes: int) -> int:
+        """What an entry that is appended takes of the room, at most."""
+        ...
+
+    def repair_bytes(self, data_bytes: int) -> int:
+        """What an entry in the place of a damaged one takes of the room, at most."""
         ...
 
     def close(self) -> None: ...
@@ -137,8 +188,15 @@ class StateStore(View, Protocol):
         """Make every change so far durable, together with `applied`."""
         ...
 
-    def room_bytes(self) -> int:
-        """What can still be changed, if what was changed so far is to be made durable."""
+    def room_bytes(self, changes: Changes = NO_CHANGES) -> int:
+        """What is left if what was changed so far, and `changes`, are to be made durable.
+
+        Below zero, neither might be possible: then nothing may be changed.
+        """
+        ...
+
+    def owed_bytes(self) -> int:
+        """What a commit of the changes so far takes of the disk, at most."""
         ...
 
     def close(self) -> None:

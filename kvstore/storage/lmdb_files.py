@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -181,7 +181,7 @@ class DataFile:
 
     * Then a short file is a truncated one, save for a crash at the wrong moment.
     * `reserve_bytes` beyond that are allocated ahead, where the disk has them: what this
-      file needs to go on with when others have filled the disk.
+      file needs to go on with when others have filled the disk. They count as room.
     """
 
     def __init__(self, env: lmdb.Environment, environment: Path, reserve_bytes: int = 0) -> None:
@@ -190,23 +190,24 @@ class DataFile:
         self._page_bytes = env.stat()["psize"]
         self._reserve_bytes = reserve_bytes
         self._bytes = 0
+        """How far the file is known to be allocated, or in use."""
+        self._is_filled = False
 
     def fill_up(self) -> None:
         """To be called after each commit. Raises `DiskWriteError`."""
         needed = self._needed_bytes()
-        if needed + self._reserve_bytes // 2 <= self._bytes:
+        if needed + self._reserve_bytes * 3 // 4 <= self._bytes:
             return
         try:
-            self._bytes = os.stat(self._path).st_size
-            if self._bytes < needed:
+            if os.stat(self._path).st_size < needed:
                 os.truncate(self._path, needed)
-                self._bytes = needed
         except OSError as error:
             raise DiskWriteError(f"{self._path}: {error.strerror}") from error
+        self._bytes = max(self._bytes, needed)
         self._allocate(min(needed + self._reserve_bytes, self._env.info()["map_size"]))
 
     def room_bytes(self) -> int:
-        """The disk's free room, or that of the map, whichever is less; the reserve is extra.
+        """The disk's free room with what is allocated, or that of the map, if it is less.
 
         Free pages within the file do not count: whether they will do for what is to be
         written, only the engine knows.
@@ -215,25 +216,33 @@ class DataFile:
             free_bytes = filesystem.free_bytes(self._path)
         except OSError as error:
             raise DiskWriteError(f"{self._path}: {error.strerror}") from error
-        map_bytes: int = self._env.info()["map_size"]
-        return min(free_bytes, map_bytes - self._needed_bytes())
+        info = self._env.info()
+        needed = (info["last_pgno"] + 1) * self._page_bytes
+        map_bytes: int = info["map_size"]
+        return min(free_bytes + max(0, self._bytes - needed), map_bytes - needed)
 
     def _needed_bytes(self) -> int:
         pages: int = self._env.info()["last_pgno"] + 1
         return pages * self._page_bytes
 
     def _allocate(self, wanted: int) -> None:
+        """As much as there is; whoever asks for room learns how much that was."""
         if wanted <= self._bytes:
             return
-        try:
+        with suppress(OSError):
             fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
             try:
-                os.posix_fallocate(fd, self._bytes, wanted - self._bytes)
+                self._allocate_in(fd, min(wanted, os.fstat(fd).st_size))
+                self._allocate_in(fd, wanted)
             finally:
                 os.close(fd)
-        except OSError:
-            return  # there is none to be had: whoever asks for room learns that
-        self._bytes = wanted
+
+    def _allocate_in(self, fd: int, wanted: int) -> None:
+        """A copy may have holes, so no file is taken for allocated because it is long."""
+        start = self._bytes if self._is_filled else 0
+        if wanted > start:
+            os.posix_fallocate(fd, start, wanted - start)
+            self._bytes, self._is_filled = wanted, True
 
 
 def write_error(environment: Path, error: Exception) -> DiskWriteError:

@@ -17,14 +17,12 @@ import lmdb
 
 from kvstore.errors import DamagedError, DirectoryRefusedError, DiskWriteError
 from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered
-from kvstore.storage import lmdb_files, records, sequence
+from kvstore.storage import cost, lmdb_files, records, sequence
 from kvstore.storage.base import Acquaintance, Identity
 from kvstore.storage.sequence import Outline
 
 _READER_CHECK_WRITES = 1024
 """How many writes may pass before readers that died are looked for."""
-_RESERVE_BYTES = 1 << 20
-"""For votes, truncations and no-ops on a disk that others have filled."""
 _STARTS_MAX = 1024
 """A peer that was away for more starts of this node takes it for another directory."""
 
@@ -43,10 +41,12 @@ class LmdbLog:
         self._writes = 0
         self._failed = False
         try:
-            self._file = lmdb_files.DataFile(self._env, environment, _RESERVE_BYTES)
+            self._file = lmdb_files.DataFile(self._env, environment, cost.RESERVE_BYTES)
             self._log = self._env.open_db(records.LOG, create=False)
+            self._page_bytes = self._env.stat()["psize"]
             with self._env.begin() as txn:
                 identity = txn.get(records.IDENTITY)
+                self._depth = txn.stat(self._log)["depth"]
             self.identity = records.decode_named(records.IDENTITY, identity, Identity)
             _check_format(environment, self.identity)
             self._terms = self._env.open_db(records.TERMS, create=False)
@@ -156,8 +156,21 @@ class LmdbLog:
     # --- Room, and the end ----------------------------------------------------------------
 
     def room_bytes(self) -> int:
-        """What can still be written, by the disk and by the map; the reserve is extra."""
+        """What can still be written, by the disk and by the map."""
         return self._file.room_bytes()
+
+    @property
+    def kept_bytes(self) -> int:
+        """What of that is for votes and truncations, and for nothing else."""
+        return cost.truncation_bytes(self._env.info()["map_size"])
+
+    def entry_bytes(self, data_bytes: int) -> int:
+        """What an entry that is appended takes of the room, at most."""
+        return cost.entry_bytes(data_bytes, self._page_bytes)
+
+    def repair_bytes(self, data_bytes: int) -> int:
+        """What an entry in the place of a damaged one takes of the room, at most."""
+        return cost.repair_bytes(data_bytes, self._depth, self._page_bytes)
 
     def close(self) -> None:
         """Close the environment; everything written is durable already."""
@@ -171,6 +184,7 @@ class LmdbLog:
             txn.put(*records.encode_entry(entry), db=self._log)
         if update.entries:
             self._append(txn, update.entries)
+            self._depth = txn.stat(self._log)["depth"]
         if outline != self._outline:
             self._write_outline(txn, update, outline)
         if update.hard_state is not None:

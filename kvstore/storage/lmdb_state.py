@@ -10,17 +10,13 @@ log holds it. This module must not know what the records mean.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import lmdb
 
 from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError
-from kvstore.storage import lmdb_files, records
-from kvstore.storage.base import Applied, Identity
+from kvstore.storage import cost, lmdb_files, records
+from kvstore.storage.base import NO_CHANGES, Applied, Changes, Identity
 from kvstore.storage.lmdb_table import LmdbTable
-
-_SPARE_BYTES: Final = 256 << 10
-"""What a commit writes besides the tables: single records and the list of free pages."""
 
 
 class LmdbState(LmdbTable):
@@ -44,7 +40,6 @@ class LmdbState(LmdbTable):
             self._tables = (self, self.sessions)
             self._file = lmdb_files.DataFile(self._env, environment)
             self._main = self._env.open_db(None)
-            self._page_bytes = self._env.stat()["psize"]
             with self._env.begin() as txn:
                 identity = txn.get(records.IDENTITY)
                 applied = txn.get(records.APPLIED)
@@ -91,14 +86,20 @@ class LmdbState(LmdbTable):
             raise
         self._applied = applied
 
-    def room_bytes(self) -> int:
-        """What can still be changed, if what was changed so far is to be made durable.
+    def room_bytes(self, changes: Changes = NO_CHANGES) -> int:
+        """What is left if what was changed so far, and `changes`, are to be made durable."""
+        return self._file.room_bytes() - self._owed_bytes(changes)
 
-        All changes together cost no more than all pages there are.
-        """
-        changed_bytes = sum(table.changed_bytes for table in self._tables)
-        all_bytes = sum(table.pages() for table in self._tables) * self._page_bytes
-        return self._file.room_bytes() - min(changed_bytes, all_bytes) - _SPARE_BYTES
+    def owed_bytes(self) -> int:
+        """What a commit of the changes so far takes of the disk, at most."""
+        return self._owed_bytes(NO_CHANGES)
+
+    def _owed_bytes(self, changes: Changes) -> int:
+        return (
+            self.changed_bytes(changes.keys)
+            + self.sessions.changed_bytes(changes.sessions)
+            + cost.TRANSACTION_PAGES * self._page_bytes
+        )
 
     def close(self) -> None:
         """Forget uncommitted changes."""

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import lmdb
 
 from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError
-from kvstore.storage import lmdb_files, records
-
-_CHANGE_BYTES: Final = 2 * 4096
+from kvstore.storage import cost, lmdb_files, records
+from kvstore.storage.base import TableChanges
+from kvstore.storage.cost import Tree
 
 _encode = records.encode_value
 _decode = records.decode_value
@@ -35,16 +34,20 @@ class LmdbTable:
         self._path = environment
         self._database = env.open_db(database, create=False)
         self._prefix = prefix
+        self._page_bytes = env.stat()["psize"]
         self.changes = 0
-        self.changed_bytes = 0
-        """Written in this transaction, if every change costs two pages of its own."""
         self.failed = False
 
     def begin(self, txn: lmdb.Transaction[bytes]) -> None:
         """From now on, see and change what the write transaction `txn` sees."""
         self.changes += 1
-        self.changed_bytes = 0
         self._txn = txn
+        self._puts = self._put_bytes = self._deletes = 0
+        stat = txn.stat(self._database)
+        self._tree = Tree(
+            stat["depth"], stat["branch_pages"], stat["leaf_pages"], stat["overflow_pages"]
+        )
+        """As it was when the transaction began."""
         self._get = txn.get
         self._put = txn.put
         self._delete = txn.delete
@@ -62,7 +65,8 @@ class LmdbTable:
         """Set the record of `key`. Raises `ValueError` if the key is longer than LMDB's 510."""
         stored = self._prefix + key
         self.changes += 1
-        self.changed_bytes += _CHANGE_BYTES + len(record)
+        self._puts += 1
+        self._put_bytes += len(key) + len(record)
         try:
             self._put(stored, _encode(stored, record), db=self._database)
         except lmdb.BadValsizeError:
@@ -73,7 +77,7 @@ class LmdbTable:
     def delete(self, key: bytes) -> bool:
         """Remove a key; false if there was none."""
         self.changes += 1
-        self.changed_bytes += _CHANGE_BYTES
+        self._deletes += 1
         try:
             return self._delete(self._prefix + key, db=self._database)
         except lmdb.Error as error:
@@ -96,18 +100,15 @@ class LmdbTable:
 
     def count(self) -> int:
         """The number of keys."""
-        return self._stat()["entries"]
-
-    def pages(self) -> int:
-        """The number of pages in use."""
-        stat = self._stat()
-        return stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
-
-    def _stat(self) -> lmdb._StatDict:
         try:
-            return self._txn.stat(self._database)
+            return self._txn.stat(self._database)["entries"]
         except lmdb.Error as error:
             raise self._damaged(error) from None
+
+    def changed_bytes(self, changes: TableChanges = TableChanges()) -> int:  # noqa: B008 - frozen
+        """What is written if the transaction ends after `changes`, at most."""
+        so_far = TableChanges(self._puts, self._put_bytes, self._deletes)
+        return cost.changes_bytes(self._tree, so_far + changes, self._page_bytes)
 
     def _damaged(self, error: Exception) -> DamagedStateError:
         return DamagedStateError(

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from itertools import starmap
 
 from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered
-from kvstore.storage import records, sequence
-from kvstore.storage.base import Acquaintance, Applied, Identity
+from kvstore.storage import cost, records, sequence
+from kvstore.storage.base import NO_CHANGES, Acquaintance, Applied, Changes, Identity
 from kvstore.storage.sequence import Outline
 
 _KEY_BYTES_MAX = 510
@@ -65,6 +65,19 @@ class MemoryLog:
         """Without bounds."""
         return _BOUNDLESS
 
+    @property
+    def kept_bytes(self) -> int:
+        """Nothing is kept, as nothing can run out."""
+        return 0
+
+    def entry_bytes(self, data_bytes: int) -> int:
+        """What it would take of a disk."""
+        return cost.entry_bytes(data_bytes)
+
+    def repair_bytes(self, data_bytes: int) -> int:
+        """What it would take of a disk."""
+        return cost.repair_bytes(data_bytes, depth=1)
+
     def crash(self) -> None:
         """End without notice: everything written stays."""
 
@@ -92,7 +105,7 @@ class MemoryTable:
     """
 
     def __init__(self, prefix: bytes) -> None:
-        self._prefix = prefix
+        self.prefix = prefix
         self._values: dict[bytes, bytes] = {}
         self._sorted: list[bytes] = []
         self._before: dict[bytes, bytes | None] = {}
@@ -101,13 +114,13 @@ class MemoryTable:
     def get(self, key: bytes) -> bytes | None:
         """The record of `key`, None if there is none."""
         value = self._values.get(key)
-        return None if value is None else records.decode_value(self._prefix + key, value)
+        return None if value is None else records.decode_value(self.prefix + key, value)
 
     def put(self, key: bytes, record: bytes) -> None:
         """Set the record of `key`. Raises `ValueError` if the key is longer than LMDB's 510."""
         if len(key) > _KEY_BYTES_MAX:
             raise ValueError(f"key of {len(key)} bytes")
-        self._replace(key, records.encode_value(self._prefix + key, record))
+        self._replace(key, records.encode_value(self.prefix + key, record))
 
     def delete(self, key: bytes) -> bool:
         """Remove a key; false if there was none."""
@@ -120,7 +133,7 @@ class MemoryTable:
             if self._changes != changes:
                 raise RuntimeError("the key space changed during a scan")
             key = self._sorted[position]
-            yield key, records.decode_value(self._prefix + key, self._values[key])
+            yield key, records.decode_value(self.prefix + key, self._values[key])
 
     def count(self) -> int:
         """The number of keys."""
@@ -172,9 +185,13 @@ class MemoryState(MemoryTable):
         self.sessions.keep_changes()
         self._applied = applied
 
-    def room_bytes(self) -> int:
+    def room_bytes(self, changes: Changes = NO_CHANGES) -> int:
         """Without bounds."""
         return _BOUNDLESS
+
+    def owed_bytes(self) -> int:
+        """Nothing, as there is no disk."""
+        return 0
 
     def crash(self) -> None:
         """End without notice: what was not committed is gone."""

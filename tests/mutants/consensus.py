@@ -158,8 +158,8 @@ CONSENSUS = (
     Mutant(
         "a follower vouches for its whole log",
         CORE,
-        "last_taken=last_taken, has_room",
-        "last_taken=self.log.last_index, has_room",
+        "self.log, last_taken=last_taken)",
+        "self.log, last_taken=self.log.last_index)",
     ),
     Mutant(
         "a follower commits past what the leader vouched for",

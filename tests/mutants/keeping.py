@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
+COST = "kvstore/storage/cost.py"
 LMDB_FILES = "kvstore/storage/lmdb_files.py"
 LMDB_LOG = "kvstore/storage/lmdb_log.py"
 LMDB_SALVAGE = "kvstore/storage/lmdb_salvage.py"
@@ -17,6 +18,27 @@ RECORDS = "kvstore/storage/records.py"
 SEQUENCE = "kvstore/storage/sequence.py"
 
 KEEPING = (
+    Mutant(
+        "the list of freed pages costs nothing",
+        COST,
+        "    return (single + overflow + listed) * page_bytes\n",
+        "    return (single + overflow) * page_bytes\n",
+        test="tests/storage/test_cost.py",
+    ),
+    Mutant(
+        "a deletion copies one page",
+        COST,
+        "    leaves = min(puts + 2 * deletes, tree.leaf_pages) + new_leaves\n",
+        "    leaves = min(1, tree.leaf_pages) + new_leaves\n",
+        test="tests/storage/test_cost.py",
+    ),
+    Mutant(
+        "a long record takes its own bytes only",
+        COST,
+        "    return _overflow_pages(_ENTRY_HEAD_BYTES + data_bytes,",
+        "    return data_bytes or _overflow_pages(_ENTRY_HEAD_BYTES + data_bytes,",
+        test="tests/storage/test_cost.py",
+    ),
     Mutant(
         "sessions are committed without the keys",
         MEMORY,

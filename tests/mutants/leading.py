@@ -9,6 +9,7 @@ from __future__ import annotations
 from .mutant import Mutant
 
 CORE = "kvstore/raft/core.py"
+ENTRY_ROOM = "kvstore/raft/room.py"
 LEADERSHIP = "kvstore/raft/leadership.py"
 LOG = "kvstore/raft/log.py"
 OUTBOX = "kvstore/raft/outbox.py"
@@ -186,8 +187,42 @@ LEADING = (
     Mutant(
         "a follower without room takes entries",
         CORE,
-        "            entries = self.log.part_without_commands(entries)\n",
-        "            pass\n",
+        "        entries = self.log.part_that_fits(message.entries)\n",
+        "        entries = message.entries\n",
+    ),
+    Mutant(
+        "followers look at a threshold only",
+        ENTRY_ROOM,
+        "            taken += self._stable.entry_bytes(len(entry.data))\n",
+        "",
+    ),
+    Mutant(
+        "repairs do not ask for room",
+        LOG,
+        " and self.room.take_repair(entry):\n",
+        ":\n",
+        test="tests/raft/test_room.py",
+    ),
+    Mutant(
+        "what a follower has no room for is sent again and again",
+        ENTRY_ROOM,
+        "        return self._left_bytes - self.taken_bytes > self._needed_bytes\n",
+        "        return self._left_bytes - self.taken_bytes > 0\n",
+        test="tests/server/test_room.py",
+    ),
+    Mutant(
+        "leadership goes to whoever takes entries",
+        LEADERSHIP,
+        "                if progress.has_headroom\n",
+        "                if progress.has_room\n",
+        test="tests/server/test_room.py",
+    ),
+    Mutant(
+        "who has no room for a no-op stands",
+        CORE,
+        " and self.log.room.takes_noops\n",
+        "\n",
+        test="tests/raft/test_room.py",
     ),
     Mutant(
         "entries that were left out for want of room are vouched for",
@@ -198,7 +233,7 @@ LEADING = (
     Mutant(
         "a follower that has room again is sent nothing",
         PROGRESS,
-        "        self.has_room = has_room\n        if not has_room:\n",
-        "        self.has_room = has_room and self.has_room\n        if not has_room:\n",
+        "        self.has_room = has_room\n",
+        "        self.has_room = has_room and self.has_room\n",
     ),
 )

@@ -11,6 +11,7 @@ from .mutant import Mutant
 CLUSTER_TIME = "kvstore/server/cluster_time.py"
 MACHINE = "kvstore/kv/machine.py"
 NODE = "kvstore/server/node.py"
+ROOM = "kvstore/server/room.py"
 NODE_READS = "kvstore/server/reads.py"
 SESSION = "kvstore/server/session.py"
 SESSIONS_FILE = "kvstore/kv/sessions.py"
@@ -57,7 +58,7 @@ SERVING = (
     Mutant(
         "a write that waited too long is said to be refused",
         NODE,
-        "            self._answer(write.ticket, refusals.UNKNOWN)",
+        "            self._answer(write.ticket, refusals.write_is_overdue(raft.id, waiting))",
         "            self._answer(write.ticket, refusals.BUSY)",
     ),
     Mutant(
@@ -243,8 +244,62 @@ SERVING = (
     Mutant(
         "a full disk is noticed after the append",
         NODE,
-        "        if self._room.is_short:\n            limits",
-        "        if False:\n            limits",
+        "        if refusal := self._room.refuse(command, changes, len(data)):\n",
+        "        self._room.refuse(command, changes, len(data))\n        if False:\n",
+    ),
+    Mutant(
+        "the entry's size is not looked at",
+        ROOM,
+        "        entry_bytes = self._log_store.entry_bytes(data_bytes)\n",
+        "        entry_bytes = 0\n",
+    ),
+    Mutant(
+        "what applying a write changes is not looked at",
+        ROOM,
+        "        state_bytes = self._state_store.room_bytes(self._pending_sum + changes)\n",
+        "        state_bytes = self._state_store.room_bytes()\n",
+        test="tests/server/test_room.py",
+    ),
+    Mutant(
+        "writes that were proposed and not applied are forgotten",
+        ROOM,
+        "        self._pending_sum += changes\n",
+        "",
+        test="tests/server/test_room.py",
+    ),
+    Mutant(
+        "applying does not ask for room",
+        ROOM,
+        "            if entry.kind is EntryKind.COMMAND and not",
+        "            if False and not",
+    ),
+    Mutant(
+        "a node that waits for room asks in every turn",
+        NODE,
+        " and not self._room.waiting_index)",
+        ")",
+        test="tests/server/test_room.py",
+    ),
+    Mutant(
+        "room is looked at once a heartbeat only",
+        ROOM,
+        "        if now_ms < self._next_ms and not self.is_scarce:\n",
+        "        if now_ms < self._next_ms:\n",
+        test="tests/server/test_room.py",
+    ),
+    Mutant(
+        "deletions are refused where puts are",
+        ROOM,
+        "            kept = kept * 3 // 4\n",
+        "            pass\n",
+        test="tests/server/test_room.py",
+    ),
+    Mutant(
+        "a new leader does not count what earlier ones took",
+        NODE,
+        "            or (self._room.is_scarce and",
+        "            or (False and",
+        test="tests/server/test_room.py",
     ),
     Mutant(
         "a leader short of room goes on leading",

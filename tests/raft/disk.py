@@ -59,6 +59,12 @@ class Disk:
             taken.append(one)
         return taken
 
+    def entry_bytes(self, data_bytes: int) -> int:
+        return data_bytes
+
+    def repair_bytes(self, data_bytes: int) -> int:
+        return data_bytes
+
     def write(self, update: DurableUpdate) -> None:
         kept = self.log
         if update.truncate_from is not None:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
-from kvstore.raft.messages import AppendEntries, AppendEntriesReply
+from kvstore.raft.core import Raft
+from kvstore.raft.messages import AppendEntries, AppendEntriesReply, FetchEntries
 from kvstore.raft.types import Entry, EntryKind, HardState, Role
 
-from .disk import entry
+from .disk import Disk, entries_of_terms, entry
 from .harness import World, bench
 from .messages import append, pre_vote, pre_vote_reply, request_vote, vote_reply
+
+
+def fill(raft: Raft) -> None:
+    """Its disk has no room for commands, but some for no-ops."""
+    raft.log.room.offer(0, math.inf, has_headroom=False)
 
 
 def follower_without_room(log: list[int], term: int) -> World:
     """Node 1 alone on a bench, its disk full."""
     world = bench(log, term)
-    world.raft().has_room = False
+    fill(world.raft())
     return world
 
 
@@ -73,6 +81,70 @@ def test_it_votes_all_the_same() -> None:
     assert world.disk().hard_state == HardState(2, 2)
 
 
+def test_it_takes_the_entries_that_fit_and_waits_for_room_for_the_next() -> None:
+    """An entry's size counts, and entries that are not on the disk yet do, too."""
+    world = bench([1], 2)
+    room = world.raft().log.room
+    large = Entry(3, 2, EntryKind.COMMAND, bytes(60))
+    small = [Entry(2, 2, EntryKind.COMMAND, bytes(50)), Entry(4, 2, EntryKind.COMMAND, b"")]
+    request = append(2, 2, prev=(1, 1), terms=[2, 2, 2])
+    request = msgspec.structs.replace(request, entries=(small[0], large, small[1]))
+    room.offer(100, 100, has_headroom=True)
+    world.hand(request)
+    (reply,) = replies(world)
+    assert (reply.match_index, reply.has_room) == (2, False)
+    assert world.terms() == [1, 2]
+    for left, has_room in ((60, False), (61, True)):
+        room.offer(left, 100, has_headroom=True)
+        world.hand(append(2, 2, prev=(2, 2)))
+        (reply,) = replies(world)
+        assert reply.has_room is has_room
+
+
+def test_what_one_leader_could_not_give_is_no_reason_to_refuse_another() -> None:
+    world = bench([1], 2)
+    world.raft().log.room.offer(10, 100, has_headroom=True)
+    request = append(2, 2, prev=(1, 1), terms=[2])
+    large = Entry(2, 2, EntryKind.COMMAND, bytes(60))
+    world.hand(msgspec.structs.replace(request, entries=(large,)))
+    assert [reply.has_room for reply in replies(world)] == [False]
+    world.hand(append(3, 3, prev=(1, 1)))
+    assert [reply.has_room for reply in replies(world)] == [True]
+
+
+def test_repairs_wait_until_they_fit() -> None:
+    """Entries that come back take room like any others; nobody is asked for them meanwhile."""
+    disk = Disk(HardState(1), entries_of_terms([1, 1]))
+    disk.damaged = {2}
+    world = World(3, running=[1], disks={1: disk})
+    world.tick(1, 50)
+    world.take_sent()
+    room = world.raft().log.room
+    room.offer(2, 100, has_headroom=False)
+    world.hand(append(2, 1, prev=(1, 1), terms=[1]))
+    (reply,) = replies(world)
+    assert reply.match_index == 1
+    assert disk.damaged == {2}
+    for _ in range(8):
+        world.tick(1, 50)
+    assert not [message for message in world.take_sent() if isinstance(message, FetchEntries)]
+    room.offer(100, 100, has_headroom=True)
+    world.hand(append(2, 1, prev=(1, 1), terms=[1]))
+    assert disk.damaged == set()
+
+
+def test_who_could_not_open_a_term_does_not_stand() -> None:
+    """Raft §8: a leader needs its no-op; whoever has room for one stands instead."""
+    world = World(3)
+    world.raft(1).log.room.offer(0, 0, has_headroom=False)
+    for _ in range(60):
+        world.tick_all(50)
+        world.settle()
+        assert world.raft(1).role is Role.FOLLOWER
+    assert Role.LEADER in {world.raft(node).role for node in (2, 3)}
+    assert world.raft(1).log.last_index == 0, "and takes none"
+
+
 def led_by_one() -> World:
     world = World(3)
     world.elect(1)
@@ -82,7 +154,7 @@ def led_by_one() -> World:
 
 def test_a_leader_sends_no_entries_to_a_follower_without_room_but_heartbeats() -> None:
     world = led_by_one()
-    world.raft(2).has_room = False
+    fill(world.raft(2))
     world.propose(1, "x")
     world.settle()
     assert world.raft(1).commit_index == 2, "1 and 3 are a majority"
@@ -98,11 +170,11 @@ def test_a_leader_sends_no_entries_to_a_follower_without_room_but_heartbeats() -
 
 def test_a_follower_that_has_room_again_catches_up() -> None:
     world = led_by_one()
-    world.raft(2).has_room = False
+    fill(world.raft(2))
     for _ in range(10):
         world.propose(1, *("x" * 20))
         world.settle()
-    world.raft(2).has_room = True
+    world.raft(2).log.room.offer(math.inf, math.inf, has_headroom=True)
     for _ in range(6):
         world.tick_all(50)
         world.settle()
@@ -113,7 +185,7 @@ def test_a_leader_without_room_may_lead_if_nobody_has_any() -> None:
     """Reads need no room."""
     world = World(3)
     for node in (1, 2, 3):
-        world.raft(node).has_room = False
+        fill(world.raft(node))
     world.elect(1)
     assert world.raft(1).role is Role.LEADER
     assert world.raft(1).roomier_follower(0) is None
@@ -123,7 +195,7 @@ def test_who_takes_over_has_room_and_was_heard_lately() -> None:
     world = led_by_one()
     world.propose(1, "x")
     world.settle()
-    world.raft(2).has_room = False
+    fill(world.raft(2))
     for _ in range(3):
         world.tick_all(50)
         world.settle()

@@ -16,10 +16,14 @@ from kvstore.errors import DiskWriteError
 from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, RaftSettings, Role
 from kvstore.server.node import Node
-from kvstore.storage.base import Identity
+from kvstore.storage.base import NO_CHANGES, Changes, Identity
 from kvstore.storage.memory import MemoryLog, MemoryState
 
 TICK_MS = 50.0
+AHEAD_BYTES = 64 << 10
+"""Allocated ahead for a log, so that votes and no-ops go on where nothing is left."""
+CHANGE_BYTES = 8 << 10
+"""What a change of the key space takes of the room of a full state."""
 
 
 class Claim:
@@ -54,7 +58,7 @@ class FailingLog(MemoryLog):
         self._room = room
 
     def room_bytes(self) -> int:
-        return self._room.get(self.identity.node_id, super().room_bytes())
+        return AHEAD_BYTES + self._room.get(self.identity.node_id, super().room_bytes())
 
     def write(self, update: DurableUpdate) -> None:
         if self.fails:
@@ -63,21 +67,26 @@ class FailingLog(MemoryLog):
 
 
 class FullState(MemoryState):
-    """Applied data on the same disk."""
+    """Applied data on the same disk, in a map that may be small."""
 
-    def __init__(self, identity: Identity, room: dict[int, int]) -> None:
+    def __init__(
+        self, identity: Identity, room: dict[int, int], state_room: dict[int, int]
+    ) -> None:
         super().__init__(identity)
         self._room = room
+        self._state_room = state_room
 
-    def room_bytes(self) -> int:
-        return self._room.get(self.identity.node_id, super().room_bytes())
+    def room_bytes(self, changes: Changes = NO_CHANGES) -> int:
+        node_id, boundless = self.identity.node_id, super().room_bytes()
+        room = min(self._room.get(node_id, boundless), self._state_room.get(node_id, boundless))
+        return room - CHANGE_BYTES * (changes.keys.puts + changes.keys.deletes)
 
 
 class Cluster:
     """Nodes 1..n.
 
-    * `room`: what is left on a node's disk, where the test says so.
-
+    * `room`: what is left on a node's disk, where the test says so; `state_room`: what is
+      left in its state's map.
     * `cut`: the (sender, recipient) pairs whose messages are lost.
     * `asleep`: nodes that take no turn while time passes, like a stopped process.
     """
@@ -94,6 +103,7 @@ class Cluster:
         self.now_ms = 0.0
         self.cut: set[tuple[int, int]] = set()
         self.room: dict[int, int] = {}
+        self.state_room: dict[int, int] = {}
         self.asleep: set[int] = set()
         self.messages: list[Message] = []
         self.logs: dict[int, FailingLog] = {}
@@ -102,7 +112,7 @@ class Cluster:
         for node_id in self.members:
             identity = Identity(1, "test", node_id, tuple(self.members), f"{node_id:032x}")
             self.logs[node_id] = FailingLog(identity, self.room)
-            self.states[node_id] = FullState(identity, self.room)
+            self.states[node_id] = FullState(identity, self.room, self.state_room)
             self.start(node_id)
 
     def start(self, node_id: int) -> None:

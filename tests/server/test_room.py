@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from kvstore import api
 from kvstore.config import Limits
+from kvstore.raft.messages import AppendEntries
 from kvstore.raft.types import Role
 
-from .cluster import Claim, Cluster
+from .cluster import CHANGE_BYTES, Claim, Cluster
 
 HEADROOM = Limits().headroom_bytes
 PUT = api.Put(b"k", b"v")
@@ -34,7 +35,7 @@ def test_a_leader_short_of_room_refuses_writes_before_it_proposes_them() -> None
     node.submit_command(PUT, claim)
     cluster.run()
     assert claim.failure.code is api.FailureCode.NO_SPACE
-    assert "15 MiB of room left and keeps 16 MiB" in claim.failure.message
+    assert "16383 KiB of room left and keeps 16384 KiB" in claim.failure.message
     assert node.raft.log.last_index == last
 
 
@@ -96,7 +97,7 @@ def test_what_a_leader_took_its_followers_take_with_half_of_the_headroom() -> No
     assert isinstance(write(cluster), api.PutResult)
 
 
-def test_writes_between_two_looks_are_counted() -> None:
+def test_writes_that_are_not_written_yet_are_counted() -> None:
     """A burst must not run through the headroom before somebody looks again."""
     cluster = Cluster(size=1)
     node = cluster.elect()
@@ -109,6 +110,179 @@ def test_writes_between_two_looks_are_counted() -> None:
     codes = [getattr(claim.result, "code", None) for claim in claims]
     assert codes[:2] == [None, None]
     assert codes[-1] is api.FailureCode.NO_SPACE
+
+
+def test_a_write_that_is_large_is_refused_where_a_small_one_is_taken() -> None:
+    cluster = Cluster(size=1)
+    node = cluster.elect()
+    cluster.room[1] = HEADROOM + (1 << 20)
+    cluster.run()
+    large, many, small = Claim(), Claim(), Claim()
+    node.submit_command(api.Put(b"k", bytes(1 << 20)), large)
+    node.submit_command(api.PutMany(tuple((b"%d" % key, b"") for key in range(140))), many)
+    node.submit_command(PUT, small)
+    cluster.run()
+    assert large.failure.code is many.failure.code is api.FailureCode.NO_SPACE
+    assert "this write needs up to 1037 KiB, node 1 has 17408 KiB" in large.failure.message
+    assert isinstance(small.result, api.PutResult)
+
+
+def test_what_is_not_applied_yet_is_counted() -> None:
+    """The state pays for a write only when a majority has it."""
+    cluster = Cluster()
+    leader = cluster.elect()
+    cluster.room[leader.raft.id] = HEADROOM + 10 * CHANGE_BYTES + (64 << 10)
+    cluster.run()
+    cluster.isolate(leader.raft.id)
+    claims = [Claim() for _ in range(30)]
+    for claim in claims:
+        leader.submit_command(api.Put(b"k", b"v"), claim)
+        cluster.turn(leader.raft.id)
+    refused = [claim for claim in claims if claim.results]
+    assert 10 < len(refused) < 25
+    assert all(claim.failure.code is api.FailureCode.NO_SPACE for claim in refused)
+
+
+def test_room_is_looked_at_in_every_turn_when_there_is_little() -> None:
+    """Another process may fill the disk between two heartbeats."""
+    cluster = Cluster(size=1)
+    node = cluster.elect()
+    cluster.room[1] = 2 * HEADROOM
+    cluster.run()
+    cluster.room[1] = HEADROOM - 1
+    node.tick(cluster.now_ms + 1)
+    claim = Claim()
+    node.submit_command(PUT, claim)
+    cluster.run()
+    assert claim.failure.code is api.FailureCode.NO_SPACE
+
+
+def test_room_is_looked_at_before_each_large_write() -> None:
+    cluster = Cluster(size=1)
+    node = cluster.elect()
+    cluster.run()
+    cluster.room[1] = HEADROOM
+    claim = Claim()
+    node.submit_command(api.Put(b"k", bytes(1 << 20)), claim)
+    cluster.run()
+    assert claim.failure.code is api.FailureCode.NO_SPACE
+
+
+def test_a_deletion_is_taken_where_puts_are_not_and_bounded_too() -> None:
+    cluster = Cluster(size=1)
+    node = cluster.elect()
+    assert isinstance(write(cluster), api.PutResult)
+    cluster.room[1] = HEADROOM - 1
+    cluster.run()
+    put, one, opened, many = Claim(), Claim(), Claim(), Claim()
+    node.submit_command(PUT, put)
+    node.submit_command(api.Delete((b"k",)), one)
+    node.submit_command(api.OpenSession(), opened)
+    node.submit_command(api.Delete((b"k",) * 1_000), many)
+    cluster.run()
+    assert put.failure.code is many.failure.code is api.FailureCode.NO_SPACE
+    assert one.result == api.DeleteResult(2, 1)
+    assert isinstance(opened.result, api.SessionResult)
+
+
+def test_a_follower_takes_entries_as_far_as_they_fit() -> None:
+    cluster = Cluster()
+    leader = cluster.elect()
+    follower = cluster.followers()[0]
+    cluster.room[follower.raft.id] = HEADROOM // 2 + (100 << 10)
+    cluster.run()
+    before = follower.raft.log.last_index
+    claims = [Claim() for _ in range(3)]
+    for claim, size in zip(claims, (1, 200 << 10, 1), strict=True):
+        leader.submit_command(api.Put(b"k", bytes(size)), claim)
+    cluster.run()
+    assert all(isinstance(claim.result, api.PutResult) for claim in claims)
+    assert follower.raft.log.last_index == before + 1
+    sent = [message for message in cluster.messages if isinstance(message, AppendEntries)]
+    assert not any(message.entries for message in sent), "it is not sent again and again"
+    cluster.room.clear()
+    cluster.run()
+    assert follower.raft.log.last_index == leader.raft.log.last_index
+
+
+def test_a_node_without_room_in_its_state_waits_and_goes_on_by_itself() -> None:
+    """Reads that rest on what waits are refused in words; entries are taken all the same."""
+    cluster = Cluster()
+    leader = cluster.elect()
+    follower = cluster.followers()[0]
+    cluster.room[follower.raft.id] = HEADROOM
+    cluster.state_room[follower.raft.id] = 0
+    cluster.run()
+    assert isinstance(write(cluster), api.PutResult)
+    cluster.run()
+    index = leader.raft.log.last_index
+    assert follower.raft.log.last_index == follower.raft.commit_index == index
+    assert follower.machine.last_applied == index - 1
+    assert follower.status().waits_for_room == index
+    assert not follower.is_busy, "it does not ask again and again"
+    claim = Claim()
+    follower.submit_query(api.Get((b"k",)), claim, from_any=True)
+    cluster.run(5_000)
+    assert claim.failure.code is api.FailureCode.NO_LEADER
+    assert f"no room to apply log entry {index}" in claim.failure.message
+    cluster.state_room.clear()
+    cluster.run()
+    assert follower.machine.last_applied == index
+    assert follower.status().waits_for_room == 0
+
+
+def test_a_leader_whose_state_waits_takes_nothing_and_says_why() -> None:
+    """Room may go between the proposal and its application, on a disk of others too."""
+    cluster = Cluster(size=1)
+    node = cluster.elect()
+    claim, later = Claim(), Claim()
+    node.submit_command(PUT, claim)
+    cluster.state_room[1] = 0
+    cluster.run()
+    assert not claim.results
+    node.submit_command(PUT, later)
+    cluster.run(5_000)
+    assert later.failure.code is api.FailureCode.NO_SPACE
+    assert claim.failure.code is api.FailureCode.UNKNOWN
+    assert "no room to apply log entry 2" in later.failure.message
+    assert "no room to apply log entry 2" in claim.failure.message
+    cluster.state_room.clear()
+    cluster.run()
+    assert node.machine.last_applied == 2
+    assert isinstance(write(cluster), api.PutResult)
+
+
+def test_leadership_does_not_go_to_and_fro_between_nodes_that_are_short() -> None:
+    cluster = Cluster()
+    leader = cluster.elect()
+    term = leader.raft.current_term
+    for node in cluster.nodes:
+        cluster.room[node] = HEADROOM * 3 // 4
+    cluster.run(5_000)
+    assert (leader.raft.role, leader.raft.current_term) == (Role.LEADER, term)
+
+
+def test_a_new_leader_counts_what_earlier_ones_took_before_it_takes_more() -> None:
+    cluster = Cluster()
+    leader = cluster.elect()
+    heir = cluster.followers()[0]
+    cluster.room[heir.raft.id] = HEADROOM + (1 << 20)
+    cluster.run()
+    heir.raft.log.append([])
+    assert not heir.machine.last_applied < heir.raft.commit_index
+    leader.hand_over(heir.raft.id, Claim())
+    for _ in range(40):
+        cluster.now_ms += 1
+        for node in cluster.nodes:
+            cluster.turn(node)
+        if heir.raft.takes_commands:
+            break
+    claim = Claim()
+    heir.submit_command(PUT, claim)
+    assert heir.machine.last_applied < heir.raft.log.last_term_start
+    cluster.turn(heir.raft.id)
+    assert claim.failure.code is api.FailureCode.BUSY
+    assert isinstance(write(cluster), api.PutResult)
 
 
 def test_a_state_that_has_no_room_waits_and_loses_nothing() -> None:

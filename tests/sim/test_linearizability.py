@@ -125,7 +125,7 @@ def test_an_operation_is_one_readable_line(
     "request_",
     [
         api.PutMany(((K, b"a"),)),
-        api.Delete((K, K)),
+        api.Delete((K, b"other")),
         api.Get((K, b"other")),
         api.Get(()),
         api.Scan(),

@@ -191,6 +191,7 @@ REPLY: dict[str, Any] = {
     "conflict_index": 5,
     "read_round": 5,
     "has_room": True,
+    "has_headroom": True,
     "rejoining": "",
 }
 ORDER = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
+from kvstore.errors import StorageError
 from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, HardState
 from kvstore.server.node import Node
@@ -28,7 +29,6 @@ class WatchedLog(Protocol):
     hard_state: HardState
     terms: list[int]
     unreadable: set[int]
-    writes_without_room: int
 
 
 class WatchedDisk(Protocol):
@@ -81,6 +81,9 @@ class Checker:
 
     def directory_lost(self, host: Watched) -> None:
         """What was on a node's disk is gone; the next start begins with nothing."""
+
+    def ended(self, host: Watched, error: StorageError) -> None:
+        """A node has ended itself, as its disk failed it."""
 
     def changed(self, host: Watched) -> None:
         """Term, role, vote, log, commit index or applied index of a node is another."""

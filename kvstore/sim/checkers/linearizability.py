@@ -65,8 +65,8 @@ def _key(request: api.Request) -> bytes:
     match request:
         case api.Put(key=key) | api.Increment(key=key):
             return key
-        case api.Delete(keys=(key,)) | api.Get(keys=(key,)):
-            return key
+        case api.Delete(keys=keys) | api.Get(keys=keys) if len(set(keys)) == 1:
+            return keys[0]
     raise ValueError(
         f"{request} is not modelled: clients of the simulator send only Put and Increment, "
         "and Delete and Get of a single key"

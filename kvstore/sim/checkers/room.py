@@ -1,23 +1,20 @@
-"""A full disk is refused before the append.
+"""No node ends for want of room.
 
-Law: once a node was told that its disk has no room left, no write but the one of that
-same turn brings client commands to it. Votes, truncations and no-ops go on.
+Law: whatever clients ask, and however little is left on whichever disks, a node writes
+only what fits; what it cannot take it refuses, or leaves to wait.
 """
 
 from __future__ import annotations
 
-from kvstore.raft.types import DurableUpdate, EntryKind
+from kvstore.errors import StorageError
 from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.disk import NoRoomError
 
 
 class Room(Checker):
-    """Looks at what is written to disks without room."""
+    """Looks at why nodes end."""
 
-    theorem = "a full disk takes no commands"
+    theorem = "no node ends for want of room"
 
-    def synced(self, host: Watched, update: DurableUpdate) -> None:
-        commands = [entry for entry in update.entries if entry.kind is EntryKind.COMMAND]
-        self.require(
-            not commands or host.disk.log.writes_without_room <= 1,
-            f"node {host.id} writes {len(commands)} commands to a disk that has no room",
-        )
+    def ended(self, host: Watched, error: StorageError) -> None:
+        self.require(not isinstance(error, NoRoomError), f"node {host.id} ends: {error}")

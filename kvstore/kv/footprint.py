@@ -1,0 +1,39 @@
+"""How much a command changes in the data, at most, as known before it is applied.
+
+Law: pure, and never too little: whatever keys a command meets, guards and conditions
+hold, and sessions end. It must not know what a change costs.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kvstore import api
+from kvstore.kv.record import HISTORY_BYTES
+from kvstore.kv.sessions import EXPIRED_AT_ONCE
+from kvstore.storage.base import Changes, TableChanges
+
+_INTEGER_BYTES: Final = 20
+_SESSION_BYTES: Final = 128
+"""A session's key and record, without the answer that is kept."""
+
+
+def footprint(logged: api.Logged, rules: api.SessionRules) -> Changes:
+    """What applying it changes."""
+    if not isinstance(logged, api.Stamped):
+        return Changes(_of_write(logged))
+    one_session = TableChanges(1, _SESSION_BYTES + rules.result_bytes_max, EXPIRED_AT_ONCE + 1)
+    if isinstance(logged.command, api.OpenSession):
+        return Changes(sessions=one_session)
+    return Changes(_of_write(logged.command.write), one_session)
+
+
+def _of_write(write: api.Write) -> TableChanges:
+    if isinstance(write, api.Put):
+        return TableChanges(1, len(write.key) + HISTORY_BYTES + len(write.value))
+    if isinstance(write, api.Delete):
+        return TableChanges(deletes=len(write.keys))
+    if isinstance(write, api.Increment):
+        return TableChanges(1, len(write.key) + HISTORY_BYTES + _INTEGER_BYTES)
+    pairs_bytes = sum(len(key) + len(value) for key, value in write.pairs)
+    return TableChanges(len(write.pairs), pairs_bytes + HISTORY_BYTES * len(write.pairs))

@@ -1,0 +1,90 @@
+"""How much room a node's disk has for entries, as the core counts it.
+
+Law: what is appended is counted from that moment on, and what is not yet durable stays
+counted when the driver looks at the disk anew. An entry of a leader is taken only if it
+fits; one that this node must append itself is counted all the same. Votes and
+truncations are not counted: what they need, the driver never offers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from kvstore.raft.types import Entry, EntryKind, StableLog
+
+_NOOP_BYTES = 256
+
+
+class EntryRoom:
+    """What is left for commands and repairs, and what for no-ops and admissions.
+
+    * `taken_bytes`: what the entries take that are not on the disk yet.
+    * `has_headroom`: whether there is room for writes of clients, too.
+    """
+
+    def __init__(self, stable: StableLog) -> None:
+        self._stable = stable
+        self._left_bytes = self._last_bytes = math.inf
+        self.taken_bytes = 0
+        self.has_headroom = True
+        self._needed_bytes = 0
+        """For the entry that was left out last; its leader has it to give until it fits."""
+        self._needed_repair_bytes = 0
+
+    def offer(self, left_bytes: float, last_bytes: float, *, has_headroom: bool) -> None:
+        """The driver has looked: so much for commands, and so much at the very last."""
+        self._left_bytes, self._last_bytes = left_bytes, last_bytes
+        self.has_headroom = has_headroom
+
+    def durable(self) -> None:
+        """What was taken is on the disk; until somebody looks, it is still gone."""
+        self._left_bytes -= self.taken_bytes
+        self._last_bytes -= self.taken_bytes
+        self.taken_bytes = 0
+
+    def forget(self) -> None:
+        """Another leader may have other entries to give."""
+        self._needed_bytes = self._needed_repair_bytes = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the next command of a leader is taken, as far as is known."""
+        return self._left_bytes - self.taken_bytes > self._needed_bytes
+
+    @property
+    def takes_noops(self) -> bool:
+        """Whether a leader can open its term."""
+        return self._last_bytes - self.taken_bytes > self._stable.entry_bytes(_NOOP_BYTES)
+
+    @property
+    def takes_repairs(self) -> bool:
+        """Whether it makes sense to ask for damaged entries."""
+        return self._left_bytes - self.taken_bytes > self._needed_repair_bytes
+
+    def fitting(self, entries: Sequence[Entry]) -> int:
+        """How many of these new entries, from the first one on, there is room for."""
+        taken = self.taken_bytes
+        for position, entry in enumerate(entries):
+            is_command = entry.kind is EntryKind.COMMAND
+            taken += self._stable.entry_bytes(len(entry.data))
+            if taken >= (self._left_bytes if is_command else self._last_bytes):
+                self._needed_bytes = self._stable.entry_bytes(len(entry.data))
+                return position
+        if entries:
+            self._needed_bytes = 0
+        return len(entries)
+
+    def take(self, entry: Entry) -> None:
+        """It is appended."""
+        self.taken_bytes += self._stable.entry_bytes(len(entry.data))
+
+    def take_repair(self, entry: Entry) -> bool:
+        """Whether there is room for an entry in the place of a damaged one; then it counts."""
+        needed = self._stable.repair_bytes(len(entry.data))
+        if self.taken_bytes + needed >= self._left_bytes:
+            self._needed_repair_bytes = needed
+            return False
+        self.taken_bytes += needed
+        self._needed_repair_bytes = 0
+        return True

@@ -1,0 +1,97 @@
+"""What commands are said to change, held against what they change."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kvstore import api
+from kvstore.kv.machine import StateMachine
+from kvstore.storage.base import Applied, Identity, TableChanges
+from kvstore.storage.memory import MemoryState, MemoryTable
+
+RULES = api.SessionRules(ttl_ms=50, sessions_max=8)
+
+
+class CountingTable(MemoryTable):
+    """A table that counts its changes."""
+
+    counted = TableChanges()
+
+    def put(self, key: bytes, record: bytes) -> None:
+        self.counted += TableChanges(1, len(key) + len(record))
+        super().put(key, record)
+
+    def delete(self, key: bytes) -> bool:
+        self.counted += TableChanges(deletes=1)
+        return super().delete(key)
+
+
+class CountingState(CountingTable, MemoryState):
+    """A key space that counts its changes, and those of the sessions."""
+
+    def __init__(self) -> None:
+        super().__init__(Identity(1, "test", 1, (1,), ""))
+        self.sessions = CountingTable(b"s")
+
+
+KEYS = st.sampled_from([b"a", b"b", b"c" * 480])
+VALUES = st.binary(max_size=3_000)
+GUARDS = st.none() | st.builds(api.Guard, KEYS, st.integers(0, 5))
+WRITES = st.one_of(
+    st.builds(api.Put, KEYS, VALUES, st.sampled_from([api.When.ALWAYS, api.When.PRESENT]),
+              return_previous=st.booleans(), guard=GUARDS),
+    st.builds(api.PutMany, st.lists(st.tuples(KEYS, VALUES), max_size=5).map(tuple), GUARDS),
+    st.builds(api.Delete, st.lists(KEYS, max_size=5).map(tuple), GUARDS),
+    st.builds(api.Increment, st.just(b"n"), st.integers(-(1 << 62), 1 << 62), GUARDS),
+)  # fmt: skip
+COMMANDS = st.one_of(
+    WRITES,
+    st.builds(
+        api.Stamped,
+        st.integers(0, 400),
+        st.one_of(
+            st.builds(api.OpenSession),
+            st.builds(api.Once, st.integers(1, 30), st.integers(1, 9), WRITES),
+        ),
+    ),
+)
+
+
+def holds(said: TableChanges, counted: TableChanges) -> bool:
+    spare = said - counted
+    return min(spare.puts, spare.put_bytes, spare.deletes) >= 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(COMMANDS, max_size=60))
+def test_no_command_changes_more_than_is_said_before(commands: list[api.Logged]) -> None:
+    state = CountingState()
+    machine = StateMachine(state, Applied(), 1 << 20, RULES)
+    for index, command in enumerate(commands, start=1):
+        state.counted = state.sessions.counted = TableChanges()
+        data = msgspec.msgpack.encode(command)
+        said = machine.footprint(data)
+        machine.apply(index, data)
+        assert holds(said.keys, state.counted), command
+        assert holds(said.sessions, state.sessions.counted), command
+
+
+def test_sessions_that_expire_together_are_counted_too() -> None:
+    state = CountingState()
+    machine = StateMachine(state, Applied(), 1 << 20, api.SessionRules(ttl_ms=50))
+    opening = [api.Stamped(0, api.OpenSession()) for _ in range(60)]
+    for index, command in enumerate([*opening, api.Stamped(100, api.OpenSession())], start=1):
+        state.sessions.counted = TableChanges()
+        data = msgspec.msgpack.encode(command)
+        machine.apply(index, data)
+    assert state.sessions.counted.deletes > 10
+    assert holds(machine.footprint(data).sessions, state.sessions.counted)
+
+
+def test_bytes_that_are_no_command_are_said_to_change_nothing() -> None:
+    machine = StateMachine(CountingState(), Applied(), 1 << 20, RULES)
+    assert machine.footprint(random.Random(1).randbytes(9)).keys == TableChanges()
