@@ -13,10 +13,39 @@ MACHINE = "kvstore/kv/machine.py"
 NODE = "kvstore/server/node.py"
 ROOM = "kvstore/server/room.py"
 NODE_READS = "kvstore/server/reads.py"
+PEERS = "kvstore/server/peers.py"
 SESSION = "kvstore/server/session.py"
 SESSIONS_FILE = "kvstore/kv/sessions.py"
 
 SERVING = (
+    Mutant(
+        "a peer's name is looked up once and for all",
+        PEERS,
+        "        lookup, self._lookup = self._lookup, None\n",
+        "        lookup = self._lookup\n",
+        test="tests/server/test_peers.py",
+    ),
+    Mutant(
+        "a peer that was lost once is dialled slower for ever",
+        PEERS,
+        "            self._pause_ms = _FIRST_RETRY_MS\n            self._last",
+        "            self._last",
+        test="tests/server/test_peers.py",
+    ),
+    Mutant(
+        "a link does not notice that its peer is gone",
+        PEERS,
+        "        self._connection.detect_dead_link()\n",
+        "",
+        test="tests/server/test_peers.py",
+    ),
+    Mutant(
+        "a peer's own link does not notice that it is gone",
+        SESSION,
+        "            self._connection.detect_dead_link()\n",
+        "",
+        test="tests/server/test_session.py",
+    ),
     Mutant(
         "replies leave before the fsync",
         NODE,

@@ -149,6 +149,17 @@ def test_who_hears_a_leader_refuses_and_who_lost_it_grants() -> None:
     assert world.take_sent(to=3)[-1] == pre_vote_reply(1, 1, to=3)
 
 
+def test_every_word_of_the_leader_counts_and_not_only_its_first() -> None:
+    """Thesis §9.6: else a leader known for long would be given up for one that is cut off."""
+    world = bench([1], 1)
+    for _ in range(3):
+        world.hand(append(2, 1, prev=(1, 1)))
+        world.tick(1, 450)
+        world.take_sent()
+        world.hand(pre_vote(3, 1, last=(1, 1)))
+        assert world.take_sent(to=3) == [pre_vote_reply(1, 1, granted=False, to=3)]
+
+
 def test_a_leader_refuses_pre_votes() -> None:
     """Thesis §9.6: it steps down when no majority answers, and not for being asked."""
     world = leader_bench([1], term=2)

@@ -9,12 +9,15 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from kvstore.address import Address
 from kvstore.config import Limits, Settings
 from kvstore.logs import logger_for
 from kvstore.raft.messages import AppendEntries
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.server.acquaintances import Acquaintances
+from kvstore.server.lookup import Lookup
 from kvstore.server.peers import PeerLink
 from kvstore.storage.memory import MemoryLineage
 from kvstore.wire.peer import Hello, encode_hello_answer
@@ -37,12 +40,7 @@ def test_a_peer_that_was_down_long_is_dialled_before_it_would_stand_for_election
     with socket.socket() as deaf, selectors.DefaultSelector() as selector:
         # Bound but not listening: whoever dials is refused, and nobody else gets the port.
         deaf.bind(("127.0.0.1", 0))
-        settings = Settings(
-            node_id=1,
-            members={1: Address("127.0.0.1", 1), 2: Address(*deaf.getsockname())},
-            cluster_id="test",
-            data_dir=Path("unused"),
-        )
+        settings = settings_with(Address(*deaf.getsockname()))
         link = PeerLink(2, settings, acquaintances(), selector, random.Random(1), logger_for(1))
         pauses, now_ms = [], 0.0
         for _ in range(20):
@@ -57,36 +55,109 @@ def test_a_peer_that_was_down_long_is_dialled_before_it_would_stand_for_election
     assert max(pauses) < settings.raft.election_timeout_min_ms / 2
 
 
+HELLO_OF_2 = Hello(
+    cluster_id="test",
+    node_id=2,
+    incarnation="cd" * 16,
+    starts=b"2" * 8,
+    admitted_at=0,
+    recipient=1,
+)
+
+
+def settings_with(peer: Address, limits: Limits = Limits()) -> Settings:  # noqa: B008 - frozen
+    return Settings(
+        node_id=1,
+        members={1: Address("127.0.0.1", 1), 2: peer},
+        cluster_id="test",
+        data_dir=Path("unused"),
+        limits=limits,
+    )
+
+
 @contextlib.contextmanager
 def link_to_a_peer_that_never_reads(limits: Limits) -> Iterator[PeerLink]:
     """Its hello was answered, and that was the last thing that the peer did."""
     with socket.create_server(("127.0.0.1", 0)) as listening, selectors.DefaultSelector() as poll:
-        settings = Settings(
-            node_id=1,
-            members={1: Address("127.0.0.1", 1), 2: Address(*listening.getsockname())},
-            cluster_id="test",
-            data_dir=Path("unused"),
-            limits=limits,
-        )
+        settings = settings_with(Address(*listening.getsockname()), limits)
         link = PeerLink(2, settings, acquaintances(), poll, random.Random(1), logger_for(1))
         assert link.is_crowded, "who has no link takes nothing"
         link.tick(0.0)
         deaf, _ = listening.accept()
         with deaf:
-            theirs = Hello(
-                cluster_id="test",
-                node_id=2,
-                incarnation="cd" * 16,
-                starts=b"2" * 8,
-                admitted_at=0,
-                recipient=1,
-            )
-            deaf.sendall(encode_hello_answer(theirs))
+            deaf.sendall(encode_hello_answer(HELLO_OF_2))
             while not link._is_ready:
                 for key, mask in poll.select(5.0):
                     key.data.on_events(mask)
             yield link
         link.close()
+
+
+class Moving(Lookup):
+    """Finds the peer where it is at the time."""
+
+    now_at: tuple[str, int]
+
+    def __init__(self, address: Address) -> None:
+        assert address.host == "peer.example"
+        super().__init__(Address(*Moving.now_at))
+
+
+def serve_one_link(link: PeerLink, poll: selectors.BaseSelector, now_ms: float) -> float:
+    """A peer listens somewhere, greets, and goes away; the time when that was noticed."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        Moving.now_at = listening.getsockname()
+        now_ms = max(now_ms, link.deadline_ms)
+        link.tick(now_ms)
+        listening.settimeout(5.0)
+        theirs, _ = listening.accept()
+        with theirs:
+            theirs.sendall(encode_hello_answer(HELLO_OF_2))
+            while not link._is_ready:
+                for key, mask in poll.select(5.0):
+                    key.data.on_events(mask)
+    connection = link._connection
+    assert connection is not None
+    while connection.is_open:
+        for key, mask in poll.select(5.0):
+            key.data.on_events(mask)
+    link.tick(now_ms)
+    return now_ms
+
+
+def test_a_peer_that_goes_again_and_again_is_found_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each time where it is by then, soon, and after pauses that do not grow from time to time."""
+    monkeypatch.setattr("kvstore.server.peers.Lookup", Moving)
+    with selectors.DefaultSelector() as poll:
+        settings = settings_with(Address("peer.example", 9002))
+        link = PeerLink(2, settings, acquaintances(), poll, random.Random(1), logger_for(1))
+        now_ms = 0.0
+        for _ in range(3):
+            now_ms = serve_one_link(link, poll, now_ms)
+            pauses = [link.deadline_ms - now_ms]
+            while len(pauses) < 8:
+                now_ms = link.deadline_ms
+                link.tick(now_ms)
+                while link._connection is not None and link._connection.is_open:
+                    for key, mask in poll.select(5.0):
+                        key.data.on_events(mask)
+                link.tick(now_ms)
+                pauses.append(link.deadline_ms - now_ms)
+            assert 0 < pauses[0] <= 20
+            assert max(pauses) <= settings.peer_retry_max_ms
+        link.close()
+
+
+def test_a_link_to_a_peer_that_is_gone_without_a_word_is_noticed() -> None:
+    """Also when nothing is sent, and long before TCP by itself would give up."""
+    with link_to_a_peer_that_never_reads(Limits()) as link:
+        assert link._connection is not None
+        sock = link._connection._sock
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 2
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 3_000
 
 
 def append_of(data_bytes: int) -> AppendEntries:

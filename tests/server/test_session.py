@@ -248,6 +248,19 @@ def test_a_peer_says_hello_and_is_heard(follower: Line) -> None:
     assert follower.session.comes_first
 
 
+def test_a_peer_that_is_gone_without_a_word_is_noticed(follower: Line) -> None:
+    """Nothing is sent on this way of a link, so only keepalive can tell."""
+    follower.ask(peer.encode_hello(THEIRS))
+    sock = follower.session._connection._sock
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 3_000
+    idle, interval, count = (
+        sock.getsockopt(socket.IPPROTO_TCP, option)
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+    )
+    assert idle + interval * count <= 5
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
