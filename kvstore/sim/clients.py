@@ -7,7 +7,7 @@ that breaks, or a reply that does not come in time, leaves the outcome unknown.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from kvstore import api
 from kvstore.sim.calls import Call, Machine
@@ -73,6 +73,12 @@ class Client:
         self._calls_left = calls
         self._pause_ms = within_ms / calls
         self._rest()
+
+    def leave_out(self, nodes: Collection[int]) -> None:
+        """Ask none of these any more: they are gone for good, and their addresses with them."""
+        self._machines = {node: one for node, one in self._machines.items() if node not in nodes}
+        if self._node in nodes:
+            self._node = self._rng.choice(list(self._machines))
 
     def stop(self) -> None:
         """End what is under way, and ask for nothing new."""
@@ -159,14 +165,19 @@ class Client:
             del self._script[0]
 
     def _learn(self, request: api.Request, result: api.Result | None) -> None:
-        if isinstance(result, api.Failure) and result.leader is not None:
-            self._node = int(result.leader.rsplit(":", 1)[1]) - 9_000
-        elif result is None or isinstance(result, api.Failure):
-            self._node = self._rng.choice(list(self._machines))
+        if result is None or isinstance(result, api.Failure):
+            self._node = self._redirected_to(result) or self._rng.choice(list(self._machines))
         elif isinstance(result, api.GetResult) and isinstance(request, api.Get):
             item = result.items[0]
             if item is not None:
                 self._last_seen[request.keys[0]] = item
+
+    def _redirected_to(self, failure: api.Failure | None) -> int | None:
+        """The node that is said to lead, if it is one of those that may be asked."""
+        if failure is None or failure.leader is None:
+            return None
+        node = int(failure.leader.rsplit(":", 1)[1]) - 9_000
+        return node if node in self._machines else None
 
     def _next_request(self) -> api.Request:
         if self._script:

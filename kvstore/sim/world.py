@@ -222,7 +222,9 @@ class World:
             host.resume()
             host.find_damage()
             host.start()
+        gone = {host.id for host in self.hosts.values() if not host.can_run}
         for client in self.clients:
+            client.leave_out(gone)
             client.insist_on_everything()
 
     def _judge(self) -> None:

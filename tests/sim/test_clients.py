@@ -6,6 +6,7 @@ import random
 
 from kvstore import api
 from kvstore.sim.calls import Call
+from kvstore.sim.clients import Client
 from kvstore.sim.history import Operation
 from kvstore.sim.schedule import Schedule
 from kvstore.sim.session_clients import SessionClient
@@ -61,3 +62,30 @@ def test_a_client_whose_copy_is_late_stops_all_the_same() -> None:
         client.make_calls(20, 400.0)
         schedule.run_until(schedule.now_ms + 10_000.0)
         assert client.is_done
+
+
+class Redirecting:
+    """Sends everybody to another node."""
+
+    def __init__(self, leader: int) -> None:
+        self._leader = leader
+        self.calls = 0
+
+    def take_call(self, call: Call) -> None:
+        self.calls += 1
+        leader = f"sim:{9_000 + self._leader}"
+        call.fill(api.Failure(api.FailureCode.NOT_LEADER, "not leader", leader))
+
+
+def test_a_client_asks_no_node_that_is_gone_for_good() -> None:
+    """Whoever stays down breaks every connection, and that is nobody's fault."""
+    for seed in range(20):
+        schedule = Schedule()
+        gone, up = Redirecting(2), Redirecting(1)
+        client = Client(
+            1, {1: gone, 2: up}, schedule, random.Random(seed), lambda _: None, record=None
+        )
+        client.make_calls(10, 100.0)
+        client.leave_out({1})
+        schedule.run_until(20_000.0)
+        assert (gone.calls, up.calls) == (0, 10)
