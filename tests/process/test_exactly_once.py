@@ -107,6 +107,10 @@ def test_a_retry_has_its_answer_after_the_whole_cluster_was_killed(
         cluster.kill(*cluster.nodes)
         cluster.restart()
         assert client.execute(once) == first
+        # The number is that write's, also for nodes that know it from their disks alone.
+        another = api.Once(opened.session, 1, api.Put(b"counter", b"17"))
+        with pytest.raises(kvstore.RefusedError, match=r"TAKEN .* was another write"):
+            client.execute(another)
         assert client.increment("counter") == 2
 
 
