@@ -69,6 +69,7 @@ class World:
 
     * `bag`: messages that have left and not arrived, oldest first.
     * `cut`: links (sender, recipient) that lose what is sent over them.
+    * `crowded`: nodes whose links take no entries for now.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class World:
         ids = range(1, members + 1)
         self.bag: list[Message] = []
         self.cut: set[tuple[int, int]] = set()
+        self.crowded: set[int] = set()
         self.safety = Safety()
         self.nodes = {
             node_id: Node(
@@ -163,7 +165,7 @@ class World:
 
     def take(self, node_id: int) -> Effects:
         """First half of the output: early messages leave, the rest waits for the disk."""
-        effects = self.act(node_id, Raft.take_effects)
+        effects = self.act(node_id, lambda raft: raft.take_effects(self.crowded))
         self.nodes[node_id].events += effects.events
         self._send(effects.early_messages)
         return effects

@@ -52,7 +52,7 @@ class Storm:
             + [self.lose] * 2
             + [self.duplicate] * 2
         )
-        acts += [self.crash, self.crash_in_a_turn, self.keep_state, self.partition]
+        acts += [self.crash, self.crash_in_a_turn, self.keep_state, self.partition, self.crowd]
         self.acts = acts
 
     def run(self) -> None:
@@ -158,10 +158,16 @@ class Storm:
             one, two = self.chance.choices(sorted(self.world.nodes), k=2)
             self.world.cut.add((one, two))
 
+    def crowd(self) -> None:
+        """The link to somebody fills up, or they all are free again."""
+        someone = self.chance.choice(sorted(self.world.nodes))
+        self.world.crowded = {someone} if self.chance.random() < 0.5 else set()
+
 
 def require_progress(world: World) -> None:
     """With all faults gone, someone leads and stays, and everyone applies what it is given."""
     world.heal()
+    world.crowded = set()
     for node_id in sorted(set(world.nodes) - set(world.alive)):
         world.restart(node_id)
     for _ in range(ROUNDS_TO_CALM):

@@ -4,6 +4,8 @@ holds them.
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from kvstore.raft.messages import (
@@ -421,3 +423,29 @@ def test_a_damaged_node_helps_a_whole_one_to_lead() -> None:
     world = damaged_bench(4, 5)
     world.hand(pre_vote(2, 3, last=(5, 3)), request_vote(2, 4, last=(5, 3)))
     assert vote_reply(1, 4, to=2) in world.take_sent()
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whatever_is_lost_comes_back_if_somebody_holds_it(seed: int) -> None:
+    """Over a network that loses messages, small ones, and from peers that lack parts themselves."""
+    chance = random.Random(seed)
+    terms = sorted(chance.choices([1, 2, 3], k=40))
+    disks = {}
+    for node in (1, 2, 3):
+        disks[node] = Disk(HardState(3), entries_of_terms(terms))
+    for index in range(1, 41):
+        for node in chance.sample((1, 2, 3), chance.choice([0, 1, 2, 2])):
+            disks[node].damaged.add(index)
+    small = RaftSettings(append_bytes_max=chance.choice([1, 12, 1 << 20]))
+    world = World(3, disks=disks, seed=seed, settings=small)
+    for _ in range(2):
+        for _ in range(60):
+            world.tick_all(50)
+            world.bag = [message for message in world.bag if chance.random() < 0.7]
+            world.deliver()
+        calm(world, 40)
+        assert [world.disk(node).damaged for node in (1, 2, 3)] == [set()] * 3
+        assert len(world.leaders) == 1
+        world.crash(3)
+        world.disk(3).damaged = set(chance.sample(range(1, 41), 20))
+        world.restart(3)
