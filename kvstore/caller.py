@@ -51,6 +51,17 @@ _NO_ANSWER: Final[dict[type, str]] = {
 """What an unknown outcome of a request means to the caller, who did not ask for it."""
 
 
+_FULL: Final = "ERR max number of clients reached"
+"""What a node says to who connects beyond its bound, in the words of Redis."""
+_NOT_OF_WHO_LEADS: Final = (
+    api.FailureCode.INVALID,
+    api.FailureCode.BUSY,
+    api.FailureCode.NO_SESSION,
+    api.FailureCode.TAKEN,
+)
+"""Refusals for reasons of the request: the node may lead as before."""
+
+
 class Source(enum.Enum):
     """Who may answer a request."""
 
@@ -180,7 +191,8 @@ class Caller:
                 if source is Source.LEADER and not isinstance(request, api.Status):
                     self._leader = node
                 return result
-            self._leader = None
+            if result.code not in _NOT_OF_WHO_LEADS:
+                self._leader = None
             self._turn_away(course, request, result)
 
     def _turn_away(self, course: Course, request: api.Request, failure: api.Failure) -> None:
@@ -241,6 +253,8 @@ class Caller:
     def _answer_to(self, call: api.Call, answer: object, stale: bool) -> api.Result:
         """Read a reply, and learn from it; raises Unanswered if it is not one to this call."""
         if isinstance(answer, hiredis.ReplyError):
+            if str(answer).startswith(_FULL):
+                raise NotSent("it has no room for more clients")
             return _failure_of(str(answer))
         if not isinstance(answer, bytes):
             raise Unanswered("the reply is not one of kvstore")

@@ -62,8 +62,10 @@ class Gate:
                     )
             yield
         finally:
-            with contextlib.suppress(ValueError):
+            try:  # noqa: SIM105 - nothing may come before: an interrupt would leave it in the line
                 self._line.remove(mine)
+            except ValueError:
+                pass
             self._threads.discard(thread)
             with contextlib.suppress(IndexError, RuntimeError):
                 self._line[0].release()

@@ -25,7 +25,7 @@ from scripted_node import (
     reply,
 )
 
-from kvstore import Client, OutcomeUnknownError, UnreachableError, api
+from kvstore import Client, OutcomeUnknownError, RefusedError, RequestError, UnreachableError, api
 
 from .answers import FOO, FOUND
 from .numbers import numbers, opened
@@ -58,6 +58,60 @@ def test_a_leader_that_died_is_not_asked_first_again_and_neither_is_the_next_one
             client.put("k", "3")
             assert puts(dying, heir) == [asked[0] + 1, asked[1] + 2]
             heir._script.clear()
+
+
+@pytest.mark.parametrize("failure", [Misbehave.HANG_UP, NO_LEADER])
+def test_a_leader_that_failed_is_forgotten_although_the_request_failed_too(failure: Step) -> None:
+    with (
+        ScriptedNode() as first,
+        ScriptedNode() as leader,
+        Client([first.address, leader.address], timeout_ms=150) as client,
+    ):
+        for _ in range(2):
+            first._script[:], leader._script[:] = [not_leader(leader.address)], [FOUND]
+            assert client.get("foo") == FOO
+            first._script[:], leader._script[:] = [failure] * 50, [failure] * 50
+            with pytest.raises(RequestError, match="150 ms"):
+                client.get("foo")
+            first._script[:] = [FOUND]
+            asked = puts(leader)
+            assert client.get("foo") == FOO
+            assert puts(leader) == asked
+            client._caller._leader = None  # as if that one had failed as well
+
+
+def test_a_leader_that_refuses_a_request_for_its_own_sake_is_asked_first_again() -> None:
+    invalid = api.Failure(api.FailureCode.INVALID, "value is not an integer", is_final=True)
+    with (
+        ScriptedNode() as first,
+        ScriptedNode(OK) as leader,
+        Client([first.address]) as client,
+    ):
+        first.extend(not_leader(leader.address))
+        client.put("n", "text")
+        for _ in range(2):
+            leader.extend(invalid)
+            with pytest.raises(RefusedError, match="not an integer"):
+                client.increment("n")
+            leader.extend(BUSY, OK)
+            client.put("n", "text")
+        assert puts(first) == [1]
+
+
+def test_a_node_that_has_no_room_for_more_clients_is_passed_over_each_time() -> None:
+    full = b"-ERR max number of clients reached\r\n"
+    with (
+        ScriptedNode(*[full] * 50) as node,
+        ScriptedNode() as other,
+        Client([node.address, other.address], timeout_ms=500) as client,
+    ):
+        for _ in range(2):
+            other.extend(FOUND)
+            client._caller._leader = None  # so that the full one is asked
+            assert client.get("foo") == FOO
+        assert len(node.requests) == 2
+        with pytest.raises(UnreachableError, match="no room for more clients"):
+            client.get("foo")
 
 
 def test_who_did_not_answer_is_asked_last_in_the_next_round() -> None:

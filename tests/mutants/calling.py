@@ -142,4 +142,25 @@ CALLING = (
         "        if (refusal := check_request(request, _WIDEST)) and not request:\n",
         test="tests/client/test_limits.py",
     ),
+    Mutant(
+        "a leader that did not answer is asked first again",
+        CALLER,
+        " as setback:\n                self._leader = None\n",
+        " as setback:\n",
+        test="tests/client/test_second_times.py",
+    ),
+    Mutant(
+        "who did not answer is asked first again in the next round",
+        COURSE,
+        "        self._nodes.remove(self.node)\n        self._nodes.append(self.node)\n",
+        "",
+        test="tests/client/test_second_times.py",
+    ),
+    Mutant(
+        "a node that has no room is taken to refuse the request",
+        CALLER,
+        "            if str(answer).startswith(_FULL):\n",
+        "            if not str(answer):\n",
+        test="tests/client/test_second_times.py",
+    ),
 )
