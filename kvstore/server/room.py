@@ -195,9 +195,10 @@ class Room:
         if self.waiting_index != entry.index:
             self._waiting_changes = changes_of(entry.data)
         left = self._state_store.room_bytes(self._waiting_changes) - self._entries.taken_bytes
-        self.waiting_index = 0 if left >= 0 else entry.index
         self._state_left_bytes = max(0, left)
-        return left >= 0
+        fits = left >= 0 or self._state_store.can_hold(self._waiting_changes)
+        self.waiting_index = 0 if fits else entry.index
+        return fits
 
     @property
     def allows_checkpoint(self) -> bool:

@@ -191,8 +191,12 @@ class StateStore(View, Protocol):
     def room_bytes(self, changes: Changes = NO_CHANGES) -> int:
         """What is left if what was changed so far, and `changes`, are to be made durable.
 
-        Below zero, neither might be possible: then nothing may be changed.
+        Below zero, a commit might not be possible.
         """
+        ...
+
+    def can_hold(self, changes: Changes) -> bool:
+        """Whether these changes can be made, and kept in memory until a commit has room."""
         ...
 
     def owed_bytes(self) -> int:

@@ -25,6 +25,8 @@ TRANSACTION_PAGES: Final = 32
 """Single records, paths to them, and the tree of free pages, in one commit."""
 RESERVE_BYTES: Final = 4 << 20
 """Allocated ahead in the log's file: for votes, truncations and no-ops on a full disk."""
+HELD_BYTES: Final = 64 << 20
+"""Of changes that are kept in memory; the engine writes early what is eight times as much."""
 
 _PAGE_HEAD_BYTES: Final = 16
 _NODE_BYTES: Final = 8 + 2

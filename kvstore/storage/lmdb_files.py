@@ -216,10 +216,13 @@ class DataFile:
             free_bytes = filesystem.free_bytes(self._path)
         except OSError as error:
             raise DiskWriteError(f"{self._path}: {error.strerror}") from error
-        info = self._env.info()
-        needed = (info["last_pgno"] + 1) * self._page_bytes
-        map_bytes: int = info["map_size"]
-        return min(free_bytes + max(0, self._bytes - needed), map_bytes - needed)
+        ahead_bytes = max(0, self._bytes - self._needed_bytes())
+        return min(free_bytes + ahead_bytes, self.map_left_bytes())
+
+    def map_left_bytes(self) -> int:
+        """What the map has left beyond the last page in use."""
+        map_bytes: int = self._env.info()["map_size"]
+        return map_bytes - self._needed_bytes()
 
     def _needed_bytes(self) -> int:
         pages: int = self._env.info()["last_pgno"] + 1

@@ -90,6 +90,10 @@ class LmdbState(LmdbTable):
         """What is left if what was changed so far, and `changes`, are to be made durable."""
         return self._file.room_bytes() - self._owed_bytes(changes)
 
+    def can_hold(self, changes: Changes) -> bool:
+        """Whether these changes can be made, and kept in memory until a commit has room."""
+        return self._owed_bytes(changes) <= min(cost.HELD_BYTES, self._file.map_left_bytes())
+
     def owed_bytes(self) -> int:
         """What a commit of the changes so far takes of the disk, at most."""
         return self._owed_bytes(NO_CHANGES)

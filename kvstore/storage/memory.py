@@ -189,6 +189,10 @@ class MemoryState(MemoryTable):
         """Without bounds."""
         return _BOUNDLESS
 
+    def can_hold(self, changes: Changes) -> bool:
+        """It holds whatever there is."""
+        return True
+
     def owed_bytes(self) -> int:
         """Nothing, as there is no disk."""
         return 0

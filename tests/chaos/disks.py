@@ -82,6 +82,18 @@ class Disk:
             while _pour(ballast):
                 os.fsync(ballast.fileno())
 
+    def fill_down_to(self, left_bytes: int) -> None:
+        """Take room until no more than that is left; what was taken stays taken."""
+        if not left_bytes:
+            self.fill()
+            return
+        disk = os.statvfs(self.mount_point)
+        taken = disk.f_bavail * disk.f_frsize - left_bytes
+        if taken > 0:
+            size = self._ballast.stat().st_size if self._ballast.exists() else 0
+            with self._ballast.open("ab") as ballast:
+                os.posix_fallocate(ballast.fileno(), size, taken)
+
     def make_room(self) -> None:
         self._ballast.unlink()
 

@@ -81,6 +81,9 @@ class FullState(MemoryState):
         room = min(self._room.get(node_id, boundless), self._state_room.get(node_id, boundless))
         return room - CHANGE_BYTES * (changes.keys.puts + changes.keys.deletes)
 
+    def can_hold(self, changes: Changes) -> bool:
+        return self.identity.node_id not in self._state_room
+
 
 class Cluster:
     """Nodes 1..n.

@@ -231,6 +231,21 @@ def test_a_node_without_room_in_its_state_waits_and_goes_on_by_itself() -> None:
     assert follower.status().waits_for_room == 0
 
 
+def test_a_full_disk_keeps_nobody_from_applying() -> None:
+    """What was committed while there was room is read, also after a restart without any."""
+    cluster = Cluster(size=1)
+    cluster.elect()
+    assert isinstance(write(cluster), api.PutResult)
+    cluster.room[1] = 0
+    cluster.crash(1)
+    node = cluster.elect()
+    claim = Claim()
+    node.submit_query(api.Get((b"k",)), claim)
+    cluster.run()
+    assert isinstance(claim.result, api.GetResult)
+    assert claim.result.items[0] is not None
+
+
 def test_a_leader_whose_state_waits_takes_nothing_and_says_why() -> None:
     """Room may go between the proposal and its application, on a disk of others too."""
     cluster = Cluster(size=1)

@@ -155,6 +155,14 @@ def test_a_small_map_takes_what_is_said_to_fit_to_the_last_byte(tmp_path: Path) 
     state.close()
 
 
+def test_changes_are_held_as_far_as_the_map_goes(tmp_path: Path) -> None:
+    LmdbState.create(tmp_path / "state", 4 << 20, IDENTITY)
+    state = LmdbState(tmp_path / "state", 4 << 20)
+    assert state.can_hold(Changes(TableChanges(1, 2 << 20)))
+    assert not state.can_hold(Changes(TableChanges(1, 4 << 20)))
+    state.close()
+
+
 def test_what_is_allocated_ahead_is_found_again_after_a_restart(tmp_path: Path) -> None:
     LmdbLog.create(tmp_path / "raft", MAP_BYTES, IDENTITY)
     for _ in range(2):
