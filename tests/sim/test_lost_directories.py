@@ -49,7 +49,6 @@ class Host:
 
     def lose_directory(self) -> None:
         self.replace(HardState(admitted_at=NOT_ADMITTED))
-        self._checker.directory_lost(self)
 
     def write(self, *terms: int, admitted_at: int | None = None) -> None:
         """Append entries of these terms, or be admitted."""
