@@ -248,6 +248,8 @@ def _run_many(seeds: Sequence[int], jobs: int, lines: int) -> int:
         for summary in run_campaign(seeds, jobs):
             summaries.append(summary)
             bar.update(summary.seeds)
+            for failure in summary.failures:
+                click.echo(f"seed {failure.seed} breaks a promise: {failure.theorem}", err=True)
     _report(summaries, time.monotonic() - began, jobs)
     groups = group(failure for summary in summaries for failure in summary.failures)
     if not groups:
