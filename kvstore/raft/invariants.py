@@ -52,6 +52,13 @@ def check_state(raft: Raft) -> None:
         require(raft.leader_id == raft.id, "a leader follows another node")
         require(raft.voted_for == raft.id, "a leader did not vote for itself")
         require(log.last_term == raft.current_term, "a leader has not opened its term")
+    log.check()
+    if raft._leadership is not None:
+        raft._leadership.check()
+    require(
+        (raft.role is Role.LEADER) == (raft._leadership is not None),
+        "a leader without its accounts",
+    )
     if raft.role is Role.CANDIDATE:
         require(raft.voted_for == raft.id, "a candidate did not vote for itself")
         require(raft.leader_id is None, "a candidate follows a leader")

@@ -13,6 +13,7 @@ from typing import Final
 
 from kvstore.raft.directories import admission_data
 from kvstore.raft.events import Event, HandoverFailed
+from kvstore.raft.invariants import require
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import AppendEntriesReply, Message
 from kvstore.raft.outbox import Outbox
@@ -281,3 +282,11 @@ class Leadership:
             and not self._heir_was_told
             and self._progress[self.heir].match_index == self._log.last_index
         )
+
+    def check(self) -> None:
+        """That its accounts of followers and reads hold."""
+        for progress in self._progress.values():
+            progress.check(self._log.last_index)
+        self.reads.check()
+        require(self._heard_ms.keys() == self._progress.keys(), "followers came or went")
+        require(self.heir in (None, *self._progress), "the heir is no follower")

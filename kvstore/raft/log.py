@@ -275,3 +275,40 @@ class RaftLog:
     @property
     def _cache_start(self) -> int:
         return self.last_index + 1 - len(self._cache)
+
+    def check(self) -> None:
+        """That what is counted is what there is."""
+        cache, starts, terms = self._cache, self._range_starts, self._range_terms
+        require(
+            self.cached_bytes == sum(len(entry.data) for entry in cache),
+            "the cache's bytes are not those of its entries",
+        )
+        require(
+            all(
+                entry.index == index and self.term(index) == entry.term
+                for index, entry in enumerate(cache, self._cache_start)
+            ),
+            "the cache is not the end of the log",
+        )
+        require(
+            self._cache_start <= self.durable_index + 1, "an entry is neither cached nor durable"
+        )
+        require(
+            starts == sorted(set(starts)) and terms == sorted(set(terms)),
+            "terms go back, or begin twice",
+        )
+        require(
+            (starts[:1] == [1] and starts[-1] <= self.last_index)
+            if self.last_index
+            else not starts,
+            "the terms are not those of the log",
+        )
+        require(all(index in self.damaged for index in self._repairs), "what was sound is repaired")
+        require(
+            all(last <= self.durable_index for _, last in self.damaged.runs(0)),
+            "what is damaged was never durable",
+        )
+        require(
+            self._truncate_from in (None, self.durable_index + 1),
+            "a truncation that the disk lacks is forgotten",
+        )

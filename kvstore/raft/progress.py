@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from kvstore.raft.invariants import require
+
 
 class Progress:
     """One follower's replication state (Raft §5.3, Figure 2 "volatile state on leaders").
@@ -83,3 +85,19 @@ class Progress:
     def heartbeat_due(self) -> None:
         """A heartbeat leaves: an unanswered probe counts as lost and may be sent again."""
         self._probe_is_out = False
+
+    def check(self, last_index: int) -> None:
+        """That what is out was sent and not answered; the log ends at `last_index`."""
+        out = list(self._inflight)
+        require(len(out) <= self._inflight_max, "more requests are out than may be")
+        require(out == sorted(set(out)), "requests are out in another order than the log's")
+        require(
+            not out or (self.match_index < out[0] and out[-1] == self.next_index - 1),
+            "a request is out that was answered, or nothing was sent up to next_index",
+        )
+        require(not (out and self._probing), "a follower is probed while requests are out")
+        require(not (out and not self.has_room), "requests are out to a follower without room")
+        require(
+            self.match_index < self.next_index <= last_index + 1,
+            "next_index is not one of the follower's future",
+        )

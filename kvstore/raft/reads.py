@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from kvstore.raft.invariants import require
 from kvstore.raft.quorum import reached_by_majority
 
 
@@ -71,3 +72,16 @@ class PendingReads:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def check(self) -> None:
+        """That each read waits for a round that was opened, or for the next one."""
+        rounds = [number for number, _ in self._waiting]
+        require(rounds == sorted(rounds), "reads wait in another order than they came")
+        require(
+            all(1 <= number <= self.newest_round + 1 for number in rounds),
+            "a read waits for a round that will not come next",
+        )
+        require(
+            all(0 <= number <= self.newest_round for number in self._echoed.values()),
+            "a round was echoed that was not opened",
+        )

@@ -78,16 +78,29 @@ class WaitingReads:
 
     def take_overdue(self, now_ms: float) -> Iterator[Read]:
         """Those whose deadline has passed."""
+        before = len(self._reads)
         while self._reads:
             number, read = next(iter(self._reads.items()))
             if read.deadline_ms > now_ms:
                 break
             del self._reads[number]
             yield read
-        oldest = next(iter(self._reads), None)
-        # A batch has a number above those of its reads: below the oldest it has nobody left.
-        while self._asked and (oldest is None or next(iter(self._asked)) < oldest):
-            del self._asked[next(iter(self._asked))]
+        if len(self._reads) < before:
+            self._forget_who_left()
+
+    def _forget_who_left(self) -> None:
+        """No stage keeps the numbers of reads that are gone, whatever they waited for."""
+        self._arrived = self._staying(self._arrived)
+        self._asked = {
+            batch: staying
+            for batch, numbers in self._asked.items()
+            if (staying := self._staying(numbers))
+        }
+        self._ready = [ready for ready in self._ready if ready[1] in self._reads]
+        heapq.heapify(self._ready)
+
+    def _staying(self, numbers: list[int]) -> list[int]:
+        return [number for number in numbers if number in self._reads]
 
     def take_all(self) -> list[Read]:
         """Everybody leaves."""
@@ -95,3 +108,9 @@ class WaitingReads:
         for stage in (self._reads, self._arrived, self._asked, self._ready):
             stage.clear()
         return reads
+
+    def check(self) -> None:
+        """That every read stands in one stage, and nobody else does."""
+        asked = [number for numbers in self._asked.values() for number in numbers]
+        ready = [number for _, number in self._ready]
+        assert sorted([*self._arrived, *asked, *ready]) == sorted(self._reads)

@@ -12,7 +12,11 @@ FILESYSTEM = "kvstore/storage/filesystem.py"
 LMDB_FILES = "kvstore/storage/lmdb_files.py"
 LMDB_SALVAGE = "kvstore/storage/lmdb_salvage.py"
 
-POWER_CUTS = "tests/storage/test_power_cuts.py"
+_FILE = "tests/storage/test_power_cuts.py"
+POWER_CUT = f"{_FILE}::test_what_was_promised_outlasts_every_power_cut"
+KILLED_BEFORE = (
+    f"{_FILE}::test_what_a_start_relies_on_outlasts_a_power_cut_whoever_was_killed_before"
+)
 
 STARTING = (
     Mutant(
@@ -20,21 +24,21 @@ STARTING = (
         DIRECTORY,
         "    filesystem.sync_directory(data_dir)\n\n\ndef _open_stores(",
         "\n\ndef _open_stores(",
-        test=POWER_CUTS,
+        test=f"{POWER_CUT}[first_start]",
     ),
     Mutant(
         "a new environment's data file may have no name after a power cut",
         LMDB_FILES,
         "    sync_directory(environment)\n    sync_directory(environment.parent)\n",
         "    sync_directory(environment.parent)\n",
-        test=POWER_CUTS,
+        test=f"{POWER_CUT}[first_start]",
     ),
     Mutant(
         "an unfinished log may be gone while the state that follows it is there",
         LMDB_FILES,
         "    sync_directory(environment)\n    sync_directory(environment.parent)\n",
         "    sync_directory(environment)\n",
-        test=POWER_CUTS,
+        test=f"{POWER_CUT}[first_start]",
     ),
     Mutant(
         "the state of an unfinished creation comes back when the log of it is gone",
@@ -42,41 +46,41 @@ STARTING = (
         "                shutil.rmtree(state)\n"
         "                filesystem.sync_directory(data_dir)\n",
         "                shutil.rmtree(state)\n",
-        test=POWER_CUTS,
+        test=f"{POWER_CUT}[creation_that_was_interrupted_twice]",
     ),
     Mutant(
         "a damaged state that was set aside comes back",
         DIRECTORY,
         "    filesystem.sync_directory(data_dir)\n\n\ndef _check_identity(",
         "\n\ndef _check_identity(",
-        test=POWER_CUTS,
+        test=f"{POWER_CUT}[state_that_is_set_aside_while_it_runs_twice]",
     ),
     Mutant(
         "a salvaged log is put in place and not synced",
         LMDB_SALVAGE,
         "    sync_directory(environment)\n    _remove(target)\n",
         "    _remove(target)\n",
-        test=POWER_CUTS,
+        test=f"{POWER_CUT}[log_that_is_damaged_twice]",
     ),
     Mutant(
         "a start relies on a rename that a killed one had not synced",
         DIRECTORY,
         "    filesystem.sync_directory(data_dir)\n    if (data_dir / RAFT).exists():\n",
         "    if (data_dir / RAFT).exists():\n",
-        test=POWER_CUTS,
+        test=f"{KILLED_BEFORE}[first_start]",
     ),
     Mutant(
         "a start relies on a salvage that a killed one had not synced",
         DIRECTORY,
         "        filesystem.sync_directory(data_dir / RAFT)\n",
         "        pass\n",
-        test=POWER_CUTS,
+        test=f"{KILLED_BEFORE}[log_that_is_damaged_twice]",
     ),
     Mutant(
         "the name of the data directory itself is not synced",
         FILESYSTEM,
         "            sync_directory(directory.parent)\n",
         "            pass\n",
-        test=POWER_CUTS,
+        test=f"{POWER_CUT}[first_start]",
     ),
 )

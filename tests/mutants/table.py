@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from .calling import CALLING
 from .consensus import CONSENSUS
+from .counting import COUNTING
 from .keeping import KEEPING
 from .leading import LEADING
 from .replaced import REPLACED
 from .serving import SERVING
 from .starting import STARTING
 
-MUTANTS = (*CONSENSUS, *LEADING, *REPLACED, *SERVING, *CALLING, *KEEPING, *STARTING)
+MUTANTS = (*CONSENSUS, *LEADING, *REPLACED, *SERVING, *CALLING, *KEEPING, *STARTING, *COUNTING)

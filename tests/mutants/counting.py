@@ -1,0 +1,106 @@
+"""Wrong versions of what is counted beside what is kept.
+
+Law: each is one plausible mistake, named by what it does wrong.
+"""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+LMDB_TABLE = "kvstore/storage/lmdb_table.py"
+LOG = "kvstore/raft/log.py"
+MEMORY = "kvstore/storage/memory.py"
+PROGRESS = "kvstore/raft/progress.py"
+READS = "kvstore/raft/reads.py"
+WAITING_READS = "kvstore/server/reads.py"
+
+CORE_ACCOUNTS = "tests/raft/test_accounts.py"
+SERVER_ACCOUNTS = "tests/server/test_accounts.py"
+STORAGE_ACCOUNTS = "tests/storage/test_accounts.py"
+
+COUNTING = (
+    Mutant(
+        "bytes of entries that a truncation removes are counted on",
+        LOG,
+        "            self.cached_bytes -= len(self._cache.pop().data)\n",
+        "            self._cache.pop()\n",
+        test=CORE_ACCOUNTS,
+    ),
+    Mutant(
+        "bytes of entries that leave the cache are counted on",
+        LOG,
+        "        self.cached_bytes -= sum(len(entry.data) for entry in self._cache[:dropped])\n",
+        "",
+        test=CORE_ACCOUNTS,
+    ),
+    Mutant(
+        "a truncation keeps the repairs of what it removes",
+        LOG,
+        "        self._repairs = {",
+        "        self._repairs = self._repairs or {",
+        test=CORE_ACCOUNTS,
+    ),
+    Mutant(
+        "requests that a follower without room left out count as out",
+        PROGRESS,
+        "            self.next_index = self.match_index + 1\n            self._inflight.clear()\n",
+        "            self.next_index = self.match_index + 1\n",
+        test=CORE_ACCOUNTS,
+    ),
+    Mutant(
+        "a request that was answered in full stays under way",
+        PROGRESS,
+        "        while self._inflight and self._inflight[0] <= match_index:",
+        "        while self._inflight and self._inflight[0] < match_index:",
+        test=CORE_ACCOUNTS,
+    ),
+    Mutant(
+        "requests that a rejection made void count as out",
+        PROGRESS,
+        "        self._inflight.clear()\n        self._probing = True\n",
+        "        self._probing = True\n",
+        test=CORE_ACCOUNTS,
+    ),
+    Mutant(
+        "an echo of a round that was never opened is kept",
+        READS,
+        "        if read_round <= self.newest_round:\n",
+        "        if True:\n",
+        test=CORE_ACCOUNTS,
+    ),
+    Mutant(
+        "reads of a lost leader are kept until they are due",
+        WAITING_READS,
+        "        for stage in (self._reads, self._arrived, self._asked, self._ready):\n",
+        "        for stage in (self._reads, self._arrived, self._asked):\n",
+        test=SERVER_ACCOUNTS,
+    ),
+    Mutant(
+        "reads that were overdue are kept in their stage",
+        WAITING_READS,
+        "        if len(self._reads) < before:\n",
+        "        if len(self._reads) < 0:\n",
+        test=SERVER_ACCOUNTS,
+    ),
+    Mutant(
+        "what a commit made durable is counted as changed",
+        LMDB_TABLE,
+        "        self.changed_bytes = 0\n        self._txn = txn\n",
+        "        self._txn = txn\n",
+        test=STORAGE_ACCOUNTS,
+    ),
+    Mutant(
+        "a key that is put again stands twice in the order",
+        MEMORY,
+        "            if old is None:\n                insort",
+        "            if old != value:\n                insort",
+        test=STORAGE_ACCOUNTS,
+    ),
+    Mutant(
+        "what a commit kept is taken back by the next end",
+        MEMORY,
+        '        """A commit."""\n        self._before.clear()\n',
+        '        """A commit."""\n',
+        test=STORAGE_ACCOUNTS,
+    ),
+)

@@ -1,0 +1,96 @@
+"""What the core counts beside what it keeps is its sum, whatever happens in whatever order."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvstore.raft.invariants import SafetyViolationError
+from kvstore.raft.log import RaftLog
+from kvstore.raft.progress import Progress
+from kvstore.raft.reads import PendingReads, ReadReady
+
+from .disk import Disk, entries_of_terms, entry
+
+CACHED_BYTES_MAX = 12
+INFLIGHT_MAX = 3
+PEERS = (2, 3)
+
+small = st.integers(0, 12)
+acts = st.lists(st.tuples(st.sampled_from("abcdef"), small, small), min_size=20, max_size=60)
+
+
+@given(st.integers(0, 6), st.sets(st.integers(1, 6)), acts)
+def test_the_log_s_cache_is_counted_byte_by_byte(held, lost, story):
+    disk = Disk(log=entries_of_terms([1] * held))
+    disk.damaged = {index for index in lost if index <= held}
+    log = RaftLog(disk, disk.recovered(), CACHED_BYTES_MAX)
+    for act, one, two in story:
+        if act in "ab":
+            add(log, count=one % 4, term=log.last_term + two % 2)
+        elif act == "c" and log.last_index:
+            log.truncate(max(1, log.last_index - one % 3))
+        elif act == "d":
+            update = log.unpersisted(None)
+            disk.write(update)
+            log.mark_durable(update)
+        elif act == "e":
+            log.shrink_cache(one)
+        elif act == "f" and (index := log.damaged.first_from(one % 4)):
+            log.repair(entry(index, log.term(index)))
+        log.check()
+
+
+def add(log: RaftLog, count: int, term: int) -> None:
+    log.append(entries_of_terms([max(1, term)] * count, log.last_index + 1))
+
+
+@given(acts)
+def test_requests_that_are_out_are_those_that_nobody_answered(story):
+    """A leader whose log grows; replies come late, twice, and in any order."""
+    last_index = 4
+    progress = Progress(last_index + 1, INFLIGHT_MAX)
+    sent = [0]
+    for act, one, two in story:
+        if act == "a":
+            last_index += one
+        elif act == "b" and progress.can_send_entries and progress.next_index <= last_index:
+            sent.append(min(last_index, progress.next_index + two % 3))
+            progress.sent_entries(sent[-1])
+        elif act == "c":
+            progress.accepted(sent[-1 - one % min(3, len(sent))])
+        elif act == "d":
+            progress.rejected(min(one, last_index), two)
+        elif act == "e":
+            progress.accepted(sent[-1 - one % min(4, len(sent))])
+            progress.told_room(two % 2 == 0)
+        elif act == "f":
+            progress.heartbeat_due()
+        progress.check(last_index)
+
+
+@given(acts)
+def test_a_read_waits_for_a_round_and_leaves_once(story):
+    reads = PendingReads(PEERS)
+    added, released = 0, 0
+    for act, one, two in story:
+        if act in "ab":
+            added += 1
+            reads.add(ReadReady(1, added, one))
+        elif act in "cd":
+            reads.open_round()
+        elif act == "e":
+            reads.confirmed(PEERS[one % 2], two)
+        else:
+            released += len(reads.release())
+        reads.check()
+        assert len(reads) == added - released
+
+
+def test_an_account_that_does_not_hold_is_noticed():
+    log = RaftLog(Disk(), Disk().recovered(), CACHED_BYTES_MAX)
+    add(log, count=3, term=1)
+    log.cached_bytes += 1
+    with pytest.raises(SafetyViolationError, match="bytes are not those of its entries"):
+        log.check()
