@@ -293,6 +293,12 @@ class RaftLog:
         require(
             self._cache_start <= self.durable_index + 1, "an entry is neither cached nor durable"
         )
+        waiting = self.unpersisted(None).entries
+        require(
+            self.room.taken_bytes
+            >= sum(self._stable.entry_bytes(len(entry.data)) for entry in waiting),
+            "an entry takes room that is not counted",
+        )
         require(
             starts == sorted(set(starts)) and terms == sorted(set(terms)),
             "terms go back, or begin twice",

@@ -12,6 +12,7 @@ LOG = "kvstore/raft/log.py"
 MEMORY = "kvstore/storage/memory.py"
 PROGRESS = "kvstore/raft/progress.py"
 READS = "kvstore/raft/reads.py"
+ROOM = "kvstore/server/room.py"
 WAITING_READS = "kvstore/server/reads.py"
 
 CORE_ACCOUNTS = "tests/raft/test_accounts.py"
@@ -83,10 +84,18 @@ COUNTING = (
         test=SERVER_ACCOUNTS,
     ),
     Mutant(
+        "changes of writes that were applied are held back for ever",
+        ROOM,
+        "            self._pending_sum -= self._pending.popleft()[1]\n",
+        "            self._pending.popleft()\n",
+        test=SERVER_ACCOUNTS,
+    ),
+    Mutant(
         "what a commit made durable is counted as changed",
         LMDB_TABLE,
-        "        self.changed_bytes = 0\n        self._txn = txn\n",
-        "        self._txn = txn\n",
+        "        self._puts = self._put_bytes = self._deletes = 0\n",
+        "        self._puts = self._put_bytes = 0\n"
+        "        self._deletes = getattr(self, '_deletes', 0)\n",
         test=STORAGE_ACCOUNTS,
     ),
     Mutant(

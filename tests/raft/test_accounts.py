@@ -64,7 +64,7 @@ def test_requests_that_are_out_are_those_that_nobody_answered(story):
             progress.rejected(min(one, last_index), two)
         elif act == "e":
             progress.accepted(sent[-1 - one % min(4, len(sent))])
-            progress.told_room(two % 2 == 0)
+            progress.told_room(two % 2 == 0, has_headroom=two % 3 == 0)
         elif act == "f":
             progress.heartbeat_due()
         progress.check(last_index)

@@ -8,11 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvstore import api
+from kvstore.raft.room import EntryRoom
 from kvstore.server.reads import Read, WaitingReads
 from kvstore.server.room import Room
 from kvstore.server.sync_times import SyncTimes
+from kvstore.storage.base import NO_CHANGES, Changes, Identity, TableChanges
+from kvstore.storage.memory import MemoryLog, MemoryState
+from kvstore.storage.records import FORMAT_VERSION
 
 from .cluster import Claim
+
+IDENTITY = Identity(FORMAT_VERSION, "local", 1, (1,), "0" * 32)
 
 small = st.integers(0, 12)
 acts = st.lists(st.tuples(st.sampled_from("abcdefg"), small, small), min_size=20, max_size=60)
@@ -46,36 +52,22 @@ def test_a_read_stands_in_one_stage_until_it_leaves_and_leaves_once(story):
         assert len(reads) == added - left
 
 
-class Medium:
-    """A store with so much room left."""
-
-    def __init__(self) -> None:
-        self.left = 0
-
-    def room_bytes(self) -> int:
-        return self.left
-
-
 @given(acts)
-def test_room_is_what_was_left_at_the_last_look_less_what_was_spent_since(story):
-    log, state = Medium(), Medium()
-    room = Room(log, state, headroom_bytes=20, interval_ms=3.0)
-    now_ms, spent, looked = 0.0, 0, 0
+def test_changes_are_held_back_for_the_writes_that_are_not_applied_yet(story):
+    log = MemoryLog(IDENTITY)
+    room = Room(log, MemoryState(IDENTITY), EntryRoom(log), headroom_bytes=20, interval_ms=3.0)
+    pending: dict[int, Changes] = {}
+    index = 0
     for act, one, two in story:
-        if act in "abc":
-            room.spend(one)
-            spent += 2 * one
-        elif act in "de":
-            log.left, state.left = 8 * one, 8 * two
+        if act in "abcd":
+            index += 1
+            pending[index] = Changes(TableChanges(one, two, 0), TableChanges(0, 0, one))
+            room.proposed(index, pending[index])
         else:
-            now_ms += one
-            before = room.left_bytes
-            room.tick(now_ms, term=1)
-            if room.left_bytes != before or one >= 3:
-                spent, looked = 0, min(log.left, state.left)
-        assert room.left_bytes == looked - spent
-        assert room.is_short == (room.left_bytes < 20)
-        assert room.takes_entries == (room.left_bytes >= 10)
+            last_applied = max(0, index - one)
+            room.look(last_applied)
+            pending = {place: one for place, one in pending.items() if place > last_applied}
+        assert room._pending_sum == sum(pending.values(), NO_CHANGES)
 
 
 @given(st.lists(st.integers(0, 50), max_size=30))

@@ -10,13 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvstore.storage import records
-from kvstore.storage.base import Applied
+from kvstore.storage.base import Applied, TableChanges
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
 from kvstore.storage.memory import MemoryState
 from storage.samples import IDENTITY, MAP_BYTES
 
-PAGES_OF_A_CHANGE = 2 * 4096
 KEYS = [b"a", b"b", b"ab", b"c"]
 
 acts = st.lists(
@@ -61,24 +60,22 @@ def test_a_table_on_disk_counts_what_its_open_transaction_would_write(story):
         path = Path(directory) / "state"
         LmdbState.create(path, MAP_BYTES, IDENTITY)
         state = LmdbState(path, MAP_BYTES)
-        changes, changed_bytes, index = state.changes, 0, 0
+        changes, counted, index = state.changes, TableChanges(), 0
         for act, key, record in story:
             if act == "commit":
                 index += 1
                 state.commit(Applied(index, index))
-                changed_bytes = 0
-                assert state.changes > changes, "a scan would go on over a commit"
+                counted = TableChanges()
             elif act == "put":
                 state.put(key, record)
-                changed_bytes += PAGES_OF_A_CHANGE + len(record)
-                assert state.changes > changes, "a scan would go on over a change"
+                counted += TableChanges(1, len(key) + len(record), 0)
             elif act == "delete":
                 state.delete(key)
-                changed_bytes += PAGES_OF_A_CHANGE
-                assert state.changes > changes, "a scan would go on over a change"
+                counted += TableChanges(0, 0, 1)
+            assert act == "end" or state.changes > changes, "a scan would go on over a change"
             changes = state.changes
-            assert state.changed_bytes == changed_bytes
-            assert state.sessions.changed_bytes == 0
+            assert TableChanges(state._puts, state._put_bytes, state._deletes) == counted
+            assert (state.sessions._puts, state.sessions._deletes) == (0, 0)
         state.close()
 
 
