@@ -145,15 +145,15 @@ LEADING = (
     Mutant(
         "a lost entry is replaced by any of its index",
         LOG,
-        "        if entry.index in self.damaged and self.holds(entry.index, entry.term):\n",
-        "        if entry.index in self.damaged:\n",
+        "        if is_missed and self.holds(entry.index, entry.term) and ",
+        "        if is_missed and ",
         test="tests/raft/test_repair.py",
     ),
     Mutant(
         "a node that lost entries stands for election",
         CORE,
-        "        return self._counts and not self.log.damaged\n",
-        "        return self._counts\n",
+        "        return self._counts and not self.log.damaged and ",
+        "        return self._counts and ",
         test="tests/raft/test_repair.py",
     ),
     Mutant(
@@ -173,8 +173,8 @@ LEADING = (
     Mutant(
         "lost entries are asked for again while they are on their way to the disk",
         REPAIR,
-        "bool(self._log.damaged) and not self._log.is_repairing",
-        "bool(self._log.damaged)",
+        "bool(log.damaged) and not log.is_repairing and ",
+        "bool(log.damaged) and ",
         test="tests/raft/test_repair.py",
     ),
     Mutant(

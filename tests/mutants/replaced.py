@@ -29,8 +29,8 @@ REPLACED = (
     Mutant(
         "a directory that was not admitted stands",
         CORE,
-        "        return self._counts and not self.log.damaged\n",
-        "        return not self.log.damaged\n",
+        "        return self._counts and not self.log.damaged and ",
+        "        return not self.log.damaged and ",
     ),
     Mutant(
         "what a directory holds that was not admitted counts",
@@ -104,8 +104,9 @@ REPLACED = (
     Mutant(
         "a damaged admission binds nobody when it is back",
         LOG,
-        "            if entry.kind is EntryKind.ADMIT and entry.index not in self._repairs:\n",
-        "            if False:\n",
+        "            if entry.kind is EntryKind.ADMIT:\n"
+        "                self.admissions.add(entry)\n            self._repairs",
+        "            self._repairs",
         test=OLD,
     ),
     Mutant(

@@ -93,7 +93,7 @@ SERVING = (
     Mutant(
         "a read that waited too long is not answered",
         NODE,
-        "            self._answer(read.ticket, refusals.NO_MAJORITY)\n",
+        "            self._answer(read.ticket, refusals.read_is_overdue(raft.id, waiting))\n",
         "            pass\n",
     ),
     Mutant(

@@ -61,7 +61,7 @@ def test_a_node_that_rejoins_far_behind_disturbs_nobody(make_cluster: MakeCluste
     cluster = make_cluster()
     put_anywhere(cluster, "before")
     cluster.wait_until_level()
-    lengthen_logs(cluster, 400_000)
+    lengthen_logs(cluster, 300_000)
     leader = cluster.wait_for_leader()
     cluster.wait_until_level()
     lost = next(node for node in cluster.nodes if node != leader)
