@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -174,6 +175,47 @@ def test_an_interrupt_while_waiting_leaves_the_line(inside: Inside) -> None:
         assert inside.waiting == 1
     assert inside.go_on() == [OK]
     assert inside.client.put("k", "later") == OK
+
+
+STORM = """
+import os, random, signal, sys, threading, time
+from kvstore import Client
+
+client, interrupts, armed, rng = Client(sys.argv[1]), 0, [False], random.Random(1)
+
+def interrupt(_number, _frame):
+    if armed[0]:
+        armed[0] = False  # one at a time, so that none hits the code that catches it
+        raise KeyboardInterrupt
+
+def strike():
+    while True:
+        time.sleep(rng.uniform(0.0001, 0.002))
+        os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, interrupt)
+threading.Thread(target=strike, daemon=True).start()
+written = 0
+while interrupts < 200:
+    try:
+        armed[0] = True
+        while True:
+            written += 1
+            client.put("k", str(written))
+    except KeyboardInterrupt:
+        interrupts += 1
+client.put("k", "last")
+"""
+
+
+def test_interrupts_at_any_point_use_no_number_twice_and_leave_the_client_usable() -> None:
+    with ScriptedNode(*[OK] * 20_000) as node:
+        command = [sys.executable, "-c", STORM, node.address]
+        subprocess.run(command, check=True, timeout=20, stdin=subprocess.DEVNULL)
+        onces = [call.request for call in node.calls if isinstance(call.request, api.Once)]
+        writes = {(once.session, once.sequence, once.write) for once in onces}
+        assert len(writes) == len({(once.session, once.sequence) for once in onces})
+        assert values(node)[-1] == b"last"
 
 
 def test_at_most_one_is_inside_and_nobody_is_forgotten() -> None:
