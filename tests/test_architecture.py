@@ -27,7 +27,8 @@ ARROWS = {
     "wire": {"address", "api", "config", "errors", "raft.messages", "raft.types", "wire"},
     "storage": {"raft.types", "storage", "errors"},
     "sim": {
-        *("address", "api", "config", "errors", "raft", "render", "server.node", "sim"),
+        *("address", "api", "config", "errors", "raft", "render", "sim"),
+        *("server.node", "server.own_writes"),
         *("storage.base", "storage.cost", "storage.memory", "storage.sequence"),
     },
     "client": {"address", "api", "errors", "wire", "config", "caller", "gate"},

@@ -205,6 +205,9 @@ class Node:
     def hand_over(self, heir: int | None, ticket: Ticket) -> None:
         """Have `heir`, or whoever is closest, lead in this leader's place."""
         raft = self.raft
+        if self._handover is not None:
+            # It failed in this very turn, or this node would not lead again.
+            self._settle_handover(self._handover)
         if raft.role is not Role.LEADER or raft.heir is not None:
             self._answer(ticket, self.redirect())
         elif heir is not None and heir not in self.settings.members:

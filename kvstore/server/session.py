@@ -24,7 +24,7 @@ from kvstore.server.builtins import (
 from kvstore.server.connection import Connection
 from kvstore.server.context import Context
 from kvstore.server.load import SHORT_INPUT_BYTES
-from kvstore.server.node import EntryName
+from kvstore.server.own_writes import OwnWrites
 from kvstore.wire import commands, peer, resp, typed
 from kvstore.wire.commands import CommandError, Render
 from kvstore.wire.limits import check_request, reply_bytes_bound
@@ -91,7 +91,7 @@ class Session:
         self._parser = resp.RequestParser(self._limits)
         self._slots: deque[Slot | bytes] = deque()
         self._promised_bytes = 0
-        self._last_write: EntryName | None = None
+        self._own_writes = OwnWrites()
         self.peer: int | None = None
         """The node that said hello here; None for a client."""
         self._is_used = False
@@ -245,7 +245,7 @@ class Session:
         self._slots.append(slot)
         node = self.context.node
         if isinstance(request, api.COMMANDS):
-            self._last_write = node.submit_command(request, slot) or self._last_write
+            self._own_writes.submit_command(node, request, slot)
         elif isinstance(request, api.Status):
             slot.fill(node.status())
         elif isinstance(request, api.HandOver):
@@ -253,7 +253,7 @@ class Session:
         elif self.reads_stale:
             node.submit_stale_query(request, slot)
         else:
-            node.submit_query(request, slot, self._last_write, from_any=from_any)
+            self._own_writes.submit_query(node, request, slot, from_any=from_any)
 
     def _start_typed(self, payload: bytes) -> None:
         call = typed.decode_call(payload, self._limits)

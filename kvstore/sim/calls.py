@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from kvstore import api
+from kvstore.server.own_writes import OwnWrites
 from kvstore.sim.schedule import Schedule
 
 
@@ -21,6 +22,24 @@ class Machine(Protocol):
         ...
 
 
+class Connection:
+    """A client's connection to one machine: what the machine's end of it knows, for one.
+
+    * `number` names it, and is 0 for one that serves a single request.
+    """
+
+    def __init__(self, node: int, number: int = 0) -> None:
+        self.node = node
+        self.number = number
+        self.own_writes = OwnWrites()
+        self._sent = 0
+
+    def next_place(self) -> int:
+        """The place of one more request in its order."""
+        self._sent += 1
+        return self._sent
+
+
 class Call:
     """One request under way; the ticket by which the node answers it."""
 
@@ -28,12 +47,15 @@ class Call:
         self,
         number: int,
         request: api.Request,
+        connection: Connection,
         schedule: Schedule,
         delay_ms: float,
         done: Callable[[Call, api.Result | None], None],
     ) -> None:
         self.number = number
         self.request = request
+        self.connection = connection
+        self.place = connection.next_place()
         self.invoked_ms = schedule.now_ms
         self._schedule = schedule
         self._delay_ms = delay_ms

@@ -11,7 +11,7 @@ import random
 from typing import TYPE_CHECKING, Final
 
 from kvstore import api
-from kvstore.sim.calls import Call
+from kvstore.sim.calls import Call, Connection
 from kvstore.sim.checkers.checker import ViolationError
 from kvstore.sim.checkers.liveness import missing_progress
 from kvstore.sim.checkers.steadiness import Steadiness, unfit_answers
@@ -37,7 +37,7 @@ def recover(world: World) -> None:
     deadline_ms = world.schedule.now_ms + CALM_MS
     while True:
         world.schedule.run_until(world.schedule.now_ms + _RECOVERY_STEP_MS)
-        missing = missing_progress(world.hosts.values(), world.clients)
+        missing = missing_progress(world.hosts.values(), [*world.clients, *world.operators])
         if not missing and _is_settled(world):
             return
         if world.schedule.now_ms >= deadline_ms:
@@ -85,7 +85,7 @@ def carry_load(world: World) -> None:
 def _all_done(world: World, end_ms: float) -> bool:
     for client in world.clients:
         client.stop()
-    missing = missing_progress(world.hosts.values(), world.clients)
+    missing = missing_progress(world.hosts.values(), [*world.clients, *world.operators])
     if missing and world.schedule.now_ms >= end_ms + _AFTERWARDS_MS:
         _require_none([f"{_AFTERWARDS_MS:.0f} ms after the load, {'; '.join(missing)}"])
     return not missing
@@ -101,7 +101,12 @@ def hand_over(world: World, rng: random.Random) -> None:
     told: list[api.Result | None] = []
     heir = rng.choice((None, *(other.id for other in others)))
     call = Call(
-        1, api.HandOver(heir), world.schedule, 0.0, lambda _call, result: told.append(result)
+        1,
+        api.HandOver(heir),
+        Connection(leader.id),
+        world.schedule,
+        0.0,
+        lambda _call, result: told.append(result),
     )
     for client in world.clients:
         client.make_calls(_CALLS // 2, _HANDOVER_MS / 2)

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Collection, Mapping
 
 from kvstore import api
-from kvstore.sim.calls import Call, Machine
+from kvstore.sim.calls import Call, Connection, Machine
 from kvstore.sim.history import Operation
 from kvstore.sim.schedule import Schedule
 from kvstore.sim.trace import Invoked, Record, Returned
@@ -19,7 +19,7 @@ _TIMEOUTS_MS = (400.0, 1_000.0, 2_500.0)
 """Each client has one: the patient ones hear of more outcomes, the others write more."""
 _RETRY_MS = 400.0
 """Longest pause after a call that failed."""
-_DELAY_MS = 0.8
+DELAY_MS = 0.8
 _LARGE = 0.04
 """How often a value is large."""
 _LARGE_BYTES = (2_000, 60_000, 300_000)
@@ -110,15 +110,24 @@ class Client:
         self._send(self._next_request(), self._returned)
 
     def _send(
-        self, request: api.Request, returned: Callable[[Call, api.Result | None], None]
+        self,
+        request: api.Request,
+        returned: Callable[[Call, api.Result | None], None],
+        connection: Connection | None = None,
+        delay_ms: float | None = None,
     ) -> None:
-        """Ask the node that it believes to lead; `returned` hears of it, at the latest in time."""
-        schedule, machine = self._schedule, self._machines[self._node]
+        """Ask the node that it believes to lead; `returned` hears of it, at the latest in time.
+
+        Without a `connection`, on a new one that serves for nothing else.
+        """
+        connection = connection or Connection(self._node)
+        schedule, machine = self._schedule, self._machines[connection.node]
         call = Call(
             self.id * 100_000 + self._calls,
             request,
+            connection,
             schedule,
-            self._rng.uniform(0.0, _DELAY_MS),
+            self._rng.uniform(0.0, DELAY_MS),
             returned,
         )
         if self._record:
@@ -127,11 +136,13 @@ class Client:
                     at_ms=schedule.now_ms,
                     client=self.id,
                     number=call.number,
-                    node=self._node,
+                    node=connection.node,
                     request=call.request,
                 )
             )
-        schedule.after(self._rng.uniform(0.0, _DELAY_MS), lambda: machine.take_call(call))
+        if delay_ms is None:
+            delay_ms = self._rng.uniform(0.0, DELAY_MS)
+        schedule.after(delay_ms, lambda: machine.take_call(call))
         schedule.after(self._timeout_ms, lambda: call.end(None))
 
     def _returned(self, call: Call, result: api.Result | None) -> None:
@@ -167,10 +178,8 @@ class Client:
     def _learn(self, request: api.Request, result: api.Result | None) -> None:
         if result is None or isinstance(result, api.Failure):
             self._node = self._redirected_to(result) or self._rng.choice(list(self._machines))
-        elif isinstance(result, api.GetResult) and isinstance(request, api.Get):
-            item = result.items[0]
-            if item is not None:
-                self._last_seen[request.keys[0]] = item
+        elif isinstance(result, api.GetResult):
+            self._last_seen.update((item.key, item) for item in result.items if item is not None)
 
     def _redirected_to(self, failure: api.Failure | None) -> int | None:
         """The node that is said to lead, if it is one of those that may be asked."""

@@ -17,6 +17,7 @@ class Operation(msgspec.Struct, frozen=True):
 
     * `result` is None, or an UNKNOWN failure, where the outcome is unknown; `returned`
       then says only when the client gave up.
+    * `place` is that of the request in the order of its `connection`; 0 if it had one for itself.
     """
 
     client: int
@@ -24,6 +25,8 @@ class Operation(msgspec.Struct, frozen=True):
     returned_ms: float
     request: api.Request
     result: api.Result | None
+    connection: int = 0
+    place: int = 0
 
     @property
     def is_unknown(self) -> bool:
@@ -36,3 +39,13 @@ class Operation(msgspec.Struct, frozen=True):
     def is_refused(self) -> bool:
         """Whether the client was promised that nothing was, or will be, changed."""
         return isinstance(self.result, api.Failure) and not self.is_unknown
+
+    @property
+    def is_of_one_key(self) -> bool:
+        """Whether it reads or writes a single key."""
+        match self.request:
+            case api.Put() | api.Increment():
+                return True
+            case api.Delete(keys=keys) | api.Get(keys=keys):
+                return len(set(keys)) == 1
+        return False

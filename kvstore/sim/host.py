@@ -71,7 +71,7 @@ class Host:
         self._rng = rng
         self._clock = clock
         self._on_crash = on_crash
-        self._session_rules = session_rules
+        self.session_rules = session_rules
         self._idle_ms = settings.raft.heartbeat_interval_ms / 2
         self._messages: list[Message] = []
         self._calls: list[Call] = []
@@ -109,7 +109,7 @@ class Host:
         rng = random.Random(self._rng.getrandbits(64))
         try:
             self.node = Node(
-                self._settings, self.disk.log, self.disk.state, rng, self._session_rules
+                self._settings, self.disk.log, self.disk.state, rng, self.session_rules
             )
         except StorageError as error:
             self._observer.refused_to_start(self, error)
@@ -254,12 +254,13 @@ class Host:
         request = call.request
         self._open_calls[call] = self.turn_ms
         if isinstance(request, api.COMMANDS):
-            node.submit_command(request, call)
+            call.connection.own_writes.submit_command(node, request, call)
         elif isinstance(request, api.HandOver):
             node.hand_over(request.heir, call)
         else:
             assert isinstance(request, api.QUERIES)
-            node.submit_query(request, call, from_any=self._rng.random() < 0.5)
+            from_any = self._rng.random() < 0.5
+            call.connection.own_writes.submit_query(node, request, call, from_any=from_any)
 
     def _let_out(self, outcome: Outcome) -> None:
         self._observer.speaks(self, outcome)

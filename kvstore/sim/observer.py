@@ -16,6 +16,7 @@ from kvstore.raft.messages import AppendEntries, AppendEntriesReply, Message
 from kvstore.raft.types import DurableUpdate
 from kvstore.server.node import Outcome
 from kvstore.sim import trace
+from kvstore.sim.calls import Call
 from kvstore.sim.checkers.checker import Checker
 from kvstore.sim.schedule import Schedule
 
@@ -40,6 +41,9 @@ class Observer:
         self._schedule = schedule
         self._checkers = checkers
         self._listeners = [one for one in checkers if type(one).hears is not Checker.hears]
+        self._answer_watchers = [
+            one for one in checkers if type(one).answers is not Checker.answers
+        ]
         self._turn_watchers = [one for one in checkers if type(one).turned is not Checker.turned]
         self._record = record
         self._model_step = model_step
@@ -183,6 +187,9 @@ class Observer:
             self._count_message(message)
         for answer in outcome.answers:
             self._count_answer(answer.result)
+            assert isinstance(answer.ticket, Call)
+            for checker in self._answer_watchers:
+                checker.answers(host, answer.ticket.request, answer.result)
             if isinstance(answer.result, api.GetResult) and not host.is_leading:
                 self.reached["read at a follower"] += 1
 
@@ -204,6 +211,10 @@ class Observer:
             self.reached["append of several entries"] += 1
 
     def _count_answer(self, result: api.Result) -> None:
+        if isinstance(result, api.ScanResult | api.HandOverResult):
+            self.reached[_answers[type(result)]] += 1
+        if isinstance(result, api.ScanResult) and result.next_start is not None:
+            self.reached["page that goes on"] += 1
         kind = f"answer {result.code.value}" if isinstance(result, api.Failure) else "answer OK"
         self.reached[kind] += 1
 
@@ -227,6 +238,10 @@ class Observer:
         )
 
 
+_answers = {
+    api.ScanResult: "page",
+    api.HandOverResult: "handover told",
+}
 _names = {
     events.SteppingDown: "step-down",
     events.LostMajority: "majority lost",

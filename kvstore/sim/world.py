@@ -11,6 +11,7 @@ import random
 import traceback
 from collections.abc import Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -26,18 +27,25 @@ from kvstore.sim import calm, faults
 from kvstore.sim.checkers import STEPWISE
 from kvstore.sim.checkers.checker import ViolationError
 from kvstore.sim.checkers.linearizability import check_history
+from kvstore.sim.checkers.pages import check_pages
+from kvstore.sim.checkers.replay import Replay
 from kvstore.sim.checkers.replicas import compare_replicas
 from kvstore.sim.checkers.revisions import check_revisions
+from kvstore.sim.checkers.session_order import check_session_order
 from kvstore.sim.clients import Client
 from kvstore.sim.faults import Fault
 from kvstore.sim.history import Operation
 from kvstore.sim.host import Clock, Host
 from kvstore.sim.network import FAIR, Conditions, Network
 from kvstore.sim.observer import Observer
+from kvstore.sim.operators import Operator
+from kvstore.sim.pipeline_clients import PipelineClient
+from kvstore.sim.scan_clients import ScanClient
 from kvstore.sim.schedule import Schedule
 from kvstore.sim.session_clients import SessionClient
 from kvstore.sim.trace import ModelStep, Record
 
+_HANDOVERS: Final = 8
 _RESTART_MS: Final = (20.0, 2_000.0)
 
 
@@ -58,6 +66,9 @@ class Scenario(msgspec.Struct, frozen=True):
     session_clients: int = 0
     """How many of the clients have sessions."""
     session_rules: api.SessionRules = api.SessionRules()
+    pipeline_clients: int = 0
+    scan_clients: int = 0
+    operators: int = 0
     limits: Limits = Limits()
 
 
@@ -89,6 +100,9 @@ def scenario(seed: int) -> Scenario:
         plan,
         session_clients=min(plan.clients, rng.choice((0, 1, 3, 0))),
         session_rules=rng.choice((api.SessionRules(), narrow)),
+        pipeline_clients=rng.choice((0, 1, 2)),
+        scan_clients=rng.choice((0, 1)),
+        operators=rng.choice((0, 0, 1)),
         limits=Limits(
             headroom_bytes=1 << 20,
             # In one world of four, leaders are soon busy.
@@ -137,11 +151,14 @@ class World:
         self.members = plan.members
         self.schedule = Schedule()
         self.history: list[Operation] = []
+        self._client_numbers = count(1)
         self.is_calm = False
         """All faults are over."""
         self._rng = random.Random(plan.seed)
         record = None if trace is None else trace.append
+        self._replay = Replay(plan.members)
         checkers = [checker(plan.members) for checker in STEPWISE]
+        checkers.append(self._replay)
         self.observer = Observer(
             self.schedule,
             checkers,
@@ -150,14 +167,29 @@ class World:
         )
         self.network = Network(self.schedule, self._fork(), plan.weather, self._deliver, record)
         self.hosts = {node: self._make_host(node) for node in plan.members}
-        self.clients = [
-            (SessionClient if number <= plan.session_clients else Client)(
-                number, self.hosts, self.schedule, self._fork(), self.history.append, record
-            )
-            for number in range(1, plan.clients + 1)
-        ]
+        self._record = record
+        self.clients = self._make_clients()
+        self.operators: list[Client] = [self._make_client(Operator) for _ in range(plan.operators)]
         self._restarts = self._fork()
         self._handovers = self._fork()
+
+    def _make_clients(self) -> list[Client]:
+        plan = self.plan
+        kinds: list[type[Client]] = [SessionClient] * plan.session_clients
+        kinds += [ScanClient] * plan.scan_clients + [PipelineClient] * plan.pipeline_clients
+        kinds += [Client] * plan.clients
+        return [self._make_client(kind) for kind in kinds[: plan.clients]]
+
+    def _make_client(self, kind: type[Client]) -> Client:
+        number = next(self._client_numbers)
+        return kind(
+            number,
+            self.hosts,
+            self.schedule,
+            self._fork(),
+            self.history.append,
+            self._record,
+        )
 
     def _fork(self) -> random.Random:
         """A source of chance of its own, so that who draws more disturbs nobody else."""
@@ -201,6 +233,8 @@ class World:
             self.schedule.after(fault.at_ms, partial(self._strike, fault))
         for client in self.clients:
             client.make_calls(self.plan.calls, self.plan.storm_ms)
+        for operator in self.operators:
+            operator.make_calls(_HANDOVERS, self.plan.storm_ms)
         self.schedule.run_until(self.plan.storm_ms)
         self._calm_down()
         calm.recover(self)
@@ -222,18 +256,21 @@ class World:
             host.resume()
             host.find_damage()
             host.start()
-        gone = {host.id for host in self.hosts.values() if not host.can_run}
-        for client in self.clients:
+        gone = {host.id for host in self.hosts.values() if host.node is None}
+        for client in (*self.clients, *self.operators):
             client.leave_out(gone)
             client.insist_on_everything()
 
     def _judge(self) -> None:
         """What can be said only at the end."""
         running = [host for host in self.hosts.values() if host.node is not None]
+        of_one_key = [one for one in self.history if one.is_of_one_key]
         for theorem, findings in (
             ("replicas are equal", compare_replicas(running)),
-            ("linearizability", check_history(self.history)),
+            ("linearizability", check_history(of_one_key)),
             ("revisions follow real time", check_revisions(self.history)),
+            ("connections keep their order", check_session_order(self.history)),
+            ("reads show what was there", check_pages(self.history, self._replay.contents)),
         ):
             if findings:
                 raise ViolationError(theorem, "\n".join(findings))

@@ -12,6 +12,7 @@ CLUSTER_TIME = "kvstore/server/cluster_time.py"
 MACHINE = "kvstore/kv/machine.py"
 NODE = "kvstore/server/node.py"
 ROOM = "kvstore/server/room.py"
+OWN_WRITES = "kvstore/server/own_writes.py"
 NODE_READS = "kvstore/server/reads.py"
 PEERS = "kvstore/server/peers.py"
 SESSION = "kvstore/server/session.py"
@@ -102,6 +103,43 @@ SERVING = (
         "        self._answer(handover.ticket, result)\n",
         "        if isinstance(result, api.Failure):\n"
         "            self._answer(handover.ticket, result)\n",
+    ),
+    Mutant(
+        "a refused write makes a connection forget the one before",
+        OWN_WRITES,
+        "node.submit_command(command, ticket) or self._last",
+        "node.submit_command(command, ticket)",
+    ),
+    Mutant(
+        "a read does not wait for the write before it on its connection",
+        NODE_READS,
+        "(max(index, read.after), number)",
+        "(index, number)",
+    ),
+    Mutant(
+        "a read waits for what was sent after it",
+        NODE,
+        "            self._apply(entry)\n            self._answer_due_reads()\n",
+        "            self._apply(entry)\n",
+    ),
+    Mutant(
+        "a page leads on behind the key that it left out",
+        MACHINE,
+        "next_start=key)",
+        'next_start=key + b"\\0")',
+    ),
+    Mutant(
+        "who asked for a handover is not told that it failed",
+        NODE,
+        "        self._answer(handover.ticket, result)\n",
+        "        if not isinstance(result, api.Failure):\n"
+        "            self._answer(handover.ticket, result)\n",
+    ),
+    Mutant(
+        "whoever leads is taken for the heir",
+        NODE,
+        "        if raft.leader_id == handover.heir:",
+        "        if raft.leader_id is not None:",
     ),
     Mutant(
         "a follower takes writes",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from kvstore import api
+from kvstore.raft.messages import PreVoteReply, RequestVoteReply
 from kvstore.raft.types import Role
 
-from .cluster import Claim, Cluster
+from .cluster import TICK_MS, Claim, Cluster
 
 PUT = api.Put(b"k", b"v")
 GET = api.Get((b"k",))
@@ -86,3 +87,26 @@ def test_a_follower_points_who_wants_a_handover_to_the_leader() -> None:
     cluster.followers()[0].hand_over(None, claim)
     cluster.run()
     assert claim.failure.code is api.FailureCode.NOT_LEADER
+
+
+def test_a_second_handover_leaves_nobody_waiting_for_the_first() -> None:
+    """A leader that lost its term amid a handover leads again, and is asked again at once."""
+    cluster, first, second = Cluster(), Claim(), Claim()
+    leader = cluster.elect()
+    cluster.run()
+    heir, voter = (node.raft.id for node in cluster.followers())
+    cluster.asleep = {heir, voter}
+    leader.hand_over(heir, first)
+    cluster.turn(leader.raft.id)
+    term = leader.raft.current_term + 1
+    sent = {"cluster_id": "test", "sender": voter, "recipient": leader.raft.id}
+    leader.receive(RequestVoteReply(**sent, term=term, vote_granted=False))
+    while leader.raft.role is not Role.PRE_CANDIDATE:
+        cluster.run(TICK_MS)
+    leader.receive(PreVoteReply(**sent, term=term, vote_granted=True))
+    cluster.turn(leader.raft.id)
+    leader.receive(RequestVoteReply(**sent, term=term + 1, vote_granted=True))
+    leader.hand_over(heir, second)
+    cluster.turn(leader.raft.id)
+    assert f"node {heir} did not take over in time" in first.failure.message
+    assert not second.results

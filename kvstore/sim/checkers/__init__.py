@@ -14,6 +14,7 @@ from kvstore.sim.checkers.consent import Consent
 from kvstore.sim.checkers.deference import Deference
 from kvstore.sim.checkers.election_safety import ElectionSafety
 from kvstore.sim.checkers.exactly_once import ExactlyOnce
+from kvstore.sim.checkers.handovers import Handovers
 from kvstore.sim.checkers.kept_majority import KeptMajority
 from kvstore.sim.checkers.leader_append_only import LeaderAppendOnly
 from kvstore.sim.checkers.leader_completeness import LeaderCompleteness
@@ -44,5 +45,6 @@ STEPWISE: tuple[type[Checker], ...] = (
     Backlog,
     Deference,
     Punctuality,
+    Handovers,
 )
 """Those that watch every step."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
+from kvstore import api
 from kvstore.errors import StorageError
 from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, HardState
@@ -45,6 +46,7 @@ class Watched(Protocol):
     """A machine, as checkers see it; they ask for its node only while it runs."""
 
     id: int
+    session_rules: api.SessionRules
 
     @property
     def now_ms(self) -> float:
@@ -96,6 +98,9 @@ class Checker:
 
     def hears(self, host: Watched, message: Message) -> None:
         """A message was taken by a node."""
+
+    def answers(self, host: Watched, request: api.Request, result: api.Result) -> None:
+        """An answer to a client leaves a node."""
 
     def turned(self, host: Watched) -> None:
         """A turn is over, and all that it lets out has left."""

@@ -41,8 +41,8 @@ _Fact: TypeAlias = tuple[_Subject, object, Operation]
 
 def check_revisions(operations: Sequence[Operation]) -> list[str]:
     """What contradicts the one order of revisions; empty if nothing does."""
-    told = [(revision, one) for one in operations if (revision := _revision(one))]
-    changes = sorted((one for one in told if _changed(one[1])), key=_by_revision)
+    told = [(revision, one) for one in operations if (revision := revision_told(one))]
+    changes = sorted((one for one in told if has_changed(one[1])), key=_by_revision)
     return [
         *_back_in_time(told),
         *_shared(changes),
@@ -51,7 +51,7 @@ def check_revisions(operations: Sequence[Operation]) -> list[str]:
     ]
 
 
-def _revision(operation: Operation) -> int:
+def revision_told(operation: Operation) -> int:
     """The revision that the client was told, 0 if none."""
     match operation.result:
         case (
@@ -60,6 +60,8 @@ def _revision(operation: Operation) -> int:
             | api.IncrementResult(revision=revision)
             | api.GuardFailed(revision=revision)
             | api.GetResult(revision=revision)
+            | api.ScanResult(revision=revision)
+            | api.CountResult(revision=revision)
         ):
             return revision
     return 0
@@ -69,7 +71,7 @@ def _by_revision(told: _Told) -> int:
     return told[0]
 
 
-def _changed(operation: Operation) -> bool:
+def has_changed(operation: Operation) -> bool:
     """Whether the answer says that data was changed, under the revision it tells."""
     match operation.result:
         case api.PutResult(written=is_written):
@@ -97,7 +99,7 @@ def _back_in_time(told: Sequence[_Told]) -> Iterator[str]:
             passed += 1
         if highest is None or highest is blamed:
             continue
-        if revision < highest[0] or (revision == highest[0] and _changed(operation)):
+        if revision < highest[0] or (revision == highest[0] and has_changed(operation)):
             # One revision that is too high contradicts everything after it: say it once.
             blamed = highest
             yield _finding("revisions go back in time", highest[1], operation)
@@ -118,7 +120,7 @@ def _unseen_changes(told: Iterable[_Told], changes: Iterable[_Told]) -> Iterator
             by_key.setdefault(key, []).append((revision, change))
     for revision, operation in told:
         # A change is told its own revision, and met the record before it.
-        read_at = revision - 1 if _changed(operation) else revision
+        read_at = revision - 1 if has_changed(operation) else revision
         for key, mod_revision in _seen(operation):
             if mod_revision > read_at:
                 yield _finding(f"a record has a later revision than {read_at}", operation)
@@ -145,13 +147,13 @@ def _contradictions(facts: Iterable[_Fact]) -> Iterator[str]:
 def _facts(told: Iterable[_Told]) -> Iterator[_Fact]:
     for revision, operation in told:
         key = _changed_key(operation.request)
-        if key is not None and _changed(operation):
+        if key is not None and has_changed(operation):
             yield (key, revision, "value"), _value_left(operation), operation
         for record in _records(operation):
             key, revision_of = record.key, record.mod_revision
             yield (key, revision_of, "create_revision"), record.create_revision, operation
             yield (key, revision_of, "version"), record.version, operation
-            if not isinstance(operation.request, api.Get) or operation.request.with_values:
+            if getattr(operation.request, "with_values", True):
                 yield (key, revision_of, "value"), record.value, operation
 
 
@@ -160,7 +162,7 @@ def _records(operation: Operation) -> Iterator[api.KeyValue]:
     match operation.result:
         case api.PutResult(previous=api.KeyValue() as previous):
             records: Iterable[api.KeyValue | None] = (previous,)
-        case api.GetResult(items=items):
+        case api.GetResult(items=items) | api.ScanResult(items=items):
             records = items
         case _:
             return
@@ -171,7 +173,7 @@ def _seen(operation: Operation) -> Iterator[tuple[bytes, int]]:
     """Keys with the `mod_revision` that the answer says they had; guards tell it as well."""
     yield from ((record.key, record.mod_revision) for record in _records(operation))
     guard = getattr(operation.request, "guard", None)
-    if guard is None or not _revision(operation):
+    if guard is None or not revision_told(operation):
         return
     mod_revision = guard.mod_revision
     if isinstance(operation.result, api.GuardFailed):

@@ -1,0 +1,36 @@
+"""Who asks for a handover is told who leads.
+
+Law: the node that the answer names did lead the term that it names, and is the one that was
+asked for, if one was.
+"""
+
+from __future__ import annotations
+
+from kvstore import api
+from kvstore.raft.types import Role
+from kvstore.sim.checkers.checker import Checker, Watched
+
+
+class Handovers(Checker):
+    """Remembers who led which term."""
+
+    theorem = "handovers are told as they were"
+
+    def __init__(self, members: tuple[int, ...]) -> None:
+        super().__init__(members)
+        self._leaders: dict[int, int] = {}
+
+    def changed(self, host: Watched) -> None:
+        if host.running.raft.role is Role.LEADER:
+            self._leaders[host.running.raft.current_term] = host.id
+
+    def answers(self, host: Watched, request: api.Request, result: api.Result) -> None:
+        if not isinstance(request, api.HandOver) or isinstance(result, api.Failure):
+            return
+        self.require(
+            isinstance(result, api.HandOverResult)
+            and self._leaders.get(result.term) == result.leader_id
+            and request.heir in (None, result.leader_id),
+            f"node {host.id} was asked to hand over to {request.heir or 'any node'}, and says"
+            f" {result}",
+        )

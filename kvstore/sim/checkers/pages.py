@@ -1,0 +1,59 @@
+"""What clients were shown is what was there, at the revision that they were told.
+
+Law: an answer to a read, a page, or a count holds exactly what the log had made by its
+revision. A page is in order and within its limit, leaves nothing out before the key at which
+the next one begins, and goes on behind its own beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from kvstore import api
+from kvstore.sim.checkers.linearizability import describe
+from kvstore.sim.history import Operation
+
+_Contents: TypeAlias = Mapping[bytes, api.KeyValue]
+
+
+def check_pages(operations: Iterable[Operation], contents: Callable[[int], _Contents]) -> list[str]:
+    """Answers that show something else than `contents` of their revision; none if all is well."""
+    findings = []
+    for operation in operations:
+        complaint: str | None = None
+        match operation.request, operation.result:
+            case api.Get() as get, api.GetResult() as shown:
+                there = contents(shown.revision)
+                items = tuple(_shown(there.get(key), get.with_values) for key in get.keys)
+                complaint = None if shown.items == items else f"there was {items}"
+            case api.Count(), api.CountResult() as counted:
+                count = len(contents(counted.revision))
+                complaint = None if counted.count == count else f"there were {count}"
+            case api.Scan() as scan, api.ScanResult() as page:
+                complaint = _wrong_page(scan, page, contents(page.revision))
+        if complaint is not None:
+            findings.append(f"{complaint}\n  {describe(operation)}")
+    return findings
+
+
+def _shown(record: api.KeyValue | None, with_values: bool) -> api.KeyValue | None:
+    if record is None or with_values:
+        return record
+    return msgspec.structs.replace(record, value=b"")
+
+
+def _wrong_page(scan: api.Scan, page: api.ScanResult, there: _Contents) -> str | None:
+    end = page.next_start
+    if end is not None and end <= scan.start:
+        return f"a page that begins at {scan.start!r} leads back to {end!r}"
+    if len(page.items) > scan.limit:
+        return f"a page of {len(page.items)} keys, {scan.limit} were asked for"
+    expected = tuple(
+        _shown(there[key], scan.with_values)
+        for key in sorted(there)
+        if key >= scan.start and key.startswith(scan.prefix) and (end is None or key < end)
+    )
+    return None if page.items == expected else f"before {end!r} there was {expected}"

@@ -1,0 +1,147 @@
+"""What a node makes of its log is what the log says.
+
+Law: the entries that were applied, carried out here once more by a model that shares nothing
+with `kvstore.kv`, lead every node to the same revision at every index. The model also tells
+what was there at any revision, for those who judge what clients were shown.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import NamedTuple
+
+import msgspec
+
+from kvstore import api
+from kvstore.raft.types import Entry, EntryKind
+from kvstore.sim.checkers.checker import Checker, Watched
+
+_ALL = 1 << 40
+_decode = msgspec.msgpack.Decoder(api.Logged).decode
+
+
+class _Session(NamedTuple):
+    used_ms: int
+    sequence: int
+    write: api.Write | None
+
+
+class Replay(Checker):
+    """The model, and how far it has come.
+
+    * `_revisions`: the revision after each entry, from index 0 on.
+    * `_changes`: of each key, the revisions that changed it, with what they left.
+    * `_sessions`: in the order of their last use.
+    """
+
+    theorem = "what is applied is what the log says"
+
+    def __init__(self, members: tuple[int, ...]) -> None:
+        super().__init__(members)
+        self._revisions = [0]
+        self._changes: dict[bytes, list[tuple[int, api.KeyValue | None]]] = {}
+        self._sessions: dict[int, _Session] = {}
+        self._time_ms = 0
+        self._rules = api.SessionRules()
+
+    def changed(self, host: Watched) -> None:
+        machine = host.running.machine
+        self._rules = host.session_rules
+        while len(self._revisions) <= machine.last_applied:
+            start, stop = len(self._revisions), machine.last_applied + 1
+            for entry in host.running.raft.log.slice(start, stop, _ALL):
+                self._revisions.append(self._revisions[-1] + self._apply(entry))
+        expected = self._revisions[machine.last_applied]
+        self.require(
+            machine.revision == expected,
+            f"node {host.id} stands at revision {machine.revision} after entry"
+            f" {machine.last_applied}, which is {expected}",
+        )
+
+    def contents(self, revision: int) -> dict[bytes, api.KeyValue]:
+        """What was there, by key, in no order."""
+        found = {}
+        for key, changes in self._changes.items():
+            position = bisect_right(changes, revision, key=lambda change: change[0])
+            record = changes[position - 1][1] if position else None
+            if record is not None:
+                found[key] = record
+        return found
+
+    # --- The model ------------------------------------------------------------------------
+
+    def _apply(self, entry: Entry) -> bool:
+        """Whether the entry changes anything."""
+        if entry.kind is not EntryKind.COMMAND:
+            return False
+        logged = _decode(entry.data)
+        if not isinstance(logged, api.Stamped):
+            return self._write(logged)
+        self._time_ms = max(self._time_ms, logged.time_ms)
+        if isinstance(logged.command, api.Once):
+            return self._once(logged.command)
+        while len(self._sessions) >= self._rules.sessions_max:
+            del self._sessions[next(iter(self._sessions))]
+        self._sessions[entry.index] = _Session(self._time_ms, 0, None)
+        return False
+
+    def _once(self, once: api.Once) -> bool:
+        session = self._sessions.get(once.session)
+        if session is None or self._time_ms - session.used_ms > self._rules.ttl_ms:
+            return False
+        is_new = once.sequence > session.sequence
+        if not is_new and (once.sequence, once.write) != (session.sequence, session.write):
+            return False
+        del self._sessions[once.session]
+        self._sessions[once.session] = _Session(self._time_ms, once.sequence, once.write)
+        return is_new and self._write(once.write)
+
+    def _write(self, write: api.Write) -> bool:
+        if write.guard is not None:
+            record = self._record(write.guard.key)
+            if write.guard.mod_revision != (record.mod_revision if record else 0):
+                return False
+        changes = self._changes_of(write)
+        revision = self._revisions[-1] + 1
+        for key, value in changes.items():
+            old = self._record(key)
+            record = value if value is None else _next_record(key, value, old, revision)
+            self._changes.setdefault(key, []).append((revision, record))
+        return bool(changes)
+
+    def _record(self, key: bytes) -> api.KeyValue | None:
+        changes = self._changes.get(key)
+        return changes[-1][1] if changes else None
+
+    def _changes_of(self, write: api.Write) -> dict[bytes, bytes | None]:
+        match write:
+            case api.Put():
+                return {write.key: write.value} if self._holds(write) else {}
+            case api.PutMany():
+                return dict(write.pairs)
+            case api.Delete():
+                return dict.fromkeys(key for key in write.keys if self._record(key))
+            case api.Increment():
+                old = self._record(write.key)
+                number = api.parse_integer(old.value) if old else 0
+                if number is None or not api.INTEGER_MIN <= number + write.by <= api.INTEGER_MAX:
+                    return {}
+                return {write.key: b"%d" % (number + write.by)}
+
+    def _holds(self, put: api.Put) -> bool:
+        old = self._record(put.key)
+        match put.when:
+            case api.When.ALWAYS:
+                return True
+            case api.When.ABSENT:
+                return old is None
+            case api.When.PRESENT:
+                return old is not None
+            case api.When.EQUAL:
+                return old is not None and old.value == put.expected
+
+
+def _next_record(key: bytes, value: bytes, old: api.KeyValue | None, revision: int) -> api.KeyValue:
+    if old is None:
+        return api.KeyValue(key, value, revision, revision, 1)
+    return api.KeyValue(key, value, old.create_revision, revision, old.version + 1)
