@@ -9,16 +9,20 @@ from collections.abc import Iterator
 import pytest
 
 from .cluster import eventually
-from .proxy import Link, Mode, Proxy
+from .proxy import Link, Mode, Proxy, Reservation
 
 
 class Echo:
-    """A server that returns what it gets, and remembers it."""
+    """A server that returns what it gets, and remembers it.
+
+    * Its port is its own until `release`, also while nobody listens there.
+    """
 
     def __init__(self) -> None:
         self.received = bytearray()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
+        self._reservation = Reservation()
+        self.port = self._reservation.port
+        self._listener = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -43,12 +47,16 @@ class Echo:
             self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
 
+    def release(self) -> None:
+        self.close()
+        self._reservation.release()
+
 
 @pytest.fixture
 def echo() -> Iterator[Echo]:
     server = Echo()
     yield server
-    server.close()
+    server.release()
 
 
 @pytest.fixture
@@ -130,5 +138,7 @@ def test_links_are_cut_one_by_one(echo: Echo, proxy: Proxy) -> None:
 def test_a_target_that_is_down_ends_the_connection(echo: Echo, proxy: Proxy) -> None:
     link = proxy.link(echo.port)
     echo.close()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", echo.port))
     with dial(link) as connection:
         assert is_reset(connection)
