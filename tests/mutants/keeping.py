@@ -19,13 +19,6 @@ SEQUENCE = "kvstore/storage/sequence.py"
 
 KEEPING = (
     Mutant(
-        "the list of freed pages costs nothing",
-        COST,
-        "    return (single + overflow + listed) * page_bytes\n",
-        "    return (single + overflow) * page_bytes\n",
-        test="tests/storage/test_cost.py",
-    ),
-    Mutant(
         "a deletion copies one page",
         COST,
         "    leaves = min(puts + 2 * deletes, tree.leaf_pages) + new_leaves\n",

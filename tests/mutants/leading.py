@@ -208,7 +208,7 @@ LEADING = (
         ENTRY_ROOM,
         "        return self._left_bytes - self.taken_bytes > self._needed_bytes\n",
         "        return self._left_bytes - self.taken_bytes > 0\n",
-        test="tests/server/test_room.py",
+        test="tests/raft/test_room.py",
     ),
     Mutant(
         "leadership goes to whoever takes entries",
