@@ -11,19 +11,23 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 KEY_BYTES_MAX: Final = 480
 """Longest key, in bytes. LMDB stops at 511; the rest is kept for prefixes of the storage."""
-
+KEYS_MAX: Final = 4_096
+"""Most keys that one request may read or write: each costs every node some microseconds."""
 
 REVISION_MAX: Final = (1 << 63) - 1
 """Largest revision, session and sequence number that a request may name."""
 
 INTEGER_MIN: Final = -(1 << 63)
 INTEGER_MAX: Final = (1 << 63) - 1
+_UP_TO_KEYS_MAX: Final = Meta(max_length=KEYS_MAX)
+"""Checked before the keys are decoded, so that more of them cost nothing."""
 _INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 
 
@@ -77,14 +81,14 @@ class Put(_Struct, frozen=True, tag="put"):
 class PutMany(_Struct, frozen=True, tag="putmany"):
     """Write several keys in one step; the last of equal keys wins."""
 
-    pairs: tuple[tuple[bytes, bytes], ...]
+    pairs: Annotated[tuple[tuple[bytes, bytes], ...], _UP_TO_KEYS_MAX]
     guard: Guard | None = None
 
 
 class Delete(_Struct, frozen=True, tag="delete"):
     """Remove keys in one step; absent and repeated keys count as not deleted."""
 
-    keys: tuple[bytes, ...]
+    keys: Annotated[tuple[bytes, ...], _UP_TO_KEYS_MAX]
     guard: Guard | None = None
 
 
@@ -148,17 +152,22 @@ class SessionRules(msgspec.Struct, frozen=True):
 class Get(_Struct, frozen=True, tag="get"):
     """Read keys, in the order asked; without values, items say only that a key exists."""
 
-    keys: tuple[bytes, ...]
+    keys: Annotated[tuple[bytes, ...], _UP_TO_KEYS_MAX]
     with_values: bool = True
 
 
 class Scan(_Struct, frozen=True, tag="scan"):
-    """Read at most `limit` keys >= `start` that begin with `prefix`, in byte order."""
+    """Look at `limit` keys >= `start` that begin with `prefix`, at most, in byte order.
+
+    * `pattern`: only keys that match it (a glob, as Redis has them) are in the result.
+    * A page ends earlier, and may be empty, where looking further would take too long.
+    """
 
     start: bytes = b""
     prefix: bytes = b""
     limit: int = 100
     with_values: bool = True
+    pattern: bytes | None = None
 
 
 class Count(_Struct, frozen=True, tag="count"):

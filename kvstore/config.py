@@ -30,6 +30,7 @@ from kvstore.address import (
     parse_int,
     parse_port,
 )
+from kvstore.api import KEYS_MAX
 from kvstore.errors import ConfigError
 from kvstore.raft.types import RaftSettings
 
@@ -55,26 +56,31 @@ class Limits(msgspec.Struct, frozen=True):
     """Bounds on what one peer or client may cost."""
 
     value_bytes_max: int = 1 << 20
-    request_bytes_max: int = 64 << 20
-    """One whole request, and what a connection may have buffered before it is complete."""
-    request_arguments_max: int = 65_536
+    request_bytes_max: int = 8 << 20
+    """One whole request of a client; a longer one is read to its end and refused."""
+    request_keys_max: int = KEYS_MAX
+    request_arguments_max: int = 1 + 2 * KEYS_MAX
     connections_max: int = 4_096
     """Of clients; fewer, where the system allows this process fewer descriptors."""
     newcomers_max: int = 32
     """Connections beyond that, which may turn out to be peers if they say so within 2 s."""
     pipeline_requests_max: int = 4_096
     """Unanswered requests of one connection; further bytes wait unread."""
-    output_bytes_max: int = 64 << 20
-    """Unsent and promised replies of one connection; further requests wait unread."""
-    requests_per_turn_max: int = 4_096
-    """Of all clients; further ones wait for the next turn, that of peers comes before."""
-    session_requests_per_turn_max: int = 1_024
-    """The same for one connection."""
-    clients_input_bytes_max: int = 256 << 20
-    """Unfinished requests of all clients; beyond it who sends a long one gets BUSY."""
-    clients_output_bytes_max: int = 1 << 30
-    """Unsent and promised replies of all clients; beyond it requests wait unread, and who
-    reads least is hung up on."""
+    turn_steps_max: int = 20_000
+    """Work for all clients in one turn, in steps of about a microsecond (`server/load.py`);
+    what is more waits for the next turn, that of peers comes before."""
+    slice_steps_max: int = 1_000
+    """The same for one connection, before others have theirs."""
+    pinned_steps_max: int = 20_000
+    """Work for reads before which no further entry may be applied."""
+    clients_input_bytes_max: int = 32 << 20
+    """Unfinished requests of all clients; beyond it each may hold 8 KiB, and who sends a
+    longer one gets BUSY."""
+    clients_output_bytes_max: int = 128 << 20
+    """Unsent replies of all clients, and places of those to come. One connection may hold an
+    eighth of what is free; then its requests wait, and its reads are not answered."""
+    peer_message_bytes_max: int = 32 << 20
+    """One message of a peer."""
     peer_backlog_bytes_max: int = 2 << 20
     """Unsent messages to one peer with which it gets no further entries, only heartbeats."""
     peer_output_bytes_max: int = 32 << 20
@@ -85,11 +91,11 @@ class Limits(msgspec.Struct, frozen=True):
     """Recent entries that the log keeps in memory; beyond it, writes get BUSY too."""
     headroom_bytes: int = 16 << 20
     """Room on disk or in a map that clients' writes leave, or get NOSPACE; followers leave half."""
-    reply_bytes_max: int = 32 << 20
+    reply_bytes_max: int = 16 << 20
     """Values in one reply; a scan ends its page there, a larger MGET is refused."""
     scan_keys_max: int = 10_000
-    scan_cursors_max: int = 1_024
-    """SCAN positions remembered for all clients; the oldest is forgotten first."""
+    scan_cursors_max: int = 8_192
+    """SCAN positions remembered for all clients; who has most of them loses one first."""
 
     @classmethod
     def for_values(cls, value_bytes_max: int) -> Limits:
@@ -104,7 +110,9 @@ class Limits(msgspec.Struct, frozen=True):
             value_bytes_max=value_bytes_max,
             request_bytes_max=max(default.request_bytes_max, frame_bytes),
             reply_bytes_max=max(default.reply_bytes_max, value_bytes_max),
-            output_bytes_max=max(default.output_bytes_max, frame_bytes),
+            clients_input_bytes_max=max(default.clients_input_bytes_max, 2 * frame_bytes),
+            clients_output_bytes_max=max(default.clients_output_bytes_max, 2 * frame_bytes),
+            peer_message_bytes_max=max(default.peer_message_bytes_max, frame_bytes),
             peer_output_bytes_max=max(default.peer_output_bytes_max, frame_bytes),
         )
 

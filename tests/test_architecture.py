@@ -21,10 +21,11 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ARROWS = {
     "raft": {"raft"},
     "api": set(),
+    "glob": set(),
     "errors": set(),
     "address": {"errors"},
-    "kv": {"api", "storage.base", "kv", "errors"},
-    "wire": {"address", "api", "config", "errors", "raft.messages", "raft.types", "wire"},
+    "kv": {"api", "glob", "storage.base", "kv", "errors"},
+    "wire": {"address", "api", "config", "errors", "glob", "raft.messages", "raft.types", "wire"},
     "storage": {"raft.types", "storage", "errors"},
     "sim": {
         *("address", "api", "config", "errors", "raft", "render", "sim"),

@@ -272,7 +272,13 @@ def test_equal_election_bounds_are_accepted() -> None:
 def test_the_longest_value_fits_twice_into_every_buffer_on_its_way() -> None:
     limits = build(id="1", value_bytes_max=str(VALUE_BYTES_CEILING)).limits
     assert limits.value_bytes_max == VALUE_BYTES_CEILING
-    smallest = min(limits.request_bytes_max, limits.output_bytes_max, limits.peer_output_bytes_max)
+    smallest = min(
+        limits.request_bytes_max,
+        limits.clients_input_bytes_max,
+        limits.clients_output_bytes_max,
+        limits.peer_message_bytes_max,
+        limits.peer_output_bytes_max,
+    )
     assert smallest > 2 * VALUE_BYTES_CEILING
 
 

@@ -6,6 +6,7 @@ at once; an unknown subcommand or argument gets the error that Redis gives.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -17,8 +18,8 @@ import msgspec
 
 from kvstore import api
 from kvstore.address import Address
+from kvstore.glob import COMPILE_STEPS, Glob
 from kvstore.wire import commands, resp
-from kvstore.wire.glob import Glob
 
 if TYPE_CHECKING:
     from kvstore.server.session import Session
@@ -44,8 +45,9 @@ _BAD_NAME: Final = (
     "ERR Client names cannot contain spaces, newlines or special characters, "
     "or be longer than 128 bytes"
 )
-_CONFIG_PATTERNS_MAX: Final = 16
-_CONFIG_PATTERN_BYTES_MAX: Final = 64
+_CONFIG_PATTERNS_MAX: Final = 8
+_CONFIG_PATTERN_BYTES_MAX: Final = 32
+"""To compile them takes some milliseconds at most."""
 NO_TRANSACTIONS: Final = "MULTI is not supported; send the commands without it"
 
 
@@ -170,7 +172,7 @@ def _client(session: Session, args: Arguments) -> bytes:
 def _command(session: Session, args: Arguments) -> bytes:
     known = _known_commands()
     if len(args) == 1:
-        return resp.array([_describe(entry) for entry in known.values()])
+        return resp.array([*known.values()])
     subcommand = args[1].upper()
     if subcommand == b"COUNT":
         return resp.integer(len(known))
@@ -179,16 +181,17 @@ def _command(session: Session, args: Arguments) -> bytes:
     if subcommand == b"INFO":
         nothing = resp.null_array(session.resp_version)
         names = [a.decode("utf-8", "replace").lower() for a in args[2:]] or list(known)
-        return resp.array([_describe(known[n]) if n in known else nothing for n in names])
+        return resp.array([known.get(name, nothing) for name in names])
     if subcommand == b"DOCS":
         return resp.mapping([], session.resp_version)
     return _unknown_subcommand("command", args)
 
 
-def _known_commands() -> dict[str, Builtin | commands.Spec]:
-    """Every command by its lower-case name, less the one that is for peers alone."""
+@functools.cache
+def _known_commands() -> dict[str, bytes]:
+    """Every command, described, by its lower-case name, less the one that is for peers alone."""
     rows: list[Builtin | commands.Spec] = [*commands.COMMANDS.values(), *BUILTINS.values()]
-    return {row.name: row for row in rows if row.name != "raft"}
+    return {row.name: _describe(row) for row in rows if row.name != "raft"}
 
 
 def _describe(row: Builtin | commands.Spec) -> bytes:
@@ -204,6 +207,20 @@ def _describe(row: Builtin | commands.Spec) -> bytes:
 
 
 # --- INFO and CONFIG ----------------------------------------------------------------------
+
+
+@functools.cache
+def _version() -> str:
+    """Of this package, as it was installed; it need not have been."""
+    try:
+        return importlib.metadata.version("kvstore")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+@functools.cache
+def _system() -> str:
+    return f"{platform.system()} {platform.release()} {platform.machine()}"
 
 
 def _info(session: Session, args: Arguments) -> bytes:
@@ -227,9 +244,9 @@ def _info_sections(session: Session) -> list[tuple[str, dict[str, object]]]:
             "Server",
             {
                 "redis_version": REDIS_VERSION,
-                "kvstore_version": importlib.metadata.version("kvstore"),
+                "kvstore_version": _version(),
                 "redis_mode": "standalone",
-                "os": f"{platform.system()} {platform.release()} {platform.machine()}",
+                "os": _system(),
                 "process_id": os.getpid(),
                 "tcp_port": context.settings.address.port,
             },
@@ -270,6 +287,7 @@ def _config(session: Session, args: Arguments) -> bytes:
     patterns = args[2:]
     if len(patterns) > _CONFIG_PATTERNS_MAX or max(map(len, patterns)) > _CONFIG_PATTERN_BYTES_MAX:
         return resp.error("ERR too many or too long patterns")
+    session.charge(sum(map(len, patterns)) * COMPILE_STEPS)
     globs = [Glob(pattern.lower()) for pattern in patterns]
     found = [
         (resp.bulk(name.encode()), resp.bulk(value.encode()))

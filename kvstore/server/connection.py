@@ -6,13 +6,26 @@ silently lost, as a network may lose it. It must not know protocols or peers.
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
+from collections import deque
 from typing import Final, Protocol
 
 _SCRATCH: Final = memoryview(bytearray(256 << 10))
 """Where every read lands first: a fresh buffer of this size each time would cost more."""
 _WRITE_BYTES: Final = 1 << 20
+_STUCK_BYTES: Final = 64 << 10
+"""With less unsent, a client keeps nobody waiting."""
+_CHUNK_BYTES: Final = 64 << 10
+"""Short pieces of output are put together up to this size."""
+_CLIENT_KEEPALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6),
+)
+"""Two minutes: a client that vanished holds a place that others may want."""
 _KEEPALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 2),
@@ -31,6 +44,11 @@ class Owner(Protocol):
         """Whether it is heard before those of whom this is false."""
         ...
 
+    @property
+    def served(self) -> int:
+        """Of those who do not come first, who was served least comes before the others."""
+        ...
+
     def on_events(self, mask: int) -> None:
         """The socket can be read or written; the owner may close it."""
         ...
@@ -41,6 +59,8 @@ class Connection:
 
     * While open, it is registered for reads unless `pause_reading` or the end of
       the stream stopped them, and for writes while output waits.
+    * `_output` is what waits, in the pieces in which it came; `_sent` bytes of the first
+      have left. Nothing is copied, but short pieces.
     """
 
     def __init__(
@@ -54,7 +74,12 @@ class Connection:
         self._sock = sock
         self._selector = selector
         self._owner = owner
-        self._output = bytearray()
+        self._output: deque[bytes | bytearray] = deque()
+        self._sent = 0
+        self.unsent_bytes = 0
+        """Bytes that the socket has not taken yet."""
+        self._taken_bytes = 0
+        self._stuck_at, self._stuck_since_ms = -1, 0.0
         self._mask = 0
         self._wants_reads = True
         self.is_open = True
@@ -69,10 +94,15 @@ class Connection:
         for level, option, value in _KEEPALIVE:
             self._sock.setsockopt(level, option, value)
 
-    def read(self) -> bytes:
+    def detect_vanished_client(self) -> None:
+        """Notice within minutes that the other side is gone, if nothing is sent."""
+        for level, option, value in _CLIENT_KEEPALIVE:
+            self._sock.setsockopt(level, option, value)
+
+    def read(self, bytes_max: int = len(_SCRATCH)) -> bytes:
         """What has arrived; empty if nothing has, or (see `is_at_end`) nothing will."""
         try:
-            size = self._sock.recv_into(_SCRATCH)
+            size = self._sock.recv_into(_SCRATCH[:bytes_max])
         except BlockingIOError:
             return b""
         except OSError as error:
@@ -87,24 +117,56 @@ class Connection:
         """Send now what the socket takes, and keep the rest for later."""
         if not self.is_open:
             return
-        rest = memoryview(data)
         if not self._output:
-            rest = rest[self._send(rest) :]
-        if rest and self.is_open:
-            self._output += rest
+            sent = self._send(data)
+            data = data[sent:] if sent else data
+        if data and self.is_open:
+            self._keep(data)
             self._watch()
 
+    def _keep(self, data: bytes) -> None:
+        self.unsent_bytes += len(data)
+        if len(data) >= _CHUNK_BYTES:
+            self._output.append(data)
+            return
+        last = self._output[-1] if self._output else None
+        if isinstance(last, bytearray) and len(last) < _CHUNK_BYTES:
+            last += data
+        else:
+            self._output.append(bytearray(data))
+
     def flush(self) -> None:
-        """The socket takes bytes again."""
-        with memoryview(self._output) as waiting:
-            sent = self._send(waiting[:_WRITE_BYTES])
-        del self._output[:sent]
+        """The socket takes bytes again: give it some."""
+        room = _WRITE_BYTES
+        while room > 0 and self._output:
+            piece = self._output[0]
+            offered = memoryview(piece)[self._sent : self._sent + room]
+            sent = self._send(offered)
+            if not self.is_open:
+                return
+            is_refused = sent < len(offered)
+            offered.release()
+            self.unsent_bytes -= sent
+            self._sent += sent
+            room -= sent
+            if self._sent == len(piece):
+                self._output.popleft()
+                self._sent = 0
+            if is_refused:
+                break
         self._watch()
 
-    @property
-    def unsent_bytes(self) -> int:
-        """Bytes that the socket has not taken yet."""
-        return len(self._output)
+    def stop_writing(self) -> None:
+        """Tell the other side that nothing more will come."""
+        if self.is_open:
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_WR)
+
+    def stuck_ms(self, now_ms: float) -> float:
+        """For how long nothing of what waits was taken, if that is much, and as far as seen."""
+        if self.unsent_bytes < _STUCK_BYTES or self._taken_bytes != self._stuck_at:
+            self._stuck_at, self._stuck_since_ms = self._taken_bytes, now_ms
+        return now_ms - self._stuck_since_ms
 
     def pause_reading(self, paused: bool) -> None:
         """Leave bytes unread: they fill the sender's window, and that slows the sender."""
@@ -119,12 +181,15 @@ class Connection:
         self.is_at_end = True
         self._watch()
         self._sock.close()
-        self._output = bytearray()
+        self._output.clear()
+        self._sent = self.unsent_bytes = 0
 
-    def _send(self, data: memoryview) -> int:
+    def _send(self, data: bytes | memoryview) -> int:
         """How many bytes the socket took; a broken connection takes, and loses, none."""
         try:
-            return self._sock.send(data)
+            sent = self._sock.send(data)
+            self._taken_bytes += sent
+            return sent
         except BlockingIOError:
             return 0
         except OSError as error:

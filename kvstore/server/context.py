@@ -5,49 +5,104 @@ Law: plain state, no behaviour of its own beyond keeping itself bounded.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from structlog.typing import FilteringBoundLogger
 
+from kvstore import api
 from kvstore.config import Settings
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.load import Load
 from kvstore.server.node import Node
+from kvstore.wire.commands import CommandError, Render
+from kvstore.wire.scan import ScanArguments
 
 if TYPE_CHECKING:
     from kvstore.server.session import Session
 
 
 _NEWCOMER_MS: Final = 2_000.0
+_CURSORS_OF_CLIENT: Final = 64
+_STUCK_MS: Final = 5_000.0
+"""Who holds replies and takes nothing for so long, while room is short, is hung up on."""
+_LINGER_MS: Final = 5_000.0
+_PROGRESS_MS: Final = 500.0
 _DESCRIPTORS_KEPT: Final = 96
 """For files, peers both ways, newcomers, and whoever is turned away."""
+
+
+class _Cursor(msgspec.Struct, frozen=True):
+    """Where a scan goes on, from which cursor it came there, and who was told."""
+
+    start_key: bytes
+    previous: int
+    client: int
 
 
 class ScanCursors:
     """Where each SCAN goes on: Redis cursors are integers, our keys are ordered bytes.
 
-    * Bounded: the cursor that was given out longest ago is forgotten first.
-    * A cursor stays valid when it is used, as a client may repeat a call.
+    * A scan has two cursors, however many pages it takes: the one that it was told last,
+      and the one before, as a client may repeat a call.
+    * A cursor is good on any connection: clients keep several.
+    * Bounded: beyond that, the client that was told most cursors loses its oldest.
     """
 
     def __init__(self, cursors_max: int) -> None:
         self._cursors_max = cursors_max
-        self._start_keys: OrderedDict[int, bytes] = OrderedDict()
+        self._cursors: dict[int, _Cursor] = {}
+        self._told: dict[int, dict[int, None]] = {}
+        """Cursors by the number of the client that was told, the oldest first."""
         self._numbers = count(1)
 
-    def remember(self, start_key: bytes) -> int:
-        """A new cursor that goes on at `start_key`."""
+    def remember(self, start_key: bytes, previous: int, client: int) -> int:
+        """A new cursor for `client`, which came from `previous`, goes on at `start_key`."""
+        if previous in self._cursors:
+            self._forget(self._cursors[previous].previous)
         cursor = next(self._numbers)
-        self._start_keys[cursor] = start_key
-        if len(self._start_keys) > self._cursors_max:
-            self._start_keys.popitem(last=False)
+        self._cursors[cursor] = _Cursor(start_key, previous, client)
+        told = self._told.setdefault(client, {})
+        told[cursor] = None
+        if len(told) > _CURSORS_OF_CLIENT:
+            self._forget(next(iter(told)))
+        elif len(self._cursors) > self._cursors_max:
+            most = max(self._told.values(), key=len)
+            self._forget(next(iter(most)))
         return cursor
 
     def start_key(self, cursor: int) -> bytes | None:
         """Where `cursor` goes on; cursor 0 is the start, None an unknown one."""
-        return b"" if cursor == 0 else self._start_keys.get(cursor)
+        if cursor == 0:
+            return b""
+        found = self._cursors.get(cursor)
+        return None if found is None else found.start_key
+
+    def page(self, scan: ScanArguments, client: int) -> tuple[api.Scan, Render]:
+        """The page that a SCAN asks for, and how it is shown. Raises `CommandError`."""
+        start_key = self.start_key(scan.cursor)
+        if start_key is None:
+            raise CommandError("ERR this node has forgotten the cursor; start again with cursor 0")
+
+        def render(result: api.ScanResult, _resp_version: int) -> bytes:
+            cursor = 0
+            if result.next_start is not None:
+                cursor = self.remember(result.next_start, scan.cursor, client)
+            return scan.render(result, cursor)
+
+        return scan.request(start_key), render
+
+    def __len__(self) -> int:
+        return len(self._cursors)
+
+    def _forget(self, cursor: int) -> None:
+        found = self._cursors.pop(cursor, None)
+        if found is not None:
+            told = self._told[found.client]
+            del told[cursor]
+            if not told:
+                del self._told[found.client]
 
 
 class Context:
@@ -64,7 +119,7 @@ class Context:
         """`descriptors_max`: how many this process may have open."""
         connections_max = settings.limits.connections_max
         self._connections_max = max(1, min(connections_max, descriptors_max - _DESCRIPTORS_KEPT))
-        self._newcomers_until_ms = 0.0
+        self._newcomers_until_ms = self._progress_ms = 0.0
         self._silent_newcomers: set[Session] = set()
         self.settings = settings
         self.node = node
@@ -76,9 +131,13 @@ class Context:
         """Open connections, in the order of their arrival."""
         self.newcomers: dict[Session, None] = {}
         """Those that came when there was no room for clients, and have not said hello yet."""
+        self.lingering: dict[Session, None] = {}
+        """Those that were told all, and are read until they hang up, in order of their time."""
         self.load = Load(settings.limits)
         self.dirty: dict[Session, None] = {}
         """Sessions with replies to send at the end of the turn."""
+        self.now_ms = 0.0
+        """When this turn began."""
         self.session_numbers = count(1)
         self.commands_processed = 0
 
@@ -98,16 +157,27 @@ class Context:
 
     def tick(self, now_ms: float) -> None:
         """Hang up on who keeps room from others: silent newcomers, and who does not read."""
+        self.now_ms = now_ms
+        for session in [*self.lingering]:
+            if session.lingers_since_ms + _LINGER_MS > now_ms:
+                break
+            session.close()
         if now_ms >= self._newcomers_until_ms:
             for session in self._silent_newcomers & self.newcomers.keys():
                 session.close()
             self._silent_newcomers = {*self.newcomers}
             self._newcomers_until_ms = now_ms + _NEWCOMER_MS
-        if self.load.is_output_full:
-            slowest = max(self.sessions, key=lambda one: one.unsent_bytes, default=None)
-            if slowest is not None and slowest.unsent_bytes:
+        if self.load.is_output_short and now_ms >= self._progress_ms:
+            self._progress_ms = now_ms + _PROGRESS_MS
+            self._hang_up_on_stuck(now_ms)
+
+    def _hang_up_on_stuck(self, now_ms: float) -> None:
+        """Who reads slowly may take its time; who reads nothing, only while there is room."""
+        for session in [*self.sessions]:
+            stuck_ms = session.stuck_ms(now_ms)
+            if stuck_ms >= _STUCK_MS:
                 self.log.warning(
-                    f"hung up on a client that does not read {slowest.unsent_bytes} bytes, "
-                    "as there is no room for the replies of others"
+                    f"hung up on a client that did not read {session.unsent_bytes} bytes for "
+                    f"{stuck_ms / 1000:.0f} s, as there is little room for the replies of others"
                 )
-                slowest.close()
+                session.close()

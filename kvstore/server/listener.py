@@ -51,6 +51,7 @@ class Listener:
     """
 
     comes_first = False
+    served = 0
 
     def __init__(
         self,

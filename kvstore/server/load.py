@@ -1,56 +1,99 @@
 """What all clients together cost this server, and when they must wait.
 
-Law: every sum is bounded. Input is slowed by leaving it unread; what is already in
-memory and can neither go on nor be sent is given up, and its client is told or hung up
-on. Peers are not counted: leadership must not depend on how busy clients are.
+Law: every sum is bounded, and a turn's work too. What has not been read stays unread;
+who got least so far goes first; what is held in memory is booked by its real size, and
+given up only where it keeps others waiting and moves no more. Peers are not counted:
+leadership must not depend on how busy clients are.
 """
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Mapping
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final
 
 from kvstore.config import Limits
+from kvstore.server.connection import Owner
 
 if TYPE_CHECKING:
     from kvstore.server.session import Session
 
-SHORT_INPUT_BYTES: Final = 64 << 10
+SHORT_INPUT_BYTES: Final = 8 << 10
 """So much of an unfinished request anybody may hold, however busy the server is."""
+SHORT_OUTPUT_BYTES: Final = 4 << 10
+"""With fewer replies unsent, anybody may start a request."""
+REQUEST_STEPS: Final = 20
+"""What it takes to start a request, in steps of about a microsecond; to this come:"""
+ARGUMENT_STEPS: Final = 2
+REPLY_BYTES_PER_STEP: Final = 32
+"""Of replies that are put together here and not by the state machine."""
+MOVED_BYTES_PER_STEP: Final = 1 << 10
+"""Read from a socket, or written to one."""
+_SHARE_OF_FREE: Final = 8
 _RECHECK_MS: Final = 10.0
 
 
 class Load:
     """Sums over all clients' sessions.
 
-    * `input_bytes`: kept of unfinished requests; `output_bytes`: of replies, promised or
-      not yet sent.
-    * `turn` numbers the turns; `_started` counts the requests started in this one.
+    * `input_bytes`: kept of unfinished requests; `output_bytes`: of replies that are not
+      sent, and the places of those that do not exist yet.
+    * `pinned_steps`: of reads that entries wait for, as a later write of the same client
+      is on its way.
+    * `steps` is the work done for clients in this turn.
+    * `_served` is how much the client had got before that was served last.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.input_bytes = 0
         self.output_bytes = 0
-        self.turn = 0
-        self._started = 0
-        self._waiting: dict[Session, None] = {}
+        self.pinned_steps = 0
+        self.steps = 0
+        self.least_served = 0
+        """Who was idle has saved up no more than one turn: who asks for little comes before
+        who waits, and not for ever."""
+        self._served = 0
+        self._waiting: dict[Owner, None] = {}
+        self._waits_for_room: dict[Session, None] = {}
 
-    def begin_turn(self) -> None:
-        """Requests may be started again; who waited goes first, in the order of waiting."""
-        self.turn += 1
-        self._started = 0
-        waiting, self._waiting = self._waiting, {}
-        for session in waiting:
-            session.go_on()
+    def hear(self, news: Mapping[Owner, int]) -> None:
+        """The clients' part of a turn: who waited, and who has news; the least served first.
 
-    def count_request(self) -> None:
-        """A request was started."""
-        self._started += 1
+        Each gets a slice, and another one when it is the least served again. For whom no
+        work is left waits, or its socket tells again that it has news.
+        """
+        self.steps = 0
+        masks: dict[Owner, int] = dict.fromkeys((*self._waiting, *self._waits_for_room), 0)
+        self._waiting, self._waits_for_room = {}, {}
+        masks.update(news)
+        steps_max = self._limits.turn_steps_max
+        self.least_served = self._served - steps_max
+        for owner in sorted(masks, key=_served) if len(masks) > 1 else masks:
+            if self.steps < steps_max:
+                self._served = max(self._served, owner.served)
+                owner.on_events(masks[owner])
+            else:
+                self._waiting[owner] = None
+        if self._waiting and self.has_steps:
+            self._give_more_slices()
+
+    def _give_more_slices(self) -> None:
+        queue = [(owner.served, number, owner) for number, owner in enumerate(self._waiting)]
+        heapify(queue)
+        while queue and self.has_steps:
+            served, number, owner = heappop(queue)
+            del self._waiting[owner]
+            self._served = max(self._served, served)
+            owner.on_events(0)
+            if owner in self._waiting:
+                heappush(queue, (owner.served, number, owner))
 
     @property
-    def takes_requests(self) -> bool:
-        """Whether another request may be started in this turn."""
-        return self._started < self._limits.requests_per_turn_max and not self.is_output_full
+    def has_steps(self) -> bool:
+        """Whether more may be done for clients in this turn."""
+        return self.steps < self._limits.turn_steps_max
 
     @property
     def is_input_full(self) -> bool:
@@ -58,21 +101,37 @@ class Load:
         return self.input_bytes > self._limits.clients_input_bytes_max
 
     @property
-    def is_output_full(self) -> bool:
-        """Whether replies hold more than they may."""
-        return self.output_bytes >= self._limits.clients_output_bytes_max
+    def is_output_short(self) -> bool:
+        """Whether the replies that are held leave little room for others."""
+        return self.output_bytes > self._limits.clients_output_bytes_max // 2
+
+    @property
+    def share_bytes(self) -> int:
+        """How much one client may hold of replies: a part of what is free.
+
+        So a few that do not read leave the others theirs, and many of them cannot fill all.
+        """
+        return max(0, self._limits.clients_output_bytes_max - self.output_bytes) // _SHARE_OF_FREE
 
     def wait(self, session: Session) -> None:
         """The session goes on in the next turn."""
         self._waiting[session] = None
 
+    def wait_for_room(self, session: Session) -> None:
+        """The session goes on when others have made room."""
+        self._waits_for_room[session] = None
+
     def forget(self, session: Session) -> None:
         """The session is closed."""
         self._waiting.pop(session, None)
+        self._waits_for_room.pop(session, None)
 
     @property
     def patience_ms(self) -> float:
         """How long the next turn may wait for sockets."""
-        if not self._waiting:
-            return float("inf")
-        return _RECHECK_MS if self.is_output_full else 0.0
+        if self._waiting:
+            return 0.0
+        return _RECHECK_MS if self._waits_for_room else float("inf")
+
+
+_served: Final = operator.attrgetter("served")

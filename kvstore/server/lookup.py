@@ -1,12 +1,15 @@
 """Finding the address behind a host's name without keeping the loop from its work.
 
 Law: a name is looked up in a thread that does nothing else and touches nothing of the
-server; the loop asks it whether it is done. A resolver that hangs costs the link to one
-peer, and no heartbeat.
+server; the loop asks it whether it is done. A resolver that hangs, or fails in whatever
+way, costs the link to one peer, and no heartbeat; so does a system that has no thread
+to give.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import socket
 import threading
 from typing import Any, TypeAlias
@@ -24,11 +27,17 @@ class Lookup:
         self._address = address
         self._found: Found | None = None
         self._failure: OSError | None = None
-        try:
+        with contextlib.suppress(OSError, UnicodeError):
             self._look_up(socket.AI_NUMERICHOST)
-        except OSError:
-            # A name. The process does not wait for this thread when it ends.
+        if self._found is None:
+            self._begin()
+
+    def _begin(self) -> None:
+        """It is a name. The process does not wait for this thread when it ends."""
+        try:
             threading.Thread(target=self._look_up_name, daemon=True).start()
+        except RuntimeError as error:
+            self._failure = OSError(errno.EAGAIN, str(error))
 
     @property
     def is_done(self) -> bool:
@@ -47,6 +56,9 @@ class Lookup:
             self._look_up(0)
         except OSError as error:
             self._failure = error
+        except Exception as error:
+            # Nobody else would hear of it. UnicodeError, for one: `a..b` cannot be a name.
+            self._failure = OSError(errno.EINVAL, f"cannot look up the name: {error}")
 
     def _look_up(self, flags: int) -> None:
         host, port = self._address.host, self._address.port

@@ -195,7 +195,7 @@ class Server:
 
     def _take_inputs(self) -> None:
         """Wait for sockets and timers; hear peers first, then clients."""
-        clients: list[tuple[Owner, int]] = []
+        clients: dict[Owner, int] = {}
         ready = self._selector.select(self._sleep_seconds())
         self._node.wake(_clock_ms())
         for key, mask in ready:
@@ -203,10 +203,8 @@ class Server:
             if owner.comes_first:
                 owner.on_events(mask)
             else:
-                clients.append((owner, mask))
-        self._context.load.begin_turn()
-        for owner, mask in clients:
-            owner.on_events(mask)
+                clients[owner] = mask
+        self._context.load.hear(clients)
 
     def _sleep_seconds(self) -> float:
         if self._node.is_busy or self._context.dirty or self._stops:
@@ -256,6 +254,7 @@ class _Alarm:
     """The socket that a signal writes to."""
 
     comes_first = True
+    served = 0
 
     def __init__(self, awake: socket.socket) -> None:
         self._awake = awake

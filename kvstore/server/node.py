@@ -28,6 +28,7 @@ from kvstore.raft.messages import Message
 from kvstore.raft.types import Entry, EntryKind, Membership, Role
 from kvstore.server import refusals
 from kvstore.server.cluster_time import ClusterTime
+from kvstore.server.handover import Handover
 from kvstore.server.reads import Read, WaitingReads
 from kvstore.server.replaced import check_directory
 from kvstore.server.room import Room
@@ -35,8 +36,10 @@ from kvstore.server.sync_times import SyncTimes
 from kvstore.server.ticket import Answer, Ticket
 from kvstore.storage.base import LogStore, StateStore
 
-_APPLY_BYTES_MAX: Final = 256 << 10
-"""Entry data applied in one turn: a long replay must not keep a node from its peers."""
+_APPLY_STEPS_MAX: Final = 10_000
+"""Work of applying in one turn: a long replay must not keep a node from its peers."""
+_APPLY_BYTES: Final = 64 << 10
+"""Entry data that is read at once, of which what the turn has no work left for is wasted."""
 
 EntryName: TypeAlias = tuple[int, int]
 """(index, term): another leader may put another entry at the same index."""
@@ -58,20 +61,13 @@ class _Write(msgspec.Struct, frozen=True, gc=False):
     deadline_ms: float
 
 
-class _Handover(msgspec.Struct, frozen=True, gc=False):
-    """A client waits for `heir` to lead."""
-
-    ticket: Ticket
-    heir: int
-    deadline_ms: float
-
-
 class Node:
     """The driver of one `Raft`.
 
     * A waiting write is known by the name of its entry, never by the index alone.
-    * Reads and entries interleave: a read as of index i is answered when i is
-      applied and before i + 1 is.
+    * Reads and entries interleave: a read as of index i is due when i is applied and
+      before i + 1 is. It is answered then, unless its ticket takes it over.
+    * A turn applies until its steps are spent, and one entry at least.
     """
 
     def __init__(
@@ -116,6 +112,8 @@ class Node:
             settings.raft.heartbeat_interval_ms,
         )
         self._effects: Effects | None = None
+        self._steps_end = 0
+        """How far the machine's steps may go in this turn."""
         self._events: list[Event] = []
         self._answers: list[Answer] = []
         self._writes: dict[EntryName, _Write] = {}
@@ -125,7 +123,7 @@ class Node:
         """(term, leader) by whose word the reads wait."""
         self._leader_since_ms = 0.0
         """Since when that one is known."""
-        self._handover: _Handover | None = None
+        self._handover: Handover | None = None
 
     # --- Inputs ---------------------------------------------------------------------------
 
@@ -198,9 +196,14 @@ class Node:
             after = last_write[0]
         self._reads.add(Read(ticket, query, after, self._deadline()))
 
-    def submit_stale_query(self, query: api.Query, ticket: Ticket) -> None:
-        """Read what this node has applied, however far that lags behind the leader."""
-        self._answer(ticket, self.machine.query(query))
+    def answer(self, query: api.Query | api.Status) -> api.Result:
+        """Read what this node has applied, however far that lags behind the leader.
+
+        For who was told that a read is due, it does not lag.
+        """
+        if isinstance(query, api.Status):
+            return self.status()
+        return self.machine.query(query)
 
     def hand_over(self, heir: int | None, ticket: Ticket) -> None:
         """Have `heir`, or whoever is closest, lead in this leader's place."""
@@ -219,7 +222,13 @@ class Node:
         elif (chosen := raft.hand_over(heir)) is None:
             self._answer(ticket, refusals.invalid("there is no other node"))
         else:
-            self._handover = _Handover(ticket, chosen, self._deadline())
+            self._handover = Handover(ticket, chosen, self._deadline())
+
+    def _settle_handover(self, handover: Handover) -> None:
+        outcome = handover.outcome(self.raft, self._now_ms)
+        if outcome is not None:
+            self._handover = None
+            self._answer(handover.ticket, outcome)
 
     def hand_over_before_exit(self) -> None:
         """Let another node lead, if this one does."""
@@ -251,6 +260,7 @@ class Node:
         entries, and answers about entries that were durable here, and committed, before.
         """
         self._refuse_reads_of_others()
+        self._steps_end = self.machine.steps + _APPLY_STEPS_MAX
         if self._reads.has_arrivals:
             self.raft.read(self._reads.new_batch())
         self._effects = self.raft.take_effects(crowded)
@@ -410,10 +420,16 @@ class Node:
 
     def _apply_committed(self) -> None:
         self._answer_due_reads()
-        entries = self.raft.committed_entries(self.machine.last_applied, _APPLY_BYTES_MAX)
-        for entry in self._room.fitting(entries, self.machine.footprint, self.checkpoint):
-            self._apply(entry)
-            self._answer_due_reads()
+        machine = self.machine
+        before = -1
+        while before < machine.last_applied and machine.steps < self._steps_end:
+            before = machine.last_applied
+            entries = self.raft.committed_entries(before, _APPLY_BYTES)
+            for entry in self._room.fitting(entries, machine.footprint, self.checkpoint):
+                self._apply(entry)
+                self._answer_due_reads()
+                if machine.steps >= self._steps_end:
+                    break
         self._refuse_overwritten_writes()
 
     def _apply(self, entry: Entry) -> None:
@@ -445,7 +461,8 @@ class Node:
 
     def _answer_due_reads(self) -> None:
         for read in self._reads.take_due(self.machine.last_applied):
-            self._answer(read.ticket, self.machine.query(read.query))
+            if not read.ticket.takes_over(read.query):
+                self._answer(read.ticket, self.machine.query(read.query))
 
     def _refuse_reads_of_others(self) -> None:
         """Reads that wait by the word of a leader that is gone will not be answered by it."""
@@ -455,20 +472,6 @@ class Node:
         self._known_leader, self._leader_since_ms = leader, self._now_ms
         for read in self._reads.take_all():
             self._answer(read.ticket, self.redirect())
-
-    # --- Handing over ---------------------------------------------------------------------
-
-    def _settle_handover(self, handover: _Handover) -> None:
-        """Answer who asked for it, once it is known who leads."""
-        raft = self.raft
-        is_overdue = self._now_ms >= handover.deadline_ms
-        if raft.heir is not None or (raft.leader_id is None and not is_overdue):
-            return
-        self._handover = None
-        result: api.Result = refusals.not_taken_over(handover.heir)
-        if raft.leader_id == handover.heir:
-            result = api.HandOverResult(handover.heir, raft.current_term)
-        self._answer(handover.ticket, result)
 
     # --- Deadlines ------------------------------------------------------------------------
 

@@ -74,6 +74,11 @@ class PeerLink:
         """A link is heard before clients."""
         return True
 
+    @property
+    def served(self) -> int:
+        """Nothing is counted for peers."""
+        return 0
+
     def tick(self, now_ms: float) -> None:
         """Dial if it is time; give up on a greeting that takes too long."""
         if self._connection is not None and not self._connection.is_open:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import selectors
 import socket
-from collections import deque
+from typing import Final
 
 from kvstore import api
 from kvstore.errors import ProtocolError
+from kvstore.glob import COMPILE_STEPS
 from kvstore.server import refusals
 from kvstore.server.builtins import (
     BUILTINS,
@@ -23,50 +24,34 @@ from kvstore.server.builtins import (
 )
 from kvstore.server.connection import Connection
 from kvstore.server.context import Context
-from kvstore.server.load import SHORT_INPUT_BYTES
+from kvstore.server.greeting import greet
+from kvstore.server.load import (
+    ARGUMENT_STEPS,
+    MOVED_BYTES_PER_STEP,
+    REPLY_BYTES_PER_STEP,
+    REQUEST_STEPS,
+    SHORT_INPUT_BYTES,
+    SHORT_OUTPUT_BYTES,
+)
 from kvstore.server.own_writes import OwnWrites
+from kvstore.server.replies import ENDS_THE_NODE, Replies, Slot, Submission
 from kvstore.wire import commands, peer, resp, typed
-from kvstore.wire.commands import CommandError, Render
-from kvstore.wire.limits import check_request, reply_bytes_bound
-from kvstore.wire.scan import ScanArguments, parse_scan
+from kvstore.wire.commands import CommandError
+from kvstore.wire.limits import check_request, place_bytes, query_steps_bound
+from kvstore.wire.scan import parse_scan
 
-
-class Slot:
-    """The place of one reply in the order of its connection; the ticket of its request.
-
-    * `reply_bytes`: the length of the reply, at most, until it is there.
-    * `_render` makes the reply of a Redis command; None stands for a typed reply.
-    """
-
-    __slots__ = ("_render", "_resp_version", "_session", "reply", "reply_bytes")
-
-    def __init__(self, session: Session, render: Render | None, reply_bytes: int) -> None:
-        self._session = session
-        self._resp_version = session.resp_version
-        self._render = render
-        self.reply_bytes = reply_bytes
-        self.reply: bytes | None = None
-
-    def fill(self, result: api.Result) -> None:
-        """The result is there; it leaves at the end of the turn, after those before it."""
-        if self._render is None:
-            self.reply = self._session.typed_reply(result)
-        elif isinstance(result, api.Failure):
-            self.reply = commands.render_failure(result)
-        else:
-            self.reply = self._render(result, self._resp_version)
-        self._session.mark_dirty()
+_PIECE_BYTES: Final = 64 << 10
+"""Read at once, and written at once if it is there."""
 
 
 class Session:
     """A client's connection, or a peer's incoming link once it has said hello.
 
-    * `_slots` holds the requests whose replies have not been handed to the
-      socket, oldest first.
-    * `_promised_bytes` is the length of their replies, at most.
-    * Nothing is parsed while there are too many of them, or while what is promised
-      and what is not sent yet fill the output bound: so who sends much and reads
-      little is slowed, and costs bounded memory.
+    * `_held_write` is a write that was parsed, and waits until the reads before it have
+      been answered: they must not see it.
+    * Nothing is parsed, and no read answered, while replies that are held or not sent fill
+      this client's share, so who reads little costs bounded memory; nor when the work of
+      this turn is done. Nothing is read before all that was read is parsed.
     """
 
     def __init__(
@@ -76,9 +61,8 @@ class Session:
         context: Context,
         selector: selectors.BaseSelector,
         *,
-        is_newcomer: bool = False,
+        is_newcomer: bool = False,  # It came when there was no room: it may only be a peer.
     ) -> None:
-        """A newcomer came when there was no room for clients: it may only be a peer."""
         self.context = context
         self.number = next(context.session_numbers)
         self.name = b""
@@ -86,23 +70,29 @@ class Session:
         self.reads_stale = False
         self.refuses_transaction = False
         """A MULTI was refused, so what comes before its EXEC must not be carried out."""
+        self.served = 0
+        """Work done for this client so far; it catches up with others when it was idle."""
         self._address = address
         self._limits = context.settings.limits
-        self._parser = resp.RequestParser(self._limits)
-        self._slots: deque[Slot | bytes] = deque()
-        self._promised_bytes = 0
+        self._parser = resp.RequestParser(resp.Bounds.of_client(self._limits))
+        self.replies = Replies()
+        self._held_write: Submission | None = None
         self._own_writes = OwnWrites()
         self.peer: int | None = None
         """The node that said hello here; None for a client."""
         self._is_used = False
         self._closes_after_replies = False
+        self.lingers_since_ms = 0.0
         self._is_stalled = False
-        """Reading is paused: there is no room, or nothing more is wanted."""
-        self._input_bytes = self._output_bytes = 0
+        """Reading is paused: there is no room for replies."""
+        self._is_dry = True
+        """Everything that was read has been started, but for what is not whole."""
+        self._input_bytes = self._output_bytes = self._pinned_steps = 0
         """As `context.load` has counted them."""
-        self._turn = self._started = 0
-        """The number of a turn, and of the requests started in it."""
+        self._slice_ends = 0
+        """How far `served` may go before others have their slice."""
         self._connection = Connection(sock, selector, self)
+        self._connection.detect_vanished_client()
         context.sessions[self] = None
         if is_newcomer:
             context.newcomers[self] = None
@@ -112,82 +102,155 @@ class Session:
         """Peers are heard before clients."""
         return self.peer is not None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether replies can still be sent."""
+        return self._connection.is_open
+
     def describe(self) -> str:
         """One line of CLIENT LIST."""
         return (
             f"id={self.number} addr={self._address} name={self.name.decode('utf-8', 'replace')} "
-            f"db=0 resp={self.resp_version} pending={len(self._slots)} "
+            f"db=0 resp={self.resp_version} pending={len(self.replies)} "
             f"omem={self._connection.unsent_bytes}\n"
         )
 
     # --- Input ----------------------------------------------------------------------------
 
     def on_events(self, mask: int) -> None:
-        """The selector says that the socket can be read or written."""
+        """A turn of this client: the selector says what its socket can do, if anything."""
+        connection = self._connection
+        if not connection.is_open:
+            return
+        self.served = max(self.served, self.context.load.least_served)
+        self._slice_ends = self.served + self._limits.slice_steps_max
         if mask & selectors.EVENT_WRITE:
-            self._connection.flush()
-        if mask & selectors.EVENT_READ and self._connection.is_open:
-            self._parser.feed(self._connection.read())
+            before = connection.unsent_bytes
+            connection.flush()
+            self._charge_moved(before - connection.unsent_bytes)
+        if mask & selectors.EVENT_READ and connection.is_open and self._may_work():
+            self._read()
         self.go_on()
-        if self._input_bytes > SHORT_INPUT_BYTES and self.context.load.is_input_full:
-            self._refuse_long_request()
+
+    def _read(self) -> None:
+        if self._closes_after_replies:
+            self._charge_moved(len(self._connection.read(_PIECE_BYTES)))
+            return
+        if self.peer is not None:
+            self._parser.feed(self._connection.read())
+            return
+        if self._is_dry:
+            is_full = self.context.load.is_input_full
+            data = self._connection.read(SHORT_INPUT_BYTES if is_full else _PIECE_BYTES)
+            self._charge_moved(len(data))
+            self._parser.feed(data)
 
     def go_on(self) -> None:
-        """Start requests as far as there is room; hang up when all is done."""
-        while takes_more := self._takes_requests():
-            try:
-                args = self._parser.next_command()
-            except ProtocolError as error:
-                self._reply(resp.error(f"ERR {error}"))
-                self.close_after_replies()
-                continue
-            if args is None:
+        """Answer and start what there is room for; hang up when all is done."""
+        if self.replies:
+            self._send_replies()
+        self._is_dry = False
+        while (has_room := self._has_room) and self._may_work():
+            if self._held_write is None:
+                self._is_dry = not self._start_next()
+                if self._is_dry:
+                    break
+            elif self._may_write():
+                submission, self._held_write = self._held_write, None
+                self._submit(submission)
+            else:
                 break
-            self._start(args)
-        if takes_more is self._is_stalled:
-            self._is_stalled = not takes_more
-            self._connection.pause_reading(self._is_stalled)
+        # What comes after the last request is read and forgotten: hanging up on it would
+        # reset the connection, and with it the replies that are on their way.
+        is_stalled = not (has_room or self._closes_after_replies) or self._held_write is not None
+        if is_stalled is not self._is_stalled:
+            self._is_stalled = is_stalled
+            self._connection.pause_reading(is_stalled)
         self._settle()
-        if self._closes_after_replies or self._connection.is_at_end:
+        if not self._connection.is_open:
+            self.close()
+        elif self._closes_after_replies or (self._is_dry and self._connection.is_at_end):
             self._hang_up_if_done()
+        elif self._input_bytes > SHORT_INPUT_BYTES and self.context.load.is_input_full:
+            self._refuse_long_request()
 
-    def _takes_requests(self) -> bool:
-        """Whether another request may be started, and there is room for its reply."""
-        connection, limits = self._connection, self._limits
-        has_room = (
-            not self._closes_after_replies
-            and connection.is_open
-            and len(self._slots) < limits.pipeline_requests_max
-            and self._promised_bytes + connection.unsent_bytes < limits.output_bytes_max
+    def _start_next(self) -> bool:
+        """Start the next request; whether there may be another one."""
+        before = self._parser.arguments
+        try:
+            args = self._parser.next_command(is_thrifty=self.context.load.is_input_full)
+        except resp.OversizeError as error:
+            self._refuse_oversize(error)
+            return True
+        except ProtocolError as error:
+            self._reply(resp.error(f"ERR {error}"))
+            self.close_after_replies()
+            return True
+        finally:
+            self.charge((self._parser.arguments - before) * ARGUMENT_STEPS)
+        if args is not None:
+            self._start(args)
+        return args is not None and not self._parser.is_empty
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether another request may be started, as there is room for its reply."""
+        connection = self._connection
+        if self._closes_after_replies or not connection.is_open:
+            return False
+        held_bytes = self.replies.held_bytes + connection.unsent_bytes
+        return self.peer is not None or (
+            len(self.replies) < self._limits.pipeline_requests_max
+            and (held_bytes < SHORT_OUTPUT_BYTES or held_bytes < self.context.load.share_bytes)
         )
-        if not has_room or self.peer is not None or self._has_its_turn():
-            return has_room
-        self.context.load.wait(self)
+
+    def _may_work(self) -> bool:
+        """Whether neither this client's slice nor the turn of all is used up."""
+        load = self.context.load
+        if self.peer is not None or (load.has_steps and self.served < self._slice_ends):
+            return True
+        load.wait(self)
         return False
 
-    def _has_its_turn(self) -> bool:
-        """Whether neither this client nor all together have had their share of this turn."""
-        load = self.context.load
-        if self._turn != load.turn:
-            self._turn, self._started = load.turn, 0
-        return self._started < self._limits.session_requests_per_turn_max and load.takes_requests
+    def charge(self, steps: int) -> None:
+        """Work was done for this client."""
+        self.served += steps
+        self.context.load.steps += steps
+
+    def _charge_moved(self, size: int) -> None:
+        self.charge(1 + size // MOVED_BYTES_PER_STEP)
 
     def _settle(self) -> None:
         """Tell what this session costs; a peer's costs are Raft's business."""
         if self.peer is not None:
             return
-        load, connection = self.context.load, self._connection
-        input_bytes = self._parser.held_bytes if connection.is_open else 0
-        output_bytes = self._promised_bytes + connection.unsent_bytes if connection.is_open else 0
+        load, connection, replies = self.context.load, self._connection, self.replies
+        input_bytes = 0
+        if connection.is_open and not self._parser.is_empty:
+            input_bytes = self._parser.held_bytes
+        output_bytes = replies.held_bytes + connection.unsent_bytes
         load.input_bytes += input_bytes - self._input_bytes
         load.output_bytes += output_bytes - self._output_bytes
+        load.pinned_steps += replies.pinned_steps - self._pinned_steps
         self._input_bytes, self._output_bytes = input_bytes, output_bytes
+        self._pinned_steps = replies.pinned_steps
 
     def _refuse_long_request(self) -> None:
         """There is no room for what this client sends: it may do so later."""
-        self._parser = resp.RequestParser(self._limits)
-        self._reply(commands.render_failure(refusals.BUSY_INPUT))
-        self.close_after_replies()
+        if self._parser.is_in_request:
+            self._parser = resp.RequestParser(self._parser.bounds)
+            self._settle()
+            self._reply(commands.render_failure(refusals.BUSY_INPUT))
+            self.close_after_replies()
+
+    def _refuse_oversize(self, error: resp.OversizeError) -> None:
+        """It has been read to its end, so this connection may go on."""
+        if self.peer is not None:
+            self.close()
+        elif error.name.upper() == b"KV":
+            self._reply(self.typed_reply(refusals.invalid(str(error))))
+        else:
+            self._reply(resp.error(f"ERR {error}"))
 
     def _start(self, args: list[bytes]) -> None:
         """Turn one command into a reply, now or later."""
@@ -195,126 +258,124 @@ class Session:
             self._take_message(args)
             return
         self.context.commands_processed += 1
-        self._started += 1
-        self.context.load.count_request()
+        self.charge(REQUEST_STEPS)
         name = args[0].upper()
         if self in self.context.newcomers and name != b"RAFT":
             self._reply(resp.error(refusals.NO_ROOM))
             self.close_after_replies()
             return
-        spec = commands.COMMANDS.get(name)
+        submission = None
         try:
-            if self.refuses_transaction and name not in TRANSACTION_ENDS:
-                raise CommandError(f"ERR {NO_TRANSACTIONS}")
-            if spec is not None:
-                self._start_data_command(spec, args)
-            else:
-                self._start_other(name, args)
+            submission = self._understand(name, args)
         except CommandError as error:
             self._reply(resp.error(str(error)))
+        except ENDS_THE_NODE:
+            raise
+        except Exception:
+            self.has_failed(f"the command {name[:32]!a}")
         self._is_used = True
+        if submission is not None:
+            self._submit(submission)
 
-    def _start_data_command(self, spec: commands.Spec, args: list[bytes]) -> None:
+    def _understand(self, name: bytes, args: list[bytes]) -> Submission | None:
+        """What the node is to be asked; None for what is answered here."""
+        spec = commands.COMMANDS.get(name)
+        if self.refuses_transaction and name not in TRANSACTION_ENDS:
+            raise CommandError(f"ERR {NO_TRANSACTIONS}")
+        if spec is None:
+            return self._understand_other(name, args)
         request = commands.parse(spec, args)
         if refusal := check_request(request, self._limits):
             self._reply(commands.render_failure(refusal))
-        else:
-            self._submit(request, commands.render_for(spec, request))
+            return None
+        return Submission(request, commands.render_for(spec, request))
 
-    def _start_other(self, name: bytes, args: list[bytes]) -> None:
+    def _understand_other(self, name: bytes, args: list[bytes]) -> Submission | None:
         builtin = BUILTINS.get(name)
         if builtin is None:
             raise CommandError(unknown_command(args))
         if not commands.accepts(builtin.arity, args):
             raise CommandError(commands.wrong_arity(builtin.name))
         if name == b"SCAN":
-            self._scan(parse_scan(args, self._limits))
-        elif name == b"KV":
-            self._start_typed(args[1])
-        elif name == b"RAFT":
+            scan = parse_scan(args, self._limits)
+            return Submission(*self.context.cursors.page(scan, self.number))
+        if name == b"KV":
+            return self._understand_typed(args[1])
+        if name == b"RAFT":
             self._greet_peer(args)
         else:
             assert builtin.answer is not None
-            self._reply(builtin.answer(self, args))
+            reply = builtin.answer(self, args)
+            self.charge(len(reply) // REPLY_BYTES_PER_STEP)
+            self._reply(reply)
+        return None
 
-    def _submit(
-        self, request: api.Request, render: Render | None, *, from_any: bool = False
-    ) -> None:
-        slot = Slot(self, render, reply_bytes_bound(request, self._limits))
-        self._promised_bytes += slot.reply_bytes
-        self._slots.append(slot)
-        node = self.context.node
+    def _submit(self, submission: Submission) -> None:
+        request, node, limits = submission.request, self.context.node, self._limits
+        slot = Slot(self, submission.render, place_bytes(request, limits))
         if isinstance(request, api.COMMANDS):
+            if not self._may_write():
+                self._held_write = submission
+                return
+            self.replies.expect(slot)
             self._own_writes.submit_command(node, request, slot)
-        elif isinstance(request, api.Status):
-            slot.fill(node.status())
-        elif isinstance(request, api.HandOver):
-            node.hand_over(request.heir, slot)
-        elif self.reads_stale:
-            node.submit_stale_query(request, slot)
+        elif isinstance(request, api.QUERIES):
+            if isinstance(request, api.Scan) and request.pattern is not None:
+                self.charge(len(request.pattern) * COMPILE_STEPS)
+            self.replies.expect(slot, query_steps_bound(request, limits))
+            if self.reads_stale:
+                slot.takes_over(request)
+            else:
+                self._own_writes.submit_query(node, request, slot, from_any=submission.from_any)
         else:
-            self._own_writes.submit_query(node, request, slot, from_any=from_any)
+            self.replies.expect(slot)
+            if isinstance(request, api.Status):
+                slot.takes_over(request)
+            else:
+                node.hand_over(request.heir, slot)
 
-    def _start_typed(self, payload: bytes) -> None:
+    def _may_write(self) -> bool:
+        """Whether a write may be started, as no read before it will see it."""
+        load = self.context.load
+        if not self.replies.has_open_reads:
+            return True
+        is_allowed = self.replies.allow_write(self._limits.pinned_steps_max - load.pinned_steps)
+        self._settle()
+        if not is_allowed:
+            load.wait_for_room(self)
+        return is_allowed
+
+    def _understand_typed(self, payload: bytes) -> Submission | None:
         call = typed.decode_call(payload, self._limits)
         if isinstance(call, api.Failure):
             self._reply(self.typed_reply(call))
         elif refusal := self.context.node.refuse_call(call):
             self._reply(self.typed_reply(refusal))
         else:
-            self._submit(call.request, None, from_any=call.from_any)
+            return Submission(call.request, None, from_any=call.from_any)
+        return None
 
     def typed_reply(self, result: api.Result) -> bytes:
         """The bytes of a result in its envelope."""
         return typed.encode_reply(self.context.node.reply(result))
 
-    def _scan(self, scan: ScanArguments) -> None:
-        cursors = self.context.cursors
-        start_key = cursors.start_key(scan.cursor)
-        if start_key is None:
-            raise CommandError("ERR this node has forgotten the cursor; start again with cursor 0")
-
-        def render(result: api.ScanResult, _resp_version: int) -> bytes:
-            next_start = result.next_start
-            cursor = 0 if next_start is None else cursors.remember(next_start)
-            return scan.render(result, cursor)
-
-        self._submit(scan.request(start_key), render)
-
     # --- Peers ----------------------------------------------------------------------------
 
     def _greet_peer(self, args: list[bytes]) -> None:
         """Answer the hello of a node of our cluster; from then on it sends only messages."""
-        context = self.context
-        if len(args) != 3 or args[1].upper() != b"HELLO":
-            raise CommandError("ERR RAFT is for peers, after RAFT HELLO")
         if self._is_used:
             # With requests before it, messages could be taken in the middle of a turn.
             raise CommandError("ERR RAFT HELLO must be the first request of a connection")
-        try:
-            theirs = peer.decode_hello(args[2])
-        except ProtocolError as error:
-            raise CommandError(f"ERR {error}") from None
-        ours = context.acquaintances.hello_to(theirs.node_id)
-        complaint = peer.check_hello(ours, theirs)
-        if complaint is None and theirs.node_id not in context.peer_ids:
-            complaint = f"node {theirs.node_id} is not a peer of this node"
-        if complaint is not None:
-            self._refuse_peer(complaint)
-        elif replaced := context.acquaintances.reason_to_refuse(theirs):
-            self._refuse_peer(replaced, is_replaced=True)
+        greeting = greet(self.context, args, self._address)
+        if greeting.node_id is None:
+            self.close_after_replies()
         else:
-            context.acquaintances.remember(theirs)
-            context.hang_up_on_peer(theirs.node_id)
+            self.context.hang_up_on_peer(greeting.node_id)
             self._forget_costs()
-            self.peer = theirs.node_id
+            self._parser.bounds = resp.Bounds.of_peer(self._limits)
+            self.peer = greeting.node_id
             self._connection.detect_dead_link()
-            self._reply(peer.encode_hello_answer(ours))
-
-    def _refuse_peer(self, complaint: str, *, is_replaced: bool = False) -> None:
-        self.context.log.warning(f"refused a peer: {complaint}", address=self._address)
-        self._reply(peer.encode_refusal(complaint, is_replaced=is_replaced))
-        self.close_after_replies()
+        self._reply(greeting.reply)
 
     def _take_message(self, args: list[bytes]) -> None:
         try:
@@ -331,38 +392,74 @@ class Session:
 
     def send_ready_replies(self) -> None:
         """Hand the socket every reply that no earlier request holds back."""
-        slots, ready = self._slots, []
-        while slots:
-            reply = slots[0]
-            if isinstance(reply, Slot):
-                if reply.reply is None:
-                    break
-                self._promised_bytes -= reply.reply_bytes
-                reply = reply.reply
-            else:
-                self._promised_bytes -= len(reply)
-            ready.append(reply)
-            slots.popleft()
-        if ready:
-            self._connection.write(ready[0] if len(ready) == 1 else b"".join(ready))
+        if not self._connection.is_open:
+            return
+        self._slice_ends = self.served + self._limits.slice_steps_max
+        self._send_replies()
         self._settle()
-        if self._is_stalled or self._connection.is_at_end:
+        if self._is_stalled or self._connection.is_at_end or self._closes_after_replies:
             self.go_on()
+
+    def _send_replies(self) -> None:
+        replies, ready, size = self.replies, [], 0
+        while replies and (reply := replies.next_ready(self._answer)) is not None:
+            ready.append(reply)
+            size += len(reply)
+            if size >= _PIECE_BYTES or not replies.has_ready:
+                # What the socket takes at once makes room for the next answer.
+                self._connection.write(b"".join(ready) if len(ready) > 1 else reply)
+                ready, size = [], 0
+                if replies:
+                    self._settle()
+
+    def _answer(self, slot: Slot) -> None:
+        """Answer what is due, if there is work left for it in this turn, and room."""
+        node, load = self.context.node, self.context.load
+        assert slot.query is not None
+        if not self._may_work():
+            return
+        if self._connection.unsent_bytes >= load.share_bytes:
+            load.wait_for_room(self)
+            return
+        before = node.machine.steps
+        try:
+            result = node.answer(slot.query)
+        except ENDS_THE_NODE:
+            raise
+        except Exception:
+            self.has_failed("a query")
+        else:
+            slot.fill(result)
+        self.charge(node.machine.steps - before)
+
+    def has_failed(self, what: str) -> None:
+        """A mistake of ours in what one client asked for: the others must not pay for it.
+
+        Nobody knows how far it came, so the connection ends.
+        """
+        self.context.log.exception(f"hung up on a client: {what} failed", address=self._address)
+        self.close()
+
+    def stuck_ms(self, now_ms: float) -> float:
+        """For how long the client has taken nothing of what it is to read, as far as seen."""
+        return self._connection.stuck_ms(now_ms)
 
     def mark_dirty(self) -> None:
         """Something may be ready to be sent at the end of the turn."""
         self.context.dirty[self] = None
 
     def close_after_replies(self) -> None:
-        """Take no more requests; hang up when the last reply has left."""
+        """Take no more requests; hang up when the last reply has left and was seen."""
         self._closes_after_replies = True
         self.mark_dirty()
 
     def close(self) -> None:
         """Hang up now."""
         self._connection.close()
-        self._slots.clear()
+        self.replies.clear()
+        self._held_write = None
         self._forget_costs()
+        self.context.lingering.pop(self, None)
         self.context.sessions.pop(self, None)
 
     def _forget_costs(self) -> None:
@@ -370,7 +467,8 @@ class Session:
         load = self.context.load
         load.input_bytes -= self._input_bytes
         load.output_bytes -= self._output_bytes
-        self._input_bytes = self._output_bytes = 0
+        load.pinned_steps -= self._pinned_steps
+        self._input_bytes = self._output_bytes = self._pinned_steps = 0
         load.forget(self)
         self.context.newcomers.pop(self, None)
 
@@ -380,11 +478,16 @@ class Session:
         return self._connection.unsent_bytes
 
     def _reply(self, reply: bytes) -> None:
-        self._promised_bytes += len(reply)
-        self._slots.append(reply)
+        self.replies.add(reply)
         self.mark_dirty()
 
     def _hang_up_if_done(self) -> None:
-        is_done = not (self._slots or self._connection.unsent_bytes)
-        if is_done or not self._connection.is_open:
-            self.close()
+        """Hang up once all is sent, and the client has hung up or had its time to."""
+        connection = self._connection
+        if not (len(self.replies) or connection.unsent_bytes or self._held_write):
+            if connection.is_at_end:
+                self.close()
+            elif self not in self.context.lingering:
+                connection.stop_writing()
+                self.lingers_since_ms = self.context.now_ms
+                self.context.lingering[self] = None

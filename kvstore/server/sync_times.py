@@ -5,6 +5,7 @@ Law: measuring changes nothing, and costs bounded memory. The clock is given.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -16,14 +17,19 @@ _WRITES_KEPT: Final = 1_000
 
 
 class SyncTimes:
-    """Times in ms, the latest last."""
+    """Times in ms, the latest last, and the same in order of length."""
 
     def __init__(self) -> None:
-        self._times_ms: deque[float] = deque(maxlen=_WRITES_KEPT)
+        self._times_ms: deque[float] = deque()
+        self._ordered: list[float] = []
 
     def note(self, time_ms: float) -> None:
         """A write took so long."""
+        if len(self._times_ms) == _WRITES_KEPT:
+            oldest = self._times_ms.popleft()
+            del self._ordered[bisect_left(self._ordered, oldest)]
         self._times_ms.append(time_ms)
+        insort(self._ordered, time_ms)
 
     @property
     def last_ms(self) -> float | None:
@@ -33,10 +39,8 @@ class SyncTimes:
     @property
     def p99_ms(self) -> float | None:
         """What all but one in a hundred of the last writes did not take longer than."""
-        if not self._times_ms:
-            return None
-        ordered = sorted(self._times_ms)
-        return ordered[max(0, -(-len(ordered) * 99 // 100) - 1)]
+        count = len(self._ordered)
+        return self._ordered[-(-count * 99 // 100) - 1] if count else None
 
 
 class TimedLog:

@@ -68,6 +68,10 @@ class Call:
         assert self.results == 1, f"operation {self.number} was answered twice"
         self._schedule.after(self._delay_ms, lambda: self.end(result))
 
+    def takes_over(self, query: api.Query) -> bool:
+        """The node answers reads when they are due."""
+        return False
+
     def break_off(self) -> None:
         """The connection ends without an answer."""
         self._schedule.after(self._delay_ms, lambda: self.end(None))

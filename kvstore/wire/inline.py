@@ -14,7 +14,8 @@ from kvstore.errors import ProtocolError
 _DOUBLE_QUOTED: Final = rb'"(?:[^"\\]|\\.)*+"'
 _SINGLE_QUOTED: Final = rb"'(?:[^'\\]|\\'|\\(?!'))*+'"
 _WORD: Final = re.compile(
-    rb"""(?:[^\s"']|%b|%b)++(?!\S)""" % (_DOUBLE_QUOTED + rb"(?!\S)", _SINGLE_QUOTED + rb"(?!\S)"),
+    rb"""((?:[^\s"']|%b|%b)++)(?!\S)\s*"""
+    % (_DOUBLE_QUOTED + rb"(?!\S)", _SINGLE_QUOTED + rb"(?!\S)"),
     re.DOTALL,
 )
 _QUOTED: Final = re.compile(rb"%b|%b" % (_DOUBLE_QUOTED, _SINGLE_QUOTED), re.DOTALL)
@@ -30,13 +31,14 @@ def split_words(line: bytes) -> list[bytes]:
     if b'"' not in line and b"'" not in line:
         return line.split()
     words = []
-    rest = line.strip()
-    while rest:
-        word = _WORD.match(rest)
+    line = line.strip()
+    position = 0
+    while position < len(line):
+        word = _WORD.match(line, position)
         if word is None:
             raise ProtocolError("Protocol error: unbalanced quotes in request")
-        words.append(_QUOTED.sub(_without_quotes, word[0]))
-        rest = rest[word.end() :].lstrip()
+        words.append(_QUOTED.sub(_without_quotes, word[1]))
+        position = word.end()
     return words
 
 

@@ -5,16 +5,21 @@ Law: a refusal says which bound was broken and by what, and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from typing import Any, Final
 
 from kvstore import api
 from kvstore.config import Limits
+from kvstore.glob import PATTERN_BYTES_MAX
 
 _CLUSTER_ID_CHARACTERS_MAX: Final = 64
-_SMALL_REPLY_BYTES: Final = 1024
-_ITEM_BYTES: Final = 128
-"""A key's history numbers and the framing around it, generously."""
+_PLACE_BYTES: Final = 256
+"""What a reply takes that does not exist yet, or is short."""
+_KEY_BYTES: Final = 56
+"""What a key takes in memory beside its text."""
+_KEY_STEPS: Final = 4
+_SCAN_STEPS: Final = 8_000
+"""As the state machine counts them."""
 
 
 def check_call(call: api.Call, limits: Limits) -> api.Failure | None:
@@ -45,21 +50,29 @@ def _complaint(request: api.Request, limits: Limits) -> str | None:
     return check(request, limits) if check else None
 
 
-def reply_bytes_bound(request: api.Request, limits: Limits) -> int:
-    """How long the reply to a checked request may get, so that room can be kept for it."""
-    bound = _SMALL_REPLY_BYTES
-    if isinstance(request, api.Once):
-        return reply_bytes_bound(request.write, limits)
+def place_bytes(request: api.Request, limits: Limits) -> int:
+    """What is booked for a checked request until its reply is there.
+
+    A write may be answered at any time, so it is its longest reply. A query is answered
+    when there is room, so it is what the query itself takes.
+    """
     if isinstance(request, api.Put):
-        if request.return_previous:
-            bound += api.KEY_BYTES_MAX + limits.value_bytes_max
-    elif isinstance(request, api.Get):
-        value_bytes = limits.value_bytes_max if request.with_values else 0
-        bound += len(request.keys) * (_ITEM_BYTES + api.KEY_BYTES_MAX + value_bytes)
-    elif isinstance(request, api.Scan):
-        value_bytes = limits.value_bytes_max if request.with_values else 0
-        bound += request.limit * (_ITEM_BYTES + api.KEY_BYTES_MAX + value_bytes)
-    return min(bound, 2 * limits.reply_bytes_max)
+        previous_bytes = api.KEY_BYTES_MAX + limits.value_bytes_max
+        return _PLACE_BYTES + previous_bytes * request.return_previous
+    if isinstance(request, api.Once):
+        return place_bytes(request.write, limits)
+    if isinstance(request, api.Get) and len(request.keys) > 1:
+        return _PLACE_BYTES + sum(map(len, request.keys)) + len(request.keys) * _KEY_BYTES
+    return _PLACE_BYTES
+
+
+def query_steps_bound(query: api.Query, limits: Limits) -> int:
+    """What a checked query may cost the state machine, in its steps."""
+    if isinstance(query, api.Get):
+        value_bytes = limits.value_bytes_max if query.with_values else 0
+        bytes_max = min(len(query.keys) * value_bytes, limits.reply_bytes_max)
+        return _KEY_STEPS * (1 + len(query.keys)) + (bytes_max >> 10)
+    return _SCAN_STEPS if isinstance(query, api.Scan) else _KEY_STEPS
 
 
 def _check_put(put: api.Put, limits: Limits) -> str | None:
@@ -72,8 +85,8 @@ def _check_put(put: api.Put, limits: Limits) -> str | None:
 
 
 def _check_put_many(put: api.PutMany, limits: Limits) -> str | None:
-    if len(put.pairs) > limits.request_arguments_max:
-        return f"too many keys, the limit is {limits.request_arguments_max}"
+    if complaint := _check_count(put.pairs, limits):
+        return complaint
     total = sum(len(key) + len(value) for key, value in put.pairs)
     if total > limits.value_bytes_max:
         # They are one log entry, which must travel to every node whole.
@@ -85,9 +98,13 @@ def _check_put_many(put: api.PutMany, limits: Limits) -> str | None:
 
 
 def _check_keys(request: api.Delete | api.Get, limits: Limits) -> str | None:
-    if len(request.keys) > limits.request_arguments_max:
-        return f"too many keys, the limit is {limits.request_arguments_max}"
-    return _first(map(_check_key, request.keys))
+    return _check_count(request.keys, limits) or _first(map(_check_key, request.keys))
+
+
+def _check_count(keys: Sized, limits: Limits) -> str | None:
+    if len(keys) > limits.request_keys_max:
+        return f"too many keys, the limit is {limits.request_keys_max}; ask for fewer at once"
+    return None
 
 
 def _check_increment(increment: api.Increment, _limits: Limits) -> str | None:
@@ -106,6 +123,8 @@ def _check_once(once: api.Once, limits: Limits) -> str | None:
 def _check_scan(scan: api.Scan, limits: Limits) -> str | None:
     if not 1 <= scan.limit <= limits.scan_keys_max:
         return f"a scan takes 1 to {limits.scan_keys_max} keys at once, not {scan.limit}"
+    if scan.pattern is not None and len(scan.pattern) > PATTERN_BYTES_MAX:
+        return f"a pattern has {len(scan.pattern)} bytes, the limit is {PATTERN_BYTES_MAX}"
     return _check_key(scan.prefix) or _check_key(scan.start)
 
 

@@ -10,20 +10,64 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from kvstore.config import Limits
 from kvstore.errors import ProtocolError
 from kvstore.wire.inline import split_words
 
+ANNOUNCED_BYTES_MAX: Final = 4 << 30
+"""An argument announced to be longer is no mistake that is worth reading to its end."""
+ANNOUNCED_ARGUMENTS_MAX: Final = 1 << 20
 _CRLF: Final = b"\r\n"
 _HEADER_BYTES_MAX: Final = 32
-_INLINE_BYTES_MAX: Final = 64 << 10
+_INLINE_BYTES_MAX: Final = 4 << 10
+"""Words take longer than arguments."""
 _DECIMAL: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _COUNTS: Final = {b"*%d" % count: count for count in range(1, 64)}
 _SIZES: Final = {b"$%d" % size: size for size in range(4096)}
 """Headers of short requests: a look-up is quicker than parsing the number."""
-_SHORT_REQUEST_BYTES_MAX: Final = len(_COUNTS) * len(_SIZES)
+_PIECE_BYTES: Final = 4 << 10
+"""So much is searched for short requests at once: what is found takes memory, and time."""
+_COST_OF_SHORT: Final = 10
+"""Bytes of memory for each byte of short requests that are found."""
+_VALUE_BYTES_LEAST: Final = 4 << 10
+"""Shorter arguments are not measured here."""
+_ARGUMENT_BYTES: Final = 56
+"""What an argument takes beside its text."""
+
+
+class OversizeError(ProtocolError):
+    """A request was over a limit. It was read to its end, and the next one may follow.
+
+    * `name`: its first argument, if that came before what was too much.
+    """
+
+    def __init__(self, message: str, name: bytes) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class Bounds(NamedTuple):
+    """What one request may be."""
+
+    arguments_max: int
+    argument_bytes_max: int
+    request_bytes_max: int
+    envelope: bytes
+    """The request of which one argument may be as long as all together."""
+
+    @classmethod
+    def of_client(cls, limits: Limits) -> Bounds:
+        """A value is the longest argument, but for typed requests, which come as one."""
+        value_bytes = max(limits.value_bytes_max, _VALUE_BYTES_LEAST)
+        return cls(limits.request_arguments_max, value_bytes, limits.request_bytes_max, b"KV")
+
+    @classmethod
+    def of_peer(cls, limits: Limits) -> Bounds:
+        """Peers say how much they send by bounds of their own."""
+        size = limits.peer_message_bytes_max
+        return cls(limits.request_arguments_max, size, size, b"RAFT")
 
 
 class RequestParser:
@@ -33,14 +77,19 @@ class RequestParser:
     * `_args` are the arguments of the request under way, `_missing` how many it lacks.
     * `_ready` are whole requests, not yet returned.
     * `_is_fresh`: the buffer was not searched for short requests yet.
+    * `_complaint`, if any: the request under way is over a limit, and is dropped as it
+      comes; `_skip` bytes of it are the rest of an argument.
+    * `arguments` counts what was taken so far: what parsing costs.
     * With fewer than `_needed` bytes in the buffer, trying again is pointless; so it is
       while an inline request lacks its line end, of which `_searched` bytes of `_fed` are free.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        # Below the least, requests are quicker to take than to measure.
-        self._request_bytes_max = max(limits.request_bytes_max, _SHORT_REQUEST_BYTES_MAX)
-        self._arguments_max = limits.request_arguments_max
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self.arguments = 0
+        self._complaint = ""
+        self._skip = 0
+        self._ready_bytes = 0
         self._buffer = b""
         self._position = 0
         self._fed = bytearray()
@@ -56,6 +105,10 @@ class RequestParser:
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they arrived."""
+        if self._skip:
+            dropped = min(self._skip, len(data))
+            self._skip -= dropped
+            data = data[dropped:]
         if self._buffer or self._fed:
             self._fed += data
         else:
@@ -64,34 +117,50 @@ class RequestParser:
 
     @property
     def held_bytes(self) -> int:
-        """What is kept of requests that are not whole."""
-        return len(self._buffer) - self._position + len(self._fed) + self._request_bytes
+        """The memory that is taken by what was fed and has not been returned."""
+        ready_bytes = self._ready_bytes if self._ready else 0
+        arguments_bytes = self._request_bytes + len(self._args) * _ARGUMENT_BYTES
+        return len(self._buffer) - self._position + len(self._fed) + ready_bytes + arguments_bytes
 
-    def next_command(self) -> list[bytes] | None:
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is held."""
+        return not (self._buffer or self._ready or self._args or self._fed or self._complaint)
+
+    @property
+    def is_in_request(self) -> bool:
+        """Whether a request has begun that is not whole."""
+        return not self._ready and bool(self._missing or self._buffer or self._fed)
+
+    def next_command(self, *, is_thrifty: bool = False) -> list[bytes] | None:
         """The next whole request, None if it is not whole yet.
 
-        Raises `ProtocolError`, after every whole request before the offence was
-        returned, and from then on always.
+        `is_thrifty`: one at a time, as memory is short. Raises `OversizeError`, and the
+        next call goes on behind that request. Raises `ProtocolError`, after every whole
+        request before the offence was returned, and from then on always.
         """
         if self._ready:
             return self._ready.popleft()
         if self._offence is not None:
             raise self._offence
-        if not self._buffer:
+        if not (self._buffer or self._complaint):
             return None
         try:
-            return self._parse()
+            return self._parse(is_thrifty=is_thrifty)
+        except OversizeError:
+            raise
         except ProtocolError as error:
             self._offence = error
             self._buffer, self._fed, self._args = b"", bytearray(), []
+            self._position = self._missing = self._request_bytes = 0
             raise
 
-    def _parse(self) -> list[bytes] | None:
+    def _parse(self, *, is_thrifty: bool) -> list[bytes] | None:
         if self._fed and not self._join():
             return None
-        if self._is_fresh:
+        if self._is_fresh and not is_thrifty:
             self._is_fresh = False
-            if not self._missing:
+            if not (self._missing or self._complaint):
                 self._take_short_requests()
             if self._ready:
                 return self._ready.popleft()
@@ -126,7 +195,10 @@ class RequestParser:
 
         Whatever is otherwise stays in the buffer for the careful parser.
         """
-        lines = self._buffer.split(_CRLF)
+        piece = self._buffer
+        if self._position or len(piece) > _PIECE_BYTES:
+            piece = piece[self._position : self._position + _PIECE_BYTES]
+        lines = piece.split(_CRLF)
         used, last = 0, len(lines) - 1
         while (count := _COUNTS.get(lines[used])) is not None:
             end = used + 1 + 2 * count
@@ -138,18 +210,30 @@ class RequestParser:
             self._ready.append(args)
             used = end
         if used:
-            self._buffer = lines[last] if used == last else _CRLF.join(lines[used:])
+            rest = lines[last] if used == last else _CRLF.join(lines[used:])
+            taken = len(piece) - len(rest)
+            self._position += taken
+            self._ready_bytes = _COST_OF_SHORT * taken
+            self.arguments += used // 2
+            if self._position == len(self._buffer):
+                self._buffer, self._position = b"", 0
+            else:
+                self._is_fresh = self._position + len(rest) < len(self._buffer)
 
     def _next_long_request(self) -> list[bytes] | None:
-        while not self._missing:
+        while not (self._missing or self._complaint):
             line = self._take_line()
             if line is None:
                 return None
             if line[:1] == b"*":
                 self._missing = self._argument_count(line)
             elif words := split_words(line):
+                self.arguments += len(words)
                 return words
-        if not self._take_arguments():
+        if not self._complaint and not self._take_arguments():
+            return None
+        if self._complaint:
+            self._drop_arguments()
             return None
         args, self._args = self._args, []
         self._request_bytes = 0
@@ -174,14 +258,19 @@ class RequestParser:
         count = _COUNTS.get(header)
         if count is None:
             count = _decimal(header[1:])
-        if count is None or count > self._arguments_max:
+        if count is None or count > ANNOUNCED_ARGUMENTS_MAX:
             raise ProtocolError("Protocol error: invalid multibulk length")
+        if count > self.bounds.arguments_max:
+            self._complaint = (
+                f"the request has {count} arguments, the limit is {self.bounds.arguments_max}; "
+                "ask for less at once"
+            )
         return max(count, 0)
 
     def _take_arguments(self) -> bool:
         """Move whole bulk strings from the buffer to `_args`; whether that was the last."""
         buffer, position, args = self._buffer, self._position, self._args
-        missing, request_bytes = self._missing, self._request_bytes
+        missing, request_bytes, bounds = self._missing, self._request_bytes, self.bounds
         while missing:
             end = buffer.find(_CRLF, position, position + _HEADER_BYTES_MAX)
             if end < 0:
@@ -190,10 +279,17 @@ class RequestParser:
             size = _SIZES.get(buffer[position:end])
             if size is None:
                 size = _bulk_size(buffer[position:end])
-            if request_bytes + size > self._request_bytes_max:
-                raise ProtocolError(
-                    f"Protocol error: request too large: over {self._request_bytes_max} bytes"
+            if size > bounds.argument_bytes_max and args[:1] != [bounds.envelope]:
+                self._complaint = (
+                    f"value has {size} bytes, the limit is {bounds.argument_bytes_max}"
                 )
+            elif request_bytes + size > bounds.request_bytes_max:
+                self._complaint = (
+                    f"the request has {request_bytes + size} bytes or more, the limit is "
+                    f"{bounds.request_bytes_max}; ask for less at once"
+                )
+            if self._complaint:
+                break
             start = end + 2
             stop = start + size
             if len(buffer) < stop + 2:
@@ -205,8 +301,32 @@ class RequestParser:
             request_bytes += size
             missing -= 1
             position = stop + 2
+        self.arguments += self._missing - missing
         self._position, self._missing, self._request_bytes = position, missing, request_bytes
-        return not missing
+        return bool(self._complaint) or not missing
+
+    def _drop_arguments(self) -> None:
+        """Let go of a request that is over a limit, as far as it has come.
+
+        Raises `OversizeError` when it has come to its end.
+        """
+        name = self._args[0] if self._args else b""
+        self._args, self._request_bytes = [name] * bool(self._args), 0
+        while not self._skip and self._missing:
+            position = self._position
+            end = self._buffer.find(_CRLF, position, position + _HEADER_BYTES_MAX)
+            if end < 0:
+                _check_header(self._buffer[position : position + _HEADER_BYTES_MAX])
+                return
+            size = _bulk_size(self._buffer[position:end]) + len(_CRLF)
+            here = min(size, len(self._buffer) - end - 2)
+            self._position = end + 2 + here
+            self._skip = size - here
+            self._missing -= 1
+            self.arguments += 1
+        if not self._skip:
+            complaint, self._complaint, self._args = self._complaint, "", []
+            raise OversizeError(complaint, name)
 
 
 def _check_header(header: bytes) -> None:
@@ -220,7 +340,7 @@ def _check_header(header: bytes) -> None:
 def _bulk_size(header: bytes) -> int:
     _check_header(header or _CRLF)
     size = _decimal(header[1:])
-    if size is None or size < 0:
+    if size is None or not 0 <= size <= ANNOUNCED_BYTES_MAX:
         raise ProtocolError("Protocol error: invalid bulk length")
     return size
 

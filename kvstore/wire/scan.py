@@ -12,12 +12,10 @@ import msgspec
 
 from kvstore import api
 from kvstore.config import Limits
+from kvstore.glob import PATTERN_BYTES_MAX, compiled
 from kvstore.wire import resp
 from kvstore.wire.commands import Arguments, CommandError, integer_argument
-from kvstore.wire.glob import Glob
 
-PATTERN_BYTES_MAX: Final = 4 * api.KEY_BYTES_MAX
-"""Longest MATCH pattern: room to escape every byte of the longest key."""
 _COUNT_DEFAULT: Final = 10
 
 
@@ -25,20 +23,20 @@ class ScanArguments(msgspec.Struct, frozen=True):
     """SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]."""
 
     cursor: int
-    glob: Glob | None = None
+    pattern: bytes | None = None
     count: int = _COUNT_DEFAULT
     wants_strings: bool = True
 
     def request(self, start_key: bytes) -> api.Scan:
         """The page to read, from where the cursor stands."""
-        prefix = self.glob.literal_prefix[: api.KEY_BYTES_MAX] if self.glob else b""
-        return api.Scan(start_key, prefix, self.count, with_values=False)
+        prefix = b""
+        if self.pattern is not None:
+            prefix = compiled(self.pattern).literal_prefix[: api.KEY_BYTES_MAX]
+        return api.Scan(start_key, prefix, self.count, with_values=False, pattern=self.pattern)
 
     def render(self, result: api.ScanResult, next_cursor: int) -> bytes:
-        """The next cursor (0 at the end), and the keys of the page that match."""
+        """The next cursor (0 at the end), and the keys of the page."""
         keys = [item.key for item in result.items if self.wants_strings]
-        if self.glob is not None:
-            keys = [key for key in keys if self.glob.matches(key)]
         return resp.array([resp.bulk(b"%d" % next_cursor), resp.array([*map(resp.bulk, keys)])])
 
 
@@ -48,13 +46,13 @@ def parse_scan(args: Arguments, limits: Limits) -> ScanArguments:
         raise CommandError("ERR invalid cursor")
     if len(args) % 2:
         raise CommandError("ERR syntax error")
-    glob, count, wants_strings = None, _COUNT_DEFAULT, True
+    pattern, count, wants_strings = None, _COUNT_DEFAULT, True
     for option, value in zip(args[2::2], args[3::2], strict=True):
         name = option.upper()
         if name == b"MATCH":
             if len(value) > PATTERN_BYTES_MAX:
                 raise CommandError(f"ERR a pattern has at most {PATTERN_BYTES_MAX} bytes")
-            glob = Glob(value)
+            pattern = value
         elif name == b"COUNT":
             count = integer_argument(value)
         elif name == b"TYPE":
@@ -63,4 +61,4 @@ def parse_scan(args: Arguments, limits: Limits) -> ScanArguments:
             raise CommandError("ERR syntax error")
     if count < 1:
         raise CommandError("ERR syntax error")
-    return ScanArguments(int(args[1]), glob, min(count, limits.scan_keys_max), wants_strings)
+    return ScanArguments(int(args[1]), pattern, min(count, limits.scan_keys_max), wants_strings)

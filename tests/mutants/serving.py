@@ -9,6 +9,7 @@ from __future__ import annotations
 from .mutant import Mutant
 
 CLUSTER_TIME = "kvstore/server/cluster_time.py"
+LOAD = "kvstore/server/load.py"
 MACHINE = "kvstore/kv/machine.py"
 NODE = "kvstore/server/node.py"
 ROOM = "kvstore/server/room.py"
@@ -100,9 +101,9 @@ SERVING = (
     Mutant(
         "who asked for a handover is not told that it succeeded",
         NODE,
-        "        self._answer(handover.ticket, result)\n",
-        "        if isinstance(result, api.Failure):\n"
-        "            self._answer(handover.ticket, result)\n",
+        "            self._answer(handover.ticket, outcome)\n",
+        "            if isinstance(outcome, api.Failure):\n"
+        "                self._answer(handover.ticket, outcome)\n",
     ),
     Mutant(
         "a refused write makes a connection forget the one before",
@@ -119,8 +120,8 @@ SERVING = (
     Mutant(
         "a read waits for what was sent after it",
         NODE,
-        "            self._apply(entry)\n            self._answer_due_reads()\n",
-        "            self._apply(entry)\n",
+        "                self._apply(entry)\n                self._answer_due_reads()\n",
+        "                self._apply(entry)\n",
     ),
     Mutant(
         "a page leads on behind the key that it left out",
@@ -131,14 +132,14 @@ SERVING = (
     Mutant(
         "who asked for a handover is not told that it failed",
         NODE,
-        "        self._answer(handover.ticket, result)\n",
-        "        if not isinstance(result, api.Failure):\n"
-        "            self._answer(handover.ticket, result)\n",
+        "            self._answer(handover.ticket, outcome)\n",
+        "            if not isinstance(outcome, api.Failure):\n"
+        "                self._answer(handover.ticket, outcome)\n",
     ),
     Mutant(
         "whoever leads is taken for the heir",
-        NODE,
-        "        if raft.leader_id == handover.heir:",
+        "kvstore/server/handover.py",
+        "        if raft.leader_id == self.heir:",
         "        if raft.leader_id is not None:",
     ),
     Mutant(
@@ -179,6 +180,7 @@ SERVING = (
         "a result depends on more than the log",
         MACHINE,
         "    def _delete(self, delete: api.Delete) -> api.Result:\n"
+        "        self.steps += _WRITE_STEPS * len(delete.keys)\n"
         "        deleted = sum(self._view.delete(key) for key in delete.keys)\n"
         "        if deleted:\n",
         "    def _delete(self, delete, calls=iter(range(1 << 30))) -> api.Result:\n"
@@ -385,9 +387,74 @@ SERVING = (
     Mutant(
         "one client may fill a turn",
         SESSION,
-        "self._started < self._limits.session_requests_per_turn_max and ",
-        "",
+        "(load.has_steps and self.served < self._slice_ends)",
+        "load.has_steps",
         test="tests/server/test_load.py",
+    ),
+    Mutant(
+        "all clients together may fill a turn",
+        LOAD,
+        "        return self.steps < self._limits.turn_steps_max",
+        "        return self.steps >= 0",
+        test="tests/server/test_load.py",
+    ),
+    Mutant(
+        "applying goes on for as long as there are entries",
+        NODE,
+        "                if machine.steps >= self._steps_end:\n",
+        "                self._steps_end = machine.steps + _APPLY_STEPS_MAX\n"
+        "                if False:\n",
+        test="tests/server/test_turns.py",
+    ),
+    Mutant(
+        "a read that waits for room sees a later write of its client",
+        "kvstore/server/replies.py",
+        "        if steps > steps_left or any(slot.query is not None for slot in reads):\n"
+        "            return not reads\n",
+        "",
+        test="tests/server/test_turns.py",
+    ),
+    Mutant(
+        "a scan counts the keys that match and not those that it looks at",
+        MACHINE,
+        "            looked_at += 1\n",
+        "            looked_at = len(items) + 1\n",
+        test="tests/kv/test_work.py",
+    ),
+    Mutant(
+        "a pattern costs nothing",
+        MACHINE,
+        "                self.steps += glob.width * len(key) // _MATCHES_PER_STEP\n",
+        "",
+        test="tests/kv/test_work.py",
+    ),
+    Mutant(
+        "a reply is booked by what it might have been",
+        "kvstore/server/replies.py",
+        "        self.held_bytes += len(reply) - slot.held_bytes\n",
+        "        self.held_bytes += max(0, len(reply) - slot.held_bytes)\n",
+        test="tests/server/test_bookings.py",
+    ),
+    Mutant(
+        "whoever holds replies is hung up on when room is short",
+        "kvstore/server/context.py",
+        "            if stuck_ms >= _STUCK_MS:",
+        "            if session.unsent_bytes:",
+        test="tests/server/test_load.py",
+    ),
+    Mutant(
+        "an exception in one command ends the node",
+        "kvstore/server/replies.py",
+        "ENDS_THE_NODE: Final = (StorageError, SafetyViolationError)",
+        "ENDS_THE_NODE: Final = (Exception,)",
+        test="tests/server/test_mistakes.py",
+    ),
+    Mutant(
+        "a storage error in one command ends that connection alone",
+        "kvstore/server/replies.py",
+        "ENDS_THE_NODE: Final = (StorageError, SafetyViolationError)",
+        "ENDS_THE_NODE: Final = (SafetyViolationError,)",
+        test="tests/server/test_mistakes.py",
     ),
     Mutant(
         "a server that is full of clients turns its peers away",

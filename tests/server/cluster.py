@@ -35,6 +35,10 @@ class Claim:
     def fill(self, result: api.Result) -> None:
         self.results.append(result)
 
+    def takes_over(self, query: api.Query) -> bool:
+        """It wants its answer when it is due."""
+        return False
+
     @property
     def result(self) -> api.Result:
         """The one result."""

@@ -21,7 +21,7 @@ from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryLineage, MemoryLog, MemoryState
 from kvstore.wire import peer
 
-LIMITS = Limits(pipeline_requests_max=8, output_bytes_max=4 << 20, value_bytes_max=1 << 20)
+LIMITS = Limits(pipeline_requests_max=8, clients_output_bytes_max=32 << 20, value_bytes_max=1 << 20)
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:
@@ -78,11 +78,10 @@ class Line:
 
     def turn(self) -> None:
         """What the loop does in one turn."""
-        self.context.load.begin_turn()
-        for key, mask in self.selector.select(0):
-            key.data.on_events(mask)
+        self.context.load.hear({key.data: mask for key, mask in self.selector.select(0)})
         self.now_ms += 50.0
         self.node.tick(self.now_ms)
+        self.context.tick(self.now_ms)
         for outcome in (self.node.prepare(), self.node.complete()):
             for answer in outcome.answers:
                 answer.ticket.fill(answer.result)
@@ -104,8 +103,7 @@ class Line:
         while not self.session._is_stalled:
             with contextlib.suppress(BlockingIOError):
                 data = data[self.client.send(data) :]
-            for key, mask in self.selector.select(0):
-                key.data.on_events(mask)
+            self.context.load.hear({key.data: mask for key, mask in self.selector.select(0)})
         return data
 
     def receive(self, turns: int = 3) -> bytes:

@@ -18,11 +18,9 @@ GET = api.Get((b"k",))
 
 def read(cluster: Cluster, node_id: int, key: bytes) -> bytes | None:
     """The value in a node's own applied state."""
-    claim = Claim()
-    cluster.nodes[node_id].submit_stale_query(api.Get((key,)), claim)
-    cluster.turn(node_id)
-    assert isinstance(claim.result, api.GetResult)
-    item = claim.result.items[0]
+    result = cluster.nodes[node_id].answer(api.Get((key,)))
+    assert isinstance(result, api.GetResult)
+    item = result.items[0]
     return None if item is None else item.value
 
 

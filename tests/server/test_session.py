@@ -10,12 +10,16 @@ import msgspec
 import pytest
 
 from kvstore import api
+from kvstore.config import Limits
 from kvstore.raft.messages import PreVoteReply, RequestVote, RequestVoteReply
 from kvstore.raft.types import Role
+from kvstore.server.context import ScanCursors
 from kvstore.wire import peer, resp, typed
 from kvstore.wire.resp import command
 
 from .line import LIMITS, THEIRS, Line
+
+SHARE_BYTES = LIMITS.clients_output_bytes_max // 8
 
 
 @pytest.fixture
@@ -88,7 +92,7 @@ def test_a_client_that_reads_nothing_is_slowed_and_costs_bounded_memory(line: Li
     line.send(command(b"GET", b"k") * 24)
     for _ in range(20):
         line.turn()
-        assert line.session._connection.unsent_bytes <= LIMITS.output_bytes_max + 2 * len(value)
+        assert line.session._connection.unsent_bytes <= SHARE_BYTES + len(value)
     expected = 24 * (len(value) + len(b"$1048576\r\n\r\n"))
     assert len(line.receive(turns=500)) == expected
 
@@ -101,7 +105,7 @@ def test_replies_that_need_no_turn_are_bounded_too(line: Line) -> None:
     got = 0
     for _ in range(requests):
         line.send(echo)
-        assert line.session._connection.unsent_bytes <= LIMITS.output_bytes_max + 2 * len(echo)
+        assert line.session._connection.unsent_bytes <= SHARE_BYTES + len(echo)
     got = len(line.receive(turns=500))
     assert got == requests * len(resp.bulk(b"x" * LIMITS.value_bytes_max))
 
@@ -112,8 +116,8 @@ def test_replies_that_need_no_turn_are_bounded_behind_one_that_does(line: Line) 
     echoes = LIMITS.pipeline_requests_max - 1
     flood = command(b"SET", b"k", b"1") + command(b"ECHO", value) * echoes
     rest = line.send_until_unread(flood)
-    held = sum(len(slot) for slot in line.session._slots if isinstance(slot, bytes))
-    assert 0 < held <= LIMITS.output_bytes_max + len(resp.bulk(value))
+    held = line.session.replies.held_bytes
+    assert 0 < held <= SHARE_BYTES + len(resp.bulk(value))
     line.send(rest)
     expected = len(resp.OK) + echoes * len(resp.bulk(value))
     assert len(line.receive(turns=500)) == expected
@@ -145,6 +149,8 @@ def test_garbage_is_answered_once_after_the_replies_before_it(line: Line) -> Non
     got = line.ask(command(b"SET", b"k", b"1"), b"*1\r\n$nonsense\r\n", command(b"SET", b"k", b"2"))
     assert got == b"+OK\r\n-ERR Protocol error: invalid bulk length\r\n"
     assert line.is_closed
+    line.client.close()
+    line.turn()
     assert not line.context.sessions
 
 
@@ -231,6 +237,115 @@ def test_scan_goes_on_where_its_cursor_stands(line: Line) -> None:
 
 def test_a_forgotten_cursor_is_an_error_and_not_an_end(line: Line) -> None:
     assert line.ask(command(b"SCAN", b"12345")).startswith(b"-ERR this node has forgotten")
+
+
+def cursor_of(reply: bytes) -> bytes:
+    return reply.split(b"\r\n")[2]
+
+
+def test_a_long_scan_leaves_the_cursors_of_others_alone(line: Line) -> None:
+    line.ask(command(b"MSET", *[part for n in range(1_200) for part in (b"key%04d" % n, b"v")]))
+    other = cursor_of(line.ask(command(b"SCAN", b"0", b"COUNT", b"5")))
+    cursor, before = b"0", b"0"
+    for _ in range(1_100):
+        before, cursor = cursor, cursor_of(line.ask(command(b"SCAN", cursor, b"COUNT", b"1")))
+    assert b"key0005" in line.ask(command(b"SCAN", other, b"COUNT", b"5"))
+    assert b"key1099" in line.ask(command(b"SCAN", before, b"COUNT", b"1")), "a call is repeated"
+    assert len(line.context.cursors) < 10
+
+
+def test_who_begins_many_scans_loses_its_own_cursors(line: Line) -> None:
+    line.ask(command(b"MSET", b"a", b"1", b"b", b"2", b"c", b"3"))
+    other = cursor_of(line.ask(command(b"SCAN", b"0", b"COUNT", b"1")))
+    line.connect_anew()
+    first = cursor_of(line.ask(command(b"SCAN", b"0", b"COUNT", b"1")))
+    for _ in range(100):
+        line.ask(command(b"SCAN", b"0", b"COUNT", b"1"))
+    assert line.ask(command(b"SCAN", first)).startswith(b"-ERR this node has forgotten")
+    assert b"$1\r\nb\r\n" in line.ask(command(b"SCAN", other)), "on another connection, too"
+    assert len(line.context.cursors) <= 65
+
+
+def test_all_cursors_are_bounded_and_who_has_most_loses_one() -> None:
+    cursors = ScanCursors(cursors_max=5)
+    [alone] = [cursors.remember(b"alone", 0, client=1)]
+    for n in range(20):
+        cursors.remember(b"%d" % n, 0, client=2)
+    assert len(cursors) == 5
+    assert cursors.start_key(alone) == b"alone"
+
+
+def test_a_client_that_half_closes_gets_the_replies_that_waited_for_their_turn() -> None:
+    line = Line(limits=Limits(turn_steps_max=100, slice_steps_max=30))
+    try:
+        line.client.sendall(command(b"INCR", b"n") * 40)
+        line.client.shutdown(socket.SHUT_WR)
+        assert line.receive(turns=200).endswith(b":40\r\n")
+        assert line.is_closed
+    finally:
+        line.close()
+
+
+def test_a_client_whose_host_vanished_is_noticed(line: Line) -> None:
+    sock = line.session._connection._sock
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    idle_s = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+    interval_s = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)
+    count = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT)
+    assert idle_s + interval_s * count <= 180
+
+
+# --- Requests over a limit ----------------------------------------------------------------
+
+
+def test_a_value_over_the_limit_is_dropped_and_the_connection_goes_on(line: Line) -> None:
+    put = command(b"SET", b"k", b"1")
+    long = command(b"SET", b"k", bytes(5 << 20))
+    line.send(put + long + command(b"GET", b"k"))
+    line.send(long + command(b"INCR", b"k"))
+    refusal = b"-ERR value has 5242880 bytes, the limit is 1048576\r\n"
+    assert line.receive(turns=200) == b"+OK\r\n" + refusal + b"$1\r\n1\r\n" + refusal + b":2\r\n"
+
+
+def test_what_is_dropped_is_not_kept(line: Line) -> None:
+    frame = memoryview(command(b"SET", b"k", bytes(8 << 20)))
+    while frame:
+        frame = frame[line.client.send(frame[:60_000]) :]
+        line.turn()
+        assert line.context.load.input_bytes <= 100_000
+    assert line.receive().startswith(b"-ERR value has 8388608 bytes")
+
+
+def test_a_typed_request_over_the_limit_is_refused_as_a_result() -> None:
+    line = Line(limits=Limits(request_bytes_max=1 << 20))
+    try:
+        line.send(typed.encode_call(api.Call(api.Put(b"k", bytes(2 << 20)))))
+        payload = line.receive(turns=100).split(b"\r\n", 1)[1][:-2]
+        failure = typed.decode_reply(payload).result
+        assert isinstance(failure, api.Failure)
+        assert failure.code is api.FailureCode.INVALID
+        assert "2097" in failure.message
+    finally:
+        line.close()
+
+
+def test_more_arguments_than_allowed_are_read_to_their_end(line: Line) -> None:
+    line.send(command(b"DEL", *[b"k"] * 20_000) + command(b"PING"))
+    refusal, pong, _end = line.receive(turns=20).split(b"\r\n")
+    assert refusal.startswith(b"-ERR the request has 20001 arguments, the limit is 8193")
+    assert pong == b"+PONG"
+
+
+def test_a_reply_reaches_a_client_that_is_still_sending(line: Line) -> None:
+    """To hang up on what is unread would reset the connection, and take the reply with it."""
+    line.send(b"*2\r\n$3\r\nGET\r\n$99999999999\r\n" + bytes(3 << 20))
+    assert line.receive() == b"-ERR Protocol error: invalid bulk length\r\n"
+    assert line.is_closed
+    for _ in range(50):
+        line.client.send(bytes(1_000))
+        line.turn()
+    line.context.tick(line.now_ms + 60_000)
+    assert not line.context.sessions, "but not for ever"
 
 
 # --- Peers --------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def drain_hiredis(reader: hiredis.Reader, data: bytes) -> None:
 
 
 def parse_in_pieces(data: bytes) -> None:
-    parser = resp.RequestParser(LIMITS)
+    parser = resp.RequestParser(resp.Bounds.of_client(LIMITS))
     for start in range(0, len(data), PIECE_BYTES):
         drain(parser, data[start : start + PIECE_BYTES])
 
@@ -57,7 +57,7 @@ def interpret(args: list[bytes]) -> None:
 
 
 def parsers() -> None:
-    own, other = resp.RequestParser(LIMITS), hiredis.Reader()
+    own, other = resp.RequestParser(resp.Bounds.of_client(LIMITS)), hiredis.Reader()
     print("one request, us             ours   hiredis")  # noqa: T201
     for name, frame, depth in (
         ("SET, 100 bytes, alone", SET, 1),
@@ -84,7 +84,7 @@ def others() -> None:
         entries=entries,
         leader_commit=0,
     )
-    parser = resp.RequestParser(LIMITS)
+    parser = resp.RequestParser(resp.Bounds.of_client(LIMITS))
     parser.feed(peer.encode_message(message))
     frame_args = parser.next_command()
     assert frame_args is not None

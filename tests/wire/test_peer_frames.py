@@ -57,7 +57,7 @@ INCARNATION = "0123456789abcdef" * 2
 
 
 def arguments(frame: bytes) -> list[bytes]:
-    parser = resp.RequestParser(Limits())
+    parser = resp.RequestParser(resp.Bounds.of_client(Limits()))
     parser.feed(frame)
     args = parser.next_command()
     assert args is not None
@@ -67,7 +67,7 @@ def arguments(frame: bytes) -> list[bytes]:
 
 def messages_of(stream: bytes) -> list[Message]:
     """What a node would take from a peer, up to the first refusal."""
-    parser = resp.RequestParser(Limits())
+    parser = resp.RequestParser(resp.Bounds.of_client(Limits()))
     parser.feed(stream)
     messages: list[Message] = []
     try:

@@ -15,9 +15,9 @@ from kvstore import api
 from kvstore.config import Limits
 from kvstore.errors import ProtocolError
 from kvstore.wire import resp, typed
-from kvstore.wire.limits import reply_bytes_bound
+from kvstore.wire.limits import place_bytes
 
-LIMITS = Limits(value_bytes_max=1_000, request_arguments_max=50, scan_keys_max=100)
+LIMITS = Limits(value_bytes_max=1_000, request_keys_max=50, scan_keys_max=100)
 LONGEST_KEY = b"k" * api.KEY_BYTES_MAX
 TOO_LONG_KEY = LONGEST_KEY + b"k"
 LONGEST_VALUE = b"v" * 1_000
@@ -77,7 +77,7 @@ def payload_of(request: api.Request) -> bytes:
 
 @pytest.mark.parametrize("request_", REQUESTS)
 def test_every_request_comes_back_as_it_was(request_: api.Request) -> None:
-    parser = resp.RequestParser(Limits())
+    parser = resp.RequestParser(resp.Bounds.of_client(Limits()))
     parser.feed(typed.encode_call(api.Call(request_)))
     args = parser.next_command()
     assert args is not None
@@ -245,6 +245,6 @@ def test_lists_of_keys_round_trip(many: list[bytes]) -> None:
 
 @pytest.mark.parametrize("write", [one for one in REQUESTS if isinstance(one, api.WRITES)])
 def test_a_write_under_a_session_keeps_as_much_room_for_its_reply(write: api.Write) -> None:
-    bound = reply_bytes_bound(write, LIMITS)
-    assert reply_bytes_bound(api.Once(1, 1, write), LIMITS) == bound
+    bound = place_bytes(write, LIMITS)
+    assert place_bytes(api.Once(1, 1, write), LIMITS) == bound
     assert bound >= LIMITS.value_bytes_max or not getattr(write, "return_previous", False)

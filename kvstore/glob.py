@@ -3,13 +3,21 @@
 Law: matching costs at most len(pattern) x len(text) steps, whatever the pattern.
 A pattern becomes a regular expression without backtracking: what stands between
 two stars has a fixed length, so its first place is as good as any later one, and
-an atomic group keeps to it.
+an atomic group keeps to it. Compiling costs in proportion to the pattern, and
+patterns are short.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
+
+PATTERN_BYTES_MAX: Final = 512
+"""Longest pattern: a little more than the longest key. To compile it takes about 10 ms."""
+COMPILE_STEPS: Final = 30
+"""For each byte of a pattern, in steps of about a microsecond."""
+_COMPILED_KEPT: Final = 64
 
 _TOKEN: Final = re.compile(
     rb"(?P<stars>\*+)|(?P<any>\?)|\[(?P<negated>\^?)(?P<set>(?:\\.|[^\]\\]-.|[^\]])*+)(?P<end>\]?)"
@@ -23,12 +31,14 @@ class Glob:
     """A compiled pattern.
 
     * `literal_prefix`: the bytes with which every match begins.
+    * Matching a text takes at most `width` steps for each of its bytes.
     """
 
     def __init__(self, pattern: bytes) -> None:
         prefix = bytearray()
         is_literal = True
         runs = [b""]
+        self.width = len(pattern)
         for token in _TOKEN.finditer(pattern):
             literal = token["literal"] or token["escaped"]
             is_literal = is_literal and literal is not None
@@ -44,6 +54,12 @@ class Glob:
     def matches(self, text: bytes) -> bool:
         """Whether the whole text fits."""
         return self._matches(text) is not None
+
+
+@functools.lru_cache(_COMPILED_KEPT)
+def compiled(pattern: bytes) -> Glob:
+    """The pattern, compiled once while it is in use."""
+    return Glob(pattern)
 
 
 def _join(runs: list[bytes]) -> bytes:

@@ -1,0 +1,44 @@
+"""What a server says to a connection that claims to be a peer's.
+
+Law: who is not a node of this cluster, or comes with another directory than was seen
+last, is refused with a reason; what was seen of the others is durable before anything
+that they say counts. It must not know sockets.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kvstore.errors import ProtocolError
+from kvstore.server.context import Context
+from kvstore.wire import peer
+from kvstore.wire.commands import CommandError
+
+
+class Greeting(msgspec.Struct, frozen=True):
+    """The answer to a hello; the node whose link this is from now on, None if refused."""
+
+    reply: bytes
+    node_id: int | None = None
+
+
+def greet(context: Context, args: list[bytes], address: str) -> Greeting:
+    """Answer RAFT HELLO. Raises `CommandError` for what is none, `DiskWriteError` too."""
+    if len(args) != 3 or args[1].upper() != b"HELLO":
+        raise CommandError("ERR RAFT is for peers, after RAFT HELLO")
+    try:
+        theirs = peer.decode_hello(args[2])
+    except ProtocolError as error:
+        raise CommandError(f"ERR {error}") from None
+    ours = context.acquaintances.hello_to(theirs.node_id)
+    complaint = peer.check_hello(ours, theirs)
+    replaced = None
+    if complaint is None and theirs.node_id not in context.peer_ids:
+        complaint = f"node {theirs.node_id} is not a peer of this node"
+    if complaint is None:
+        complaint = replaced = context.acquaintances.reason_to_refuse(theirs)
+    if complaint is not None:
+        context.log.warning(f"refused a peer: {complaint}", address=address)
+        return Greeting(peer.encode_refusal(complaint, is_replaced=replaced is not None))
+    context.acquaintances.remember(theirs)
+    return Greeting(peer.encode_hello_answer(ours), theirs.node_id)

@@ -1,0 +1,31 @@
+"""A client that wants another node to lead, from its request to the answer.
+
+Law: it is answered once it is known who leads, or the time is up. Whether leadership
+moves is for consensus.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kvstore import api
+from kvstore.raft.core import Raft
+from kvstore.server import refusals
+from kvstore.server.ticket import Ticket
+
+
+class Handover(msgspec.Struct, frozen=True, gc=False):
+    """A client waits for `heir` to lead."""
+
+    ticket: Ticket
+    heir: int
+    deadline_ms: float
+
+    def outcome(self, raft: Raft, now_ms: float) -> api.Result | None:
+        """What the client is told; None while it is not known yet who leads."""
+        is_overdue = now_ms >= self.deadline_ms
+        if raft.heir is not None or (raft.leader_id is None and not is_overdue):
+            return None
+        if raft.leader_id == self.heir:
+            return api.HandOverResult(self.heir, raft.current_term)
+        return refusals.not_taken_over(self.heir)

@@ -1,0 +1,180 @@
+"""The replies of one connection: each in the place of its request, whenever it comes.
+
+Law: they leave in the order of the requests, and what they hold in memory is booked by
+its real size. A read is answered when there is room for what it finds; but no read sees
+what its own client wrote after it.
+
+It must not know sockets or protocols.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from kvstore import api
+from kvstore.errors import StorageError
+from kvstore.raft.invariants import SafetyViolationError
+from kvstore.wire import commands
+from kvstore.wire.commands import Render
+
+if TYPE_CHECKING:
+    from kvstore.server.session import Session
+
+ENDS_THE_NODE: Final = (StorageError, SafetyViolationError)
+"""What is wrong with the disk, or with a promise of Raft. So is anything that goes wrong in
+consensus, or while an entry is applied. A mistake elsewhere ends one connection."""
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """What the node is to be asked, and how its result becomes a reply; None: typed."""
+
+    request: api.Request
+    render: Render | None
+    from_any: bool = False
+
+
+class Slot:
+    """The place of one reply in the order of its connection; the ticket of its request.
+
+    * `held_bytes`: the length of the reply; until it is there, what is booked for it.
+    * `query`: what is due to be answered, when its session has room.
+    * `pinned_steps`: what a read may cost that must be answered when it is due, as a later
+      write of this client is on its way; 0 for others.
+    * `_render` makes the reply of a Redis command; None stands for a typed reply.
+    """
+
+    __slots__ = (
+        *("_render", "_resp_version", "_session"),
+        *("held_bytes", "pinned_steps", "query", "reply"),
+    )
+
+    def __init__(self, session: Session, render: Render | None, held_bytes: int) -> None:
+        self._session = session
+        self._resp_version = session.resp_version
+        self._render = render
+        self.held_bytes = held_bytes
+        self.query: api.Query | api.Status | None = None
+        self.pinned_steps = 0
+        self.reply: bytes | None = None
+
+    def fill(self, result: api.Result) -> None:
+        """The result is there; it leaves at the end of the turn, after those before it."""
+        session = self._session
+        try:
+            if self._render is None:
+                reply = session.typed_reply(result)
+            elif isinstance(result, api.Failure):
+                reply = commands.render_failure(result)
+            else:
+                reply = self._render(result, self._resp_version)
+        except ENDS_THE_NODE:
+            raise
+        except Exception:
+            session.has_failed("rendering a reply")
+        else:
+            session.replies.came(self, reply)
+            session.mark_dirty()
+
+    def takes_over(self, query: api.Query | api.Status) -> bool:
+        """A read is due: it waits here for room, unless a later write waits for it."""
+        if self.pinned_steps:
+            return False
+        self.query = query
+        self._session.mark_dirty()
+        return True
+
+
+class Replies:
+    """Places and replies that have not been handed to the socket, oldest first.
+
+    * `held_bytes` is the sum of what they hold.
+    * `pinned_steps` is the sum of theirs.
+    * `_open_reads` are the places of queries that have no reply and are not pinned, with
+      the steps that each may cost.
+    """
+
+    def __init__(self) -> None:
+        self._slots: deque[Slot | bytes] = deque()
+        self._open_reads: dict[Slot, int] = {}
+        self.held_bytes = 0
+        self.pinned_steps = 0
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def add(self, reply: bytes) -> None:
+        """A reply that is there at once."""
+        self.held_bytes += len(reply)
+        self._slots.append(reply)
+
+    def expect(self, slot: Slot, read_steps: int | None = None) -> None:
+        """A reply that will come; `read_steps`, if it is that of a read, which may cost so much."""
+        self.held_bytes += slot.held_bytes
+        self._slots.append(slot)
+        if read_steps is not None:
+            self._open_reads[slot] = read_steps
+
+    def came(self, slot: Slot, reply: bytes) -> None:
+        """The reply of a slot is there."""
+        self.pinned_steps -= slot.pinned_steps
+        slot.pinned_steps = 0
+        self._open_reads.pop(slot, None)
+        self.held_bytes += len(reply) - slot.held_bytes
+        slot.held_bytes = len(reply)
+        slot.query = None
+        slot.reply = reply
+
+    @property
+    def has_open_reads(self) -> bool:
+        """Whether there are reads that are neither answered nor pinned."""
+        return bool(self._open_reads)
+
+    def allow_write(self, steps_left: int) -> bool:
+        """Whether a write may be started: not while a read waits that might see it.
+
+        Reads that are not due yet are pinned, if they cost no more than `steps_left`: no
+        further entry is applied before they are answered.
+        """
+        reads = self._open_reads
+        steps = sum(reads.values())
+        if steps > steps_left or any(slot.query is not None for slot in reads):
+            return not reads
+        for slot, pinned_steps in reads.items():
+            slot.pinned_steps = pinned_steps
+        self.pinned_steps += steps
+        reads.clear()
+        return True
+
+    def next_ready(self, answer: Callable[[Slot], None]) -> bytes | None:
+        """Take the oldest reply, if it is there; `answer` may answer what is due."""
+        if not self._slots:
+            return None
+        oldest = self._slots[0]
+        if isinstance(oldest, Slot):
+            if oldest.query is not None:
+                answer(oldest)
+            if oldest.reply is None:
+                return None
+            oldest = oldest.reply
+        if self._slots:
+            self._slots.popleft()
+            self.held_bytes -= len(oldest)
+        return oldest
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether the oldest is there without an answer being made."""
+        if not self._slots:
+            return False
+        oldest = self._slots[0]
+        return not isinstance(oldest, Slot) or oldest.reply is not None
+
+    def clear(self) -> None:
+        """Nobody reads them any more."""
+        self._slots.clear()
+        self._open_reads.clear()
+        self.held_bytes = self.pinned_steps = 0
