@@ -1,0 +1,63 @@
+"""Who is let in, and when the door opens again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import selectors
+import socket
+from collections.abc import Iterator
+
+import structlog
+
+from kvstore.address import Address
+from kvstore.server.listener import Listener, listen
+
+TIMES = 3
+
+
+@contextlib.contextmanager
+def no_descriptors() -> Iterator[None]:
+    """The operating system gives this process no descriptor more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_door_that_was_shut_for_want_of_descriptors_opens_again_each_time() -> None:
+    welcomed: list[socket.socket] = []
+    with (
+        contextlib.ExitStack() as stack,
+        listen(Address("127.0.0.1", 0)) as door,
+        selectors.DefaultSelector() as selector,
+    ):
+        listener = Listener(
+            door,
+            selector,
+            lambda sock, _name, _is_newcomer: welcomed.append(stack.enter_context(sock)),
+            lambda: True,
+            lambda: True,
+            structlog.get_logger(),
+        )
+        now_ms = 0.0
+        listener.tick(now_ms)
+        for time in range(TIMES):
+            stack.enter_context(socket.create_connection(door.getsockname()))
+            with no_descriptors():
+                listener.on_events(selectors.EVENT_READ)
+            assert len(selector.get_map()) == 0, "it would be called over and over"
+            listener.tick(now_ms)
+            listener.tick(now_ms + 1)
+            assert len(selector.get_map()) == 0, "it made no pause"
+            assert len(welcomed) == time
+            now_ms += 60_000
+            listener.tick(now_ms)
+            assert len(selector.get_map()) == 1
+            listener.on_events(selectors.EVENT_READ)
+            assert len(welcomed) == time + 1
