@@ -34,6 +34,7 @@ _CHANGE_BYTES: Final = 512 << 10
 _SMALLEST_CHANGE_BYTES: Final = 2
 """Of an entry's data, those that can stand for one change; but sessions change as well."""
 _SESSION_CHANGES: Final = 32
+_FREES_ROOM: Final = (api.Delete, api.OpenSession)
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -210,7 +211,7 @@ def _frees_room(command: api.Command) -> bool:
     """Deletions do, in the state; and so do sessions, without which clients send none."""
     if isinstance(command, api.Once):
         command = command.write
-    return isinstance(command, api.Delete | api.OpenSession)
+    return isinstance(command, _FREES_ROOM)
 
 
 def _simple_bound(changes: Changes) -> int:

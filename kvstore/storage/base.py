@@ -63,17 +63,26 @@ class TableChanges(msgspec.Struct, frozen=True):
         )
 
 
+NONE = TableChanges()
+
+
 class Changes(msgspec.Struct, frozen=True):
     """How much is changed in the key space, and among the sessions."""
 
-    keys: TableChanges = TableChanges()
-    sessions: TableChanges = TableChanges()
+    keys: TableChanges = NONE
+    sessions: TableChanges = NONE
 
     def __add__(self, other: Changes) -> Changes:
-        return Changes(self.keys + other.keys, self.sessions + other.sessions)
+        sessions = other.sessions
+        if sessions is NONE:  # as of most writes, which are counted one by one
+            return Changes(self.keys + other.keys, self.sessions)
+        return Changes(self.keys + other.keys, self.sessions + sessions)
 
     def __sub__(self, other: Changes) -> Changes:
-        return Changes(self.keys - other.keys, self.sessions - other.sessions)
+        sessions = other.sessions
+        if sessions is NONE:
+            return Changes(self.keys - other.keys, self.sessions)
+        return Changes(self.keys - other.keys, self.sessions - sessions)
 
 
 NO_CHANGES = Changes()
