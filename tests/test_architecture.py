@@ -29,8 +29,8 @@ ARROWS = {
     "storage": {"raft.types", "storage", "errors"},
     "sim": {
         *("address", "api", "config", "errors", "raft", "render", "sim"),
-        *("server.node", "server.own_writes"),
-        *("storage.base", "storage.cost", "storage.memory", "storage.sequence"),
+        *("server.acquaintances", "server.node", "server.own_writes", "server.replaced"),
+        *("storage.base", "storage.cost", "storage.memory", "storage.records", "storage.sequence"),
     },
     "client": {"address", "api", "errors", "wire", "config", "caller", "gate"},
     "caller": {"address", "api", "errors", "wire", "link", "course"},

@@ -57,21 +57,25 @@ class Acquaintances:
 
     def reason_to_refuse(self, theirs: Hello) -> str | None:
         """Why a peer's directory may not speak for it, None if it may."""
+        if replaced := self.reason_to_hang_up(theirs.node_id, theirs.admitted_at):
+            return replaced
         known = self._lineage.known.get(theirs.node_id)
-        own_id, incarnation = self._own.node_id, theirs.incarnation
-        if index := self._replaced_at(theirs.node_id, theirs.admitted_at):
-            found = (
-                f"log entry {index} of node {own_id} admits another directory of node "
-                f"{theirs.node_id} than {incarnation}, which it replaced."
-            )
-        elif known is not None and not _continues(theirs, known):
-            found = (
-                f"node {own_id} knows node {theirs.node_id} by another directory than "
-                f"{incarnation}, which was wiped, or copied before its last starts."
-            )
-        else:
+        if known is None or _continues(theirs, known):
             return None
-        return f"{found} {ADVICE}"
+        return (
+            f"node {self._own.node_id} knows node {theirs.node_id} by another directory than "
+            f"{theirs.incarnation}, which was wiped, or copied before its last starts. {ADVICE}"
+        )
+
+    def reason_to_hang_up(self, node_id: int, admitted_at: int) -> str | None:
+        """Why a directory of a peer, admitted then, may speak no more, None if it may."""
+        index = self._replaced_at(node_id, admitted_at)
+        if index is None:
+            return None
+        return (
+            f"log entry {index} of node {self._own.node_id} admits another directory of node "
+            f"{node_id}, which replaced this one. {ADVICE}"
+        )
 
     def remember(self, theirs: Hello) -> None:
         """Keep what was seen of a peer that may speak. Raises `DiskWriteError`."""

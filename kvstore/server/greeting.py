@@ -38,7 +38,12 @@ def greet(context: Context, args: list[bytes], address: str) -> Greeting:
     if complaint is None:
         complaint = replaced = context.acquaintances.reason_to_refuse(theirs)
     if complaint is not None:
-        context.log.warning(f"refused a peer: {complaint}", address=address)
-        return Greeting(peer.encode_refusal(complaint, is_replaced=replaced is not None))
+        return Greeting(refuse(context, complaint, address, is_replaced=replaced is not None))
     context.acquaintances.remember(theirs)
     return Greeting(peer.encode_hello_answer(ours), theirs.node_id)
+
+
+def refuse(context: Context, complaint: str, address: str, *, is_replaced: bool) -> bytes:
+    """Tell a peer why it is not heard, or no longer; `is_replaced` ends it."""
+    context.log.warning(f"refused a peer: {complaint}", address=address)
+    return peer.encode_refusal(complaint, is_replaced=is_replaced)

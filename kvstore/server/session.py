@@ -24,7 +24,7 @@ from kvstore.server.builtins import (
 )
 from kvstore.server.connection import Connection
 from kvstore.server.context import Context
-from kvstore.server.greeting import greet
+from kvstore.server.greeting import greet, refuse
 from kvstore.server.load import (
     ARGUMENT_STEPS,
     MOVED_BYTES_PER_STEP,
@@ -385,8 +385,13 @@ class Session:
         except ProtocolError as error:
             self.context.log.warning(f"hung up on node {self.peer}: {error}")
             self.close()
-        else:
+            return
+        replaced = self.context.acquaintances.reason_to_hang_up(message.sender, message.admitted_at)
+        if replaced is None:
             self.context.node.receive(message)
+        else:
+            self._reply(refuse(self.context, replaced, self._address, is_replaced=True))
+            self.close_after_replies()
 
     # --- Output ---------------------------------------------------------------------------
 

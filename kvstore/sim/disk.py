@@ -19,7 +19,7 @@ from kvstore.raft.types import DurableUpdate, HardState
 from kvstore.storage import cost
 from kvstore.storage.base import NO_CHANGES, Applied, Changes, Identity, TableChanges
 from kvstore.storage.cost import PAGE_BYTES, Tree
-from kvstore.storage.memory import MemoryLog, MemoryState, MemoryTable
+from kvstore.storage.memory import MemoryLineage, MemoryLog, MemoryState, MemoryTable
 from kvstore.storage.sequence import Outline
 
 BOUNDLESS = 1 << 62
@@ -51,7 +51,7 @@ class Fate(enum.Enum):
 
 
 class Disk:
-    """Both stores, and the faults in wait.
+    """A directory, with both stores and what tells directories apart, and the faults in wait.
 
     * `sync_ms` is how long one fsync takes; `take_spent_ms` says how long the node
       was kept waiting since it was last asked.
@@ -73,6 +73,7 @@ class Disk:
         self.fates: set[Fate] = set()
         self.log = SimulatedLog(identity, self, on_synced, HardState(admitted_at=admitted_at))
         self.state = SimulatedState(identity, self)
+        self.lineage = MemoryLineage()
         self._spent_ms = 0.0
 
     def strikes(self, fate: Fate) -> bool:

@@ -17,6 +17,9 @@ import msgspec
 from kvstore.sim.disk import BOUNDLESS, KEPT_BYTES, Fate
 from kvstore.sim.network import Conditions
 
+_READMISSION_MS: Final = 2_500.0
+"""In about this time a machine with a new directory is started, heard, level and admitted."""
+
 if TYPE_CHECKING:
     from kvstore.sim.host import Host
     from kvstore.sim.world import World
@@ -58,6 +61,9 @@ def plan(rng: random.Random, duration_ms: float, kinds: Sequence[str]) -> tuple[
 def choose_kinds(rng: random.Random) -> tuple[str, ...]:
     """Two to five kinds of fault for one seed."""
     return tuple(rng.sample(sorted(_STRIKES), rng.randint(2, 5)))
+
+
+_Links = set[tuple[int, int]]
 
 
 # --- Nodes --------------------------------------------------------------------------------
@@ -143,27 +149,66 @@ def _disk_slow(world: World, fault: Fault, rng: random.Random) -> None:
 
 def _damage(world: World, fault: Fault, rng: random.Random) -> None:
     """Only so many disks may be damaged at a time that the sound ones are a majority."""
-    damaged = {host.id for host in world.hosts.values() if not host.disk.log.is_sound}
     host = _victim(world, rng)
-    if len(damaged | {host.id}) <= (len(world.members) - 1) // 2:
+    if _others_are_sound(world, host):
         world.observer.disturbed(host.id, host.disk.log.damage(rng))
 
 
 def _lose_directory(world: World, fault: Fault, rng: random.Random) -> None:
     """A machine comes back with an empty disk; the others must be a majority of sound ones."""
-    unsound = {host.id for host in world.hosts.values() if not host.disk.log.is_sound}
     host = _victim(world, rng)
-    if len(unsound | {host.id}) <= (len(world.members) - 1) // 2:
-        is_up = host.node is not None
+    if _others_are_sound(world, host):
         host.lose_directory()
-        world.network.break_connections_of(host.id)
-        if not is_up:
-            world.schedule.after(rng.uniform(20.0, 500.0), host.start)
+
+
+def _others_are_sound(world: World, host: Host) -> bool:
+    """Whether without this machine a majority has directories that are sound, and count."""
+    unsound = {one.id for one in world.hosts.values() if not one.is_sound}
+    return len(unsound | {host.id}) <= (len(world.members) - 1) // 2
+
+
+def _old_directory(world: World, fault: Fault, rng: random.Random) -> None:
+    """A machine loses its directory, and later finds it again and starts with it.
+
+    A stranger never meets the directory in between, misses what that one acknowledges last,
+    and is then left with the old one, and without those who know.
+    """
+    host = _victim(world, rng)
+    if not (host.is_sound and _others_are_sound(world, host)):
+        return
+    others = [one for one in world.members if one != host.id]
+    stranger, *knowing = rng.sample(others, 1 + len(others) // 2)
+    apart = _between(knowing, [one for one in world.members if one not in knowing])
+    lasts_ms = fault.duration_ms + _READMISSION_MS
+    _cut(world, _lasting(fault, lasts_ms), _between([host.id], [stranger]))
+    if rng.random() < 0.8:
+        world.schedule.after(
+            0.7 * lasts_ms, partial(_cut_later, world, _lasting(fault, 0.3 * lasts_ms), stranger)
+        )
+    old, new = host.lose_directory(), host.disk
+    world.schedule.after(20.0, host.start)
+
+    def put_back() -> None:
+        if world.is_calm or host.disk is not new or not _others_are_sound(world, host):
+            return
+        _cut(world, _lasting(fault, _READMISSION_MS), apart)
+        host.put_back(old)
+        world.schedule.after(20.0, host.start)
+
+    # When all links are back, so that what is cut then stays cut.
+    world.schedule.after(lasts_ms + 0.1, put_back)
+
+
+def _lasting(fault: Fault, duration_ms: float) -> Fault:
+    return msgspec.structs.replace(fault, duration_ms=duration_ms)
+
+
+def _cut_later(world: World, fault: Fault, alone: int) -> None:
+    if not world.is_calm:
+        _cut(world, fault, _between([alone], [one for one in world.members if one != alone]))
 
 
 # --- Links --------------------------------------------------------------------------------
-
-_Links = set[tuple[int, int]]
 
 
 def _between(one: Sequence[int], two: Sequence[int]) -> _Links:
@@ -197,8 +242,11 @@ def _one_way(world: World, fault: Fault, rng: random.Random) -> None:
     node = _victim(world, rng).id
     others = [other for other in world.members if other != node]
     speaks = rng.random() < 0.5
-    longer = msgspec.structs.replace(fault, duration_ms=2 * fault.duration_ms)
-    _cut(world, longer, {(node, other) if speaks else (other, node) for other in others})
+    _cut(
+        world,
+        _lasting(fault, 2 * fault.duration_ms),
+        {(node, other) if speaks else (other, node) for other in others},
+    )
 
 
 def _bridge(world: World, fault: Fault, rng: random.Random) -> None:
@@ -264,6 +312,7 @@ _STRIKES: Final[dict[str, Callable[[World, Fault, random.Random], None]]] = {
     "disk slow": _disk_slow,
     "damage": _damage,
     "lost directory": _lose_directory,
+    "old directory": _old_directory,
     "isolation": _isolate,
     "split": _split,
     "one-way link": _one_way,

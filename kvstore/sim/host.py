@@ -15,15 +15,18 @@ from functools import partial
 
 from kvstore import api
 from kvstore.config import Settings
-from kvstore.errors import StorageError
+from kvstore.errors import DirectoryRefusedError, StorageError
 from kvstore.raft.messages import Message
 from kvstore.raft.types import NOT_ADMITTED, Role
+from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.node import Node, Outcome
+from kvstore.server.replaced import replaced_at
 from kvstore.sim.calls import Call
 from kvstore.sim.disk import Disk, PowerCutError
 from kvstore.sim.observer import Observer
 from kvstore.sim.schedule import Action, Schedule
 from kvstore.storage.base import Identity
+from kvstore.storage.records import START_BYTES
 
 _TURN_MS = 0.05
 """The shortest time between two turns of one node."""
@@ -52,7 +55,7 @@ class Host:
         self,
         settings: Settings,
         schedule: Schedule,
-        send: Callable[[Message], None],
+        send: Callable[[Message, int], None],
         observer: Observer,
         rng: random.Random,
         clock: Clock,
@@ -61,7 +64,7 @@ class Host:
     ) -> None:
         self.id = settings.node_id
         self._directories = 0
-        self.disk = self._new_disk(settings, rng, observer, admitted_at=0)
+        self.disk = self._newest = self._new_disk(settings, rng, observer, admitted_at=0)
         self.node: Node | None = None
         self.is_paused = False
         self._settings = settings
@@ -81,6 +84,9 @@ class Host:
         self.turn_ms = 0.0
         self.held_until_ms = 0.0
         """The world's time at which the fsync under way, or the last one, returns."""
+        self._acquaintances: Acquaintances | None = None
+        self._greeted: dict[int, int] = {}
+        """Peer -> in which of its lives it said hello, last."""
         self._waits_for_sync = False
         self._turn_due_ms = 0.0
         self._held: list[Action] = []
@@ -107,13 +113,26 @@ class Host:
             return
         self._life += 1
         rng = random.Random(self._rng.getrandbits(64))
+        disk = self.disk
+        disk.lineage.add_start(self._life.to_bytes(START_BYTES, "big"))
         try:
-            self.node = Node(
-                self._settings, self.disk.log, self.disk.state, rng, self.session_rules
-            )
+            node = Node(self._settings, disk.log, disk.state, rng, self.session_rules)
+        except DirectoryRefusedError as error:
+            self.is_refused(str(error))
+            return
         except StorageError as error:
             self._observer.refused_to_start(self, error)
             return
+        self.node = node
+        self._acquaintances = Acquaintances(
+            cluster_id=self._settings.cluster_id,
+            node_id=self.id,
+            incarnation=disk.log.identity.incarnation,
+            lineage=disk.lineage,
+            admitted_at=lambda: node.raft.admitted_at,
+            replaced_at=partial(replaced_at, node.raft),
+        )
+        self._greeted = {}
         self._observer.started(self)
         self._plan_turn(0.0)
 
@@ -122,7 +141,7 @@ class Host:
         if self.node is None:
             return
         raft = self.node.raft
-        self.node = None
+        self.node = self._acquaintances = None
         self.is_paused = False
         self._life += 1
         self._waits_for_sync = False
@@ -141,11 +160,78 @@ class Host:
         if self.node is not None and self.disk.log.unreadable - set(self.node.raft.log.damaged):
             self.crash("restarted, to find the damage on its disk")
 
-    def lose_directory(self) -> None:
-        """End without notice; the next start is one with `--rejoin`, and an empty directory."""
-        self.crash("loses its directory")
-        self.disk = self._new_disk(self._settings, self._rng, self._observer, NOT_ADMITTED)
-        self._observer.directory_lost(self)
+    # --- Directories ----------------------------------------------------------------------
+
+    def lose_directory(self) -> Disk:
+        """End without notice; the next start is one with `--rejoin`, and an empty directory.
+
+        The one that was lost.
+        """
+        self._observer.reached["directory lost"] += 1
+        lost = self.disk
+        self._newest = self._new_disk(self._settings, self._rng, self._observer, NOT_ADMITTED)
+        self._change_directory("loses its directory", self._newest)
+        return lost
+
+    def put_back(self, directory: Disk) -> None:
+        """End without notice; the next start is one with an earlier directory."""
+        self._observer.reached["old directory put back"] += 1
+        self._change_directory("gets an old directory back", directory)
+
+    def take_newest_directory(self) -> None:
+        """An operator sees to it that the right one is in place."""
+        if self.disk is not self._newest:
+            self._change_directory("gets its newest directory back", self._newest)
+
+    def is_refused(self, why: str) -> None:
+        """Peers, or its own log, know that its directory is not the right one: it ends itself."""
+        self._observer.reached["directory refused"] += 1
+        self.crash(f"ends itself: {why}")
+        self.take_newest_directory()
+
+    def _change_directory(self, why: str, directory: Disk) -> None:
+        was_up = self.node is not None
+        self.crash(why)
+        self.disk = directory
+        self._observer.directory_changed(self)
+        if not was_up:
+            self._on_crash(self)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it has its right directory, in which no damage is left, and that counts."""
+        return self.disk is self._newest and self.disk.log.is_sound
+
+    # --- Hellos ---------------------------------------------------------------------------
+
+    def reason_to_hang_up(self, sender: Host, life: int, message: Message) -> str | None:
+        """Why it does not take what a peer sent in this life, None if it does.
+
+        The first message of a life opens a link, with the hello that a server says.
+        """
+        if self.node is None:
+            return None
+        assert self._acquaintances is not None
+        is_there = life == sender._life and sender._acquaintances is not None
+        if self._greeted.get(sender.id) == life:
+            refusal = self._acquaintances.reason_to_hang_up(sender.id, message.admitted_at)
+        elif not is_there:
+            return "the connection is broken"
+        else:
+            refusal = self._greet(sender)
+        if refusal is not None and is_there:
+            sender.is_refused(refusal)
+        return refusal and "its sender is refused"
+
+    def _greet(self, sender: Host) -> str | None:
+        assert self._acquaintances is not None
+        assert sender._acquaintances is not None
+        hello = sender._acquaintances.hello_to(self.id)
+        refusal = self._acquaintances.reason_to_refuse(hello)
+        if refusal is None:
+            self._acquaintances.remember(hello)
+            self._greeted[sender.id] = sender._life
+        return refusal
 
     def pause(self) -> None:
         """Stand still, in the middle of whatever is under way."""
@@ -201,6 +287,8 @@ class Host:
             self._turn()
         except PowerCutError as cut:
             self.crash(str(cut))
+        except DirectoryRefusedError as error:
+            self.is_refused(str(error))
         except StorageError as error:
             self._observer.ended(self, error)
             self.crash(f"ends itself: {error}")
@@ -265,7 +353,7 @@ class Host:
     def _let_out(self, outcome: Outcome) -> None:
         self._observer.speaks(self, outcome)
         for message in outcome.messages:
-            self._send(message)
+            self._send(message, self._life)
         for event in outcome.events:
             self._observer.noted(self, event)
         for answer in outcome.answers:

@@ -7,7 +7,6 @@ it. Links have directions, and each may be cut by itself.
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -46,9 +45,12 @@ class Network:
         schedule: Schedule,
         rng: random.Random,
         conditions: Conditions,
-        deliver: Callable[[Message], None],
+        deliver: Callable[[Message, int], str | None],
         record: Callable[[Record], None] | None,
     ) -> None:
+        """`deliver` is told in which of its sender's lives a message was sent; why it is not
+        taken, if so.
+        """
         self._schedule = schedule
         self._rng = rng
         self._deliver = deliver
@@ -57,15 +59,13 @@ class Network:
         self.conditions = conditions
         self.cut: frozenset[tuple[int, int]] = frozenset()
         """Links, as (sender, recipient), that lose everything."""
-        self._broken = Counter[int]()
-        """How often each node's connections were broken: what was under way on them is lost."""
         self.late_until_ms = 0.0
         """When the last of the messages arrives that left in other weather than fair."""
         self.duplicated = 0
         self.lost = 0
 
-    def send(self, message: Message) -> None:
-        """Put a message on its link."""
+    def send(self, message: Message, life: int) -> None:
+        """Put a message, sent in this life of its sender, on its link."""
         self._sent += 1
         number, rng, weather = self._sent, self._rng, self.conditions
         if self._record:
@@ -73,10 +73,10 @@ class Network:
         if weather.loss and rng.random() < weather.loss:
             self._lose(number, "lost")
             return
-        self._carry(number, message)
+        self._carry(number, message, life)
         if weather.duplication and rng.random() < weather.duplication:
             self.duplicated += 1
-            self._carry(number, message)
+            self._carry(number, message, life)
 
     def change_links(self, cut: Iterable[tuple[int, int]]) -> None:
         """From now on exactly these links lose what arrives through them."""
@@ -84,30 +84,23 @@ class Network:
         if self._record:
             self._record(LinksChanged(at_ms=self._schedule.now_ms, cut=tuple(sorted(self.cut))))
 
-    def break_connections_of(self, node: int) -> None:
-        """Lose what this node has sent and what has not arrived yet."""
-        self._broken[node] += 1
-
-    def _carry(self, number: int, message: Message) -> None:
+    def _carry(self, number: int, message: Message, life: int) -> None:
         rng, weather = self._rng, self.conditions
         delay_ms = rng.uniform(weather.delay_min_ms, weather.delay_max_ms)
         if weather.straggling and rng.random() < weather.straggling:
             delay_ms = rng.uniform(delay_ms, weather.straggling_max_ms)
         if weather is not FAIR:
             self.late_until_ms = max(self.late_until_ms, self._schedule.now_ms + delay_ms)
-        broken = self._broken[message.sender]
-        self._schedule.after(delay_ms, lambda: self._arrive(number, message, broken))
+        self._schedule.after(delay_ms, lambda: self._arrive(number, message, life))
 
-    def _arrive(self, number: int, message: Message, broken: int) -> None:
-        if broken != self._broken[message.sender]:
-            self._lose(number, "the connection is broken")
-            return
+    def _arrive(self, number: int, message: Message, life: int) -> None:
         if (message.sender, message.recipient) in self.cut:
             self._lose(number, "the link is cut")
             return
-        if self._record:
+        if why := self._deliver(message, life):
+            self._lose(number, why)
+        elif self._record:
             self._record(Delivered(at_ms=self._schedule.now_ms, number=number))
-        self._deliver(message)
 
     def _lose(self, number: int, why: str) -> None:
         self.lost += 1

@@ -97,11 +97,10 @@ class Observer:
                 )
             )
 
-    def directory_lost(self, host: Host) -> None:
-        """A machine has a new, empty disk."""
-        self.reached["directory lost"] += 1
+    def directory_changed(self, host: Host) -> None:
+        """A machine has another directory, an empty one or an old one."""
         for checker in self._checkers:
-            checker.directory_lost(host)
+            checker.directory_changed(host)
 
     def paused(self, host: Host) -> None:
         """A node stands still."""

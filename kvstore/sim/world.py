@@ -217,8 +217,12 @@ class World:
             self.plan.session_rules,
         )
 
-    def _deliver(self, message: Message) -> None:
-        self.hosts[message.recipient].take_message(message)
+    def _deliver(self, message: Message, life: int) -> str | None:
+        recipient, sender = self.hosts[message.recipient], self.hosts[message.sender]
+        if why := recipient.reason_to_hang_up(sender, life, message):
+            return why
+        recipient.take_message(message)
+        return None
 
     def _restart_later(self, host: Host) -> None:
         self.schedule.after(self._restarts.uniform(*_RESTART_MS), host.start)
@@ -252,6 +256,7 @@ class World:
         self.network.conditions = FAIR
         self.network.change_links(())
         for host in self.hosts.values():
+            host.take_newest_directory()
             host.disk.mend()
             host.resume()
             host.find_damage()

@@ -88,9 +88,13 @@ class MemoryLog:
 class MemoryLineage:
     """A `Lineage` that lasts as long as the process."""
 
-    def __init__(self, start: bytes) -> None:
+    def __init__(self, start: bytes = b"") -> None:
         self.starts = start
         self.known: dict[int, Acquaintance] = {}
+
+    def add_start(self, start: bytes) -> None:
+        """A server begins on this directory."""
+        self.starts += start
 
     def remember(self, node_id: int, acquaintance: Acquaintance) -> None:
         """Keep what is known of a peer's directory."""

@@ -14,6 +14,7 @@ CORE = "kvstore/raft/core.py"
 DIRECTORIES = "kvstore/raft/directories.py"
 LEADERSHIP = "kvstore/raft/leadership.py"
 LOG = "kvstore/raft/log.py"
+SESSION = "kvstore/server/session.py"
 SEQUENCE = "kvstore/storage/sequence.py"
 
 OLD = "tests/raft/test_old_directories.py"
@@ -79,6 +80,20 @@ REPLACED = (
         "    if index is not None and not isinstance(message, AppendEntries):\n",
         "    if index is not None and message.term < 0:\n",
         test=OLD,
+    ),
+    Mutant(
+        "nobody's log tells that a directory was replaced",
+        DIRECTORIES,
+        "        if not indexes or admitted_at == NOT_ADMITTED:\n",
+        "        if not indexes or admitted_at < len(self._named):\n",
+        test="tests/sim/test_old_directories.py",
+    ),
+    Mutant(
+        "a link that is up is not held against the log",
+        SESSION,
+        "        if replaced is None:\n            self.context.node.receive(message)\n",
+        "        if True:\n            self.context.node.receive(message)\n",
+        test="tests/server/test_session.py",
     ),
     Mutant(
         "an admission in the log keeps a node from its leader",
@@ -148,8 +163,8 @@ REPLACED = (
     Mutant(
         "a hello is not held against the log",
         ACQUAINTANCES,
-        "        if index := self._replaced_at(theirs.node_id, theirs.admitted_at):\n",
-        "        if index := self._replaced_at(theirs.node_id, -1):\n",
+        "        if replaced := self.reason_to_hang_up(theirs.node_id, theirs.admitted_at):\n",
+        "        if replaced := self.reason_to_hang_up(theirs.node_id, -1):\n",
         test="tests/server/test_acquaintances.py",
     ),
 )

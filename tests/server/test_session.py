@@ -11,8 +11,8 @@ import pytest
 
 from kvstore import api
 from kvstore.config import Limits
-from kvstore.raft.messages import PreVoteReply, RequestVote, RequestVoteReply
-from kvstore.raft.types import Role
+from kvstore.raft.messages import AppendEntries, PreVoteReply, RequestVote, RequestVoteReply
+from kvstore.raft.types import Entry, EntryKind, Role
 from kvstore.server.context import ScanCursors
 from kvstore.wire import peer, resp, typed
 from kvstore.wire.resp import command
@@ -408,6 +408,32 @@ def test_a_directory_that_is_not_the_one_seen_last_is_refused_and_not_heard(
     assert answer.startswith(b"-REPLACED node 1 knows node 2 by another directory")
     assert follower.is_closed
     assert follower.node.raft.current_term == 0
+
+
+def test_a_directory_that_is_replaced_while_its_link_is_up_is_hung_up_on(follower: Line) -> None:
+    """Decision 17: it must not be heard, nor go on as if it were."""
+    hello = follower.ask(peer.encode_hello(THEIRS))
+    assert hello.startswith(b"$")
+    entries = (
+        Entry(1, 1, EntryKind.NOOP, b"3"),
+        Entry(2, 1, EntryKind.ADMIT, b"2 " + b"c" * 32),
+    )
+    follower.node.receive(
+        AppendEntries(
+            cluster_id="test",
+            sender=3,
+            recipient=1,
+            term=1,
+            prev_log_index=0,
+            prev_log_term=0,
+            entries=entries,
+            leader_commit=2,
+        )
+    )
+    answer = follower.ask(peer.encode_message(msgspec.structs.replace(VOTE, term=9)))
+    assert answer.startswith(b"-REPLACED log entry 2 of node 1 admits another directory of node 2")
+    assert follower.is_closed
+    assert follower.node.raft.current_term == 1
 
 
 def test_a_new_start_of_the_same_directory_takes_the_place_of_the_old_one(follower: Line) -> None:

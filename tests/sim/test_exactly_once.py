@@ -22,7 +22,7 @@ ADD = api.Increment(b"n", 1)
 
 def numbers_in_the_log(world: World) -> Counter[tuple[int, int]]:
     """How often each number of each session stands in the longest log that can be read."""
-    sound = [host.disk.log for host in world.hosts.values() if host.disk.log.is_sound]
+    sound = [host.disk.log for host in world.hosts.values() if host.is_sound]
     log = max(sound, key=lambda log: len(log.pairs))
     found: Counter[tuple[int, int]] = Counter()
     for entry in log.entries(1, len(log.pairs) + 1, 1 << 40):

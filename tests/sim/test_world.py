@@ -27,6 +27,8 @@ WORTH_REACHING = {
     "damage found",
     "damage repaired",
     "directory lost",
+    "old directory put back",
+    "directory refused",
     "admission",
     "short of room",
     "room is back",
@@ -91,11 +93,16 @@ def test_without_faults_and_in_fair_weather_one_leader_serves_to_the_end() -> No
 
 
 def test_the_picture_in_the_readme_is_what_its_command_draws(tmp_path: Path) -> None:
-    shown = re.search(r"kvstore simulate (--seed .*) --svg docs/([a-z.]+)", README.read_text())
+    docs = README.parent / "docs"
+    shown = re.search(
+        r"kvstore simulate --plan docs/(\S+) --window (\S+) --svg docs/([a-z.]+)",
+        README.read_text(),
+    )
     assert shown is not None
-    drawn = tmp_path / shown[2]
-    assert main(["simulate", *shown[1].split(), "--svg", str(drawn)]) == 0
-    assert drawn.read_text() == (README.parent / "docs" / shown[2]).read_text()
+    drawn = tmp_path / shown[3]
+    plan, window = str(docs / shown[1]), shown[2]
+    assert main(["simulate", "--plan", plan, "--window", window, "--svg", str(drawn)]) == 0
+    assert drawn.read_text() == (docs / shown[3]).read_text()
 
 
 def test_shrinking_keeps_only_the_faults_that_the_failure_needs() -> None:

@@ -81,8 +81,8 @@ class Checker:
     def started(self, host: Watched) -> None:
         """A node has read its disk and runs."""
 
-    def directory_lost(self, host: Watched) -> None:
-        """What was on a node's disk is gone; the next start begins with nothing."""
+    def directory_changed(self, host: Watched) -> None:
+        """The next start of a node is one with another directory, an empty or an old one."""
 
     def ended(self, host: Watched, error: StorageError) -> None:
         """A node has ended itself, as its disk failed it."""

@@ -28,7 +28,7 @@ class NeverGoesBack(Checker):
         self._check_hard_state(host.id, found)
         self._before[host.id] = (Snapshot.of(raft), host.running.machine.last_applied)
 
-    def directory_lost(self, host: Watched) -> None:
+    def directory_changed(self, host: Watched) -> None:
         self._durable.pop(host.id, None)
 
     def changed(self, host: Watched) -> None:
