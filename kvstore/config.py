@@ -85,6 +85,8 @@ class Limits(msgspec.Struct, frozen=True):
     """Unsent messages to one peer with which it gets no further entries, only heartbeats."""
     peer_output_bytes_max: int = 32 << 20
     """Unsent messages to one peer; further ones are dropped, as a network may."""
+    apply_steps_per_turn_max: int = 10_000
+    """Work of applying in one turn: a long replay must not keep a node from its peers."""
     pending_writes_max: int = 65_536
     """Entries of the log that wait for a majority; further writes get BUSY."""
     pending_bytes_max: int = 128 << 20

@@ -36,8 +36,6 @@ from kvstore.server.sync_times import SyncTimes
 from kvstore.server.ticket import Answer, Ticket
 from kvstore.storage.base import LogStore, StateStore
 
-_APPLY_STEPS_MAX: Final = 10_000
-"""Work of applying in one turn: a long replay must not keep a node from its peers."""
 _APPLY_BYTES: Final = 64 << 10
 """Entry data that is read at once, of which what the turn has no work left for is wasted."""
 
@@ -260,7 +258,7 @@ class Node:
         entries, and answers about entries that were durable here, and committed, before.
         """
         self._refuse_reads_of_others()
-        self._steps_end = self.machine.steps + _APPLY_STEPS_MAX
+        self._steps_end = self.machine.steps + self.settings.limits.apply_steps_per_turn_max
         if self._reads.has_arrivals:
             self.raft.read(self._reads.new_batch())
         self._effects = self.raft.take_effects(crowded)

@@ -230,11 +230,22 @@ class SimulatedLog(MemoryLog):
             self.pairs[index - 1] = (key, _flipped(value, rng))
             self.unreadable.add(index)
             return f"a bit of log record {index} flips"
-        stop = min(index + rng.randint(1, 40), certain + 1)
-        for lost in range(index, stop):
+        return self._lose(index, min(index + rng.randint(1, 40), certain + 1))
+
+    def lose_term(self, rng: random.Random) -> str:
+        """Lose all entries of one term; what, in words."""
+        certain = self.terms[: len(self.pairs)]
+        if not certain:
+            return "nothing is lost of an empty log"
+        term = rng.choice(sorted(set(certain)))
+        first = certain.index(term) + 1
+        return self._lose(first, first + certain.count(term))
+
+    def _lose(self, first: int, stop: int) -> str:
+        for lost in range(first, stop):
             self.pairs[lost - 1] = (self.pairs[lost - 1][0], b"")
-        self.unreadable.update(range(index, stop))
-        return f"log records {index} to {stop - 1} are lost"
+        self.unreadable.update(range(first, stop))
+        return f"log records {first} to {stop - 1} are lost"
 
     @property
     def is_sound(self) -> bool:

@@ -14,6 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from kvstore.raft.messages import (
+    TERM_LEAP_MAX,
+    Message,
+    PreVoteReply,
+    ReadIndex,
+    RequestVote,
+    RequestVoteReply,
+)
 from kvstore.sim.disk import BOUNDLESS, KEPT_BYTES, Fate
 from kvstore.sim.network import Conditions
 
@@ -60,7 +68,19 @@ def plan(rng: random.Random, duration_ms: float, kinds: Sequence[str]) -> tuple[
 
 def choose_kinds(rng: random.Random) -> tuple[str, ...]:
     """Two to five kinds of fault for one seed."""
-    return tuple(rng.sample(sorted(_STRIKES), rng.randint(2, 5)))
+    return tuple(rng.sample(sorted(_STRIKES.keys() - _REPEATED), rng.randint(2, 5)))
+
+
+def plan_twice(rng: random.Random, duration_ms: float, first: int) -> tuple[Fault, ...]:
+    """In some worlds, a fault that strikes twice: what is reset after one shows in the next."""
+    if rng.random() < 0.5:
+        return ()
+    kind = rng.choice(_REPEATED)
+    times = sorted(rng.uniform(0.2, 1.0) * duration_ms for _ in range(2))
+    return tuple(
+        Fault(first + number, at_ms, 500.0, kind, rng.getrandbits(32))
+        for number, at_ms in enumerate(times)
+    )
 
 
 _Links = set[tuple[int, int]]
@@ -152,6 +172,22 @@ def _damage(world: World, fault: Fault, rng: random.Random) -> None:
     host = _victim(world, rng)
     if _others_are_sound(world, host):
         world.observer.disturbed(host.id, host.disk.log.damage(rng))
+
+
+def _lose_term(world: World, fault: Fault, rng: random.Random) -> None:
+    """A whole term is gone from a disk, and the node comes upon it as it starts again."""
+    damaged = {host.id for host in world.hosts.values() if not host.disk.log.is_sound}
+    host = _victim(world, rng)
+    if len(damaged | {host.id}) <= (len(world.members) - 1) // 2:
+        world.observer.disturbed(host.id, host.disk.log.lose_term(rng))
+        host.crash("restarted, after a loss on its disk")
+
+
+def _join_under_load(world: World, fault: Fault, rng: random.Random) -> None:
+    """A machine comes back with an empty disk, while clients write as fast as they can."""
+    for client in world.clients:
+        client.hurry(20)
+    _lose_directory(world, fault, rng)
 
 
 def _lose_directory(world: World, fault: Fault, rng: random.Random) -> None:
@@ -297,6 +333,29 @@ def weather(rng: random.Random) -> Conditions:
     )
 
 
+def _forge_term(world: World, fault: Fault, rng: random.Random) -> None:
+    """A message of a term that no election led to, within belief or beyond it."""
+    host = _victim(world, rng)
+    if host.node is None:
+        return
+    term = host.node.raft.current_term
+    term += rng.choice((1, 1_000, TERM_LEAP_MAX // 8, TERM_LEAP_MAX + 1, TERM_LEAP_MAX * 5))
+    kind, said = rng.choice(_FORGED)
+    sender = rng.choice([node for node in world.members if node != host.id])
+    world.observer.disturbed(host.id, f"is about to hear of term {term}, by node {sender}'s name")
+    world.network.send(
+        kind(cluster_id="simulated", sender=sender, recipient=host.id, term=term, **said)
+    )
+
+
+_FORGED: Final[tuple[tuple[Callable[..., Message], dict[str, int | bool]], ...]] = (
+    (PreVoteReply, {"vote_granted": False}),
+    (RequestVoteReply, {"vote_granted": False}),
+    (RequestVote, {"last_log_index": 0, "last_log_term": 0}),
+    (ReadIndex, {"read_id": 1}),
+)
+
+_REPEATED: Final = ("forged term", "lost term", "joining under load")
 _STRIKES: Final[dict[str, Callable[[World, Fault, random.Random], None]]] = {
     "crash": _crash,
     "crash of all": _crash_all,
@@ -319,6 +378,9 @@ _STRIKES: Final[dict[str, Callable[[World, Fault, random.Random], None]]] = {
     "bridge": _bridge,
     "crumbling links": _crumble,
     "bad weather": _bad_weather,
+    "forged term": _forge_term,
+    "lost term": _lose_term,
+    "joining under load": _join_under_load,
 }
 
 KINDS: Final = frozenset(_STRIKES)

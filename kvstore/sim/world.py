@@ -70,6 +70,7 @@ class Scenario(msgspec.Struct, frozen=True):
     scan_clients: int = 0
     operators: int = 0
     limits: Limits = Limits()
+    checkpoint_interval_ms: int = 500
 
 
 def scenario(seed: int) -> Scenario:
@@ -107,7 +108,11 @@ def scenario(seed: int) -> Scenario:
             headroom_bytes=1 << 20,
             # In one world of four, leaders are soon busy.
             pending_writes_max=2 if seed % 4 == 3 else Limits().pending_writes_max,
+            apply_steps_per_turn_max=rng.choice((1, 20, Limits().apply_steps_per_turn_max)),
+            reply_bytes_max=rng.choice((400_000, Limits().reply_bytes_max)),
         ),
+        checkpoint_interval_ms=rng.choice((50, 500)),
+        faults=plan.faults + faults.plan_twice(rng, storm_ms, len(plan.faults)),
     )
 
 
@@ -204,6 +209,7 @@ class World:
             raft=self.plan.raft,
             limits=self.plan.limits,
             request_timeout_ms=2_000,
+            checkpoint_interval_ms=self.plan.checkpoint_interval_ms,
         )
         clock = Clock(self._fork(), self.plan.drift)
         return Host(

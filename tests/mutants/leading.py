@@ -31,6 +31,12 @@ LEADING = (
         "self._leadership is None\n",
     ),
     Mutant(
+        "who heard of a term beyond belief stands without asking for ever after",
+        CORE,
+        "            self._is_out_of_reach = False\n            self._become_candidate()",
+        "            self._become_candidate()",
+    ),
+    Mutant(
         "a leader counts as heard at the first contact only",
         CORE,
         "        self._leader_heard_ms = self._now_ms\n        self._timer.restart()\n",

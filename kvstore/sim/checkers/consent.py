@@ -1,14 +1,15 @@
 """No term without a majority's consent (thesis §9.6): a node that is cut off moves none.
 
 Law: whoever starts a term was told to by a leader of the term before (thesis §3.10), or
-got pre-votes of a majority that were given in the term before, itself included.
+got pre-votes of a majority that were given in the term before, itself included. Only a node
+that has heard of a term beyond belief stands without, once.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 
-from kvstore.raft.messages import Message, PreVoteReply, TimeoutNow
+from kvstore.raft.messages import TERM_LEAP_MAX, Message, PreVoteReply, TimeoutNow
 from kvstore.raft.quorum import has_majority
 from kvstore.raft.types import Role
 from kvstore.sim.checkers.checker import Checker, Watched
@@ -25,6 +26,17 @@ class Consent(Checker):
         """(node, term) -> who said in that term that it would vote for the node."""
         self._told: set[tuple[int, int]] = set()
         """(node, term) that a leader of that term told to stand."""
+        self._stood: dict[int, int] = {}
+        """The last term in which each node was a candidate."""
+        self._shaken: set[int] = set()
+        """Nodes that heard of a term beyond belief, and have not stood since."""
+
+    def started(self, host: Watched) -> None:
+        self._shaken.discard(host.id)
+
+    def hears(self, host: Watched, message: Message) -> None:
+        if message.term > host.running.raft.current_term + TERM_LEAP_MAX:
+            self._shaken.add(host.id)
 
     def speaks(self, host: Watched, message: Message) -> None:
         if isinstance(message, PreVoteReply) and message.vote_granted:
@@ -37,9 +49,17 @@ class Consent(Checker):
         if raft.role is not Role.CANDIDATE:
             return
         before = (host.id, raft.current_term - 1)
+        if self._stood.get(host.id) == raft.current_term:
+            return
+        self._stood[host.id] = raft.current_term
+        if before in self._told or has_majority(
+            self._given[before] | {host.id}, frozenset(self.members)
+        ):
+            return
+        is_shaken = host.id in self._shaken
+        self._shaken.discard(host.id)
         self.require(
-            before in self._told
-            or has_majority(self._given[before] | {host.id}, frozenset(self.members)),
+            is_shaken,
             f"node {host.id} starts term {raft.current_term} with the consent of"
             f" {sorted(self._given[before])} only",
         )
