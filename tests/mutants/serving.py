@@ -321,6 +321,7 @@ SERVING = (
         ROOM,
         "        entry_bytes = self._log_store.entry_bytes(data_bytes)\n",
         "        entry_bytes = 0\n",
+        test="tests/server/test_room.py",
     ),
     Mutant(
         "what applying a write changes is not looked at",
