@@ -375,6 +375,11 @@ class Host:
         return next(iter(self._open_calls.values()), math.inf)
 
     @property
+    def life(self) -> int:
+        """The number of its present life, or of the last one that ended."""
+        return self._life
+
+    @property
     def running(self) -> Node:
         """The node; only for who knows that it runs."""
         assert self.node is not None

@@ -403,8 +403,7 @@ SERVING = (
         "applying goes on for as long as there are entries",
         NODE,
         "                if machine.steps >= self._steps_end:\n",
-        "                self._steps_end = machine.steps + 10_000\n"
-        "                if False:\n",
+        "                self._steps_end = machine.steps + 10_000\n                if False:\n",
         test="tests/server/test_turns.py",
     ),
     Mutant(
