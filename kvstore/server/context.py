@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _NEWCOMER_MS: Final = 2_000.0
 _CURSORS_OF_CLIENT: Final = 64
-_STUCK_MS: Final = 5_000.0
+_STUCK_MS: Final = 10_000.0
 """Who holds replies and takes nothing for so long, while room is short, is hung up on."""
 _LINGER_MS: Final = 5_000.0
 _PROGRESS_MS: Final = 500.0
