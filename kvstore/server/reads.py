@@ -2,7 +2,8 @@
 
 Law: a read moves one way: arrived, asked for (all of one turn as one batch), ready as
 of an index, due when that index is applied. Whoever leaves on the way (overdue, or its
-leader gone) leaves once.
+leader gone) leaves once. None is answered as of an earlier index than one that arrived
+before it, whichever of the leader's answers are lost or overtake each other.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class WaitingReads:
         """By batch."""
         self._ready: list[tuple[int, int]] = []
         """Heap of (index to be applied first, number)."""
+        self._ready_index = 0
+        """The highest index as of which reads were ready."""
 
     def __len__(self) -> int:
         return len(self._reads)
@@ -64,10 +67,17 @@ class WaitingReads:
         return batch
 
     def is_ready(self, batch: int, index: int) -> None:
-        """The reads of a batch may be answered as of `index`."""
-        for number in self._asked.pop(batch, ()):
-            if read := self._reads.get(number):
-                heapq.heappush(self._ready, (max(index, read.after), number))
+        """The reads of a batch, and those asked for before it, may be answered as of `index`.
+
+        The leader was asked for the batch after all of them had arrived.
+        """
+        if batch not in self._asked:
+            return
+        self._ready_index = max(self._ready_index, index)
+        while batch in self._asked:
+            for number in self._asked.pop(next(iter(self._asked))):
+                if read := self._reads.get(number):
+                    heapq.heappush(self._ready, (max(self._ready_index, read.after), number))
 
     def take_due(self, last_applied: int) -> Iterator[Read]:
         """Those that may be answered now that `last_applied` is applied."""

@@ -114,8 +114,22 @@ SERVING = (
     Mutant(
         "a read does not wait for the write before it on its connection",
         NODE_READS,
-        "(max(index, read.after), number)",
-        "(index, number)",
+        "(max(self._ready_index, read.after), number)",
+        "(self._ready_index, number)",
+    ),
+    Mutant(
+        "a read waits for an answer that a later one has overtaken",
+        NODE_READS,
+        "            for number in self._asked.pop(next(iter(self._asked))):\n",
+        "            for number in self._asked.pop(batch):\n",
+        test="tests/server/test_follower_reads.py",
+    ),
+    Mutant(
+        "a read goes back behind one that arrived before it",
+        NODE_READS,
+        "        self._ready_index = max(self._ready_index, index)\n",
+        "        self._ready_index = index\n",
+        test="tests/server/test_follower_reads.py",
     ),
     Mutant(
         "a read waits for what was sent after it",

@@ -7,6 +7,7 @@ import random
 from kvstore import api
 from kvstore.raft.messages import INDEX_MAX
 from kvstore.server.node import Node
+from kvstore.server.reads import Read, WaitingReads
 
 from .cluster import TICK_MS, Claim, Cluster
 
@@ -81,3 +82,45 @@ def test_numbers_of_reads_do_not_come_again_after_a_restart() -> None:
         numbers.add(node._reads.new_batch())
     assert len(numbers) == 21
     assert max(numbers) <= INDEX_MAX
+
+
+def asked_in_turn(count: int) -> tuple[WaitingReads, list[Claim], list[int]]:
+    """Reads that arrived one a turn, with their tickets and their batches."""
+    reads = WaitingReads(first_number=100)
+    claims = [Claim() for _ in range(count)]
+    batches = []
+    for claim in claims:
+        reads.add(Read(claim, GET, after=0, deadline_ms=1_000.0))
+        batches.append(reads.new_batch())
+    return reads, claims, batches
+
+
+def due(reads: WaitingReads, last_applied: int) -> list[object]:
+    return [read.ticket for read in reads.take_due(last_applied)]
+
+
+def test_a_read_does_not_wait_for_an_answer_that_a_later_one_has_overtaken() -> None:
+    """Or one connection's first read would see more than its second (simulator, seed 5000003)."""
+    reads, claims, batches = asked_in_turn(2)
+    reads.is_ready(batches[1], 10)
+    assert due(reads, 10) == claims
+    reads.is_ready(batches[0], 11)
+    assert len(reads) == 0
+
+
+def test_no_read_goes_back_behind_one_that_arrived_before_it() -> None:
+    """The questions overtook each other, and so did the answers."""
+    reads, claims, batches = asked_in_turn(2)
+    reads.is_ready(batches[0], 11)
+    reads.is_ready(batches[1], 10)
+    assert due(reads, 10) == []
+    assert due(reads, 11) == claims
+
+
+def test_an_answer_to_a_question_that_is_not_open_releases_nobody() -> None:
+    """It may be one to an earlier life of this node, and say less than was acknowledged since."""
+    reads, claims, batches = asked_in_turn(2)
+    reads.is_ready(batches[1] + 1_000, 5)
+    assert due(reads, 1_000) == []
+    reads.is_ready(batches[0], 10)
+    assert due(reads, 1_000) == claims[:1]
