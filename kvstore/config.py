@@ -78,7 +78,8 @@ class Limits(msgspec.Struct, frozen=True):
     longer one gets BUSY."""
     clients_output_bytes_max: int = 128 << 20
     """Unsent replies of all clients, and places of those to come. One connection may hold an
-    eighth of what is free; then its requests wait, and its reads are not answered."""
+    eighth of what is free; then its requests wait, and its reads too: as long as the client
+    has something to read, otherwise for `request_timeout_ms`."""
     peer_message_bytes_max: int = 32 << 20
     """One message of a peer."""
     peer_backlog_bytes_max: int = 2 << 20
@@ -132,7 +133,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     raft: RaftSettings = RaftSettings()
     limits: Limits = Limits()
     request_timeout_ms: int = 4_000
-    """After this a waiting write is answered `outcome unknown`, a waiting read refused."""
+    """After this a waiting write is answered `outcome unknown`, a waiting read refused; a read
+    that waits for room for its reply has the same time once more."""
     checkpoint_interval_ms: int = 500
     """How often the applied key space is made durable."""
     peer_retry_max_ms: int = 200

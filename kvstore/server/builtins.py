@@ -157,13 +157,21 @@ def _client(session: Session, args: Arguments) -> bytes:
     if subcommand == b"ID" and len(args) == 2:
         return resp.integer(session.number)
     if subcommand == b"INFO" and len(args) == 2:
-        return resp.bulk(session.describe().encode())
+        return resp.bulk(_line_of(session).encode())
     if subcommand == b"LIST" and len(args) == 2:
-        lines = [other.describe() for other in session.context.sessions]
-        return resp.bulk("".join(lines).encode())
+        return resp.bulk("".join(map(_line_of, session.context.sessions)).encode())
     if subcommand in (b"SETINFO", b"NO-EVICT", b"NO-TOUCH"):
         return resp.OK
     return _unknown_subcommand("client", args)
+
+
+def _line_of(session: Session) -> str:
+    """One line of CLIENT LIST."""
+    return (
+        f"id={session.number} addr={session.address} "
+        f"name={session.name.decode('utf-8', 'replace')} db=0 resp={session.resp_version} "
+        f"pending={len(session.replies)} omem={session.unsent_bytes}\n"
+    )
 
 
 # --- COMMAND ------------------------------------------------------------------------------

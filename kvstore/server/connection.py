@@ -15,8 +15,8 @@ from typing import Final, Protocol
 _SCRATCH: Final = memoryview(bytearray(256 << 10))
 """Where every read lands first: a fresh buffer of this size each time would cost more."""
 _WRITE_BYTES: Final = 1 << 20
-_STUCK_BYTES: Final = 64 << 10
-"""With less unsent, a client keeps nobody waiting."""
+_STUCK_BYTES: Final = 16 << 10
+"""With less unsent, a client keeps nobody waiting: 4,096 of them hold half of what all may."""
 _CHUNK_BYTES: Final = 64 << 10
 """Short pieces of output are put together up to this size."""
 _CLIENT_KEEPALIVE: Final = (

@@ -100,6 +100,11 @@ BUSY_INPUT: Final = api.Failure(
     api.FailureCode.BUSY,
     "too many unfinished requests are held for all clients; nothing was changed, try again",
 )
+BUSY_OUTPUT: Final = api.Failure(
+    api.FailureCode.BUSY,
+    "replies that clients have not read left no room for this one in time; nothing was changed, "
+    "try again",
+)
 BUSY: Final = api.Failure(
     api.FailureCode.BUSY, "too many writes wait for a majority; nothing was changed, try again"
 )

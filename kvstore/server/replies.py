@@ -41,7 +41,7 @@ class Slot:
     """The place of one reply in the order of its connection; the ticket of its request.
 
     * `held_bytes`: the length of the reply; until it is there, what is booked for it.
-    * `query`: what is due to be answered, when its session has room.
+    * `query`: what is due to be answered, when its session has room, `due_since_ms`.
     * `pinned_steps`: what a read may cost that must be answered when it is due, as a later
       write of this client is on its way; 0 for others.
     * `_render` makes the reply of a Redis command; None stands for a typed reply.
@@ -49,7 +49,7 @@ class Slot:
 
     __slots__ = (
         *("_render", "_resp_version", "_session"),
-        *("held_bytes", "pinned_steps", "query", "reply"),
+        *("due_since_ms", "held_bytes", "pinned_steps", "query", "reply"),
     )
 
     def __init__(self, session: Session, render: Render | None, held_bytes: int) -> None:
@@ -58,6 +58,7 @@ class Slot:
         self._render = render
         self.held_bytes = held_bytes
         self.query: api.Query | api.Status | None = None
+        self.due_since_ms = 0.0
         self.pinned_steps = 0
         self.reply: bytes | None = None
 
@@ -84,6 +85,7 @@ class Slot:
         if self.pinned_steps:
             return False
         self.query = query
+        self.due_since_ms = self._session.context.now_ms
         self._session.mark_dirty()
         return True
 
@@ -164,14 +166,6 @@ class Replies:
             self._slots.popleft()
             self.held_bytes -= len(oldest)
         return oldest
-
-    @property
-    def has_ready(self) -> bool:
-        """Whether the oldest is there without an answer being made."""
-        if not self._slots:
-            return False
-        oldest = self._slots[0]
-        return not isinstance(oldest, Slot) or oldest.reply is not None
 
     def clear(self) -> None:
         """Nobody reads them any more."""

@@ -72,7 +72,7 @@ class Session:
         """A MULTI was refused, so what comes before its EXEC must not be carried out."""
         self.served = 0
         """Work done for this client so far; it catches up with others when it was idle."""
-        self._address = address
+        self.address = address
         self._limits = context.settings.limits
         self._parser = resp.RequestParser(resp.Bounds.of_client(self._limits))
         self.replies = Replies()
@@ -106,14 +106,6 @@ class Session:
     def is_open(self) -> bool:
         """Whether replies can still be sent."""
         return self._connection.is_open
-
-    def describe(self) -> str:
-        """One line of CLIENT LIST."""
-        return (
-            f"id={self.number} addr={self._address} name={self.name.decode('utf-8', 'replace')} "
-            f"db=0 resp={self.resp_version} pending={len(self.replies)} "
-            f"omem={self._connection.unsent_bytes}\n"
-        )
 
     # --- Input ----------------------------------------------------------------------------
 
@@ -366,7 +358,7 @@ class Session:
         if self._is_used:
             # With requests before it, messages could be taken in the middle of a turn.
             raise CommandError("ERR RAFT HELLO must be the first request of a connection")
-        greeting = greet(self.context, args, self._address)
+        greeting = greet(self.context, args, self.address)
         if greeting.node_id is None:
             self.close_after_replies()
         else:
@@ -390,7 +382,7 @@ class Session:
         if replaced is None:
             self.context.node.receive(message)
         else:
-            self._reply(refuse(self.context, replaced, self._address, is_replaced=True))
+            self._reply(refuse(self.context, replaced, self.address, is_replaced=True))
             self.close_after_replies()
 
     # --- Output ---------------------------------------------------------------------------
@@ -410,12 +402,13 @@ class Session:
         while replies and (reply := replies.next_ready(self._answer)) is not None:
             ready.append(reply)
             size += len(reply)
-            if size >= _PIECE_BYTES or not replies.has_ready:
+            if size >= _PIECE_BYTES:
                 # What the socket takes at once makes room for the next answer.
                 self._connection.write(b"".join(ready) if len(ready) > 1 else reply)
                 ready, size = [], 0
-                if replies:
-                    self._settle()
+                self._settle()
+        if ready:
+            self._connection.write(b"".join(ready) if len(ready) > 1 else ready[0])
 
     def _answer(self, slot: Slot) -> None:
         """Answer what is due, if there is work left for it in this turn, and room."""
@@ -424,7 +417,7 @@ class Session:
         if not self._may_work():
             return
         if self._connection.unsent_bytes >= load.share_bytes:
-            load.wait_for_room(self)
+            self._wait_for_room(slot)
             return
         before = node.machine.steps
         try:
@@ -437,12 +430,21 @@ class Session:
             slot.fill(result)
         self.charge(node.machine.steps - before)
 
+    def _wait_for_room(self, slot: Slot) -> None:
+        """Replies of others, or our own later ones, have the room: not for ever."""
+        context = self.context
+        overdue_ms = slot.due_since_ms + context.settings.request_timeout_ms
+        if self._connection.unsent_bytes < SHORT_OUTPUT_BYTES and context.now_ms >= overdue_ms:
+            slot.fill(refusals.BUSY_OUTPUT)
+        else:
+            context.load.wait_for_room(self)
+
     def has_failed(self, what: str) -> None:
         """A mistake of ours in what one client asked for: the others must not pay for it.
 
         Nobody knows how far it came, so the connection ends.
         """
-        self.context.log.exception(f"hung up on a client: {what} failed", address=self._address)
+        self.context.log.exception(f"hung up on a client: {what} failed", address=self.address)
         self.close()
 
     def stuck_ms(self, now_ms: float) -> float:

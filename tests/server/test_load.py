@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from kvstore.config import Limits
+from kvstore.server.connection import _STUCK_BYTES
 from kvstore.server.load import SHORT_INPUT_BYTES
 from kvstore.server.session import Session
 from kvstore.wire import peer, resp
@@ -119,6 +121,33 @@ def test_who_reads_slowly_is_not_hung_up_on() -> None:
                 got += slow.recv(64 << 10)
         assert len(got) == size
         assert read(other) == b"$-1\r\n" * 4
+
+
+def test_reads_whose_own_later_replies_took_all_room_are_refused_in_time() -> None:
+    """Each holds replies behind its read, and the read waits for the room that they take."""
+    with lines(40, clients_output_bytes_max=100_000) as (line, clients):
+        for client in clients:
+            client.sendall(command(b"GET", b"absent") + command(b"ECHO", bytes(4_000)))
+        line.turn()
+        assert line.context.load.share_bytes == 0
+        told = dict.fromkeys(clients, b"")
+        for _ in range(100):
+            line.turn()
+            for client in clients:
+                with contextlib.suppress(BlockingIOError):
+                    told[client] += client.recv(1 << 20)
+        echo = resp.bulk(bytes(4_000))
+        assert all(reply.endswith(echo) for reply in told.values())
+        firsts = [reply.removesuffix(echo) for reply in told.values()]
+        assert {first[:5] for first in firsts} == {b"-BUSY", b"$-1\r\n"}
+        assert line.context.load.output_bytes == 0
+        line.send(command(b"GET", b"absent"))
+        assert read(line.client) == b"$-1\r\n"
+
+
+def test_those_who_are_never_hung_up_on_hold_no_more_than_half() -> None:
+    limits = Limits()
+    assert _STUCK_BYTES * limits.connections_max <= limits.clients_output_bytes_max // 2
 
 
 def test_one_client_s_pipeline_leaves_the_turn_to_others() -> None:

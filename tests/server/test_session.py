@@ -51,6 +51,23 @@ def test_replies_come_in_the_order_of_the_requests(line: Line) -> None:
     assert replies[5:] == [b":2", b""]
 
 
+@pytest.mark.parametrize("args", [(b"GET", b"k"), (b"PING",), (b"SET", b"k", b"v")])
+def test_the_replies_of_a_pipeline_leave_in_one_piece(
+    line: Line, args: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each piece is a call of the system, which costs more than to answer a GET."""
+    connection = line.session._connection
+    write, pieces = connection.write, []
+
+    def note(data: bytes) -> None:
+        pieces.append(data)
+        write(data)
+
+    monkeypatch.setattr(connection, "write", note)
+    line.ask(command(*args) * 8)
+    assert len(pieces) == 1
+
+
 def test_a_reply_that_is_ready_waits_for_an_earlier_one_that_is_not(follower: Line) -> None:
     """The node leads, but no majority confirms its write."""
     follower.ask(peer.encode_hello(THEIRS))
