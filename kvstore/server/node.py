@@ -132,6 +132,7 @@ class Node:
     def wake(self, now_ms: float) -> None:
         """A turn begins at `now_ms`, a monotonic clock."""
         self._now_ms = now_ms
+        self._room.wake(now_ms, self.machine.last_applied)
         self.raft.wake(now_ms)
 
     def tick(self, now_ms: float) -> None:

@@ -85,9 +85,14 @@ class Room:
 
     # --- Looking --------------------------------------------------------------------------
 
+    def wake(self, now_ms: float, last_applied: int) -> None:
+        """A turn begins: look again if it is time, before anything is taken."""
+        if self._is_due(now_ms):
+            self.look(last_applied)
+
     def tick(self, now_ms: float, term: int, last_applied: int) -> list[Event]:
-        """Look again, once an interval or once a turn; what to say of changes."""
-        if now_ms < self._next_ms and not self.is_scarce:
+        """All was taken that the turn takes: look again if it is time; what to say of changes."""
+        if not self._is_due(now_ms):
             return []
         self._next_ms = now_ms + self._interval_ms
         self.look(last_applied)
@@ -107,6 +112,10 @@ class Room:
                 else ApplyingAgain(term, last_applied + 1)
             )
         return said
+
+    def _is_due(self, now_ms: float) -> bool:
+        """Once an interval, and in every turn with little left."""
+        return now_ms >= self._next_ms or self.is_scarce
 
     def look(self, last_applied: int) -> None:
         """See what the disk and the maps have left."""

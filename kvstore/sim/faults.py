@@ -22,9 +22,13 @@ from kvstore.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
-from kvstore.sim.disk import BOUNDLESS, KEPT_BYTES, Fate
+from kvstore.sim.disk import BOUNDLESS, KEPT_BYTES, Disk, Fate
 from kvstore.sim.network import Conditions
 
+_LITTLE_BYTES: Final = 64 << 20
+"""With so little left, nodes look in every turn."""
+_FILLING_MS: Final = 250.0
+"""From there on a disk fills up in this time, more than two heartbeats by any clock."""
 _READMISSION_MS: Final = 2_500.0
 """In about this time a machine with a new directory is started, heard, level and admitted."""
 
@@ -144,16 +148,28 @@ def _hand_over(world: World, fault: Fault, rng: random.Random) -> None:
 
 
 def _disk_full(world: World, fault: Fault, rng: random.Random) -> None:
-    """On one machine, or on all of them: nothing is left, or somewhat more than a mark."""
+    """On one machine, or on all of them: nothing is left, or somewhat more than a mark.
+
+    Other processes take it, but not from one moment to the next: nodes look in time.
+    """
     full = [_victim(world, rng)] if rng.random() < 0.8 else [*world.hosts.values()]
     headroom_bytes = world.plan.limits.headroom_bytes
     for host in full:
         mark = rng.choice((0, headroom_bytes // 2, headroom_bytes * 3 // 4, headroom_bytes))
-        host.disk.room_bytes = KEPT_BYTES + mark + rng.randrange(headroom_bytes // 2)
-        world.observer.disturbed(host.id, f"has {host.disk.room_bytes >> 10} KiB left")
+        left_bytes = KEPT_BYTES + mark + rng.randrange(headroom_bytes // 2)
+        disk = host.disk
+        disk.room_bytes = min(disk.room_bytes, _LITTLE_BYTES)
+        world.schedule.after(_FILLING_MS, partial(_fill_up, world, host.id, disk, left_bytes))
         world.schedule.after(
-            fault.duration_ms, partial(setattr, host.disk, "room_bytes", BOUNDLESS)
+            _FILLING_MS + fault.duration_ms, partial(setattr, disk, "room_bytes", BOUNDLESS)
         )
+
+
+def _fill_up(world: World, node: int, disk: Disk, left_bytes: int) -> None:
+    """Unless somebody made room meanwhile."""
+    if disk.room_bytes <= _LITTLE_BYTES:
+        disk.room_bytes = left_bytes
+        world.observer.disturbed(node, f"has {left_bytes >> 10} KiB left")
 
 
 def _disk_error(world: World, fault: Fault, rng: random.Random) -> None:

@@ -132,6 +132,13 @@ SERVING = (
         test="tests/server/test_follower_reads.py",
     ),
     Mutant(
+        "a turn takes what comes by the room of the turn before",
+        NODE,
+        "        self._room.wake(now_ms, self.machine.last_applied)\n",
+        "",
+        test="tests/server/test_room.py",
+    ),
+    Mutant(
         "a read waits for what was sent after it",
         NODE,
         "                self._apply(entry)\n                self._answer_due_reads()\n",
@@ -367,8 +374,8 @@ SERVING = (
     Mutant(
         "room is looked at once a heartbeat only",
         ROOM,
-        "        if now_ms < self._next_ms and not self.is_scarce:\n",
-        "        if now_ms < self._next_ms:\n",
+        "        return now_ms >= self._next_ms or self.is_scarce\n",
+        "        return now_ms >= self._next_ms\n",
         test="tests/server/test_room.py",
     ),
     Mutant(

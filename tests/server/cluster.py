@@ -146,6 +146,7 @@ class Cluster:
         node = self.nodes[node_id]
         arrived = [m for m in self.messages if m.recipient == node_id]
         self.messages = [m for m in self.messages if m.recipient != node_id]
+        node.wake(self.now_ms)
         for message in arrived:
             if (message.sender, node_id) not in self.cut:
                 node.receive(message)

@@ -157,6 +157,24 @@ def test_room_is_looked_at_in_every_turn_when_there_is_little() -> None:
     assert claim.failure.code is api.FailureCode.NO_SPACE
 
 
+def test_room_is_looked_at_before_a_turn_takes_anything() -> None:
+    """What waits in the sockets must not be taken by what was left a turn ago."""
+    cluster = Cluster()
+    leader = cluster.elect()
+    follower = cluster.followers()[0]
+    cluster.room[follower.raft.id] = 2 * HEADROOM
+    cluster.run()
+    before = follower.raft.log.last_index
+    leader.submit_command(PUT, Claim())
+    cluster.turn(leader.raft.id)
+    cluster.room[follower.raft.id] = 0
+    cluster.turn(follower.raft.id)
+    assert follower.raft.log.last_index == before
+    cluster.room.clear()
+    cluster.run()
+    assert follower.raft.log.last_index == leader.raft.log.last_index > before
+
+
 def test_room_is_looked_at_before_each_large_write() -> None:
     cluster = Cluster(size=1)
     node = cluster.elect()
