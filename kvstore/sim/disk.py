@@ -26,8 +26,6 @@ BOUNDLESS = 1 << 62
 PLENTY_BYTES = 1 << 40
 KEPT_BYTES = 32 << 10
 """Of the room of a disk, for votes and truncations: they take nothing else."""
-
-
 COMMIT_BYTES = 16 << 10
 """What a commit of the state takes in any case."""
 

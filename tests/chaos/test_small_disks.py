@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 from process.cluster import eventually
-from process.steps import put_anywhere
+from process.steps import asked, put_anywhere
+
+from kvstore.api import KEYS_MAX
 
 from .cluster import ChaosCluster
 from .conftest import needs_root
 
 pytestmark = [pytest.mark.process, pytest.mark.chaos, needs_root]
 
-KEYS = [b"%0480d" % number for number in range(65_530)]
+KEYS = [b"%0480d" % number for number in range(KEYS_MAX)]
 VALUE = bytes(1 << 20)
 PATIENT = {"KVSTORE_ELECTION_MS": "3000-5000", "KVSTORE_REQUEST_TIMEOUT_MS": "20000"}
 """Large entries keep a busy machine for long; who leads is not what is asked here."""
@@ -26,18 +27,6 @@ LEVELS_KIB = (40_000, 33_000, 24_000, 17_500, 16_500, 12_500, 8_500, 4_500, 0)
 def cluster(tmp_path: Path) -> Iterator[ChaosCluster]:
     with ChaosCluster(tmp_path, environ=PATIENT).running() as cluster:
         yield cluster
-
-
-def asked(cluster: ChaosCluster, *words: object) -> str:
-    """What the leader of the moment says: `OK`, or the first word of its refusal."""
-    try:
-        with cluster.client(cluster.wait_for_leader(), socket_timeout=30.0) as client:
-            client.execute_command(*words)  # type: ignore[no-untyped-call]
-    except redis.ConnectionError as error:
-        return f"broken: {error}"
-    except redis.RedisError as error:
-        return str(error).split()[0]
-    return "OK"
 
 
 def test_no_request_ends_a_node_at_any_level_of_room(cluster: ChaosCluster) -> None:

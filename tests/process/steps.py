@@ -6,6 +6,8 @@ import random
 import subprocess
 from collections.abc import Sequence
 
+import redis
+
 from .cluster import Cluster
 from .history import now
 from .workload import Workload, read_everything
@@ -43,6 +45,18 @@ def put_anywhere(cluster: Cluster, key: str, among: Sequence[int] = ()) -> None:
     """Write through whoever leads."""
     with cluster.client(cluster.wait_for_leader(among)) as client:
         client.set(key, "x")
+
+
+def asked(cluster: Cluster, *words: object) -> str:
+    """What the leader of the moment says: `OK`, or the first word of its refusal."""
+    try:
+        with cluster.client(cluster.wait_for_leader(), socket_timeout=30.0) as client:
+            client.execute_command(*words)  # type: ignore[no-untyped-call]
+    except redis.ConnectionError as error:
+        return f"broken: {error}"
+    except redis.RedisError as error:
+        return str(error).split()[0]
+    return "OK"
 
 
 def assert_holds_everywhere(cluster: Cluster, expected: dict[str, str]) -> None:

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import redis
+
+from kvstore.api import KEYS_MAX
 
 from .cluster import Cluster, eventually
+from .steps import asked
 
 pytestmark = pytest.mark.process
 
 LOG, STATE = "KVSTORE_LOG_MAP_BYTES", "KVSTORE_STATE_MAP_BYTES"
-KEYS = [b"%0480d" % number for number in range(65_530)]
-"""As many as one request may name, and as long as they may be: a log entry of 31 MB."""
+KEYS = [b"%0480d" % number for number in range(KEYS_MAX)]
+"""As many as one request may name, and as long as they may be: a log entry of 2 MB."""
 VALUE = bytes(4 << 20)
 ENVIRON = {
     "KVSTORE_VALUE_BYTES_MAX": str(len(VALUE)),
@@ -26,18 +28,6 @@ REFUSALS = {"NOSPACE", "BUSY", "NOLEADER", "NOTLEADER"}
 
 
 MakeCluster = Callable[[int, str, int], Cluster]
-
-
-def asked(cluster: Cluster, *words: object) -> str:
-    """What the leader of the moment says: `OK`, or the first word of its refusal."""
-    try:
-        with cluster.client(cluster.wait_for_leader(), socket_timeout=30.0) as client:
-            client.execute_command(*words)  # type: ignore[no-untyped-call]
-    except redis.ConnectionError as error:
-        return f"broken: {error}"
-    except redis.RedisError as error:
-        return str(error).split()[0]
-    return "OK"
 
 
 def insist(cluster: Cluster, *words: object) -> None:
