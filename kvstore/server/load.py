@@ -113,6 +113,10 @@ class Load:
         """
         return max(0, self._limits.clients_output_bytes_max - self.output_bytes) // _SHARE_OF_FREE
 
+    def lacks_room_for(self, reply_bytes: int) -> bool:
+        """Whether a reply that cannot wait, once begun, must be refused: a short one never is."""
+        return reply_bytes > SHORT_OUTPUT_BYTES and not self.share_bytes
+
     def wait(self, session: Session) -> None:
         """The session goes on in the next turn."""
         self._waiting[session] = None

@@ -102,8 +102,7 @@ BUSY_INPUT: Final = api.Failure(
 )
 BUSY_OUTPUT: Final = api.Failure(
     api.FailureCode.BUSY,
-    "replies that clients have not read left no room for this one in time; nothing was changed, "
-    "try again",
+    "replies that clients have not read leave no room for this one; nothing was changed, try again",
 )
 BUSY: Final = api.Failure(
     api.FailureCode.BUSY, "too many writes wait for a majority; nothing was changed, try again"

@@ -102,11 +102,6 @@ class Session:
         """Peers are heard before clients."""
         return self.peer is not None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether replies can still be sent."""
-        return self._connection.is_open
-
     # --- Input ----------------------------------------------------------------------------
 
     def on_events(self, mask: int) -> None:
@@ -299,13 +294,17 @@ class Session:
             assert builtin.answer is not None
             reply = builtin.answer(self, args)
             self.charge(len(reply) // REPLY_BYTES_PER_STEP)
-            self._reply(reply)
+            is_refused = self.context.load.lacks_room_for(len(reply))
+            self._reply(commands.render_failure(refusals.BUSY_OUTPUT) if is_refused else reply)
         return None
 
     def _submit(self, submission: Submission) -> None:
         request, node, limits = submission.request, self.context.node, self._limits
         slot = Slot(self, submission.render, place_bytes(request, limits))
-        if isinstance(request, api.COMMANDS):
+        if self.context.load.lacks_room_for(slot.held_bytes):
+            self.replies.expect(slot)
+            slot.fill(refusals.BUSY_OUTPUT)
+        elif isinstance(request, api.COMMANDS):
             if not self._may_write():
                 self._held_write = submission
                 return

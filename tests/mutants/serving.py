@@ -407,6 +407,20 @@ SERVING = (
         test="tests/server/test_load.py",
     ),
     Mutant(
+        "a read waits for ever for the room that later replies of its own kind take",
+        SESSION,
+        "SHORT_OUTPUT_BYTES and context.now_ms >= overdue_ms:",
+        "0:",
+        test="tests/server/test_load.py",
+    ),
+    Mutant(
+        "a long reply is made at once, whatever is held",
+        LOAD,
+        "        return reply_bytes > SHORT_OUTPUT_BYTES and not self.share_bytes\n",
+        "        return False\n",
+        test="tests/server/test_load.py",
+    ),
+    Mutant(
         "one client may fill a turn",
         SESSION,
         "(load.has_steps and self.served < self._slice_ends)",

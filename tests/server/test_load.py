@@ -145,6 +145,30 @@ def test_reads_whose_own_later_replies_took_all_room_are_refused_in_time() -> No
         assert read(line.client) == b"$-1\r\n"
 
 
+@pytest.mark.parametrize(
+    "request_of_long_reply",
+    [command(b"ECHO", bytes(30_000)), command(b"SET", b"k", b"v", b"NX", b"GET")],
+    ids=["echo", "previous value"],
+)
+def test_long_replies_that_cannot_wait_are_refused_when_there_is_no_room(
+    request_of_long_reply: bytes,
+) -> None:
+    """Whoever has none yet may begin a reply, and many clients are many replies."""
+    bounds = {"clients_output_bytes_max": 100_000, "value_bytes_max": 30_000}
+    with lines(40, **bounds) as (line, clients):
+        line.send(command(b"SET", b"k", bytes(30_000)))
+        assert read(line.client) == b"+OK\r\n"
+        for client in clients:
+            client.sendall(command(b"GET", b"k") + request_of_long_reply)
+        line.context.load.hear({key.data: mask for key, mask in line.selector.select(0)})
+        assert line.context.load.output_bytes < 2 * 100_000
+        for _ in range(100):
+            line.turn()
+        told = [read(client) for client in clients]
+        assert any(b"-BUSY" in replies for replies in told)
+        assert line.context.load.output_bytes == 0
+
+
 def test_those_who_are_never_hung_up_on_hold_no_more_than_half() -> None:
     limits = Limits()
     assert _STUCK_BYTES * limits.connections_max <= limits.clients_output_bytes_max // 2
