@@ -211,7 +211,8 @@ class SimulatedLog(MemoryLog):
         for index, pair in before.repaired.items():
             self.pairs[index - 1] = pair
         self.outline, self._hard_state = before.outline, before.hard_state
-        self.unreadable = set(before.unreadable)
+        # What was damaged meanwhile is so whatever becomes of the write.
+        self.unreadable = {i for i in self.unreadable if i <= before.kept} | before.unreadable
         self._before = self._update = None
         return True
 
