@@ -77,8 +77,10 @@ class Slot:
         except Exception:
             session.has_failed("rendering a reply")
         else:
+            is_being_sent = self.query is not None  # Its session has asked, to send it now.
             session.replies.came(self, reply)
-            session.mark_dirty()
+            if not is_being_sent:
+                session.mark_dirty()
 
     def takes_over(self, query: api.Query | api.Status) -> bool:
         """A read is due: it waits here for room, unless a later write waits for it."""

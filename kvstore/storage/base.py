@@ -41,7 +41,7 @@ class Applied(msgspec.Struct, frozen=True):
     time_ms: int = 0
 
 
-class TableChanges(msgspec.Struct, frozen=True):
+class TableChanges(msgspec.Struct, frozen=True, gc=False):
     """How much is changed in a table, at most: puts, with their keys and records, and deletions."""
 
     puts: int = 0
@@ -66,7 +66,7 @@ class TableChanges(msgspec.Struct, frozen=True):
 NONE = TableChanges()
 
 
-class Changes(msgspec.Struct, frozen=True):
+class Changes(msgspec.Struct, frozen=True, gc=False):
     """How much is changed in the key space, and among the sessions."""
 
     keys: TableChanges = NONE

@@ -68,6 +68,13 @@ def test_the_replies_of_a_pipeline_leave_in_one_piece(
     assert len(pieces) == 1
 
 
+def test_a_read_that_was_answered_makes_no_further_turn(line: Line) -> None:
+    line.client.sendall(command(b"GET", b"k") * 3)
+    line.turn()
+    assert line.client.recv(100) == b"$-1\r\n" * 3
+    assert not line.context.dirty
+
+
 def test_a_reply_that_is_ready_waits_for_an_earlier_one_that_is_not(follower: Line) -> None:
     """The node leads, but no majority confirms its write."""
     follower.ask(peer.encode_hello(THEIRS))
