@@ -226,6 +226,7 @@ class Session:
         """There is no room for what this client sends: it may do so later."""
         if self._parser.is_in_request:
             self._parser = resp.RequestParser(self._parser.bounds)
+            self._held_write = None  # It was not started: this refusal is its answer.
             self._settle()
             self._reply(commands.render_failure(refusals.BUSY_INPUT))
             self.close_after_replies()

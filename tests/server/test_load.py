@@ -71,6 +71,26 @@ def test_unfinished_requests_of_all_clients_are_bounded() -> None:
         other.close()
 
 
+def test_who_is_refused_while_a_write_waits_for_its_reads_is_hung_up_on_all_the_same() -> None:
+    """The write is refused with it, and nothing of that client stays."""
+    half = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$90000\r\n" + bytes(20 << 10)
+    with lines(1, clients_input_bytes_max=10 << 10, pinned_steps_max=0) as (line, [client]):
+        client.sendall(command(b"GET", b"k") + command(b"SET", b"k", b"1") + half)
+        got = line.receive()
+        assert got.startswith(b"$-1\r\n-BUSY ")
+        assert got.count(b"\r\n") == 2
+        assert line.is_closed
+        client.close()
+        line.turn()
+        assert not sessions(line)
+        other = line.connect()
+        other.sendall(command(b"GET", b"k"))
+        for _ in range(3):
+            line.turn()
+        assert read(other) == b"$-1\r\n", "the write was refused, and is not carried out"
+        other.close()
+
+
 def test_what_is_held_is_given_back() -> None:
     with lines(2) as (line, clients):
         clients[0].sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100\r\n" + bytes(50))
