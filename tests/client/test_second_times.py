@@ -130,6 +130,22 @@ def test_who_did_not_answer_is_asked_last_in_the_next_round() -> None:
             client._caller._leader = None  # as after a refusal
 
 
+def test_every_round_asks_all_nodes_and_follows_them_again() -> None:
+    """Who refused in the last round may lead by now, or know who does."""
+    with (
+        ScriptedNode(*[NO_LEADER] * 999) as a,
+        ScriptedNode() as b,
+        Client([a.address, b.address]) as client,
+    ):
+        for _ in range(2):
+            b._script[:] = [NO_LEADER, NO_LEADER, FOUND]
+            assert client.get("foo") == FOO
+            client._caller._leader = None  # so that the other one is asked first again
+        a._script[:] = [NO_LEADER, *[not_leader(b.address)] * 999]
+        b._script[:] = [NO_LEADER, NO_LEADER, FOUND]
+        assert client.get("foo") == FOO
+
+
 def test_a_second_redirect_in_one_request_and_in_the_next_is_followed_and_told() -> None:
     with ScriptedNode() as a, ScriptedNode() as b, ScriptedNode() as c:
         told: list[tuple[str, str]] = []

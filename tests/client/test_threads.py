@@ -215,7 +215,8 @@ def test_interrupts_at_any_point_use_no_number_twice_and_leave_the_client_usable
         onces = [call.request for call in node.calls if isinstance(call.request, api.Once)]
         writes = {(once.session, once.sequence, once.write) for once in onces}
         assert len(writes) == len({(once.session, once.sequence) for once in onces})
-        assert values(node)[-1] == b"last"
+        # What an interrupted request sent may be read after it, as it came on another connection.
+        assert b"last" in values(node)
 
 
 def test_at_most_one_is_inside_and_nobody_is_forgotten() -> None:

@@ -157,6 +157,13 @@ CALLING = (
         test="tests/client/test_second_times.py",
     ),
     Mutant(
+        "who was asked in one round is not asked in the next",
+        COURSE,
+        "        self._tried.clear()\n",
+        "",
+        test="tests/client/test_second_times.py",
+    ),
+    Mutant(
         "a node that has no room is taken to refuse the request",
         CALLER,
         "            if str(answer).startswith(_FULL):\n",

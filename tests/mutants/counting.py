@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
+CONNECTION = "kvstore/server/connection.py"
+CONTEXT = "kvstore/server/context.py"
 LMDB_TABLE = "kvstore/storage/lmdb_table.py"
 LOG = "kvstore/raft/log.py"
 MEMORY = "kvstore/storage/memory.py"
 PROGRESS = "kvstore/raft/progress.py"
 READS = "kvstore/raft/reads.py"
+REPLIES = "kvstore/server/replies.py"
 ROOM = "kvstore/server/room.py"
 WAITING_READS = "kvstore/server/reads.py"
 
+BOOKINGS = "tests/server/test_bookings.py"
 CORE_ACCOUNTS = "tests/raft/test_accounts.py"
 SERVER_ACCOUNTS = "tests/server/test_accounts.py"
 STORAGE_ACCOUNTS = "tests/storage/test_accounts.py"
@@ -89,6 +93,27 @@ COUNTING = (
         "            self._pending_sum -= self._pending.popleft()[1]\n",
         "            self._pending.popleft()\n",
         test=SERVER_ACCOUNTS,
+    ),
+    Mutant(
+        "entries wait for ever for reads that were answered",
+        REPLIES,
+        "        self.pinned_steps -= slot.pinned_steps\n",
+        "",
+        test=BOOKINGS,
+    ),
+    Mutant(
+        "a client that scanned once is remembered for ever",
+        CONTEXT,
+        "            if not told:\n                del self._told[found.client]\n",
+        "",
+        test=BOOKINGS,
+    ),
+    Mutant(
+        "the end of a stream is news again and again",
+        CONNECTION,
+        "            self.is_at_end = True\n            self._watch()\n        return",
+        "            self.is_at_end = True\n        return",
+        test="tests/server/test_session.py",
     ),
     Mutant(
         "what a commit made durable is counted as changed",

@@ -1,4 +1,4 @@
-"""Wrong versions of the node around the core: turns, clients, sessions, fencing, load.
+"""Wrong versions of the node around the core: turns, writes, reads, sessions, fencing, room.
 
 Law: each is one plausible mistake, named by what it does wrong. Where only a scripted
 test can notice, because no run of a whole node comes to show it, it says which.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from .mutant import Mutant
 
 CLUSTER_TIME = "kvstore/server/cluster_time.py"
-LOAD = "kvstore/server/load.py"
 MACHINE = "kvstore/kv/machine.py"
 NODE = "kvstore/server/node.py"
 ROOM = "kvstore/server/room.py"
@@ -32,6 +31,13 @@ SERVING = (
         PEERS,
         "            self._pause_ms = _FIRST_RETRY_MS\n            self._last",
         "            self._last",
+        test="tests/server/test_peers.py",
+    ),
+    Mutant(
+        "a link that was up once speaks before its next hello is answered",
+        PEERS,
+        "        self._is_ready = False\n        self._last_complaint = why\n",
+        "        self._last_complaint = why\n",
         test="tests/server/test_peers.py",
     ),
     Mutant(
@@ -398,104 +404,5 @@ SERVING = (
         "        if self._room.is_short and raft.takes_commands",
         "        if False and raft.takes_commands",
         test="tests/server/test_room.py",
-    ),
-    Mutant(
-        "what waits unread is forgotten when a client is given up",
-        SESSION,
-        "        load.input_bytes -= self._input_bytes\n",
-        "",
-        test="tests/server/test_load.py",
-    ),
-    Mutant(
-        "a read waits for ever for the room that later replies of its own kind take",
-        SESSION,
-        "SHORT_OUTPUT_BYTES and context.now_ms >= overdue_ms:",
-        "0:",
-        test="tests/server/test_load.py",
-    ),
-    Mutant(
-        "a long reply is made at once, whatever is held",
-        LOAD,
-        "        return reply_bytes > SHORT_OUTPUT_BYTES and not self.share_bytes\n",
-        "        return False\n",
-        test="tests/server/test_load.py",
-    ),
-    Mutant(
-        "one client may fill a turn",
-        SESSION,
-        "(load.has_steps and self.served < self._slice_ends)",
-        "load.has_steps",
-        test="tests/server/test_load.py",
-    ),
-    Mutant(
-        "all clients together may fill a turn",
-        LOAD,
-        "        return self.steps < self._limits.turn_steps_max",
-        "        return self.steps >= 0",
-        test="tests/server/test_load.py",
-    ),
-    Mutant(
-        "applying goes on for as long as there are entries",
-        NODE,
-        "                if machine.steps >= self._steps_end:\n",
-        "                self._steps_end = machine.steps + 10_000\n                if False:\n",
-        test="tests/server/test_turns.py",
-    ),
-    Mutant(
-        "a read that waits for room sees a later write of its client",
-        "kvstore/server/replies.py",
-        "        if steps > steps_left or any(slot.query is not None for slot in reads):\n"
-        "            return not reads\n",
-        "",
-        test="tests/server/test_turns.py",
-    ),
-    Mutant(
-        "a scan counts the keys that match and not those that it looks at",
-        MACHINE,
-        "            looked_at += 1\n",
-        "            looked_at = len(items) + 1\n",
-        test="tests/kv/test_work.py",
-    ),
-    Mutant(
-        "a pattern costs nothing",
-        MACHINE,
-        "                self.steps += glob.width * len(key) // _MATCHES_PER_STEP\n",
-        "",
-        test="tests/kv/test_work.py",
-    ),
-    Mutant(
-        "a reply is booked by what it might have been",
-        "kvstore/server/replies.py",
-        "        self.held_bytes += len(reply) - slot.held_bytes\n",
-        "        self.held_bytes += max(0, len(reply) - slot.held_bytes)\n",
-        test="tests/server/test_bookings.py",
-    ),
-    Mutant(
-        "whoever holds replies is hung up on when room is short",
-        "kvstore/server/context.py",
-        "            if stuck_ms >= _STUCK_MS:",
-        "            if session.unsent_bytes:",
-        test="tests/server/test_load.py",
-    ),
-    Mutant(
-        "an exception in one command ends the node",
-        "kvstore/server/replies.py",
-        "ENDS_THE_NODE: Final = (StorageError, SafetyViolationError)",
-        "ENDS_THE_NODE: Final = (Exception,)",
-        test="tests/server/test_mistakes.py",
-    ),
-    Mutant(
-        "a storage error in one command ends that connection alone",
-        "kvstore/server/replies.py",
-        "ENDS_THE_NODE: Final = (StorageError, SafetyViolationError)",
-        "ENDS_THE_NODE: Final = (SafetyViolationError,)",
-        test="tests/server/test_mistakes.py",
-    ),
-    Mutant(
-        "a server that is full of clients turns its peers away",
-        SESSION,
-        '        if self in self.context.newcomers and name != b"RAFT":\n',
-        "        if self in self.context.newcomers:\n",
-        test="tests/server/test_load.py",
     ),
 )

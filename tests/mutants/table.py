@@ -12,6 +12,17 @@ from .keeping import KEEPING
 from .leading import LEADING
 from .replaced import REPLACED
 from .serving import SERVING
+from .sharing import SHARING
 from .starting import STARTING
 
-MUTANTS = (*CONSENSUS, *LEADING, *REPLACED, *SERVING, *CALLING, *KEEPING, *STARTING, *COUNTING)
+MUTANTS = (
+    *CONSENSUS,
+    *LEADING,
+    *REPLACED,
+    *SERVING,
+    *SHARING,
+    *CALLING,
+    *KEEPING,
+    *STARTING,
+    *COUNTING,
+)

@@ -21,13 +21,13 @@ SMALL = msgspec.structs.replace(
     value_bytes_max=200_000,
     request_bytes_max=400_000,
     reply_bytes_max=400_000,
-    clients_input_bytes_max=300_000,
+    clients_input_bytes_max=60_000,
     clients_output_bytes_max=2_000_000,
     pipeline_requests_max=50,
     turn_steps_max=2_000,
     slice_steps_max=300,
     pinned_steps_max=1_000,
-    scan_cursors_max=10,
+    scan_cursors_max=2,
 )
 
 
@@ -47,11 +47,12 @@ class Crowd:
             (
                 command(b"GET", key),
                 command(b"GET", key) * rng.randrange(1, 40),
+                command(b"GET", key) + command(b"SET", key, value),
                 command(b"SET", key, value),
                 command(b"SET", key, value, b"GET"),
                 command(b"MGET", *[b"k%d" % n for n in range(8)]),
-                command(b"SCAN", b"%d" % rng.randrange(30), b"COUNT", b"2"),
-                command(b"SCAN", b"0", b"MATCH", b"k[0-9]*"),
+                command(b"SCAN", b"%d" % (rng.randrange(30) * rng.randrange(2)), b"COUNT", b"1"),
+                command(b"SCAN", b"0", b"MATCH", b"k[0-9]*", b"COUNT", b"2"),
                 command(b"DEL", *[b"k%d" % n for n in range(rng.randrange(1, 9))]),
                 command(b"INCR", b"n"),
                 command(b"PING") * rng.randrange(1, 100),
@@ -68,26 +69,43 @@ class Crowd:
         )
 
     def step(self) -> None:
+        """Whoever was hung up on makes place for another."""
         rng, line = self.rng, self.line
-        if rng.random() < 0.1 and len(self.clients) < 12:
+        if not self.clients or (rng.random() < 0.1 and len(self.clients) < 12):
             self.clients[line.connect()] = b""
         client = rng.choice([*self.clients])
         chance = rng.random()
         if chance < 0.5:
             self.clients[client] += self.request()
         elif chance < 0.7:
-            with contextlib.suppress(BlockingIOError, ConnectionError):
-                client.recv(rng.choice((10, 1 << 20)))
-        elif chance < 0.72 and len(self.clients) > 1:
+            self.read(client)
+        elif chance < 0.72:
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_WR)
-        elif chance < 0.75 and len(self.clients) > 1:
-            client.close()
-            del self.clients[client]
-        for client, rest in self.clients.items():
+        elif chance < 0.75:
+            self.leave(client)
+        for client, rest in [*self.clients.items()]:
             size = rng.choice((0, 1, 100, 1 << 20))
-            with contextlib.suppress(BlockingIOError, ConnectionError):
+            try:
                 self.clients[client] = rest[client.send(rest[:size]) :]
+            except BlockingIOError:
+                continue
+            except ConnectionError:
+                self.leave(client)
+
+    def read(self, client: socket.socket) -> None:
+        try:
+            is_at_end = not client.recv(self.rng.choice((10, 1 << 20)))
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            is_at_end = True
+        if is_at_end:
+            self.leave(client)
+
+    def leave(self, client: socket.socket) -> None:
+        client.close()
+        del self.clients[client]
 
     def close(self) -> None:
         for client in self.clients:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import selectors
 import socket
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kvstore.address import Address
-from kvstore.config import Settings
+from kvstore.config import Limits, Settings
 from kvstore.logs import logger_for
 from kvstore.server import loop
 from kvstore.server.node import Node
@@ -43,7 +44,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def lone_server(listening: socket.socket) -> loop.Server:
+def lone_server(listening: socket.socket, limits: Limits = Limits()) -> loop.Server:  # noqa: B008 - frozen
     """A cluster of one node, which leads and has committed its no-op."""
     listening.setblocking(False)
     identity = Identity(1, "test", 1, (1,), f"{1:032x}")
@@ -52,6 +53,7 @@ def lone_server(listening: socket.socket) -> loop.Server:
         members={1: Address(*listening.getsockname())},
         cluster_id="test",
         data_dir=Path("unused"),
+        limits=limits,
     )
     node = Node(settings, MemoryLog(identity), MemoryState(identity), random.Random(1))
     server = loop.Server(node, MemoryLineage(b"1" * 8), listening, random.Random(1), logger_for(1))
@@ -74,4 +76,20 @@ def test_a_request_read_after_a_standstill_is_dated_when_it_was_read(clock: Cloc
             server._turn()
             client.settimeout(5.0)
             assert client.recv(100) == b"+OK\r\n"
+            server._hang_up()
+
+
+def test_replies_that_are_made_while_others_are_delivered_leave_too(clock: Clock) -> None:
+    """The delivery makes room, and what starts then is answered at once: no event tells."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = lone_server(listening, Limits(pipeline_requests_max=4))
+        with server._selector, socket.create_connection(listening.getsockname()) as client:
+            client.setblocking(False)
+            client.sendall(command(b"SET", b"k", b"v") * 4 + command(b"PING") * 20)
+            got = b""
+            for _ in range(40):
+                server._turn()
+                with contextlib.suppress(BlockingIOError):
+                    got += client.recv(1 << 10)
+            assert got == b"+OK\r\n" * 4 + b"+PONG\r\n" * 20
             server._hang_up()

@@ -112,10 +112,14 @@ def serve_one_link(link: PeerLink, poll: selectors.BaseSelector, now_ms: float) 
         listening.settimeout(5.0)
         theirs, _ = listening.accept()
         with theirs:
+            link.send(append_of(10))
+            assert link.is_crowded, "nothing but a hello is said before they have answered it"
             theirs.sendall(encode_hello_answer(HELLO_OF_2))
             while not link._is_ready:
                 for key, mask in poll.select(5.0):
                     key.data.on_events(mask)
+            theirs.settimeout(5.0)
+            assert theirs.recv(1 << 16).count(b"RAFT\r\n") == 1
     connection = link._connection
     assert connection is not None
     while connection.is_open:

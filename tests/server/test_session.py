@@ -14,6 +14,7 @@ from kvstore.config import Limits
 from kvstore.raft.messages import AppendEntries, PreVoteReply, RequestVote, RequestVoteReply
 from kvstore.raft.types import Entry, EntryKind, Role
 from kvstore.server.context import ScanCursors
+from kvstore.server.replies import Slot
 from kvstore.wire import peer, resp, typed
 from kvstore.wire.resp import command
 
@@ -167,6 +168,20 @@ def test_a_client_that_stops_sending_still_gets_its_replies(line: Line) -> None:
     got = line.receive()
     assert got == b"+OK\r\n$1\r\n1\r\n"
     assert line.is_closed
+
+
+def test_a_client_that_stops_sending_and_waits_wakes_nobody(follower: Line) -> None:
+    """Its end of the stream is news once."""
+    follower.client.sendall(command(b"KV", b"x"))
+    follower.client.shutdown(socket.SHUT_WR)
+    slot = Slot(follower.session, None, 0)
+    follower.session.replies.expect(slot)
+    follower.turn()
+    follower.turn()
+    assert not follower.selector.select(0)
+    slot.fill(api.CountResult(revision=0, count=1))
+    assert follower.receive().count(b"$") == 2
+    assert follower.is_closed
 
 
 def test_garbage_is_answered_once_after_the_replies_before_it(line: Line) -> None:

@@ -1,0 +1,133 @@
+"""Wrong versions of how clients share a server: work, room, the order of replies, hanging up.
+
+Law: each is one plausible mistake, named by what it does wrong, with the scripted test
+that notices; no simulated run has connections in it.
+"""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+LOAD = "kvstore/server/load.py"
+LOOP = "kvstore/server/loop.py"
+MACHINE = "kvstore/kv/machine.py"
+NODE = "kvstore/server/node.py"
+SESSION = "kvstore/server/session.py"
+
+SHARING = (
+    Mutant(
+        "what waits unread is forgotten when a client is given up",
+        SESSION,
+        "        load.input_bytes -= self._input_bytes\n",
+        "",
+        test="tests/server/test_load.py",
+    ),
+    Mutant(
+        "a read waits for ever for the room that later replies of its own kind take",
+        SESSION,
+        "SHORT_OUTPUT_BYTES and context.now_ms >= overdue_ms:",
+        "0:",
+        test="tests/server/test_load.py",
+    ),
+    Mutant(
+        "a long reply is made at once, whatever is held",
+        LOAD,
+        "        return reply_bytes > SHORT_OUTPUT_BYTES and not self.share_bytes\n",
+        "        return False\n",
+        test="tests/server/test_load.py",
+    ),
+    Mutant(
+        "a write that waits for its reads keeps a refused client for ever",
+        SESSION,
+        "            self._held_write = None  # It was not started",
+        "            # It was not started",
+        test="tests/server/test_load.py",
+    ),
+    Mutant(
+        "replies that are made while others are delivered wait for the next event",
+        LOOP,
+        "        dirty, self._context.dirty = self._context.dirty, {}\n"
+        "        for session in dirty:\n            session.send_ready_replies()\n",
+        "        for session in [*self._context.dirty]:\n            session.send_ready_replies()\n"
+        "        self._context.dirty.clear()\n",
+        test="tests/server/test_loop.py",
+    ),
+    Mutant(
+        "one client may fill a turn",
+        SESSION,
+        "(load.has_steps and self.served < self._slice_ends)",
+        "load.has_steps",
+        test="tests/server/test_load.py",
+    ),
+    Mutant(
+        "all clients together may fill a turn",
+        LOAD,
+        "        return self.steps < self._limits.turn_steps_max",
+        "        return self.steps >= 0",
+        test="tests/server/test_load.py",
+    ),
+    Mutant(
+        "applying goes on for as long as there are entries",
+        NODE,
+        "                if machine.steps >= self._steps_end:\n",
+        "                self._steps_end = machine.steps + 10_000\n                if False:\n",
+        test="tests/server/test_turns.py",
+    ),
+    Mutant(
+        "a read that waits for room sees a later write of its client",
+        "kvstore/server/replies.py",
+        "        if steps > steps_left or any(slot.query is not None for slot in reads):\n"
+        "            return not reads\n",
+        "",
+        test="tests/server/test_turns.py",
+    ),
+    Mutant(
+        "a scan counts the keys that match and not those that it looks at",
+        MACHINE,
+        "            looked_at += 1\n",
+        "            looked_at = len(items) + 1\n",
+        test="tests/kv/test_work.py",
+    ),
+    Mutant(
+        "a pattern costs nothing",
+        MACHINE,
+        "                self.steps += glob.width * len(key) // _MATCHES_PER_STEP\n",
+        "",
+        test="tests/kv/test_work.py",
+    ),
+    Mutant(
+        "a reply is booked by what it might have been",
+        "kvstore/server/replies.py",
+        "        self.held_bytes += len(reply) - slot.held_bytes\n",
+        "        self.held_bytes += max(0, len(reply) - slot.held_bytes)\n",
+        test="tests/server/test_bookings.py",
+    ),
+    Mutant(
+        "whoever holds replies is hung up on when room is short",
+        "kvstore/server/context.py",
+        "            if stuck_ms >= _STUCK_MS:",
+        "            if session.unsent_bytes:",
+        test="tests/server/test_load.py",
+    ),
+    Mutant(
+        "an exception in one command ends the node",
+        "kvstore/server/replies.py",
+        "ENDS_THE_NODE: Final = (StorageError, SafetyViolationError)",
+        "ENDS_THE_NODE: Final = (Exception,)",
+        test="tests/server/test_mistakes.py",
+    ),
+    Mutant(
+        "a storage error in one command ends that connection alone",
+        "kvstore/server/replies.py",
+        "ENDS_THE_NODE: Final = (StorageError, SafetyViolationError)",
+        "ENDS_THE_NODE: Final = (SafetyViolationError,)",
+        test="tests/server/test_mistakes.py",
+    ),
+    Mutant(
+        "a server that is full of clients turns its peers away",
+        SESSION,
+        '        if self in self.context.newcomers and name != b"RAFT":\n',
+        "        if self in self.context.newcomers:\n",
+        test="tests/server/test_load.py",
+    ),
+)
