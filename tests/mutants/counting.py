@@ -9,9 +9,12 @@ from .mutant import Mutant
 
 CONNECTION = "kvstore/server/connection.py"
 CONTEXT = "kvstore/server/context.py"
+ENTRY_ROOM = "kvstore/raft/room.py"
+LEADERSHIP = "kvstore/raft/leadership.py"
 LMDB_TABLE = "kvstore/storage/lmdb_table.py"
 LOG = "kvstore/raft/log.py"
 MEMORY = "kvstore/storage/memory.py"
+NODE = "kvstore/server/node.py"
 PROGRESS = "kvstore/raft/progress.py"
 READS = "kvstore/raft/reads.py"
 REPLIES = "kvstore/server/replies.py"
@@ -136,5 +139,40 @@ COUNTING = (
         '        """A commit."""\n        self._before.clear()\n',
         '        """A commit."""\n',
         test=STORAGE_ACCOUNTS,
+    ),
+    Mutant(
+        "what is on the disk takes nothing of the room for no-ops",
+        ENTRY_ROOM,
+        "        self._last_bytes -= self.taken_bytes\n        self.taken_bytes = 0\n",
+        "        self.taken_bytes = 0\n",
+        test=CORE_ACCOUNTS,
+    ),
+    Mutant(
+        "a leader's entries may take what the state owes to the same disk",
+        ROOM,
+        "            log_bytes - self._state_store.owed_bytes() - half,\n",
+        "            log_bytes - half,\n",
+        test=SERVER_ACCOUNTS,
+    ),
+    Mutant(
+        "the key space is committed in every turn",
+        NODE,
+        "            self._next_checkpoint_ms = now_ms + self.settings.checkpoint_interval_ms\n",
+        "",
+        test="tests/server/test_node.py",
+    ),
+    Mutant(
+        "room is looked at in every turn",
+        ROOM,
+        "        self._next_ms = now_ms + self._interval_ms\n",
+        "",
+        test="tests/server/test_node.py",
+    ),
+    Mutant(
+        "a heartbeat leaves in every turn",
+        LEADERSHIP,
+        "            self._heartbeat_deadline_ms = now_ms + self._settings.heartbeat_interval_ms\n",
+        "",
+        test="tests/server/test_node.py",
     ),
 )

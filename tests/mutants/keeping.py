@@ -108,4 +108,11 @@ KEEPING = (
         '        lineage = [*pages.pairs(records.LINEAGE, b"", _ignore)]\n',
         test="tests/storage/test_lineage.py",
     ),
+    Mutant(
+        "a log is refused where all records of a term are lost",
+        SEQUENCE,
+        "        while index >= following.first_index:\n",
+        "        if index >= following.first_index:\n",
+        test="tests/storage/test_damage.py",
+    ),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,15 +12,20 @@ from kvstore.raft.invariants import SafetyViolationError
 from kvstore.raft.log import RaftLog
 from kvstore.raft.progress import Progress
 from kvstore.raft.reads import PendingReads, ReadReady
+from kvstore.raft.room import EntryRoom
+from kvstore.raft.types import Entry, EntryKind
 
 from .disk import Disk, entries_of_terms, entry
 
 CACHED_BYTES_MAX = 12
 INFLIGHT_MAX = 3
+NOOP_BYTES = 256
 PEERS = (2, 3)
 
 small = st.integers(0, 12)
-acts = st.lists(st.tuples(st.sampled_from("abcdef"), small, small), min_size=20, max_size=60)
+one_act = st.tuples(st.sampled_from("abcdef"), small, small)
+acts = st.lists(one_act, min_size=20, max_size=60)
+short = st.lists(one_act, min_size=1, max_size=12)
 
 
 @given(st.integers(0, 6), st.sets(st.integers(1, 6)), acts)
@@ -86,6 +93,32 @@ def test_a_read_waits_for_a_round_and_leaves_once(story):
             released += len(reads.release())
         reads.check()
         assert len(reads) == added - released
+
+
+@given(short)
+def test_room_for_entries_is_what_was_offered_less_what_was_taken(story):
+    """Whoever offers cannot see what waits for the disk; and what is on it stays gone."""
+    room = EntryRoom(Disk())
+    left, last, waiting = math.inf, math.inf, 0
+    for act, one, two in story:
+        size = 50 * one
+        if act == "a":
+            left, last = 100 * one, 100 * (one + two)
+            room.offer(left, last, has_headroom=True)
+        elif act in "bc":
+            room.take(Entry(1, 1, EntryKind.NOOP, bytes(size)))
+            waiting += size
+        elif act == "d":
+            fits = waiting + size < left
+            assert room.take_repair(Entry(1, 1, EntryKind.COMMAND, bytes(size))) == fits
+            waiting += size * fits
+        else:
+            room.durable()
+            left, last, waiting = left - waiting, last - waiting, 0
+        for kind, bound in ((EntryKind.COMMAND, left), (EntryKind.NOOP, last)):
+            fits = waiting + size < bound
+            assert room.fitting([Entry(1, 1, kind, bytes(size))]) == fits
+        assert room.takes_noops == (last - waiting > NOOP_BYTES)
 
 
 def test_an_account_that_does_not_hold_is_noticed():

@@ -16,7 +16,7 @@ from kvstore.errors import DiskWriteError
 from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, RaftSettings, Role
 from kvstore.server.node import Node
-from kvstore.storage.base import NO_CHANGES, Changes, Identity
+from kvstore.storage.base import NO_CHANGES, Applied, Changes, Identity
 from kvstore.storage.memory import MemoryLog, MemoryState
 
 TICK_MS = 50.0
@@ -56,12 +56,15 @@ class FailingLog(MemoryLog):
     """A log whose disk fails, or is full, from the moment the test says so."""
 
     fails = False
+    looks = 0
+    """How often somebody asked how much room is left."""
 
     def __init__(self, identity: Identity, room: dict[int, int]) -> None:
         super().__init__(identity)
         self._room = room
 
     def room_bytes(self) -> int:
+        self.looks += 1
         return AHEAD_BYTES + self._room.get(self.identity.node_id, super().room_bytes())
 
     def write(self, update: DurableUpdate) -> None:
@@ -72,6 +75,8 @@ class FailingLog(MemoryLog):
 
 class FullState(MemoryState):
     """Applied data on the same disk, in a map that may be small."""
+
+    commits = 0
 
     def __init__(
         self, identity: Identity, room: dict[int, int], state_room: dict[int, int]
@@ -84,6 +89,10 @@ class FullState(MemoryState):
         node_id, boundless = self.identity.node_id, super().room_bytes()
         room = min(self._room.get(node_id, boundless), self._state_room.get(node_id, boundless))
         return room - CHANGE_BYTES * (changes.keys.puts + changes.keys.deletes)
+
+    def commit(self, applied: Applied) -> None:
+        self.commits += 1
+        super().commit(applied)
 
     def can_hold(self, changes: Changes) -> bool:
         return self.identity.node_id not in self._state_room
@@ -114,7 +123,7 @@ class Cluster:
         self.asleep: set[int] = set()
         self.messages: list[Message] = []
         self.logs: dict[int, FailingLog] = {}
-        self.states: dict[int, MemoryState] = {}
+        self.states: dict[int, FullState] = {}
         self.nodes: dict[int, Node] = {}
         for node_id in self.members:
             identity = Identity(1, "test", node_id, tuple(self.members), f"{node_id:032x}")

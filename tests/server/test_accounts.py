@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kvstore import api
 from kvstore.raft.room import EntryRoom
+from kvstore.raft.types import Entry, EntryKind
 from kvstore.server.reads import Read, WaitingReads
 from kvstore.server.room import Room
 from kvstore.server.sync_times import SyncTimes
@@ -68,6 +69,57 @@ def test_changes_are_held_back_for_the_writes_that_are_not_applied_yet(story):
             room.look(last_applied)
             pending = {place: one for place, one in pending.items() if place > last_applied}
         assert room._pending_sum == sum(pending.values(), NO_CHANGES)
+
+
+class SharedDisk:
+    """What is left of it, and what the state owes it."""
+
+    left_bytes = 0
+    owed_bytes = 0
+
+
+class LogOnIt(MemoryLog):
+    def __init__(self, disk: SharedDisk) -> None:
+        super().__init__(IDENTITY)
+        self._disk = disk
+
+    def room_bytes(self) -> int:
+        return self._disk.left_bytes
+
+
+class StateOnIt(MemoryState):
+    def __init__(self, disk: SharedDisk) -> None:
+        super().__init__(IDENTITY)
+        self._disk = disk
+
+    def room_bytes(self, changes: Changes = NO_CHANGES) -> int:
+        return self._disk.left_bytes - self._disk.owed_bytes
+
+    def owed_bytes(self) -> int:
+        return self._disk.owed_bytes
+
+
+@given(st.lists(st.tuples(st.booleans(), small, small, small), min_size=1, max_size=20))
+def test_entries_leave_of_a_shared_disk_what_the_state_owes_it(story):
+    """Whoever brings them: a client, or a leader; and what was taken is durable, or is not."""
+    disk, waiting, headroom = SharedDisk(), 0, 400
+    log = LogOnIt(disk)
+    entries = EntryRoom(log)
+    room = Room(log, StateOnIt(disk), entries, headroom, interval_ms=3.0)
+    for is_written, one, two, size in story:
+        if is_written:
+            entries.durable()
+            waiting = 0
+        disk.left_bytes, disk.owed_bytes = 150 * one, 50 * two
+        room.look(0)
+        needed = waiting + log.entry_bytes(10 * size)
+        left = disk.left_bytes - disk.owed_bytes - needed
+        entry = Entry(1, 1, EntryKind.COMMAND, bytes(10 * size))
+        assert room.refuse(api.Put(b"", b""), NO_CHANGES, 10 * size) is None or left < headroom
+        assert bool(entries.fitting([entry])) == (left > headroom // 2)
+        if left > headroom // 2:
+            entries.take(entry)
+            waiting = needed
 
 
 @given(st.lists(st.integers(0, 50), max_size=30))

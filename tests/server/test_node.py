@@ -7,7 +7,7 @@ import pytest
 from kvstore import api
 from kvstore.config import Limits
 from kvstore.errors import DiskWriteError
-from kvstore.raft.messages import RequestVote
+from kvstore.raft.messages import AppendEntries, RequestVote
 from kvstore.raft.types import Role
 
 from .cluster import TICK_MS, Claim, Cluster
@@ -384,6 +384,35 @@ def test_after_a_crash_the_log_replays_from_the_last_checkpoint() -> None:
     cluster.elect()
     assert read(cluster, 1, b"n") == b"2"
     assert cluster.nodes[1].machine.revision == 2
+
+
+def test_what_is_due_once_an_interval_is_not_done_in_every_turn() -> None:
+    """A deadline that is not set anew changes no answer: it shows in what a turn costs."""
+    cluster = Cluster()
+    leader, follower = cluster.elect(), cluster.followers()[0]
+    settings = leader.settings
+    log, state = cluster.logs[follower.raft.id], cluster.states[follower.raft.id]
+    log.looks = state.commits = 0
+    asked_in_a_turn = 2 * 2  # as it begins and as its inputs end, of two sums each
+    turns, heartbeats = 400, 0
+    for turn in range(turns):
+        if turn % 50 == 0:
+            leader.submit_command(PUT, Claim())
+        cluster.now_ms += 5
+        for node_id in cluster.nodes:
+            cluster.turn(node_id)
+            heartbeats += sum(
+                isinstance(one, AppendEntries)
+                and not one.entries
+                and one.recipient == follower.raft.id
+                for one in cluster.messages
+                if node_id == leader.raft.id
+            )
+    beats = turns * 5 // settings.raft.heartbeat_interval_ms
+    checkpoints = turns * 5 // settings.checkpoint_interval_ms
+    assert beats - 1 <= log.looks // asked_in_a_turn <= beats + 1
+    assert beats // 2 <= heartbeats <= beats + 1
+    assert checkpoints - 1 <= state.commits <= checkpoints + 1
 
 
 def test_a_stopping_node_tells_its_writers_that_the_outcome_is_unknown() -> None:

@@ -6,9 +6,12 @@ import os
 import shutil
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kvstore.errors import DamagedError, DamagedStateError, StorageError
 from kvstore.raft.types import DurableUpdate, HardState, Recovered, TermRange
+from kvstore.storage import records, sequence
 from kvstore.storage.base import Applied
 from kvstore.storage.directory import RAFT, STATE, STATE_ASIDE, set_state_aside
 from kvstore.storage.lmdb_log import LmdbLog
@@ -84,6 +87,16 @@ def test_a_missing_record_is_known_by_its_name(tmp_path, index):
     with pytest.raises(DamagedError, match=f"log record {index} is missing"):
         log.entries(1, 9, ALL)
     log.close()
+
+
+@given(st.lists(st.integers(1, 6), max_size=12).map(sorted), st.sets(st.integers(1, 12)))
+def test_whichever_records_are_lost_are_named_and_no_others(terms, lost):
+    """Also all of a term, or of some terms in a row: the outline still tells that they were."""
+    entries = [command(index, term) for index, term in enumerate(terms, 1)]
+    outline = sequence.Outline().after(DurableUpdate(entries=entries))
+    pairs = [records.encode_entry(entry) for entry in entries if entry.index not in lost]
+    found = sequence.recovered(HardState(6), outline, pairs)
+    assert found.damaged == tuple(sorted(index for index in lost if index <= len(entries)))
 
 
 def test_a_repaired_record_is_whole_after_a_restart(store):
