@@ -166,8 +166,7 @@ class Caller:
         result: api.Result | None = None
         try:
             link = self._link(node_id, until)
-            link.send(typed.encode_call(api.Call(request)), until)
-            reply = link.receive(until)
+            reply = link.ask(typed.encode_call(api.Call(request)), until, until)
             assert isinstance(reply, bytes), f"node {node_id} answers {request} with {reply!r}"
             result = typed.decode_reply(reply).result
         except NotSent:
