@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from kvstore.cli import main
+from kvstore.sim.network import FAIR
 from kvstore.sim.shrink import shrink
 from kvstore.sim.trace import Crashed, Noted, Sent
 from kvstore.sim.world import Report, Scenario, only_faults, run, scenario
@@ -88,7 +89,8 @@ def test_runs_keep_every_promise_and_reach_what_is_worth_a_promise() -> None:
 
 def test_without_faults_and_in_fair_weather_one_leader_serves_to_the_end() -> None:
     calm = only_faults(scenario(2), [])
-    report = run(msgspec.structs.replace(calm, drift=0.0, clients=5))
+    fair = msgspec.structs.replace(calm, drift=0.0, weather=FAIR, clients=5, operators=0)
+    report = run(fair)
     assert report.violation is None
     assert report.reached["election"] == 2, "the second is the handover of the calm"
     assert report.reached["handover begun"] == 1
