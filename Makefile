@@ -27,7 +27,7 @@ demo: $(READY)  ## three real nodes, a stale leader, and how it is fenced
 cluster: $(READY)  ## three nodes on ports 9001-9003 in the foreground; Ctrl-C stops them
 	@trap 'kill 0' INT TERM; for id in 1 2 3; do $(BIN)/kvstore serve --id $$id & done; wait
 
-test: $(READY)  ## the tests, real processes and the formal model included (under five minutes)
+test: $(READY)  ## the tests, real processes and the formal model included
 	@$(BIN)/pytest -m 'not mutant and not chaos'
 
 check: $(READY)  ## format, lint, strict types, fast tests

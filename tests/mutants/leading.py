@@ -195,12 +195,14 @@ LEADING = (
         CORE,
         "        entries = self.log.part_that_fits(message.entries)\n",
         "        entries = message.entries\n",
+        test="tests/raft/test_room.py",
     ),
     Mutant(
         "followers look at a threshold only",
         ENTRY_ROOM,
         "            taken += self._stable.entry_bytes(len(entry.data))\n",
         "",
+        test="tests/raft/test_room.py",
     ),
     Mutant(
         "repairs do not ask for room",

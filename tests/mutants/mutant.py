@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HUNT = Path(__file__).with_name("hunt.py")
-SEEDS = 800
+SEEDS = 400
 """Budget of the simulator for one mutant."""
 DEADLINE_S = 240.0
 """Only against a mutant that never ends; far above what any needs."""
