@@ -192,9 +192,8 @@ def _damage(world: World, fault: Fault, rng: random.Random) -> None:
 
 def _lose_term(world: World, fault: Fault, rng: random.Random) -> None:
     """A whole term is gone from a disk, and the node comes upon it as it starts again."""
-    damaged = {host.id for host in world.hosts.values() if not host.disk.log.is_sound}
     host = _victim(world, rng)
-    if len(damaged | {host.id}) <= (len(world.members) - 1) // 2:
+    if _others_are_sound(world, host):
         world.observer.disturbed(host.id, host.disk.log.lose_term(rng))
         host.crash("restarted, after a loss on its disk")
 
