@@ -138,7 +138,7 @@ class SessionRules(msgspec.Struct, frozen=True):
 
     * `ttl_ms`: a session that was not used for longer, in the cluster's time, is expired.
     * `sessions_max`: to open one more ends the one that was not used for longest.
-    * `result_bytes_max`: a longer result is not kept; `Done` stands for it.
+    * `result_bytes_max`: a longer result is not kept; `PutRepeated` stands for it.
     """
 
     ttl_ms: int = 600_000
@@ -268,10 +268,14 @@ class SessionResult(_Struct, frozen=True, tag="session"):
     session: int
 
 
-class Done(_Struct, frozen=True, tag="done"):
-    """The write was carried out, once; its result was too large to be kept for a retry."""
+class PutRepeated(_Struct, frozen=True, tag="put_repeated"):
+    """A put came again, and the record that it met was too large to be kept for that.
+
+    The rest is as in the `PutResult` that it was answered with the first time.
+    """
 
     revision: int
+    written: bool
 
 
 class GetResult(_Struct, frozen=True, tag="get"):
@@ -376,7 +380,7 @@ Result: TypeAlias = (
     | IncrementResult
     | GuardFailed
     | SessionResult
-    | Done
+    | PutRepeated
     | GetResult
     | ScanResult
     | CountResult

@@ -319,7 +319,7 @@ def _may_be_repeated(request: api.Request) -> bool:
 def _answers_to(request: api.Request) -> tuple[type, ...]:
     """The results that answer a request, failures aside."""
     if isinstance(request, api.Once):
-        return (api.Done, *_answers_to(request.write))
+        return (api.PutRepeated, *_answers_to(request.write))
     if isinstance(request, api.WRITES):
         return (api.GuardFailed, _ANSWERS[type(request)])
     return (_ANSWERS[type(request)],)

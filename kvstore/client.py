@@ -188,8 +188,8 @@ class Client:
     def execute(self, request: api.Request, *, stale: bool = False) -> api.Result:
         """Carry out any typed request; the result is never a `Failure`, that is raised.
 
-        Nor is it a `GuardFailed`. It is `Done` if a put that returns what it replaced was
-        answered when it was sent again, and that was too long to be kept.
+        Nor is it a `GuardFailed`. It is `PutRepeated` if a put that returns what it
+        replaced was answered when it was sent again, and that was too long to be kept.
         """
         if stale and isinstance(request, api.COMMANDS):
             raise ValueError("a command cannot be stale")

@@ -110,7 +110,7 @@ class Sessions:
         encoded = _encode_result(result)
         if len(encoded) > self._rules.result_bytes_max and isinstance(result, api.PutResult):
             # Only a put that returns what it replaced can be so long.
-            return _encode_result(api.Done(result.revision))
+            return _encode_result(api.PutRepeated(result.revision, result.written))
         return encoded
 
     def _keep(self, session: int, record: _Record) -> None:

@@ -362,7 +362,7 @@ def result_words(result: api.Result) -> str:
     match result:
         case api.Failure():
             return f"{result.code} {plain(result.message)}"
-        case api.PutResult():
+        case api.PutResult() | api.PutRepeated():
             return f"{'OK' if result.written else 'not written'}, revision {result.revision}"
         case api.DeleteResult():
             return f"deleted {result.deleted}, revision {result.revision}"

@@ -160,15 +160,20 @@ def test_a_request_of_an_unknown_session_is_not_carried_out(
     assert machine.value(b"n") is None
 
 
-def test_a_result_too_large_to_keep_is_told_once_and_then_known_as_done(machine: Sessions) -> None:
+@pytest.mark.parametrize("when", [api.When.PRESENT, api.When.ABSENT])
+def test_a_record_too_large_to_keep_is_told_once_and_whether_it_was_replaced_each_time(
+    machine: Sessions, when: api.When
+) -> None:
     session = machine.open()
     machine.put(b"k", b"x" * 100)
-    put = api.Put(b"k", b"new", return_previous=True)
+    put = api.Put(b"k", b"new", when, return_previous=True)
     first = machine.once(session, 1, put)
     assert isinstance(first, api.PutResult)
     assert first.previous is not None
-    assert machine.once(session, 1, put) == api.Done(2)
-    assert machine.value(b"k") == b"new"
+    assert first.written == (when is api.When.PRESENT)
+    again = machine.once(session, 1, put)
+    assert again == api.PutRepeated(first.revision, first.written)
+    assert (machine.value(b"k") == b"new") == first.written
     kept = sum(len(record) for _, record in machine.state.sessions.scan(b""))
     assert kept < 80
 

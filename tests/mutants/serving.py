@@ -235,6 +235,13 @@ SERVING = (
         test="tests/kv/test_sessions.py",
     ),
     Mutant(
+        "a refused put is told to be written when it comes again",
+        SESSIONS_FILE,
+        "PutRepeated(result.revision, result.written)",
+        "PutRepeated(result.revision, True)",
+        test="tests/kv/test_sessions.py",
+    ),
+    Mutant(
         "sessions are forgotten in a restart",
         SESSIONS_FILE,
         'for key, record in table.scan(b"")]',

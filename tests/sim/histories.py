@@ -126,6 +126,12 @@ GOOD = {
         put(1, 2, 3, b"a"),
         put_if(1, 4, 5, api.Put(K, b"b", api.When.EQUAL, b"a"), True),
     ],
+    "a repeated answer says whether the value was replaced, and not what it was": [
+        put(1, 0, 1, b"a"),
+        operation(1, 2, 3, FROM_A_TO_B, api.PutRepeated(2, True)),
+        operation(2, 4, 5, FROM_A_TO_B, api.PutRepeated(2, False)),
+        get(1, 6, 7, b"b"),
+    ],
     "a request beyond the limits leaves no trace": [
         operation(1, 0, 1, api.Put(K, b"a"), TOO_LONG),
         operation(1, 2, 3, api.Get((K,)), TOO_LONG),
@@ -209,6 +215,14 @@ GOOD = {
 }
 
 BAD = {
+    "a repeated answer says that a value was replaced that was not there": [
+        put(1, 0, 1, b"c"),
+        operation(1, 2, 3, FROM_A_TO_B, api.PutRepeated(2, True)),
+    ],
+    "a repeated answer says that a value was not replaced that was there": [
+        put(1, 0, 1, b"a"),
+        operation(1, 2, 3, FROM_A_TO_B, api.PutRepeated(1, False)),
+    ],
     "a stale read after a completed write": [put(1, 0, 1, b"a"), get(2, 2, 3, None)],
     "a stale read during a longer write, which began after the first": [
         put(1, 0, 3, b"a"),
@@ -352,6 +366,13 @@ def random_request(rng: random.Random, key: bytes = K) -> api.Request:
     return rng.choice(requests)
 
 
+def repeated(result: api.Result | None) -> api.Result | None:
+    """The answer when the record in it was too large to be kept."""
+    if isinstance(result, api.PutResult) and result.previous is not None:
+        return api.PutRepeated(result.revision, result.written)
+    return result
+
+
 def random_history(
     rng: random.Random, size: int, overlap_ms: float, keys: Sequence[bytes] = (K,)
 ) -> list[Operation]:
@@ -371,6 +392,8 @@ def random_history(
         request = random_request(rng, rng.choice(keys))
         result = copy.answer(request) if fate in ("told", "lost") else BUSY
         seen = rng.choice([None, UNKNOWN]) if fate in ("lost", "never") else result
+        if rng.random() < 0.3:
+            seen = repeated(seen)
         history.append(Operation(client, invoked_ms, returned_ms, request, seen))
     rng.shuffle(history)
     return history

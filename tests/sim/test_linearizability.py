@@ -100,6 +100,11 @@ def test_a_long_order_is_cut_in_a_finding() -> None:
             "put k = 'b' if it is 'a' -> revision 3, previous 'a' of revision 2",
         ),
         (
+            FROM_A_TO_B,
+            api.PutRepeated(3, False),
+            "put k = 'b' if it is 'a' -> not written, revision 3, told again",
+        ),
+        (
             api.Delete((K, b"\xff")),
             api.DeleteResult(3, 1),
             "delete k \\xff -> deleted 1, revision 3",

@@ -77,6 +77,11 @@ GOOD = {
         put(10, 11, 3, written=False),
         get(12, 13, 3, None),
     ],
+    "a repeated answer tells the revision of the first one": [
+        put(0, 1, 1),
+        msgspec.structs.replace(put(2, 3, 2), result=api.PutRepeated(2, True)),
+        msgspec.structs.replace(put(4, 5, 2), result=api.PutRepeated(2, False)),
+    ],
     "concurrent operations in either order": [put(0, 9, 2), put(0, 9, 1), get(1, 9, 0, None)],
     "operations that touch at one instant": [put(0, 5, 2), put(5, 9, 1)],
     "a read at a later revision, of another key": [
@@ -120,6 +125,10 @@ GOOD = {
 
 BAD = {
     "a write before what returned": ("go back in time", [put(0, 1, 2), put(2, 3, 1, key=OTHER)]),
+    "a repeated answer before what returned": (
+        "go back in time",
+        [put(0, 1, 2), msgspec.structs.replace(put(2, 3, 1), result=api.PutRepeated(1, True))],
+    ),
     "a read before what returned": (
         "go back in time",
         [put(0, 1, 2, key=OTHER), get(2, 3, 1, record(1))],

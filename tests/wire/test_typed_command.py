@@ -56,7 +56,7 @@ RESULTS: list[api.Result] = [
     api.IncrementResult(9, -5),
     api.GuardFailed(9, 0),
     api.SessionResult(17),
-    api.Done(9),
+    api.PutRepeated(9, False),
     api.GetResult(9, (RECORD, None)),
     api.ScanResult(9, (RECORD,), b"next"),
     api.CountResult(9, 4),

@@ -195,7 +195,12 @@ def _matters(operation: Operation) -> bool:
 
 def _may_write(operation: Operation) -> bool:
     match operation.result:
-        case api.GetResult() | api.PutResult(written=False) | api.DeleteResult(deleted=0):
+        case (
+            api.GetResult()
+            | api.PutResult(written=False)
+            | api.PutRepeated(written=False)
+            | api.DeleteResult(deleted=0)
+        ):
             return False
     return not operation.is_refused
 
@@ -205,6 +210,8 @@ def _answer(operation: Operation) -> object:
     match operation.request, operation.result:
         case api.Put(), api.PutResult(written=is_written, previous=previous):
             return is_written, _value(key, previous)
+        case api.Put(), api.PutRepeated(written=is_written):
+            return is_written, None
         case api.Delete(), api.DeleteResult(deleted=deleted):
             return deleted
         case api.Increment(), api.IncrementResult(value=value):
@@ -222,6 +229,13 @@ def _value(key: bytes, item: api.KeyValue | None) -> object:
     return item.value if item.key == key else _ABSURD
 
 
+def _answered(operation: Operation) -> api.Request:
+    """The request, without what its answer does not tell."""
+    if isinstance(operation.result, api.PutRepeated):
+        return msgspec.structs.replace(operation.request, return_previous=False)
+    return operation.request
+
+
 def _without_idle_values(operations: Sequence[Operation]) -> list[api.Request]:
     """The requests, with one value put for all that nobody can tell apart."""
     named = {value for operation in operations for value in _named(operation)}
@@ -232,7 +246,7 @@ def _without_idle_values(operations: Sequence[Operation]) -> list[api.Request]:
 
     stand_in: bytes | None = None
     requests: list[api.Request] = []
-    for request in (operation.request for operation in operations):
+    for request in map(_answered, operations):
         if isinstance(request, api.Put) and is_idle(request.value):
             stand_in = request.value if stand_in is None else stand_in
             request = msgspec.structs.replace(request, value=stand_in)
@@ -478,6 +492,8 @@ def _told(operation: Operation) -> str:
         case api.PutResult(revision=revision, written=is_written, previous=previous):
             told = f"{'' if is_written else 'not written, '}revision {revision}"
             return told if previous is None else f"{told}, previous {_record(previous)}"
+        case api.PutRepeated(revision=revision, written=is_written):
+            return f"{'' if is_written else 'not written, '}revision {revision}, told again"
         case api.DeleteResult(revision=revision, deleted=deleted):
             return f"deleted {deleted}, revision {revision}"
         case api.IncrementResult(revision=revision, value=value):

@@ -56,6 +56,7 @@ def revision_told(operation: Operation) -> int:
     match operation.result:
         case (
             api.PutResult(revision=revision)
+            | api.PutRepeated(revision=revision)
             | api.DeleteResult(revision=revision)
             | api.IncrementResult(revision=revision)
             | api.GuardFailed(revision=revision)
@@ -74,7 +75,7 @@ def _by_revision(told: _Told) -> int:
 def has_changed(operation: Operation) -> bool:
     """Whether the answer says that data was changed, under the revision it tells."""
     match operation.result:
-        case api.PutResult(written=is_written):
+        case api.PutResult(written=is_written) | api.PutRepeated(written=is_written):
             return is_written
         case api.DeleteResult(deleted=deleted):
             return deleted > 0
