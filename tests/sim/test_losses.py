@@ -1,0 +1,44 @@
+"""Faults that take something from a disk: together, they leave a majority of sound machines."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from kvstore.raft.types import RaftSettings
+from kvstore.sim import faults
+from kvstore.sim.network import FAIR
+from kvstore.sim.world import Scenario, World
+
+STORM_MS = 12_000
+
+
+@pytest.mark.parametrize("kind", ["damage", "lost directory", "lost term"])
+@pytest.mark.parametrize(("members", "seed"), [(3, 1), (3, 2), (5, 1)])
+def test_losses_leave_a_majority_of_sound_machines(kind: str, members: int, seed: int) -> None:
+    """A world in which nobody can lead any more says nothing of the product."""
+    world = World(
+        Scenario(
+            seed=seed,
+            members=tuple(range(1, members + 1)),
+            raft=RaftSettings(),
+            drift=0.02,
+            weather=FAIR,
+            clients=2,
+            calls=20,
+            storm_ms=STORM_MS,
+            faults=faults.plan(random.Random(seed), STORM_MS, (kind, "old directory")),
+        )
+    )
+    lost_at_once = 0
+
+    def count() -> None:
+        nonlocal lost_at_once
+        unsound = sum(not host.is_sound for host in world.hosts.values())
+        lost_at_once = max(lost_at_once, unsound)
+
+    for at_ms in range(STORM_MS):
+        world.schedule.after(at_ms, count)
+    world.run()
+    assert 0 < lost_at_once <= (members - 1) // 2
