@@ -93,7 +93,7 @@ REPLACED = (
         SESSION,
         "        if replaced is None:\n            self.context.node.receive(message)\n",
         "        if True:\n            self.context.node.receive(message)\n",
-        test="tests/server/test_session.py",
+        test="tests/server/test_peer_sessions.py",
     ),
     Mutant(
         "an admission in the log keeps a node from its leader",

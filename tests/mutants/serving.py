@@ -52,7 +52,7 @@ SERVING = (
         SESSION,
         "            self._connection.detect_dead_link()\n",
         "",
-        test="tests/server/test_session.py",
+        test="tests/server/test_peer_sessions.py",
     ),
     Mutant(
         "replies leave before the fsync",

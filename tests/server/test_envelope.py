@@ -15,13 +15,6 @@ from .line import Line
 PUT = api.Put(b"k", b"v")
 
 
-@pytest.fixture
-def line():
-    line = Line()
-    yield line
-    line.close()
-
-
 def ask(line: Line, call: api.Call) -> api.Reply:
     got = line.ask(typed.encode_call(call))
     return typed.decode_reply(got.split(b"\r\n", 1)[1][:-2])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -16,13 +15,6 @@ from kvstore.wire import commands
 from kvstore.wire.resp import command
 
 from .line import Line
-
-
-@pytest.fixture
-def line() -> Iterator[Line]:
-    line = Line()
-    yield line
-    line.close()
 
 
 def fail(*_args: object) -> bytes:

@@ -1,19 +1,16 @@
-"""One connection: replies in order, bounded input and output, and who may be a peer."""
+"""One connection of a client: replies in order, bounded input and output, and its end."""
 
 from __future__ import annotations
 
 import selectors
 import socket
-from collections.abc import Iterator
 
-import msgspec
 import pytest
 
 from kvstore import api
 from kvstore.config import Limits
-from kvstore.raft.messages import AppendEntries, PreVoteReply, RequestVote, RequestVoteReply
-from kvstore.raft.types import Entry, EntryKind, Role
-from kvstore.server.context import ScanCursors
+from kvstore.raft.messages import PreVoteReply, RequestVoteReply
+from kvstore.raft.types import Role
 from kvstore.server.replies import Slot
 from kvstore.wire import peer, resp, typed
 from kvstore.wire.resp import command
@@ -21,20 +18,6 @@ from kvstore.wire.resp import command
 from .line import LIMITS, THEIRS, Line
 
 SHARE_BYTES = LIMITS.clients_output_bytes_max // 8
-
-
-@pytest.fixture
-def line() -> Iterator[Line]:
-    line = Line()
-    yield line
-    line.close()
-
-
-@pytest.fixture
-def follower() -> Iterator[Line]:
-    line = Line(members=3)
-    yield line
-    line.close()
 
 
 def test_replies_come_in_the_order_of_the_requests(line: Line) -> None:
@@ -260,60 +243,6 @@ def test_a_typed_failure_is_a_result_and_not_an_error(follower: Line) -> None:
     assert failure.code is api.FailureCode.NO_LEADER
 
 
-def test_scan_goes_on_where_its_cursor_stands(line: Line) -> None:
-    keys = [b"key%02d" % n for n in range(25)]
-    pairs = [part for key in keys for part in (key, b"v")]
-    line.ask(command(b"MSET", *pairs))
-    seen: list[bytes] = []
-    cursor = b"0"
-    while True:
-        lines = line.ask(command(b"SCAN", cursor, b"COUNT", b"10")).split(b"\r\n")
-        cursor, seen = lines[2], seen + lines[5::2]
-        if cursor == b"0":
-            break
-    assert [key for key in seen if key] == keys
-
-
-def test_a_forgotten_cursor_is_an_error_and_not_an_end(line: Line) -> None:
-    assert line.ask(command(b"SCAN", b"12345")).startswith(b"-ERR this node has forgotten")
-
-
-def cursor_of(reply: bytes) -> bytes:
-    return reply.split(b"\r\n")[2]
-
-
-def test_a_long_scan_leaves_the_cursors_of_others_alone(line: Line) -> None:
-    line.ask(command(b"MSET", *[part for n in range(1_200) for part in (b"key%04d" % n, b"v")]))
-    other = cursor_of(line.ask(command(b"SCAN", b"0", b"COUNT", b"5")))
-    cursor, before = b"0", b"0"
-    for _ in range(1_100):
-        before, cursor = cursor, cursor_of(line.ask(command(b"SCAN", cursor, b"COUNT", b"1")))
-    assert b"key0005" in line.ask(command(b"SCAN", other, b"COUNT", b"5"))
-    assert b"key1099" in line.ask(command(b"SCAN", before, b"COUNT", b"1")), "a call is repeated"
-    assert len(line.context.cursors) < 10
-
-
-def test_who_begins_many_scans_loses_its_own_cursors(line: Line) -> None:
-    line.ask(command(b"MSET", b"a", b"1", b"b", b"2", b"c", b"3"))
-    other = cursor_of(line.ask(command(b"SCAN", b"0", b"COUNT", b"1")))
-    line.connect_anew()
-    first = cursor_of(line.ask(command(b"SCAN", b"0", b"COUNT", b"1")))
-    for _ in range(100):
-        line.ask(command(b"SCAN", b"0", b"COUNT", b"1"))
-    assert line.ask(command(b"SCAN", first)).startswith(b"-ERR this node has forgotten")
-    assert b"$1\r\nb\r\n" in line.ask(command(b"SCAN", other)), "on another connection, too"
-    assert len(line.context.cursors) <= 65
-
-
-def test_all_cursors_are_bounded_and_who_has_most_loses_one() -> None:
-    cursors = ScanCursors(cursors_max=5)
-    [alone] = [cursors.remember(b"alone", 0, client=1)]
-    for n in range(20):
-        cursors.remember(b"%d" % n, 0, client=2)
-    assert len(cursors) == 5
-    assert cursors.start_key(alone) == b"alone"
-
-
 def test_a_client_that_half_closes_gets_the_replies_that_waited_for_their_turn() -> None:
     line = Line(limits=Limits(turn_steps_max=100, slice_steps_max=30))
     try:
@@ -385,135 +314,3 @@ def test_a_reply_reaches_a_client_that_is_still_sending(line: Line) -> None:
         line.turn()
     line.context.tick(line.now_ms + 60_000)
     assert not line.context.sessions, "but not for ever"
-
-
-# --- Peers --------------------------------------------------------------------------------
-
-VOTE = RequestVote(
-    cluster_id="test", sender=2, recipient=1, term=7, last_log_index=0, last_log_term=0
-)
-
-
-def test_a_peer_says_hello_and_is_heard(follower: Line) -> None:
-    answer = follower.ask(peer.encode_hello(THEIRS), peer.encode_message(VOTE))
-    hello = peer.decode_hello(answer.split(b"\r\n", 1)[1][:-2])
-    assert (hello.node_id, hello.recipient) == (1, 2)
-    assert follower.node.raft.current_term == 7
-    assert follower.session.comes_first
-
-
-def test_a_peer_that_is_gone_without_a_word_is_noticed(follower: Line) -> None:
-    """Nothing is sent on this way of a link, so only keepalive can tell."""
-    follower.ask(peer.encode_hello(THEIRS))
-    sock = follower.session._connection._sock
-    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 3_000
-    idle, interval, count = (
-        sock.getsockopt(socket.IPPROTO_TCP, option)
-        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
-    )
-    assert idle + interval * count <= 5
-
-
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        ({"cluster_id": "other"}, b"belongs to cluster"),
-        ({"recipient": 3}, b"looks for node 3"),
-        ({"node_id": 9}, b"node 9 is not a peer"),
-        ({"node_id": 1}, b"node 1 is not a peer"),
-        ({"protocol_version": 1}, b"peer protocol 1"),
-    ],
-)
-def test_a_stranger_is_refused_and_not_heard(
-    follower: Line, change: dict[str, object], complaint: bytes
-) -> None:
-    stranger = msgspec.structs.replace(THEIRS, **change)
-    answer = follower.ask(peer.encode_hello(stranger), peer.encode_message(VOTE))
-    assert answer.startswith(b"-ERR refused: ")
-    assert complaint in answer
-    assert follower.is_closed
-    assert follower.node.raft.current_term == 0
-
-
-def test_a_directory_that_is_not_the_one_seen_last_is_refused_and_not_heard(
-    follower: Line,
-) -> None:
-    """etcd#10817: a wiped directory under the same id must not vote again."""
-    follower.ask(peer.encode_hello(THEIRS))
-    wiped = msgspec.structs.replace(THEIRS, starts=b"9" * 8)
-    follower.connect_anew()
-    answer = follower.ask(peer.encode_hello(wiped), peer.encode_message(VOTE))
-    assert answer.startswith(b"-REPLACED node 1 knows node 2 by another directory")
-    assert follower.is_closed
-    assert follower.node.raft.current_term == 0
-
-
-def test_a_directory_that_is_replaced_while_its_link_is_up_is_hung_up_on(follower: Line) -> None:
-    """Decision 17: it must not be heard, nor go on as if it were."""
-    hello = follower.ask(peer.encode_hello(THEIRS))
-    assert hello.startswith(b"$")
-    entries = (
-        Entry(1, 1, EntryKind.NOOP, b"3"),
-        Entry(2, 1, EntryKind.ADMIT, b"2 " + b"c" * 32),
-    )
-    follower.node.receive(
-        AppendEntries(
-            cluster_id="test",
-            sender=3,
-            recipient=1,
-            term=1,
-            prev_log_index=0,
-            prev_log_term=0,
-            entries=entries,
-            leader_commit=2,
-        )
-    )
-    answer = follower.ask(peer.encode_message(msgspec.structs.replace(VOTE, term=9)))
-    assert answer.startswith(b"-REPLACED log entry 2 of node 1 admits another directory of node 2")
-    assert follower.is_closed
-    assert follower.node.raft.current_term == 1
-
-
-def test_a_new_start_of_the_same_directory_takes_the_place_of_the_old_one(follower: Line) -> None:
-    """What waits in the links of an earlier start is not heard any more."""
-    follower.ask(peer.encode_hello(THEIRS))
-    earlier = follower.session
-    follower.connect_anew()
-    follower.ask(peer.encode_hello(msgspec.structs.replace(THEIRS, starts=b"2" * 8 + b"3" * 8)))
-    assert follower.session.peer == 2
-    assert earlier not in follower.context.sessions
-    assert follower.lineage.known[2].start == b"3" * 8
-
-
-def test_a_message_without_hello_is_refused(follower: Line) -> None:
-    assert follower.ask(peer.encode_message(VOTE)).startswith(b"-ERR RAFT is for peers")
-    assert follower.node.raft.current_term == 0
-
-
-def test_a_hello_nested_without_end_is_refused_and_ends_nothing(follower: Line) -> None:
-    fields = b"\x98\x01\xa0\x00\xa0\xc4\x00\x00\x00" + b"\x91" * 1017 + b"\xc0"
-    assert follower.ask(command(b"RAFT", b"HELLO", fields)).startswith(b"-ERR ")
-    assert follower.ask(command(b"PING")) == b"+PONG\r\n"
-
-
-def test_a_hello_after_other_requests_is_refused(follower: Line) -> None:
-    """Messages behind unanswered requests could be taken in the middle of a turn."""
-    frames = command(b"PING"), peer.encode_hello(THEIRS), peer.encode_message(VOTE)
-    assert b"must be the first request" in follower.ask(*frames)
-    assert follower.node.raft.current_term == 0
-
-
-def test_a_peer_that_speaks_for_another_is_hung_up_on(follower: Line) -> None:
-    forged = msgspec.structs.replace(VOTE, sender=3)
-    follower.ask(peer.encode_hello(THEIRS), peer.encode_message(forged))
-    assert follower.is_closed
-    assert follower.node.raft.current_term == 0
-
-
-def test_a_damaged_message_ends_the_link_and_changes_nothing(follower: Line) -> None:
-    frame = bytearray(peer.encode_message(VOTE))
-    frame[frame.index(b"test")] ^= 1
-    follower.ask(peer.encode_hello(THEIRS), bytes(frame))
-    assert follower.is_closed
-    assert follower.node.raft.current_term == 0

@@ -1,0 +1,144 @@
+"""One connection of a peer: who is heard as one, and who is hung up on."""
+
+from __future__ import annotations
+
+import socket
+
+import msgspec
+import pytest
+
+from kvstore.raft.messages import AppendEntries, RequestVote
+from kvstore.raft.types import Entry, EntryKind
+from kvstore.wire import peer
+from kvstore.wire.resp import command
+
+from .line import THEIRS, Line
+
+VOTE = RequestVote(
+    cluster_id="test", sender=2, recipient=1, term=7, last_log_index=0, last_log_term=0
+)
+
+
+def test_a_peer_says_hello_and_is_heard(follower: Line) -> None:
+    answer = follower.ask(peer.encode_hello(THEIRS), peer.encode_message(VOTE))
+    hello = peer.decode_hello(answer.split(b"\r\n", 1)[1][:-2])
+    assert (hello.node_id, hello.recipient) == (1, 2)
+    assert follower.node.raft.current_term == 7
+    assert follower.session.comes_first
+
+
+def test_a_peer_that_is_gone_without_a_word_is_noticed(follower: Line) -> None:
+    """Nothing is sent on this way of a link, so only keepalive can tell."""
+    follower.ask(peer.encode_hello(THEIRS))
+    sock = follower.session._connection._sock
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 3_000
+    idle, interval, count = (
+        sock.getsockopt(socket.IPPROTO_TCP, option)
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+    )
+    assert idle + interval * count <= 5
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"cluster_id": "other"}, b"belongs to cluster"),
+        ({"recipient": 3}, b"looks for node 3"),
+        ({"node_id": 9}, b"node 9 is not a peer"),
+        ({"node_id": 1}, b"node 1 is not a peer"),
+        ({"protocol_version": 1}, b"peer protocol 1"),
+    ],
+)
+def test_a_stranger_is_refused_and_not_heard(
+    follower: Line, change: dict[str, object], complaint: bytes
+) -> None:
+    stranger = msgspec.structs.replace(THEIRS, **change)
+    answer = follower.ask(peer.encode_hello(stranger), peer.encode_message(VOTE))
+    assert answer.startswith(b"-ERR refused: ")
+    assert complaint in answer
+    assert follower.is_closed
+    assert follower.node.raft.current_term == 0
+
+
+def test_a_directory_that_is_not_the_one_seen_last_is_refused_and_not_heard(
+    follower: Line,
+) -> None:
+    """etcd#10817: a wiped directory under the same id must not vote again."""
+    follower.ask(peer.encode_hello(THEIRS))
+    wiped = msgspec.structs.replace(THEIRS, starts=b"9" * 8)
+    follower.connect_anew()
+    answer = follower.ask(peer.encode_hello(wiped), peer.encode_message(VOTE))
+    assert answer.startswith(b"-REPLACED node 1 knows node 2 by another directory")
+    assert follower.is_closed
+    assert follower.node.raft.current_term == 0
+
+
+def test_a_directory_that_is_replaced_while_its_link_is_up_is_hung_up_on(follower: Line) -> None:
+    """Decision 17: it must not be heard, nor go on as if it were."""
+    hello = follower.ask(peer.encode_hello(THEIRS))
+    assert hello.startswith(b"$")
+    entries = (
+        Entry(1, 1, EntryKind.NOOP, b"3"),
+        Entry(2, 1, EntryKind.ADMIT, b"2 " + b"c" * 32),
+    )
+    follower.node.receive(
+        AppendEntries(
+            cluster_id="test",
+            sender=3,
+            recipient=1,
+            term=1,
+            prev_log_index=0,
+            prev_log_term=0,
+            entries=entries,
+            leader_commit=2,
+        )
+    )
+    answer = follower.ask(peer.encode_message(msgspec.structs.replace(VOTE, term=9)))
+    assert answer.startswith(b"-REPLACED log entry 2 of node 1 admits another directory of node 2")
+    assert follower.is_closed
+    assert follower.node.raft.current_term == 1
+
+
+def test_a_new_start_of_the_same_directory_takes_the_place_of_the_old_one(follower: Line) -> None:
+    """What waits in the links of an earlier start is not heard any more."""
+    follower.ask(peer.encode_hello(THEIRS))
+    earlier = follower.session
+    follower.connect_anew()
+    follower.ask(peer.encode_hello(msgspec.structs.replace(THEIRS, starts=b"2" * 8 + b"3" * 8)))
+    assert follower.session.peer == 2
+    assert earlier not in follower.context.sessions
+    assert follower.lineage.known[2].start == b"3" * 8
+
+
+def test_a_message_without_hello_is_refused(follower: Line) -> None:
+    assert follower.ask(peer.encode_message(VOTE)).startswith(b"-ERR RAFT is for peers")
+    assert follower.node.raft.current_term == 0
+
+
+def test_a_hello_nested_without_end_is_refused_and_ends_nothing(follower: Line) -> None:
+    fields = b"\x98\x01\xa0\x00\xa0\xc4\x00\x00\x00" + b"\x91" * 1017 + b"\xc0"
+    assert follower.ask(command(b"RAFT", b"HELLO", fields)).startswith(b"-ERR ")
+    assert follower.ask(command(b"PING")) == b"+PONG\r\n"
+
+
+def test_a_hello_after_other_requests_is_refused(follower: Line) -> None:
+    """Messages behind unanswered requests could be taken in the middle of a turn."""
+    frames = command(b"PING"), peer.encode_hello(THEIRS), peer.encode_message(VOTE)
+    assert b"must be the first request" in follower.ask(*frames)
+    assert follower.node.raft.current_term == 0
+
+
+def test_a_peer_that_speaks_for_another_is_hung_up_on(follower: Line) -> None:
+    forged = msgspec.structs.replace(VOTE, sender=3)
+    follower.ask(peer.encode_hello(THEIRS), peer.encode_message(forged))
+    assert follower.is_closed
+    assert follower.node.raft.current_term == 0
+
+
+def test_a_damaged_message_ends_the_link_and_changes_nothing(follower: Line) -> None:
+    frame = bytearray(peer.encode_message(VOTE))
+    frame[frame.index(b"test")] ^= 1
+    follower.ask(peer.encode_hello(THEIRS), bytes(frame))
+    assert follower.is_closed
+    assert follower.node.raft.current_term == 0
