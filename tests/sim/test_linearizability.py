@@ -10,8 +10,9 @@ from __future__ import annotations
 import pytest
 
 from kvstore import api
-from kvstore.sim.checkers.linearizability import check_history, describe
+from kvstore.sim.checkers.linearizability import check_history
 from kvstore.sim.history import Operation
+from kvstore.sim.words import describe
 
 from .histories import (
     ABSENT,

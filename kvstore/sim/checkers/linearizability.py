@@ -35,6 +35,7 @@ import msgspec
 
 from kvstore import api
 from kvstore.sim.history import Operation
+from kvstore.sim.words import bare, describe, shown
 
 STEPS_MAX: Final = 100_000
 """Nodes that the search for one key may look at; each may stay in memory."""
@@ -430,12 +431,12 @@ def _explain(key: bytes, search: _Search, stuck: _Stuck) -> str:
     verdict = "no order explains"
     if stuck.steps is not None:
         verdict = f"not decided within {stuck.steps} steps whether an order explains"
-    lines = [f"key {_bare(key)}: {verdict} what clients saw in {answered} operations"]
+    lines = [f"key {bare(key)}: {verdict} what clients saw in {answered} operations"]
     if order:
         placed = answered - node.missing.bit_count()
         lines += [f"  the longest order found explains {placed} of them, and ends"]
         lines += _lines(order[-_LINES_MAX:])
-    lines += [f"  so {_bare(key)} is {_shown(state)}, and none of these can come next"]
+    lines += [f"  so {bare(key)} is {shown(state)}, and none of these can come next"]
     lines += _lines([call for _, call in search.candidates(node.missing)])
     if unspent := [call for _, call in search.open_candidates(node)]:
         lines += [f"  with or without {len(unspent)} whose outcome is unknown, the latest"]
@@ -455,62 +456,3 @@ def _order(node: _Node) -> list[_Call]:
 
 def _lines(calls: Sequence[_Call]) -> list[str]:
     return [f"    {describe(call.operation)}" for call in calls]
-
-
-def describe(operation: Operation) -> str:
-    """One line: who, when, what it asked, and what it was told."""
-    return (
-        f"client {operation.client} "
-        f"[{operation.invoked_ms:.1f} .. {operation.returned_ms:.1f} ms] "
-        f"{_asked(operation.request)} -> {_told(operation)}"
-    )
-
-
-def _asked(request: api.Request) -> str:
-    match request:
-        case api.Put(key=key, value=value, when=when, expected=expected):
-            asked = f"put {_bare(key)} = {_shown(value)}"
-            if when is api.When.EQUAL:
-                return f"{asked} if it is {_shown(expected)}"
-            return asked if when is api.When.ALWAYS else f"{asked} if {when.name.lower()}"
-        case api.Increment(key=key, by=by):
-            return f"increment {_bare(key)} by {by}"
-        case api.Get(keys=keys, with_values=False):
-            return " ".join(["get without values", *map(_bare, keys)])
-        case api.Delete(keys=keys) | api.Get(keys=keys):
-            verb = type(request).__name__.lower()
-            return " ".join([verb, *map(_bare, keys)])
-    return str(request)
-
-
-def _told(operation: Operation) -> str:
-    match operation.result:
-        case None:
-            return "outcome unknown"
-        case api.Failure(code=code, message=message):
-            return "outcome unknown" if operation.is_unknown else f"refused, {code} {message}"
-        case api.PutResult(revision=revision, written=is_written, previous=previous):
-            told = f"{'' if is_written else 'not written, '}revision {revision}"
-            return told if previous is None else f"{told}, previous {_record(previous)}"
-        case api.PutRepeated(revision=revision, written=is_written):
-            return f"{'' if is_written else 'not written, '}revision {revision}, told again"
-        case api.DeleteResult(revision=revision, deleted=deleted):
-            return f"deleted {deleted}, revision {revision}"
-        case api.IncrementResult(revision=revision, value=value):
-            return f"{value}, revision {revision}"
-        case api.GetResult(revision=revision, items=items):
-            return ", ".join([*map(_record, items), f"revision {revision}"])
-    return str(operation.result)
-
-
-def _record(item: api.KeyValue | None) -> str:
-    return "absent" if item is None else f"{_shown(item.value)} of revision {item.mod_revision}"
-
-
-def _shown(value: bytes | None) -> str:
-    return "absent" if value is None else repr(value)[1:]
-
-
-def _bare(key: bytes) -> str:
-    """A key without quotes, which its place in the line makes clear."""
-    return repr(key)[2:-1]

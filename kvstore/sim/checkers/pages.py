@@ -13,8 +13,8 @@ from typing import TypeAlias
 import msgspec
 
 from kvstore import api
-from kvstore.sim.checkers.linearizability import describe
 from kvstore.sim.history import Operation
+from kvstore.sim.words import describe
 
 _Contents: TypeAlias = Mapping[bytes, api.KeyValue]
 

@@ -26,8 +26,8 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from kvstore import api
-from kvstore.sim.checkers.linearizability import describe
 from kvstore.sim.history import Operation
+from kvstore.sim.words import describe
 
 _Told: TypeAlias = tuple[int, Operation]
 """A revision, and the operation that was told it."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from kvstore.sim.checkers.linearizability import describe
 from kvstore.sim.checkers.revisions import has_changed, revision_told
 from kvstore.sim.history import Operation
+from kvstore.sim.words import describe
 
 
 def check_session_order(operations: Sequence[Operation]) -> list[str]:
