@@ -33,6 +33,27 @@ KEEPING = (
         test="tests/storage/test_cost.py",
     ),
     Mutant(
+        "the list of the pages that long records give back takes nothing",
+        COST,
+        "(puts + deletes) * longest, tree.overflow_pages + overflow)\n",
+        "(puts + deletes) * longest, overflow)\n",
+        test="tests/storage/test_cost.py",
+    ),
+    Mutant(
+        "readers of the log that died are never looked for",
+        LMDB_LOG,
+        "            self._check_readers()\n",
+        "",
+        test="tests/storage/test_dead_readers.py",
+    ),
+    Mutant(
+        "readers of the key space that died are never looked for",
+        LMDB_STATE,
+        "            self._env.reader_check()\n",
+        "",
+        test="tests/storage/test_dead_readers.py",
+    ),
+    Mutant(
         "sessions are committed without the keys",
         MEMORY,
         "        self.sessions.take_back_changes()\n",

@@ -79,6 +79,23 @@ def test_changes_of_the_state_take_no_more_than_is_said_before(
         assert used_bytes(state) - used <= said
 
 
+def test_the_pages_that_long_records_give_back_are_listed_in_what_was_said(
+    state: LmdbState,
+) -> None:
+    """A list of 32,000 pages is longer than what any transaction may take beside its changes."""
+    keys = [b"%d" % number for number in range(8)]
+    for key in keys:
+        state.put(key, bytes(16 << 20))
+    state.commit(Applied(1))
+    used = used_bytes(state)
+    said = state.room_bytes() - state.room_bytes(Changes(TableChanges(4, 4 * 9, 4)))
+    for replaced, deleted in zip(keys[:4], keys[4:], strict=True):
+        state.put(replaced, b"shorter.")
+        state.delete(deleted)
+    state.commit(Applied(2))
+    assert TRANSACTION_BYTES < used_bytes(state) - used <= said + TRANSACTION_BYTES
+
+
 @pytest.mark.parametrize("sizes", SIZES)
 def test_entries_take_no_more_of_the_log_than_is_said_before(log: LmdbLog, sizes: str) -> None:
     rng = random.Random(sizes)
