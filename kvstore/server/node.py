@@ -167,10 +167,9 @@ class Node:
 
     def _stamped(self, command: api.Command) -> api.Logged:
         """What the log will hold: the commands of sessions get the time."""
-        if isinstance(command, api.OpenSession | api.Once):
-            time_ms = self._time.advance(self._now_ms, self.machine.time_ms)
-            return api.Stamped(time_ms, command)
-        return command
+        if isinstance(command, api.WRITES):
+            return command
+        return api.Stamped(self._time.advance(self._now_ms, self.machine.time_ms), command)
 
     def submit_query(
         self,

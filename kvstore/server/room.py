@@ -14,7 +14,8 @@ its changes fit. Four marks share the last of the room:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -28,9 +29,10 @@ from kvstore.storage.base import NO_CHANGES, Changes, LogStore, StateStore
 _PLENTY_BYTES: Final = 256 << 20
 """With less left than that, somebody looks in every turn, and not once a heartbeat."""
 _LARGE_BYTES: Final = 1 << 20
-"""Before an entry that takes so much, somebody looks again."""
+"""Before an entry with more data, somebody looks again."""
 _CHANGE_BYTES: Final = 512 << 10
-"""One change costs no more than that, and its bytes twice, whatever it meets."""
+"""One change costs no more than that, and its bytes twice, whatever it meets. So does an entry,
+with its data thrice."""
 _SMALLEST_CHANGE_BYTES: Final = 2
 """Of an entry's data, those that can stand for one change; but sessions change as well."""
 _SESSION_CHANGES: Final = 32
@@ -69,9 +71,7 @@ class Room:
         self._interval_ms = interval_ms
         self._next_ms = 0.0
         self._was_short = False
-        self._pending: deque[tuple[int, Changes]] = deque()
-        """Index and changes of each write that was proposed here and not applied yet."""
-        self._pending_sum = NO_CHANGES
+        self._pending = _Pending()
         self._unseen_bytes = 0
         """Taken since somebody looked, as a simple bound has it."""
         self._state_left_bytes = 0
@@ -119,8 +119,7 @@ class Room:
 
     def look(self, last_applied: int) -> None:
         """See what the disk and the maps have left."""
-        while self._pending and self._pending[0][0] <= last_applied:
-            self._pending_sum -= self._pending.popleft()[1]
+        self._pending.forget(last_applied)
         self._unseen_bytes = 0
         log_bytes, half = self._log_bytes, self._headroom_bytes // 2
         self.left_bytes = max(0, self._left_after(NO_CHANGES, 0))
@@ -138,7 +137,7 @@ class Room:
     def _left_after(self, changes: Changes, entry_bytes: int) -> int:
         """Both stores may be on one disk, and the one may need what the other leaves."""
         log_bytes = self._log_bytes - self._state_store.owed_bytes()
-        state_bytes = self._state_store.room_bytes(self._pending_sum + changes)
+        state_bytes = self._state_store.room_bytes(self._pending.sum() + changes)
         return min(log_bytes, state_bytes) - self._entries.taken_bytes - entry_bytes
 
     @property
@@ -157,24 +156,29 @@ class Room:
         """Why a write with these changes is not proposed; None if there is room for it."""
         if self.waiting_index:
             return Refusal(0, self.left_bytes, 0, self.waiting_index)
+        unseen_bytes = self._unseen_bytes + _simple_bound(changes, data_bytes)
+        if data_bytes > _LARGE_BYTES or self.left_bytes - unseen_bytes < self._headroom_bytes:
+            return self._refuse_exactly(command, changes, data_bytes)
+        self._unseen_bytes = unseen_bytes
+        return None
+
+    def _refuse_exactly(
+        self, command: api.Command, changes: Changes, data_bytes: int
+    ) -> Refusal | None:
         kept = self._headroom_bytes
         if _frees_room(command):
             kept = kept * 3 // 4
         entry_bytes = self._log_store.entry_bytes(data_bytes)
-        unseen_bytes = self._unseen_bytes + entry_bytes + _simple_bound(changes)
-        if entry_bytes > _LARGE_BYTES or self.left_bytes - unseen_bytes < kept:
-            left_bytes = self._left_after(NO_CHANGES, 0)
-            unseen_bytes = left_bytes - self._left_after(changes, entry_bytes)
-            if left_bytes - unseen_bytes < kept:
-                return Refusal(unseen_bytes, max(0, left_bytes), kept)
-            self.left_bytes = left_bytes
-        self._unseen_bytes = unseen_bytes
+        left_bytes = self._left_after(NO_CHANGES, 0)
+        needed_bytes = left_bytes - self._left_after(changes, entry_bytes)
+        if left_bytes - needed_bytes < kept:
+            return Refusal(needed_bytes, max(0, left_bytes), kept)
+        self.left_bytes, self._unseen_bytes = left_bytes, needed_bytes
         return None
 
     def proposed(self, index: int, changes: Changes) -> None:
         """It was taken, and is an entry now."""
-        self._pending.append((index, changes))
-        self._pending_sum += changes
+        self._pending.add(index, changes)
 
     # --- Applying -------------------------------------------------------------------------
 
@@ -183,11 +187,24 @@ class Room:
         entries: Sequence[Entry],
         changes_of: Callable[[bytes], Changes],
         checkpoint: Callable[[], None],
-    ) -> Iterator[Entry]:
+    ) -> Iterable[Entry]:
         """The first of these committed entries, each to be applied before the next is asked for.
 
         A checkpoint settles how much the changes so far really take.
         """
+        bound = _bound_of_data(len(entries), sum([len(entry.data) for entry in entries]))
+        if bound <= self._state_left_bytes:
+            self._state_left_bytes -= bound
+            self.waiting_index = 0
+            return entries
+        return self._fitting_exactly(entries, changes_of, checkpoint)
+
+    def _fitting_exactly(
+        self,
+        entries: Sequence[Entry],
+        changes_of: Callable[[bytes], Changes],
+        checkpoint: Callable[[], None],
+    ) -> Iterator[Entry]:
         for entry in entries:
             if entry.kind is EntryKind.COMMAND and not self._lets_apply(entry, changes_of):
                 checkpoint()
@@ -196,8 +213,7 @@ class Room:
             yield entry
 
     def _lets_apply(self, entry: Entry, changes_of: Callable[[bytes], Changes]) -> bool:
-        count = len(entry.data) // _SMALLEST_CHANGE_BYTES + _SESSION_CHANGES
-        bound = count * _CHANGE_BYTES + 2 * len(entry.data)
+        bound = _bound_of_data(1, len(entry.data))
         if bound <= self._state_left_bytes:
             self._state_left_bytes -= bound
             self.waiting_index = 0
@@ -223,7 +239,46 @@ def _frees_room(command: api.Command) -> bool:
     return isinstance(command, _FREES_ROOM)
 
 
-def _simple_bound(changes: Changes) -> int:
+def _simple_bound(changes: Changes, data_bytes: int) -> int:
+    """What a write takes of both stores."""
     keys, sessions = changes.keys, changes.sessions
-    count = keys.puts + keys.deletes + sessions.puts + sessions.deletes
-    return count * _CHANGE_BYTES + 2 * (keys.put_bytes + sessions.put_bytes)
+    count = 1 + keys.puts + keys.deletes + sessions.puts + sessions.deletes
+    return count * _CHANGE_BYTES + 2 * (keys.put_bytes + sessions.put_bytes) + 3 * data_bytes
+
+
+def _bound_of_data(entries: int, data_bytes: int) -> int:
+    """What applying entries with so much data may change, whatever they are."""
+    count = data_bytes // _SMALLEST_CHANGE_BYTES + entries * _SESSION_CHANGES
+    return count * _CHANGE_BYTES + 2 * data_bytes
+
+
+class _Pending:
+    """Index and changes of each write that was proposed here and not applied yet.
+
+    * `_sum` is the sum of the first `_counted` changes: most are never asked for.
+    """
+
+    def __init__(self) -> None:
+        self._writes: deque[tuple[int, Changes]] = deque()
+        self._counted = 0
+        self._sum = NO_CHANGES
+
+    def add(self, index: int, changes: Changes) -> None:
+        """A write was proposed."""
+        self._writes.append((index, changes))
+
+    def forget(self, last_applied: int) -> None:
+        """What was applied is counted by the state."""
+        writes = self._writes
+        while writes and writes[0][0] <= last_applied:
+            _, changes = writes.popleft()
+            if self._counted:
+                self._counted -= 1
+                self._sum -= changes
+
+    def sum(self) -> Changes:
+        """What they change together."""
+        for _, changes in islice(self._writes, self._counted, None):
+            self._sum += changes
+        self._counted = len(self._writes)
+        return self._sum

@@ -13,6 +13,7 @@ too, and whatever fails spoils the whole transaction.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -94,6 +95,7 @@ def changes_bytes(tree: Tree, changes: TableChanges, page_bytes: int = PAGE_BYTE
     return (single + overflow + listed) * page_bytes
 
 
+@cache
 def _longest_node_bytes(page_bytes: int) -> int:
     """A record that is longer gets pages of its own."""
     return (page_bytes - _PAGE_HEAD_BYTES) // 2 & ~1

@@ -93,8 +93,15 @@ COUNTING = (
     Mutant(
         "changes of writes that were applied are held back for ever",
         ROOM,
-        "            self._pending_sum -= self._pending.popleft()[1]\n",
-        "            self._pending.popleft()\n",
+        "                self._sum -= changes\n",
+        "",
+        test=SERVER_ACCOUNTS,
+    ),
+    Mutant(
+        "what was applied before it was added up is taken from the sum",
+        ROOM,
+        "            if self._counted:\n",
+        "            if True:\n",
         test=SERVER_ACCOUNTS,
     ),
     Mutant(

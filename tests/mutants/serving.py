@@ -360,15 +360,15 @@ SERVING = (
     Mutant(
         "what applying a write changes is not looked at",
         ROOM,
-        "        state_bytes = self._state_store.room_bytes(self._pending_sum + changes)\n",
+        "        state_bytes = self._state_store.room_bytes(self._pending.sum() + changes)\n",
         "        state_bytes = self._state_store.room_bytes()\n",
         test="tests/server/test_room.py",
     ),
     Mutant(
         "writes that were proposed and not applied are forgotten",
         ROOM,
-        "        self._pending_sum += changes\n",
-        "",
+        "        self._pending.add(index, changes)\n",
+        "        pass\n",
         test="tests/server/test_room.py",
     ),
     Mutant(
@@ -376,6 +376,7 @@ SERVING = (
         ROOM,
         "            if entry.kind is EntryKind.COMMAND and not",
         "            if False and not",
+        test="tests/server/test_room.py",
     ),
     Mutant(
         "a node that waits for room asks in every turn",
