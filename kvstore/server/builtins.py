@@ -110,8 +110,7 @@ def _hello(session: Session, args: Arguments) -> bytes:
     if len(args) > 1:
         if args[1] not in (b"2", b"3"):
             return resp.error("NOPROTO unsupported protocol version; use 2 or 3")
-        if refusal := _hello_options(session, args[2:]):
-            return refusal
+        session.name = _name_of_hello(args[2:], session.name)
         session.resp_version = int(args[1])
     raft = session.context.node.raft
     return resp.mapping(
@@ -128,21 +127,23 @@ def _hello(session: Session, args: Arguments) -> bytes:
     )
 
 
-def _hello_options(session: Session, options: Arguments) -> bytes | None:
-    """Take SETNAME; refuse AUTH, as there are no users yet, and anything unknown."""
+def _name_of_hello(options: Arguments, name: bytes) -> bytes:
+    """What SETNAME says, otherwise `name`. Raises `CommandError`, for AUTH too."""
     position = 0
     while position < len(options):
         option = options[position].upper()
         if option == b"SETNAME" and position + 1 < len(options):
-            if not _NAME.fullmatch(options[position + 1]):
-                return resp.error(_BAD_NAME)
-            session.name = options[position + 1]
+            name = options[position + 1]
+            if not _NAME.fullmatch(name):
+                raise commands.CommandError(_BAD_NAME)
             position += 2
         elif option == b"AUTH":
-            return resp.error("ERR this server has no users or passwords; connect without AUTH")
+            raise commands.CommandError(
+                "ERR this server has no users or passwords; connect without AUTH"
+            )
         else:
-            return resp.error("ERR syntax error in HELLO")
-    return None
+            raise commands.CommandError("ERR syntax error in HELLO")
+    return name
 
 
 def _client(session: Session, args: Arguments) -> bytes:

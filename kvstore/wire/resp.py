@@ -279,7 +279,9 @@ class RequestParser:
             size = _SIZES.get(buffer[position:end])
             if size is None:
                 size = _bulk_size(buffer[position:end])
-            if size > bounds.argument_bytes_max and args[:1] != [bounds.envelope]:
+            if size > bounds.argument_bytes_max and not (
+                args and args[0].upper() == bounds.envelope
+            ):
                 self._complaint = (
                     f"value has {size} bytes, the limit is {bounds.argument_bytes_max}"
                 )

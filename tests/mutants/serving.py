@@ -41,6 +41,13 @@ SERVING = (
         test="tests/server/test_peers.py",
     ),
     Mutant(
+        "a link goes on with the answer that its last connection began",
+        PEERS,
+        "        self._answer = HelloAnswer()\n        self._connection = Connection(",
+        "        self._connection = Connection(",
+        test="tests/server/test_peers.py",
+    ),
+    Mutant(
         "a link does not notice that its peer is gone",
         PEERS,
         "        self._connection.detect_dead_link()\n",

@@ -130,4 +130,27 @@ SHARING = (
         "        if self in self.context.newcomers:\n",
         test="tests/server/test_load.py",
     ),
+    Mutant(
+        "a HELLO that is refused switches the protocol",
+        "kvstore/server/builtins.py",
+        "        session.name = _name_of_hello(args[2:], session.name)\n"
+        "        session.resp_version = int(args[1])\n",
+        "        session.resp_version = int(args[1])\n"
+        "        session.name = _name_of_hello(args[2:], session.name)\n",
+        test="tests/server/test_talks.py",
+    ),
+    Mutant(
+        "a reply comes in the protocol of a later HELLO",
+        "kvstore/server/replies.py",
+        "self._render(result, self._resp_version)",
+        "self._render(result, session.resp_version)",
+        test="tests/server/test_talks.py",
+    ),
+    Mutant(
+        "who waits for room does not hear that its client reads",
+        LOAD,
+        "        masks.update(news)\n",
+        "        masks = {**news, **masks}\n",
+        test="tests/server/test_load.py::test_who_reads_slowly_is_not_hung_up_on",
+    ),
 )

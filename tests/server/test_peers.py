@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kvstore.address import Address
@@ -151,6 +152,33 @@ def test_a_peer_that_goes_again_and_again_is_found_again_and_again(
                 pauses.append(link.deadline_ms - now_ms)
             assert 0 < pauses[0] <= 20
             assert max(pauses) <= settings.peer_retry_max_ms
+        link.close()
+
+
+def test_a_link_that_was_lost_anywhere_in_a_greeting_is_made_anew() -> None:
+    """After each part of an answer, again and again: nothing of it is left to the next one."""
+    answer = encode_hello_answer(msgspec.structs.replace(HELLO_OF_2, starts=b"2" * 80))
+    with socket.create_server(("127.0.0.1", 0)) as listening, selectors.DefaultSelector() as poll:
+        settings = settings_with(Address(*listening.getsockname()))
+        link = PeerLink(2, settings, acquaintances(), poll, random.Random(1), logger_for(1))
+        now_ms = 0.0
+        parts = [part for cut in range(len(answer)) for part in (answer[:cut], answer)]
+        assert sum(map(len, parts)) > 16 << 10, "more than any one answer may have"
+        for part in parts:
+            link.tick(now_ms)
+            connection, was_ready = link._connection, False
+            assert connection is not None
+            theirs, _ = listening.accept()
+            with theirs:
+                theirs.sendall(part)
+                theirs.shutdown(socket.SHUT_WR)
+                while connection.is_open:
+                    for key, mask in poll.select(5.0):
+                        key.data.on_events(mask)
+                    was_ready |= link._is_ready
+            assert was_ready is (part == answer), connection.failure
+            link.tick(now_ms)
+            now_ms = link.deadline_ms
         link.close()
 
 

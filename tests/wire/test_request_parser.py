@@ -266,6 +266,14 @@ def test_a_request_of_the_largest_size_is_taken_and_a_larger_one_refused() -> No
     )
 
 
+@pytest.mark.parametrize("name", [b"KV", b"kv"])
+def test_a_typed_request_may_be_long_however_its_name_is_written(name: bytes) -> None:
+    """Its one argument is the whole request."""
+    limits = Limits(value_bytes_max=10_000, request_bytes_max=30_000)
+    request = [name, bytes(20_000)]
+    assert parse([resp.command(*request)], limits) == ([request], "")
+
+
 def test_many_short_arguments_count_towards_the_size_of_a_request() -> None:
     limits = Limits(request_bytes_max=300_000)
     requests, text = parse([resp.command(b"MGET", *[b"x" * 500] * 601)], limits)
