@@ -14,7 +14,8 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final
 
 from kvstore.config import Limits
-from kvstore.server.connection import Owner
+from kvstore.server.connection import Connection, Owner
+from kvstore.server.replies import Replies
 
 if TYPE_CHECKING:
     from kvstore.server.session import Session
@@ -41,7 +42,7 @@ class Load:
       sent, and the places of those that do not exist yet.
     * `pinned_steps`: of reads that entries wait for, as a later write of the same client
       is on its way.
-    * `steps` is the work done for clients in this turn.
+    * `steps` is the work done for clients in this turn, but for the slice that goes on.
     * `_served` is how much the client had got before that was served last.
     """
 
@@ -91,9 +92,15 @@ class Load:
                 heappush(queue, (owner.served, number, owner))
 
     @property
+    def slice_steps(self) -> int:
+        """What may be done for one client before others have their slice."""
+        left = self._limits.turn_steps_max - self.steps
+        return min(left, self._limits.slice_steps_max)
+
+    @property
     def has_steps(self) -> bool:
         """Whether more may be done for clients in this turn."""
-        return self.steps < self._limits.turn_steps_max
+        return self.slice_steps > 0
 
     @property
     def is_input_full(self) -> bool:
@@ -136,6 +143,47 @@ class Load:
         if self._waiting:
             return 0.0
         return _RECHECK_MS if self._waits_for_room else float("inf")
+
+
+class Account:
+    """What one client has booked in the sums of all.
+
+    * The sums of `Load` are those of all accounts that are not closed.
+    """
+
+    def __init__(self, load: Load, replies: Replies, connection: Connection) -> None:
+        self._load = load
+        self._replies = replies
+        self._connection = connection
+        self._is_open = True
+        self.input_bytes = self._output_bytes = self._pinned_steps = 0
+
+    def book_input(self, held_bytes: int) -> None:
+        """So much is kept of requests that are not started."""
+        if self._is_open:
+            self._load.input_bytes += held_bytes - self.input_bytes
+            self.input_bytes = held_bytes
+
+    def book_output(self) -> None:
+        """Replies came, left, or are expected."""
+        if not self._is_open:
+            return
+        load, replies = self._load, self._replies
+        output_bytes = replies.held_bytes + self._connection.unsent_bytes
+        load.output_bytes += output_bytes - self._output_bytes
+        self._output_bytes = output_bytes
+        if replies.pinned_steps != self._pinned_steps:
+            load.pinned_steps += replies.pinned_steps - self._pinned_steps
+            self._pinned_steps = replies.pinned_steps
+
+    def close(self) -> None:
+        """This is no client's session any more."""
+        load = self._load
+        load.input_bytes -= self.input_bytes
+        load.output_bytes -= self._output_bytes
+        load.pinned_steps -= self._pinned_steps
+        self.input_bytes = self._output_bytes = self._pinned_steps = 0
+        self._is_open = False
 
 
 _served: Final = operator.attrgetter("served")

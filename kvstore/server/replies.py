@@ -95,47 +95,42 @@ class Slot:
 class Replies:
     """Places and replies that have not been handed to the socket, oldest first.
 
-    * `held_bytes` is the sum of what they hold.
+    * `places`: others only look at them. `held_bytes` is the sum of what they hold.
     * `pinned_steps` is the sum of theirs.
-    * `_open_reads` are the places of queries that have no reply and are not pinned, with
+    * `open_reads` are the places of queries that have no reply and are not pinned, with
       the steps that each may cost.
     """
 
     def __init__(self) -> None:
-        self._slots: deque[Slot | bytes] = deque()
-        self._open_reads: dict[Slot, int] = {}
+        self.places: deque[Slot | bytes] = deque()
+        self.open_reads: dict[Slot, int] = {}
         self.held_bytes = 0
         self.pinned_steps = 0
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return len(self.places)
 
     def add(self, reply: bytes) -> None:
         """A reply that is there at once."""
         self.held_bytes += len(reply)
-        self._slots.append(reply)
+        self.places.append(reply)
 
     def expect(self, slot: Slot, read_steps: int | None = None) -> None:
         """A reply that will come; `read_steps`, if it is that of a read, which may cost so much."""
         self.held_bytes += slot.held_bytes
-        self._slots.append(slot)
+        self.places.append(slot)
         if read_steps is not None:
-            self._open_reads[slot] = read_steps
+            self.open_reads[slot] = read_steps
 
     def came(self, slot: Slot, reply: bytes) -> None:
         """The reply of a slot is there."""
         self.pinned_steps -= slot.pinned_steps
         slot.pinned_steps = 0
-        self._open_reads.pop(slot, None)
+        self.open_reads.pop(slot, None)
         self.held_bytes += len(reply) - slot.held_bytes
         slot.held_bytes = len(reply)
         slot.query = None
         slot.reply = reply
-
-    @property
-    def has_open_reads(self) -> bool:
-        """Whether there are reads that are neither answered nor pinned."""
-        return bool(self._open_reads)
 
     def allow_write(self, steps_left: int) -> bool:
         """Whether a write may be started: not while a read waits that might see it.
@@ -143,7 +138,7 @@ class Replies:
         Reads that are not due yet are pinned, if they cost no more than `steps_left`: no
         further entry is applied before they are answered.
         """
-        reads = self._open_reads
+        reads = self.open_reads
         steps = sum(reads.values())
         if steps > steps_left or any(slot.query is not None for slot in reads):
             return not reads
@@ -153,24 +148,28 @@ class Replies:
         reads.clear()
         return True
 
-    def next_ready(self, answer: Callable[[Slot], None]) -> bytes | None:
-        """Take the oldest reply, if it is there; `answer` may answer what is due."""
-        if not self._slots:
-            return None
-        oldest = self._slots[0]
-        if isinstance(oldest, Slot):
-            if oldest.query is not None:
-                answer(oldest)
-            if oldest.reply is None:
-                return None
-            oldest = oldest.reply
-        if self._slots:
-            self._slots.popleft()
+    def take_ready(self, answer: Callable[[Slot], None], bytes_max: int) -> bytes:
+        """Take the oldest replies that are there, up to one that reaches `bytes_max`.
+
+        `answer` may answer what is due.
+        """
+        places, ready, size = self.places, [], 0
+        while places and size < bytes_max:
+            oldest = places[0]
+            if isinstance(oldest, Slot):
+                if oldest.query is not None:
+                    answer(oldest)
+                if oldest.reply is None or not places:
+                    break
+                oldest = oldest.reply
+            places.popleft()
+            size += len(oldest)
             self.held_bytes -= len(oldest)
-        return oldest
+            ready.append(oldest)
+        return ready[0] if len(ready) == 1 else b"".join(ready)
 
     def clear(self) -> None:
         """Nobody reads them any more."""
-        self._slots.clear()
-        self._open_reads.clear()
+        self.places.clear()
+        self.open_reads.clear()
         self.held_bytes = self.pinned_steps = 0

@@ -8,6 +8,7 @@ typed requests to the node and renders what comes back.
 
 from __future__ import annotations
 
+import math
 import selectors
 import socket
 from typing import Final
@@ -32,6 +33,7 @@ from kvstore.server.load import (
     REQUEST_STEPS,
     SHORT_INPUT_BYTES,
     SHORT_OUTPUT_BYTES,
+    Account,
 )
 from kvstore.server.own_writes import OwnWrites
 from kvstore.server.replies import ENDS_THE_NODE, Replies, Slot, Submission
@@ -87,11 +89,10 @@ class Session:
         """Reading is paused: there is no room for replies."""
         self._is_dry = True
         """Everything that was read has been started, but for what is not whole."""
-        self._input_bytes = self._output_bytes = self._pinned_steps = 0
-        """As `context.load` has counted them."""
-        self._slice_ends = 0
+        self._slice_ends = 0.0
         """How far `served` may go before others have their slice."""
         self._connection = Connection(sock, selector, self)
+        self._account = Account(context.load, self.replies, self._connection)
         self._connection.detect_vanished_client()
         context.sessions[self] = None
         if is_newcomer:
@@ -106,18 +107,20 @@ class Session:
 
     def on_events(self, mask: int) -> None:
         """A turn of this client: the selector says what its socket can do, if anything."""
-        connection = self._connection
+        connection, load = self._connection, self.context.load
         if not connection.is_open:
             return
-        self.served = max(self.served, self.context.load.least_served)
-        self._slice_ends = self.served + self._limits.slice_steps_max
+        self.served = began = max(self.served, load.least_served)
+        if self.peer is None:
+            self._slice_ends = began + load.slice_steps
         if mask & selectors.EVENT_WRITE:
             before = connection.unsent_bytes
             connection.flush()
             self._charge_moved(before - connection.unsent_bytes)
         if mask & selectors.EVENT_READ and connection.is_open and self._may_work():
             self._read()
-        self.go_on()
+        self._go_on()
+        load.steps += self.served - began
 
     def _read(self) -> None:
         if self._closes_after_replies:
@@ -132,12 +135,12 @@ class Session:
             self._charge_moved(len(data))
             self._parser.feed(data)
 
-    def go_on(self) -> None:
+    def _go_on(self) -> None:
         """Answer and start what there is room for; hang up when all is done."""
-        if self.replies:
+        if self.replies.places:
             self._send_replies()
         self._is_dry = False
-        while (has_room := self._has_room) and self._may_work():
+        while (has_room := self._has_room()) and self._may_work():
             if self._held_write is None:
                 self._is_dry = not self._start_next()
                 if self._is_dry:
@@ -153,12 +156,12 @@ class Session:
         if is_stalled is not self._is_stalled:
             self._is_stalled = is_stalled
             self._connection.pause_reading(is_stalled)
-        self._settle()
+        self._book()
         if not self._connection.is_open:
             self.close()
         elif self._closes_after_replies or (self._is_dry and self._connection.is_at_end):
             self._hang_up_if_done()
-        elif self._input_bytes > SHORT_INPUT_BYTES and self.context.load.is_input_full:
+        elif self._account.input_bytes > SHORT_INPUT_BYTES and self.context.load.is_input_full:
             self._refuse_long_request()
 
     def _start_next(self) -> bool:
@@ -174,60 +177,51 @@ class Session:
             self.close_after_replies()
             return True
         finally:
-            self.charge((self._parser.arguments - before) * ARGUMENT_STEPS)
+            self.served += (self._parser.arguments - before) * ARGUMENT_STEPS
         if args is not None:
             self._start(args)
         return args is not None and not self._parser.is_empty
 
-    @property
     def _has_room(self) -> bool:
         """Whether another request may be started, as there is room for its reply."""
-        connection = self._connection
+        connection, replies = self._connection, self.replies
         if self._closes_after_replies or not connection.is_open:
             return False
-        held_bytes = self.replies.held_bytes + connection.unsent_bytes
+        held_bytes = replies.held_bytes + connection.unsent_bytes
         return self.peer is not None or (
-            len(self.replies) < self._limits.pipeline_requests_max
+            len(replies.places) < self._limits.pipeline_requests_max
             and (held_bytes < SHORT_OUTPUT_BYTES or held_bytes < self.context.load.share_bytes)
         )
 
     def _may_work(self) -> bool:
         """Whether neither this client's slice nor the turn of all is used up."""
-        load = self.context.load
-        if self.peer is not None or (load.has_steps and self.served < self._slice_ends):
+        if self.served < self._slice_ends:
             return True
-        load.wait(self)
+        self.context.load.wait(self)
         return False
 
     def charge(self, steps: int) -> None:
-        """Work was done for this client."""
+        """Work was done for this client, in its slice."""
         self.served += steps
-        self.context.load.steps += steps
 
     def _charge_moved(self, size: int) -> None:
-        self.charge(1 + size // MOVED_BYTES_PER_STEP)
+        self.served += 1 + size // MOVED_BYTES_PER_STEP
 
-    def _settle(self) -> None:
-        """Tell what this session costs; a peer's costs are Raft's business."""
-        if self.peer is not None:
-            return
-        load, connection, replies = self.context.load, self._connection, self.replies
+    def _book(self) -> None:
+        """Tell what this client costs."""
         input_bytes = 0
-        if connection.is_open and not self._parser.is_empty:
+        if not self._parser.is_empty and self._connection.is_open:
             input_bytes = self._parser.held_bytes
-        output_bytes = replies.held_bytes + connection.unsent_bytes
-        load.input_bytes += input_bytes - self._input_bytes
-        load.output_bytes += output_bytes - self._output_bytes
-        load.pinned_steps += replies.pinned_steps - self._pinned_steps
-        self._input_bytes, self._output_bytes = input_bytes, output_bytes
-        self._pinned_steps = replies.pinned_steps
+        if input_bytes != self._account.input_bytes:
+            self._account.book_input(input_bytes)
+        self._account.book_output()
 
     def _refuse_long_request(self) -> None:
         """There is no room for what this client sends: it may do so later."""
         if self._parser.is_in_request:
             self._parser = resp.RequestParser(self._parser.bounds)
             self._held_write = None  # It was not started: this refusal is its answer.
-            self._settle()
+            self._account.book_input(0)
             self._reply(commands.render_failure(refusals.BUSY_INPUT))
             self.close_after_replies()
 
@@ -246,7 +240,7 @@ class Session:
             self._take_message(args)
             return
         self.context.commands_processed += 1
-        self.charge(REQUEST_STEPS)
+        self.served += REQUEST_STEPS
         name = args[0].upper()
         if self in self.context.newcomers and name != b"RAFT":
             self._reply(resp.error(refusals.NO_ROOM))
@@ -306,7 +300,7 @@ class Session:
             self.replies.expect(slot)
             slot.fill(refusals.BUSY_OUTPUT)
         elif isinstance(request, api.COMMANDS):
-            if not self._may_write():
+            if self.replies.open_reads and not self._may_write():
                 self._held_write = submission
                 return
             self.replies.expect(slot)
@@ -329,10 +323,8 @@ class Session:
     def _may_write(self) -> bool:
         """Whether a write may be started, as no read before it will see it."""
         load = self.context.load
-        if not self.replies.has_open_reads:
-            return True
         is_allowed = self.replies.allow_write(self._limits.pinned_steps_max - load.pinned_steps)
-        self._settle()
+        self._account.book_output()
         if not is_allowed:
             load.wait_for_room(self)
         return is_allowed
@@ -365,7 +357,7 @@ class Session:
             self.context.hang_up_on_peer(greeting.node_id)
             self._forget_costs()
             self._parser.bounds = resp.Bounds.of_peer(self._limits)
-            self.peer = greeting.node_id
+            self.peer, self._slice_ends = greeting.node_id, math.inf
             self._connection.detect_dead_link()
         self._reply(greeting.reply)
 
@@ -391,24 +383,25 @@ class Session:
         """Hand the socket every reply that no earlier request holds back."""
         if not self._connection.is_open:
             return
-        self._slice_ends = self.served + self._limits.slice_steps_max
+        load, began = self.context.load, self.served
+        if self.peer is None:
+            self._slice_ends = began + load.slice_steps
         self._send_replies()
-        self._settle()
+        self._account.book_output()
         if self._is_stalled or self._connection.is_at_end or self._closes_after_replies:
-            self.go_on()
+            self._go_on()
+        load.steps += self.served - began
 
     def _send_replies(self) -> None:
-        replies, ready, size = self.replies, [], 0
-        while replies and (reply := replies.next_ready(self._answer)) is not None:
-            ready.append(reply)
-            size += len(reply)
-            if size >= _PIECE_BYTES:
+        replies, is_full = self.replies, True
+        while is_full and replies.places:
+            piece = replies.take_ready(self._answer, _PIECE_BYTES)
+            if piece:
+                self._connection.write(piece)
+            is_full = len(piece) >= _PIECE_BYTES
+            if is_full:
                 # What the socket takes at once makes room for the next answer.
-                self._connection.write(b"".join(ready) if len(ready) > 1 else reply)
-                ready, size = [], 0
-                self._settle()
-        if ready:
-            self._connection.write(b"".join(ready) if len(ready) > 1 else ready[0])
+                self._account.book_output()
 
     def _answer(self, slot: Slot) -> None:
         """Answer what is due, if there is work left for it in this turn, and room."""
@@ -471,12 +464,8 @@ class Session:
 
     def _forget_costs(self) -> None:
         """This is no client's session any more."""
-        load = self.context.load
-        load.input_bytes -= self._input_bytes
-        load.output_bytes -= self._output_bytes
-        load.pinned_steps -= self._pinned_steps
-        self._input_bytes = self._output_bytes = self._pinned_steps = 0
-        load.forget(self)
+        self._account.close()
+        self.context.load.forget(self)
         self.context.newcomers.pop(self, None)
 
     @property
@@ -491,7 +480,7 @@ class Session:
     def _hang_up_if_done(self) -> None:
         """Hang up once all is sent, and the client has hung up or had its time to."""
         connection = self._connection
-        if not (len(self.replies) or connection.unsent_bytes or self._held_write):
+        if not (self.replies.places or connection.unsent_bytes or self._held_write):
             if connection.is_at_end:
                 self.close()
             elif self not in self.context.lingering:

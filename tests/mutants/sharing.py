@@ -17,8 +17,8 @@ SESSION = "kvstore/server/session.py"
 SHARING = (
     Mutant(
         "what waits unread is forgotten when a client is given up",
-        SESSION,
-        "        load.input_bytes -= self._input_bytes\n",
+        LOAD,
+        "        load.input_bytes -= self.input_bytes\n",
         "",
         test="tests/server/test_load.py",
     ),
@@ -54,16 +54,16 @@ SHARING = (
     ),
     Mutant(
         "one client may fill a turn",
-        SESSION,
-        "(load.has_steps and self.served < self._slice_ends)",
-        "load.has_steps",
+        LOAD,
+        "        return min(left, self._limits.slice_steps_max)\n",
+        "        return left\n",
         test="tests/server/test_load.py",
     ),
     Mutant(
         "all clients together may fill a turn",
         LOAD,
-        "        return self.steps < self._limits.turn_steps_max",
-        "        return self.steps >= 0",
+        "        left = self._limits.turn_steps_max - self.steps\n",
+        "        left = self._limits.turn_steps_max\n",
         test="tests/server/test_load.py",
     ),
     Mutant(

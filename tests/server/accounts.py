@@ -43,14 +43,14 @@ def _output_bytes(session: Session) -> int:
     connection, replies = session._connection, session.replies
     unsent = sum(map(len, connection._output)) - connection._sent
     assert connection.unsent_bytes == unsent
-    held = sum(one.held_bytes if isinstance(one, Slot) else len(one) for one in replies._slots)
+    held = sum(one.held_bytes if isinstance(one, Slot) else len(one) for one in replies.places)
     assert replies.held_bytes == held
     return unsent + held
 
 
 def _pinned_steps(replies: Replies) -> int:
-    slots = [one for one in replies._slots if isinstance(one, Slot)]
-    for slot in replies._open_reads:
+    slots = [one for one in replies.places if isinstance(one, Slot)]
+    for slot in replies.open_reads:
         assert slot in slots
         assert slot.reply is None
     assert replies.pinned_steps == sum(slot.pinned_steps for slot in slots)
