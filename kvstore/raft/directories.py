@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from kvstore.raft.types import INDEX_MAX, NOT_ADMITTED, Entry
+from kvstore.raft.invariants import require
+from kvstore.raft.types import INDEX_MAX, NOT_ADMITTED, Entry, EntryKind
 
 _ADMISSION: Final = re.compile(rb"([0-9]{1,20}) ([0-9a-f]{32})")
 
@@ -76,4 +77,20 @@ class Admissions:
         indexes = self._indexes.get(node_id)
         return (node_id, name) in self._named.values() or bool(
             indexes and indexes[-1] > commit_index
+        )
+
+    def check(self, last_index: int, latest: Sequence[Entry]) -> None:
+        """That they are those of a log that ends at `last_index`, and with the `latest` entries."""
+        by_node = defaultdict[int, list[int]](list)
+        for index, (node_id, _) in sorted(self._named.items()):
+            by_node[node_id].append(index)
+        require(
+            {node: indexes for node, indexes in self._indexes.items() if indexes} == by_node,
+            "admissions are known by other indexes than by names",
+        )
+        found = {one.index: admission_of(one) for one in latest if one.kind is EntryKind.ADMIT}
+        first = latest[0].index if latest else last_index + 1
+        require(
+            found == {index: named for index, named in self._named.items() if index >= first},
+            "the admissions are not those of the log",
         )

@@ -318,3 +318,4 @@ class RaftLog:
             self._truncate_from in (None, self.durable_index + 1),
             "a truncation that the disk lacks is forgotten",
         )
+        self.admissions.check(self.last_index, cache)

@@ -9,6 +9,7 @@ from .mutant import Mutant
 
 CONNECTION = "kvstore/server/connection.py"
 CONTEXT = "kvstore/server/context.py"
+DIRECTORIES = "kvstore/raft/directories.py"
 ENTRY_ROOM = "kvstore/raft/room.py"
 LEADERSHIP = "kvstore/raft/leadership.py"
 LMDB_TABLE = "kvstore/storage/lmdb_table.py"
@@ -152,6 +153,13 @@ COUNTING = (
         ENTRY_ROOM,
         "        self._last_bytes -= self.taken_bytes\n        self.taken_bytes = 0\n",
         "        self.taken_bytes = 0\n",
+        test=CORE_ACCOUNTS,
+    ),
+    Mutant(
+        "the name of an admission that was truncated is not proposed again",
+        DIRECTORIES,
+        "for at, named in self._named.items() if at < from_index}\n",
+        "for at, named in self._named.items() if at <= from_index}\n",
         test=CORE_ACCOUNTS,
     ),
     Mutant(

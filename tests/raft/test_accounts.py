@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvstore.raft.directories import Admissions, admission_data, admission_of
 from kvstore.raft.invariants import SafetyViolationError
 from kvstore.raft.log import RaftLog
 from kvstore.raft.progress import Progress
@@ -47,6 +48,46 @@ def test_the_log_s_cache_is_counted_byte_by_byte(held, lost, story):
         elif act == "f" and (index := log.damaged.first_from(one % 4)):
             log.repair(entry(index, log.term(index)))
         log.check()
+
+
+@given(st.integers(0, 4), st.sets(st.integers(1, 4)), short)
+def test_the_log_s_admissions_are_those_of_its_entries(held, lost, story):
+    """Durable or not, cached or not, once they can be read, and until they are truncated."""
+    disk = Disk(log=[admission(index, index % 2) for index in range(1, held + 1)])
+    disk.damaged = {index for index in lost if index <= held}
+    log = RaftLog(disk, disk.recovered(), CACHED_BYTES_MAX)
+    now = {one.index: one for one in disk.log if one.index not in disk.damaged}
+    for act, one, two in story:
+        index = log.last_index + 1
+        if act == "a":
+            now[index] = admission(index, one)
+            log.append([now[index]])
+        elif act == "b":
+            add(log, count=1, term=1)
+        elif act == "c" and log.last_index:
+            from_index = max(1, log.last_index - one % 4)
+            log.truncate(from_index)
+            now = {at: entry for at, entry in now.items() if at < from_index}
+        elif act == "d":
+            update = log.unpersisted(None)
+            disk.write(update)
+            log.mark_durable(update)
+        elif act == "e":
+            log.shrink_cache(one)
+        elif act == "f" and (damaged := log.damaged.first_from(1 + one % 4)):
+            now[damaged] = disk.log[damaged - 1]
+            log.repair(now[damaged])
+        log.check()
+        held_now = Admissions(now.values())
+        for number in range(13):
+            node, name = admission_of(admission(0, number))
+            assert log.admissions.covers(node, name, two) == held_now.covers(node, name, two)
+            assert log.admissions.replaced_at(node, two) == held_now.replaced_at(node, two)
+
+
+def admission(index: int, number: int) -> Entry:
+    """Of one of a few nodes, under one of a few names."""
+    return Entry(index, 1, EntryKind.ADMIT, admission_data(1 + number % 3, f"{number:032x}"))
 
 
 def add(log: RaftLog, count: int, term: int) -> None:
