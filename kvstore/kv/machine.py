@@ -157,7 +157,7 @@ class StateMachine:
 
     def _delete(self, delete: api.Delete) -> api.Result:
         self.steps += _WRITE_STEPS * len(delete.keys)
-        deleted = sum(self._view.delete(key) for key in delete.keys)
+        deleted = sum(map(self._view.delete, delete.keys))
         if deleted:
             self.revision += 1
         return api.DeleteResult(self.revision, deleted)

@@ -154,7 +154,7 @@ class Raft:
         if self._leadership is None:
             if silent_ms > self._settings.election_timeout_min_ms:
                 self._timer.restart()
-        elif self._membership.peers and silent_ms > self._settings.election_timeout_max_ms:
+        elif silent_ms > self._settings.election_timeout_max_ms and self._membership.peers:
             self._events.append(events.StoodStill(self.current_term, round(silent_ms)))
             self._become_follower(self.current_term)
 
@@ -264,7 +264,7 @@ class Raft:
     def ready_reads(self) -> list[ReadReady]:
         """Own reads that a majority has confirmed, each once; those of followers are answered."""
         ready, self._ready_reads = self._ready_reads, []
-        if self._leadership is not None and self.has_committed_in_term:
+        if self._leadership is not None and self._leadership.reads and self.has_committed_in_term:
             ready += self._leadership.release_reads(self.id)
         return ready
 

@@ -203,16 +203,18 @@ class Leadership:
                 progress.heartbeat_due()
         out: list[Message] = []
         behind: list[int] = []
+        last_index = self._log.last_index
         for peer, progress in self._progress.items():
             if peer in crowded:
                 continue
             if progress.next_index <= self._offered_index:
                 behind.append(peer)
                 continue
-            while self._send_entries(out, peer, commit_index):
-                pass
+            while progress.next_index <= last_index:
+                if not self._send_entries(out, peer, commit_index):
+                    break
         bulk = self._catch_up(behind, commit_index)
-        self._offered_index = self._log.last_index
+        self._offered_index = last_index
         if speaks_to_all:
             spoken_to = {message.recipient for message in (*out, *bulk)}
             out += [
@@ -232,9 +234,12 @@ class Leadership:
         What is new comes on top of the bound, or load would leave them behind for ever.
         """
         out: list[Message] = []
+        if not behind:
+            self._next_behind, self.has_more = (), False
+            return out
         waited = [peer for peer in self._next_behind if peer in behind]
         waiting = deque([*waited, *(peer for peer in behind if peer not in waited)])
-        work_left = self._settings.catch_up_work_max + self._new_work if waiting else 0
+        work_left = self._settings.catch_up_work_max + self._new_work
         while waiting and work_left > 0:
             peer = waiting.popleft()
             if work := self._send_entries(out, peer, commit_index):

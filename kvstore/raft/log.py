@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import Final
 
 from kvstore.raft.directories import Admissions
@@ -30,6 +31,8 @@ from kvstore.raft.types import (
 
 _SLICE_ENTRIES_MAX: Final = 8_192
 """A follower far behind must not make each request copy the whole tail."""
+
+_index_of, _term_of, _data_of = attrgetter("index"), attrgetter("term"), attrgetter("data")
 
 
 class RaftLog:
@@ -211,6 +214,8 @@ class RaftLog:
     def readable(self, start: int, last: int, bytes_max: int) -> list[Entry]:
         """Entries of [start, last] that are on this disk, and sound; none if the first is not."""
         stop = min(last, self.durable_index) + 1
+        if start >= stop:
+            return []
         stop = min(stop, self.damaged.first_from(start) or stop)
         return self.slice(start, stop, bytes_max) if start < stop else []
 
@@ -276,27 +281,30 @@ class RaftLog:
     def _cache_start(self) -> int:
         return self.last_index + 1 - len(self._cache)
 
+    def _cached_terms(self) -> list[int]:
+        """Term of each entry that the cache should hold, by what is known of the terms."""
+        found, cache_start = list[int](), self._cache_start
+        stops = (*self._range_starts[1:], self.last_index + 1)
+        for start, term, stop in zip(self._range_starts, self._range_terms, stops, strict=False):
+            found += [term] * (stop - max(start, cache_start))
+        return found
+
     def check(self) -> None:
         """That what is counted is what there is."""
         cache, starts, terms = self._cache, self._range_starts, self._range_terms
+        sizes = list(map(len, map(_data_of, cache)))
+        require(self.cached_bytes == sum(sizes), "the cache's bytes are not those of its entries")
         require(
-            self.cached_bytes == sum(len(entry.data) for entry in cache),
-            "the cache's bytes are not those of its entries",
-        )
-        require(
-            all(
-                entry.index == index and self.term(index) == entry.term
-                for index, entry in enumerate(cache, self._cache_start)
-            ),
+            list(map(_index_of, cache)) == [*range(self._cache_start, self.last_index + 1)]
+            and list(map(_term_of, cache)) == self._cached_terms(),
             "the cache is not the end of the log",
         )
         require(
             self._cache_start <= self.durable_index + 1, "an entry is neither cached nor durable"
         )
-        waiting = self.unpersisted(None).entries
+        waiting = sizes[len(sizes) - (self.last_index - self.durable_index) :]
         require(
-            self.room.taken_bytes
-            >= sum(self._stable.entry_bytes(len(entry.data)) for entry in waiting),
+            self.room.taken_bytes >= sum(map(self._stable.entry_bytes, waiting)),
             "an entry takes room that is not counted",
         )
         require(

@@ -49,6 +49,8 @@ class Outbox:
         Messages of an earlier term are dropped: what they promised, the disk may
         no longer hold, and a network may lose any message.
         """
+        if not self._waiting:
+            return []
         current = [message for message in self._waiting if message.term == term]
         self._waiting = []
         return current

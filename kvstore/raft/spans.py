@@ -38,7 +38,8 @@ class Spans:
 
     def first_from(self, index: int) -> int | None:
         """The first one at or behind `index`."""
-        return next((max(first, index) for first, _ in self.runs(index)), None)
+        position = bisect_left(self._lasts, index)
+        return max(self._firsts[position], index) if position < len(self._lasts) else None
 
     def runs(self, start: int) -> Iterator[_Run]:
         """The runs from index `start` on; a run that holds it begins there."""

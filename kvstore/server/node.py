@@ -278,13 +278,13 @@ class Node:
         if effects.update.hard_state is not None:
             self.durable_term = effects.update.hard_state.current_term
         self.raft.persisted(effects.update)
+        self._refuse_reads_of_others()
         self._settle()
         events, self._events = [*self._events, *effects.events], []
         return Outcome(effects.messages, self._take_answers(), events)
 
     def _settle(self) -> None:
         """Apply and answer what is committed and durable here by now."""
-        self._refuse_reads_of_others()
         for ready in self.raft.ready_reads():
             self._reads.is_ready(ready.read_id, ready.index)
         self._apply_committed()
@@ -428,7 +428,8 @@ class Node:
                 self._answer_due_reads()
                 if machine.steps >= self._steps_end:
                     break
-        self._refuse_overwritten_writes()
+        if self._writes:
+            self._refuse_overwritten_writes()
 
     def _apply(self, entry: Entry) -> None:
         if entry.kind is not EntryKind.COMMAND:
@@ -450,7 +451,7 @@ class Node:
         """
         applied = self.machine.last_applied
         term = self.raft.log.term(applied)
-        if not self._writes or not _is_dead(next(iter(self._writes)), applied, term):
+        if not _is_dead(next(iter(self._writes)), applied, term):
             return
         for name in [name for name in self._writes if _is_dead(name, applied, term)]:
             self._answer(self._writes.pop(name).ticket, self._rolled_back())

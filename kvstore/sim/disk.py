@@ -17,7 +17,7 @@ from typing import NamedTuple
 from kvstore.errors import DiskWriteError
 from kvstore.raft.types import DurableUpdate, HardState
 from kvstore.storage import cost
-from kvstore.storage.base import NO_CHANGES, Applied, Changes, Identity, TableChanges
+from kvstore.storage.base import NO_CHANGES, NONE, Applied, Changes, Identity, TableChanges
 from kvstore.storage.cost import PAGE_BYTES, Tree
 from kvstore.storage.memory import MemoryLineage, MemoryLog, MemoryState, MemoryTable
 from kvstore.storage.sequence import Outline
@@ -76,7 +76,7 @@ class Disk:
 
     def strikes(self, fate: Fate) -> bool:
         """Whether this was in wait; it is no longer."""
-        if fate not in self.fates:
+        if not self.fates or fate not in self.fates:
             return False
         self.fates.discard(fate)
         return True
@@ -165,8 +165,9 @@ class SimulatedLog(MemoryLog):
         )
         self._update = update
         super().write(update)
-        self.unreadable -= {entry.index for entry in update.repairs}
-        self.unreadable = {index for index in self.unreadable if index <= kept}
+        if self.unreadable:
+            repaired = {entry.index for entry in update.repairs}
+            self.unreadable = {i for i in self.unreadable - repaired if i <= kept}
         disk.spend_sync()
         if disk.strikes(Fate.ERROR):
             raise DiskWriteError(Fate.ERROR.value)
@@ -253,29 +254,46 @@ class SimulatedLog(MemoryLog):
 
 
 class SimulatedTable(MemoryTable):
-    """A `Table` that counts its changes since the last commit, and knows how large it was then."""
+    """A `Table` that counts its changes since the last commit, and knows how large it was then.
 
-    changes = TableChanges()
-    tree = Tree()
+    * `_cost` is what a commit of them takes; None while nobody has asked.
+    """
+
+    disk: Disk
     check: Callable[[], None]
-    """Is called after each change."""
+    """Is called after each change, if there is not plenty of room."""
+    tree = Tree()
+    puts = put_bytes = deletes = 0
+    _cost: int | None = None
 
     def put(self, key: bytes, record: bytes) -> None:
         """Set the record of `key`."""
-        self.changes += TableChanges(1, len(key) + len(record))
+        self.puts += 1
+        self.put_bytes += len(key) + len(record)
+        self._cost = None
         super().put(key, record)
-        self.check()
+        if self.disk.room_bytes < PLENTY_BYTES:
+            self.check()
 
     def delete(self, key: bytes) -> bool:
         """Remove a key; false if there was none."""
-        self.changes += TableChanges(deletes=1)
-        was_there = super().delete(key)
-        self.check()
+        self.deletes += 1
+        self._cost = None
+        was_there = self._replace(key, None) is not None
+        if self.disk.room_bytes < PLENTY_BYTES:
+            self.check()
         return was_there
+
+    def owed_bytes(self) -> int:
+        """What a commit writes, at most."""
+        if self._cost is None:
+            self._cost = self.changed_bytes(NONE)
+        return self._cost
 
     def changed_bytes(self, changes: TableChanges) -> int:
         """What is written if a commit follows `changes`, at most."""
-        return cost.changes_bytes(self.tree, self.changes + changes)
+        so_far = TableChanges(self.puts, self.put_bytes, self.deletes)
+        return cost.changes_bytes(self.tree, so_far + changes)
 
     def keep_changes(self) -> None:
         """A commit."""
@@ -289,7 +307,8 @@ class SimulatedTable(MemoryTable):
 
     def _measure(self) -> None:
         pages = sum(map(len, self._values.values())) // PAGE_BYTES
-        self.changes = TableChanges()
+        self.puts = self.put_bytes = self.deletes = 0
+        self._cost = None
         self.tree = Tree(1, pages // 64, 2 * pages + 1, pages)
 
 
@@ -298,34 +317,40 @@ class SimulatedState(SimulatedTable, MemoryState):
 
     def __init__(self, identity: Identity, disk: Disk) -> None:
         super().__init__(identity)
-        self._disk = disk
         self.sessions: SimulatedTable = SimulatedTable(self.sessions.prefix)
+        self.disk = self.sessions.disk = disk
         self.check = self.sessions.check = self._require_room
 
     def _require_room(self) -> None:
-        if self._disk.room_bytes < PLENTY_BYTES:
-            self._disk.require_room(self.owed_bytes())
+        self.disk.require_room(self.owed_bytes())
 
     def put(self, key: bytes, record: bytes) -> None:
         """Set the record of `key`, and perhaps end."""
         super().put(key, record)
-        if self._disk.strikes(Fate.CUT_IN_APPLY):
+        if self.disk.strikes(Fate.CUT_IN_APPLY):
             raise PowerCutError(Fate.CUT_IN_APPLY.value)
 
     def commit(self, applied: Applied) -> None:
         """Make every change so far durable, unless the machine ends first."""
-        disk = self._disk
+        disk = self.disk
         if disk.strikes(Fate.CUT_AT_CHECKPOINT):
             raise PowerCutError(Fate.CUT_AT_CHECKPOINT.value)
         disk.require_room(self.owed_bytes())
         # Pages that are given up serve again: only what is new stays.
-        disk.room_bytes -= self.changes.put_bytes + self.sessions.changes.put_bytes
+        disk.room_bytes -= self.put_bytes + self.sessions.put_bytes
         super().commit(applied)
         disk.spend_sync()
 
     def room_bytes(self, changes: Changes = NO_CHANGES) -> int:
         """What is left if what was changed so far, and `changes`, are to be made durable."""
-        return self._disk.room_bytes - self._owed_bytes(changes)
+        if changes == NO_CHANGES:
+            return self.disk.room_bytes - self.owed_bytes()
+        return (
+            self.disk.room_bytes
+            - self.changed_bytes(changes.keys)
+            - self.sessions.changed_bytes(changes.sessions)
+            - COMMIT_BYTES
+        )
 
     def can_hold(self, changes: Changes) -> bool:
         """Not a byte: what is full here may be the map as well."""
@@ -333,14 +358,7 @@ class SimulatedState(SimulatedTable, MemoryState):
 
     def owed_bytes(self) -> int:
         """What a commit of the changes so far takes of the disk, at most."""
-        return self._owed_bytes(NO_CHANGES)
-
-    def _owed_bytes(self, changes: Changes) -> int:
-        return (
-            self.changed_bytes(changes.keys)
-            + self.sessions.changed_bytes(changes.sessions)
-            + COMMIT_BYTES
-        )
+        return super().owed_bytes() + self.sessions.owed_bytes() + COMMIT_BYTES
 
 
 def _flipped(record: bytes, rng: random.Random) -> bytes:

@@ -66,6 +66,8 @@ class Host:
         self._directories = 0
         self.disk = self._newest = self._new_disk(settings, rng, observer, admitted_at=0)
         self.node: Node | None = None
+        self.running: Node
+        """The same, while it runs; for who knows that it does."""
         self.is_paused = False
         self._settings = settings
         self._schedule = schedule
@@ -123,7 +125,7 @@ class Host:
         except StorageError as error:
             self._observer.refused_to_start(self, error)
             return
-        self.node = node
+        self.node = self.running = node
         self._acquaintances = Acquaintances(
             cluster_id=self._settings.cluster_id,
             node_id=self.id,
@@ -142,6 +144,7 @@ class Host:
             return
         raft = self.node.raft
         self.node = self._acquaintances = None
+        del self.running
         self.is_paused = False
         self._life += 1
         self._waits_for_sync = False
@@ -351,11 +354,13 @@ class Host:
             call.connection.own_writes.submit_query(node, request, call, from_any=from_any)
 
     def _let_out(self, outcome: Outcome) -> None:
-        self._observer.speaks(self, outcome)
+        observer = self._observer
+        if outcome.messages or outcome.answers:
+            observer.speaks(self, outcome)
         for message in outcome.messages:
             self._send(message, self._life)
         for event in outcome.events:
-            self._observer.noted(self, event)
+            observer.noted(self, event)
         for answer in outcome.answers:
             call = answer.ticket
             assert isinstance(call, Call)
@@ -378,12 +383,6 @@ class Host:
     def life(self) -> int:
         """The number of its present life, or of the last one that ended."""
         return self._life
-
-    @property
-    def running(self) -> Node:
-        """The node; only for who knows that it runs."""
-        assert self.node is not None
-        return self.node
 
     @property
     def can_run(self) -> bool:

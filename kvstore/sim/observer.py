@@ -40,11 +40,12 @@ class Observer:
         self.reached: Counter[str] = Counter()
         self._schedule = schedule
         self._checkers = checkers
-        self._listeners = [one for one in checkers if type(one).hears is not Checker.hears]
-        self._answer_watchers = [
-            one for one in checkers if type(one).answers is not Checker.answers
-        ]
-        self._turn_watchers = [one for one in checkers if type(one).turned is not Checker.turned]
+        self._hears = _watching(checkers, "hears")
+        self._changed = _watching(checkers, "changed")
+        self._synced = _watching(checkers, "synced")
+        self._speaks = _watching(checkers, "speaks")
+        self._answers = _watching(checkers, "answers")
+        self._turned = _watching(checkers, "turned")
         self._record = record
         self._model_step = model_step
         self._seen: dict[int, object] = {}
@@ -123,10 +124,11 @@ class Observer:
     def stepped(self, host: Host, action: str, message: Message | None = None) -> None:
         """One input, or the write, of a turn is done."""
         if message is not None:
-            for checker in self._listeners:
-                checker.hears(host, message)
-        assert host.node is not None
-        raft, log = host.node.raft, host.node.raft.log
+            for hears in self._hears:
+                hears(host, message)
+        node = host.node
+        assert node is not None
+        raft, log = node.raft, node.raft.log
         seen = (
             raft.current_term,
             raft.role,
@@ -134,15 +136,15 @@ class Observer:
             raft.commit_index,
             log.last_index,
             log.durable_index,
-            host.node.machine.last_applied,
+            node.machine.last_applied,
         )
         if seen == self._seen.get(host.id):
             if message is not None and self._model_step is not None:
                 self._step(host, action, message)
             return
         self._seen[host.id] = seen
-        for checker in self._checkers:
-            checker.changed(host)
+        for changed in self._changed:
+            changed(host)
         if action != "persist":
             self._step(host, action, message)
         if raft.commit_index > self._committed[host.id]:
@@ -159,8 +161,8 @@ class Observer:
 
     def synced(self, host: Host, update: DurableUpdate) -> None:
         """An update is durable."""
-        for checker in self._checkers:
-            checker.synced(host, update)
+        for synced in self._synced:
+            synced(host, update)
         if self._record:
             entries = update.entries
             self._record(
@@ -181,21 +183,21 @@ class Observer:
     def speaks(self, host: Host, outcome: Outcome) -> None:
         """Messages and answers leave a node."""
         for message in outcome.messages:
-            for checker in self._checkers:
-                checker.speaks(host, message)
+            for speaks in self._speaks:
+                speaks(host, message)
             self._count_message(message)
         for answer in outcome.answers:
             self._count_answer(answer.result)
             assert isinstance(answer.ticket, Call)
-            for checker in self._answer_watchers:
-                checker.answers(host, answer.ticket.request, answer.result)
+            for answers in self._answers:
+                answers(host, answer.ticket.request, answer.result)
             if isinstance(answer.result, api.GetResult) and not host.is_leading:
                 self.reached["read at a follower"] += 1
 
     def turned(self, host: Host) -> None:
         """A turn of a node is over."""
-        for checker in self._turn_watchers:
-            checker.turned(host)
+        for turned in self._turned:
+            turned(host)
 
     def noted(self, host: Host, event: events.Event) -> None:
         """The core reports something."""
@@ -235,6 +237,12 @@ class Observer:
                 commit_index=raft.commit_index,
             )
         )
+
+
+def _watching(checkers: Sequence[Checker], moment: str) -> list[Callable[..., None]]:
+    """That method of each checker that has one of its own."""
+    base = getattr(Checker, moment)
+    return [getattr(one, moment) for one in checkers if getattr(type(one), moment) is not base]
 
 
 _answers = {

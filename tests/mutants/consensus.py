@@ -236,8 +236,8 @@ CONSENSUS = (
     Mutant(
         "a new leader reads before its no-op is committed",
         CORE,
-        "if self._leadership is not None and self.has_committed_in_term:\n            ready",
-        "if self._leadership is not None:\n            ready",
+        "self._leadership.reads and self.has_committed_in_term:\n            ready",
+        "self._leadership.reads:\n            ready",
         test="tests/raft/test_reads.py",
     ),
     Mutant(

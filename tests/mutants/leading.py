@@ -81,8 +81,8 @@ LEADING = (
     Mutant(
         "a leader that stood still goes on as if nothing were",
         CORE,
-        "        elif self._membership.peers and silent_ms > ",
-        "        elif silent_ms < 0 and silent_ms > ",
+        "        elif silent_ms > self._settings.election_timeout_max_ms and ",
+        "        elif silent_ms < 0 and ",
         test="tests/raft/test_leadership.py",
     ),
     Mutant(

@@ -215,10 +215,10 @@ SERVING = (
         MACHINE,
         "    def _delete(self, delete: api.Delete) -> api.Result:\n"
         "        self.steps += _WRITE_STEPS * len(delete.keys)\n"
-        "        deleted = sum(self._view.delete(key) for key in delete.keys)\n"
+        "        deleted = sum(map(self._view.delete, delete.keys))\n"
         "        if deleted:\n",
         "    def _delete(self, delete, calls=iter(range(1 << 30))) -> api.Result:\n"
-        "        deleted = sum(self._view.delete(key) for key in delete.keys)\n"
+        "        deleted = sum(map(self._view.delete, delete.keys))\n"
         "        if deleted and next(calls) % 2:\n",
     ),
     Mutant(

@@ -21,7 +21,7 @@ class Backlog(Checker):
             return
         waiting = raft.log.last_index - max(raft.commit_index, raft.log.last_term_start)
         allowed = host.running.settings.limits.pending_writes_max
-        self.require(
-            waiting <= allowed + len(self.members),
-            f"leader {host.id} holds {waiting} entries for a majority, {allowed} are allowed",
-        )
+        if waiting > allowed + len(self.members):
+            self.fail(
+                f"leader {host.id} holds {waiting} entries for a majority, {allowed} are allowed"
+            )

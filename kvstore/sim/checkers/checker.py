@@ -6,7 +6,7 @@ that breaks its theorem, in words that name nodes, terms and indexes.
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import ClassVar, NoReturn, Protocol
 
 from kvstore import api
 from kvstore.errors import StorageError
@@ -64,7 +64,9 @@ class Watched(Protocol):
         ...
 
     @property
-    def running(self) -> Node: ...
+    def running(self) -> Node:
+        """Its node, while that runs."""
+        ...
 
     @property
     def disk(self) -> WatchedDisk: ...
@@ -105,7 +107,6 @@ class Checker:
     def turned(self, host: Watched) -> None:
         """A turn is over, and all that it lets out has left."""
 
-    def require(self, condition: bool, finding: str) -> None:
-        """Raise `ViolationError` unless the condition holds."""
-        if not condition:
-            raise ViolationError(self.theorem, finding)
+    def fail(self, finding: str) -> NoReturn:
+        """The theorem is broken; a finding is put into words only then."""
+        raise ViolationError(self.theorem, finding)

@@ -58,8 +58,8 @@ class Consent(Checker):
             return
         is_shaken = host.id in self._shaken
         self._shaken.discard(host.id)
-        self.require(
-            is_shaken,
-            f"node {host.id} starts term {raft.current_term} with the consent of"
-            f" {sorted(self._given[before])} only",
-        )
+        if not is_shaken:
+            self.fail(
+                f"node {host.id} starts term {raft.current_term} with the consent of"
+                f" {sorted(self._given[before])} only"
+            )

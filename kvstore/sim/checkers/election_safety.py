@@ -35,10 +35,11 @@ class ElectionSafety(Checker):
             return
         term = raft.current_term
         leader = self._leaders.setdefault(term, host.id)
-        self.require(leader == host.id, f"nodes {leader} and {host.id} both lead term {term}")
+        if leader != host.id:
+            self.fail(f"nodes {leader} and {host.id} both lead term {term}")
         voters = self._voters[term, leader]
-        self.require(
-            has_majority(voters, frozenset(self.members)),
-            f"node {leader} leads term {term} with the votes of {sorted(voters)} of"
-            f" {list(self.members)}",
-        )
+        if not has_majority(voters, frozenset(self.members)):
+            self.fail(
+                f"node {leader} leads term {term} with the votes of {sorted(voters)} of"
+                f" {list(self.members)}"
+            )

@@ -27,10 +27,12 @@ class Handovers(Checker):
     def answers(self, host: Watched, request: api.Request, result: api.Result) -> None:
         if not isinstance(request, api.HandOver) or isinstance(result, api.Failure):
             return
-        self.require(
+        if not (
             isinstance(result, api.HandOverResult)
             and self._leaders.get(result.term) == result.leader_id
-            and request.heir in (None, result.leader_id),
-            f"node {host.id} was asked to hand over to {request.heir or 'any node'}, and says"
-            f" {result}",
-        )
+            and request.heir in (None, result.leader_id)
+        ):
+            self.fail(
+                f"node {host.id} was asked to hand over to {request.heir or 'any node'}, and says"
+                f" {result}"
+            )

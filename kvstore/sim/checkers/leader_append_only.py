@@ -31,9 +31,9 @@ class LeaderAppendOnly(Checker):
         before = self._ends.get(host.id)
         if before is not None and before[0] == raft.current_term:
             _, index, term = before
-            self.require(
-                log.holds(index, term),
-                f"node {host.id}, leader of term {raft.current_term}, no longer holds entry"
-                f" {index} of term {term}",
-            )
+            if not log.holds(index, term):
+                self.fail(
+                    f"node {host.id}, leader of term {raft.current_term}, no longer holds entry"
+                    f" {index} of term {term}"
+                )
         self._ends[host.id] = (raft.current_term, log.last_index, log.last_term)

@@ -25,8 +25,8 @@ class LogMatching(Checker):
         for entry in update.entries:
             before = terms[entry.index - 2] if entry.index > 1 else 0
             known = self._known.setdefault((entry.index, entry.term), (entry.data, before))
-            self.require(
-                known == (entry.data, before),
-                f"entry {entry.index} of term {entry.term} is not the same on every disk;"
-                f" node {host.id} holds another one, or after another one",
-            )
+            if known != (entry.data, before):
+                self.fail(
+                    f"entry {entry.index} of term {entry.term} is not the same on every disk;"
+                    f" node {host.id} holds another one, or after another one"
+                )

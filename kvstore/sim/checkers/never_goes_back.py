@@ -36,7 +36,8 @@ class NeverGoesBack(Checker):
         before, applied = self._before[host.id]
         check_state(node.raft)
         check_step(before, node.raft)
-        self.require(node.machine.last_applied >= applied, f"node {host.id} un-applies entries")
+        if node.machine.last_applied < applied:
+            self.fail(f"node {host.id} un-applies entries")
         self._before[host.id] = (Snapshot.of(node.raft), node.machine.last_applied)
 
     def synced(self, host: Watched, update: DurableUpdate) -> None:
@@ -45,12 +46,9 @@ class NeverGoesBack(Checker):
 
     def _check_hard_state(self, node_id: int, found: HardState) -> None:
         before = self._durable.get(node_id, HardState())
-        self.require(
-            found.current_term > before.current_term
-            or (
-                found.current_term == before.current_term
-                and before.voted_for in (None, found.voted_for)
-            ),
-            f"node {node_id} was durable at {before}, and stands at {found}",
-        )
+        keeps_vote = before.voted_for in (None, found.voted_for)
+        if found.current_term < before.current_term or (
+            found.current_term == before.current_term and not keeps_vote
+        ):
+            self.fail(f"node {node_id} was durable at {before}, and stands at {found}")
         self._durable[node_id] = found

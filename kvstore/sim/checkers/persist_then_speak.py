@@ -24,29 +24,29 @@ class PersistThenSpeak(Checker):
     def speaks(self, host: Watched, message: Message) -> None:
         disk = host.disk.log
         durable = disk.hard_state
-        self.require(
-            durable.current_term >= message.term,
-            f"node {host.id} speaks in term {message.term}, its disk holds {durable}",
-        )
+        if durable.current_term < message.term:
+            self.fail(f"node {host.id} speaks in term {message.term}, its disk holds {durable}")
         if isinstance(message, RequestVoteReply) and message.vote_granted:
             self._check_vote(host, message.term, message.recipient)
         elif isinstance(message, RequestVote):
             self._check_vote(host, message.term, host.id)
         elif isinstance(message, AppendEntriesReply) and message.success:
-            self.require(
-                len(disk.terms) >= message.match_index,
-                f"node {host.id} vouches for entries up to {message.match_index}, its disk ends"
-                f" at {len(disk.terms)}",
-            )
-            self.require(
-                durable.is_voter or bool(message.rejoining),
-                f"node {host.id} vouches as one that counts before it is admitted: {durable}",
-            )
+            if len(disk.terms) < message.match_index:
+                self.fail(
+                    f"node {host.id} vouches for entries up to {message.match_index}, its disk ends"
+                    f" at {len(disk.terms)}"
+                )
+            if not (durable.is_voter or message.rejoining):
+                self.fail(
+                    f"node {host.id} vouches as one that counts before it is admitted: {durable}"
+                )
 
     def _check_vote(self, host: Watched, term: int, candidate: int) -> None:
         durable = host.disk.log.hard_state
-        self.require(
-            (durable.current_term, durable.voted_for) == (term, candidate),
-            f"node {host.id} votes for node {candidate} in term {term}, its disk holds {durable}",
-        )
-        self.require(durable.is_voter, f"node {host.id} votes before it is admitted: {durable}")
+        if (durable.current_term, durable.voted_for) != (term, candidate):
+            self.fail(
+                f"node {host.id} votes for node {candidate} in term {term}, its disk holds"
+                f" {durable}"
+            )
+        if not durable.is_voter:
+            self.fail(f"node {host.id} votes before it is admitted: {durable}")

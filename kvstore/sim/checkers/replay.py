@@ -52,11 +52,11 @@ class Replay(Checker):
             for entry in host.running.raft.log.slice(start, stop, _ALL):
                 self._revisions.append(self._revisions[-1] + self._apply(entry))
         expected = self._revisions[machine.last_applied]
-        self.require(
-            machine.revision == expected,
-            f"node {host.id} stands at revision {machine.revision} after entry"
-            f" {machine.last_applied}, which is {expected}",
-        )
+        if machine.revision != expected:
+            self.fail(
+                f"node {host.id} stands at revision {machine.revision} after entry"
+                f" {machine.last_applied}, which is {expected}"
+            )
 
     def contents(self, revision: int) -> dict[bytes, api.KeyValue]:
         """What was there, by key, in no order."""

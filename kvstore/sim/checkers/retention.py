@@ -81,18 +81,18 @@ class Retention(Checker):
             if log.hard_state.admitted_at != admitted_at:
                 continue
             held, owed = self._last_held(log.terms), self._owes[node]
-            self.require(
-                held >= owed,
-                f"node {node} counts with a disk that holds what is committed up to {held} only;"
-                f" before, its disk held it up to {owed}",
-            )
+            if held < owed:
+                self.fail(
+                    f"node {node} counts with a disk that holds what is committed up to {held}"
+                    f" only; before, its disk held it up to {owed}"
+                )
             if held < committed:
                 lacking.append(node)
-        self.require(
-            len(lacking) < majority(len(self.members)),
-            f"entry {committed} is committed, and the disks of {lacking} of"
-            f" {list(self.members)} count without it",
-        )
+        if len(lacking) >= majority(len(self.members)):
+            self.fail(
+                f"entry {committed} is committed, and the disks of {lacking} of"
+                f" {list(self.members)} count without it"
+            )
 
     def _last_held(self, terms: list[int]) -> int:
         """The last committed entry on a disk; all before it are there too (log matching)."""

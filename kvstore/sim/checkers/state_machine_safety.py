@@ -43,18 +43,18 @@ class StateMachineSafety(Checker):
     def _check_committed(self, host: Watched, index: int, term: int) -> None:
         if index > len(self._terms):
             self._terms.append(term)
-        self.require(
-            self._terms[index - 1] == term,
-            f"node {host.id} commits entry {index} of term {term}, but that of term"
-            f" {self._terms[index - 1]} is committed",
-        )
+        if self._terms[index - 1] != term:
+            self.fail(
+                f"node {host.id} commits entry {index} of term {term}, but that of term"
+                f" {self._terms[index - 1]} is committed"
+            )
 
     def _check_applied(self, host: Watched, entry: Entry) -> None:
         if entry.index > len(self._applied):
             self._applied.append(entry)
         known = self._applied[entry.index - 1]
-        self.require(
-            known == entry,
-            f"node {host.id} applies entry {entry.index} of term {entry.term}, another node"
-            f" applied that of term {known.term}",
-        )
+        if known is not entry and known != entry:
+            self.fail(
+                f"node {host.id} applies entry {entry.index} of term {entry.term}, another node"
+                f" applied that of term {known.term}"
+            )

@@ -24,15 +24,15 @@ class Vouching(Checker):
     def started(self, host: Watched) -> None:
         log, disk = host.running.raft.log, host.disk.log
         terms = [log.term(index) for index in range(1, log.last_index + 1)]
-        self.require(
-            terms == disk.terms,
-            f"node {host.id} starts with entries of terms {terms}, its disk held {disk.terms}",
-        )
-        self.require(
-            set(log.damaged) == disk.unreadable,
-            f"node {host.id} takes {list(log.damaged)} for damaged, on its disk it is"
-            f" {sorted(disk.unreadable)}",
-        )
+        if terms != disk.terms:
+            self.fail(
+                f"node {host.id} starts with entries of terms {terms}, its disk held {disk.terms}"
+            )
+        if set(log.damaged) != disk.unreadable:
+            self.fail(
+                f"node {host.id} takes {list(log.damaged)} for damaged, on its disk it is"
+                f" {sorted(disk.unreadable)}"
+            )
         self._lost[host.id] = set(disk.unreadable)
 
     def synced(self, host: Watched, update: DurableUpdate) -> None:
@@ -44,8 +44,8 @@ class Vouching(Checker):
     def speaks(self, host: Watched, message: Message) -> None:
         if isinstance(message, AppendEntriesReply) and message.success:
             lost = min(self._lost[host.id], default=message.match_index + 1)
-            self.require(
-                message.match_index < lost,
-                f"node {host.id} vouches for entries up to {message.match_index}, and cannot"
-                f" read entry {lost}",
-            )
+            if message.match_index >= lost:
+                self.fail(
+                    f"node {host.id} vouches for entries up to {message.match_index}, and cannot"
+                    f" read entry {lost}"
+                )
