@@ -95,7 +95,7 @@ class Limits(msgspec.Struct, frozen=True):
     headroom_bytes: int = 16 << 20
     """Room on disk or in a map that clients' writes leave, or get NOSPACE; followers leave half."""
     reply_bytes_max: int = 16 << 20
-    """Values in one reply; a scan ends its page there, a larger MGET is refused."""
+    """Values read for one reply; a scan ends its page there, a larger MGET or EXISTS is refused."""
     scan_keys_max: int = 10_000
     scan_cursors_max: int = 8_192
     """SCAN positions remembered for all clients; who has most of them loses one first."""

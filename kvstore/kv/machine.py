@@ -200,9 +200,9 @@ class StateMachine:
             item = None
             if record is not None:
                 item = to_key_value(key, record, with_value=get.with_values)
-                room -= len(item.value)
+                room -= len(record) - HISTORY_BYTES
             if room < 0:
-                return self._reply_too_large()
+                return self._too_much(get)
             items.append(item)
         return api.GetResult(self.revision, tuple(items))
 
@@ -230,10 +230,12 @@ class StateMachine:
     def _count(self, _count: api.Count) -> api.Result:
         return api.CountResult(self.revision, self._view.count())
 
-    def _reply_too_large(self) -> api.Failure:
+    def _too_much(self, get: api.Get) -> api.Failure:
+        """A record is read whole, also to see that it is there."""
+        what = "reply would exceed" if get.with_values else "values of these keys exceed"
         return api.Failure(
             api.FailureCode.INVALID,
-            f"the reply would exceed {self._reply_bytes_max} bytes; ask for fewer keys at once",
+            f"the {what} {self._reply_bytes_max} bytes; ask for fewer keys at once",
         )
 
 

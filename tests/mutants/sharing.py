@@ -153,4 +153,18 @@ SHARING = (
         "        masks = {**news, **masks}\n",
         test="tests/server/test_load.py::test_who_reads_slowly_is_not_hung_up_on",
     ),
+    Mutant(
+        "an EXISTS reads whatever there is",
+        MACHINE,
+        "                room -= len(record) - HISTORY_BYTES\n",
+        "                room -= len(item.value)\n",
+        test="tests/server/test_estimates.py",
+    ),
+    Mutant(
+        "values cost nothing while a write waits until they are read",
+        "kvstore/wire/limits.py",
+        " + ((values_bytes + keys * _HISTORY_BYTES) >> 10)\n",
+        "\n",
+        test="tests/server/test_estimates.py",
+    ),
 )
