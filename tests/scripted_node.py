@@ -134,7 +134,7 @@ class ScriptedNode:
             return True
         with self._lock:
             self.requests.append(request.write if isinstance(request, api.Once) else request)
-            step = self._script.pop(0) if self._script else Misbehave.HANG_UP
+            step = self._next_step(request)
         answer = step() if callable(step) else step
         if answer is Misbehave.RESET_LATE:
             _reset_at_close(connection)
@@ -145,6 +145,9 @@ class ScriptedNode:
         elif answer is not Misbehave.SILENCE:
             connection.sendall(answer if isinstance(answer, bytes) else bulk(answer))
         return True
+
+    def _next_step(self, _request: object) -> Step:
+        return self._script.pop(0) if self._script else Misbehave.HANG_UP
 
     def _break_off(self, connection: socket.socket, way: Step) -> None:
         """End a connection in the middle of a request, or before it."""

@@ -298,6 +298,15 @@ def test_a_node_that_refused_readonly_is_asked_again_another_time() -> None:
         assert node.requests == [[b"READONLY"]] * 2
 
 
+@pytest.mark.parametrize("more", [bulk(OK), b"-ERR bye\r\n", b"$5\r\nab"])
+def test_what_a_node_says_beyond_its_reply_is_not_taken_for_the_next_one(more: bytes) -> None:
+    with ScriptedNode() as node, Client([node.address], exactly_once=False) as client:
+        for revision in (11, 12, 13):
+            node.extend(bulk(api.PutResult(revision, True)) + more)
+            assert client.put("k", "v").revision == revision
+        assert node.connections == 3
+
+
 def test_late_replies_are_never_taken_for_later_requests() -> None:
     answers = [threading.Event() for _ in range(2)]
 

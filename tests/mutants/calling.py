@@ -170,4 +170,25 @@ CALLING = (
         "            if not str(answer):\n",
         test="tests/client/test_second_times.py",
     ),
+    Mutant(
+        "what a node says beyond its reply is taken for the next one",
+        LINK,
+        "            return not self._reader.has_data()\n",
+        "            return True\n",
+        test="tests/client/test_second_times.py",
+    ),
+    Mutant(
+        "a redirect settles what an earlier copy may have done",
+        CALLER,
+        "                raise course.end(NotLeaderError(text, failure.leader))\n",
+        "                raise NotLeaderError(text, failure.leader)\n",
+        test="tests/client/test_honesty.py",
+    ),
+    Mutant(
+        "a session that is gone was never written under",
+        CALLER,
+        "                if gone.is_certain:\n",
+        "                if gone:\n",
+        test="tests/client/test_honesty.py",
+    ),
 )

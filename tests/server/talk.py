@@ -205,7 +205,9 @@ class Talk:
         put = api.Put(self._key(), self._value(), api.When.ABSENT)
 
         def told() -> bool:
-            return self._values.setdefault(put.key, put.value) is put.value
+            is_absent = put.key not in self._values
+            self._values.setdefault(put.key, put.value)
+            return is_absent
 
         return self._words(typed.encode_call(api.Call(put))), told
 
