@@ -292,6 +292,13 @@ SERVING = (
         test="tests/kv/test_sessions.py",
     ),
     Mutant(
+        "a session begins at the stamp of its entry, though the cluster's time is ahead",
+        SESSIONS_FILE,
+        '_Record(index, self.time_ms, 0, b"", b"")',
+        '_Record(index, time_ms, 0, b"", b"")',
+        test="tests/kv/test_session_model.py",
+    ),
+    Mutant(
         "an expired session lives on until it is removed",
         SESSIONS_FILE,
         "        if record is None or self._is_expired(record):\n            return _no_session",
