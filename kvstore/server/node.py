@@ -154,7 +154,7 @@ class Node:
         if self._is_full:
             self._answer(ticket, refusals.BUSY)
             return None
-        logged = self._stamped(command)
+        logged = command if isinstance(command, api.WRITES) else self._stamped(command)
         data = _encode_logged(logged)
         changes = footprint(logged, self._session_rules)
         if refusal := self._room.refuse(command, changes, len(data)):
@@ -165,10 +165,8 @@ class Node:
         self._writes[name] = _Write(ticket, self._deadline())
         return name
 
-    def _stamped(self, command: api.Command) -> api.Logged:
-        """What the log will hold: the commands of sessions get the time."""
-        if isinstance(command, api.WRITES):
-            return command
+    def _stamped(self, command: api.OpenSession | api.Once) -> api.Stamped:
+        """As the log will hold it: the commands of sessions get the time."""
         return api.Stamped(self._time.advance(self._now_ms, self.machine.time_ms), command)
 
     def submit_query(
@@ -425,7 +423,8 @@ class Node:
             entries = self.raft.committed_entries(before, _APPLY_BYTES)
             for entry in self._room.fitting(entries, machine.footprint, self.checkpoint):
                 self._apply(entry)
-                self._answer_due_reads()
+                if self._reads.has_ready:
+                    self._answer_due_reads()
                 if machine.steps >= self._steps_end:
                     break
         if self._writes:

@@ -60,6 +60,11 @@ class WaitingReads:
         """Whether some are still to be asked for."""
         return bool(self._arrived)
 
+    @property
+    def has_ready(self) -> bool:
+        """Whether some wait for an entry to be applied, and for nothing else."""
+        return bool(self._ready)
+
     def new_batch(self) -> int:
         """The number under which to ask for all that arrived since the last batch."""
         batch = next(self._numbers)

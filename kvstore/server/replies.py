@@ -124,9 +124,11 @@ class Replies:
 
     def came(self, slot: Slot, reply: bytes) -> None:
         """The reply of a slot is there."""
-        self.pinned_steps -= slot.pinned_steps
-        slot.pinned_steps = 0
-        self.open_reads.pop(slot, None)
+        if slot.pinned_steps:
+            self.pinned_steps -= slot.pinned_steps
+            slot.pinned_steps = 0
+        elif self.open_reads:
+            self.open_reads.pop(slot, None)
         self.held_bytes += len(reply) - slot.held_bytes
         slot.held_bytes = len(reply)
         slot.query = None
@@ -159,13 +161,15 @@ class Replies:
             if isinstance(oldest, Slot):
                 if oldest.query is not None:
                     answer(oldest)
-                if oldest.reply is None or not places:
+                    if not places:
+                        return b""  # It failed, and nobody reads what else is there.
+                if oldest.reply is None:
                     break
                 oldest = oldest.reply
             places.popleft()
             size += len(oldest)
-            self.held_bytes -= len(oldest)
             ready.append(oldest)
+        self.held_bytes -= size
         return ready[0] if len(ready) == 1 else b"".join(ready)
 
     def clear(self) -> None:

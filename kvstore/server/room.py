@@ -31,8 +31,8 @@ _PLENTY_BYTES: Final = 256 << 20
 _LARGE_BYTES: Final = 1 << 20
 """Before an entry with more data, somebody looks again."""
 _CHANGE_BYTES: Final = 512 << 10
-"""One change costs no more than that, and its bytes twice, whatever it meets. So does an entry,
-with its data thrice."""
+"""One change costs no more than that, and what the data says twice, whatever it meets; so does
+an entry, and its data thrice."""
 _SMALLEST_CHANGE_BYTES: Final = 2
 """Of an entry's data, those that can stand for one change; but sessions change as well."""
 _SESSION_CHANGES: Final = 32
@@ -156,7 +156,9 @@ class Room:
         """Why a write with these changes is not proposed; None if there is room for it."""
         if self.waiting_index:
             return Refusal(0, self.left_bytes, 0, self.waiting_index)
-        unseen_bytes = self._unseen_bytes + _simple_bound(changes, data_bytes)
+        keys, sessions = changes.keys, changes.sessions
+        count = 1 + keys.puts + keys.deletes + sessions.puts + sessions.deletes
+        unseen_bytes = self._unseen_bytes + count * _CHANGE_BYTES + 5 * data_bytes
         if data_bytes > _LARGE_BYTES or self.left_bytes - unseen_bytes < self._headroom_bytes:
             return self._refuse_exactly(command, changes, data_bytes)
         self._unseen_bytes = unseen_bytes
@@ -178,7 +180,7 @@ class Room:
 
     def proposed(self, index: int, changes: Changes) -> None:
         """It was taken, and is an entry now."""
-        self._pending.add(index, changes)
+        self._pending.append((index, changes))
 
     # --- Applying -------------------------------------------------------------------------
 
@@ -239,46 +241,34 @@ def _frees_room(command: api.Command) -> bool:
     return isinstance(command, _FREES_ROOM)
 
 
-def _simple_bound(changes: Changes, data_bytes: int) -> int:
-    """What a write takes of both stores."""
-    keys, sessions = changes.keys, changes.sessions
-    count = 1 + keys.puts + keys.deletes + sessions.puts + sessions.deletes
-    return count * _CHANGE_BYTES + 2 * (keys.put_bytes + sessions.put_bytes) + 3 * data_bytes
-
-
 def _bound_of_data(entries: int, data_bytes: int) -> int:
     """What applying entries with so much data may change, whatever they are."""
     count = data_bytes // _SMALLEST_CHANGE_BYTES + entries * _SESSION_CHANGES
     return count * _CHANGE_BYTES + 2 * data_bytes
 
 
-class _Pending:
+class _Pending(deque[tuple[int, Changes]]):
     """Index and changes of each write that was proposed here and not applied yet.
 
     * `_sum` is the sum of the first `_counted` changes: most are never asked for.
     """
 
     def __init__(self) -> None:
-        self._writes: deque[tuple[int, Changes]] = deque()
+        super().__init__()
         self._counted = 0
         self._sum = NO_CHANGES
 
-    def add(self, index: int, changes: Changes) -> None:
-        """A write was proposed."""
-        self._writes.append((index, changes))
-
     def forget(self, last_applied: int) -> None:
         """What was applied is counted by the state."""
-        writes = self._writes
-        while writes and writes[0][0] <= last_applied:
-            _, changes = writes.popleft()
+        while self and self[0][0] <= last_applied:
+            _, changes = self.popleft()
             if self._counted:
                 self._counted -= 1
                 self._sum -= changes
 
     def sum(self) -> Changes:
         """What they change together."""
-        for _, changes in islice(self._writes, self._counted, None):
+        for _, changes in islice(self, self._counted, None):
             self._sum += changes
-        self._counted = len(self._writes)
+        self._counted = len(self)
         return self._sum

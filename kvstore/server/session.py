@@ -82,6 +82,8 @@ class Session:
         self._own_writes = OwnWrites()
         self.peer: int | None = None
         """The node that said hello here; None for a client."""
+        self.comes_first = False
+        """Peers are heard before clients."""
         self._is_used = False
         self._closes_after_replies = False
         self.lingers_since_ms = 0.0
@@ -98,11 +100,6 @@ class Session:
         if is_newcomer:
             context.newcomers[self] = None
 
-    @property
-    def comes_first(self) -> bool:
-        """Peers are heard before clients."""
-        return self.peer is not None
-
     # --- Input ----------------------------------------------------------------------------
 
     def on_events(self, mask: int) -> None:
@@ -111,20 +108,24 @@ class Session:
         if not connection.is_open:
             return
         self.served = began = max(self.served, load.least_served)
-        if self.peer is None:
-            self._slice_ends = began + load.slice_steps
+        self._take_slice()
         if mask & selectors.EVENT_WRITE:
             before = connection.unsent_bytes
             connection.flush()
-            self._charge_moved(before - connection.unsent_bytes)
-        if mask & selectors.EVENT_READ and connection.is_open and self._may_work():
+            self.served += 1 + (before - connection.unsent_bytes) // MOVED_BYTES_PER_STEP
+        if mask & selectors.EVENT_READ and connection.is_open:
             self._read()
         self._go_on()
         load.steps += self.served - began
 
+    def _take_slice(self) -> None:
+        if self.peer is None:
+            self._slice_ends = self.served + self.context.load.slice_steps
+
     def _read(self) -> None:
         if self._closes_after_replies:
-            self._charge_moved(len(self._connection.read(_PIECE_BYTES)))
+            forgotten = self._connection.read(_PIECE_BYTES)
+            self.served += 1 + len(forgotten) // MOVED_BYTES_PER_STEP
             return
         if self.peer is not None:
             self._parser.feed(self._connection.read())
@@ -132,7 +133,7 @@ class Session:
         if self._is_dry:
             is_full = self.context.load.is_input_full
             data = self._connection.read(SHORT_INPUT_BYTES if is_full else _PIECE_BYTES)
-            self._charge_moved(len(data))
+            self.served += 1 + len(data) // MOVED_BYTES_PER_STEP
             self._parser.feed(data)
 
     def _go_on(self) -> None:
@@ -203,9 +204,6 @@ class Session:
     def charge(self, steps: int) -> None:
         """Work was done for this client, in its slice."""
         self.served += steps
-
-    def _charge_moved(self, size: int) -> None:
-        self.served += 1 + size // MOVED_BYTES_PER_STEP
 
     def _book(self) -> None:
         """Tell what this client costs."""
@@ -357,7 +355,8 @@ class Session:
             self.context.hang_up_on_peer(greeting.node_id)
             self._forget_costs()
             self._parser.bounds = resp.Bounds.of_peer(self._limits)
-            self.peer, self._slice_ends = greeting.node_id, math.inf
+            self.peer, self.comes_first = greeting.node_id, True
+            self._slice_ends = math.inf
             self._connection.detect_dead_link()
         self._reply(greeting.reply)
 
@@ -384,8 +383,8 @@ class Session:
         if not self._connection.is_open:
             return
         load, began = self.context.load, self.served
-        if self.peer is None:
-            self._slice_ends = began + load.slice_steps
+        if self.replies.open_reads or self._is_stalled:
+            self._take_slice()
         self._send_replies()
         self._account.book_output()
         if self._is_stalled or self._connection.is_at_end or self._closes_after_replies:
@@ -393,15 +392,13 @@ class Session:
         load.steps += self.served - began
 
     def _send_replies(self) -> None:
-        replies, is_full = self.replies, True
-        while is_full and replies.places:
-            piece = replies.take_ready(self._answer, _PIECE_BYTES)
-            if piece:
-                self._connection.write(piece)
-            is_full = len(piece) >= _PIECE_BYTES
-            if is_full:
-                # What the socket takes at once makes room for the next answer.
-                self._account.book_output()
+        replies, connection = self.replies, self._connection
+        while len(piece := replies.take_ready(self._answer, _PIECE_BYTES)) >= _PIECE_BYTES:
+            connection.write(piece)
+            # What the socket takes at once makes room for the next answer.
+            self._account.book_output()
+        if piece:
+            connection.write(piece)
 
     def _answer(self, slot: Slot) -> None:
         """Answer what is due, if there is work left for it in this turn, and room."""

@@ -59,8 +59,9 @@ def place_bytes(request: api.Request, limits: Limits) -> int:
     when there is room, so it is what the query itself takes.
     """
     if isinstance(request, api.Put):
-        previous_bytes = api.KEY_BYTES_MAX + limits.value_bytes_max
-        return _PLACE_BYTES + previous_bytes * request.return_previous
+        if request.return_previous:
+            return _PLACE_BYTES + api.KEY_BYTES_MAX + limits.value_bytes_max
+        return _PLACE_BYTES
     if isinstance(request, api.Once):
         return place_bytes(request.write, limits)
     if isinstance(request, api.Get) and len(request.keys) > 1:

@@ -195,7 +195,7 @@ class RequestParser:
 
         Whatever is otherwise stays in the buffer for the careful parser.
         """
-        piece = self._buffer
+        piece, ready = self._buffer, self._ready
         if self._position or len(piece) > _PIECE_BYTES:
             piece = piece[self._position : self._position + _PIECE_BYTES]
         lines = piece.split(_CRLF)
@@ -207,18 +207,22 @@ class RequestParser:
             args = lines[used + 2 : end : 2]
             if [*map(_SIZES.get, lines[used + 1 : end : 2])] != [*map(len, args)]:
                 break
-            self._ready.append(args)
+            ready.append(args)
             used = end
-        if used:
-            rest = lines[last] if used == last else _CRLF.join(lines[used:])
-            taken = len(piece) - len(rest)
-            self._position += taken
-            self._ready_bytes = _COST_OF_SHORT * taken
-            self.arguments += used // 2
-            if self._position == len(self._buffer):
-                self._buffer, self._position = b"", 0
-            else:
-                self._is_fresh = self._position + len(rest) < len(self._buffer)
+        if not used:
+            return
+        self.arguments += used // 2
+        rest = lines[last] if used == last else _CRLF.join(lines[used:])
+        taken = len(piece) - len(rest)
+        self._ready_bytes = _COST_OF_SHORT * taken
+        if taken == len(self._buffer):
+            self._buffer = b""
+            return
+        self._position += taken
+        if self._position == len(self._buffer):
+            self._buffer, self._position = b"", 0
+        else:
+            self._is_fresh = self._position + len(rest) < len(self._buffer)
 
     def _next_long_request(self) -> list[bytes] | None:
         while not (self._missing or self._complaint):

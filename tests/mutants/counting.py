@@ -108,7 +108,7 @@ COUNTING = (
     Mutant(
         "entries wait for ever for reads that were answered",
         REPLIES,
-        "        self.pinned_steps -= slot.pinned_steps\n",
+        "            self.pinned_steps -= slot.pinned_steps\n",
         "",
         test=BOOKINGS,
     ),
