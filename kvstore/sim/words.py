@@ -1,13 +1,23 @@
 """Operations in words, for findings: who asked what when, and what it was told.
 
-Law: an operation is one line, and what cannot be told in it is told as it is. It must not
-know who judges operations, nor why.
+Law: an operation is one line that somebody can read: keys and values are cut, and of many
+only the first are told. It must not know who judges operations, nor why.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
 from kvstore import api
 from kvstore.sim.history import Operation
+
+_CHARACTERS_MAX: Final = 40
+"""Of a key or a value."""
+_ITEMS_MAX: Final = 10
+"""Of keys, or of whatever comes in numbers."""
 
 
 def describe(operation: Operation) -> str:
@@ -29,11 +39,10 @@ def _asked(request: api.Request) -> str:
         case api.Increment(key=key, by=by):
             return f"increment {bare(key)} by {by}"
         case api.Get(keys=keys, with_values=False):
-            return " ".join(["get without values", *map(bare, keys)])
+            return f"get without values {_bare_keys(keys)}"
         case api.Delete(keys=keys) | api.Get(keys=keys):
-            verb = type(request).__name__.lower()
-            return " ".join([verb, *map(bare, keys)])
-    return str(request)
+            return f"{type(request).__name__.lower()} {_bare_keys(keys)}"
+    return said(request)
 
 
 def _told(operation: Operation) -> str:
@@ -52,8 +61,9 @@ def _told(operation: Operation) -> str:
         case api.IncrementResult(revision=revision, value=value):
             return f"{value}, revision {revision}"
         case api.GetResult(revision=revision, items=items):
-            return ", ".join([*map(_record, items), f"revision {revision}"])
-    return str(operation.result)
+            records = map(_record, items[:_ITEMS_MAX])
+            return ", ".join([*records, *_more(items), f"revision {revision}"])
+    return said(operation.result)
 
 
 def _record(item: api.KeyValue | None) -> str:
@@ -62,9 +72,36 @@ def _record(item: api.KeyValue | None) -> str:
 
 def shown(value: bytes | None) -> str:
     """A value as it is quoted."""
-    return "absent" if value is None else repr(value)[1:]
+    if value is None:
+        return "absent"
+    quoted = repr(value[:_CHARACTERS_MAX])[1:]
+    return f"{quoted[0]}{bare(value)}{quoted[0]}"
 
 
 def bare(key: bytes) -> str:
     """A key without quotes, which its place in the line makes clear."""
-    return repr(key)[2:-1]
+    # What is cut first has as many characters left, at least.
+    text = repr(key[: _CHARACTERS_MAX + 1])[2:-1]
+    return text if len(text) <= _CHARACTERS_MAX else text[: _CHARACTERS_MAX - 1] + "…"
+
+
+def said(thing: object) -> str:
+    """A request, a result, or any part of one, as it is, but cut."""
+    match thing:
+        case bytes():
+            return f"b{shown(thing)}"
+        case tuple():
+            return f"({', '.join([*map(said, thing[:_ITEMS_MAX]), *_more(thing)])})"
+        case msgspec.Struct():
+            told = (f"{name}={said(getattr(thing, name))}" for name in thing.__struct_fields__)
+            return f"{type(thing).__name__}({', '.join(told)})"
+    return repr(thing)
+
+
+def _bare_keys(keys: Sequence[bytes]) -> str:
+    return " ".join([*map(bare, keys[:_ITEMS_MAX]), *_more(keys)])
+
+
+def _more(things: Sequence[object]) -> list[str]:
+    """How many are left out, if any are."""
+    return [f"and {len(things) - _ITEMS_MAX:,} more"] if len(things) > _ITEMS_MAX else []

@@ -14,7 +14,7 @@ import msgspec
 
 from kvstore import api
 from kvstore.sim.history import Operation
-from kvstore.sim.words import describe
+from kvstore.sim.words import describe, said
 
 _Contents: TypeAlias = Mapping[bytes, api.KeyValue]
 
@@ -28,7 +28,7 @@ def check_pages(operations: Iterable[Operation], contents: Callable[[int], _Cont
             case api.Get() as get, api.GetResult() as shown:
                 there = contents(shown.revision)
                 items = tuple(_shown(there.get(key), get.with_values) for key in get.keys)
-                complaint = None if shown.items == items else f"there was {items}"
+                complaint = None if shown.items == items else f"there was {said(items)}"
             case api.Count(), api.CountResult() as counted:
                 count = len(contents(counted.revision))
                 complaint = None if counted.count == count else f"there were {count}"
@@ -56,4 +56,4 @@ def _wrong_page(scan: api.Scan, page: api.ScanResult, there: _Contents) -> str |
         for key in sorted(there)
         if key >= scan.start and key.startswith(scan.prefix) and (end is None or key < end)
     )
-    return None if page.items == expected else f"before {end!r} there was {expected}"
+    return None if page.items == expected else f"before {end!r} there was {said(expected)}"

@@ -27,7 +27,7 @@ from typing import TypeAlias
 
 from kvstore import api
 from kvstore.sim.history import Operation
-from kvstore.sim.words import describe
+from kvstore.sim.words import describe, said
 
 _Told: TypeAlias = tuple[int, Operation]
 """A revision, and the operation that was told it."""
@@ -134,11 +134,14 @@ def _unseen_changes(told: Iterable[_Told], changes: Iterable[_Told]) -> Iterator
 def _contradictions(facts: Iterable[_Fact]) -> Iterator[str]:
     """Whoever is told of a record is told the same."""
     known: dict[_Subject, tuple[object, Operation]] = {}
-    for subject, said, operation in facts:
-        said_first, first = known.setdefault(subject, (said, operation))
-        if said != said_first:
+    for subject, value, operation in facts:
+        first_value, first = known.setdefault(subject, (value, operation))
+        if value != first_value:
             key, revision, what = subject
-            title = f"{what} of {key!r} at revision {revision} is both {said_first} and {said}"
+            title = (
+                f"{what} of {said(key)} at revision {revision} is both {said(first_value)} and"
+                f" {said(value)}"
+            )
             yield _finding(title, first, operation)
 
 

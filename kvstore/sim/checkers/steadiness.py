@@ -14,6 +14,7 @@ from typing import Final
 from kvstore import api
 from kvstore.server.node import Node
 from kvstore.sim.history import Operation
+from kvstore.sim.words import said
 
 LAG_MS: Final = 400.0
 """Several heartbeats, by however slow a clock."""
@@ -66,5 +67,6 @@ def unfit_answers(operations: Iterable[Operation], *, is_moving: bool = False) -
     for one in operations:
         code = one.result.code if isinstance(one.result, api.Failure) else None
         if one.result is None or (code is not None and code not in allowed):
-            findings.append(f"client {one.client} asked for {one.request}, and got {one.result}")
+            asked, told = said(one.request), said(one.result)
+            findings.append(f"client {one.client} asked for {asked}, and got {told}")
     return findings
