@@ -79,6 +79,11 @@ class Admissions:
             indexes and indexes[-1] > commit_index
         )
 
+    @property
+    def named(self) -> tuple[object, ...]:
+        """Each admission with its node and name."""
+        return tuple(self._named.items())
+
     def check(self, last_index: int, latest: Sequence[Entry]) -> None:
         """That they are those of a log that ends at `last_index`, and with the `latest` entries."""
         by_node = defaultdict[int, list[int]](list)

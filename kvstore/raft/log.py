@@ -32,6 +32,7 @@ from kvstore.raft.types import (
 _SLICE_ENTRIES_MAX: Final = 8_192
 """A follower far behind must not make each request copy the whole tail."""
 
+_NOTHING: Final = DurableUpdate()
 _index_of, _term_of, _data_of = attrgetter("index"), attrgetter("term"), attrgetter("data")
 
 
@@ -60,6 +61,8 @@ class RaftLog:
         self.admissions = Admissions(recovered.admissions)
         self.last_index = recovered.last_index
         self.durable_index = recovered.last_index
+        self._checked: tuple[object, ...] = ()
+        """What was counted of the cache when `check` went through it last."""
 
     @property
     def vouched_index(self) -> int:
@@ -245,6 +248,8 @@ class RaftLog:
     def unpersisted(self, hard_state: HardState | None) -> DurableUpdate:
         """What the disk lacks, together with a new hard state if there is one."""
         count = self.last_index - self.durable_index
+        if not (count or hard_state or self._truncate_from or self._repairs):
+            return _NOTHING
         return DurableUpdate(
             hard_state=hard_state,
             truncate_from=self._truncate_from,
@@ -289,22 +294,35 @@ class RaftLog:
             found += [term] * (stop - max(start, cache_start))
         return found
 
-    def check(self) -> None:
-        """That what is counted is what there is."""
-        cache, starts, terms = self._cache, self._range_starts, self._range_terms
-        sizes = list(map(len, map(_data_of, cache)))
-        require(self.cached_bytes == sum(sizes), "the cache's bytes are not those of its entries")
+    def _check_cache(self) -> None:
+        """That what is counted of the cache is what there is."""
+        cache = self._cache
+        require(
+            self.cached_bytes == sum(map(len, map(_data_of, cache))),
+            "the cache's bytes are not those of its entries",
+        )
         require(
             list(map(_index_of, cache)) == [*range(self._cache_start, self.last_index + 1)]
             and list(map(_term_of, cache)) == self._cached_terms(),
             "the cache is not the end of the log",
         )
+        self.admissions.check(self.last_index, cache)
+
+    def check(self) -> None:
+        """That what is counted is what there is; of the cache, once for each way it is counted."""
+        cache, starts, terms = self._cache, self._range_starts, self._range_terms
+        ends = (len(cache), self.last_index, self.cached_bytes)
+        counted = (*ends, *starts, *terms, *self.admissions.named)
+        if counted != self._checked:
+            self._check_cache()
+            self._checked = counted
         require(
             self._cache_start <= self.durable_index + 1, "an entry is neither cached nor durable"
         )
-        waiting = sizes[len(sizes) - (self.last_index - self.durable_index) :]
+        waiting = cache[len(cache) - (self.last_index - self.durable_index) :]
         require(
-            self.room.taken_bytes >= sum(map(self._stable.entry_bytes, waiting)),
+            self.room.taken_bytes
+            >= sum(self._stable.entry_bytes(len(entry.data)) for entry in waiting),
             "an entry takes room that is not counted",
         )
         require(
@@ -326,4 +344,3 @@ class RaftLog:
             self._truncate_from in (None, self.durable_index + 1),
             "a truncation that the disk lacks is forgotten",
         )
-        self.admissions.check(self.last_index, cache)

@@ -136,9 +136,11 @@ class AppendEntries(_Message, frozen=True, tag="append_entries"):
         )
         if self.prev_log_term < 0 or self.last_entry_term > self.term:
             raise ValueError("an entry is newer than its leader's term")
-        if self.entries and self.entries[0].index != self.prev_log_index + 1:
+        if not self.entries:
+            return
+        if self.entries[0].index != self.prev_log_index + 1:
             raise ValueError("entries do not follow prev_log_index")
-        if self.entries and self.entries[0].term < max(self.prev_log_term, 1):
+        if self.entries[0].term < max(self.prev_log_term, 1):
             raise ValueError("entry terms go back, or start below term 1")
         for one, two in pairwise(self.entries):
             if two.index != one.index + 1 or two.term < one.term:

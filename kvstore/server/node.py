@@ -268,16 +268,16 @@ class Node:
 
         Raises `StorageError` if the disk fails: nothing more of this turn may leave.
         """
-        effects = self._effects
+        effects, self._effects = self._effects, None
         assert effects is not None
-        self._effects = None
         if effects.update:
+            # Else nothing is left to settle: `prepare` has.
             self.log_store.write(effects.update)
-        if effects.update.hard_state is not None:
-            self.durable_term = effects.update.hard_state.current_term
-        self.raft.persisted(effects.update)
-        self._refuse_reads_of_others()
-        self._settle()
+            if effects.update.hard_state is not None:
+                self.durable_term = effects.update.hard_state.current_term
+            self.raft.persisted(effects.update)
+            self._refuse_reads_of_others()
+            self._settle()
         events, self._events = [*self._events, *effects.events], []
         return Outcome(effects.messages, self._take_answers(), events)
 

@@ -71,14 +71,15 @@ SERVING = (
     Mutant(
         "a turn is reported durable without a write",
         NODE,
-        "        if effects.update:\n            self.log_store.write(effects.update)\n",
+        "            self.log_store.write(effects.update)\n",
         "",
     ),
     Mutant(
         "only turns with entries are written",
         NODE,
-        "        if effects.update:\n",
-        "        if effects.update.entries:\n",
+        "            self.log_store.write(effects.update)\n",
+        "            if effects.update.entries:\n"
+        "                self.log_store.write(effects.update)\n",
     ),
     Mutant(
         "a waiting write is known by its index alone",

@@ -38,8 +38,10 @@ class KeptMajority(Checker):
 
     def _check(self, leader: Watched, term: int) -> None:
         now_ms = leader.now_ms
-        others = (member for member in self.members if member != leader.id)
-        heard = self._heard_ms.setdefault((leader.id, term), dict.fromkeys(others, now_ms))
+        heard = self._heard_ms.get((leader.id, term))
+        if heard is None:
+            others = (member for member in self.members if member != leader.id)
+            heard = self._heard_ms[leader.id, term] = dict.fromkeys(others, now_ms)
         silent_ms = now_ms - reached_by_majority([now_ms, *heard.values()])
         if silent_ms > _LONGEST_MS:
             self.fail(
