@@ -308,23 +308,9 @@ class RaftLog:
         )
         self.admissions.check(self.last_index, cache)
 
-    def check(self) -> None:
-        """That what is counted is what there is; of the cache, once for each way it is counted."""
-        cache, starts, terms = self._cache, self._range_starts, self._range_terms
-        ends = (len(cache), self.last_index, self.cached_bytes)
-        counted = (*ends, *starts, *terms, *self.admissions.named)
-        if counted != self._checked:
-            self._check_cache()
-            self._checked = counted
-        require(
-            self._cache_start <= self.durable_index + 1, "an entry is neither cached nor durable"
-        )
-        waiting = cache[len(cache) - (self.last_index - self.durable_index) :]
-        require(
-            self.room.taken_bytes
-            >= sum(self._stable.entry_bytes(len(entry.data)) for entry in waiting),
-            "an entry takes room that is not counted",
-        )
+    def _check_terms(self) -> None:
+        """That there is one range a term, and all of them in the log."""
+        starts, terms = self._range_starts, self._range_terms
         require(
             starts == sorted(set(starts)) and terms == sorted(set(terms)),
             "terms go back, or begin twice",
@@ -334,6 +320,24 @@ class RaftLog:
             if self.last_index
             else not starts,
             "the terms are not those of the log",
+        )
+
+    def check(self) -> None:
+        """That what is counted is what there is; of cache and terms, when a count has changed."""
+        cache, ends = self._cache, (len(self._cache), self.last_index, self.cached_bytes)
+        counted = (*ends, *self._range_starts, *self._range_terms, *self.admissions.named)
+        if counted != self._checked:
+            self._check_cache()
+            self._check_terms()
+            self._checked = counted
+        require(
+            self._cache_start <= self.durable_index + 1, "an entry is neither cached nor durable"
+        )
+        waiting = cache[len(cache) - (self.last_index - self.durable_index) :]
+        require(
+            self.room.taken_bytes
+            >= sum(self._stable.entry_bytes(len(entry.data)) for entry in waiting),
+            "an entry takes room that is not counted",
         )
         require(all(index in self.damaged for index in self._repairs), "what was sound is repaired")
         require(

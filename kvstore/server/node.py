@@ -420,7 +420,8 @@ class Node:
         before = -1
         while before < machine.last_applied and machine.steps < self._steps_end:
             before = machine.last_applied
-            entries = self.raft.committed_entries(before, _APPLY_BYTES)
+            if not (entries := self.raft.committed_entries(before, _APPLY_BYTES)):
+                break
             for entry in self._room.fitting(entries, machine.footprint, self.checkpoint):
                 self._apply(entry)
                 if self._reads.has_ready:

@@ -256,7 +256,7 @@ class SimulatedLog(MemoryLog):
 class SimulatedTable(MemoryTable):
     """A `Table` that counts its changes since the last commit, and knows how large it was then.
 
-    * `_cost` is what a commit of them takes; None while nobody has asked.
+    * `owed` is what a commit of them takes, at most; None while nobody has asked.
     """
 
     disk: Disk
@@ -264,13 +264,13 @@ class SimulatedTable(MemoryTable):
     """Is called after each change, if there is not plenty of room."""
     tree = Tree()
     puts = put_bytes = deletes = 0
-    _cost: int | None = None
+    owed: int | None = None
 
     def put(self, key: bytes, record: bytes) -> None:
         """Set the record of `key`."""
         self.puts += 1
         self.put_bytes += len(key) + len(record)
-        self._cost = None
+        self.owed = None
         super().put(key, record)
         if self.disk.room_bytes < PLENTY_BYTES:
             self.check()
@@ -278,17 +278,11 @@ class SimulatedTable(MemoryTable):
     def delete(self, key: bytes) -> bool:
         """Remove a key; false if there was none."""
         self.deletes += 1
-        self._cost = None
-        was_there = self._replace(key, None) is not None
+        self.owed = None
+        was_there = key in self._values and super().delete(key)
         if self.disk.room_bytes < PLENTY_BYTES:
             self.check()
         return was_there
-
-    def owed_bytes(self) -> int:
-        """What a commit writes, at most."""
-        if self._cost is None:
-            self._cost = self.changed_bytes(NONE)
-        return self._cost
 
     def changed_bytes(self, changes: TableChanges) -> int:
         """What is written if a commit follows `changes`, at most."""
@@ -308,7 +302,7 @@ class SimulatedTable(MemoryTable):
     def _measure(self) -> None:
         pages = sum(map(len, self._values.values())) // PAGE_BYTES
         self.puts = self.put_bytes = self.deletes = 0
-        self._cost = None
+        self.owed = None
         self.tree = Tree(1, pages // 64, 2 * pages + 1, pages)
 
 
@@ -358,7 +352,12 @@ class SimulatedState(SimulatedTable, MemoryState):
 
     def owed_bytes(self) -> int:
         """What a commit of the changes so far takes of the disk, at most."""
-        return super().owed_bytes() + self.sessions.owed_bytes() + COMMIT_BYTES
+        keys, sessions = self.owed, self.sessions.owed
+        if keys is None:
+            keys = self.owed = self.changed_bytes(NONE)
+        if sessions is None:
+            sessions = self.sessions.owed = self.sessions.changed_bytes(NONE)
+        return keys + sessions + COMMIT_BYTES
 
 
 def _flipped(record: bytes, rng: random.Random) -> bytes:

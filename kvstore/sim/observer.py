@@ -178,7 +178,8 @@ class Observer:
 
     def persisted(self, host: Host) -> None:
         """The turn of a node is on its disk, and it may speak."""
-        self._step(host, "persist")
+        if self._model_step is not None:
+            self._step(host, "persist")
 
     def speaks(self, host: Host, outcome: Outcome) -> None:
         """Messages and answers leave a node."""
