@@ -415,6 +415,13 @@ SERVING = (
         test="tests/server/test_room.py",
     ),
     Mutant(
+        "deletions under a session are refused where puts are",
+        ROOM,
+        "    if isinstance(command, api.Once):\n        command = command.write\n",
+        "",
+        test="tests/server/test_room.py",
+    ),
+    Mutant(
         "a new leader does not count what earlier ones took",
         NODE,
         "            or (self._room.is_scarce and",

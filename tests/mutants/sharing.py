@@ -167,4 +167,25 @@ SHARING = (
         "\n",
         test="tests/server/test_estimates.py",
     ),
+    Mutant(
+        "who reads slowly is taken for one who does not read",
+        "kvstore/server/connection.py",
+        "        if self.unsent_bytes < _STUCK_BYTES or self._taken_bytes != self._stuck_at:\n",
+        "        if self.unsent_bytes < _STUCK_BYTES:\n",
+        test="tests/server/test_load.py::test_who_reads_slowly_is_not_hung_up_on",
+    ),
+    Mutant(
+        "who asks for little waits behind who asks for much",
+        LOAD,
+        "        self.least_served = self._served - steps_max\n",
+        "        self.least_served = self._served\n",
+        test="tests/server/test_load.py",
+    ),
+    Mutant(
+        "what was parsed ahead costs nothing",
+        "kvstore/wire/resp.py",
+        "        ready_bytes = self._ready_bytes if self._ready else 0\n",
+        "        ready_bytes = 0\n",
+        test="tests/wire/test_request_parser.py",
+    ),
 )

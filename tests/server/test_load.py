@@ -138,7 +138,7 @@ def test_who_reads_slowly_is_not_hung_up_on() -> None:
         for _ in range(2_000):
             line.turn()
             with contextlib.suppress(BlockingIOError):
-                got += slow.recv(64 << 10)
+                got += slow.recv(16 << 10)
             if len(got) == size:
                 break
         assert len(got) == size
@@ -212,6 +212,23 @@ def test_one_client_s_pipeline_leaves_the_turn_to_others() -> None:
             line.turn()
         assert read(deep).count(b"PONG") >= 85
         assert line.context.load.patience_ms == float("inf")
+
+
+def test_who_asks_for_little_comes_before_many_who_ask_for_much() -> None:
+    """Each time: not only the first one."""
+    with lines(21, turn_steps_max=264, slice_steps_max=44, pipeline_requests_max=1_000) as (
+        line,
+        [modest, *greedy],
+    ):
+        for client in greedy:
+            client.sendall(command(b"PING") * 900)
+        for _ in range(30):
+            line.turn()
+        for _ in range(10):
+            modest.sendall(command(b"PING"))
+            line.turn()
+            assert read(modest) == b"+PONG\r\n"
+        assert line.context.load.patience_ms == 0.0, "the others still have much to do"
 
 
 def test_all_clients_together_have_a_bounded_turn() -> None:

@@ -201,6 +201,11 @@ def test_a_deletion_is_taken_where_puts_are_not_and_bounded_too() -> None:
     assert put.failure.code is many.failure.code is api.FailureCode.NO_SPACE
     assert one.result == api.DeleteResult(2, 1)
     assert isinstance(opened.result, api.SessionResult)
+    for write_of_session, code in ((PUT, api.FailureCode.NO_SPACE), (api.Delete((b"k",)), None)):
+        claim = Claim()
+        node.submit_command(api.Once(opened.result.session, 1, write_of_session), claim)
+        cluster.run()
+        assert getattr(claim.result, "code", None) is code, "a session changes nothing about that"
 
 
 def test_a_follower_takes_entries_as_far_as_they_fit() -> None:

@@ -331,6 +331,37 @@ def test_a_trickled_value_costs_a_small_multiple_of_its_bytes() -> None:
     assert peak < 6 * size
 
 
+KEPT = {
+    "tiny requests": resp.command(b"PING") * 200,
+    "empty arguments": resp.command(b"GET", b"") * 200,
+    "many arguments": resp.command(b"MGET", *[b"k"] * 60) * 9,
+    "a request under way": b"*4000\r\n" + b"$1\r\nk\r\n" * 3_000,
+    "a long value under way": b"*2\r\n$4\r\nECHO\r\n$60000\r\n" + bytes(50_000),
+    "short requests before a long one": resp.command(b"GET", b"k") * 90
+    + b"*1\r\n$9000\r\n"
+    + bytes(8_000),
+}
+
+
+@pytest.mark.parametrize("data", KEPT.values(), ids=KEPT.keys())
+@pytest.mark.parametrize("size", [100, 4 << 10, 64 << 10])
+def test_what_is_kept_is_booked_by_the_memory_that_it_takes(data: bytes, size: int) -> None:
+    """After each piece and each request, whatever was parsed ahead."""
+    parser = resp.RequestParser(resp.Bounds.of_client(Limits()))
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for start in range(0, len(data), size):
+            parser.feed(data[start : start + size])
+            while parser.next_command() is not None:
+                kept = tracemalloc.get_traced_memory()[0] - before
+                assert kept <= 1.25 * parser.held_bytes + (4 << 10)
+            kept = tracemalloc.get_traced_memory()[0] - before
+            assert kept <= 1.25 * parser.held_bytes + (4 << 10)
+    finally:
+        tracemalloc.stop()
+
+
 def test_an_idle_connection_keeps_nothing_of_its_last_request() -> None:
     parser = resp.RequestParser(resp.Bounds.of_client(Limits()))
     frame = resp.command(b"KV", b"x" * 8_000_000)
