@@ -17,27 +17,36 @@ MEMORY = "kvstore/storage/memory.py"
 RECORDS = "kvstore/storage/records.py"
 SEQUENCE = "kvstore/storage/sequence.py"
 
+COSTS = "tests/storage/test_cost.py"
+
 KEEPING = (
     Mutant(
         "a deletion copies one page",
         COST,
         "    leaves = min(puts + 2 * deletes, tree.leaf_pages) + new_leaves\n",
         "    leaves = min(1, tree.leaf_pages) + new_leaves\n",
-        test="tests/storage/test_cost.py",
+        test=COSTS,
     ),
     Mutant(
         "a long record takes its own bytes only",
         COST,
         "    return _overflow_pages(_ENTRY_HEAD_BYTES + data_bytes,",
         "    return data_bytes or _overflow_pages(_ENTRY_HEAD_BYTES + data_bytes,",
-        test="tests/storage/test_cost.py",
+        test=COSTS,
+    ),
+    Mutant(
+        "what is allocated ahead is allocated again only when it is used up",
+        LMDB_FILES,
+        "        if needed + self._reserve_bytes * 3 // 4 <= self._bytes:\n",
+        "        if needed <= self._bytes:\n",
+        test=f"{COSTS}::test_what_is_allocated_ahead_stays_ahead_of_what_is_written",
     ),
     Mutant(
         "the list of the pages that long records give back takes nothing",
         COST,
         "(puts + deletes) * longest, tree.overflow_pages + overflow)\n",
         "(puts + deletes) * longest, overflow)\n",
-        test="tests/storage/test_cost.py",
+        test=f"{COSTS}::test_the_pages_that_long_records_give_back_are_listed_in_what_was_said",
     ),
     Mutant(
         "readers of the log that died are never looked for",

@@ -93,6 +93,14 @@ LEADING = (
         test="tests/raft/test_leadership.py",
     ),
     Mutant(
+        "leadership goes to a follower that is gone, if it was as close",
+        LEADERSHIP,
+        "key=lambda peer: (self._progress[peer].match_index, self._heard_ms[peer]),",
+        "key=lambda peer: self._progress[peer].match_index,",
+        test="tests/raft/test_leadership.py"
+        "::test_of_equally_close_followers_the_one_that_answered_last_is_chosen",
+    ),
+    Mutant(
         "commands are taken while leadership moves",
         CORE,
         "        return self._leadership is not None and self._leadership.heir is None",

@@ -140,6 +140,20 @@ REPLACED = (
         test=OLD,
     ),
     Mutant(
+        "a leader without room proposes admissions",
+        LEADERSHIP,
+        " or self.heir is not None or not log.room.takes_noops:\n",
+        " or self.heir is not None:\n",
+        test=REJOIN,
+    ),
+    Mutant(
+        "an admission is proposed while leadership moves",
+        LEADERSHIP,
+        " or self.heir is not None or not log.room.takes_noops:\n",
+        " or not log.room.takes_noops:\n",
+        test=REJOIN,
+    ),
+    Mutant(
         "a name is proposed again and again",
         DIRECTORIES,
         "        return (node_id, name) in self._named.values() or bool(\n",

@@ -77,6 +77,24 @@ STARTING = (
         test=f"{KILLED_BEFORE}[log_that_is_damaged_twice]",
     ),
     Mutant(
+        "a start that is refused is added to the lineage",
+        DIRECTORY,
+        "        if rejoins:\n"
+        "            _check_rejoins(data_dir, log)\n"
+        "        log.add_start(start)\n",
+        "        log.add_start(start)\n"
+        "        if rejoins:\n"
+        "            _check_rejoins(data_dir, log)\n",
+        test="tests/storage/test_directory.py",
+    ),
+    Mutant(
+        "the names above what a link leads to are not synced",
+        FILESYSTEM,
+        "    for named in {path.absolute(), path.resolve()}:\n",
+        "    for named in {path.absolute()}:\n",
+        test=f"{_FILE}::test_the_names_above_what_a_link_leads_to_are_synced_too",
+    ),
+    Mutant(
         "the name of the data directory itself is not synced",
         FILESYSTEM,
         "            sync_directory(directory.parent)\n",

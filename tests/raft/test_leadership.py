@@ -373,6 +373,16 @@ def test_the_closest_follower_is_chosen_where_none_is_named() -> None:
     assert world.turn(1, lambda raft: raft.hand_over()) == 3
 
 
+@pytest.mark.parametrize("last", [2, 3])
+def test_of_equally_close_followers_the_one_that_answered_last_is_chosen(last: int) -> None:
+    """Thesis §3.10: the other one may be gone."""
+    world = leader_bench([], term=2)
+    world.hand(accepted(2, 2, match=1), accepted(3, 2, match=1))
+    world.tick(1, 50)
+    world.hand(accepted(last, 2, match=1))
+    assert world.turn(1, lambda raft: raft.hand_over()) == last
+
+
 def test_a_lone_node_has_no_heir() -> None:
     """There is nobody."""
     world = leader_bench([], term=2, members=1)

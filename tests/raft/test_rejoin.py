@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import pytest
 
@@ -10,8 +12,9 @@ from kvstore.raft.messages import AppendEntriesReply
 from kvstore.raft.types import NOT_ADMITTED, Entry, EntryKind, HardState, Role
 
 from .disk import Disk, entries_of_terms
-from .harness import World
+from .harness import World, leader_bench
 from .messages import (
+    accepted,
     append,
     of_directory,
     pre_vote,
@@ -167,6 +170,41 @@ def test_it_is_admitted_once_it_has_caught_up_and_then_votes() -> None:
     world.crash(1)
     calm(world, 60)
     assert len(world.leaders) == 1, "2 and 3 are a majority"
+
+
+def caught_up(world: World) -> AppendEntriesReply:
+    """Node 2 waits on a bench to be admitted, and has all that the leader has."""
+    reply = accepted(2, world.raft().current_term, match=world.raft().log.last_index)
+    return msgspec.structs.replace(reply, rejoining="a" * 32, admitted_at=NOT_ADMITTED)
+
+
+def admissions(world: World) -> int:
+    return [entry.kind for entry in world.log()].count(EntryKind.ADMIT)
+
+
+def test_a_leader_without_room_proposes_no_admission() -> None:
+    """What is left is for votes and truncations."""
+    world = leader_bench([], term=2)
+    world.hand(accepted(3, 2, match=1))
+    for left, proposed in ((0, 0), (math.inf, 1)):
+        world.raft().log.room.offer(left, left, has_headroom=True)
+        world.hand(caught_up(world))
+        assert admissions(world) == proposed
+
+
+def test_no_admission_is_proposed_while_leadership_moves() -> None:
+    """Thesis §3.10: the heir would lack an entry again."""
+    world = leader_bench([], term=2)
+    world.hand(accepted(3, 2, match=1))
+    world.turn(1, lambda raft: raft.hand_over(3))
+    world.hand(caught_up(world))
+    assert admissions(world) == 0
+    for _ in range(11):
+        world.tick(1, 100)
+        world.hand(accepted(3, 2, match=1))
+    assert world.raft().takes_commands, "the heir had its time"
+    world.hand(caught_up(world))
+    assert admissions(world) == 1
 
 
 def test_its_vote_in_the_term_of_its_admission_is_spent() -> None:

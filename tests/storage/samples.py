@@ -126,3 +126,9 @@ class LogOnDisk:
         self.log.close()
         self.log = LmdbLog(self.path, MAP_BYTES)
         return self.log
+
+
+def content(directory: Path) -> dict[str, bytes]:
+    """Everything but the engine's own reader tables, and what is allocated ahead."""
+    files = (path for path in directory.rglob("*") if path.is_file() and path.name != "lock.mdb")
+    return {str(path): path.read_bytes().rstrip(b"\0") for path in files}

@@ -187,3 +187,11 @@ def test_what_is_allocated_ahead_is_found_again_after_a_restart(tmp_path: Path) 
         file = (tmp_path / "raft" / "data.mdb").stat()
         assert file.st_blocks * 512 >= used_bytes(log) + cost.RESERVE_BYTES // 2
         log.close()
+
+
+def test_what_is_allocated_ahead_stays_ahead_of_what_is_written(log: LmdbLog) -> None:
+    """The disk may be filled by others at any moment; votes must go on."""
+    for index in range(1, 41):
+        log.write(DurableUpdate(HardState(1), entries=[command(index, 1, bytes(200_000))]))
+        allocated = (log._path / "data.mdb").stat().st_blocks * 512
+        assert allocated >= used_bytes(log) + cost.RESERVE_BYTES * 3 // 4

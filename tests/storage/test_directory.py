@@ -19,7 +19,15 @@ from kvstore.storage.filesystem import filesystem_type, lock_holder
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
 from kvstore.storage.records import FORMAT_VERSION
-from storage.samples import IDENTITY, MAP_BYTES, commands, copy_of, make_node, open_node
+from storage.samples import (
+    IDENTITY,
+    MAP_BYTES,
+    commands,
+    content,
+    copy_of,
+    make_node,
+    open_node,
+)
 
 HOLDER = """
 import sys
@@ -56,12 +64,16 @@ def test_a_directory_keeps_its_data_and_its_incarnation(tmp_path):
         ({"node_id": 2}, r"belongs to node 1, not 2"),
         ({"cluster_id": "other"}, r"belongs to cluster 'local', not 'other'"),
         ({"members": [1, 2, 3, 4, 5]}, r"belongs to members 1,2,3, not 1,2,3,4,5"),
+        ({"rejoins": True}, r"--rejoin begins with an empty directory"),
     ],
 )
-def test_a_directory_is_refused_to_another(tmp_path, changed, message):
-    make_node(tmp_path, commands(1, 6, 2))
-    with pytest.raises(DirectoryRefusedError, match=message):
-        open_node(tmp_path, **changed)
+def test_a_directory_is_refused_untouched_to_another(tmp_path, changed, message):
+    make_node(tmp_path, commands(1, 6, 2), applied=4, keys=3)
+    before = content(tmp_path)
+    for _ in range(2):
+        with pytest.raises(DirectoryRefusedError, match=message):
+            open_node(tmp_path, **changed)
+        assert content(tmp_path) == before
     open_node(tmp_path).close()
 
 

@@ -24,6 +24,7 @@ from kvstore.storage.lmdb_files import sign_commit
 from storage.samples import (
     command,
     commands,
+    content,
     copy_of,
     flip,
     flip_text,
@@ -56,12 +57,6 @@ while True:
 
 def three_terms() -> list[Entry]:
     return [*led(1, 5, 1, 2), *led(5, 6, 3, 1), *led(6, 10, 4, 3)]
-
-
-def content(directory: Path) -> dict[str, bytes]:
-    """Everything but the engine's own reader tables."""
-    files = (path for path in directory.rglob("*") if path.is_file() and path.name != "lock.mdb")
-    return {str(path): path.read_bytes() for path in files}
 
 
 def test_a_sound_directory_is_reported_without_findings(tmp_path):

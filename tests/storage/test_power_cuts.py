@@ -19,7 +19,7 @@ from process.trace import why_strace_cannot_run
 
 from kvstore.raft.types import NOT_ADMITTED
 from storage import power_child
-from storage.filesystem_calls import Call, Said, record
+from storage.filesystem_calls import Call, Said, Synced, record
 from storage.power_child import kept, promise
 from storage.power_cut import Disk, Tree, make
 from storage.samples import open_node
@@ -78,6 +78,20 @@ def test_what_a_start_relies_on_outlasts_a_power_cut_whoever_was_killed_before(s
                     promised = json.loads(call.line)
                     check_once(tree, promised, seen, rejoins=rejoins(story))
     assert len(seen) > 10
+
+
+def test_the_names_above_what_a_link_leads_to_are_synced_too(place):
+    """Whoever made the link, and what it leads to, need not have."""
+    near, far = place / "near", place / "far"
+    for directory in (near, far / "disk"):
+        directory.mkdir(parents=True)
+    (near / "n1").symlink_to(far / "disk")
+    calls = record(PROGRAM, "first_start", str(near / "n1"), trace=place / "trace")
+    first = next(
+        at for at, call in enumerate(calls) if isinstance(call, Said) and call.line != "[]"
+    )
+    synced = {call.path for call in calls[:first] if isinstance(call, Synced)}
+    assert synced >= {str(one) for one in (near, far, far / "disk")}
 
 
 def record_story(story: Callable[[Path], None], place: Path) -> list[Call]:
