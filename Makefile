@@ -5,8 +5,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
+# Hundreds of servers and wrong versions are started: none of them compiles the code anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Tests that need only a processor run on all of them, beside each other.
+BESIDE := -n auto --dist worksteal
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cluster test check simulate mutants chaos format failover bench clean
+.PHONY: help setup demo cluster lint check test simulate mutants chaos format failover bench clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -27,14 +33,17 @@ demo: $(READY)  ## three real nodes, a stale leader, and how it is fenced
 cluster: $(READY)  ## three nodes on ports 9001-9003 in the foreground; Ctrl-C stops them
 	@trap 'kill 0' INT TERM; for id in 1 2 3; do $(BIN)/kvstore serve --id $$id & done; wait
 
-test: $(READY)  ## the tests, real processes and the formal model included
-	@$(BIN)/pytest -m 'not mutant and not chaos'
-
-check: $(READY)  ## format, lint, strict types, fast tests
+lint: $(READY)  ## format, lint, strict types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -q -m 'not (process or model or mutant or chaos)'
+
+check: lint  ## lint, and the fast tests
+	@$(BIN)/pytest -q $(BESIDE) -m 'not (process or model or mutant or chaos)'
+
+test: $(READY)  ## the tests, the formal model included; then those of real processes, one by one
+	@$(BIN)/pytest -q $(BESIDE) -m 'not (process or mutant or chaos)'
+	@$(BIN)/pytest -m 'process and not chaos'
 
 SEEDS ?= 1000
 FIRST ?= 0
@@ -43,7 +52,7 @@ simulate: $(READY)  ## SEEDS=1000 clusters in simulated worlds full of faults, f
 	@$(BIN)/kvstore simulate --seeds $(SEEDS) --first $(FIRST) --jobs 2
 
 mutants: $(READY)  ## wrong versions of the code, each of which must be noticed; prints who did
-	@$(BIN)/pytest -q -m mutant
+	@$(BIN)/pytest -q $(BESIDE) -m mutant tests/mutants
 
 KILLS ?= 30
 

@@ -20,21 +20,24 @@ CALLING = (
         CALLER,
         "    course.doubt = doubt\n",
         "    course.doubt = None\n",
-        test="tests/client/test_sessions.py",
+        test="tests/client/test_sessions.py"
+        "::test_a_write_that_nobody_answers_is_unknown_at_the_deadline_and_gives_up_its_number",
     ),
     Mutant(
         "a refusal settles what an earlier copy may have done",
         COURSE,
         "        if self.doubt is None:\n            return refusal",
         "        if self.doubt != refusal:\n            return refusal",
-        test="tests/client/test_sessions.py",
+        test="tests/client/test_sessions.py"
+        "::test_a_refusal_after_a_copy_that_was_not_answered_settles_nothing",
     ),
     Mutant(
         "a write in doubt is repeated under a new session",
         CALLER,
         "                if course.doubt is not None:\n",
         "                if course.doubt == '':\n",
-        test="tests/client/test_sessions.py",
+        test="tests/client/test_sessions.py"
+        "::test_a_lost_session_leaves_a_write_that_was_sent_before_unknown",
     ),
     Mutant(
         "a client believes every node about the term",
@@ -42,133 +45,151 @@ CALLING = (
         "        if not stale and not isinstance(call.request, api.Status):\n"
         "            # Other answers",
         "        if True:\n            # Other answers",
-        test="tests/client/test_fencing.py",
+        test="tests/client/test_fencing.py"
+        "::test_only_what_a_leader_answers_shows_that_a_term_has_one",
     ),
     Mutant(
         "a reset after the whole request was sent is taken for not sent",
         LINK,
         '            raise Unanswered(f"the connection broke: {_reason(error)}") from None',
         '            raise NotSent(f"the connection broke: {_reason(error)}") from None',
-        test="tests/client/test_resets.py",
+        test="tests/client/test_resets.py"
+        "::test_without_a_session_a_write_that_was_sent_whole_is_unknown_whatever_breaks",
     ),
     Mutant(
         "an end before the reply is taken for not sent",
         LINK,
         '                    raise Unanswered("the connection was closed before the reply")',
         '                    raise NotSent("the connection was closed before the reply")',
-        test="tests/client/test_resets.py",
+        test="tests/client/test_resets.py"
+        "::test_without_a_session_a_write_that_was_sent_whole_is_unknown_whatever_breaks",
     ),
     Mutant(
         "a refusal that comes before the request is over is not heard",
         LINK,
         "            if refusal is None:\n",
         "            if True:\n",
-        test="tests/client/test_resets.py",
+        test="tests/client/test_resets.py"
+        "::test_a_node_that_refuses_before_it_has_all_and_hangs_up_is_heard",
     ),
     Mutant(
         "the next request follows one that was sent in part",
         LINK,
         "        if not self._is_in_step:\n            return False\n",
         "",
-        test="tests/client/test_resets.py",
+        test="tests/client/test_resets.py::test_nothing_follows_a_request_that_was_sent_in_part",
     ),
     Mutant(
         "a copy of a client goes on with its session",
         CALLER,
         "        other._begin()\n",
         "        other._links = {}\n",
-        test="tests/client/test_copies.py",
+        test="tests/client/test_copies.py"
+        "::test_a_copy_has_a_session_numbers_and_connections_of_its_own",
     ),
     Mutant(
         "a forked child goes on where its parent is",
         CLIENT,
         "os.register_at_fork(after_in_child=_leave_all_to_parent)\n",
         "",
-        test="tests/client/test_copies.py",
+        test="tests/client/test_copies.py"
+        "::test_forked_children_begin_their_own_and_leave_their_parent_s_alone",
     ),
     Mutant(
         "a forked child waits at its parent's gate",
         CLIENT,
         "caller.fresh()\n        self._gate = Gate()\n        parents",
         "caller.fresh()\n        parents",
-        test="tests/client/test_copies.py",
+        test="tests/client/test_copies.py"
+        "::test_a_child_is_served_although_a_thread_of_its_parent_was_in_a_request",
     ),
     Mutant(
         "a forked child keeps its parent's connections open",
         CALLER,
         "        self._is_abandoned = True\n        self.close()\n",
         "        self._is_abandoned = True\n",
-        test="tests/client/test_copies.py",
+        test="tests/client/test_copies.py"
+        "::test_an_unknown_outcome_stays_one_in_the_child_that_was_forked_meanwhile",
     ),
     Mutant(
         "a request is carried out by both processes if one forks in its middle",
         CALLER,
         "            if self._is_abandoned:\n",
         "            if self._links is None:\n",
-        test="tests/client/test_copies.py",
+        test="tests/client/test_copies.py"
+        "::test_a_request_in_the_middle_of_which_a_process_forks_is_its_parent_s",
     ),
     Mutant(
         "two threads are served at once",
         GATE,
         "            while self._line[0] is not mine:\n",
         "            while False:\n",
-        test="tests/client/test_threads.py",
+        test="tests/client/test_threads.py"
+        "::test_threads_that_share_a_client_use_each_number_once_and_get_their_own_answers",
     ),
     Mutant(
         "whoever leaves the gate wakes nobody",
         GATE,
         "                self._line[0].release()\n",
         "                pass\n",
-        test="tests/client/test_threads.py",
+        test="tests/client/test_threads.py"
+        "::test_threads_that_share_a_client_use_each_number_once_and_get_their_own_answers",
     ),
     Mutant(
         "who gave up waiting stays in the line",
         GATE,
         "                self._line.remove(mine)\n",
         "                if self._line[0] is mine:\n                    self._line.remove(mine)\n",
-        test="tests/client/test_threads.py",
+        test="tests/client/test_threads.py"
+        "::test_who_waits_in_vain_is_refused_in_time_and_nothing_was_sent",
     ),
     Mutant(
         "a callback waits for the request that called it",
         GATE,
         "        if thread in self._threads:\n",
         "        if not thread:\n",
-        test="tests/client/test_threads.py",
+        test="tests/client/test_threads.py"
+        "::test_a_callback_cannot_ask_with_the_client_that_calls_it_and_harms_nothing",
     ),
     Mutant(
         "what no node takes is sent all the same",
         CLIENT,
         "        if refusal := check_request(request, _WIDEST):\n",
         "        if (refusal := check_request(request, _WIDEST)) and not request:\n",
-        test="tests/client/test_limits.py",
+        test="tests/client/test_limits.py"
+        "::test_what_no_node_takes_is_refused_before_anything_is_sent",
     ),
     Mutant(
         "a leader that did not answer is asked first again",
         CALLER,
         " as setback:\n                self._leader = None\n",
         " as setback:\n",
-        test="tests/client/test_second_times.py",
+        test="tests/client/test_second_times.py"
+        "::test_a_leader_that_failed_is_forgotten_although_the_request_failed_too",
     ),
     Mutant(
         "who did not answer is asked first again in the next round",
         COURSE,
         "        self._nodes.remove(self.node)\n        self._nodes.append(self.node)\n",
         "",
-        test="tests/client/test_second_times.py",
+        test="tests/client/test_second_times.py"
+        "::test_who_did_not_answer_is_asked_last_in_the_next_round",
     ),
     Mutant(
         "who was asked in one round is not asked in the next",
         COURSE,
         "        self._tried.clear()\n",
         "",
-        test="tests/client/test_second_times.py",
+        test="tests/client/test_second_times.py"
+        "::test_every_round_asks_all_nodes_and_follows_them_again",
     ),
     Mutant(
         "a node that has no room is taken to refuse the request",
         CALLER,
         "            if str(answer).startswith(_FULL):\n",
         "            if not str(answer):\n",
-        test="tests/client/test_second_times.py",
+        test="tests/client/test_second_times.py"
+        "::test_a_node_that_has_no_room_for_more_clients_is_passed_over_each_time",
     ),
     Mutant(
         "what a node says beyond its reply is taken for the next one",

@@ -1,50 +1,46 @@
-"""Hunts the mutants of a run, one on each processor, and shows the kill table at its end."""
+"""What all hunts are made from, and the kill table at their end."""
 
 from __future__ import annotations
 
+import json
 import os
-import tempfile
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import re
 from pathlib import Path
 
 import pytest
 
-from .mutant import Kill, Mutant, hunt
-
-HUNTS = pytest.StashKey[dict[Mutant, Future[Kill | None]]]()
+from .mutant import HINTS, HINTS_FILE, make_original
+from .table import MUTANTS
 
 
 @pytest.fixture(scope="session")
-def hunts(request: pytest.FixtureRequest) -> Iterator[dict[Mutant, Future[Kill | None]]]:
-    """The hunts for all mutants that this run asks for, in the order of their tests."""
-    tests = (getattr(test, "callspec", None) for test in request.session.items)
-    wanted = [test.params["mutant"] for test in tests if test and "mutant" in test.params]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        under_way = {mutant: pool.submit(_hunt, mutant) for mutant in wanted}
-        request.config.stash[HUNTS] = under_way
-        yield under_way
-        pool.shutdown(cancel_futures=True)
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The right version, copied and compiled."""
+    directory = tmp_path_factory.mktemp("mutants") / "original"
+    make_original(directory)
+    return directory
 
 
-def _hunt(mutant: Mutant) -> Kill | None:
-    with tempfile.TemporaryDirectory() as directory:
-        return hunt(mutant, Path(directory))
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    under_way = config.stash.get(HUNTS, {})
-    kills = {
-        mutant: one.result()
-        for mutant, one in under_way.items()
-        if one.done() and not one.cancelled() and one.exception() is None
-    }
-    if not kills:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    ends = dict(
+        properties["mutant"]
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if "mutant" in (properties := dict(getattr(report, "user_properties", ())))
+    )
+    if not ends:
         return
-    terminalreporter.section(f"{len(kills)} mutants")
-    width = max(len(mutant.name) for mutant in kills)
-    for mutant, kill in kills.items():
-        end = "SURVIVES" if kill is None else f"{kill.seconds:5.1f} s  {kill.by}"
-        terminalreporter.write_line(f"{mutant.name:{width}}  {end}")
+    terminalreporter.section(f"{len(ends)} mutants")
+    width = max(map(len, ends))
+    for name in (mutant.name for mutant in MUTANTS if mutant.name in ends):
+        terminalreporter.write_line(f"{name:{width}}  {ends[name]}")
+    if os.environ.get("MUTANT_HINTS") == "rewrite":
+        _rewrite_hints(ends)
+
+
+def _rewrite_hints(ends: dict[str, str]) -> None:
+    found = {name: re.search(r"seed (\d+)", end) for name, end in ends.items()}
+    hints = {**HINTS, **{name: int(seed[1]) for name, seed in found.items() if seed}}
+    names = [mutant.name for mutant in MUTANTS if mutant.test is None]
+    kept = {name: hints[name] for name in names if name in hints}
+    HINTS_FILE.write_text(json.dumps(kept, indent=1) + "\n")

@@ -35,7 +35,7 @@ CONSENSUS = (
         OUTBOX,
         "        elif isinstance(request, AppendEntries):\n            self.reject_append",
         "        elif isinstance(request, RequestVote):\n            self.reject_append",
-        test="tests/raft/test_terms.py",
+        test="tests/raft/test_terms.py::test_every_role_rejects_an_append_of_a_lower_term",
     ),
     Mutant(
         "replies to votes of an old term count",
@@ -52,7 +52,7 @@ CONSENSUS = (
         "            return\n",
         "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
         "            if not isinstance(message, AppendEntriesReply):\n                return\n",
-        test="tests/raft/test_terms.py",
+        test="tests/raft/test_terms.py::test_every_role_drops_a_reply_of_a_lower_term",
     ),
     Mutant(
         "the vote is kept into a new term",
@@ -83,14 +83,14 @@ CONSENSUS = (
         CORE,
         "        elif self.log.is_ahead_of(message):",
         "        elif message.last_log_index < 0:",
-        test="tests/raft/test_elections.py",
+        test="tests/raft/test_elections.py::test_a_vote_needs_a_log_at_least_as_up_to_date",
     ),
     Mutant(
         "logs are compared by length alone",
         LOG,
         "        return (self.last_term, self.last_index) > theirs",
         "        return self.last_index > theirs[1]",
-        test="tests/raft/test_elections.py",
+        test="tests/raft/test_elections.py::test_a_vote_needs_a_log_at_least_as_up_to_date",
     ),
     Mutant(
         "the vote is not persisted",
@@ -117,7 +117,8 @@ CONSENSUS = (
         QUORUM,
         "    return member_count // 2 + 1",
         "    return (member_count + 1) // 2",
-        test="tests/raft/test_elections.py",
+        test="tests/raft/test_elections.py"
+        "::test_a_candidate_with_a_majority_of_votes_becomes_leader",
     ),
     Mutant(
         "one vote less than a majority is enough",
@@ -179,14 +180,14 @@ CONSENSUS = (
         "        if prev_log_index <= self.match_index or prev_log_index >= self.next_index:\n"
         "            return\n",
         "",
-        test="tests/raft/test_faults.py",
+        test="tests/raft/test_faults.py::test_a_delayed_reject_sends_nothing_twice",
     ),
     Mutant(
         "match_index goes back",
         PROGRESS,
         "        self.match_index = max(self.match_index, match_index)",
         "        self.match_index = match_index",
-        test="tests/raft/test_faults.py",
+        test="tests/raft/test_faults.py::test_a_delayed_success_does_not_move_match_index_back",
     ),
     Mutant(
         "a rejection does not back up",
@@ -211,7 +212,8 @@ CONSENSUS = (
         CORE,
         "if index > self.commit_index and self.log.term(index) == self.current_term:",
         "if index > self.commit_index:",
-        test="tests/raft/test_commitment.py",
+        test="tests/raft/test_commitment.py"
+        "::test_entries_of_old_terms_are_not_committed_by_counting",
     ),
     Mutant(
         "a minority commits",
@@ -224,41 +226,45 @@ CONSENSUS = (
         CORE,
         "reached_by_majority([self.log.durable_index, *leadership.vouched])",
         "reached_by_majority([self.log.last_index, *leadership.vouched])",
-        test="tests/raft/test_durability.py",
+        test="tests/raft/test_durability.py::test_the_own_entries_count_only_once_they_are_durable",
     ),
     Mutant(
         "what is not durable here is applied",
         LOG,
         "        stop = min(last, self.durable_index) + 1\n",
         "        stop = last + 1\n",
-        test="tests/raft/test_durability.py",
+        test="tests/raft/test_durability.py"
+        "::test_a_leader_commits_without_its_own_disk_but_applies_only_what_it_holds",
     ),
     Mutant(
         "a new leader reads before its no-op is committed",
         CORE,
         "self._leadership.reads and self.has_committed_in_term:\n            ready",
         "self._leadership.reads:\n            ready",
-        test="tests/raft/test_reads.py",
+        test="tests/raft/test_reads.py"
+        "::test_a_new_leader_answers_no_read_before_its_no_op_is_committed",
     ),
     Mutant(
         "a leader reads without asking a majority",
         READS,
         "        while self._waiting and self._waiting[0][0] <= confirmed:",
         "        while self._waiting:",
-        test="tests/sim/test_plans.py",
+        test="tests/sim/test_plans.py::test_a_bug_that_was_found_once_is_gone",
     ),
     Mutant(
         "a confirmation from before the read counts",
         READS,
         "        self._waiting.append((self.newest_round + 1, read))",
         "        self._waiting.append((self.newest_round, read))",
-        test="tests/raft/test_reads.py",
+        test="tests/raft/test_reads.py"
+        "::test_a_read_is_answered_once_and_not_below_the_commit_index",
     ),
     Mutant(
         "a read is answered as of nothing",
         LEADERSHIP,
         "        index = max(commit_index, self._log.last_term_start)",
         "        index = 0",
-        test="tests/raft/test_reads.py",
+        test="tests/raft/test_reads.py"
+        "::test_a_read_is_answered_once_and_not_below_the_commit_index",
     ),
 )

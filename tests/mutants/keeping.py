@@ -25,14 +25,14 @@ KEEPING = (
         COST,
         "    leaves = min(puts + 2 * deletes, tree.leaf_pages) + new_leaves\n",
         "    leaves = min(1, tree.leaf_pages) + new_leaves\n",
-        test=COSTS,
+        test=f"{COSTS}::test_changes_of_the_state_take_no_more_than_is_said_before",
     ),
     Mutant(
         "a long record takes its own bytes only",
         COST,
         "    return _overflow_pages(_ENTRY_HEAD_BYTES + data_bytes,",
         "    return data_bytes or _overflow_pages(_ENTRY_HEAD_BYTES + data_bytes,",
-        test=COSTS,
+        test=f"{COSTS}::test_entries_take_no_more_of_the_log_than_is_said_before",
     ),
     Mutant(
         "what is allocated ahead is allocated again only when it is used up",
@@ -73,35 +73,38 @@ KEEPING = (
         LMDB_FILES,
         "            sync=True,",
         "            sync=False,",
-        test="tests/process/test_persist_then_speak.py",
+        test="tests/process/test_persist_then_speak.py"
+        "::test_no_vote_reply_or_acknowledgement_leaves_before_its_fsync",
     ),
     Mutant(
         "the crc32c of an entry is not compared",
         RECORDS,
         "    if crc32c(data, crc32c(key + value[_CRC_BYTES:_VALUE_BYTES])) != crc:",
         "    if crc is None:",
-        test="tests/storage/test_records.py",
+        test="tests/storage/test_records.py::test_every_flipped_bit_of_a_log_record_is_noticed",
     ),
     Mutant(
         "a truncation is left out of the transaction",
         LMDB_LOG,
         "            for index in range(self.last_index, update.truncate_from - 1, -1):",
         "            for index in range(self.last_index, update.truncate_from, -1):",
-        test="tests/storage/test_log_store.py",
+        test="tests/storage/test_log_store.py::test_truncation_removes_the_tail",
     ),
     Mutant(
         "after a write that failed, another one is tried",
         LMDB_LOG,
         "        if self._failed:",
-        "        if self._failed and not update:",
-        test="tests/storage",
+        "        if self._failed and not self._path:",
+        test="tests/storage/test_lmdb_crash.py"
+        "::test_a_full_map_of_the_log_says_so_and_changes_nothing",
     ),
     Mutant(
         "the key space is committed without last_applied",
         LMDB_STATE,
         "            self._txn.put(records.APPLIED, record, db=self._main)\n",
         "",
-        test="tests/storage/test_state_store.py",
+        test="tests/storage/test_state_store.py"
+        "::test_what_was_committed_survives_together_with_applied",
     ),
     Mutant(
         "a log is taken to end before its first damaged record",
@@ -115,34 +118,37 @@ KEEPING = (
         SEQUENCE,
         "    damaged.extend(range(next_index, outline.last_index + 1))\n",
         "",
-        test="tests/storage/test_damage.py",
+        test="tests/storage/test_damage.py::test_a_missing_record_is_known_by_its_name",
     ),
     Mutant(
         "the terms of removed entries stay on record",
         LMDB_LOG,
         "        for gone in old[kept:]:\n",
         "        for gone in old[kept:kept]:\n",
-        test="tests/storage/test_log_store.py",
+        test="tests/storage/test_log_store.py::test_the_whole_log_can_be_truncated",
     ),
     Mutant(
         "a salvaged log forgets what could not be read",
         LMDB_SALVAGE,
         "        outline = sequence.decode_outline(named.get(records.EXTENT), terms, hard_state)\n",
         "        outline = Outline()\n",
-        test="tests/storage/test_damage.py",
+        test="tests/storage/test_damage.py"
+        "::test_a_lost_page_of_the_log_costs_its_entries_and_no_others",
     ),
     Mutant(
         "a salvaged log knows nobody any more",
         LMDB_SALVAGE,
         '        lineage = [*pages.pairs(records.LINEAGE, b"", _refuse)]\n',
         '        lineage = [*pages.pairs(records.LINEAGE, b"", _ignore)]\n',
-        test="tests/storage/test_lineage.py",
+        test="tests/storage/test_lineage.py"
+        "::test_a_lost_page_of_them_is_not_taken_for_a_first_meeting",
     ),
     Mutant(
         "a log is refused where all records of a term are lost",
         SEQUENCE,
         "        while index >= following.first_index:\n",
         "        if index >= following.first_index:\n",
-        test="tests/storage/test_damage.py",
+        test="tests/storage/test_damage.py"
+        "::test_whichever_records_are_lost_are_named_and_no_others",
     ),
 )

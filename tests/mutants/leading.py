@@ -55,14 +55,15 @@ LEADING = (
         CORE,
         "        granted = self._counts and lost_leader and not self.log.is_ahead_of(message)\n",
         "        granted = self._counts and lost_leader\n",
-        test="tests/raft/test_leadership.py",
+        test="tests/raft/test_leadership.py::test_a_pre_vote_needs_a_log_at_least_as_up_to_date",
     ),
     Mutant(
         "a pre-vote of a lower term gets no answer, so the longer log never learns the term",
         OUTBOX,
         "        if isinstance(request, PreVote | RequestVote):\n            self.reply",
         "        if isinstance(request, RequestVote):\n            self.reply",
-        test="tests/raft/test_leadership.py",
+        test="tests/raft/test_leadership.py"
+        "::test_a_pre_vote_of_a_lower_term_is_refused_with_the_newer_one",
     ),
     Mutant(
         "a leader that nobody answers leads on",
@@ -76,21 +77,23 @@ LEADING = (
         LEADERSHIP,
         "reached_by_majority([now_ms, *self._heard_ms.values()])",
         "max(self._heard_ms.values(), default=now_ms)",
-        test="tests/raft/test_leadership.py",
+        test="tests/raft/test_leadership.py"
+        "::test_a_leader_that_no_majority_answers_steps_down_within_an_election_timeout",
     ),
     Mutant(
         "a leader that stood still goes on as if nothing were",
         CORE,
         "        elif silent_ms > self._settings.election_timeout_max_ms and ",
         "        elif silent_ms < 0 and ",
-        test="tests/raft/test_leadership.py",
+        test="tests/raft/test_leadership.py"
+        "::test_a_leader_that_stood_still_leads_no_more_before_it_hears_anything",
     ),
     Mutant(
         "the heir is told to stand before it has caught up",
         LEADERSHIP,
         "            and self._progress[self.heir].match_index == self._log.last_index\n",
         "",
-        test="tests/raft/test_leadership.py",
+        test="tests/raft/test_leadership.py::test_an_heir_that_lags_gets_its_entries_first",
     ),
     Mutant(
         "leadership goes to a follower that is gone, if it was as close",
@@ -105,7 +108,7 @@ LEADING = (
         CORE,
         "        return self._leadership is not None and self._leadership.heir is None",
         "        return self._leadership is not None",
-        test="tests/raft/test_leadership.py",
+        test="tests/raft/test_leadership.py::test_a_leader_that_hands_over_takes_no_commands",
     ),
     Mutant(
         "a follower answers reads as of what it knows to be committed",
@@ -120,35 +123,38 @@ LEADING = (
         "self.commit_index)\n",
         "            read = ReadReady(message.sender, message.read_id, self.commit_index)\n"
         "            self._outbox.tell_read_index(read, self.current_term)\n",
-        test="tests/raft/test_reads.py",
+        test="tests/raft/test_reads.py"
+        "::test_a_leader_tells_a_follower_no_index_before_a_majority_confirmed_it",
     ),
     Mutant(
         "any node's word on a read index is believed",
         CORE,
         "        if message.sender == self.leader_id:\n            self._ready",
         "        if True:\n            self._ready",
-        test="tests/raft/test_reads.py",
+        test="tests/raft/test_reads.py::test_a_follower_believes_only_its_leader",
     ),
     Mutant(
         "a leader reads in one turn all that a follower lacks",
         LEADERSHIP,
         "        while waiting and work_left > 0:\n",
         "        while waiting:\n",
-        test="tests/raft/test_catch_up.py",
+        test="tests/raft/test_catch_up.py"
+        "::test_a_turn_reads_a_bounded_number_of_entries_for_who_is_far_behind",
     ),
     Mutant(
         "a leader reads entries for a link that does not take them",
         LEADERSHIP,
         "            if peer in crowded:\n                continue\n",
         "",
-        test="tests/raft/test_catch_up.py",
+        test="tests/raft/test_catch_up.py"
+        "::test_a_crowded_follower_gets_heartbeats_and_costs_no_read",
     ),
     Mutant(
         "a leader forgets what its last turn left to do",
         LEADERSHIP,
         "        self.has_more = any(map(self._can_send, waiting))\n",
         "",
-        test="tests/raft/test_catch_up.py",
+        test="tests/raft/test_catch_up.py::test_what_a_turn_left_is_the_next_one_s",
     ),
     Mutant(
         "a node acknowledges entries that it has lost",
@@ -161,84 +167,89 @@ LEADING = (
         LOG,
         "        if is_missed and self.holds(entry.index, entry.term) and ",
         "        if is_missed and ",
-        test="tests/raft/test_repair.py",
+        test="tests/raft/test_repair.py::test_an_entry_of_another_term_repairs_nothing",
     ),
     Mutant(
         "a node that lost entries stands for election",
         CORE,
         "        return self._counts and not self.log.damaged and ",
         "        return self._counts and ",
-        test="tests/raft/test_repair.py",
+        test="tests/raft/test_repair.py::test_it_never_stands_for_election",
     ),
     Mutant(
         "a node that lost an entry gives what stands in its place",
         LOG,
         "        for damaged_first, damaged_last in self.damaged.runs(start):\n",
         "        for damaged_first, damaged_last in list[tuple[int, int]]():\n",
-        test="tests/raft/test_repair.py",
+        test="tests/raft/test_repair.py::test_who_has_lost_it_too_says_so",
     ),
     Mutant(
         "a peer that does not answer keeps others from giving",
         REPAIR,
         "            sweep.gives = False\n        sweep.claim = _NOTHING\n",
         "            return\n        sweep.claim = _NOTHING\n",
-        test="tests/raft/test_repair.py",
+        test="tests/raft/test_repair.py"
+        "::test_it_asks_every_peer_for_the_very_entries_and_says_so_once",
     ),
     Mutant(
         "lost entries are asked for again while they are on their way to the disk",
         REPAIR,
         "bool(log.damaged) and not log.is_repairing and ",
         "bool(log.damaged) and ",
-        test="tests/raft/test_repair.py",
+        test="tests/raft/test_repair.py::test_different_peers_are_asked_for_different_entries",
     ),
     Mutant(
         "questions for lost entries pile up at a giver that stood still",
         REPAIR,
         "        self._questions[request.sender] = request\n",
         "        self._questions[len(self._questions)] = request\n",
-        test="tests/raft/test_repair.py",
+        test="tests/raft/test_repair.py"
+        "::test_a_turn_answers_one_question_and_of_each_peer_the_latest",
     ),
     Mutant(
         "a follower without room takes entries",
         CORE,
         "        entries = self.log.part_that_fits(message.entries)\n",
         "        entries = message.entries\n",
-        test="tests/raft/test_room.py",
+        test="tests/raft/test_room.py::test_a_follower_without_room_leaves_entries_out_and_says_so",
     ),
     Mutant(
         "followers look at a threshold only",
         ENTRY_ROOM,
         "            taken += self._stable.entry_bytes(len(entry.data))\n",
         "",
-        test="tests/raft/test_room.py",
+        test="tests/raft/test_room.py"
+        "::test_it_takes_the_entries_that_fit_and_waits_for_room_for_the_next",
     ),
     Mutant(
         "repairs do not ask for room",
         LOG,
         " and self.room.take_repair(entry):\n",
         ":\n",
-        test="tests/raft/test_room.py",
+        test="tests/raft/test_room.py::test_repairs_wait_until_they_fit",
     ),
     Mutant(
         "what a follower has no room for is sent again and again",
         ENTRY_ROOM,
         "        return self._left_bytes - self.taken_bytes > self._needed_bytes\n",
         "        return self._left_bytes - self.taken_bytes > 0\n",
-        test="tests/raft/test_room.py",
+        test="tests/raft/test_room.py"
+        "::test_it_takes_the_entries_that_fit_and_waits_for_room_for_the_next",
     ),
     Mutant(
         "leadership goes to whoever takes entries",
         LEADERSHIP,
         "                if progress.has_headroom\n",
         "                if progress.has_room\n",
-        test="tests/server/test_room.py",
+        test="tests/server/test_room.py"
+        "::test_leadership_does_not_go_to_and_fro_between_nodes_that_are_short",
     ),
     Mutant(
         "who has no room for a no-op stands",
         CORE,
         " and self.log.room.takes_noops\n",
         "\n",
-        test="tests/raft/test_room.py",
+        test="tests/raft/test_room.py::test_who_could_not_open_a_term_does_not_stand",
     ),
     Mutant(
         "entries that were left out for want of room are vouched for",

@@ -6,11 +6,16 @@ fits the code is an error, never a pass.
 
 from __future__ import annotations
 
+import compileall
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +25,11 @@ SEEDS = 400
 """Budget of the simulator for one mutant."""
 DEADLINE_S = 240.0
 """Only against a mutant that never ends; far above what any needs."""
+
+HINTS_FILE = Path(__file__).with_name("hints.json")
+HINTS: dict[str, int] = json.loads(HINTS_FILE.read_text())
+"""The seed that found a mutant last. It is tried first and spares the search, nothing else:
+with the next kind of fault it means another run, and all seeds follow."""
 
 
 @dataclass(frozen=True)
@@ -44,32 +54,52 @@ class Kill:
     seconds: float
 
 
-def hunt(mutant: Mutant, directory: Path) -> Kill | None:
-    """Let loose on a mutant what must kill it; None if it survives."""
-    _make_copy(mutant, directory)
-    began = time.monotonic()
-    if mutant.test is None:
-        done, killed = _run(directory, str(HUNT), str(SEEDS)), 42
-        by = done.stdout.strip()
-    else:
-        command = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", mutant.test)
-        done, killed = _run(directory, *command), 1
-        by = mutant.test.removeprefix("tests/")
-    seconds = time.monotonic() - began
+def hunt(mutant: Mutant, original: Path, seeds: int = SEEDS) -> Kill | None:
+    """Let loose on a mutant of `original` what must kill it; None if it survives."""
+    with _copied(mutant, original) as directory:
+        began = time.monotonic()
+        if mutant.test is None:
+            hint = HINTS.get(mutant.name, 0)
+            done, killed = _run(directory, str(HUNT), str(seeds), str(hint)), 42
+            by = done.stdout.strip()
+        else:
+            done, killed = _run(directory, *_PYTEST, mutant.test), 1
+            by = mutant.test.removeprefix("tests/")
+        seconds = time.monotonic() - began
     assert done.returncode in (0, killed), f"the hunt itself failed:\n{done.stdout}{done.stderr}"
     return Kill(by, seconds) if done.returncode == killed else None
 
 
-def _make_copy(mutant: Mutant, directory: Path) -> None:
+_PYTEST = ("-m", "pytest", "-q", "-x", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist")
+"""Nobody reads why the test failed, so nothing is done for that."""
+
+
+def make_original(directory: Path) -> None:
+    """A copy of the product and its tests to take mutants from, compiled once for all."""
     ignored = shutil.ignore_patterns("__pycache__", "mutants", "chaos")
     for part in ("kvstore", "tests", "tools"):
         shutil.copytree(ROOT / part, directory / part, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", directory)
-    file = directory / mutant.file
-    source = file.read_text()
-    found = source.count(mutant.old)
-    assert found == 1, f"{mutant.name} fits {found} places of {mutant.file}; bring it up to date"
-    file.write_text(source.replace(mutant.old, mutant.new))
+    assert compileall.compile_dir(directory, quiet=1)
+
+
+@contextmanager
+def _copied(mutant: Mutant, original: Path) -> Iterator[Path]:
+    """The mutant: a directory that shares every file with the original but one."""
+    file = Path(mutant.file)
+    with tempfile.TemporaryDirectory(dir=original.parent) as name:
+        directory = Path(name)
+        # What the one file was compiled to stays behind, so that no trace of it is left.
+        ignored = shutil.ignore_patterns(f"{file.stem}.*.pyc")
+        shutil.copytree(
+            original, directory, copy_function=os.link, ignore=ignored, dirs_exist_ok=True
+        )
+        source = (directory / file).read_text()
+        found = source.count(mutant.old)
+        assert found == 1, f"{mutant.name} fits {found} places of {file}; bring it up to date"
+        (directory / file).unlink()
+        (directory / file).write_text(source.replace(mutant.old, mutant.new))
+        yield directory
 
 
 def _run(directory: Path, *args: str) -> subprocess.CompletedProcess[str]:

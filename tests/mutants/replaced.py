@@ -44,14 +44,14 @@ REPLACED = (
         LEADERSHIP,
         "        if reply.rejoining != progress.rejoining:\n",
         "        if reply.rejoining and not progress.rejoining and not progress.match_index:\n",
-        test=REJOIN,
+        test=f"{REJOIN}::test_what_it_holds_does_not_commit_anything",
     ),
     Mutant(
         "a directory confirms reads before it is admitted",
         LEADERSHIP,
         "        if not reply.rejoining:\n",
         "        if True:\n",
-        test=REJOIN,
+        test=f"{REJOIN}::test_it_confirms_no_reads_and_keeps_no_leader",
     ),
     Mutant(
         "any directory is admitted under the name of another",
@@ -64,7 +64,7 @@ REPLACED = (
         CORE,
         "            self.voted_for = self._leader_of_term\n            self._events",
         "            self._events",
-        test=REJOIN,
+        test=f"{REJOIN}::test_it_is_admitted_once_it_has_caught_up_and_then_votes",
     ),
     Mutant(
         "a directory votes once more in the term in which a later leader commits its admission",
@@ -72,49 +72,51 @@ REPLACED = (
         "            self.voted_for = self._leader_of_term\n            self._events",
         "            if entry.term == self.current_term:\n"
         "                self.voted_for = self._leader_of_term\n            self._events",
-        test=REJOIN,
+        test=f"{REJOIN}::test_its_vote_is_spent_in_the_term_of_whoever_committed_its_admission",
     ),
     Mutant(
         "the log does not bind whom a node believes",
         ADMISSION,
         "    if index is not None and not isinstance(message, AppendEntries):\n",
         "    if index is not None and message.term < 0:\n",
-        test=OLD,
+        test=f"{OLD}::test_only_the_vote_of_the_directory_that_the_log_admits_counts",
     ),
     Mutant(
         "nobody's log tells that a directory was replaced",
         DIRECTORIES,
         "        if not indexes or admitted_at == NOT_ADMITTED:\n",
         "        if not indexes or admitted_at < len(self._named):\n",
-        test="tests/sim/test_old_directories.py",
+        test="tests/sim/test_old_directories.py"
+        "::test_an_old_directory_is_refused_and_nothing_is_lost",
     ),
     Mutant(
         "a link that is up is not held against the log",
         SESSION,
         "        if replaced is None:\n            self.context.node.receive(message)\n",
         "        if True:\n            self.context.node.receive(message)\n",
-        test="tests/server/test_peer_sessions.py",
+        test="tests/server/test_peer_sessions.py"
+        "::test_a_directory_that_is_replaced_while_its_link_is_up_is_hung_up_on",
     ),
     Mutant(
         "an admission in the log keeps a node from its leader",
         ADMISSION,
         "    if index is not None and not isinstance(message, AppendEntries):\n",
         "    if index is not None:\n",
-        test=OLD,
+        test=f"{OLD}::test_who_leads_is_followed_whatever_an_admission_says",
     ),
     Mutant(
         "an admission is forgotten in a restart",
         SEQUENCE,
         "            admissions.append(entry)\n",
         "            pass\n",
-        test="tests/storage/test_log_store.py",
+        test="tests/storage/test_log_store.py::test_admissions_that_can_be_read_are_found_at_start",
     ),
     Mutant(
         "an admission that was truncated binds",
         LOG,
         "        self.admissions.truncate(from_index)\n",
         "",
-        test=OLD,
+        test=f"{OLD}::test_an_admission_that_is_truncated_binds_no_more",
     ),
     Mutant(
         "a damaged admission binds nobody when it is back",
@@ -122,7 +124,7 @@ REPLACED = (
         "            if entry.kind is EntryKind.ADMIT:\n"
         "                self.admissions.add(entry)\n            self._repairs",
         "            self._repairs",
-        test=OLD,
+        test=f"{OLD}::test_a_damaged_admission_binds_again_once_it_is_fetched",
     ),
     Mutant(
         "a directory that finds itself replaced votes and stands",
@@ -130,14 +132,14 @@ REPLACED = (
         "        return self.is_voter and not self.log.admissions.replaced_at(self.id, "
         "self.admitted_at)\n",
         "        return self.is_voter\n",
-        test=OLD,
+        test=f"{OLD}::test_a_replaced_directory_neither_votes_nor_stands",
     ),
     Mutant(
         "a directory asks under the same name at every start",
         CORE,
         'f"{rng.getrandbits(128):032x}"',
         'f"{self.id:032x}"',
-        test=OLD,
+        test=f"{OLD}::test_a_copy_that_still_waited_is_not_admitted_by_its_old_admission",
     ),
     Mutant(
         "a leader without room proposes admissions",
@@ -158,27 +160,29 @@ REPLACED = (
         DIRECTORIES,
         "        return (node_id, name) in self._named.values() or bool(\n",
         "        return bool(\n",
-        test=OLD,
+        test=f"{OLD}::test_a_new_name_is_admitted_after_the_one_before_is_committed",
     ),
     Mutant(
         "a directory that was admitted speaks as the first of its node",
         CORE,
         "            self._outbox.admitted_at = update.hard_state.admitted_at\n",
         "            self._outbox.admitted_at = 0\n",
-        test=REJOIN,
+        test=f"{REJOIN}::test_what_it_holds_does_not_commit_anything",
     ),
     Mutant(
         "a copy of a directory that waited is taken for a new one",
         ACQUAINTANCES,
         "theirs.admitted_at == NOT_ADMITTED and theirs.incarnation != known.incarnation\n",
         "theirs.admitted_at == NOT_ADMITTED\n",
-        test="tests/server/test_acquaintances.py",
+        test="tests/server/test_acquaintances.py"
+        "::test_a_copy_of_one_that_still_waited_must_show_what_was_seen_of_it",
     ),
     Mutant(
         "a hello is not held against the log",
         ACQUAINTANCES,
         "        if replaced := self.reason_to_hang_up(theirs.node_id, theirs.admitted_at):\n",
         "        if replaced := self.reason_to_hang_up(theirs.node_id, -1):\n",
-        test="tests/server/test_acquaintances.py",
+        test="tests/server/test_acquaintances.py"
+        "::test_who_never_met_the_new_directory_refuses_the_old_one_by_its_log",
     ),
 )

@@ -24,21 +24,24 @@ SERVING = (
         PEERS,
         "        lookup, self._lookup = self._lookup, None\n",
         "        lookup = self._lookup\n",
-        test="tests/server/test_peers.py",
+        test="tests/server/test_peers.py"
+        "::test_a_peer_that_goes_again_and_again_is_found_again_and_again",
     ),
     Mutant(
         "a peer that was lost once is dialled slower for ever",
         PEERS,
         "            self._pause_ms = _FIRST_RETRY_MS\n            self._last",
         "            self._last",
-        test="tests/server/test_peers.py",
+        test="tests/server/test_peers.py"
+        "::test_a_peer_that_goes_again_and_again_is_found_again_and_again",
     ),
     Mutant(
         "a link that was up once speaks before its next hello is answered",
         PEERS,
         "        self._is_ready = False\n        self._last_complaint = why\n",
         "        self._last_complaint = why\n",
-        test="tests/server/test_peers.py",
+        test="tests/server/test_peers.py"
+        "::test_a_peer_that_goes_again_and_again_is_found_again_and_again",
     ),
     Mutant(
         "a link goes on with the answer that its last connection began",
@@ -52,14 +55,16 @@ SERVING = (
         PEERS,
         "        self._connection.detect_dead_link()\n",
         "",
-        test="tests/server/test_peers.py",
+        test="tests/server/test_peers.py"
+        "::test_a_link_to_a_peer_that_is_gone_without_a_word_is_noticed",
     ),
     Mutant(
         "a peer's own link does not notice that it is gone",
         SESSION,
         "            self._connection.detect_dead_link()\n",
         "",
-        test="tests/server/test_peer_sessions.py",
+        test="tests/server/test_peer_sessions.py"
+        "::test_a_peer_that_is_gone_without_a_word_is_noticed",
     ),
     Mutant(
         "replies leave before the fsync",
@@ -136,21 +141,23 @@ SERVING = (
         NODE_READS,
         "            for number in self._asked.pop(next(iter(self._asked))):\n",
         "            for number in self._asked.pop(batch):\n",
-        test="tests/server/test_follower_reads.py",
+        test="tests/server/test_follower_reads.py"
+        "::test_a_read_does_not_wait_for_an_answer_that_a_later_one_has_overtaken",
     ),
     Mutant(
         "a read goes back behind one that arrived before it",
         NODE_READS,
         "        self._ready_index = max(self._ready_index, index)\n",
         "        self._ready_index = index\n",
-        test="tests/server/test_follower_reads.py",
+        test="tests/server/test_follower_reads.py"
+        "::test_no_read_goes_back_behind_one_that_arrived_before_it",
     ),
     Mutant(
         "a turn takes what comes by the room of the turn before",
         NODE,
         "        self._room.wake(now_ms, self.machine.last_applied)\n",
         "",
-        test="tests/server/test_room.py",
+        test="tests/server/test_room.py::test_room_is_looked_at_before_a_turn_takes_anything",
     ),
     Mutant(
         "a read waits for what was sent after it",
@@ -240,14 +247,16 @@ SERVING = (
         "    return hashlib.blake2b(_encode_write(write), ",
         "    write = msgspec.structs.replace(write, guard=None)\n"
         "    return hashlib.blake2b(_encode_write(write), ",
-        test="tests/kv/test_sessions.py",
+        test="tests/kv/test_sessions.py"
+        "::test_a_number_that_comes_with_another_write_is_refused_for_ever",
     ),
     Mutant(
         "a refused put is told to be written when it comes again",
         SESSIONS_FILE,
         "PutRepeated(result.revision, result.written)",
         "PutRepeated(result.revision, True)",
-        test="tests/kv/test_sessions.py",
+        test="tests/kv/test_sessions.py"
+        "::test_a_record_too_large_to_keep_is_told_once_and_whether_it_was_replaced_each_time",
     ),
     Mutant(
         "sessions are forgotten in a restart",
@@ -268,7 +277,8 @@ SERVING = (
         SESSIONS_FILE,
         "key=lambda one: one[1].used_index",
         "key=lambda one: one[0]",
-        test="tests/kv/test_sessions.py",
+        test="tests/kv/test_sessions.py"
+        "::test_a_restart_keeps_the_order_in_which_sessions_were_used",
     ),
     Mutant(
         "sessions expire by the clock of each replica",
@@ -283,14 +293,14 @@ SERVING = (
         MACHINE,
         "Sessions(view.sessions, sessions, applied.time_ms)",
         "Sessions(view.sessions, sessions, 0)",
-        test="tests/kv/test_sessions.py",
+        test="tests/kv/test_sessions.py::test_a_restart_keeps_answers_and_time",
     ),
     Mutant(
         "the time follows every leader, back as well",
         SESSIONS_FILE,
         "        self.time_ms = max(self.time_ms, time_ms)",
         "        self.time_ms = time_ms",
-        test="tests/kv/test_sessions.py",
+        test="tests/kv/test_sessions.py::test_time_does_not_go_back_with_a_leader_that_lags",
     ),
     Mutant(
         "a session begins at the stamp of its entry, though the cluster's time is ahead",
@@ -304,21 +314,22 @@ SERVING = (
         SESSIONS_FILE,
         "        if record is None or self._is_expired(record):\n            return _no_session",
         "        if record is None:\n            return _no_session",
-        test="tests/kv/test_sessions.py",
+        test="tests/kv/test_sessions.py"
+        "::test_an_entry_removes_a_bounded_number_and_counts_the_others_as_ended",
     ),
     Mutant(
         "a number that was passed over takes effect later",
         SESSIONS_FILE,
         "        if once.sequence < max(1, record.sequence):",
         "        if once.sequence < 1:",
-        test="tests/kv/test_sessions.py",
+        test="tests/kv/test_sessions.py::test_a_number_that_was_passed_over_can_never_take_effect",
     ),
     Mutant(
         "the cluster's time is set back by what was applied",
         CLUSTER_TIME,
         "        self._time_ms = max(self._time_ms, float(applied_ms))",
         "        self._time_ms = float(applied_ms)",
-        test="tests/server/test_cluster_time.py",
+        test="tests/server/test_cluster_time.py::test_it_goes_on_by_the_nodes_own_clock",
     ),
     Mutant(
         "a guard is not checked",
@@ -337,21 +348,24 @@ SERVING = (
         NODE,
         "        if term < call.min_term:",
         "        if term < 0:",
-        test="tests/server/test_envelope.py",
+        test="tests/server/test_envelope.py"
+        "::test_a_refusal_comes_in_the_same_envelope_and_changes_nothing",
     ),
     Mutant(
         "a client is told a term that is not on the disk yet",
         NODE,
         "            self.durable_term,\n",
         "            self.raft.current_term,\n",
-        test="tests/server/test_envelope.py",
+        test="tests/server/test_envelope.py"
+        "::test_clients_hear_of_a_term_only_when_it_is_on_the_disk",
     ),
     Mutant(
         "numbers of reads begin anew after a restart",
         NODE_READS,
         "        self._numbers = count(first_number)\n",
         "        self._numbers = count()\n",
-        test="tests/server/test_follower_reads.py",
+        test="tests/server/test_follower_reads.py"
+        "::test_numbers_of_reads_do_not_come_again_after_a_restart",
     ),
     Mutant(
         "a leader takes whatever comes, though no majority has it",
@@ -370,21 +384,23 @@ SERVING = (
         ROOM,
         "        entry_bytes = self._log_store.entry_bytes(data_bytes)\n",
         "        entry_bytes = 0\n",
-        test="tests/server/test_room.py",
+        test="tests/server/test_room.py"
+        "::test_a_write_that_is_large_is_refused_where_a_small_one_is_taken",
     ),
     Mutant(
         "what applying a write changes is not looked at",
         ROOM,
         "        state_bytes = self._state_store.room_bytes(self._pending.sum() + changes)\n",
         "        state_bytes = self._state_store.room_bytes()\n",
-        test="tests/server/test_room.py",
+        test="tests/server/test_room.py"
+        "::test_a_write_that_is_large_is_refused_where_a_small_one_is_taken",
     ),
     Mutant(
         "writes that were proposed and not applied are forgotten",
         ROOM,
         "        self._pending.append((index, changes))\n",
         "        pass\n",
-        test="tests/server/test_room.py",
+        test="tests/server/test_room.py::test_what_is_not_applied_yet_is_counted",
     ),
     Mutant(
         "applying does not ask for room",
@@ -398,21 +414,23 @@ SERVING = (
         NODE,
         " and not self._room.waiting_index)",
         ")",
-        test="tests/server/test_room.py",
+        test="tests/server/test_room.py"
+        "::test_a_node_without_room_in_its_state_waits_and_goes_on_by_itself",
     ),
     Mutant(
         "room is looked at once a heartbeat only",
         ROOM,
         "        return now_ms >= self._next_ms or self.is_scarce\n",
         "        return now_ms >= self._next_ms\n",
-        test="tests/server/test_room.py",
+        test="tests/server/test_room.py::test_room_is_looked_at_in_every_turn_when_there_is_little",
     ),
     Mutant(
         "deletions are refused where puts are",
         ROOM,
         "            kept = kept * 3 // 4\n",
         "            pass\n",
-        test="tests/server/test_room.py",
+        test="tests/server/test_room.py"
+        "::test_a_deletion_is_taken_where_puts_are_not_and_bounded_too",
     ),
     Mutant(
         "deletions under a session are refused where puts are",
@@ -426,13 +444,14 @@ SERVING = (
         NODE,
         "            or (self._room.is_scarce and",
         "            or (False and",
-        test="tests/server/test_room.py",
+        test="tests/server/test_room.py"
+        "::test_a_new_leader_counts_what_earlier_ones_took_before_it_takes_more",
     ),
     Mutant(
         "a leader short of room goes on leading",
         NODE,
         "        if self._room.is_short and raft.takes_commands",
         "        if False and raft.takes_commands",
-        test="tests/server/test_room.py",
+        test="tests/server/test_room.py::test_leadership_moves_to_a_node_with_room",
     ),
 )

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from .mutant import ROOT, Mutant
+from .mutant import HINTS, ROOT, SEEDS, Mutant
 from .table import MUTANTS
 
 
@@ -17,10 +17,17 @@ def test_a_wrong_version_fits_the_code(mutant: Mutant) -> None:
     assert source.count(mutant.old) == 1
     ast.parse(source.replace(mutant.old, mutant.new))
     if mutant.test is not None:
-        assert (ROOT / mutant.test.partition("::")[0]).exists()
+        file, _, test = mutant.test.partition("::")
+        assert f"def {test.partition('[')[0]}" in (ROOT / file).read_text()
 
 
 def test_there_are_enough_of_them_and_no_two_alike() -> None:
     assert len(MUTANTS) >= 30
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
     assert len({(mutant.file, mutant.old, mutant.new) for mutant in MUTANTS}) == len(MUTANTS)
+
+
+def test_a_hint_is_one_of_the_seeds_that_are_searched_for_a_mutant_that_there_is() -> None:
+    """Else run `MUTANT_HINTS=rewrite make mutants`."""
+    assert HINTS.keys() <= {mutant.name for mutant in MUTANTS if mutant.test is None}
+    assert all(seed in range(SEEDS) for seed in HINTS.values())

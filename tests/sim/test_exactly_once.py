@@ -35,6 +35,7 @@ def numbers_in_the_log(world: World) -> Counter[tuple[int, int]]:
 
 
 def test_runs_come_to_retries_lost_sessions_copied_clients_and_guards_that_do_not_hold() -> None:
+    goals = ("lost session", "copied client", "retry", "guard", "gave up")
     reached: Counter[str] = Counter()
     for seed in range(80):
         world = World(scenario(seed))
@@ -45,8 +46,9 @@ def test_runs_come_to_retries_lost_sessions_copied_clients_and_guards_that_do_no
         for operation in world.history:
             reached["guard"] += isinstance(operation.result, api.GuardFailed)
             reached["gave up"] += operation.is_unknown
-    goals = ("lost session", "copied client", "retry", "guard", "gave up")
-    assert min(reached[what] for what in goals) > 5, reached
+        if min(reached[what] for what in goals) > 5:
+            return
+    pytest.fail(f"they come to too little: {reached}")
 
 
 # --- The checker --------------------------------------------------------------------------

@@ -16,6 +16,8 @@ from kvstore.sim.world import Report, Scenario, only_faults, run, scenario
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
+SEEDS_MAX = 200
+"""Within so many, all of it must be reached."""
 WORTH_REACHING = {
     "election",
     "step-down",
@@ -76,15 +78,17 @@ def test_a_trace_tells_of_every_crash_and_every_event() -> None:
 
 
 def test_runs_keep_every_promise_and_reach_what_is_worth_a_promise() -> None:
-    """A storm in which nothing happens would prove nothing."""
+    """A storm in which nothing happens would prove nothing. More seeds are for `make simulate`."""
     reached: Counter[str] = Counter()
-    for seed in range(200):
+    for seed in range(SEEDS_MAX):
         report = run(scenario(seed))
         assert report.violation is None, f"seed {seed}: {report.violation}"
         reached.update(report.reached)
+        if seed > 20 and all(reached[what] for what in WORTH_REACHING):
+            break
     assert {what for what in WORTH_REACHING if not reached[what]} == set()
-    assert reached["election"] > 200
-    assert reached["answer OK"] > 2_000
+    assert reached["election"] > seed
+    assert reached["answer OK"] > 10 * seed
 
 
 def test_without_faults_and_in_fair_weather_one_leader_serves_to_the_end() -> None:

@@ -15,7 +15,7 @@ from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.memory import MemoryLog
 from kvstore.storage.records import FORMAT_VERSION
 
-MAP_BYTES = 64 << 20
+MAP_BYTES = 4 << 20
 IDENTITY = Identity(FORMAT_VERSION, "local", 1, (1, 2, 3), "0" * 32)
 
 

@@ -29,7 +29,6 @@ IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 DATA = Path("deep") / "n1"
 
 pytestmark = [
-    pytest.mark.process,
     pytest.mark.timeout(300),
     pytest.mark.skipif(why_strace_cannot_run() is not None, reason=str(why_strace_cannot_run())),
 ]
