@@ -19,7 +19,6 @@ import msgspec
 
 from kvstore import api
 from kvstore.config import Settings
-from kvstore.kv.footprint import footprint
 from kvstore.kv.machine import StateMachine
 from kvstore.raft.core import Raft
 from kvstore.raft.effects import Effects
@@ -79,7 +78,6 @@ class Node:
     ) -> None:
         """`session_rules` must be the same on every node of a cluster."""
         self._sync_times = sync_times or SyncTimes()
-        self._session_rules = session_rules
         applied = state_store.applied()
         self.settings = settings
         self.log_store = log_store
@@ -106,6 +104,7 @@ class Node:
             log_store,
             state_store,
             self.raft.log.room,
+            self.machine.footprint,
             settings.limits.headroom_bytes,
             settings.raft.heartbeat_interval_ms,
         )
@@ -156,12 +155,11 @@ class Node:
             return None
         logged = command if isinstance(command, api.WRITES) else self._stamped(command)
         data = _encode_logged(logged)
-        changes = footprint(logged, self._session_rules)
-        if refusal := self._room.refuse(command, changes, len(data)):
+        if refusal := self._room.refuse(command, data):
             self._answer(ticket, refusals.no_space(self.raft.id, refusal))
             return None
         name = (self.raft.propose((data,)), self.raft.current_term)
-        self._room.proposed(name[0], changes)
+        self._room.proposed(name[0], data)
         self._writes[name] = _Write(ticket, self._deadline())
         return name
 
@@ -422,7 +420,7 @@ class Node:
             before = machine.last_applied
             if not (entries := self.raft.committed_entries(before, _APPLY_BYTES)):
                 break
-            for entry in self._room.fitting(entries, machine.footprint, self.checkpoint):
+            for entry in self._room.fitting(entries, self.checkpoint):
                 self._apply(entry)
                 if self._reads.has_ready:
                     self._answer_due_reads()

@@ -31,8 +31,9 @@ _PLENTY_BYTES: Final = 256 << 20
 _LARGE_BYTES: Final = 1 << 20
 """Before an entry with more data, somebody looks again."""
 _CHANGE_BYTES: Final = 512 << 10
-"""One change costs no more than that, and what the data says twice, whatever it meets; so does
-an entry, and its data thrice."""
+"""One change costs no more than that, and its bytes twice, whatever it meets."""
+_ENTRY_BYTES: Final = 1 << 10
+"""An entry takes no more of the log than that, and its data thrice."""
 _SMALLEST_CHANGE_BYTES: Final = 2
 """Of an entry's data, those that can stand for one change; but sessions change as well."""
 _SESSION_CHANGES: Final = 32
@@ -61,17 +62,20 @@ class Room:
         log_store: LogStore,
         state_store: StateStore,
         entries: EntryRoom,
+        changes_of: Callable[[bytes], Changes],
         headroom_bytes: int,
         interval_ms: float,
     ) -> None:
+        """`changes_of` says what the command in an entry's data changes, at most."""
         self._log_store = log_store
         self._state_store = state_store
         self._entries = entries
+        self._changes_of = changes_of
         self._headroom_bytes = headroom_bytes
         self._interval_ms = interval_ms
         self._next_ms = 0.0
         self._was_short = False
-        self._pending = _Pending()
+        self._pending = _Pending(changes_of)
         self._unseen_bytes = 0
         """Taken since somebody looked, as a simple bound has it."""
         self._state_left_bytes = 0
@@ -87,6 +91,7 @@ class Room:
 
     def wake(self, now_ms: float, last_applied: int) -> None:
         """A turn begins: look again if it is time, before anything is taken."""
+        self._pending.forget(last_applied)
         if self._is_due(now_ms):
             self.look(last_applied)
 
@@ -152,44 +157,37 @@ class Room:
 
     # --- Writes of clients ----------------------------------------------------------------
 
-    def refuse(self, command: api.Command, changes: Changes, data_bytes: int) -> Refusal | None:
-        """Why a write with these changes is not proposed; None if there is room for it."""
+    def refuse(self, command: api.Command, data: bytes) -> Refusal | None:
+        """Why a write is not proposed, which would be an entry with `data`; None if it may be."""
         if self.waiting_index:
             return Refusal(0, self.left_bytes, 0, self.waiting_index)
-        keys, sessions = changes.keys, changes.sessions
-        count = 1 + keys.puts + keys.deletes + sessions.puts + sessions.deletes
-        unseen_bytes = self._unseen_bytes + count * _CHANGE_BYTES + 5 * data_bytes
-        if data_bytes > _LARGE_BYTES or self.left_bytes - unseen_bytes < self._headroom_bytes:
-            return self._refuse_exactly(command, changes, data_bytes)
+        size = len(data)
+        bound = _CHANGE_BYTES if isinstance(command, api.Put) else _bound_of_data(1, size)
+        unseen_bytes = self._unseen_bytes + bound + _ENTRY_BYTES + 5 * size
+        if size > _LARGE_BYTES or self.left_bytes - unseen_bytes < self._headroom_bytes:
+            return self._refuse_exactly(command, data)
         self._unseen_bytes = unseen_bytes
         return None
 
-    def _refuse_exactly(
-        self, command: api.Command, changes: Changes, data_bytes: int
-    ) -> Refusal | None:
+    def _refuse_exactly(self, command: api.Command, data: bytes) -> Refusal | None:
         kept = self._headroom_bytes
         if _frees_room(command):
             kept = kept * 3 // 4
-        entry_bytes = self._log_store.entry_bytes(data_bytes)
+        entry_bytes = self._log_store.entry_bytes(len(data))
         left_bytes = self._left_after(NO_CHANGES, 0)
-        needed_bytes = left_bytes - self._left_after(changes, entry_bytes)
+        needed_bytes = left_bytes - self._left_after(self._changes_of(data), entry_bytes)
         if left_bytes - needed_bytes < kept:
             return Refusal(needed_bytes, max(0, left_bytes), kept)
         self.left_bytes, self._unseen_bytes = left_bytes, needed_bytes
         return None
 
-    def proposed(self, index: int, changes: Changes) -> None:
+    def proposed(self, index: int, data: bytes) -> None:
         """It was taken, and is an entry now."""
-        self._pending.append((index, changes))
+        self._pending.append((index, data))
 
     # --- Applying -------------------------------------------------------------------------
 
-    def fitting(
-        self,
-        entries: Sequence[Entry],
-        changes_of: Callable[[bytes], Changes],
-        checkpoint: Callable[[], None],
-    ) -> Iterable[Entry]:
+    def fitting(self, entries: Sequence[Entry], checkpoint: Callable[[], None]) -> Iterable[Entry]:
         """The first of these committed entries, each to be applied before the next is asked for.
 
         A checkpoint settles how much the changes so far really take.
@@ -199,29 +197,26 @@ class Room:
             self._state_left_bytes -= bound
             self.waiting_index = 0
             return entries
-        return self._fitting_exactly(entries, changes_of, checkpoint)
+        return self._fitting_exactly(entries, checkpoint)
 
     def _fitting_exactly(
-        self,
-        entries: Sequence[Entry],
-        changes_of: Callable[[bytes], Changes],
-        checkpoint: Callable[[], None],
+        self, entries: Sequence[Entry], checkpoint: Callable[[], None]
     ) -> Iterator[Entry]:
         for entry in entries:
-            if entry.kind is EntryKind.COMMAND and not self._lets_apply(entry, changes_of):
+            if entry.kind is EntryKind.COMMAND and not self._lets_apply(entry):
                 checkpoint()
-                if not self._lets_apply(entry, changes_of):
+                if not self._lets_apply(entry):
                     return
             yield entry
 
-    def _lets_apply(self, entry: Entry, changes_of: Callable[[bytes], Changes]) -> bool:
+    def _lets_apply(self, entry: Entry) -> bool:
         bound = _bound_of_data(1, len(entry.data))
         if bound <= self._state_left_bytes:
             self._state_left_bytes -= bound
             self.waiting_index = 0
             return True
         if self.waiting_index != entry.index:
-            self._waiting_changes = changes_of(entry.data)
+            self._waiting_changes = self._changes_of(entry.data)
         left = self._state_store.room_bytes(self._waiting_changes) - self._entries.taken_bytes
         self._state_left_bytes = max(0, left)
         fits = left >= 0 or self._state_store.can_hold(self._waiting_changes)
@@ -247,28 +242,30 @@ def _bound_of_data(entries: int, data_bytes: int) -> int:
     return count * _CHANGE_BYTES + 2 * data_bytes
 
 
-class _Pending(deque[tuple[int, Changes]]):
-    """Index and changes of each write that was proposed here and not applied yet.
+class _Pending(deque[tuple[int, bytes]]):
+    """Index and data of each write that was proposed here and not applied yet.
 
-    * `_sum` is the sum of the first `_counted` changes: most are never asked for.
+    * `_counted` are the changes of the first ones, and `_sum` is their sum: most are
+      applied before anybody asks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, changes_of: Callable[[bytes], Changes]) -> None:
         super().__init__()
-        self._counted = 0
+        self._changes_of = changes_of
+        self._counted: deque[Changes] = deque()
         self._sum = NO_CHANGES
 
     def forget(self, last_applied: int) -> None:
         """What was applied is counted by the state."""
         while self and self[0][0] <= last_applied:
-            _, changes = self.popleft()
+            self.popleft()
             if self._counted:
-                self._counted -= 1
-                self._sum -= changes
+                self._sum -= self._counted.popleft()
 
     def sum(self) -> Changes:
         """What they change together."""
-        for _, changes in islice(self, self._counted, None):
+        for _, data in islice(self, len(self._counted), None):
+            changes = self._changes_of(data)
+            self._counted.append(changes)
             self._sum += changes
-        self._counted = len(self)
         return self._sum

@@ -376,13 +376,13 @@ SERVING = (
     Mutant(
         "a full disk is noticed after the append",
         NODE,
-        "        if refusal := self._room.refuse(command, changes, len(data)):\n",
-        "        self._room.refuse(command, changes, len(data))\n        if False:\n",
+        "        if refusal := self._room.refuse(command, data):\n",
+        "        self._room.refuse(command, data)\n        if False:\n",
     ),
     Mutant(
         "the entry's size is not looked at",
         ROOM,
-        "        entry_bytes = self._log_store.entry_bytes(data_bytes)\n",
+        "        entry_bytes = self._log_store.entry_bytes(len(data))\n",
         "        entry_bytes = 0\n",
         test="tests/server/test_room.py"
         "::test_a_write_that_is_large_is_refused_where_a_small_one_is_taken",
@@ -398,7 +398,7 @@ SERVING = (
     Mutant(
         "writes that were proposed and not applied are forgotten",
         ROOM,
-        "        self._pending.append((index, changes))\n",
+        "        self._pending.append((index, data))\n",
         "        pass\n",
         test="tests/server/test_room.py::test_what_is_not_applied_yet_is_counted",
     ),

@@ -56,14 +56,16 @@ def test_a_read_stands_in_one_stage_until_it_leaves_and_leaves_once(story):
 @given(acts)
 def test_changes_are_held_back_for_the_writes_that_are_not_applied_yet(story):
     log = MemoryLog(IDENTITY)
-    room = Room(log, MemoryState(IDENTITY), EntryRoom(log), headroom_bytes=20, interval_ms=3.0)
+    changes: dict[bytes, Changes] = {}
+    room = Room(log, MemoryState(IDENTITY), EntryRoom(log), changes.__getitem__, 20, 3.0)
     pending: dict[int, Changes] = {}
     index = 0
     for act, one, two in story:
         if act in "abcd":
             index += 1
             pending[index] = Changes(TableChanges(one, two, 0), TableChanges(0, 0, one))
-            room.proposed(index, pending[index])
+            changes[b"%d" % index] = pending[index]
+            room.proposed(index, b"%d" % index)
         else:
             last_applied = max(0, index - one)
             room.look(last_applied)
@@ -107,7 +109,7 @@ def test_entries_leave_of_a_shared_disk_what_the_state_owes_it(story):
     disk, waiting, headroom = SharedDisk(), 0, 400
     log = LogOnIt(disk)
     entries = EntryRoom(log)
-    room = Room(log, StateOnIt(disk), entries, headroom, interval_ms=3.0)
+    room = Room(log, StateOnIt(disk), entries, lambda _data: NO_CHANGES, headroom, interval_ms=3.0)
     for is_written, one, two, size in story:
         if is_written:
             entries.durable()
@@ -117,7 +119,7 @@ def test_entries_leave_of_a_shared_disk_what_the_state_owes_it(story):
         needed = waiting + log.entry_bytes(10 * size)
         left = disk.left_bytes - disk.owed_bytes - needed
         entry = Entry(1, 1, EntryKind.COMMAND, bytes(10 * size))
-        assert room.refuse(api.Put(b"", b""), NO_CHANGES, 10 * size) is None or left < headroom
+        assert room.refuse(api.Put(b"", b""), entry.data) is None or left < headroom
         assert bool(entries.fitting([entry])) == (left > headroom // 2)
         if left > headroom // 2:
             entries.take(entry)
