@@ -30,6 +30,8 @@ _READ_STEPS: Final = 4
 _WRITE_STEPS: Final = 8
 """For one key, found or not; its record costs a step for each KiB beside that."""
 _MATCHES_PER_STEP: Final = 128
+_REPLACED_BYTES_MAX: Final = 64 << 20
+"""A put of several keys reads so much of what it replaces. Not a setting: replicas must agree."""
 
 _decode_logged = msgspec.msgpack.Decoder(api.Logged).decode
 _NOT_AN_INTEGER = api.Failure(
@@ -37,6 +39,12 @@ _NOT_AN_INTEGER = api.Failure(
 )
 _OVERFLOW = api.Failure(
     api.FailureCode.INVALID, "increment or decrement would overflow", is_final=True
+)
+_REPLACES_TOO_MUCH = api.Failure(
+    api.FailureCode.INVALID,
+    f"the values of these keys exceed {_REPLACED_BYTES_MAX} bytes; set fewer at once, or delete"
+    " them first",
+    is_final=True,
 )
 
 
@@ -148,11 +156,21 @@ class StateMachine:
 
     def _put_many(self, put: api.PutMany) -> api.Result:
         last_of_each = dict(put.pairs)
+        self.steps += _WRITE_STEPS * len(put.pairs)
+        histories: list[bytes | None] = []
+        room = _REPLACED_BYTES_MAX
+        for key in last_of_each:
+            old = self._record(key)
+            if old is not None:
+                room -= len(old) - HISTORY_BYTES
+                old = old[:HISTORY_BYTES]
+            if room < 0:
+                return _REPLACES_TOO_MUCH
+            histories.append(old)
         if last_of_each:
             self.revision += 1
-        self.steps += _WRITE_STEPS * len(put.pairs)
-        for key, value in last_of_each.items():
-            self._write(key, value, self._record(key))
+        for (key, value), history in zip(last_of_each.items(), histories, strict=True):
+            self._write(key, value, history)
         return api.PutResult(self.revision, bool(last_of_each))
 
     def _delete(self, delete: api.Delete) -> api.Result:
@@ -181,7 +199,7 @@ class StateMachine:
         return record
 
     def _write(self, key: bytes, value: bytes, old: bytes | None) -> None:
-        """Write under the current revision, going on with the history of `old`."""
+        """Write under the current revision, going on with the history that `old` begins with."""
         if old is None:
             history = pack_history(self.revision, self.revision, 1)
         else:

@@ -104,6 +104,27 @@ def test_put_returns_the_replaced_record_when_asked(machine: Machine) -> None:
     assert result.previous == api.KeyValue(b"k", b"old", 1, 1, 1)
 
 
+def test_put_many_replaces_so_much_at_once_and_else_changes_nothing(machine: Machine) -> None:
+    """What it replaces is read, in one turn, on every node."""
+    keys = [b"k%d" % number for number in range(65)]
+    for key in keys:
+        machine.put(key, bytes(1 << 20))
+    before = machine.machine.revision
+    steps = machine.machine.steps
+    refused = machine.run(api.PutMany((*((key, b"") for key in keys), (b"new", b"v"))))
+    assert isinstance(refused, api.Failure)
+    assert refused.code is api.FailureCode.INVALID
+    assert refused.is_final
+    assert machine.machine.revision == before
+    assert machine.get(b"new") is None
+    assert machine.machine.steps - steps < (66 << 10)
+    assert machine.run(api.PutMany(tuple((key, b"") for key in keys[1:]))) == api.PutResult(
+        before + 1, True
+    )
+    assert machine.value(keys[0]) == bytes(1 << 20)
+    assert machine.value(keys[64]) == b""
+
+
 def test_put_many_is_one_revision_and_the_last_of_equal_keys_wins(machine: Machine) -> None:
     machine.run(api.PutMany(((b"a", b"1"), (b"b", b"2"), (b"a", b"3"))))
     assert machine.get(b"a") == api.KeyValue(b"a", b"3", 1, 1, 1)
