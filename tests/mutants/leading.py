@@ -245,6 +245,13 @@ LEADING = (
         "::test_leadership_does_not_go_to_and_fro_between_nodes_that_are_short",
     ),
     Mutant(
+        "who only rejected counts as one with headroom",
+        LEADERSHIP,
+        "                and progress.match_index\n",
+        "",
+        test="tests/raft/test_room.py",
+    ),
+    Mutant(
         "who has no room for a no-op stands",
         CORE,
         " and self.log.room.takes_noops\n",

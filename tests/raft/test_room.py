@@ -11,8 +11,16 @@ from kvstore.raft.messages import AppendEntries, AppendEntriesReply, FetchEntrie
 from kvstore.raft.types import Entry, EntryKind, HardState, Role
 
 from .disk import Disk, entries_of_terms, entry
-from .harness import World, bench
-from .messages import append, pre_vote, pre_vote_reply, request_vote, vote_reply
+from .harness import World, bench, leader_bench
+from .messages import (
+    accepted,
+    append,
+    pre_vote,
+    pre_vote_reply,
+    rejected,
+    request_vote,
+    vote_reply,
+)
 
 
 def fill(raft: Raft) -> None:
@@ -207,3 +215,13 @@ def test_who_takes_over_has_room_and_was_heard_lately() -> None:
         world.settle()
     assert world.raft(1).role is Role.LEADER
     assert world.raft(1).roomier_follower(now_ms) is None
+
+
+def test_who_only_rejected_has_said_nothing_of_its_room() -> None:
+    """It was heard, but a rejection does not tell."""
+    world = leader_bench([1, 1], term=2)
+    world.tick(1, 50)
+    world.hand(rejected(2, 2, prev=2, conflict=(1, 0)))
+    assert world.raft().roomier_follower(0) is None
+    world.hand(accepted(2, 2, match=3))
+    assert world.raft().roomier_follower(0) == 2
