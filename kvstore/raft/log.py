@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 from kvstore.raft.directories import Admissions
 from kvstore.raft.invariants import require
@@ -33,7 +32,17 @@ _SLICE_ENTRIES_MAX: Final = 8_192
 """A follower far behind must not make each request copy the whole tail."""
 
 _NOTHING: Final = DurableUpdate()
-_index_of, _term_of, _data_of = attrgetter("index"), attrgetter("term"), attrgetter("data")
+
+
+class _Checked(NamedTuple):
+    """A cache in which everything was right, and what was known beside it."""
+
+    entries: list[Entry]
+    cached_bytes: int
+    names: tuple[object, ...]
+
+
+_NOT_CHECKED: Final = _Checked([], 0, ())
 
 
 class RaftLog:
@@ -61,8 +70,7 @@ class RaftLog:
         self.admissions = Admissions(recovered.admissions)
         self.last_index = recovered.last_index
         self.durable_index = recovered.last_index
-        self._checked: tuple[object, ...] = ()
-        """What was counted of the cache when `check` went through it last."""
+        self._checked = _NOT_CHECKED
 
     @property
     def vouched_index(self) -> int:
@@ -286,31 +294,51 @@ class RaftLog:
     def _cache_start(self) -> int:
         return self.last_index + 1 - len(self._cache)
 
-    def _cached_terms(self) -> list[int]:
-        """Term of each entry that the cache should hold, by what is known of the terms."""
-        found, cache_start = list[int](), self._cache_start
-        stops = (*self._range_starts[1:], self.last_index + 1)
-        for start, term, stop in zip(self._range_starts, self._range_terms, stops, strict=False):
-            found += [term] * (stop - max(start, cache_start))
-        return found
-
     def _check_cache(self) -> None:
-        """That what is counted of the cache is what there is."""
-        cache = self._cache
+        """That what is counted of the cache is what there is.
+
+        Entries that were found right are not looked at again, while they stand where they stood.
+        """
+        cache, names = self._cache, self._names
+        before = self._checked
+        if names != before.names or cache[: len(before.entries)] != before.entries:
+            before = _NOT_CHECKED
+        held = len(before.entries)
+        fresh = cache[held:]
         require(
-            self.cached_bytes == sum(map(len, map(_data_of, cache))),
+            self.cached_bytes == before.cached_bytes + sum(len(entry.data) for entry in fresh),
             "the cache's bytes are not those of its entries",
         )
         require(
-            list(map(_index_of, cache)) == [*range(self._cache_start, self.last_index + 1)]
-            and list(map(_term_of, cache)) == self._cached_terms(),
+            (not cache or cache[0].index == self._cache_start)
+            and all(
+                entry.index == index and self.term(index) == entry.term
+                for index, entry in enumerate(fresh, self._cache_start + held)
+            ),
             "the cache is not the end of the log",
         )
-        self.admissions.check(self.last_index, cache)
+        if fresh or before is _NOT_CHECKED:
+            self.admissions.check(self.last_index, fresh)
+            self._checked = _Checked(cache[:], self.cached_bytes, names)
 
-    def _check_terms(self) -> None:
-        """That there is one range a term, and all of them in the log."""
-        starts, terms = self._range_starts, self._range_terms
+    @property
+    def _names(self) -> tuple[object, ...]:
+        """What is known of terms and admissions beside the entries."""
+        return (*self._range_starts, *self._range_terms, *self.admissions.named)
+
+    def check(self) -> None:
+        """That what is counted is what there is."""
+        cache, starts, terms = self._cache, self._range_starts, self._range_terms
+        self._check_cache()
+        require(
+            self._cache_start <= self.durable_index + 1, "an entry is neither cached nor durable"
+        )
+        waiting = cache[len(cache) - (self.last_index - self.durable_index) :]
+        require(
+            self.room.taken_bytes
+            >= sum(self._stable.entry_bytes(len(entry.data)) for entry in waiting),
+            "an entry takes room that is not counted",
+        )
         require(
             starts == sorted(set(starts)) and terms == sorted(set(terms)),
             "terms go back, or begin twice",
@@ -320,24 +348,6 @@ class RaftLog:
             if self.last_index
             else not starts,
             "the terms are not those of the log",
-        )
-
-    def check(self) -> None:
-        """That what is counted is what there is; of cache and terms, when a count has changed."""
-        cache, ends = self._cache, (len(self._cache), self.last_index, self.cached_bytes)
-        counted = (*ends, *self._range_starts, *self._range_terms, *self.admissions.named)
-        if counted != self._checked:
-            self._check_cache()
-            self._check_terms()
-            self._checked = counted
-        require(
-            self._cache_start <= self.durable_index + 1, "an entry is neither cached nor durable"
-        )
-        waiting = cache[len(cache) - (self.last_index - self.durable_index) :]
-        require(
-            self.room.taken_bytes
-            >= sum(self._stable.entry_bytes(len(entry.data)) for entry in waiting),
-            "an entry takes room that is not counted",
         )
         require(all(index in self.damaged for index in self._repairs), "what was sound is repaired")
         require(
