@@ -254,7 +254,8 @@ class RaftLog:
         return [len(entry.data) for entry in self._cache[max(0, start - self._cache_start) :]]
 
     def unpersisted(self, hard_state: HardState | None) -> DurableUpdate:
-        """What the disk lacks, together with a new hard state if there is one."""
+        """What the disk lacks, and a new hard state if there is one, to be written now."""
+        self.room.writing()
         count = self.last_index - self.durable_index
         if not (count or hard_state or self._truncate_from or self._repairs):
             return _NOTHING

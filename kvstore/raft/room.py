@@ -27,6 +27,8 @@ class EntryRoom:
         self._stable = stable
         self._left_bytes = self._last_bytes = math.inf
         self.taken_bytes = 0
+        self._written_bytes = 0
+        """Of these, what the update holds that is being written."""
         self.has_headroom = True
         self._needed_bytes = 0
         """For the entry that was left out last; its leader has it to give until it fits."""
@@ -37,11 +39,16 @@ class EntryRoom:
         self._left_bytes, self._last_bytes = left_bytes, last_bytes
         self.has_headroom = has_headroom
 
+    def writing(self) -> None:
+        """What was taken so far is about to be written; more may be taken meanwhile."""
+        self._written_bytes = self.taken_bytes
+
     def durable(self) -> None:
-        """What was taken is on the disk; until somebody looks, it is still gone."""
-        self._left_bytes -= self.taken_bytes
-        self._last_bytes -= self.taken_bytes
-        self.taken_bytes = 0
+        """What was being written is on the disk; until somebody looks, it is still gone."""
+        self._left_bytes -= self._written_bytes
+        self._last_bytes -= self._written_bytes
+        self.taken_bytes -= self._written_bytes
+        self._written_bytes = 0
 
     def forget(self) -> None:
         """Another leader may have other entries to give."""

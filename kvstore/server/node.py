@@ -131,7 +131,7 @@ class Node:
     def wake(self, now_ms: float) -> None:
         """A turn begins at `now_ms`, a monotonic clock."""
         self._now_ms = now_ms
-        self._room.wake(now_ms, self.machine.last_applied)
+        self._room.wake(now_ms, self.raft.current_term, self.machine.last_applied)
         self.raft.wake(now_ms)
 
     def tick(self, now_ms: float) -> None:
@@ -159,7 +159,7 @@ class Node:
             self._answer(ticket, refusals.no_space(self.raft.id, refusal))
             return None
         name = (self.raft.propose((data,)), self.raft.current_term)
-        self._room.proposed(name[0], data)
+        self._room.proposed(*name, data)
         self._writes[name] = _Write(ticket, self._deadline())
         return name
 

@@ -89,8 +89,9 @@ class Room:
 
     # --- Looking --------------------------------------------------------------------------
 
-    def wake(self, now_ms: float, last_applied: int) -> None:
+    def wake(self, now_ms: float, term: int, last_applied: int) -> None:
         """A turn begins: look again if it is time, before anything is taken."""
+        self._pending.begin(term)
         self._pending.forget(last_applied)
         if self._is_due(now_ms):
             self.look(last_applied)
@@ -181,8 +182,9 @@ class Room:
         self.left_bytes, self._unseen_bytes = left_bytes, needed_bytes
         return None
 
-    def proposed(self, index: int, data: bytes) -> None:
+    def proposed(self, index: int, term: int, data: bytes) -> None:
         """It was taken, and is an entry now."""
+        self._pending.begin(term)
         self._pending.append((index, data))
 
     # --- Applying -------------------------------------------------------------------------
@@ -243,7 +245,7 @@ def _bound_of_data(entries: int, data_bytes: int) -> int:
 
 
 class _Pending(deque[tuple[int, bytes]]):
-    """Index and data of each write that was proposed here and not applied yet.
+    """Index and data of each write that was proposed here in this term and not applied yet.
 
     * `_counted` are the changes of the first ones, and `_sum` is their sum: most are
       applied before anybody asks.
@@ -254,6 +256,15 @@ class _Pending(deque[tuple[int, bytes]]):
         self._changes_of = changes_of
         self._counted: deque[Changes] = deque()
         self._sum = NO_CHANGES
+        self._term = 0
+
+    def begin(self, term: int) -> None:
+        """What was proposed in earlier terms may be rolled back, or is as other leaders' writes."""
+        if term != self._term:
+            self._term = term
+            self.clear()
+            self._counted.clear()
+            self._sum = NO_CHANGES
 
     def forget(self, last_applied: int) -> None:
         """What was applied is counted by the state."""

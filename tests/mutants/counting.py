@@ -154,9 +154,23 @@ COUNTING = (
     Mutant(
         "what is on the disk takes nothing of the room for no-ops",
         ENTRY_ROOM,
-        "        self._last_bytes -= self.taken_bytes\n        self.taken_bytes = 0\n",
-        "        self.taken_bytes = 0\n",
+        "        self._last_bytes -= self._written_bytes\n",
+        "",
         test=CORE_ACCOUNTS,
+    ),
+    Mutant(
+        "what is appended while a turn ends is taken to be durable with it",
+        ENTRY_ROOM,
+        "        self.taken_bytes -= self._written_bytes\n",
+        "        self.taken_bytes = 0\n",
+        test="tests/server/test_room.py::test_what_is_begun_while_a_turn_ends_is_counted",
+    ),
+    Mutant(
+        "writes that were rolled back are held on to",
+        ROOM,
+        "        if term != self._term:\n",
+        "        if not self._term:\n",
+        test="tests/server/test_room.py::test_writes_that_were_rolled_back_are_not_held",
     ),
     Mutant(
         "the name of an admission that was truncated is not proposed again",

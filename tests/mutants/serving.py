@@ -155,7 +155,7 @@ SERVING = (
     Mutant(
         "a turn takes what comes by the room of the turn before",
         NODE,
-        "        self._room.wake(now_ms, self.machine.last_applied)\n",
+        "        self._room.wake(now_ms, self.raft.current_term, self.machine.last_applied)\n",
         "",
         test="tests/server/test_room.py::test_room_is_looked_at_before_a_turn_takes_anything",
     ),

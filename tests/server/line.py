@@ -14,7 +14,7 @@ from kvstore.config import Limits, Settings
 from kvstore.logs import logger_for
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.context import Context
-from kvstore.server.node import Node
+from kvstore.server.node import Node, Outcome
 from kvstore.server.replaced import replaced_at
 from kvstore.server.session import Session
 from kvstore.storage.base import Identity
@@ -78,13 +78,17 @@ class Line:
 
     def turn(self) -> None:
         """What the loop does in one turn."""
+        self.node.wake(self.now_ms)
         self.context.load.hear({key.data: mask for key, mask in self.selector.select(0)})
         self.now_ms += 50.0
         self.node.tick(self.now_ms)
         self.context.tick(self.now_ms)
-        for outcome in (self.node.prepare(), self.node.complete()):
-            for answer in outcome.answers:
-                answer.ticket.fill(answer.result)
+        self._let_out(self.node.prepare())
+        self._let_out(self.node.complete())
+
+    def _let_out(self, outcome: Outcome) -> None:
+        for answer in outcome.answers:
+            answer.ticket.fill(answer.result)
         dirty, self.context.dirty = self.context.dirty, {}
         for session in dirty:
             session.send_ready_replies()

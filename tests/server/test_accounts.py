@@ -59,18 +59,24 @@ def test_changes_are_held_back_for_the_writes_that_are_not_applied_yet(story):
     changes: dict[bytes, Changes] = {}
     room = Room(log, MemoryState(IDENTITY), EntryRoom(log), changes.__getitem__, 20, 3.0)
     pending: dict[int, Changes] = {}
-    index = 0
+    term = index = last_applied = 0
     for act, one, two in story:
-        if act in "abcd":
+        if act in "abc":
             index += 1
             pending[index] = Changes(TableChanges(one, two, 0), TableChanges(0, 0, one))
             changes[b"%d" % index] = pending[index]
-            room.proposed(index, b"%d" % index)
+            room.proposed(index, term, b"%d" % index)
+        elif act == "d":
+            # Another leader rolls back some, and this node leads again.
+            term += 1
+            index = max(last_applied, index - one)
+            pending.clear()
+            room.wake(0.0, term, last_applied)
         else:
-            last_applied = max(0, index - one)
+            last_applied = max(last_applied, index - one)
             room.look(last_applied)
             pending = {place: one for place, one in pending.items() if place > last_applied}
-        if act not in "bcd":
+        if act not in "bc":
             # Adding up waits until somebody asks, and some are applied before that.
             assert room._pending.sum() == sum(pending.values(), NO_CHANGES)
 
@@ -112,6 +118,7 @@ def test_entries_leave_of_a_shared_disk_what_the_state_owes_it(story):
     room = Room(log, StateOnIt(disk), entries, lambda _data: NO_CHANGES, headroom, interval_ms=3.0)
     for is_written, one, two, size in story:
         if is_written:
+            entries.writing()
             entries.durable()
             waiting = 0
         disk.left_bytes, disk.owed_bytes = 150 * one, 50 * two

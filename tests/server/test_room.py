@@ -6,8 +6,10 @@ from kvstore import api
 from kvstore.config import Limits
 from kvstore.raft.messages import AppendEntries
 from kvstore.raft.types import Role
+from kvstore.wire.resp import command
 
 from .cluster import CHANGE_BYTES, Claim, Cluster
+from .line import Line
 
 HEADROOM = Limits().headroom_bytes
 PUT = api.Put(b"k", b"v")
@@ -321,6 +323,32 @@ def test_a_new_leader_counts_what_earlier_ones_took_before_it_takes_more() -> No
     cluster.turn(heir.raft.id)
     assert claim.failure.code is api.FailureCode.BUSY
     assert isinstance(write(cluster), api.PutResult)
+
+
+def test_what_is_begun_while_a_turn_ends_is_counted(line: Line) -> None:
+    """What is answered lets requests go on, also after this turn's entries were handed out."""
+    other = line.connect()
+    other.sendall(command(b"SET", b"a", b"1"))
+    line.client.sendall(
+        command(b"READONLY") + command(b"GET", b"k") + command(b"SET", b"k", b"v" * 20_000)
+    )
+    line.turn()
+    log = line.node.raft.log
+    assert log.last_index > log.durable_index
+    log.check()
+    other.close()
+
+
+def test_writes_that_were_rolled_back_are_not_held() -> None:
+    cluster = Cluster()
+    old = cluster.elect()
+    cluster.isolate(old.raft.id)
+    taken = [old.submit_command(api.Put(b"k", bytes(1_000)), Claim()) for _ in range(5)]
+    cluster.run(2_500)
+    cluster.heal()
+    cluster.run(2_500)
+    assert all(index > old.raft.log.last_index for index, _term in taken[-2:])
+    assert not old._room._pending
 
 
 def test_a_state_that_has_no_room_waits_and_loses_nothing() -> None:
