@@ -172,11 +172,9 @@ class Raft:
         The entries carry `current_term`. Only a node that `takes_commands` may be asked.
         """
         assert self.takes_commands
-        return self._append(EntryKind.COMMAND, commands)
-
-    def _append(self, kind: EntryKind, all_data: Sequence[bytes]) -> int:
-        first, term = self.log.last_index + 1, self.current_term
-        self.log.append([Entry(first + i, term, kind, data) for i, data in enumerate(all_data)])
+        log, term, first = self.log, self.current_term, self.log.last_index + 1
+        for index, data in enumerate(commands, first):
+            log.add(Entry(index, term, EntryKind.COMMAND, data))
         return first
 
     def read(self, read_id: int) -> None:
@@ -376,7 +374,8 @@ class Raft:
             self._events,
         )
         self._timer.restart()
-        self._append(EntryKind.NOOP, [str(self.id).encode()])
+        opening = str(self.id).encode()
+        self.log.add(Entry(self.log.last_index + 1, self.current_term, EntryKind.NOOP, opening))
 
     def _tick_leader(self, leadership: Leadership) -> None:
         leadership.tick(self._now_ms)

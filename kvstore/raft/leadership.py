@@ -138,7 +138,7 @@ class Leadership:
         if log.admissions.covers(peer, progress.rejoining, commit_index):
             return
         data = admission_data(peer, progress.rejoining)
-        log.append([Entry(log.last_index + 1, log.last_term, EntryKind.ADMIT, data)])
+        log.add(Entry(log.last_index + 1, log.last_term, EntryKind.ADMIT, data))
 
     # --- Reads (Raft §8) ------------------------------------------------------------------
 

@@ -191,20 +191,24 @@ class RaftLog:
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Add entries that follow the last one."""
-        last_term = self.last_term
         for entry in entries:
-            assert entry.index == self.last_index + 1
-            assert entry.term >= last_term
-            if entry.term != last_term:
-                last_term = entry.term
-                self._range_starts.append(entry.index)
-                self._range_terms.append(entry.term)
-            self.cached_bytes += len(entry.data)
-            self.room.take(entry)
-            self.last_index = entry.index
-            if entry.kind is EntryKind.ADMIT:
-                self.admissions.add(entry)
-        self._cache += entries
+            self.add(entry)
+
+    def add(self, entry: Entry) -> None:
+        """Add an entry that follows the last one."""
+        index, term, terms = entry.index, entry.term, self._range_terms
+        assert index == self.last_index + 1
+        if not terms or term != terms[-1]:
+            assert term > self.last_term
+            self._range_starts.append(index)
+            terms.append(term)
+        if entry.kind is EntryKind.ADMIT:
+            self.admissions.add(entry)
+        size = len(entry.data)
+        self.cached_bytes += size
+        self.room.take(size)
+        self.last_index = index
+        self._cache.append(entry)
 
     def truncate(self, from_index: int) -> None:
         """Remove the entries at and after `from_index`, on disk with the next update."""

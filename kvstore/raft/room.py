@@ -82,9 +82,9 @@ class EntryRoom:
             self._needed_bytes = 0
         return len(entries)
 
-    def take(self, entry: Entry) -> None:
-        """It is appended."""
-        self.taken_bytes += self._stable.entry_bytes(len(entry.data))
+    def take(self, data_bytes: int) -> None:
+        """An entry with so much data is appended."""
+        self.taken_bytes += self._stable.entry_bytes(data_bytes)
 
     def take_repair(self, entry: Entry) -> bool:
         """Whether there is room for an entry in the place of a damaged one; then it counts."""

@@ -97,7 +97,8 @@ class Node:
         check_directory(self.raft, settings.data_dir)
         self.durable_term = self.raft.current_term
         """The term on this node's disk: the one that may be told to clients."""
-        self._now_ms = 0.0
+        self._now_ms = self._deadline_ms = 0.0
+        """Now, and until when a request that comes now may wait."""
         self._time = ClusterTime()
         self._next_checkpoint_ms = 0.0
         self._room = Room(
@@ -130,13 +131,13 @@ class Node:
 
     def wake(self, now_ms: float) -> None:
         """A turn begins at `now_ms`, a monotonic clock."""
-        self._now_ms = now_ms
+        self._now_ms, self._deadline_ms = now_ms, now_ms + self.settings.request_timeout_ms
         self._room.wake(now_ms, self.raft.current_term, self.machine.last_applied)
         self.raft.wake(now_ms)
 
     def tick(self, now_ms: float) -> None:
         """Let time pass up to `now_ms`, a monotonic clock."""
-        self._now_ms = now_ms
+        self._now_ms, self._deadline_ms = now_ms, now_ms + self.settings.request_timeout_ms
         self._time.advance(now_ms, self.machine.time_ms)
         self._mind_room(now_ms)
         self.raft.tick(now_ms)
@@ -147,7 +148,8 @@ class Node:
 
     def submit_command(self, command: api.Command, ticket: Ticket) -> EntryName | None:
         """Propose a write; the entry that it became, None if it was refused."""
-        if not self.raft.takes_commands:
+        raft = self.raft
+        if not raft.takes_commands:
             self._answer(ticket, self.redirect())
             return None
         if self._is_full:
@@ -156,11 +158,11 @@ class Node:
         logged = command if isinstance(command, api.WRITES) else self._stamped(command)
         data = _encode_logged(logged)
         if refusal := self._room.refuse(command, data):
-            self._answer(ticket, refusals.no_space(self.raft.id, refusal))
+            self._answer(ticket, refusals.no_space(raft.id, refusal))
             return None
-        name = (self.raft.propose((data,)), self.raft.current_term)
+        name = (raft.propose((data,)), raft.current_term)
         self._room.proposed(*name, data)
-        self._writes[name] = _Write(ticket, self._deadline())
+        self._writes[name] = _Write(ticket, self._deadline_ms)
         return name
 
     def _stamped(self, command: api.OpenSession | api.Once) -> api.Stamped:
@@ -188,7 +190,7 @@ class Node:
         after = 0
         if last_write is not None and last_write[1] == raft.current_term:
             after = last_write[0]
-        self._reads.add(Read(ticket, query, after, self._deadline()))
+        self._reads.add(Read(ticket, query, after, self._deadline_ms))
 
     def answer(self, query: api.Query | api.Status) -> api.Result:
         """Read what this node has applied, however far that lags behind the leader.
@@ -216,7 +218,7 @@ class Node:
         elif (chosen := raft.hand_over(heir)) is None:
             self._answer(ticket, refusals.invalid("there is no other node"))
         else:
-            self._handover = Handover(ticket, chosen, self._deadline())
+            self._handover = Handover(ticket, chosen, self._deadline_ms)
 
     def _settle_handover(self, handover: Handover) -> None:
         outcome = handover.outcome(self.raft, self._now_ms)
@@ -471,9 +473,6 @@ class Node:
             self._answer(read.ticket, self.redirect())
 
     # --- Deadlines ------------------------------------------------------------------------
-
-    def _deadline(self) -> float:
-        return self._now_ms + self.settings.request_timeout_ms
 
     def _give_up_overdue(self) -> None:
         """Answer what waited too long: a write's outcome is unknown, a read is refused."""

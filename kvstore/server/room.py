@@ -37,6 +37,7 @@ _ENTRY_BYTES: Final = 1 << 10
 _SMALLEST_CHANGE_BYTES: Final = 2
 """Of an entry's data, those that can stand for one change; but sessions change as well."""
 _SESSION_CHANGES: Final = 32
+_OF_ONE_KEY: Final = (api.Put, api.Increment)
 _FREES_ROOM: Final = (api.Delete, api.OpenSession)
 
 
@@ -163,8 +164,7 @@ class Room:
         if self.waiting_index:
             return Refusal(0, self.left_bytes, 0, self.waiting_index)
         size = len(data)
-        bound = _CHANGE_BYTES if isinstance(command, api.Put) else _bound_of_data(1, size)
-        unseen_bytes = self._unseen_bytes + bound + _ENTRY_BYTES + 5 * size
+        unseen_bytes = self._unseen_bytes + _bound_of_changes(command) + _ENTRY_BYTES + 5 * size
         if size > _LARGE_BYTES or self.left_bytes - unseen_bytes < self._headroom_bytes:
             return self._refuse_exactly(command, data)
         self._unseen_bytes = unseen_bytes
@@ -184,7 +184,8 @@ class Room:
 
     def proposed(self, index: int, term: int, data: bytes) -> None:
         """It was taken, and is an entry now."""
-        self._pending.begin(term)
+        if term != self._pending.term:
+            self._pending.begin(term)
         self._pending.append((index, data))
 
     # --- Applying -------------------------------------------------------------------------
@@ -238,6 +239,19 @@ def _frees_room(command: api.Command) -> bool:
     return isinstance(command, _FREES_ROOM)
 
 
+def _bound_of_changes(command: api.Command) -> int:
+    """What applying a write may take, but for its bytes."""
+    if isinstance(command, _OF_ONE_KEY):
+        return _CHANGE_BYTES
+    if isinstance(command, api.Once):
+        return _bound_of_changes(command.write) + _SESSION_CHANGES * _CHANGE_BYTES
+    if isinstance(command, api.Delete):
+        return len(command.keys) * _CHANGE_BYTES
+    if isinstance(command, api.PutMany):
+        return len(command.pairs) * _CHANGE_BYTES
+    return _SESSION_CHANGES * _CHANGE_BYTES
+
+
 def _bound_of_data(entries: int, data_bytes: int) -> int:
     """What applying entries with so much data may change, whatever they are."""
     count = data_bytes // _SMALLEST_CHANGE_BYTES + entries * _SESSION_CHANGES
@@ -256,18 +270,24 @@ class _Pending(deque[tuple[int, bytes]]):
         self._changes_of = changes_of
         self._counted: deque[Changes] = deque()
         self._sum = NO_CHANGES
-        self._term = 0
+        self.term = 0
 
     def begin(self, term: int) -> None:
         """What was proposed in earlier terms may be rolled back, or is as other leaders' writes."""
-        if term != self._term:
-            self._term = term
+        if term != self.term:
+            self.term = term
             self.clear()
-            self._counted.clear()
-            self._sum = NO_CHANGES
+
+    def clear(self) -> None:
+        """None waits any more."""
+        super().clear()
+        self._counted.clear()
+        self._sum = NO_CHANGES
 
     def forget(self, last_applied: int) -> None:
         """What was applied is counted by the state."""
+        if self and self[-1][0] <= last_applied:
+            self.clear()
         while self and self[0][0] <= last_applied:
             self.popleft()
             if self._counted:

@@ -135,7 +135,8 @@ CONSENSUS = (
     Mutant(
         "a new leader opens its term with no entry",
         CORE,
-        "        self._append(EntryKind.NOOP, [str(self.id).encode()])\n",
+        "        self.log.add(Entry(self.log.last_index + 1, self.current_term, EntryKind.NOOP, "
+        "opening))\n",
         "",
     ),
     Mutant(

@@ -96,7 +96,7 @@ SERVING = (
     Mutant(
         "a write is answered when it is proposed",
         NODE,
-        "        self._writes[name] = _Write(ticket, self._deadline())\n",
+        "        self._writes[name] = _Write(ticket, self._deadline_ms)\n",
         "        self._answer(ticket, api.PutResult(0, True))\n",
     ),
     Mutant(
@@ -187,7 +187,7 @@ SERVING = (
     Mutant(
         "a follower takes writes",
         NODE,
-        "        if not self.raft.takes_commands:\n"
+        "        if not raft.takes_commands:\n"
         "            self._answer(ticket, self.redirect())\n            return None\n",
         "",
     ),
