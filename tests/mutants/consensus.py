@@ -201,6 +201,7 @@ CONSENSUS = (
         LOG,
         "        while self._range_starts and self._range_starts[-1] >= from_index:",
         "        while self._range_starts and self._range_starts[-1] > from_index:",
+        test="tests/raft/test_log.py::test_a_truncation_keeps_the_terms_before_it",
     ),
     Mutant(
         "a truncation does not reach the disk",

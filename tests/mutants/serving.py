@@ -92,6 +92,8 @@ SERVING = (
         "        write = self._writes.pop((entry.index, entry.term), None)",
         "        found = [name for name in self._writes if name[0] == entry.index]\n"
         "        write = self._writes.pop(found[0]) if found else None",
+        test="tests/server/test_node.py"
+        "::test_writes_whose_place_other_entries_took_are_refused_as_rolled_back",
     ),
     Mutant(
         "a write is answered when it is proposed",
@@ -378,6 +380,8 @@ SERVING = (
         NODE,
         "        if refusal := self._room.refuse(command, data):\n",
         "        self._room.refuse(command, data)\n        if False:\n",
+        test="tests/server/test_room.py"
+        "::test_a_leader_short_of_room_refuses_writes_before_it_proposes_them",
     ),
     Mutant(
         "the entry's size is not looked at",

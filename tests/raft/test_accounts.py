@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kvstore.raft.directories import Admissions, admission_data, admission_of
@@ -29,6 +29,7 @@ acts = st.lists(one_act, min_size=20, max_size=60)
 short = st.lists(one_act, min_size=1, max_size=12)
 
 
+@example(2, {2}, [("f", 2, 0), ("c", 0, 0), ("d", 0, 0)])
 @given(st.integers(0, 6), st.sets(st.integers(1, 6)), acts)
 def test_the_log_s_cache_is_counted_byte_by_byte(held, lost, story):
     disk = Disk(log=entries_of_terms([1] * held))
