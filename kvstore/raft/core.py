@@ -43,6 +43,7 @@ from kvstore.raft.reads import ReadReady
 from kvstore.raft.repair import Repair
 from kvstore.raft.timer import ElectionTimer
 from kvstore.raft.types import (
+    COMMAND,
     NOT_ADMITTED,
     DurableUpdate,
     Entry,
@@ -174,7 +175,7 @@ class Raft:
         assert self.takes_commands
         log, term, first = self.log, self.current_term, self.log.last_index + 1
         for index, data in enumerate(commands, first):
-            log.add(Entry(index, term, EntryKind.COMMAND, data))
+            log.add(Entry(index, term, COMMAND, data))
         return first
 
     def read(self, read_id: int) -> None:

@@ -19,9 +19,9 @@ from kvstore.raft.messages import PreVote, RequestVote
 from kvstore.raft.room import EntryRoom
 from kvstore.raft.spans import Spans
 from kvstore.raft.types import (
+    ADMIT,
     DurableUpdate,
     Entry,
-    EntryKind,
     HardState,
     Recovered,
     StableLog,
@@ -87,7 +87,7 @@ class RaftLog:
         """Take back an entry of which only the name was left; any other changes nothing."""
         is_missed = entry.index in self.damaged and entry.index not in self._repairs
         if is_missed and self.holds(entry.index, entry.term) and self.room.take_repair(entry):
-            if entry.kind is EntryKind.ADMIT:
+            if entry.kind is ADMIT:
                 self.admissions.add(entry)
             self._repairs[entry.index] = entry
 
@@ -202,7 +202,7 @@ class RaftLog:
             assert term > self.last_term
             self._range_starts.append(index)
             terms.append(term)
-        if entry.kind is EntryKind.ADMIT:
+        if entry.kind is ADMIT:
             self.admissions.add(entry)
         size = len(entry.data)
         self.cached_bytes += size

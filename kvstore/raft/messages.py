@@ -13,7 +13,7 @@ from typing import ClassVar, TypeAlias
 import msgspec
 
 from kvstore.raft.directories import admission_of
-from kvstore.raft.types import INDEX_MAX, NOT_ADMITTED, Entry, EntryKind
+from kvstore.raft.types import ADMIT, INDEX_MAX, NOT_ADMITTED, Entry
 
 TERM_LEAP_MAX = 1 << 32
 """How far above its own a node believes a term: beyond that it is damaged or forged.
@@ -266,7 +266,7 @@ class FetchEntriesReply(_Message, frozen=True, tag="fetch_entries_reply"):
 def _require_admissions(entries: tuple[Entry, ...]) -> None:
     """Each that admits somebody says whom."""
     for entry in entries:
-        if entry.kind is EntryKind.ADMIT:
+        if entry.kind is ADMIT:
             admission_of(entry)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from kvstore.raft.types import Entry, EntryKind, StableLog
+from kvstore.raft.types import COMMAND, Entry, StableLog
 
 _NOOP_BYTES = 256
 
@@ -73,7 +73,7 @@ class EntryRoom:
         """How many of these new entries, from the first one on, there is room for."""
         taken = self.taken_bytes
         for position, entry in enumerate(entries):
-            is_command = entry.kind is EntryKind.COMMAND
+            is_command = entry.kind is COMMAND
             taken += self._stable.entry_bytes(len(entry.data))
             if taken >= (self._left_bytes if is_command else self._last_bytes):
                 self._needed_bytes = self._stable.entry_bytes(len(entry.data))

@@ -24,7 +24,7 @@ from kvstore.raft.core import Raft
 from kvstore.raft.effects import Effects
 from kvstore.raft.events import Event
 from kvstore.raft.messages import Message
-from kvstore.raft.types import Entry, EntryKind, Membership, Role
+from kvstore.raft.types import ADMIT, COMMAND, Entry, Membership, Role
 from kvstore.server import refusals
 from kvstore.server.cluster_time import ClusterTime
 from kvstore.server.handover import Handover
@@ -432,9 +432,9 @@ class Node:
             self._refuse_overwritten_writes()
 
     def _apply(self, entry: Entry) -> None:
-        if entry.kind is not EntryKind.COMMAND:
+        if entry.kind is not COMMAND:
             self.machine.advance(entry.index)
-            if entry.kind is EntryKind.ADMIT:
+            if entry.kind is ADMIT:
                 self.raft.admit(entry)
                 check_directory(self.raft, self.settings.data_dir)
             return

@@ -23,7 +23,7 @@ import msgspec
 from kvstore import api
 from kvstore.raft.events import ApplyingAgain, Event, RoomIsBack, ShortOfRoom, WaitsForRoom
 from kvstore.raft.room import EntryRoom
-from kvstore.raft.types import Entry, EntryKind
+from kvstore.raft.types import COMMAND, Entry
 from kvstore.storage.base import NO_CHANGES, Changes, LogStore, StateStore
 
 _PLENTY_BYTES: Final = 256 << 20
@@ -206,7 +206,7 @@ class Room:
         self, entries: Sequence[Entry], checkpoint: Callable[[], None]
     ) -> Iterator[Entry]:
         for entry in entries:
-            if entry.kind is EntryKind.COMMAND and not self._lets_apply(entry):
+            if entry.kind is COMMAND and not self._lets_apply(entry):
                 checkpoint()
                 if not self._lets_apply(entry):
                     return

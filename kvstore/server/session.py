@@ -167,6 +167,9 @@ class Session:
 
     def _start_next(self) -> bool:
         """Start the next request; whether there may be another one."""
+        if ready := self._parser.ready:
+            self._start(ready.popleft())
+            return bool(ready) or not self._parser.is_empty
         before = self._parser.arguments
         try:
             args = self._parser.next_command(is_thrifty=self.context.load.is_input_full)

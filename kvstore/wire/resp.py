@@ -75,7 +75,7 @@ class RequestParser:
 
     * `_buffer[_position:]` and then `_fed` are the bytes not yet used.
     * `_args` are the arguments of the request under way, `_missing` how many it lacks.
-    * `_ready` are whole requests, not yet returned.
+    * `ready` are whole requests, not yet returned: taken from there, or by `next_command`.
     * `_is_fresh`: the buffer was not searched for short requests yet.
     * `_complaint`, if any: the request under way is over a limit, and is dropped as it
       comes; `_skip` bytes of it are the rest of an argument.
@@ -94,7 +94,7 @@ class RequestParser:
         self._position = 0
         self._fed = bytearray()
         self._is_fresh = False
-        self._ready: deque[list[bytes]] = deque()
+        self.ready: deque[list[bytes]] = deque()
         self._needed = 0
         self._lacks_line_end = False
         self._searched = 0
@@ -118,19 +118,19 @@ class RequestParser:
     @property
     def held_bytes(self) -> int:
         """The memory that is taken by what was fed and has not been returned."""
-        ready_bytes = self._ready_bytes if self._ready else 0
+        ready_bytes = self._ready_bytes if self.ready else 0
         arguments_bytes = self._request_bytes + len(self._args) * _ARGUMENT_BYTES
         return len(self._buffer) - self._position + len(self._fed) + ready_bytes + arguments_bytes
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is held."""
-        return not (self._buffer or self._ready or self._args or self._fed or self._complaint)
+        return not (self._buffer or self.ready or self._args or self._fed or self._complaint)
 
     @property
     def is_in_request(self) -> bool:
         """Whether a request has begun that is not whole."""
-        return not self._ready and bool(self._missing or self._buffer or self._fed)
+        return not self.ready and bool(self._missing or self._buffer or self._fed)
 
     def next_command(self, *, is_thrifty: bool = False) -> list[bytes] | None:
         """The next whole request, None if it is not whole yet.
@@ -139,8 +139,8 @@ class RequestParser:
         next call goes on behind that request. Raises `ProtocolError`, after every whole
         request before the offence was returned, and from then on always.
         """
-        if self._ready:
-            return self._ready.popleft()
+        if self.ready:
+            return self.ready.popleft()
         if self._offence is not None:
             raise self._offence
         if not (self._buffer or self._complaint):
@@ -162,8 +162,8 @@ class RequestParser:
             self._is_fresh = False
             if not (self._missing or self._complaint):
                 self._take_short_requests()
-            if self._ready:
-                return self._ready.popleft()
+            if self.ready:
+                return self.ready.popleft()
         args = self._next_long_request()
         if args is None and self._position:
             self._buffer = self._buffer[self._position :]
@@ -195,7 +195,7 @@ class RequestParser:
 
         Whatever is otherwise stays in the buffer for the careful parser.
         """
-        piece, ready = self._buffer, self._ready
+        piece, ready = self._buffer, self.ready
         if self._position or len(piece) > _PIECE_BYTES:
             piece = piece[self._position : self._position + _PIECE_BYTES]
         lines = piece.split(_CRLF)

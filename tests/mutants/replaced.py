@@ -121,7 +121,7 @@ REPLACED = (
     Mutant(
         "a damaged admission binds nobody when it is back",
         LOG,
-        "            if entry.kind is EntryKind.ADMIT:\n"
+        "            if entry.kind is ADMIT:\n"
         "                self.admissions.add(entry)\n            self._repairs",
         "            self._repairs",
         test=f"{OLD}::test_a_damaged_admission_binds_again_once_it_is_fetched",

@@ -217,7 +217,7 @@ SERVING = (
     Mutant(
         "a condition is judged by the leader when the write is proposed",
         MACHINE,
-        "        if put.when is not api.When.ALWAYS and not _may_write(put, old):",
+        "        if put.when is not _ALWAYS and not _may_write(put, old):",
         "        if put.when is api.When.ABSENT and not _may_write(put, old):",
     ),
     Mutant(
@@ -409,7 +409,7 @@ SERVING = (
     Mutant(
         "applying does not ask for room",
         ROOM,
-        "            if entry.kind is EntryKind.COMMAND and not",
+        "            if entry.kind is COMMAND and not",
         "            if False and not",
         test="tests/server/test_room.py",
     ),

@@ -189,7 +189,7 @@ SHARING = (
     Mutant(
         "what was parsed ahead costs nothing",
         "kvstore/wire/resp.py",
-        "        ready_bytes = self._ready_bytes if self._ready else 0\n",
+        "        ready_bytes = self._ready_bytes if self.ready else 0\n",
         "        ready_bytes = 0\n",
         test="tests/wire/test_request_parser.py",
     ),
