@@ -2,7 +2,7 @@
 
 Law: every sum is bounded, and a turn's work too. What has not been read stays unread;
 who got least so far goes first; what is held in memory is booked by its real size, and
-given up only where it keeps others waiting and moves no more. Peers are not counted:
+given up only where it keeps others waiting and moves no more. Peers are not held back:
 leadership must not depend on how busy clients are.
 """
 
