@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 import tracemalloc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from hypothesis import example, given
@@ -347,19 +347,26 @@ KEPT = {
 @pytest.mark.parametrize("size", [100, 4 << 10, 64 << 10])
 def test_what_is_kept_is_booked_by_the_memory_that_it_takes(data: bytes, size: int) -> None:
     """After each piece and each request, whatever was parsed ahead."""
-    parser = resp.RequestParser(resp.Bounds.of_client(Limits()))
+    # What the interpreter keeps of code that runs for the first time is nobody's request.
+    for _ in held_bytes_while_parsing(data, size):
+        pass
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        for start in range(0, len(data), size):
-            parser.feed(data[start : start + size])
-            while parser.next_command() is not None:
-                kept = tracemalloc.get_traced_memory()[0] - before
-                assert kept <= 1.25 * parser.held_bytes + (4 << 10)
+        for held_bytes in held_bytes_while_parsing(data, size):
             kept = tracemalloc.get_traced_memory()[0] - before
-            assert kept <= 1.25 * parser.held_bytes + (4 << 10)
+            assert kept <= 1.25 * held_bytes + (4 << 10)
     finally:
         tracemalloc.stop()
+
+
+def held_bytes_while_parsing(data: bytes, size: int) -> Iterator[int]:
+    parser = resp.RequestParser(resp.Bounds.of_client(Limits()))
+    for start in range(0, len(data), size):
+        parser.feed(data[start : start + size])
+        while parser.next_command() is not None:
+            yield parser.held_bytes
+        yield parser.held_bytes
 
 
 def test_an_idle_connection_keeps_nothing_of_its_last_request() -> None:
