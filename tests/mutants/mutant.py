@@ -70,7 +70,10 @@ def hunt(mutant: Mutant, original: Path, seeds: int = SEEDS) -> Kill | None:
     return Kill(by, seconds) if done.returncode == killed else None
 
 
-_PYTEST = ("-m", "pytest", "-q", "-x", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist")
+_PYTEST = (
+    *("-m", "pytest", "-q", "-x", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"),
+    "--hypothesis-profile=hunt",
+)
 """Nobody reads why the test failed, so nothing is done for that."""
 
 

@@ -139,7 +139,7 @@ def test_a_read_waits_for_a_round_and_leaves_once(story):
         assert len(reads) == added - released
 
 
-@given(short)
+@given(acts)
 def test_room_for_entries_is_what_was_offered_less_what_was_taken(story):
     """Whoever offers cannot see what waits for the disk; and what is on it stays gone."""
     room = EntryRoom(Disk())
