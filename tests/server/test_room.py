@@ -6,6 +6,7 @@ from kvstore import api
 from kvstore.config import Limits
 from kvstore.raft.messages import AppendEntries
 from kvstore.raft.types import Role
+from kvstore.server.node import Node
 from kvstore.wire.resp import command
 
 from .cluster import CHANGE_BYTES, Claim, Cluster
@@ -323,6 +324,28 @@ def test_a_new_leader_counts_what_earlier_ones_took_before_it_takes_more() -> No
     cluster.turn(heir.raft.id)
     assert claim.failure.code is api.FailureCode.BUSY
     assert isinstance(write(cluster), api.PutResult)
+
+
+def test_a_new_leader_with_plenty_of_room_takes_writes_at_once() -> None:
+    """Also those of sessions, of which a simple bound knows less, before its no-op is committed."""
+    cluster = Cluster()
+    cluster.room.update(dict.fromkeys(cluster.members, 10 << 30))
+    old = cluster.elect()
+    cluster.isolate(old.raft.id)
+    heirs: list[Node] = []
+    while not heirs:
+        cluster.now_ms += 10
+        for node in cluster.nodes:
+            cluster.turn(node)
+        heirs = [
+            one for one in cluster.nodes.values() if one is not old and one.raft.takes_commands
+        ]
+    [heir] = heirs
+    assert not heir.raft.has_committed_in_term
+    claims = [Claim() for _ in range(200)]
+    for sequence, claim in enumerate(claims, start=1):
+        heir.submit_command(api.Once(7, sequence, api.Put(b"k", bytes(1_000))), claim)
+    assert heir.prepare().answers == []
 
 
 def test_what_is_begun_while_a_turn_ends_is_counted(line: Line) -> None:
