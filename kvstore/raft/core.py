@@ -24,6 +24,7 @@ from kvstore.raft.invariants import require
 from kvstore.raft.leadership import Leadership
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import (
+    TERM_LEAP_MAX,
     AppendEntries,
     AppendEntriesReply,
     FetchEntries,
@@ -97,7 +98,7 @@ class Raft:
         """Who led or leads `current_term`, as far as this node knows."""
         self._leader_heard_ms = -math.inf
         self._is_out_of_reach = False
-        """A peer's term was beyond belief: should it be true, only own elections lead there."""
+        """A peer's term was beyond belief: should it be true, only steps of its own lead there."""
         self._ready_reads: list[ReadReady] = []
         """Own reads that the leader, another node, has confirmed."""
         self._now_ms = 0.0
@@ -327,7 +328,12 @@ class Raft:
 
     def _on_silence(self) -> None:
         """The election timeout ran out."""
-        if not self._may_stand:
+        if self._is_out_of_reach and not self.is_voter:
+            # It stands in no election; and whoever forged the term could have had this one.
+            self._is_out_of_reach = False
+            self._become_follower(self.current_term + TERM_LEAP_MAX)
+            self._timer.start(self._now_ms)
+        elif not self._may_stand:
             self._forget_leader()
             self._timer.start(self._now_ms)
         elif self._is_out_of_reach:

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from kvstore.raft.messages import INDEX_MAX, TERM_LEAP_MAX
-from kvstore.raft.types import HardState, Role
+from kvstore.raft.types import NOT_ADMITTED, HardState, Role
 
+from .disk import Disk
 from .harness import World, bench
 from .messages import accepted, append, rejected, request_vote, vote_reply
 
@@ -89,3 +90,18 @@ def test_a_node_that_slept_through_a_forged_term_finds_back() -> None:
         world.settle()
     assert world.raft(3).leader_id in world.leaders
     assert world.raft(3).commit_index == world.raft(leader).commit_index
+
+
+@pytest.mark.parametrize("leaps", [1, 2, 5])
+def test_a_directory_that_waits_is_admitted_whatever_term_the_others_have_come_to(
+    leaps: int,
+) -> None:
+    """It stands in no election; so the first word of each timeout moves it by a leap."""
+    term = leaps * TERM_LEAP_MAX + 5
+    world = World(3, running=[1], disks={1: Disk(HardState(admitted_at=NOT_ADMITTED))})
+    for _ in range(leaps + 1):
+        world.hand(append(2, term))
+        world.tick(1, 2_000)
+    world.hand(append(2, term))
+    assert world.raft().current_term == term
+    assert world.raft().leader_id == 2
