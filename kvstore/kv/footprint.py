@@ -20,17 +20,17 @@ _SESSION_BYTES: Final = 128
 
 def footprint(logged: api.Logged, rules: api.SessionRules) -> Changes:
     """What applying it changes."""
-    if isinstance(logged, api.Put):  # as most are
-        return Changes(TableChanges(1, len(logged.key) + HISTORY_BYTES + len(logged.value)))
     if not isinstance(logged, api.Stamped):
         return Changes(_of_write(logged))
     one_session = TableChanges(1, _SESSION_BYTES + rules.result_bytes_max, EXPIRED_AT_ONCE + 1)
     if isinstance(logged.command, api.OpenSession):
         return Changes(sessions=one_session)
-    return Changes(footprint(logged.command.write, rules).keys, one_session)
+    return Changes(_of_write(logged.command.write), one_session)
 
 
-def _of_write(write: api.PutMany | api.Delete | api.Increment) -> TableChanges:
+def _of_write(write: api.Write) -> TableChanges:
+    if isinstance(write, api.Put):
+        return TableChanges(1, len(write.key) + HISTORY_BYTES + len(write.value))
     if isinstance(write, api.Delete):
         return TableChanges(deletes=len(write.keys))
     if isinstance(write, api.Increment):

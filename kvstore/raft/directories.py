@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from kvstore.raft.invariants import require
-from kvstore.raft.types import INDEX_MAX, NOT_ADMITTED, Entry, EntryKind
+from kvstore.raft.types import ADMIT, INDEX_MAX, NOT_ADMITTED, Entry
 
 _ADMISSION: Final = re.compile(rb"([0-9]{1,20}) ([0-9a-f]{32})")
 
@@ -93,7 +93,7 @@ class Admissions:
             {node: indexes for node, indexes in self._indexes.items() if indexes} == by_node,
             "admissions are known by other indexes than by names",
         )
-        found = {one.index: admission_of(one) for one in latest if one.kind is EntryKind.ADMIT}
+        found = {one.index: admission_of(one) for one in latest if one.kind is ADMIT}
         first = latest[0].index if latest else last_index + 1
         require(
             found == {index: named for index, named in self._named.items() if index >= first},

@@ -171,7 +171,7 @@ def _line_of(session: Session) -> str:
     return (
         f"id={session.number} addr={session.address} "
         f"name={session.name.decode('utf-8', 'replace')} db=0 resp={session.resp_version} "
-        f"pending={len(session.replies)} omem={session.unsent_bytes}\n"
+        f"pending={len(session.replies.places)} omem={session.unsent_bytes}\n"
     )
 
 
@@ -296,7 +296,7 @@ def _config(session: Session, args: Arguments) -> bytes:
     patterns = args[2:]
     if len(patterns) > _CONFIG_PATTERNS_MAX or max(map(len, patterns)) > _CONFIG_PATTERN_BYTES_MAX:
         return resp.error("ERR too many or too long patterns")
-    session.charge(sum(map(len, patterns)) * COMPILE_STEPS)
+    session.served += sum(map(len, patterns)) * COMPILE_STEPS
     globs = [Glob(pattern.lower()) for pattern in patterns]
     found = [
         (resp.bulk(name.encode()), resp.bulk(value.encode()))

@@ -131,13 +131,13 @@ class Node:
 
     def wake(self, now_ms: float) -> None:
         """A turn begins at `now_ms`, a monotonic clock."""
-        self._now_ms, self._deadline_ms = now_ms, now_ms + self.settings.request_timeout_ms
+        self._set_time(now_ms)
         self._room.wake(now_ms, self.raft.current_term, self.machine.last_applied)
         self.raft.wake(now_ms)
 
     def tick(self, now_ms: float) -> None:
         """Let time pass up to `now_ms`, a monotonic clock."""
-        self._now_ms, self._deadline_ms = now_ms, now_ms + self.settings.request_timeout_ms
+        self._set_time(now_ms)
         self._time.advance(now_ms, self.machine.time_ms)
         self._mind_room(now_ms)
         self.raft.tick(now_ms)
@@ -473,6 +473,9 @@ class Node:
             self._answer(read.ticket, self.redirect())
 
     # --- Deadlines ------------------------------------------------------------------------
+
+    def _set_time(self, now_ms: float) -> None:
+        self._now_ms, self._deadline_ms = now_ms, now_ms + self.settings.request_timeout_ms
 
     def _give_up_overdue(self) -> None:
         """Answer what waited too long: a write's outcome is unknown, a read is refused."""

@@ -107,9 +107,6 @@ class Replies:
         self.held_bytes = 0
         self.pinned_steps = 0
 
-    def __len__(self) -> int:
-        return len(self.places)
-
     def add(self, reply: bytes) -> None:
         """A reply that is there at once."""
         self.held_bytes += len(reply)

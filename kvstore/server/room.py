@@ -184,8 +184,7 @@ class Room:
 
     def proposed(self, index: int, term: int, data: bytes) -> None:
         """It was taken, and is an entry now."""
-        if term != self._pending.term:
-            self._pending.begin(term)
+        self._pending.begin(term)
         self._pending.append((index, data))
 
     # --- Applying -------------------------------------------------------------------------
@@ -270,12 +269,12 @@ class _Pending(deque[tuple[int, bytes]]):
         self._changes_of = changes_of
         self._counted: deque[Changes] = deque()
         self._sum = NO_CHANGES
-        self.term = 0
+        self._term = 0
 
     def begin(self, term: int) -> None:
         """What was proposed in earlier terms may be rolled back, or is as other leaders' writes."""
-        if term != self.term:
-            self.term = term
+        if term != self._term:
+            self._term = term
             self.clear()
 
     def clear(self) -> None:

@@ -112,7 +112,7 @@ class Session:
         if mask & selectors.EVENT_WRITE:
             before = connection.unsent_bytes
             connection.flush()
-            self.served += 1 + (before - connection.unsent_bytes) // MOVED_BYTES_PER_STEP
+            self._has_moved(before - connection.unsent_bytes)
         if mask & selectors.EVENT_READ and connection.is_open:
             self._read()
         self._go_on()
@@ -124,8 +124,7 @@ class Session:
 
     def _read(self) -> None:
         if self._closes_after_replies:
-            forgotten = self._connection.read(_PIECE_BYTES)
-            self.served += 1 + len(forgotten) // MOVED_BYTES_PER_STEP
+            self._has_moved(len(self._connection.read(_PIECE_BYTES)))
             return
         if self.peer is not None:
             self._parser.feed(self._connection.read())
@@ -133,8 +132,12 @@ class Session:
         if self._is_dry:
             is_full = self.context.load.is_input_full
             data = self._connection.read(SHORT_INPUT_BYTES if is_full else _PIECE_BYTES)
-            self.served += 1 + len(data) // MOVED_BYTES_PER_STEP
+            self._has_moved(len(data))
             self._parser.feed(data)
+
+    def _has_moved(self, count: int) -> None:
+        """So many bytes went through the socket."""
+        self.served += 1 + count // MOVED_BYTES_PER_STEP
 
     def _go_on(self) -> None:
         """Answer and start what there is room for; hang up when all is done."""
@@ -203,10 +206,6 @@ class Session:
             return True
         self.context.load.wait(self)
         return False
-
-    def charge(self, steps: int) -> None:
-        """Work was done for this client, in its slice."""
-        self.served += steps
 
     def _book(self) -> None:
         """Tell what this client costs."""
@@ -289,7 +288,7 @@ class Session:
         else:
             assert builtin.answer is not None
             reply = builtin.answer(self, args)
-            self.charge(len(reply) // REPLY_BYTES_PER_STEP)
+            self.served += len(reply) // REPLY_BYTES_PER_STEP
             is_refused = self.context.load.lacks_room_for(len(reply))
             self._reply(commands.render_failure(refusals.BUSY_OUTPUT) if is_refused else reply)
         return None
@@ -308,7 +307,7 @@ class Session:
             self._own_writes.submit_command(node, request, slot)
         elif isinstance(request, api.QUERIES):
             if isinstance(request, api.Scan) and request.pattern is not None:
-                self.charge(len(request.pattern) * COMPILE_STEPS)
+                self.served += len(request.pattern) * COMPILE_STEPS
             self.replies.expect(slot, query_steps_bound(request, limits))
             if self.reads_stale:
                 slot.takes_over(request)
@@ -421,7 +420,7 @@ class Session:
             self.has_failed("a query")
         else:
             slot.fill(result)
-        self.charge(node.machine.steps - before)
+        self.served += node.machine.steps - before
 
     def _wait_for_room(self, slot: Slot) -> None:
         """Replies of others, or our own later ones, have the room: not for ever."""

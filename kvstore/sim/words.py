@@ -74,15 +74,19 @@ def shown(value: bytes | None) -> str:
     """A value as it is quoted."""
     if value is None:
         return "absent"
-    quoted = repr(value[:_CHARACTERS_MAX])[1:]
-    return f"{quoted[0]}{bare(value)}{quoted[0]}"
+    quote = _quoted(value)[0]
+    return f"{quote}{bare(value)}{quote}"
 
 
 def bare(key: bytes) -> str:
     """A key without quotes, which its place in the line makes clear."""
-    # What is cut first has as many characters left, at least.
-    text = repr(key[: _CHARACTERS_MAX + 1])[2:-1]
+    text = _quoted(key)[1:-1]
     return text if len(text) <= _CHARACTERS_MAX else text[: _CHARACTERS_MAX - 1] + "…"
+
+
+def _quoted(value: bytes) -> str:
+    """So much of it that at least as many characters are left as will be told."""
+    return repr(value[: _CHARACTERS_MAX + 1])[1:]
 
 
 def said(thing: object) -> str:

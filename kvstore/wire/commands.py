@@ -48,7 +48,7 @@ def wrong_arity(name: str) -> str:
 
 def parse(spec: Spec, args: Arguments) -> api.Request:
     """The request that `args` (name first) make. Raises `CommandError`."""
-    if len(args) != spec.arity and not accepts(spec.arity, args):
+    if not accepts(spec.arity, args):
         raise CommandError(wrong_arity(spec.name))
     return spec.parse(args)
 

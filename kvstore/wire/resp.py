@@ -215,9 +215,6 @@ class RequestParser:
         rest = lines[last] if used == last else _CRLF.join(lines[used:])
         taken = len(piece) - len(rest)
         self._ready_bytes = _COST_OF_SHORT * taken
-        if taken == len(self._buffer):
-            self._buffer = b""
-            return
         self._position += taken
         if self._position == len(self._buffer):
             self._buffer, self._position = b"", 0

@@ -168,8 +168,8 @@ COUNTING = (
     Mutant(
         "writes that were rolled back are held on to",
         ROOM,
-        "        if term != self.term:\n",
-        "        if not self.term:\n",
+        "        if term != self._term:\n",
+        "        if not self._term:\n",
         test="tests/server/test_room.py::test_writes_that_were_rolled_back_are_not_held",
     ),
     Mutant(

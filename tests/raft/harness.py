@@ -311,9 +311,10 @@ def bench(
     voted_for: int | None = None,
     members: int = 3,
     settings: RaftSettings | None = None,
+    admitted_at: int = 0,
 ) -> World:
     """Node 1 alone on a bench, with a log of these terms; the test plays its peers."""
-    disk = Disk(HardState(term, voted_for), entries_of_terms(terms))
+    disk = Disk(HardState(term, voted_for, admitted_at), entries_of_terms(terms))
     return World(members, running=[1], disks={1: disk}, settings=settings)
 
 

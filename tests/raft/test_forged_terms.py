@@ -8,7 +8,6 @@ import pytest
 from kvstore.raft.messages import INDEX_MAX, TERM_LEAP_MAX
 from kvstore.raft.types import NOT_ADMITTED, HardState, Role
 
-from .disk import Disk
 from .harness import World, bench
 from .messages import accepted, append, rejected, request_vote, vote_reply
 
@@ -98,7 +97,7 @@ def test_a_directory_that_waits_is_admitted_whatever_term_the_others_have_come_t
 ) -> None:
     """It stands in no election; so the first word of each timeout moves it by a leap."""
     term = leaps * TERM_LEAP_MAX + 5
-    world = World(3, running=[1], disks={1: Disk(HardState(admitted_at=NOT_ADMITTED))})
+    world = bench([], 0, admitted_at=NOT_ADMITTED)
     for _ in range(leaps + 1):
         world.hand(append(2, term))
         world.tick(1, 2_000)

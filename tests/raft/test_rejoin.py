@@ -11,8 +11,8 @@ from kvstore.raft.core import Raft
 from kvstore.raft.messages import AppendEntriesReply
 from kvstore.raft.types import NOT_ADMITTED, Entry, EntryKind, HardState, Role
 
-from .disk import Disk, entries_of_terms
-from .harness import World, leader_bench
+from .disk import Disk
+from .harness import World, bench, leader_bench
 from .messages import (
     accepted,
     append,
@@ -31,8 +31,7 @@ def new_directory() -> Disk:
 
 def rejoining(terms: list[int] = [], term: int = 3) -> World:  # noqa: B006 - read only
     """Node 1 alone on a bench, with a directory that was not admitted."""
-    disk = Disk(HardState(term, None, NOT_ADMITTED), entries_of_terms(terms))
-    return World(3, running=[1], disks={1: disk})
+    return bench(terms, term, admitted_at=NOT_ADMITTED)
 
 
 def name_of(world: World, node_id: int = 1) -> str:

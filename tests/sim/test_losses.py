@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from kvstore.raft.types import RaftSettings
 from kvstore.sim import faults
-from kvstore.sim.network import FAIR
-from kvstore.sim.world import Scenario, World
+from kvstore.sim.world import World
+
+from .worlds import in_fair_weather
 
 STORM_MS = 12_000
 
@@ -18,19 +18,8 @@ STORM_MS = 12_000
 @pytest.mark.parametrize(("members", "seed"), [(3, 1), (3, 2), (5, 1)])
 def test_losses_leave_a_majority_of_sound_machines(kind: str, members: int, seed: int) -> None:
     """A world in which nobody can lead any more says nothing of the product."""
-    world = World(
-        Scenario(
-            seed=seed,
-            members=tuple(range(1, members + 1)),
-            raft=RaftSettings(),
-            drift=0.02,
-            weather=FAIR,
-            clients=2,
-            calls=20,
-            storm_ms=STORM_MS,
-            faults=faults.plan(random.Random(seed), STORM_MS, (kind, "old directory")),
-        )
-    )
+    plan = faults.plan(random.Random(seed), STORM_MS, (kind, "old directory"))
+    world = World(in_fair_weather(seed, members, plan, clients=2, calls=20, storm_ms=STORM_MS))
     lost_at_once = 0
 
     def count() -> None:

@@ -6,28 +6,16 @@ import random
 
 import pytest
 
-from kvstore.raft.types import RaftSettings
 from kvstore.sim.faults import Fault
-from kvstore.sim.network import FAIR
-from kvstore.sim.world import Report, Scenario, run
+from kvstore.sim.world import Report, run
+
+from .worlds import in_fair_weather
 
 
 def story(seed: int, members: int = 3) -> Report:
     """One machine gets its old directory back while others have gone on with its new one."""
     fault = Fault(0, 1_500.0, 2_000.0, "old directory", random.Random(seed).getrandbits(32))
-    return run(
-        Scenario(
-            seed=seed,
-            members=tuple(range(1, members + 1)),
-            raft=RaftSettings(),
-            drift=0.02,
-            weather=FAIR,
-            clients=4,
-            calls=200,
-            storm_ms=9_000.0,
-            faults=(fault,),
-        )
-    )
+    return run(in_fair_weather(seed, members, (fault,), clients=4, calls=200, storm_ms=9_000.0))
 
 
 @pytest.mark.parametrize("members", [3, 5])
