@@ -94,7 +94,8 @@ class StateMachine:
 
         Raises `DamagedError` for bytes that are no command of this version.
         """
-        self.advance(index, _WRITE_STEPS + (len(data) >> 10))
+        self.advance(index)
+        self.steps += len(data) >> 10
         try:
             logged: api.Logged = _decode_logged(data)
         except msgspec.DecodeError as error:
@@ -115,11 +116,11 @@ class StateMachine:
         except msgspec.DecodeError:
             return NO_CHANGES  # `apply` says what is wrong with it
 
-    def advance(self, index: int, steps: int = _WRITE_STEPS) -> None:
+    def advance(self, index: int) -> None:
         """Pass an entry: one that holds no command, unless `apply` does the rest."""
         assert index == self.last_applied + 1
         self.last_applied = index
-        self.steps += steps
+        self.steps += _WRITE_STEPS
 
     def query(self, query: api.Query) -> api.Result:
         """Answer from the entries applied so far."""

@@ -174,9 +174,9 @@ class Raft:
         The entries carry `current_term`. Only a node that `takes_commands` may be asked.
         """
         assert self.takes_commands
-        log, term, first = self.log, self.current_term, self.log.last_index + 1
-        for index, data in enumerate(commands, first):
-            log.add(Entry(index, term, COMMAND, data))
+        log, first = self.log, self.log.last_index + 1
+        for data in commands:
+            log.add(Entry(log.last_index + 1, self.current_term, COMMAND, data))
         return first
 
     def read(self, read_id: int) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from kvstore.raft.directories import Admissions
@@ -20,6 +21,7 @@ from kvstore.raft.room import EntryRoom
 from kvstore.raft.spans import Spans
 from kvstore.raft.types import (
     ADMIT,
+    COMMAND,
     DurableUpdate,
     Entry,
     HardState,
@@ -183,32 +185,44 @@ class RaftLog:
 
     def part_that_fits(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """The first of `entries`, as far as they are here already or have room."""
-        held = next(
-            (at for at, entry in enumerate(entries) if not self.holds(entry.index, entry.term)),
-            len(entries),
-        )
+        held = 0
+        while held < len(entries) and self.holds(entries[held].index, entries[held].term):
+            held += 1
         return entries[: held + self.room.fitting(entries[held:])]
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """Add entries that follow the last one."""
+        """Add entries that follow the last one, and each other."""
+        assert not entries or entries[0].index == self.last_index + 1
+        last_term = self.last_term
         for entry in entries:
-            self.add(entry)
+            if entry.term != last_term or entry.kind is not COMMAND:
+                self._note(entry)
+                last_term = entry.term
+        sizes = [len(entry.data) for entry in entries]
+        self.cached_bytes += sum(sizes)
+        self.room.take_all(sizes)
+        self.last_index += len(entries)
+        self._cache += entries
 
     def add(self, entry: Entry) -> None:
-        """Add an entry that follows the last one."""
-        index, term, terms = entry.index, entry.term, self._range_terms
-        assert index == self.last_index + 1
-        if not terms or term != terms[-1]:
-            assert term > self.last_term
-            self._range_starts.append(index)
-            terms.append(term)
-        if entry.kind is ADMIT:
-            self.admissions.add(entry)
+        """Add one entry that follows the last one."""
+        self.last_index += 1
+        assert entry.index == self.last_index
+        if entry.term != self.last_term or entry.kind is not COMMAND:
+            self._note(entry)
         size = len(entry.data)
         self.cached_bytes += size
         self.room.take(size)
-        self.last_index = index
         self._cache.append(entry)
+
+    def _note(self, entry: Entry) -> None:
+        """An entry comes that may open a term, or admit a directory."""
+        if entry.term != self.last_term:
+            assert entry.term > self.last_term
+            self._range_starts.append(entry.index)
+            self._range_terms.append(entry.term)
+        if entry.kind is ADMIT:
+            self.admissions.add(entry)
 
     def truncate(self, from_index: int) -> None:
         """Remove the entries at and after `from_index`, on disk with the next update."""
@@ -242,12 +256,11 @@ class RaftLog:
         if start < cache_start:
             return self._stable.entries(start, min(stop, cache_start), bytes_max)
         entries = self._cache[start - cache_start : stop - cache_start]
-        total = 0
-        for position, entry in enumerate(entries):
-            total += len(entry.data)
-            if total > bytes_max and position > 0:
-                return entries[:position]
-        return entries
+        sizes = [len(entry.data) for entry in entries]
+        if sum(sizes) <= bytes_max:
+            return entries
+        fitting = sum(total <= bytes_max for total in accumulate(sizes))
+        return entries[: max(1, fitting)]
 
     def is_in_memory(self, index: int) -> bool:
         """Whether the entry at `index` is read without the disk."""

@@ -7,7 +7,6 @@ decoding a message checks its shape; what it means is the core's business.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import ClassVar, TypeAlias
 
 import msgspec
@@ -142,9 +141,12 @@ class AppendEntries(_Message, frozen=True, tag="append_entries"):
             raise ValueError("entries do not follow prev_log_index")
         if self.entries[0].term < max(self.prev_log_term, 1):
             raise ValueError("entry terms go back, or start below term 1")
-        for one, two in pairwise(self.entries):
-            if two.index != one.index + 1 or two.term < one.term:
-                raise ValueError("entries are not contiguous, or their terms go back")
+        indexes = [entry.index for entry in self.entries]
+        if indexes != [*range(indexes[0], indexes[0] + len(indexes))]:
+            raise ValueError("entries are not contiguous")
+        terms = [entry.term for entry in self.entries]
+        if terms != sorted(terms):
+            raise ValueError("the terms of entries go back")
         _require_admissions(self.entries)
 
     @property

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from kvstore.raft.types import COMMAND, Entry, StableLog
 
 _NOOP_BYTES = 256
+_SIZES_KEPT = 4_096
+"""Sizes of entries repeat, and what they take of the disk is asked for each of them."""
 
 
 class EntryRoom:
@@ -25,6 +28,7 @@ class EntryRoom:
 
     def __init__(self, stable: StableLog) -> None:
         self._stable = stable
+        self._entry_bytes = lru_cache(_SIZES_KEPT)(stable.entry_bytes)
         self._left_bytes = self._last_bytes = math.inf
         self.taken_bytes = 0
         self._written_bytes = 0
@@ -62,7 +66,7 @@ class EntryRoom:
     @property
     def takes_noops(self) -> bool:
         """Whether a leader can open its term."""
-        return self._last_bytes - self.taken_bytes > self._stable.entry_bytes(_NOOP_BYTES)
+        return self._last_bytes - self.taken_bytes > self._entry_bytes(_NOOP_BYTES)
 
     @property
     def takes_repairs(self) -> bool:
@@ -71,20 +75,25 @@ class EntryRoom:
 
     def fitting(self, entries: Sequence[Entry]) -> int:
         """How many of these new entries, from the first one on, there is room for."""
-        taken = self.taken_bytes
-        for position, entry in enumerate(entries):
-            is_command = entry.kind is COMMAND
-            taken += self._stable.entry_bytes(len(entry.data))
-            if taken >= (self._left_bytes if is_command else self._last_bytes):
-                self._needed_bytes = self._stable.entry_bytes(len(entry.data))
-                return position
-        if entries:
-            self._needed_bytes = 0
+        if not entries:
+            return 0
+        taken, needed = self.taken_bytes, [self._entry_bytes(len(entry.data)) for entry in entries]
+        if taken + sum(needed) >= min(self._left_bytes, self._last_bytes):
+            for position, entry in enumerate(entries):
+                taken += needed[position]
+                if taken >= (self._left_bytes if entry.kind is COMMAND else self._last_bytes):
+                    self._needed_bytes = needed[position]
+                    return position
+        self._needed_bytes = 0
         return len(entries)
 
     def take(self, data_bytes: int) -> None:
         """An entry with so much data is appended."""
-        self.taken_bytes += self._stable.entry_bytes(data_bytes)
+        self.taken_bytes += self._entry_bytes(data_bytes)
+
+    def take_all(self, sizes: Sequence[int]) -> None:
+        """Entries with so much data each are appended."""
+        self.taken_bytes += sum(map(self._entry_bytes, sizes))
 
     def take_repair(self, entry: Entry) -> bool:
         """Whether there is room for an entry in the place of a damaged one; then it counts."""

@@ -138,7 +138,7 @@ class StableLog(Protocol):
         ...
 
     def entry_bytes(self, data_bytes: int) -> int:
-        """What an entry that is appended takes of the disk, at most."""
+        """What an entry that is appended takes of the disk, at most; always the same."""
         ...
 
     def repair_bytes(self, data_bytes: int) -> int:

@@ -422,9 +422,10 @@ class Node:
             before = machine.last_applied
             if not (entries := self.raft.committed_entries(before, _APPLY_BYTES)):
                 break
+            has_reads = self._reads.has_ready
             for entry in self._room.fitting(entries, self.checkpoint):
                 self._apply(entry)
-                if self._reads.has_ready:
+                if has_reads:
                     self._answer_due_reads()
                 if machine.steps >= self._steps_end:
                     break
@@ -439,7 +440,7 @@ class Node:
                 check_directory(self.raft, self.settings.data_dir)
             return
         result = self.machine.apply(entry.index, entry.data)
-        write = self._writes.pop((entry.index, entry.term), None)
+        write = self._writes.pop((entry.index, entry.term), None) if self._writes else None
         if write is not None:
             self._answer(write.ticket, result)
 

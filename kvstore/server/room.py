@@ -130,12 +130,15 @@ class Room:
         self._unseen_bytes = 0
         log_bytes, half = self._log_bytes, self._headroom_bytes // 2
         self.left_bytes = max(0, self._left_after(NO_CHANGES, 0))
-        self._state_left_bytes = self._state_store.room_bytes() - self._entries.taken_bytes
+        self._look_at_state()
         self._entries.offer(
             log_bytes - self._state_store.owed_bytes() - half,
             log_bytes - self._log_store.kept_bytes,
             has_headroom=not self.is_short,
         )
+
+    def _look_at_state(self) -> None:
+        self._state_left_bytes = self._state_store.room_bytes() - self._entries.taken_bytes
 
     @property
     def _log_bytes(self) -> int:
@@ -195,6 +198,8 @@ class Room:
         A checkpoint settles how much the changes so far really take.
         """
         bound = _bound_of_data(len(entries), sum([len(entry.data) for entry in entries]))
+        if bound > self._state_left_bytes:
+            self._look_at_state()
         if bound <= self._state_left_bytes:
             self._state_left_bytes -= bound
             self.waiting_index = 0

@@ -107,7 +107,9 @@ class Session:
         connection, load = self._connection, self.context.load
         if not connection.is_open:
             return
-        self.served = began = max(self.served, load.least_served)
+        if self.served < load.least_served:
+            self.served = load.least_served
+        began = self.served
         self._take_slice()
         if mask & selectors.EVENT_WRITE:
             before = connection.unsent_bytes
@@ -133,7 +135,9 @@ class Session:
             is_full = self.context.load.is_input_full
             data = self._connection.read(SHORT_INPUT_BYTES if is_full else _PIECE_BYTES)
             self._has_moved(len(data))
-            self._parser.feed(data)
+            before = self._parser.arguments
+            self._parser.feed(data, is_thrifty=is_full)
+            self.served += (self._parser.arguments - before) * ARGUMENT_STEPS
 
     def _has_moved(self, count: int) -> None:
         """So many bytes went through the socket."""

@@ -42,7 +42,8 @@ class LmdbTable:
         """From now on, see and change what the write transaction `txn` sees."""
         self.changes += 1
         self._txn = txn
-        self._puts = self._put_bytes = self._deletes = 0
+        self._put_bytes = self._deletes = 0
+        self._began_at = self.changes
         stat = txn.stat(self._database)
         self._tree = Tree(
             stat["depth"], stat["branch_pages"], stat["leaf_pages"], stat["overflow_pages"]
@@ -65,7 +66,6 @@ class LmdbTable:
         """Set the record of `key`. Raises `ValueError` if the key is longer than LMDB's 510."""
         stored = self._prefix + key
         self.changes += 1
-        self._puts += 1
         self._put_bytes += len(key) + len(record)
         try:
             self._put(stored, _encode(stored, record), db=self._database)
@@ -107,8 +107,13 @@ class LmdbTable:
 
     def changed_bytes(self, changes: TableChanges = TableChanges()) -> int:  # noqa: B008 - frozen
         """What is written if the transaction ends after `changes`, at most."""
-        so_far = TableChanges(self._puts, self._put_bytes, self._deletes)
-        return cost.changes_bytes(self._tree, so_far + changes, self._page_bytes)
+        return cost.changes_bytes(self._tree, self._so_far + changes, self._page_bytes)
+
+    @property
+    def _so_far(self) -> TableChanges:
+        """What the open transaction has changed."""
+        puts = self.changes - self._began_at - self._deletes
+        return TableChanges(puts, self._put_bytes, self._deletes)
 
     def _damaged(self, error: Exception) -> DamagedStateError:
         return DamagedStateError(

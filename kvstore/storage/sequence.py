@@ -59,13 +59,14 @@ class Outline(msgspec.Struct, frozen=True):
         for entry in update.repairs:
             if not 1 <= entry.index <= last_index or self.term(entry.index) != entry.term:
                 raise ValueError(f"no entry {entry.index} of term {entry.term} is to be repaired")
-        for entry in update.entries:
-            if entry.index != last_index + 1:
-                raise ValueError(f"entry {entry.index} does not follow {last_index}")
-            last_index = entry.index
-            if not ranges or entry.term != ranges[-1].term:
-                ranges = (*ranges, TermRange(entry.index, entry.term))
-        return Outline(last_index, ranges)
+        last_term = ranges[-1].term if ranges else None
+        for index, entry in enumerate(update.entries, last_index + 1):
+            if entry.index != index:
+                raise ValueError(f"entry {entry.index} does not follow {index - 1}")
+            if entry.term != last_term:
+                last_term = entry.term
+                ranges = (*ranges, TermRange(index, last_term))
+        return Outline(last_index + len(update.entries), ranges)
 
     def ranges_before(self, index: int) -> int:
         """How many terms begin before `index`."""

@@ -76,6 +76,7 @@ class RequestParser:
     * `_buffer[_position:]` and then `_fed` are the bytes not yet used.
     * `_args` are the arguments of the request under way, `_missing` how many it lacks.
     * `ready` are whole requests, not yet returned: taken from there, or by `next_command`.
+      Short ones are found as they are fed.
     * `_is_fresh`: the buffer was not searched for short requests yet.
     * `_complaint`, if any: the request under way is over a limit, and is dropped as it
       comes; `_skip` bytes of it are the rest of an argument.
@@ -103,8 +104,8 @@ class RequestParser:
         self._request_bytes = 0
         self._offence: ProtocolError | None = None
 
-    def feed(self, data: bytes) -> None:
-        """Take bytes as they arrived."""
+    def feed(self, data: bytes, *, is_thrifty: bool = False) -> None:
+        """Take bytes as they arrived; `is_thrifty` is explained at `next_command`."""
         if self._skip:
             dropped = min(self._skip, len(data))
             self._skip -= dropped
@@ -113,7 +114,9 @@ class RequestParser:
             self._fed += data
         else:
             self._buffer = data
-            self._is_fresh = True
+            self._is_fresh = bool(is_thrifty or self._missing or self._complaint or self._offence)
+            if not self._is_fresh:
+                self._take_short_requests()
 
     @property
     def held_bytes(self) -> int:
@@ -215,6 +218,9 @@ class RequestParser:
         rest = lines[last] if used == last else _CRLF.join(lines[used:])
         taken = len(piece) - len(rest)
         self._ready_bytes = _COST_OF_SHORT * taken
+        if taken == len(self._buffer):
+            self._buffer = b""
+            return
         self._position += taken
         if self._position == len(self._buffer):
             self._buffer, self._position = b"", 0

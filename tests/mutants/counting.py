@@ -132,9 +132,8 @@ COUNTING = (
     Mutant(
         "what a commit made durable is counted as changed",
         LMDB_TABLE,
-        "        self._puts = self._put_bytes = self._deletes = 0\n",
-        "        self._puts = self._put_bytes = 0\n"
-        "        self._deletes = getattr(self, '_deletes', 0)\n",
+        "        self._put_bytes = self._deletes = 0\n",
+        "        self._put_bytes = 0\n        self._deletes = getattr(self, '_deletes', 0)\n",
         test=STORAGE_ACCOUNTS,
     ),
     Mutant(

@@ -216,7 +216,7 @@ LEADING = (
     Mutant(
         "followers look at a threshold only",
         ENTRY_ROOM,
-        "            taken += self._stable.entry_bytes(len(entry.data))\n",
+        "                taken += needed[position]\n",
         "",
         test="tests/raft/test_room.py"
         "::test_it_takes_the_entries_that_fit_and_waits_for_room_for_the_next",

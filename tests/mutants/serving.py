@@ -164,7 +164,7 @@ SERVING = (
     Mutant(
         "a read waits for what was sent after it",
         NODE,
-        "                if self._reads.has_ready:\n",
+        "                if has_reads:\n",
         "                if False:\n",
     ),
     Mutant(

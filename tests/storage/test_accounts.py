@@ -74,8 +74,8 @@ def test_a_table_on_disk_counts_what_its_open_transaction_would_write(story):
                 counted += TableChanges(0, 0, 1)
             assert act == "end" or state.changes > changes, "a scan would go on over a change"
             changes = state.changes
-            assert TableChanges(state._puts, state._put_bytes, state._deletes) == counted
-            assert (state.sessions._puts, state.sessions._deletes) == (0, 0)
+            assert state._so_far == counted
+            assert state.sessions._so_far == TableChanges()
         state.close()
 
 
