@@ -49,15 +49,17 @@ class LmdbTable:
             stat["depth"], stat["branch_pages"], stat["leaf_pages"], stat["overflow_pages"]
         )
         """As it was when the transaction began."""
-        self._get = txn.get
-        self._put = txn.put
+        # A cursor looks first where it was last: who reads a key mostly writes it next.
+        cursor = txn.cursor(self._database)
+        self._get = cursor.get
+        self._put = cursor.put
         self._delete = txn.delete
 
     def get(self, key: bytes) -> bytes | None:
         """The record of `key`, None if there is none."""
         stored = self._prefix + key
         try:
-            value = self._get(stored, None, self._database)
+            value = self._get(stored)
             return None if value is None else _decode(stored, value)
         except (lmdb.Error, DamagedError) as error:
             raise self._damaged(error) from None
@@ -68,7 +70,7 @@ class LmdbTable:
         self.changes += 1
         self._put_bytes += len(key) + len(record)
         try:
-            self._put(stored, _encode(stored, record), db=self._database)
+            self._put(stored, _encode(stored, record))
         except lmdb.BadValsizeError:
             raise ValueError(f"key of {len(key)} bytes") from None
         except lmdb.Error as error:
