@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 # Hundreds of servers and wrong versions are started: none of them compiles the code anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Tests that need only a processor run on all of them, beside each other.
+# As many tests beside each other as there are processors; who is done takes over from others.
 BESIDE := -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
@@ -41,9 +41,10 @@ lint: $(READY)  ## format, lint, strict types
 check: lint  ## lint, and the fast tests
 	@$(BIN)/pytest -q $(BESIDE) -m 'not (process or model or mutant or chaos)'
 
-test: $(READY)  ## the tests, the formal model included; then those of real processes, one by one
+test: $(READY)  ## the tests, the formal model included; those that hold servers to a time, one by one
 	@$(BIN)/pytest -q $(BESIDE) -m 'not (process or mutant or chaos)'
-	@$(BIN)/pytest -m 'process and not chaos'
+	@$(BIN)/pytest -q $(BESIDE) -m 'process and not (timed or chaos)'
+	@$(BIN)/pytest -q -m timed
 
 SEEDS ?= 1000
 FIRST ?= 0

@@ -38,7 +38,6 @@ class ChaosCluster(Cluster):
             self.network = Network({node.id: node.port for node in self.nodes.values()})
             self.disks = {node_id: Disk(directory, node_id) for node_id in self.nodes}
             for node in self.nodes.values():
-                node.host = self.network.host(node.id)
                 node.data_dir = self.disks[node.id].mount_point / "data"
 
     @contextlib.contextmanager
@@ -48,6 +47,8 @@ class ChaosCluster(Cluster):
             if self.network is not None:
                 remove_leftovers()
                 stack.enter_context(self.network.made())
+                for node in self.nodes.values():
+                    node.host = self.network.host(node.id)
             for disk in self.disks.values():
                 stack.enter_context(disk.made())
             stack.callback(self.close)

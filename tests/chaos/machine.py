@@ -1,14 +1,18 @@
 """What this machine lets chaos do, and the removal of what killed runs left on it.
 
 Law: where this process is root everything must work, and what does not is an error.
-Only what carries our prefix, and the id of no process that lives, is removed.
+Only what carries our prefix, and the id of no process that lives, is removed. Several
+runs may be at work here: what one finds and then acts upon, it does while no other does.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 NAME = f"kvc{os.getpid()}"
@@ -33,16 +37,28 @@ def run(*words: str | Path, stdin: str | None = None) -> str:
     return done.stdout
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """No other run on this machine is in such a block; the kernel ends that of a dead one."""
+    directory = os.open("/run", os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
 def remove_leftovers() -> None:
     """Remove what runs left that were killed; those that still live are spared."""
-    for name in filter(_is_orphan, _mount_points()):
-        run("umount", name)
-    for name in filter(_is_orphan, _links()):
-        run("ip", "link", "delete", name)
-    for name in filter(_is_orphan, _namespaces()):
-        run("ip", "netns", "delete", name)
-    for name in filter(_is_orphan, _firewalls()):
-        run("nft", "delete", "table", "bridge", name)
+    with alone():
+        for name in filter(_is_orphan, _mount_points()):
+            run("umount", name)
+        for name in filter(_is_orphan, _links()):
+            run("ip", "link", "delete", name)
+        for name in filter(_is_orphan, _namespaces()):
+            run("ip", "netns", "delete", name)
+        for name in filter(_is_orphan, _firewalls()):
+            run("nft", "delete", "table", "bridge", name)
 
 
 def made_by(process: int) -> list[str]:

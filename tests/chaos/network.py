@@ -19,7 +19,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 
-from .machine import NAME, run
+from .machine import NAME, alone, run
 
 _BLOCKS = 512
 """Networks of 256 addresses in 198.18.0.0/15, which is set apart for tests (RFC 2544)."""
@@ -44,12 +44,14 @@ class Network:
 
     def __init__(self, ports: Mapping[int, int]) -> None:
         self._ports = dict(ports)
-        self._prefix = _free_prefix()
+        self._prefix = ""
         self.faults: dict[tuple[int, int], Way] = {}
         self.slow: set[int] = set()
         self.unplugged: set[int] = set()
 
     def host(self, node_id: int) -> str:
+        """The node's address, once the network is made."""
+        assert self._prefix
         return f"{self._prefix}.{node_id}"
 
     def enter(self, node_id: int) -> list[str]:
@@ -65,7 +67,9 @@ class Network:
         with contextlib.ExitStack() as stack:
             stack.callback(run, "ip", "link", "delete", _BRIDGE)
             run("ip", "link", "add", _BRIDGE, "type", "bridge")
-            run("ip", "address", "add", f"{self._prefix}.{_BRIDGE_HOST}/24", "dev", _BRIDGE)
+            with alone():
+                self._prefix = _free_prefix()
+                run("ip", "address", "add", f"{self._prefix}.{_BRIDGE_HOST}/24", "dev", _BRIDGE)
             run("ip", "link", "set", _BRIDGE, "up")
             for node_id in self._ports:
                 stack.enter_context(self._plugged_in(node_id))

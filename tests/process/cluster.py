@@ -271,13 +271,17 @@ class Cluster:
         self.paused.discard(node_id)
 
     def close(self) -> None:
-        """End every process that still runs, and the proxy."""
+        """End every process that still runs, and the proxy; then give up the ports.
+
+        Who is alive dials them: a cluster that another test is starting must not be at one.
+        """
         for node in self.nodes.values():
             if node.is_running:
                 node.end(signal.SIGKILL)
-            node.reservation.release()
         if self._proxy is not None:
             self._proxy.close()
+        for node in self.nodes.values():
+            node.reservation.release()
 
     # --- What nodes say -------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from .gaps import undisturbed
 from .steps import put_anywhere
 from .test_rejoin import rejoin
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.timed]
 
 BOUND_S = 0.75
 """Far above what it takes, and far below what a leader that does all at once would."""

@@ -55,6 +55,7 @@ def test_a_directory_of_another_cluster_or_node_is_refused_and_unharmed(
     assert set(read_everything(cluster, 1)) == {"one"}
 
 
+@pytest.mark.timed
 def test_a_node_of_another_cluster_moves_no_term(make_cluster: MakeCluster, tmp_path: Path) -> None:
     cluster = make_cluster(environ={"KVSTORE_ELECTION_MS": "300-600"})
     leader = cluster.wait_for_leader()

@@ -12,7 +12,7 @@ from .conftest import MakeCluster
 from .steps import assert_holds_everywhere, others, progress, put
 from .workload import Workload, check
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.timed]
 
 
 def test_leadership_moves_under_load_and_nothing_acknowledged_is_lost(

@@ -20,7 +20,7 @@ from .conftest import MakeCluster
 from .resp import ask, dial
 from .steps import put_anywhere
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.timed]
 
 IDLE, TRICKLING = 1_000, 500
 TICKS_PER_SECOND = 100

@@ -88,6 +88,7 @@ def test_a_leader_that_can_only_speak_acknowledges_nothing(make_cluster: MakeClu
     check(cluster, history)
 
 
+@pytest.mark.timed
 def test_a_follower_that_can_only_speak_does_no_harm(make_cluster: MakeCluster) -> None:
     rng = random.Random(25)
     cluster = make_cluster(links=True, environ=FAST)

@@ -18,7 +18,7 @@ import pytest
 from .cluster import Cluster, running
 from .resp import ask, dial, encode
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.timed]
 
 KEYS = 20_000
 CONNECTIONS = 16

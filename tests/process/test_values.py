@@ -13,7 +13,7 @@ from kvstore.config import VALUE_BYTES_CEILING
 from .cluster import Cluster
 from .conftest import MakeCluster
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.timed]
 
 ROUNDS = 6
 
