@@ -103,17 +103,19 @@ def test_a_long_log_is_listed_whole(tmp_path):
     assert list(read_entries(tmp_path)) == entries
 
 
-def test_a_running_server_is_inspected_while_it_writes(tmp_path):
+def test_a_running_server_is_inspected_while_it_writes(tmp_path_factory):
+    """On a disk: in memory it writes so fast that its log is full before it was looked at."""
+    data_dir = tmp_path_factory.mktemp("running")
     tests = str(Path(__file__).parent.parent)
     with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(tmp_path), tests], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WRITER, str(data_dir), tests], stdout=subprocess.PIPE, text=True
     ) as writer:
         assert writer.stdout is not None
         seen = []
         try:
             for _ in range(30):
                 term = int(writer.stdout.readline())
-                report = inspect_directory(tmp_path)
+                report = inspect_directory(data_dir)
                 assert report.findings == ()
                 assert report.server_pid == writer.pid
                 assert report.hard_state is not None
@@ -124,7 +126,7 @@ def test_a_running_server_is_inspected_while_it_writes(tmp_path):
             writer.kill()
     assert seen == sorted(seen)
     assert seen[-1] > seen[0]
-    report = inspect_directory(tmp_path)
+    report = inspect_directory(data_dir)
     assert (report.findings, report.server_pid) == ((), None)
 
 

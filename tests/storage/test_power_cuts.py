@@ -25,7 +25,6 @@ from storage.power_cut import Disk, Tree, make
 from storage.samples import open_node
 
 PROGRAM = Path(power_child.__file__)
-IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 DATA = Path("deep") / "n1"
 
 pytestmark = [
@@ -36,37 +35,30 @@ pytestmark = [
 Promise = dict[str, Any]
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A directory in memory, where that can be: no power is lost, so a sync need not wait."""
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as directory:
-        yield Path(directory)
-
-
 @pytest.mark.parametrize("story", power_child.STORIES, ids=lambda story: story.__name__)
-def test_what_was_promised_outlasts_every_power_cut(story, place):
-    recorded = record_story(story, place)
+def test_what_was_promised_outlasts_every_power_cut(story, tmp_path):
+    recorded = record_story(story, tmp_path)
     seen: set[int] = set()
-    for disk, promised in moments(recorded, Disk(place / "disk")):
+    for disk, promised in moments(recorded, Disk(tmp_path / "disk")):
         for tree in disk.after_a_cut():
-            check_once(tree, promised, seen, rejoins=rejoins(story))
+            check_once(tree, promised, seen, tmp_path, rejoins=rejoins(story))
     assert len(seen) > 50
 
 
 @pytest.mark.parametrize("story", power_child.STORIES, ids=lambda story: story.__name__)
-def test_what_a_start_relies_on_outlasts_a_power_cut_whoever_was_killed_before(story, place):
+def test_what_a_start_relies_on_outlasts_a_power_cut_whoever_was_killed_before(story, tmp_path):
     """A process is killed at any moment; the next one finds names that nobody has synced."""
-    recorded = record_story(story, place)
+    recorded = record_story(story, tmp_path)
     disks: dict[Tree, Disk] = {}
-    for disk, _ in moments(recorded, Disk(place / "disk")):
+    for disk, _ in moments(recorded, Disk(tmp_path / "disk")):
         if not disk.is_settled:
             disks.setdefault(disk.now(), copy.deepcopy(disk))
-    again = place / "again"
+    again = tmp_path / "again"
     again.mkdir()
     for number, tree in enumerate(disks):
         make(tree, again / str(number))
     program = "one_more_start_by_rejoining" if rejoins(story) else "one_more_start"
-    calls = record(PROGRAM, program, str(again), trace=place / "trace")
+    calls = record(PROGRAM, program, str(again), trace=tmp_path / "trace")
     seen: set[int] = set()
     for (number, part), disk in zip(starts(calls), disks.values(), strict=True):
         disk.moved_to(again / number)
@@ -75,17 +67,17 @@ def test_what_a_start_relies_on_outlasts_a_power_cut_whoever_was_killed_before(s
             if isinstance(call, Said):
                 for tree in disk.after_a_cut():
                     promised = json.loads(call.line)
-                    check_once(tree, promised, seen, rejoins=rejoins(story))
+                    check_once(tree, promised, seen, tmp_path, rejoins=rejoins(story))
     assert len(seen) > 10
 
 
-def test_the_names_above_what_a_link_leads_to_are_synced_too(place):
+def test_the_names_above_what_a_link_leads_to_are_synced_too(tmp_path):
     """Whoever made the link, and what it leads to, need not have."""
-    near, far = place / "near", place / "far"
+    near, far = tmp_path / "near", tmp_path / "far"
     for directory in (near, far / "disk"):
         directory.mkdir(parents=True)
     (near / "n1").symlink_to(far / "disk")
-    calls = record(PROGRAM, "first_start", str(near / "n1"), trace=place / "trace")
+    calls = record(PROGRAM, "first_start", str(near / "n1"), trace=tmp_path / "trace")
     first = next(
         at for at, call in enumerate(calls) if isinstance(call, Said) and call.line != "[]"
     )
@@ -130,12 +122,14 @@ def starts(calls: Iterable[Call]) -> Iterator[tuple[str, list[Call]]]:
     yield number, part
 
 
-def check_once(tree: Tree, promised: Promise | None, seen: set[int], *, rejoins: bool) -> None:
+def check_once(
+    tree: Tree, promised: Promise | None, seen: set[int], place: Path, *, rejoins: bool
+) -> None:
     name = hash((tree, json.dumps(promised)))
     if name in seen:
         return
     seen.add(name)
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as directory:
+    with tempfile.TemporaryDirectory(dir=place) as directory:
         make(tree, Path(directory) / "after")
         for _ in range(2):
             check(Path(directory) / "after" / DATA, promised, rejoins=rejoins)
