@@ -44,7 +44,7 @@ check: lint  ## lint, and the fast tests
 test: $(READY)  ## the tests, the formal model included; those that hold servers to a time, one by one
 	@$(BIN)/pytest -q $(BESIDE) -m 'not (process or mutant or chaos)'
 	@$(BIN)/pytest -q $(BESIDE) -m 'process and not (timed or chaos)'
-	@$(BIN)/pytest -q -m timed
+	@$(BIN)/pytest -q -m timed tests/process
 
 SEEDS ?= 1000
 FIRST ?= 0
