@@ -51,9 +51,9 @@ class Session:
 
     * `_held_write` is a write that was parsed, and waits until the reads before it have
       been answered: they must not see it.
-    * Nothing is parsed, and no read answered, while replies that are held or not sent fill
+    * Nothing is started, and no read answered, while replies that are held or not sent fill
       this client's share, so who reads little costs bounded memory; nor when the work of
-      this turn is done. Nothing is read before all that was read is parsed.
+      this turn is done. Nothing is read before all that was read is started.
     """
 
     def __init__(

@@ -76,7 +76,7 @@ class RequestParser:
     * `_buffer[_position:]` and then `_fed` are the bytes not yet used.
     * `_args` are the arguments of the request under way, `_missing` how many it lacks.
     * `ready` are whole requests, not yet returned: taken from there, or by `next_command`.
-      Short ones are found as they are fed.
+      Short ones are found as they are fed, unless others still wait.
     * `_is_fresh`: the buffer was not searched for short requests yet.
     * `_complaint`, if any: the request under way is over a limit, and is dropped as it
       comes; `_skip` bytes of it are the rest of an argument.
@@ -114,7 +114,8 @@ class RequestParser:
             self._fed += data
         else:
             self._buffer = data
-            self._is_fresh = bool(is_thrifty or self._missing or self._complaint or self._offence)
+            is_under_way = self._missing or self._complaint or self._offence
+            self._is_fresh = bool(is_thrifty or self.ready or is_under_way)
             if not self._is_fresh:
                 self._take_short_requests()
 

@@ -269,4 +269,20 @@ CONSENSUS = (
         test="tests/raft/test_reads.py"
         "::test_a_read_is_answered_once_and_not_below_the_commit_index",
     ),
+    Mutant(
+        "only the first entry of a batch may admit somebody",
+        LOG,
+        "                self._note(entry)\n                last_term = entry.term\n",
+        "                if entry.kind is COMMAND or entry is entries[0]:\n"
+        "                    self._note(entry)\n                last_term = entry.term\n",
+        test="tests/raft/test_batches.py::test_a_batch_leaves_the_log_as_its_entries_one_by_one",
+    ),
+    Mutant(
+        "entries that are here already take room once more",
+        LOG,
+        "entries[: held + self.room.fitting(entries[held:])]",
+        "entries[: max(held, self.room.fitting(entries))]",
+        test="tests/raft/test_batches.py"
+        "::test_a_batch_is_taken_up_to_the_first_entry_that_does_not_fit",
+    ),
 )

@@ -151,4 +151,12 @@ KEEPING = (
         test="tests/storage/test_damage.py"
         "::test_whichever_records_are_lost_are_named_and_no_others",
     ),
+    Mutant(
+        "entries go on with a term that was truncated",
+        SEQUENCE,
+        "last_term = ranges[-1].term if ranges else None",
+        "last_term = self.ranges[-1].term if self.ranges else None",
+        test="tests/storage/test_log_store.py"
+        "::test_a_term_whose_entries_were_truncated_begins_anew_with_the_next_ones",
+    ),
 )

@@ -193,4 +193,12 @@ SHARING = (
         "        ready_bytes = 0\n",
         test="tests/wire/test_request_parser.py",
     ),
+    Mutant(
+        "what comes behind a piece that ends with a request is lost",
+        "kvstore/wire/resp.py",
+        "        if taken == len(self._buffer):\n",
+        "        if not rest:\n",
+        test="tests/wire/test_request_parser.py"
+        "::test_a_long_pipeline_gives_every_request_wherever_the_search_for_them_ends",
+    ),
 )

@@ -38,6 +38,10 @@ MALFORMED_APPEND = [
     pytest.param({"entries": (entry(3, 2),)}, id="gap after prev"),
     pytest.param({"entries": (entry(2, 2), entry(4, 2))}, id="gap between entries"),
     pytest.param({"entries": (entry(2, 2), entry(3, 1))}, id="entry terms go back"),
+    pytest.param({"entries": tuple(entry(i, 2) for i in (2, 4, 3, 5))}, id="entries in no order"),
+    pytest.param(
+        {"entries": (entry(2, 2), entry(3, 1), entry(4, 2))}, id="entry terms go back and forth"
+    ),
     pytest.param({"entries": (entry(2, 0),)}, id="entry older than prev"),
     pytest.param({"entries": (entry(2, 3),)}, id="entry newer than its leader"),
     pytest.param({"prev_log_term": 3}, id="prev newer than its leader"),

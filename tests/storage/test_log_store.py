@@ -67,6 +67,14 @@ def test_truncation_and_append_are_one_step(store):
     assert log.entries(1, 6, ALL) == [*commands(1, 4, 1), *commands(4, 6, 2)]
 
 
+def test_a_term_whose_entries_were_truncated_begins_anew_with_the_next_ones(store):
+    store.log.write(DurableUpdate(HardState(2, 1), None, [*commands(1, 4, 1), *commands(4, 6, 2)]))
+    store.log.write(DurableUpdate(truncate_from=3, entries=commands(3, 5, 2)))
+    log = store.restart()
+    assert log.recover() == Recovered(HardState(2, 1), (TermRange(1, 1), TermRange(3, 2)), 4)
+    assert log.entries(1, 5, ALL) == [*commands(1, 3, 1), *commands(3, 5, 2)]
+
+
 @pytest.mark.parametrize(
     "misfit",
     [

@@ -89,6 +89,17 @@ def test_a_truncated_stream_gives_only_what_is_whole_and_no_error() -> None:
         assert parse([STREAM[:length]]) == (REQUESTS[:whole], "")
 
 
+def test_a_long_pipeline_gives_every_request_wherever_the_search_for_them_ends() -> None:
+    """Short requests are searched piece by piece, and a piece may end with a request."""
+    for size in range(41):
+        requests = [[b"ECHO", b"x" * size]] * (20_000 // (size + 20))
+        stream = b"".join(resp.command(*request) for request in requests)
+        for first in ([], [[b"PING"]]):
+            head = b"".join(resp.command(*request) for request in first)
+            assert parse([head + stream]) == (first + requests, ""), size
+            assert parse([head, stream[:7], stream[7:]]) == (first + requests, ""), size
+
+
 requests_strategy = st.lists(st.lists(st.binary(max_size=1100), min_size=1, max_size=5), max_size=6)
 
 
@@ -344,29 +355,35 @@ KEPT = {
 
 
 @pytest.mark.parametrize("data", KEPT.values(), ids=KEPT.keys())
-@pytest.mark.parametrize("size", [100, 4 << 10, 64 << 10])
-def test_what_is_kept_is_booked_by_the_memory_that_it_takes(data: bytes, size: int) -> None:
-    """After each piece and each request, whatever was parsed ahead."""
+@pytest.mark.parametrize("size", [100, 140, 4 << 10, 64 << 10])
+@pytest.mark.parametrize("pieces", [1, 5, 1_000])
+def test_what_is_kept_is_booked_by_the_memory_that_it_takes(
+    data: bytes, size: int, pieces: int
+) -> None:
+    """After each piece and each request, whatever was parsed ahead, of however many pieces."""
     # What the interpreter keeps of code that runs for the first time is nobody's request.
-    for _ in held_bytes_while_parsing(data, size):
+    for _ in held_bytes_while_parsing(data, size, pieces):
         pass
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        for held_bytes in held_bytes_while_parsing(data, size):
+        for held_bytes in held_bytes_while_parsing(data, size, pieces):
             kept = tracemalloc.get_traced_memory()[0] - before
             assert kept <= 1.25 * held_bytes + (4 << 10)
     finally:
         tracemalloc.stop()
 
 
-def held_bytes_while_parsing(data: bytes, size: int) -> Iterator[int]:
+def held_bytes_while_parsing(data: bytes, size: int, pieces: int) -> Iterator[int]:
+    """Requests are taken when so many pieces were fed, and at the end."""
     parser = resp.RequestParser(resp.Bounds.of_client(Limits()))
-    for start in range(0, len(data), size):
+    for number, start in enumerate(range(0, len(data), size), 1):
         parser.feed(data[start : start + size])
-        while parser.next_command() is not None:
-            yield parser.held_bytes
         yield parser.held_bytes
+        if number % pieces == 0 or start + size >= len(data):
+            while parser.next_command() is not None:
+                yield parser.held_bytes
+            yield parser.held_bytes
 
 
 def test_an_idle_connection_keeps_nothing_of_its_last_request() -> None:
