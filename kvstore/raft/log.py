@@ -208,7 +208,8 @@ class RaftLog:
         """Add one entry that follows the last one."""
         self.last_index += 1
         assert entry.index == self.last_index
-        if entry.term != self.last_term or entry.kind is not COMMAND:
+        terms = self._range_terms
+        if entry.kind is not COMMAND or not terms or entry.term != terms[-1]:
             self._note(entry)
         size = len(entry.data)
         self.cached_bytes += size
