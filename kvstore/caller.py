@@ -185,7 +185,7 @@ class Caller:
                 self._leader = None
                 if isinstance(setback, Unanswered):
                     _doubt(course, request, f"but {setback}")
-                course.failed(str(setback))
+                course.failed(str(setback), is_silence=setback.is_silence)
                 continue
             if not isinstance(result, api.Failure):
                 if source is Source.LEADER and not isinstance(request, api.Status):
@@ -286,7 +286,7 @@ class Caller:
             try:
                 reply = link.ask(resp.command(b"READONLY"), until, until)
             except Unanswered as setback:
-                raise NotSent(str(setback)) from None
+                raise NotSent(str(setback), is_silence=setback.is_silence) from None
             if isinstance(reply, hiredis.ReplyError):
                 raise NotSent(f"refused READONLY: {reply}")
         return link

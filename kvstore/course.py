@@ -56,9 +56,13 @@ class Course:
             return self.deadline
         return now + (self.deadline - now) / 2
 
-    def failed(self, reason: str) -> None:
-        """The node could not be asked, or did not answer."""
-        self._failures[self.node] = reason
+    def failed(self, reason: str, *, is_silence: bool) -> None:
+        """The node could not be asked, or did not answer.
+
+        A silence tells less than what came of an earlier attempt: the last one has little time.
+        """
+        if not is_silence or self.node not in self._failures:
+            self._failures[self.node] = reason
         self._nodes.remove(self.node)
         self._nodes.append(self.node)
         self._go_to_another()

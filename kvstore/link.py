@@ -22,11 +22,19 @@ _RECEIVE_BYTES: Final = 1 << 18
 _MORE: Final = object()
 
 
-class NotSent(Exception):  # noqa: N818 - a turn of events that the client handles, not an error
+class Setback(Exception):  # noqa: N818 - a turn of events that the client handles, not an error
+    """An attempt came to nothing. `is_silence`: its time was up, which says little of the node."""
+
+    def __init__(self, reason: str, *, is_silence: bool = False) -> None:
+        super().__init__(reason)
+        self.is_silence = is_silence
+
+
+class NotSent(Setback):
     """The node cannot have carried the request out: it never had all of it."""
 
 
-class Unanswered(Exception):  # noqa: N818 - as above
+class Unanswered(Setback):
     """The node may have carried the request out, but its reply did not arrive."""
 
 
@@ -40,7 +48,8 @@ class Link:
         try:
             self._socket = socket.create_connection((node.host, node.port), _rest_of(until))
         except OSError as error:
-            raise NotSent(f"cannot connect: {_reason(error)}") from None
+            is_silence = isinstance(error, TimeoutError)
+            raise NotSent(f"cannot connect: {_reason(error)}", is_silence=is_silence) from None
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._is_in_step = True
         self._reader = hiredis.Reader(notEnoughData=_MORE)
@@ -86,7 +95,8 @@ class Link:
                 self._socket.settimeout(_rest_of(until))
                 left = left[self._socket.send(left) :]
         except OSError as error:
-            raise NotSent(f"cannot send all of the request: {_reason(error)}") from None
+            reason = f"cannot send all of the request: {_reason(error)}"
+            raise NotSent(reason, is_silence=isinstance(error, TimeoutError)) from None
 
     def _refusal(self) -> hiredis.ReplyError | None:
         """The error reply to a request that was sent in part, if one has come.
@@ -111,7 +121,7 @@ class Link:
                     raise Unanswered("the connection was closed before the reply")
                 self._reader.feed(received)
         except TimeoutError:
-            raise Unanswered("no reply came in time") from None
+            raise Unanswered("no reply came in time", is_silence=True) from None
         except OSError as error:
             raise Unanswered(f"the connection broke: {_reason(error)}") from None
         except hiredis.ProtocolError:

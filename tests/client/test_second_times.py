@@ -114,6 +114,16 @@ def test_a_node_that_has_no_room_for_more_clients_is_passed_over_each_time() -> 
             client.get("foo")
 
 
+def test_what_a_node_said_is_told_though_it_is_silent_when_asked_again() -> None:
+    full = b"-ERR max number of clients reached\r\n"
+    with (
+        ScriptedNode(full, *[Misbehave.SILENCE] * 50) as node,
+        Client([node.address], timeout_ms=200) as client,
+        pytest.raises(UnreachableError, match="no room for more clients"),
+    ):
+        client.get("foo")
+
+
 def test_who_did_not_answer_is_asked_last_in_the_next_round() -> None:
     """A leader that hangs costs half of the time that is left, each time that it is asked."""
     with (
