@@ -121,12 +121,17 @@ def test_garbage_gives_requests_or_a_protocol_error_and_nothing_else(data: bytes
 
 
 @given(
-    st.lists(st.sampled_from([b"*", b"$", b"-", b"0", b"1", b"3", b"\r\n", b"\n", b"\r", b"ab"]))
+    st.lists(
+        st.sampled_from([b"*", b"$", b"-", b"0", b"1", b"3", b"\r\n", b"\n", b"\r", b"ab"])
+        | st.sampled_from([b"*1\r\n", b"$1\r\n", b"*1\r\n$4\r\nPING\r\n"])
+    )
 )
 @example([b"*", b"1", b"\r\n", b"\r\n"])
-def test_almost_requests_are_judged_alike_whole_and_bytewise(parts: list[bytes]) -> None:
+@example([b"*1\r\n", resp.command(b"PING")])
+def test_almost_requests_are_judged_alike_however_they_are_cut(parts: list[bytes]) -> None:
+    """A request within another one is no request."""
     data = b"".join(parts)
-    assert parse([data]) == parse(bytewise(data))
+    assert parse([data]) == parse(bytewise(data)) == parse(parts)
 
 
 def test_bytes_may_be_fed_while_requests_still_wait_to_be_taken() -> None:
@@ -372,6 +377,18 @@ def test_what_is_kept_is_booked_by_the_memory_that_it_takes(
             assert kept <= 1.25 * held_bytes + (4 << 10)
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [100, 4 << 10, 64 << 10])
+def test_when_memory_is_short_nothing_is_parsed_ahead(size: int) -> None:
+    parser = resp.RequestParser(resp.Bounds.of_client(Limits()))
+    requests = []
+    for start in range(0, len(STREAM), size):
+        parser.feed(STREAM[start : start + size], is_thrifty=True)
+        while (request := parser.next_command(is_thrifty=True)) is not None:
+            requests.append(request)
+            assert not parser.ready
+    assert requests == REQUESTS
 
 
 def held_bytes_while_parsing(data: bytes, size: int, pieces: int) -> Iterator[int]:
