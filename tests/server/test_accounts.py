@@ -11,7 +11,7 @@ from kvstore import api
 from kvstore.raft.room import EntryRoom
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.server.reads import Read, WaitingReads
-from kvstore.server.room import Room
+from kvstore.server.room import Room, _bound_of_data
 from kvstore.server.sync_times import SyncTimes
 from kvstore.storage.base import NO_CHANGES, Changes, Identity, TableChanges
 from kvstore.storage.memory import MemoryLog, MemoryState
@@ -131,6 +131,58 @@ def test_entries_leave_of_a_shared_disk_what_the_state_owes_it(story):
         if left > headroom // 2:
             entries.take(len(entry.data))
             waiting = needed
+
+
+class StateThatPays(MemoryState):
+    """What was changed is gone from it at once, and nothing is held in memory."""
+
+    left_bytes = 0
+
+    def room_bytes(self, changes: Changes = NO_CHANGES) -> int:
+        return self.left_bytes - changes.keys.put_bytes
+
+    def can_hold(self, changes: Changes) -> bool:
+        return False
+
+
+@given(
+    st.integers(0, 3),
+    st.lists(st.tuples(small, st.lists(st.integers(1, 3), min_size=1, max_size=5)), max_size=12),
+)
+def test_entries_are_applied_as_far_as_their_changes_fit_and_decoded_only_near_the_end(
+    taken, story
+):
+    """Whatever was applied since somebody looked, and was freed without being seen."""
+    decoded: list[bytes] = []
+
+    def changes_of(data: bytes) -> Changes:
+        decoded.append(data)
+        return Changes(TableChanges(0, real_bytes(data), 0), TableChanges())
+
+    def real_bytes(data: bytes) -> int:
+        return _bound_of_data(1, len(data))
+
+    log, state = MemoryLog(IDENTITY), StateThatPays(IDENTITY)
+    entries = EntryRoom(log)
+    for _ in range(taken):
+        entries.take(40 << 20)
+    room = Room(log, state, entries, changes_of, 0, interval_ms=3.0)
+    index = 0
+    for freed, sizes in story:
+        state.left_bytes += freed * (10 << 20)
+        batch = [Entry(index + n, 1, EntryKind.COMMAND, bytes(n)) for n in sizes]
+        whole = sum(real_bytes(entry.data) for entry in batch)
+        has_plenty = whole <= state.left_bytes - entries.taken_bytes
+        decoded.clear()
+        count = 0
+        for entry in room.fitting(batch, lambda: None):
+            assert real_bytes(entry.data) <= state.left_bytes - entries.taken_bytes
+            state.left_bytes -= real_bytes(entry.data)
+            count += 1
+        if has_plenty:
+            assert (count, decoded) == (len(batch), [])
+        elif count < len(batch):
+            assert real_bytes(batch[count].data) > state.left_bytes - entries.taken_bytes
 
 
 @given(st.lists(st.integers(0, 50), max_size=30))
