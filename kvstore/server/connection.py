@@ -12,8 +12,8 @@ import socket
 from collections import deque
 from typing import Final, Protocol
 
-_SCRATCH: Final = memoryview(bytearray(256 << 10))
-"""Where every read lands first: a fresh buffer of this size each time would cost more."""
+READ_BYTES: Final = 64 << 10
+"""Read at once: room for much more would take longer to find than it saves."""
 _WRITE_BYTES: Final = 1 << 20
 _STUCK_BYTES: Final = 16 << 10
 """With less unsent, a client keeps nobody waiting: 4,096 of them hold half of what all may."""
@@ -99,19 +99,19 @@ class Connection:
         for level, option, value in _CLIENT_KEEPALIVE:
             self._sock.setsockopt(level, option, value)
 
-    def read(self, bytes_max: int = len(_SCRATCH)) -> bytes:
+    def read(self, bytes_max: int = READ_BYTES) -> bytes:
         """What has arrived; empty if nothing has, or (see `is_at_end`) nothing will."""
         try:
-            size = self._sock.recv_into(_SCRATCH[:bytes_max])
+            data = self._sock.recv(bytes_max)
         except BlockingIOError:
             return b""
         except OSError as error:
             self._fail(error)
             return b""
-        if not size:
+        if not data:
             self.is_at_end = True
             self._watch()
-        return bytes(_SCRATCH[:size])
+        return data
 
     def write(self, data: bytes) -> None:
         """Send now what the socket takes, and keep the rest for later."""

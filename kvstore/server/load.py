@@ -73,7 +73,8 @@ class Load:
         self.least_served = self._served - steps_max
         for owner in sorted(masks, key=_served) if len(masks) > 1 else masks:
             if self.steps < steps_max:
-                self._served = max(self._served, owner.served)
+                if owner.served > self._served:
+                    self._served = owner.served
                 owner.on_events(masks[owner])
             else:
                 self._waiting[owner] = None

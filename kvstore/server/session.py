@@ -23,7 +23,7 @@ from kvstore.server.builtins import (
     TRANSACTION_ENDS,
     unknown_command,
 )
-from kvstore.server.connection import Connection
+from kvstore.server.connection import READ_BYTES, Connection
 from kvstore.server.context import Context
 from kvstore.server.greeting import greet, refuse
 from kvstore.server.load import (
@@ -43,7 +43,9 @@ from kvstore.wire.limits import check_request, place_bytes, query_steps_bound
 from kvstore.wire.scan import parse_scan
 
 _PIECE_BYTES: Final = 64 << 10
-"""Read at once, and written at once if it is there."""
+"""Written at once if it is there."""
+_READS_OF_PEER: Final = 4
+"""In one turn: messages may be long."""
 
 
 class Session:
@@ -126,18 +128,23 @@ class Session:
 
     def _read(self) -> None:
         if self._closes_after_replies:
-            self._has_moved(len(self._connection.read(_PIECE_BYTES)))
-            return
-        if self.peer is not None:
-            self._parser.feed(self._connection.read())
-            return
-        if self._is_dry:
+            self._has_moved(len(self._connection.read()))
+        elif self.peer is not None:
+            self._read_messages()
+        elif self._is_dry:
             is_full = self.context.load.is_input_full
-            data = self._connection.read(SHORT_INPUT_BYTES if is_full else _PIECE_BYTES)
+            data = self._connection.read(SHORT_INPUT_BYTES if is_full else READ_BYTES)
             self._has_moved(len(data))
             before = self._parser.arguments
             self._parser.feed(data, is_thrifty=is_full)
             self.served += (self._parser.arguments - before) * ARGUMENT_STEPS
+
+    def _read_messages(self) -> None:
+        for _ in range(_READS_OF_PEER):
+            data = self._connection.read()
+            self._parser.feed(data)
+            if len(data) < READ_BYTES:
+                break
 
     def _has_moved(self, count: int) -> None:
         """So many bytes went through the socket."""

@@ -73,7 +73,8 @@ class Bounds(NamedTuple):
 class RequestParser:
     """An incremental parser of requests: arrays of bulk strings, or inline words.
 
-    * `_buffer[_position:]` and then `_fed` are the bytes not yet used.
+    * `_buffer[_position:]` and then `_fed`, which waits for what is in the buffer, are the
+      bytes not yet used.
     * `_args` are the arguments of the request under way, `_missing` how many it lacks.
     * `ready` are whole requests, not yet returned: taken from there, or by `next_command`.
       Short ones are found as they are fed, unless others still wait.
@@ -129,7 +130,7 @@ class RequestParser:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is held."""
-        return not (self._buffer or self.ready or self._args or self._fed or self._complaint)
+        return not (self._buffer or self.ready or self._missing or self._complaint)
 
     @property
     def is_in_request(self) -> bool:
