@@ -71,6 +71,24 @@ def test_unfinished_requests_of_all_clients_are_bounded() -> None:
         other.close()
 
 
+def test_nothing_is_parsed_ahead_while_unfinished_requests_hold_all_that_they_may() -> None:
+    """What is parsed takes ten times the memory of its bytes."""
+    half = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$9000\r\n" + bytes(7 << 10)
+    pings = command(b"PING") * 200
+    with lines(2, clients_input_bytes_max=4 << 10, slice_steps_max=44, turn_steps_max=88) as (
+        line,
+        clients,
+    ):
+        clients[0].sendall(half)
+        line.turn()
+        load = line.context.load
+        held_bytes = load.input_bytes
+        assert load.is_input_full
+        clients[1].sendall(pings)
+        line.turn()
+        assert held_bytes < load.input_bytes < held_bytes + len(pings)
+
+
 def test_who_is_refused_while_a_write_waits_for_its_reads_is_hung_up_on_all_the_same() -> None:
     """The write is refused with it, and nothing of that client stays."""
     half = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$90000\r\n" + bytes(20 << 10)
