@@ -70,8 +70,10 @@ format: $(READY)  ## rewrite the code in the one format
 failover: $(READY)  ## how long writes wait when the leader is killed, KILLS=30 times under load
 	@$(BIN)/python tools/failover.py --kills $(KILLS)
 
-bench: $(READY)  ## writes per second against three local nodes, by redis-benchmark
-	@$(BIN)/python tools/bench.py
+AGAINST ?=
+
+bench: $(READY)  ## writes per second of three local nodes, by redis-benchmark; AGAINST=checkout compares
+	@$(BIN)/python tools/bench.py $(if $(AGAINST),--against $(AGAINST))
 
 clean:  ## remove the environment and the local cluster's data
 	rm -rf $(VENV) data/n1 data/n2 data/n3 .pytest_cache .mypy_cache .ruff_cache

@@ -73,8 +73,12 @@ class Interrupts:
 class Nodes:
     """The three processes, their ports, directories and logs."""
 
-    def __init__(self, directory: Path, interrupts: Interrupts) -> None:
+    def __init__(
+        self, directory: Path, interrupts: Interrupts, checkout: Path | None = None
+    ) -> None:
+        """`checkout`: whose code they run, with this interpreter; None for that of this process."""
         self._directory = directory
+        self._checkout = checkout
         self._interrupts = interrupts
         self._reservations = [_reserve_port() for _ in range(_SIZE)]
         ports = sorted(reservation.getsockname()[1] for reservation in self._reservations)
@@ -98,6 +102,7 @@ class Nodes:
                 stdout=log,
                 stderr=log,
                 env=_environ(),
+                cwd=self._checkout,
                 start_new_session=True,  # Ctrl-C is for the film; it then ends the nodes.
             )
 
