@@ -173,7 +173,8 @@ class Raft:
 
         The entries carry `current_term`. Only a node that `takes_commands` may be asked.
         """
-        assert self.takes_commands
+        assert self._leadership is not None
+        assert self._leadership.heir is None
         log, first = self.log, self.log.last_index + 1
         for data in commands:
             log.add(Entry(log.last_index + 1, self.current_term, COMMAND, data))

@@ -442,7 +442,7 @@ class Node:
         result = self.machine.apply(entry.index, entry.data)
         write = self._writes.pop((entry.index, entry.term), None) if self._writes else None
         if write is not None:
-            self._answer(write.ticket, result)
+            self._answers.append(Answer(write.ticket, result))
 
     def _refuse_overwritten_writes(self) -> None:
         """Answer the writes that can never happen.

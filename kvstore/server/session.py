@@ -134,10 +134,10 @@ class Session:
         elif self._is_dry:
             is_full = self.context.load.is_input_full
             data = self._connection.read(SHORT_INPUT_BYTES if is_full else READ_BYTES)
-            self._has_moved(len(data))
             before = self._parser.arguments
             self._parser.feed(data, is_thrifty=is_full)
-            self.served += (self._parser.arguments - before) * ARGUMENT_STEPS
+            parsed_steps = (self._parser.arguments - before) * ARGUMENT_STEPS
+            self.served += 1 + len(data) // MOVED_BYTES_PER_STEP + parsed_steps
 
     def _read_messages(self) -> None:
         for _ in range(_READS_OF_PEER):
