@@ -121,7 +121,7 @@ class LogStore(Protocol):
         ...
 
     def entry_bytes(self, data_bytes: int) -> int:
-        """What an entry that is appended takes of the room, at most."""
+        """What an entry that is appended takes of the room, at most; always the same."""
         ...
 
     def repair_bytes(self, data_bytes: int) -> int:

@@ -124,8 +124,14 @@ def test_no_read_sees_what_its_client_wrote_after_it() -> None:
         line.close()
 
 
-def test_a_stale_read_does_not_see_a_later_write_either() -> None:
-    line = Line(limits=Limits(turn_steps_max=100, slice_steps_max=30))
+@pytest.mark.parametrize("slice_steps_max", [30, 45, 60, 110])
+@pytest.mark.parametrize("turn_steps_max", [60, 100, 200])
+def test_a_stale_read_does_not_see_a_later_write_either(
+    turn_steps_max: int, slice_steps_max: int
+) -> None:
+    """Wherever its client's share of the work ends."""
+    limits = Limits(turn_steps_max=turn_steps_max, slice_steps_max=slice_steps_max)
+    line = Line(limits=limits)
     try:
         get, increment = command(b"GET", b"n"), command(b"INCR", b"n")
         line.client.sendall(command(b"READONLY") + (get * 5 + increment) * 20)
