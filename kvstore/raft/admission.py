@@ -28,6 +28,20 @@ def reason_to_ignore(message: Message, ours: Membership, admissions: Admissions)
     return None
 
 
+def seems_out_of_reach(
+    message: Message, doubt: str | None, seemed_so: bool, is_voter: bool
+) -> bool:
+    """Whether the others' term may be one that is beyond belief, after this message.
+
+    A voter remembers it until it stands. A directory that waits to be admitted takes it from a
+    leader alone, and forgets it when anybody's term can be believed: should it follow a forged
+    term far above the others, they would not believe its own.
+    """
+    if is_voter:
+        return seemed_so or doubt is not None
+    return doubt is not None and (seemed_so or isinstance(message, AppendEntries))
+
+
 def reason_to_doubt(message: Message, current_term: int) -> str | None:
     """Why no honest peer could be in that term yet, None if it could."""
     if message.term > current_term + TERM_LEAP_MAX:

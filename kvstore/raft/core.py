@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable, Sequence, Set
 
 from kvstore.raft import events
-from kvstore.raft.admission import reason_to_doubt, reason_to_ignore
+from kvstore.raft.admission import reason_to_doubt, reason_to_ignore, seems_out_of_reach
 from kvstore.raft.directories import admission_of
 from kvstore.raft.effects import Effects
 from kvstore.raft.invariants import require
@@ -98,7 +98,7 @@ class Raft:
         """Who led or leads `current_term`, as far as this node knows."""
         self._leader_heard_ms = -math.inf
         self._is_out_of_reach = False
-        """A peer's term was beyond belief: should it be true, only steps of its own lead there."""
+        """A peer's term is beyond belief: should it be true, only steps of its own lead there."""
         self._ready_reads: list[ReadReady] = []
         """Own reads that the leader, another node, has confirmed."""
         self._now_ms = 0.0
@@ -131,8 +131,10 @@ class Raft:
         answered with ours, and only messages of the current term are processed.
         """
         reason = reason_to_ignore(message, self._membership, self.log.admissions)
-        if reason is None and (reason := reason_to_doubt(message, self.current_term)):
-            self._is_out_of_reach = True
+        if reason is None:
+            reason = reason_to_doubt(message, self.current_term)
+            before, is_voter = self._is_out_of_reach, self.is_voter
+            self._is_out_of_reach = seems_out_of_reach(message, reason, before, is_voter)
         if reason is not None:
             self._events.append(events.MessageIgnored(self.current_term, reason))
             return
@@ -173,8 +175,7 @@ class Raft:
 
         The entries carry `current_term`. Only a node that `takes_commands` may be asked.
         """
-        assert self._leadership is not None
-        assert self._leadership.heir is None
+        assert self.takes_commands
         log, first = self.log, self.log.last_index + 1
         for data in commands:
             log.add(Entry(log.last_index + 1, self.current_term, COMMAND, data))
@@ -330,7 +331,6 @@ class Raft:
     def _on_silence(self) -> None:
         """The election timeout ran out."""
         if self._is_out_of_reach and not self.is_voter:
-            # It stands in no election; and whoever forged the term could have had this one.
             self._is_out_of_reach = False
             self._become_follower(self.current_term + TERM_LEAP_MAX)
             self._timer.start(self._now_ms)

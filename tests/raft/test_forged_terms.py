@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from kvstore.raft.messages import INDEX_MAX, TERM_LEAP_MAX
+from kvstore.raft.messages import INDEX_MAX, TERM_LEAP_MAX, Message
 from kvstore.raft.types import NOT_ADMITTED, HardState, Role
 
 from .harness import World, bench
@@ -104,3 +104,21 @@ def test_a_directory_that_waits_is_admitted_whatever_term_the_others_have_come_t
     world.hand(append(2, term))
     assert world.raft().current_term == term
     assert world.raft().leader_id == 2
+
+
+@pytest.mark.parametrize(
+    "believable",
+    [(), (append(3, 4),), (request_vote(3, 4),)],
+    ids=["from no leader", "a leader after it", "a candidate after it"],
+)
+def test_a_directory_that_waits_leaps_for_the_last_word_of_a_leader_alone(
+    believable: tuple[Message, ...],
+) -> None:
+    """Once it is above the others by more than they believe, nothing brings it back."""
+    world = bench([], 0, admitted_at=NOT_ADMITTED)
+    beyond_belief = append if believable else request_vote
+    world.hand(beyond_belief(2, 5 * TERM_LEAP_MAX))
+    for message in believable:
+        world.hand(message)
+    world.tick(1, 2_000)
+    assert world.raft().current_term == (4 if believable else 0)
