@@ -60,6 +60,11 @@ class Host:
             log.hard_state = HardState(admitted_at=admitted_at)
         self._checker.synced(self, DurableUpdate(entries=entries))
 
+    def roll_back(self) -> None:
+        """Remove all entries, as a leader has others."""
+        self.disk.log.terms.clear()
+        self._checker.synced(self, DurableUpdate(truncate_from=1))
+
     def accept(self, match_index: int, leader: int = 1, rejoining: str = "") -> None:
         """Tell the leader of term 1 how far its log is here."""
         reply = AppendEntriesReply(
@@ -219,3 +224,26 @@ def test_an_old_directory_that_comes_back_counts_no_more() -> None:
     old.log.terms.clear()
     two.disk = old
     two.write()
+
+
+def test_what_a_voter_rolled_back_before_it_was_committed_it_may_lack() -> None:
+    """Raft §5.4.2: a later leader, which kept the entry, commits it with others."""
+    one, two, three = hosts(Retention)
+    for host in (one, two):
+        host.write(1)
+    two.roll_back()
+    two.write(2)
+    three.write(1)
+    one.commit(1)
+
+
+def test_what_an_earlier_directory_rolled_back_a_later_one_must_hold_once_it_is_committed() -> None:
+    one, two, three = hosts(Retention)
+    for host in (one, two):
+        host.write(1)
+    two.roll_back()
+    two.lose_directory()
+    two.write(2, admitted_at=1)
+    three.write(1)
+    with pytest.raises(ViolationError, match="node 2 counts with a disk"):
+        one.commit(1)

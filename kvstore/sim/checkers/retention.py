@@ -1,9 +1,9 @@
 """What is committed stays with whoever could elect, whatever directories are lost.
 
 Law: from the moment an entry is committed on, the voters whose disks lack it are no
-majority; and a node on whose disk it ever was, as a voter's, is never again a voter
-without it. A voter is a directory that counts: it was admitted, and no later one of its
-node was. docs/verification.md proves it.
+majority; a voter on whose disk it is keeps it; and a node on whose disk it ever was, as
+a voter's, is not a voter with a later directory and without it. A voter is a directory that
+counts: it was admitted, and no later one of its node was. docs/verification.md proves it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ class Retention(Checker):
         self._admitted_at: dict[int, int] = {}
         """Node -> where its latest directory that counts was admitted."""
         self._had: defaultdict[int, set[_EntryName]] = defaultdict(set)
-        """Node -> what was ever on its disk when it was a voter's."""
+        """Node -> what was ever on the disk of that one: not all of it stays, or is committed."""
+        self._had_before: defaultdict[int, set[_EntryName]] = defaultdict(set)
+        """Node -> what was ever on the disks of those before it."""
         self._owes: defaultdict[int, int] = defaultdict(int)
-        """Node -> the last committed entry among them."""
+        """Node -> the last committed entry that it must hold to be a voter."""
 
     def started(self, host: Watched) -> None:
         self._hosts[host.id] = host
@@ -52,11 +54,18 @@ class Retention(Checker):
         if raft.commit_index <= known:
             return
         for index in range(known + 1, raft.commit_index + 1):
-            self._terms.append(raft.log.term(index))
-            for node, had in self._had.items():
-                if (index, self._terms[-1]) in had:
+            term = raft.log.term(index)
+            self._terms.append(term)
+            for node in self._admitted_at:
+                if (index, term) in self._had_before[node] or self._has(node, index, term):
                     self._owes[node] = index
         self._judge()
+
+    def _has(self, node: int, index: int, term: int) -> bool:
+        """Whether a voter's disk holds it now."""
+        log = self._hosts[node].disk.log
+        is_voter = log.hard_state.admitted_at == self._admitted_at[node]
+        return is_voter and log.terms[index - 1 : index] == [term]
 
     def _note(self, host: Watched, names: Iterable[_EntryName]) -> None:
         """What is new on a disk is remembered, if it is a voter's; all of it, if it was none."""
@@ -67,9 +76,15 @@ class Retention(Checker):
             return
         if admitted_at > latest:
             self._admitted_at[node] = admitted_at
+            self._had_before[node] |= self._had.pop(node, set())
+            self._owe(node, self._had_before[node])
             names = enumerate(log.terms, start=1)
+        new = [*names]
+        self._had[node].update(new)
+        self._owe(node, new)
+
+    def _owe(self, node: int, names: Iterable[_EntryName]) -> None:
         for index, term in names:
-            self._had[node].add((index, term))
             if self._terms[index - 1 : index] == [term]:
                 self._owes[node] = max(self._owes[node], index)
 
