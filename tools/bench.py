@@ -106,7 +106,13 @@ class Cluster:
 
 @click.command()
 @click.option("--clients", default="64,256", show_default=True, help="Numbers of clients.")
-@click.option("--requests", default=100_000, show_default=True, help="Writes for each number.")
+@click.option(
+    "--requests",
+    type=click.IntRange(min=_PAIRS),
+    default=100_000,
+    show_default=True,
+    help="Writes for each number.",
+)
 @click.option("--dir", "parent", default=".", show_default=True, help="On the disk to measure.")
 @click.option(
     "--against",
