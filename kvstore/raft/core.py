@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Set
 
 from kvstore.raft import events
 from kvstore.raft.admission import reason_to_doubt, reason_to_ignore, seems_out_of_reach
@@ -170,16 +170,14 @@ class Raft:
         elif self._timer.has_run_out(now_ms):
             self._on_silence()
 
-    def propose(self, commands: Sequence[bytes]) -> int:
-        """Append commands to the leader's log; the index of the first (Raft §5.3).
+    def propose(self, command: bytes) -> int:
+        """Append a command to the leader's log; the index of its entry (Raft §5.3).
 
-        The entries carry `current_term`. Only a node that `takes_commands` may be asked.
+        The entry carries `current_term`. Only a node that `takes_commands` may be asked.
         """
-        assert self.takes_commands
-        log, first = self.log, self.log.last_index + 1
-        for data in commands:
-            log.add(Entry(log.last_index + 1, self.current_term, COMMAND, data))
-        return first
+        assert self._leadership is not None
+        assert self._leadership.heir is None
+        return self.log.add(self.current_term, COMMAND, command)
 
     def read(self, read_id: int) -> None:
         """Ask to answer a read; `ready_reads` allows it.
@@ -383,7 +381,7 @@ class Raft:
         )
         self._timer.restart()
         opening = str(self.id).encode()
-        self.log.add(Entry(self.log.last_index + 1, self.current_term, EntryKind.NOOP, opening))
+        self.log.add(self.current_term, EntryKind.NOOP, opening)
 
     def _tick_leader(self, leadership: Leadership) -> None:
         leadership.tick(self._now_ms)

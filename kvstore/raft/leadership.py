@@ -138,7 +138,7 @@ class Leadership:
         if log.admissions.covers(peer, progress.rejoining, commit_index):
             return
         data = admission_data(peer, progress.rejoining)
-        log.add(Entry(log.last_index + 1, log.last_term, EntryKind.ADMIT, data))
+        log.add(log.last_term, EntryKind.ADMIT, data)
 
     # --- Reads (Raft §8) ------------------------------------------------------------------
 
@@ -270,7 +270,7 @@ class Leadership:
         entries = log.slice(start, stop, settings.append_bytes_max)
         out.append(self._append(peer, start, entries, commit_index))
         progress.sent_entries(entries[-1].index)
-        return sum(len(entry.data) + entry_work for entry in entries)
+        return sum([len(entry.data) for entry in entries]) + entry_work * len(entries)
 
     def _append(
         self, peer: int, next_index: int, entries: Sequence[Entry], commit_index: int

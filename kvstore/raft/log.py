@@ -24,6 +24,7 @@ from kvstore.raft.types import (
     COMMAND,
     DurableUpdate,
     Entry,
+    EntryKind,
     HardState,
     Recovered,
     StableLog,
@@ -204,17 +205,18 @@ class RaftLog:
         self.last_index += len(entries)
         self._cache += entries
 
-    def add(self, entry: Entry) -> None:
-        """Add one entry that follows the last one."""
-        self.last_index += 1
-        assert entry.index == self.last_index
+    def add(self, term: int, kind: EntryKind, data: bytes) -> int:
+        """Add a new entry; its index."""
+        index = self.last_index = self.last_index + 1
+        entry = Entry(index, term, kind, data)
         terms = self._range_terms
-        if entry.kind is not COMMAND or not terms or entry.term != terms[-1]:
+        if kind is not COMMAND or not terms or term != terms[-1]:
             self._note(entry)
-        size = len(entry.data)
+        size = len(data)
         self.cached_bytes += size
         self.room.take(size)
         self._cache.append(entry)
+        return index
 
     def _note(self, entry: Entry) -> None:
         """An entry comes that may open a term, or admit a directory."""

@@ -14,8 +14,8 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final
 
 from kvstore.config import Limits
-from kvstore.server.connection import Connection, Owner
-from kvstore.server.replies import Replies
+from kvstore.server.connection import Owner
+from kvstore.server.replies import Sums
 
 if TYPE_CHECKING:
     from kvstore.server.session import Session
@@ -35,22 +35,19 @@ _SHARE_OF_FREE: Final = 8
 _RECHECK_MS: Final = 10.0
 
 
-class Load:
+class Load(Sums):
     """Sums over all clients' sessions.
 
-    * `input_bytes`: kept of unfinished requests; `output_bytes`: of replies that are not
-      sent, and the places of those that do not exist yet.
-    * `pinned_steps`: of reads that entries wait for, as a later write of the same client
-      is on its way.
+    * `input_bytes`: kept of unfinished requests; to `output_bytes` comes what the sockets
+      have not taken.
     * `steps` is the work done for clients in this turn, but for the slice that goes on.
     * `_served` is how much the client had got before that was served last.
     """
 
     def __init__(self, limits: Limits) -> None:
+        super().__init__()
         self._limits = limits
         self.input_bytes = 0
-        self.output_bytes = 0
-        self.pinned_steps = 0
         self.steps = 0
         self.least_served = 0
         """Who was idle has saved up no more than one turn: who asks for little comes before
@@ -147,17 +144,15 @@ class Load:
 
 
 class Account:
-    """What one client has booked in the sums of all.
+    """What one client has booked in the sums of all; its replies do so themselves.
 
-    * The sums of `Load` are those of all accounts that are not closed.
+    * `input_bytes`: kept of requests that are not started; `unsent_bytes`: left to the socket.
     """
 
-    def __init__(self, load: Load, replies: Replies, connection: Connection) -> None:
+    def __init__(self, load: Load) -> None:
         self._load = load
-        self._replies = replies
-        self._connection = connection
         self._is_open = True
-        self.input_bytes = self._output_bytes = self._pinned_steps = 0
+        self.input_bytes = self.unsent_bytes = 0
 
     def book_input(self, held_bytes: int) -> None:
         """So much is kept of requests that are not started."""
@@ -165,25 +160,16 @@ class Account:
             self._load.input_bytes += held_bytes - self.input_bytes
             self.input_bytes = held_bytes
 
-    def book_output(self) -> None:
-        """Replies came, left, or are expected."""
-        if not self._is_open:
-            return
-        load, replies = self._load, self._replies
-        output_bytes = replies.held_bytes + self._connection.unsent_bytes
-        load.output_bytes += output_bytes - self._output_bytes
-        self._output_bytes = output_bytes
-        if replies.pinned_steps != self._pinned_steps:
-            load.pinned_steps += replies.pinned_steps - self._pinned_steps
-            self._pinned_steps = replies.pinned_steps
+    def book_unsent(self, unsent_bytes: int) -> None:
+        """So much is left to the socket, which has not taken it yet."""
+        if self._is_open:
+            self._load.output_bytes += unsent_bytes - self.unsent_bytes
+            self.unsent_bytes = unsent_bytes
 
     def close(self) -> None:
         """This is no client's session any more."""
-        load = self._load
-        load.input_bytes -= self.input_bytes
-        load.output_bytes -= self._output_bytes
-        load.pinned_steps -= self._pinned_steps
-        self.input_bytes = self._output_bytes = self._pinned_steps = 0
+        self.book_input(0)
+        self.book_unsent(0)
         self._is_open = False
 
 

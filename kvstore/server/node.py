@@ -160,7 +160,7 @@ class Node:
         if refusal := self._room.refuse(command, data):
             self._answer(ticket, refusals.no_space(raft.id, refusal))
             return None
-        name = (raft.propose((data,)), raft.current_term)
+        name = (raft.propose(data), raft.current_term)
         self._room.proposed(*name, data)
         self._writes[name] = _Write(ticket, self._deadline_ms)
         return name

@@ -80,7 +80,7 @@ class Slot:
             is_being_sent = self.query is not None  # Its session has asked, to send it now.
             session.replies.came(self, reply)
             if not is_being_sent:
-                session.mark_dirty()
+                session.context.dirty[session] = None
 
     def takes_over(self, query: api.Query | api.Status) -> bool:
         """A read is due: it waits here for room, unless a later write waits for it."""
@@ -92,16 +92,30 @@ class Slot:
         return True
 
 
+class Sums:
+    """What the replies of some clients cost together.
+
+    * `output_bytes`: what is not sent, and the places of those that do not exist yet.
+    * `pinned_steps`: of reads that entries wait for, as a later write of the same client
+      is on its way.
+    """
+
+    def __init__(self) -> None:
+        self.output_bytes = 0
+        self.pinned_steps = 0
+
+
 class Replies:
     """Places and replies that have not been handed to the socket, oldest first.
 
     * `places`: others only look at them. `held_bytes` is the sum of what they hold.
-    * `pinned_steps` is the sum of theirs.
+    * `pinned_steps` is the sum of theirs. Both are a part of the `sums` of all clients.
     * `open_reads` are the places of queries that have no reply and are not pinned, with
       the steps that each may cost.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sums: Sums) -> None:
+        self._sums = sums
         self.places: deque[Slot | bytes] = deque()
         self.open_reads: dict[Slot, int] = {}
         self.held_bytes = 0
@@ -110,11 +124,13 @@ class Replies:
     def add(self, reply: bytes) -> None:
         """A reply that is there at once."""
         self.held_bytes += len(reply)
+        self._sums.output_bytes += len(reply)
         self.places.append(reply)
 
     def expect(self, slot: Slot, read_steps: int | None = None) -> None:
         """A reply that will come; `read_steps`, if it is that of a read, which may cost so much."""
         self.held_bytes += slot.held_bytes
+        self._sums.output_bytes += slot.held_bytes
         self.places.append(slot)
         if read_steps is not None:
             self.open_reads[slot] = read_steps
@@ -122,12 +138,14 @@ class Replies:
     def came(self, slot: Slot, reply: bytes) -> None:
         """The reply of a slot is there."""
         if slot.pinned_steps:
-            self.pinned_steps -= slot.pinned_steps
+            self._pin(-slot.pinned_steps)
             slot.pinned_steps = 0
         elif self.open_reads:
             self.open_reads.pop(slot, None)
-        self.held_bytes += len(reply) - slot.held_bytes
-        slot.held_bytes = len(reply)
+        size = len(reply)
+        self.held_bytes += size - slot.held_bytes
+        self._sums.output_bytes += size - slot.held_bytes
+        slot.held_bytes = size
         slot.query = None
         slot.reply = reply
 
@@ -143,7 +161,7 @@ class Replies:
             return not reads
         for slot, pinned_steps in reads.items():
             slot.pinned_steps = pinned_steps
-        self.pinned_steps += steps
+        self._pin(steps)
         reads.clear()
         return True
 
@@ -167,10 +185,23 @@ class Replies:
             size += len(oldest)
             ready.append(oldest)
         self.held_bytes -= size
-        return ready[0] if len(ready) == 1 else b"".join(ready)
+        self._sums.output_bytes -= size
+        return b"".join(ready)
 
     def clear(self) -> None:
         """Nobody reads them any more."""
         self.places.clear()
         self.open_reads.clear()
-        self.held_bytes = self.pinned_steps = 0
+        self._sums.output_bytes -= self.held_bytes
+        self.held_bytes = 0
+        self._pin(-self.pinned_steps)
+
+    def leave(self) -> None:
+        """They are no client's any more: they count for themselves."""
+        self._sums.output_bytes -= self.held_bytes
+        self._sums.pinned_steps -= self.pinned_steps
+        self._sums = Sums()
+
+    def _pin(self, steps: int) -> None:
+        self.pinned_steps += steps
+        self._sums.pinned_steps += steps

@@ -79,7 +79,7 @@ class Session:
         self.address = address
         self._limits = context.settings.limits
         self._parser = resp.RequestParser(resp.Bounds.of_client(self._limits))
-        self.replies = Replies()
+        self.replies = Replies(context.load)
         self._held_write: Submission | None = None
         self._own_writes = OwnWrites()
         self.peer: int | None = None
@@ -96,7 +96,7 @@ class Session:
         self._slice_ends = 0.0
         """How far `served` may go before others have their slice."""
         self._connection = Connection(sock, selector, self)
-        self._account = Account(context.load, self.replies, self._connection)
+        self._account = Account(context.load)
         self._connection.detect_vanished_client()
         context.sessions[self] = None
         if is_newcomer:
@@ -225,7 +225,8 @@ class Session:
             input_bytes = self._parser.held_bytes
         if input_bytes != self._account.input_bytes:
             self._account.book_input(input_bytes)
-        self._account.book_output()
+        if self._connection.unsent_bytes != self._account.unsent_bytes:
+            self._account.book_unsent(self._connection.unsent_bytes)
 
     def _refuse_long_request(self) -> None:
         """There is no room for what this client sends: it may do so later."""
@@ -335,7 +336,6 @@ class Session:
         """Whether a write may be started, as no read before it will see it."""
         load = self.context.load
         is_allowed = self.replies.allow_write(self._limits.pinned_steps_max - load.pinned_steps)
-        self._account.book_output()
         if not is_allowed:
             load.wait_for_room(self)
         return is_allowed
@@ -399,19 +399,19 @@ class Session:
         if self.replies.open_reads or self._is_stalled:
             self._take_slice()
         self._send_replies()
-        self._account.book_output()
         if self._is_stalled or self._connection.is_at_end or self._closes_after_replies:
             self._go_on()
         load.steps += self.served - began
 
     def _send_replies(self) -> None:
-        replies, connection = self.replies, self._connection
-        while len(piece := replies.take_ready(self._answer, _PIECE_BYTES)) >= _PIECE_BYTES:
+        connection, account = self._connection, self._account
+        while piece := self.replies.take_ready(self._answer, _PIECE_BYTES):
             connection.write(piece)
             # What the socket takes at once makes room for the next answer.
-            self._account.book_output()
-        if piece:
-            connection.write(piece)
+            if connection.unsent_bytes != account.unsent_bytes:
+                account.book_unsent(connection.unsent_bytes)
+            if len(piece) < _PIECE_BYTES:
+                break
 
     def _answer(self, slot: Slot) -> None:
         """Answer what is due, if there is work left for it in this turn, and room."""
@@ -475,6 +475,7 @@ class Session:
     def _forget_costs(self) -> None:
         """This is no client's session any more."""
         self._account.close()
+        self.replies.leave()
         self.context.load.forget(self)
         self.context.newcomers.pop(self, None)
 

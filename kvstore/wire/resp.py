@@ -116,8 +116,10 @@ class RequestParser:
         else:
             self._buffer = data
             is_under_way = self._missing or self._complaint or self._offence
-            self._is_fresh = bool(is_thrifty or self.ready or is_under_way)
-            if not self._is_fresh:
+            if is_under_way or self.ready or is_thrifty:
+                self._is_fresh = True
+            else:
+                self._is_fresh = False
                 self._take_short_requests()
 
     @property

@@ -135,8 +135,7 @@ CONSENSUS = (
     Mutant(
         "a new leader opens its term with no entry",
         CORE,
-        "        self.log.add(Entry(self.log.last_index + 1, self.current_term, EntryKind.NOOP, "
-        "opening))\n",
+        "        self.log.add(self.current_term, EntryKind.NOOP, opening)\n",
         "",
     ),
     Mutant(

@@ -110,7 +110,7 @@ COUNTING = (
     Mutant(
         "entries wait for ever for reads that were answered",
         REPLIES,
-        "            self.pinned_steps -= slot.pinned_steps\n",
+        "            self._pin(-slot.pinned_steps)\n",
         "",
         test=f"{BOOKINGS}::test_every_account_is_the_sum_of_what_it_counts",
     ),

@@ -102,8 +102,8 @@ SHARING = (
     Mutant(
         "a reply is booked by what it might have been",
         "kvstore/server/replies.py",
-        "        self.held_bytes += len(reply) - slot.held_bytes\n",
-        "        self.held_bytes += max(0, len(reply) - slot.held_bytes)\n",
+        "        self.held_bytes += size - slot.held_bytes\n",
+        "        self.held_bytes += max(0, size - slot.held_bytes)\n",
         test="tests/server/test_bookings.py::test_every_account_is_the_sum_of_what_it_counts",
     ),
     Mutant(

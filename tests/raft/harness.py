@@ -216,7 +216,8 @@ class World:
         self.turn(node_id, lambda raft: [raft.step(message) for message in messages])
 
     def propose(self, node_id: int, *commands: str) -> int:
-        return self.turn(node_id, lambda raft: raft.propose([c.encode() for c in commands]))
+        """The index of the first one's entry."""
+        return self.turn(node_id, lambda raft: [raft.propose(c.encode()) for c in commands])[0]
 
     def read(self, node_id: int, *read_ids: int) -> None:
         """Reads arrive at a leader, all in one turn."""

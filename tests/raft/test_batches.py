@@ -36,7 +36,7 @@ def log_of(entries: list[Entry]) -> RaftLog:
     disk = Disk()
     log = RaftLog(disk, disk.recovered(), UNBOUNDED)
     for entry in entries:
-        log.add(entry)
+        log.add(entry.term, entry.kind, entry.data)
     return log
 
 
@@ -58,7 +58,7 @@ def test_a_batch_leaves_the_log_as_its_entries_one_by_one(before, cut, story):
     batch = entries_after(log.last_index, log.last_term, story)
     log.append(batch)
     for entry in batch:
-        other.add(entry)
+        other.add(entry.term, entry.kind, entry.data)
     log.check()
     assert account_of(log) == account_of(other)
 

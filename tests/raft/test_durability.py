@@ -60,7 +60,7 @@ def test_the_own_entries_count_only_once_they_are_durable() -> None:
     """Raft thesis §10.2.1: the leader counts its disk, not its memory (etcd#14370)."""
     world = leader_bench([], term=2, members=5)
     world.hand(*(accepted(peer, 2, match=1) for peer in (2, 3, 4, 5)))
-    effects = pending(world, lambda raft: raft.propose([b"x"]))
+    effects = pending(world, lambda raft: raft.propose(b"x"))
     world.act(1, stepping(accepted(2, 2, match=2)))
     world.act(1, stepping(accepted(3, 2, match=2)))
     assert world.raft().match_index[1] == 1
@@ -74,7 +74,7 @@ def test_a_single_node_commits_only_what_is_durable() -> None:
     """Raft Figure 2, leaders 4, for a majority of one."""
     world = World(1)
     world.elect(1)
-    effects = pending(world, lambda raft: raft.propose([b"x"]))
+    effects = pending(world, lambda raft: raft.propose(b"x"))
     assert world.raft().commit_index == 1
     world.write(1, effects)
     assert world.raft().commit_index == 2
@@ -84,7 +84,7 @@ def test_a_leader_commits_without_its_own_disk_but_applies_only_what_it_holds() 
     """Raft thesis §10.2.1: a majority of the others is a majority too."""
     world = leader_bench([], term=2)
     world.hand(accepted(2, 2, match=1), accepted(3, 2, match=1))
-    effects = pending(world, lambda raft: raft.propose([b"x"]))
+    effects = pending(world, lambda raft: raft.propose(b"x"))
     world.act(1, stepping(accepted(2, 2, match=2)))
     world.act(1, stepping(accepted(3, 2, match=2)))
     assert world.raft().commit_index == 2
@@ -96,7 +96,7 @@ def test_a_leader_commits_without_its_own_disk_but_applies_only_what_it_holds() 
 def test_early_messages_are_only_appends_of_a_leader() -> None:
     """Raft thesis §10.2.1: they promise nothing about this node's disk."""
     world = leader_bench([], term=2)
-    effects = pending(world, lambda raft: raft.propose([b"x"]), stepping(request_vote(2, 1)))
+    effects = pending(world, lambda raft: raft.propose(b"x"), stepping(request_vote(2, 1)))
     assert effects.early_messages == []
     world.write(1, effects)
     effects = pending(
@@ -175,7 +175,7 @@ def test_a_leader_that_crashes_after_its_appends_left_has_not_counted_itself() -
     """Raft thesis §10.2.1: the entries live on only where they were written."""
     world = World(3)
     world.elect(1)
-    world.act(1, lambda raft: raft.propose([b"early"]))
+    world.act(1, lambda raft: raft.propose(b"early"))
     world.take(1)
     world.crash(1)
     world.settle()
@@ -202,7 +202,7 @@ def test_a_leader_deposed_in_the_turn_of_a_proposal_sends_none_of_it() -> None:
     world.take_sent()
     effects = pending(
         world,
-        lambda raft: raft.propose([b"x"]),
+        lambda raft: raft.propose(b"x"),
         stepping(rejected(3, 3, prev=1, conflict=(1, 0))),
     )
     assert effects.early_messages == effects.messages == []
@@ -240,7 +240,7 @@ def test_an_entry_waits_to_be_taken_until_it_is_durable() -> None:
     """The driver asks whether something waits."""
     world = leader_bench([], term=2)
     assert not world.raft().has_effects
-    world.act(1, lambda raft: raft.propose([b"x"]))
+    world.act(1, lambda raft: raft.propose(b"x"))
     assert world.raft().has_effects
     world.write(1, world.take(1))
     assert not world.raft().has_effects

@@ -296,7 +296,7 @@ def test_the_commit_index_of_a_new_leader_does_not_move_back() -> None:
 def test_a_leader_does_not_count_its_own_copy_before_its_fsync() -> None:
     """A crash would take it back (etcd#14370)."""
     world = leader_bench([], term=2)
-    world.act(1, lambda raft: raft.propose([b"x"]))
+    world.act(1, lambda raft: raft.propose(b"x"))
     world.take(1)
     world.act(1, lambda raft: raft.step(accepted(2, 2, match=2)))
     assert world.raft().commit_index == 1
@@ -397,7 +397,7 @@ def test_only_a_leader_takes_commands_and_reads() -> None:
     """A driver that asks another role has a bug (etcd#12528)."""
     world = bench([], 2)
     with pytest.raises(AssertionError):
-        world.raft().propose([b"x"])
+        world.raft().propose(b"x")
     with pytest.raises(AssertionError):
         world.raft().read(1)
 

@@ -130,7 +130,7 @@ class Storm:
         if node_id is None:
             return
         if self.world.raft(node_id).role is Role.LEADER:
-            self.world.act(node_id, lambda raft: raft.propose([b"torn"]))
+            self.world.act(node_id, lambda raft: raft.propose(b"torn"))
         for message in self.world.take_sent(to=node_id):
             self.world.act(node_id, lambda raft, message=message: raft.step(message))
         effects = self.world.take(node_id)

@@ -327,7 +327,7 @@ def test_a_turn_without_reads_opens_no_round() -> None:
 def test_entries_carry_the_round_and_no_further_message_does() -> None:
     """Thesis §6.4: any AppendEntries that leaves after the read confirms it."""
     world = settled_leader()
-    world.turn(1, lambda raft: (raft.read(1), raft.propose([b"x"])))
+    world.turn(1, lambda raft: (raft.read(1), raft.propose(b"x")))
     assert rounds(world) == [(1, 1, 1)]
 
 
