@@ -26,7 +26,7 @@ from kvstore.caller import Caller, Source
 from kvstore.config import TIME_MS_CEILING, VALUE_BYTES_CEILING, Limits
 from kvstore.errors import ConfigError, GuardFailedError, ProtocolError, RefusedError
 from kvstore.gate import Gate, InsideError
-from kvstore.wire.limits import check_request
+from kvstore.wire.limits import complaint_about
 
 _SCAN_PAGE: Final = 100
 _WIDEST: Final = Limits.for_values(VALUE_BYTES_CEILING)
@@ -193,10 +193,9 @@ class Client:
         """
         if stale and isinstance(request, api.COMMANDS):
             raise ValueError("a command cannot be stale")
-        if refusal := check_request(request, _WIDEST):
-            raise RefusedError(
-                f"{refusal.code.value} {refusal.message}: no node takes more, so nothing was sent"
-            )
+        if complaint := complaint_about(request, _WIDEST):
+            code = api.FailureCode.INVALID.value
+            raise RefusedError(f"{code} {complaint}: no node takes more, so nothing was sent")
         source = Source.STALE if stale else Source.LEADER
         if self.reads_from_any and isinstance(request, api.QUERIES) and not stale:
             source = Source.ANY

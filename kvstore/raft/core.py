@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 
 from kvstore.raft import events
 from kvstore.raft.admission import reason_to_doubt, reason_to_ignore, seems_out_of_reach
@@ -171,13 +171,14 @@ class Raft:
             self._on_silence()
 
     def propose(self, command: bytes) -> int:
-        """Append a command to the leader's log; the index of its entry (Raft §5.3).
-
-        The entry carries `current_term`. Only a node that `takes_commands` may be asked.
-        """
+        """Append a command to the log of who `takes_commands`; its entry's index (Raft §5.3)."""
         assert self._leadership is not None
         assert self._leadership.heir is None
         return self.log.add(self.current_term, COMMAND, command)
+
+    def proposed_from(self, index: int) -> Sequence[Entry]:
+        """What a leader proposed in its term, from `index` on and not applied; nobody else did."""
+        return () if self._leadership is None else self.log.last_term_from(index)
 
     def read(self, read_id: int) -> None:
         """Ask to answer a read; `ready_reads` allows it.

@@ -269,6 +269,10 @@ class RaftLog:
         """Whether the entry at `index` is read without the disk."""
         return index >= self._cache_start
 
+    def last_term_from(self, index: int) -> Sequence[Entry]:
+        """The entries of the last term from `index` on, of those in memory."""
+        return self._cache[max(0, max(index, self.last_term_start) - self._cache_start) :]
+
     def sizes_in_memory(self, start: int) -> list[int]:
         """How much data each entry from `start` on has, of those in memory."""
         return [len(entry.data) for entry in self._cache[max(0, start - self._cache_start) :]]

@@ -106,6 +106,7 @@ class Node:
             state_store,
             self.raft.log.room,
             self.machine.footprint,
+            self.raft.proposed_from,
             settings.limits.headroom_bytes,
             settings.raft.heartbeat_interval_ms,
         )
@@ -161,7 +162,6 @@ class Node:
             self._answer(ticket, refusals.no_space(raft.id, refusal))
             return None
         name = (raft.propose(data), raft.current_term)
-        self._room.proposed(*name, data)
         self._writes[name] = _Write(ticket, self._deadline_ms)
         return name
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Final
 
 import msgspec
@@ -64,10 +63,13 @@ class Room:
         state_store: StateStore,
         entries: EntryRoom,
         changes_of: Callable[[bytes], Changes],
+        proposed_from: Callable[[int], Sequence[Entry]],
         headroom_bytes: int,
         interval_ms: float,
     ) -> None:
-        """`changes_of` says what the command in an entry's data changes, at most."""
+        """`changes_of` says what the command in an entry's data changes, at most;
+        `proposed_from` which entries a leader has proposed in its term, from an index on.
+        """
         self._log_store = log_store
         self._state_store = state_store
         self._entries = entries
@@ -76,7 +78,7 @@ class Room:
         self._interval_ms = interval_ms
         self._next_ms = 0.0
         self._was_short = False
-        self._pending = _Pending(changes_of)
+        self._pending = _Pending(changes_of, proposed_from)
         self._unseen_bytes = 0
         """Taken since somebody looked, as a simple bound has it."""
         self._state_left_bytes = 0
@@ -185,11 +187,6 @@ class Room:
         self.left_bytes, self._unseen_bytes = left_bytes, needed_bytes
         return None
 
-    def proposed(self, index: int, term: int, data: bytes) -> None:
-        """It was taken, and is an entry now."""
-        self._pending.begin(term)
-        self._pending.append((index, data))
-
     # --- Applying -------------------------------------------------------------------------
 
     def fitting(self, entries: Sequence[Entry], checkpoint: Callable[[], None]) -> Iterable[Entry]:
@@ -262,45 +259,48 @@ def _bound_of_data(entries: int, data_bytes: int) -> int:
     return count * _CHANGE_BYTES + 2 * data_bytes
 
 
-class _Pending(deque[tuple[int, bytes]]):
-    """Index and data of each write that was proposed here in this term and not applied yet.
+class _Pending:
+    """What the writes change that were proposed here in this term and are not applied yet.
 
-    * `_counted` are the changes of the first ones, and `_sum` is their sum: most are
-      applied before anybody asks.
+    * `_counted`: index and changes of the first ones, below `_next`; `_sum` is the sum of
+      these changes. Most are applied before anybody asks.
     """
 
-    def __init__(self, changes_of: Callable[[bytes], Changes]) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        changes_of: Callable[[bytes], Changes],
+        proposed_from: Callable[[int], Sequence[Entry]],
+    ) -> None:
         self._changes_of = changes_of
-        self._counted: deque[Changes] = deque()
+        self._proposed_from = proposed_from
+        self._counted: deque[tuple[int, Changes]] = deque()
         self._sum = NO_CHANGES
+        self._next = 0
         self._term = 0
 
     def begin(self, term: int) -> None:
         """What was proposed in earlier terms may be rolled back, or is as other leaders' writes."""
         if term != self._term:
-            self._term = term
-            self.clear()
+            self._term, self._next = term, 0
+            self._clear()
 
-    def clear(self) -> None:
-        """None waits any more."""
-        super().clear()
+    def _clear(self) -> None:
         self._counted.clear()
         self._sum = NO_CHANGES
 
     def forget(self, last_applied: int) -> None:
         """What was applied is counted by the state."""
-        if self and self[-1][0] <= last_applied:
-            self.clear()
-        while self and self[0][0] <= last_applied:
-            self.popleft()
-            if self._counted:
-                self._sum -= self._counted.popleft()
+        if last_applied >= self._next:
+            self._next = last_applied + 1
+            self._clear()
+        while self._counted and self._counted[0][0] <= last_applied:
+            self._sum -= self._counted.popleft()[1]
 
     def sum(self) -> Changes:
         """What they change together."""
-        for _, data in islice(self, len(self._counted), None):
-            changes = self._changes_of(data)
-            self._counted.append(changes)
+        for entry in self._proposed_from(self._next):
+            changes = self._changes_of(entry.data) if entry.kind is COMMAND else NO_CHANGES
+            self._counted.append((entry.index, changes))
             self._sum += changes
+            self._next = entry.index + 1
         return self._sum

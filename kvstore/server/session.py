@@ -39,7 +39,7 @@ from kvstore.server.own_writes import OwnWrites
 from kvstore.server.replies import ENDS_THE_NODE, Replies, Slot, Submission
 from kvstore.wire import commands, peer, resp, typed
 from kvstore.wire.commands import CommandError
-from kvstore.wire.limits import check_request, place_bytes, query_steps_bound
+from kvstore.wire.limits import complaint_about, place_bytes, query_steps_bound
 from kvstore.wire.scan import parse_scan
 
 _PIECE_BYTES: Final = 64 << 10
@@ -112,7 +112,8 @@ class Session:
         if self.served < load.least_served:
             self.served = load.least_served
         began = self.served
-        self._take_slice()
+        if self.peer is None:
+            self._slice_ends = began + load.slice_steps
         if mask & selectors.EVENT_WRITE:
             before = connection.unsent_bytes
             connection.flush()
@@ -121,10 +122,6 @@ class Session:
             self._read()
         self._go_on()
         load.steps += self.served - began
-
-    def _take_slice(self) -> None:
-        if self.peer is None:
-            self._slice_ends = self.served + self.context.load.slice_steps
 
     def _read(self) -> None:
         if self._closes_after_replies:
@@ -279,8 +276,8 @@ class Session:
         if spec is None:
             return self._understand_other(name, args)
         request = commands.parse(spec, args)
-        if refusal := check_request(request, self._limits):
-            self._reply(commands.render_failure(refusal))
+        if complaint := complaint_about(request, self._limits):
+            self._reply(commands.render_failure(refusals.invalid(complaint)))
             return None
         return Submission(request, commands.render_for(spec, request))
 
@@ -396,8 +393,8 @@ class Session:
         if not self._connection.is_open:
             return
         load, began = self.context.load, self.served
-        if self.replies.open_reads or self._is_stalled:
-            self._take_slice()
+        if self.peer is None and (self.replies.open_reads or self._is_stalled):
+            self._slice_ends = began + load.slice_steps
         self._send_replies()
         if self._is_stalled or self._connection.is_at_end or self._closes_after_replies:
             self._go_on()

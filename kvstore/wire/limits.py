@@ -33,16 +33,12 @@ def check_call(call: api.Call, limits: Limits) -> api.Failure | None:
     if len(call.cluster_id) > _CLUSTER_ID_CHARACTERS_MAX:
         complaint = f"a cluster's name has at most {_CLUSTER_ID_CHARACTERS_MAX} characters"
         return api.Failure(api.FailureCode.INVALID, complaint)
-    return check_request(call.request, limits)
+    refusal = complaint_about(call.request, limits)
+    return api.Failure(api.FailureCode.INVALID, refusal) if refusal else None
 
 
-def check_request(request: api.Request, limits: Limits) -> api.Failure | None:
+def complaint_about(request: api.Request, limits: Limits) -> str | None:
     """Why the request is refused, None if it is within every limit."""
-    complaint = _complaint(request, limits)
-    return api.Failure(api.FailureCode.INVALID, complaint) if complaint else None
-
-
-def _complaint(request: api.Request, limits: Limits) -> str | None:
     if isinstance(request, api.WRITES) and request.guard is not None:
         guard = request.guard
         if not 0 <= guard.mod_revision <= api.REVISION_MAX:
@@ -125,7 +121,7 @@ def _check_once(once: api.Once, limits: Limits) -> str | None:
     for what, number in (("session", once.session), ("sequence", once.sequence)):
         if not 1 <= number <= api.REVISION_MAX:
             return f"a {what} is numbered 1 to {api.REVISION_MAX}, not {number}"
-    return _complaint(once.write, limits)
+    return complaint_about(once.write, limits)
 
 
 def _check_scan(scan: api.Scan, limits: Limits) -> str | None:

@@ -207,7 +207,7 @@ class RequestParser:
             piece = piece[self._position : self._position + _PIECE_BYTES]
         lines = piece.split(_CRLF)
         used, last = 0, len(lines) - 1
-        while (count := _COUNTS.get(lines[used])) is not None:
+        while count := _COUNTS.get(lines[used]):
             end = used + 1 + 2 * count
             if end > last:
                 break

@@ -94,16 +94,16 @@ COUNTING = (
     Mutant(
         "changes of writes that were applied are held back for ever",
         ROOM,
-        "                self._sum -= self._counted.popleft()\n",
-        "                self._counted.popleft()\n",
+        "            self._sum -= self._counted.popleft()[1]\n",
+        "            self._counted.popleft()\n",
         test=f"{SERVER_ACCOUNTS}"
         "::test_changes_are_held_back_for_the_writes_that_are_not_applied_yet",
     ),
     Mutant(
         "what was added up is added again",
         ROOM,
-        "islice(self, len(self._counted), None)",
-        "islice(self, 0, None)",
+        "            self._next = entry.index + 1\n",
+        "",
         test=f"{SERVER_ACCOUNTS}"
         "::test_changes_are_held_back_for_the_writes_that_are_not_applied_yet",
     ),

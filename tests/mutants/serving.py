@@ -402,8 +402,8 @@ SERVING = (
     Mutant(
         "writes that were proposed and not applied are forgotten",
         ROOM,
-        "        self._pending.append((index, data))\n",
-        "        pass\n",
+        "            self._sum += changes\n",
+        "            pass\n",
         test="tests/server/test_room.py::test_what_is_not_applied_yet_is_counted",
     ),
     Mutant(

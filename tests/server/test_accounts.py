@@ -57,20 +57,30 @@ def test_a_read_stands_in_one_stage_until_it_leaves_and_leaves_once(story):
 def test_changes_are_held_back_for_the_writes_that_are_not_applied_yet(story):
     log = MemoryLog(IDENTITY)
     changes: dict[bytes, Changes] = {}
-    room = Room(log, MemoryState(IDENTITY), EntryRoom(log), changes.__getitem__, 20, 3.0)
+    proposed: list[Entry] = []
+
+    def proposed_from(index: int) -> list[Entry]:
+        return [entry for entry in proposed if entry.index >= index]
+
+    state = MemoryState(IDENTITY)
+    room = Room(log, state, EntryRoom(log), changes.__getitem__, proposed_from, 20, 3.0)
     pending: dict[int, Changes] = {}
     term = index = last_applied = 0
     for act, one, two in story:
         if act in "abc":
             index += 1
-            pending[index] = Changes(TableChanges(one, two, 0), TableChanges(0, 0, one))
-            changes[b"%d" % index] = pending[index]
-            room.proposed(index, term, b"%d" % index)
+            # A no-op changes nothing, whatever its data says.
+            kind = EntryKind.NOOP if two == 0 else EntryKind.COMMAND
+            data = b"%d %d" % (term, index)
+            changes[data] = Changes(TableChanges(one, two, 0), TableChanges(0, 0, one))
+            pending[index] = changes[data] if kind is EntryKind.COMMAND else NO_CHANGES
+            proposed.append(Entry(index, term, kind, data))
         elif act == "d":
             # Another leader rolls back some, and this node leads again.
             term += 1
             index = max(last_applied, index - one)
             pending.clear()
+            proposed.clear()
             room.wake(0.0, term, last_applied)
         else:
             last_applied = max(last_applied, index - one)
@@ -79,6 +89,14 @@ def test_changes_are_held_back_for_the_writes_that_are_not_applied_yet(story):
         if act not in "bc":
             # Adding up waits until somebody asks, and some are applied before that.
             assert room._pending.sum() == sum(pending.values(), NO_CHANGES)
+
+
+def no_changes(_data: bytes) -> Changes:
+    return NO_CHANGES
+
+
+def nothing(_index: int) -> tuple[Entry, ...]:
+    return ()
 
 
 class SharedDisk:
@@ -115,7 +133,7 @@ def test_entries_leave_of_a_shared_disk_what_the_state_owes_it(story):
     disk, waiting, headroom = SharedDisk(), 0, 400
     log = LogOnIt(disk)
     entries = EntryRoom(log)
-    room = Room(log, StateOnIt(disk), entries, lambda _data: NO_CHANGES, headroom, interval_ms=3.0)
+    room = Room(log, StateOnIt(disk), entries, no_changes, nothing, headroom, 3.0)
     for is_written, one, two, size in story:
         if is_written:
             entries.writing()
@@ -166,7 +184,7 @@ def test_entries_are_applied_as_far_as_their_changes_fit_and_decoded_only_near_t
     entries = EntryRoom(log)
     for _ in range(taken):
         entries.take(40 << 20)
-    room = Room(log, state, entries, changes_of, 0, interval_ms=3.0)
+    room = Room(log, state, entries, changes_of, nothing, 0, 3.0)
     index = 0
     for freed, sizes in story:
         state.left_bytes += freed * (10 << 20)

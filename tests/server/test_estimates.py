@@ -13,7 +13,7 @@ from kvstore.kv.machine import StateMachine
 from kvstore.storage.base import Applied, Identity
 from kvstore.storage.memory import MemoryState
 from kvstore.wire import commands, typed
-from kvstore.wire.limits import check_request, place_bytes, query_steps_bound
+from kvstore.wire.limits import complaint_about, place_bytes, query_steps_bound
 
 SLOW = b"*" + b"[^x]" * 120 + b"y"
 
@@ -75,7 +75,7 @@ def test_no_query_costs_more_work_than_was_set_aside_for_it(seed: int) -> None:
     store = Store(seed)
     for _ in range(20):
         query = store.query()
-        assert check_request(query, store.limits) is None
+        assert complaint_about(query, store.limits) is None
         before = store.machine.steps
         store.machine.query(query)
         steps = store.machine.steps - before
@@ -88,7 +88,7 @@ def test_no_write_is_answered_by_more_bytes_than_its_place_has(seed: int) -> Non
     store = Store(seed)
     for _ in range(20):
         write = store.write()
-        if check_request(write, store.limits) is not None:
+        if complaint_about(write, store.limits) is not None:
             continue
         place = place_bytes(write, store.limits)
         assert place == place_bytes(api.Once(1, 1, write), store.limits)

@@ -17,7 +17,7 @@ from kvstore.config import Limits
 from kvstore.raft.messages import AppendEntries
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.wire import commands, peer, resp
-from kvstore.wire.limits import check_request
+from kvstore.wire.limits import complaint_about
 
 LIMITS = Limits()
 SET = resp.command(b"SET", b"key:000000000042", b"x" * 100)
@@ -52,7 +52,7 @@ def parse_in_pieces(data: bytes) -> None:
 def interpret(args: list[bytes]) -> None:
     spec = commands.COMMANDS[args[0].upper()]
     request = commands.parse(spec, args)
-    check_request(request, LIMITS)
+    complaint_about(request, LIMITS)
     commands.render_for(spec, request)
 
 

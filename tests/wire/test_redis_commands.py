@@ -11,7 +11,7 @@ from kvstore import api
 from kvstore.config import Limits
 from kvstore.wire import commands
 from kvstore.wire.commands import COMMANDS, CommandError
-from kvstore.wire.limits import check_request
+from kvstore.wire.limits import complaint_about
 
 LIMITS = Limits(value_bytes_max=1_000)
 LONGEST_KEY = b"k" * api.KEY_BYTES_MAX
@@ -76,7 +76,7 @@ def reply(line: str, result: api.Result, version: int = 2) -> bytes:
 )
 def test_a_command_is_the_request_that_it_means(line: str, request_: api.Request) -> None:
     assert parse(line) == request_
-    assert check_request(request_, LIMITS) is None
+    assert complaint_about(request_, LIMITS) is None
 
 
 # --- Errors -------------------------------------------------------------------------------
@@ -146,9 +146,7 @@ def test_the_one_integer_that_cannot_be_negated_is_an_overflow() -> None:
     ],
 )
 def test_a_key_beyond_the_limit_is_refused_with_the_limit(line: list[bytes]) -> None:
-    failure = check_request(parse(line), LIMITS)
-    assert failure is not None
-    assert failure.message == "key has 481 bytes, the limit is 480"
+    assert complaint_about(parse(line), LIMITS) == "key has 481 bytes, the limit is 480"
 
 
 @pytest.mark.parametrize(
@@ -160,13 +158,13 @@ def test_a_key_beyond_the_limit_is_refused_with_the_limit(line: list[bytes]) -> 
     ],
 )
 def test_a_value_beyond_the_limit_is_refused_with_the_limit(line: list[bytes]) -> None:
-    failure = check_request(parse(line), LIMITS)
-    assert failure is not None
-    assert "the limit is 1000" in failure.message
+    complaint = complaint_about(parse(line), LIMITS)
+    assert complaint is not None
+    assert "the limit is 1000" in complaint
 
 
 def test_the_longest_key_and_value_are_taken() -> None:
-    assert check_request(parse([b"SET", LONGEST_KEY, b"x" * 1_000]), LIMITS) is None
+    assert complaint_about(parse([b"SET", LONGEST_KEY, b"x" * 1_000]), LIMITS) is None
 
 
 # --- Replies ------------------------------------------------------------------------------
