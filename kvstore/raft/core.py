@@ -177,7 +177,7 @@ class Raft:
         return self.log.add(self.current_term, COMMAND, command)
 
     def proposed_from(self, index: int) -> Sequence[Entry]:
-        """What a leader proposed in its term, from `index` on and not applied; nobody else did."""
+        """What a leader proposed in its term, from `index` on, as far as it is in memory."""
         return () if self._leadership is None else self.log.last_term_from(index)
 
     def read(self, read_id: int) -> None:

@@ -147,6 +147,7 @@ class Account:
     """What one client has booked in the sums of all; its replies do so themselves.
 
     * `input_bytes`: kept of requests that are not started; `unsent_bytes`: left to the socket.
+      Who books compares with them first: mostly nothing has changed.
     """
 
     def __init__(self, load: Load) -> None:

@@ -80,7 +80,7 @@ class Slot:
             is_being_sent = self.query is not None  # Its session has asked, to send it now.
             session.replies.came(self, reply)
             if not is_being_sent:
-                session.context.dirty[session] = None
+                session.mark_dirty()
 
     def takes_over(self, query: api.Query | api.Status) -> bool:
         """A read is due: it waits here for room, unless a later write waits for it."""
@@ -95,7 +95,7 @@ class Slot:
 class Sums:
     """What the replies of some clients cost together.
 
-    * `output_bytes`: what is not sent, and the places of those that do not exist yet.
+    * `output_bytes`: what no socket was handed yet, and the places of those that do not exist yet.
     * `pinned_steps`: of reads that entries wait for, as a later write of the same client
       is on its way.
     """
@@ -109,7 +109,8 @@ class Replies:
     """Places and replies that have not been handed to the socket, oldest first.
 
     * `places`: others only look at them. `held_bytes` is the sum of what they hold.
-    * `pinned_steps` is the sum of theirs. Both are a part of the `sums` of all clients.
+    * `pinned_steps` is the sum of theirs. Both are a part of the `sums` of all clients,
+      until they `leave`.
     * `open_reads` are the places of queries that have no reply and are not pinned, with
       the steps that each may cost.
     """
@@ -192,12 +193,10 @@ class Replies:
         """Nobody reads them any more."""
         self.places.clear()
         self.open_reads.clear()
-        self._sums.output_bytes -= self.held_bytes
-        self.held_bytes = 0
-        self._pin(-self.pinned_steps)
+        self.held_bytes = self.pinned_steps = 0
 
     def leave(self) -> None:
-        """They are no client's any more: they count for themselves."""
+        """They are no client's any more, and count for none."""
         self._sums.output_bytes -= self.held_bytes
         self._sums.pinned_steps -= self.pinned_steps
         self._sums = Sums()

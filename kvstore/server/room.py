@@ -282,17 +282,12 @@ class _Pending:
         """What was proposed in earlier terms may be rolled back, or is as other leaders' writes."""
         if term != self._term:
             self._term, self._next = term, 0
-            self._clear()
-
-    def _clear(self) -> None:
-        self._counted.clear()
-        self._sum = NO_CHANGES
+            self._counted.clear()
+            self._sum = NO_CHANGES
 
     def forget(self, last_applied: int) -> None:
         """What was applied is counted by the state."""
-        if last_applied >= self._next:
-            self._next = last_applied + 1
-            self._clear()
+        self._next = max(self._next, last_applied + 1)
         while self._counted and self._counted[0][0] <= last_applied:
             self._sum -= self._counted.popleft()[1]
 

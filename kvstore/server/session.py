@@ -112,8 +112,7 @@ class Session:
         if self.served < load.least_served:
             self.served = load.least_served
         began = self.served
-        if self.peer is None:
-            self._slice_ends = began + load.slice_steps
+        self._take_slice()
         if mask & selectors.EVENT_WRITE:
             before = connection.unsent_bytes
             connection.flush()
@@ -122,6 +121,10 @@ class Session:
             self._read()
         self._go_on()
         load.steps += self.served - began
+
+    def _take_slice(self) -> None:
+        if self.peer is None:
+            self._slice_ends = self.served + self.context.load.slice_steps
 
     def _read(self) -> None:
         if self._closes_after_replies:
@@ -393,8 +396,8 @@ class Session:
         if not self._connection.is_open:
             return
         load, began = self.context.load, self.served
-        if self.peer is None and (self.replies.open_reads or self._is_stalled):
-            self._slice_ends = began + load.slice_steps
+        if self.replies.open_reads or self._is_stalled:
+            self._take_slice()
         self._send_replies()
         if self._is_stalled or self._connection.is_at_end or self._closes_after_replies:
             self._go_on()
@@ -463,9 +466,9 @@ class Session:
     def close(self) -> None:
         """Hang up now."""
         self._connection.close()
+        self._forget_costs()
         self.replies.clear()
         self._held_write = None
-        self._forget_costs()
         self.context.lingering.pop(self, None)
         self.context.sessions.pop(self, None)
 

@@ -33,8 +33,9 @@ def check_call(call: api.Call, limits: Limits) -> api.Failure | None:
     if len(call.cluster_id) > _CLUSTER_ID_CHARACTERS_MAX:
         complaint = f"a cluster's name has at most {_CLUSTER_ID_CHARACTERS_MAX} characters"
         return api.Failure(api.FailureCode.INVALID, complaint)
-    refusal = complaint_about(call.request, limits)
-    return api.Failure(api.FailureCode.INVALID, refusal) if refusal else None
+    if found := complaint_about(call.request, limits):
+        return api.Failure(api.FailureCode.INVALID, found)
+    return None
 
 
 def complaint_about(request: api.Request, limits: Limits) -> str | None:

@@ -73,3 +73,11 @@ def test_a_write_of_many_keys_costs_by_their_number(command: api.Write) -> None:
     machine = Machine()
     machine.run(command)
     assert machine.machine.steps > 5 * len(KEYS)
+
+
+def test_small_writes_cost_as_well() -> None:
+    """Else a turn would apply as many as there are."""
+    machine = Machine()
+    for number in range(100):
+        machine.put(b"%d" % number, b"v")
+    assert machine.machine.steps >= 100

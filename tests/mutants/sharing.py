@@ -8,13 +8,104 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
+CORE = "kvstore/raft/core.py"
 LOAD = "kvstore/server/load.py"
+LOG = "kvstore/raft/log.py"
 LOOP = "kvstore/server/loop.py"
 MACHINE = "kvstore/kv/machine.py"
 NODE = "kvstore/server/node.py"
+REPLIES = "kvstore/server/replies.py"
 SESSION = "kvstore/server/session.py"
 
+LAST_TERM = (
+    "tests/raft/test_log.py::test_the_entries_of_the_last_term_are_those_in_memory_from_an_index_on"
+)
+
 SHARING = (
+    Mutant(
+        "answers at the end of a turn are no work of it",
+        SESSION,
+        "        if self.replies.open_reads or self._is_stalled:\n            self._take_slice()\n",
+        "",
+        test="tests/server/test_turns.py"
+        "::test_reads_that_are_answered_at_the_end_of_a_turn_are_its_work_too",
+    ),
+    Mutant(
+        "what is ready beyond one piece waits for another answer",
+        SESSION,
+        "            if len(piece) < _PIECE_BYTES:\n                break\n",
+        "            break\n",
+        test="tests/server/test_session.py::test_all_that_is_ready_leaves_at_once_however_long",
+    ),
+    Mutant(
+        "entries wait for ever for reads of who is gone",
+        REPLIES,
+        "        self._sums.pinned_steps -= self.pinned_steps\n",
+        "",
+        test="tests/server/test_load.py"
+        "::test_reads_that_were_pinned_for_who_is_gone_are_given_back",
+    ),
+    Mutant(
+        "what was booked for a client stays booked for a peer",
+        REPLIES,
+        "        self._sums.output_bytes -= self.held_bytes\n",
+        "",
+        test="tests/server/test_peer_sessions.py"
+        "::test_what_was_booked_for_a_client_is_given_back_when_it_turns_out_to_be_a_peer",
+    ),
+    Mutant(
+        "a peer shares the turn with clients",
+        SESSION,
+        "        if self.peer is None:\n"
+        "            self._slice_ends = self.served + self.context.load.slice_steps\n",
+        "        self._slice_ends = self.served + self.context.load.slice_steps\n",
+        test="tests/server/test_peer_sessions.py"
+        "::test_a_peer_is_heard_when_clients_have_used_up_the_turn",
+    ),
+    Mutant(
+        "what a socket does not take is booked when it takes it",
+        SESSION,
+        "                account.book_unsent(connection.unsent_bytes)\n",
+        "                pass\n",
+        test="tests/server/test_load.py"
+        "::test_what_a_socket_does_not_take_is_booked_in_the_same_turn",
+    ),
+    Mutant(
+        "what a peer does not read leaves clients less",
+        LOAD,
+        "        if self._is_open:\n            self._load.output_bytes",
+        "        if True:\n            self._load.output_bytes",
+        test="tests/server/test_peer_sessions.py::test_what_a_peer_does_not_read_is_not_booked",
+    ),
+    Mutant(
+        "a small write costs no work",
+        MACHINE,
+        "        self.steps += _WRITE_STEPS + (len(data) >> 10)\n",
+        "        self.steps += len(data) >> 10\n",
+        test="tests/kv/test_work.py::test_small_writes_cost_as_well",
+    ),
+    Mutant(
+        "a follower counts its leader's writes as its own",
+        CORE,
+        "        return () if self._leadership is None else self.log.last_term_from(index)\n",
+        "        return self.log.last_term_from(index)\n",
+        test="tests/server/test_room.py"
+        "::test_only_a_leader_counts_what_waits_in_its_log_as_proposed",
+    ),
+    Mutant(
+        "what was proposed is looked for before the cache",
+        LOG,
+        "max(0, max(index, self.last_term_start) - self._cache_start)",
+        "max(index, self.last_term_start) - self._cache_start",
+        test=LAST_TERM,
+    ),
+    Mutant(
+        "what was proposed in earlier terms is counted",
+        LOG,
+        "max(0, max(index, self.last_term_start) - self._cache_start)",
+        "max(0, index - self._cache_start)",
+        test=LAST_TERM,
+    ),
     Mutant(
         "what waits unread is forgotten when a client is given up",
         LOAD,
@@ -79,7 +170,7 @@ SHARING = (
     ),
     Mutant(
         "a read that waits for room sees a later write of its client",
-        "kvstore/server/replies.py",
+        REPLIES,
         "        if steps > steps_left or any(slot.query is not None for slot in reads):\n"
         "            return not reads\n",
         "",
@@ -101,7 +192,7 @@ SHARING = (
     ),
     Mutant(
         "a reply is booked by what it might have been",
-        "kvstore/server/replies.py",
+        REPLIES,
         "        self.held_bytes += size - slot.held_bytes\n",
         "        self.held_bytes += max(0, size - slot.held_bytes)\n",
         test="tests/server/test_bookings.py::test_every_account_is_the_sum_of_what_it_counts",
@@ -115,14 +206,14 @@ SHARING = (
     ),
     Mutant(
         "an exception in one command ends the node",
-        "kvstore/server/replies.py",
+        REPLIES,
         "ENDS_THE_NODE: Final = (StorageError, SafetyViolationError)",
         "ENDS_THE_NODE: Final = (Exception,)",
         test="tests/server/test_mistakes.py::test_a_builtin_that_fails_ends_its_connection",
     ),
     Mutant(
         "a storage error in one command ends that connection alone",
-        "kvstore/server/replies.py",
+        REPLIES,
         "ENDS_THE_NODE: Final = (StorageError, SafetyViolationError)",
         "ENDS_THE_NODE: Final = (SafetyViolationError,)",
         test="tests/server/test_mistakes.py"
@@ -146,7 +237,7 @@ SHARING = (
     ),
     Mutant(
         "a reply comes in the protocol of a later HELLO",
-        "kvstore/server/replies.py",
+        REPLIES,
         "self._render(result, self._resp_version)",
         "self._render(result, session.resp_version)",
         test="tests/server/test_talks.py",

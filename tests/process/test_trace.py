@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from kvstore.raft.messages import AppendEntries, AppendEntriesReply, RequestVote, RequestVoteReply
@@ -90,6 +91,21 @@ def test_a_sync_of_another_file_or_one_that_failed_does_not_count() -> None:
     failed = Call("fdatasync", FILE, False, b"", -1)
     assert findings([asked, WRITE, other, META, spoken])
     assert findings([asked, WRITE, failed, META, spoken])
+
+
+def test_an_entry_that_comes_again_is_not_written_again() -> None:
+    """A leader that has no answer yet says it twice."""
+    asked, spoken = STORIES["an entry"]
+    assert findings([asked, *COMMIT, spoken, asked, spoken]) == []
+
+
+def test_an_entry_that_comes_back_after_another_one_must_be_written_again() -> None:
+    asked, spoken = STORIES["an entry"]
+    other = msgspec.structs.replace(
+        APPEND, term=4, entries=(Entry(1, 4, EntryKind.COMMAND, b"the entry"),)
+    )
+    instead = received(encode_message(other))
+    assert findings([asked, *COMMIT, spoken, instead, *COMMIT, asked, spoken])
 
 
 def test_lines_of_strace_become_calls() -> None:

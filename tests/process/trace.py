@@ -25,6 +25,7 @@ from kvstore.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
+from kvstore.raft.types import Entry
 from kvstore.wire.peer import decode_message
 
 LOG_FILE_SUFFIX = "/raft/data.mdb"
@@ -161,6 +162,8 @@ class PersistThenSpeak:
         self._sent: dict[str, _Stream] = {}
         self._promises: list[_Promise] = []
         self._entries: dict[tuple[int, int], _Promise] = {}
+        self._vouched: dict[int, int] = {}
+        """Term of each entry that was vouched for: it may come again, and is not written again."""
         self._votes: dict[tuple[int, int], _Promise] = {}
         self._writes: dict[str, list[_Promise | None]] = {}
         self._spoken_term = 0
@@ -209,12 +212,18 @@ class PersistThenSpeak:
             self._votes.setdefault((message.term, message.sender), self._promise())
         elif isinstance(message, AppendEntries):
             for entry in message.entries:
-                if (entry.index, entry.term) not in self._entries:
-                    self._entries[entry.index, entry.term] = self._promise([entry.data])
+                self._on_entry(entry)
         elif message is None and isinstance(frame, list):
             is_write = frame[0].upper() == b"SET"
             promise = self._promise([frame[2]]) if is_write else None
             self._writes.setdefault(connection, []).append(promise)
+
+    def _on_entry(self, entry: Entry) -> None:
+        if self._vouched.get(entry.index, entry.term) != entry.term:
+            # The old one goes, and all behind it: should they come back, they must be written.
+            self._vouched = {i: term for i, term in self._vouched.items() if i < entry.index}
+        if entry.index not in self._vouched and (entry.index, entry.term) not in self._entries:
+            self._entries[entry.index, entry.term] = self._promise([entry.data])
 
     def _on_sent(self, connection: str, frame: object) -> None:
         message = _message(frame)
@@ -232,13 +241,10 @@ class PersistThenSpeak:
         if isinstance(message, RequestVoteReply) and message.vote_granted:
             self._hold(self._votes[message.term, message.recipient], "granted vote", message)
         elif isinstance(message, AppendEntriesReply) and message.success:
-            vouched = [
-                promise
-                for (index, _), promise in self._entries.items()
-                if index <= message.match_index
-            ]
-            for promise in vouched:
-                self._hold(promise, "accepted entry", message)
+            for (index, term), promise in self._entries.items():
+                if index <= message.match_index:
+                    self._hold(promise, "accepted entry", message)
+                    self._vouched[index] = term
             # Each entry is held against the first reply that vouches for it; a later one adds
             # nothing, because what is durable stays so.
             self._entries = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kvstore.raft.log import RaftLog
-from kvstore.raft.types import RaftSettings, TermRange
+from kvstore.raft.types import EntryKind, RaftSettings, TermRange
 
 from .disk import Disk, entries_of_terms
 from .harness import UNBOUNDED, bench
@@ -103,3 +103,24 @@ def test_a_slice_is_cut_by_bytes_but_never_empty() -> None:
     assert [one.index for one in log.slice(2, 9, 2 * ENTRY_BYTES - 1)] == [2]
     assert [one.index for one in log.slice(2, 9, 0)] == [2]
     assert [one.index for one in log.slice(2, 4, UNBOUNDED)] == [2, 3]
+
+
+def test_the_entries_of_the_last_term_are_those_in_memory_from_an_index_on() -> None:
+    disk = Disk(log=entries_of_terms([1, 1]))
+    log = RaftLog(disk, disk.recovered(), cached_bytes_max=6)
+    log.append(entries_of_terms([1, 1], 3))
+    for _ in range(3):
+        log.add(2, EntryKind.COMMAND, b"xxx")
+    for index in range(9):
+        expected = [*range(max(index, 5), 8)]
+        assert [entry.index for entry in log.last_term_from(index)] == expected
+    update = log.unpersisted(None)
+    disk.write(update)
+    log.mark_durable(update)
+    for _ in range(3):
+        log.shrink_cache(7)
+    first = next(index for index in range(8) if log.is_in_memory(index))
+    assert first > 5
+    for index in range(9):
+        expected = [*range(max(index, first), 8)]
+        assert [entry.index for entry in log.last_term_from(index)] == expected

@@ -16,6 +16,7 @@ from kvstore.server.session import Session
 from kvstore.wire import peer, resp
 from kvstore.wire.resp import command
 
+from .accounts import check_accounts
 from .line import LIMITS, THEIRS, Line, tcp_pair
 
 MIB = 1 << 20
@@ -317,3 +318,24 @@ def test_a_newcomer_that_says_nothing_makes_room_for_the_next(full: Line) -> Non
     full.context.tick(2_100.0)
     assert full.is_closed
     assert not full.context.newcomers
+
+
+def test_reads_that_were_pinned_for_who_is_gone_are_given_back() -> None:
+    with lines(1) as (line, [client]):
+        client.sendall(command(b"GET", b"k") + command(b"SET", b"k", b"v"))
+        line.context.load.hear({key.data: mask for key, mask in line.selector.select(1)})
+        assert line.context.load.pinned_steps > 0
+        line.session.close()
+        assert (line.context.load.pinned_steps, line.context.load.output_bytes) == (0, 0)
+
+
+def test_what_a_socket_does_not_take_is_booked_in_the_same_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with lines(1) as (line, [client]):
+        monkeypatch.setattr(line.session._connection, "_send", lambda _data: 0)
+        client.sendall(command(b"SET", b"k", b"v"))
+        for _ in range(4):
+            line.turn()
+            check_accounts(line.context)
+        assert line.session.unsent_bytes == line.context.load.output_bytes == len(resp.OK)

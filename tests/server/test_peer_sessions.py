@@ -12,7 +12,8 @@ from kvstore.raft.types import Entry, EntryKind
 from kvstore.wire import peer
 from kvstore.wire.resp import command
 
-from .line import THEIRS, Line
+from .accounts import check_accounts
+from .line import LIMITS, THEIRS, Line
 
 VOTE = RequestVote(
     cluster_id="test", sender=2, recipient=1, term=7, last_log_index=0, last_log_term=0
@@ -142,3 +143,43 @@ def test_a_damaged_message_ends_the_link_and_changes_nothing(follower: Line) -> 
     follower.ask(peer.encode_hello(THEIRS), bytes(frame))
     assert follower.is_closed
     assert follower.node.raft.current_term == 0
+
+
+def test_what_was_booked_for_a_client_is_given_back_when_it_turns_out_to_be_a_peer() -> None:
+    """Its refusal is not handed to the socket yet when its hello comes."""
+    limits = msgspec.structs.replace(LIMITS, value_bytes_max=1_000, request_bytes_max=70_000)
+    line = Line(members=3, limits=limits)
+    try:
+        line.send(command(b"SET", b"k", bytes(100_000)) + peer.encode_hello(THEIRS))
+        for _ in range(5):
+            line.turn()
+        assert line.session.peer == 2
+        check_accounts(line.context)
+        assert line.context.load.output_bytes == 0
+    finally:
+        line.close()
+
+
+def test_what_a_peer_does_not_read_is_not_booked(
+    follower: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower.session._connection, "_send", lambda _data: 0)
+    follower.send(peer.encode_hello(THEIRS))
+    for _ in range(3):
+        follower.turn()
+    assert follower.session.peer == 2
+    assert follower.session.unsent_bytes
+    check_accounts(follower.context)
+    assert follower.context.load.output_bytes == 0
+
+
+def test_a_peer_is_heard_when_clients_have_used_up_the_turn(follower: Line) -> None:
+    follower.ask(peer.encode_hello(THEIRS))
+    load = follower.context.load
+    load.steps = follower.node.settings.limits.turn_steps_max
+    votes = [msgspec.structs.replace(VOTE, term=term) for term in range(7, 12)]
+    follower.client.sendall(b"".join(map(peer.encode_message, votes)))
+    follower.node.wake(follower.now_ms)
+    for key, mask in follower.selector.select(1):
+        key.data.on_events(mask)
+    assert follower.node.raft.current_term == 11

@@ -386,3 +386,18 @@ def test_a_state_that_has_no_room_waits_and_loses_nothing() -> None:
     cluster.room.clear()
     cluster.run(2_000)
     assert cluster.states[1].applied().last_applied == cluster.nodes[1].raft.commit_index
+
+
+def test_only_a_leader_counts_what_waits_in_its_log_as_proposed() -> None:
+    cluster = Cluster()
+    leader = cluster.elect()
+    cluster.run()
+    for _ in range(5):
+        leader.submit_command(PUT, Claim())
+    cluster.now_ms += 1
+    for node in (leader, *cluster.followers()):
+        cluster.turn(node.raft.id)
+    for node in (leader, *cluster.followers()):
+        assert node.raft.log.last_index > node.machine.last_applied
+        node._room.look(node.machine.last_applied)
+        assert len(node._room._pending._counted) == (5 if node is leader else 0)

@@ -314,3 +314,9 @@ def test_a_reply_reaches_a_client_that_is_still_sending(line: Line) -> None:
         line.turn()
     line.context.tick(line.now_ms + 60_000)
     assert not line.context.sessions, "but not for ever"
+
+
+def test_all_that_is_ready_leaves_at_once_however_long(line: Line) -> None:
+    line.ask(command(b"SET", b"k", bytes(30_000)))
+    line.client.sendall(command(b"GET", b"k") * 7)
+    assert line.receive() == resp.bulk(bytes(30_000)) * 7

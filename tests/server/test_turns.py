@@ -149,3 +149,27 @@ def test_a_mixed_pipeline_goes_on_in_few_turns(line: Line) -> None:
     pair = command(b"EXISTS", b"n") + command(b"INCR", b"n")
     line.client.sendall(pair * 50)
     assert line.receive(turns=4).count(b"\r\n") == 100
+
+
+def test_reads_that_are_answered_at_the_end_of_a_turn_are_its_work_too() -> None:
+    limits = msgspec.structs.replace(Limits(), turn_steps_max=2_000, slice_steps_max=1_000)
+    line = Line(limits=limits)
+    clients = [line.connect() for _ in range(20)]
+    try:
+        line.send(command(b"SET", b"k", bytes(900_000)))
+        assert line.receive(40) == b"+OK\r\n"
+        for client in clients:
+            client.sendall(command(b"GET", b"k"))
+        most = 0
+        for _ in range(40):
+            line.turn()
+            most = max(most, line.context.load.steps)
+            for client in clients:
+                with contextlib.suppress(BlockingIOError):
+                    client.recv(1 << 22)
+        # One answer more than fits, at most.
+        assert 1_000 < most <= 4_000
+    finally:
+        line.close()
+        for client in clients:
+            client.close()
