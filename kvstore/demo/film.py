@@ -200,7 +200,7 @@ class Film:
 
 def _send(connection: socket.socket, *words: str) -> None:
     """One command, as RESP frames it."""
-    connection.sendall(hiredis.pack_command(tuple(words)))  # type: ignore[arg-type]
+    connection.sendall(hiredis.pack_command(tuple(words)))  # type: ignore[arg-type]  # its stub says one word
 
 
 def _receive(connection: socket.socket) -> str:

@@ -94,9 +94,8 @@ class StateMachine:
 
         Raises `DamagedError` for bytes that are no command of this version.
         """
-        assert index == self.last_applied + 1
-        self.last_applied = index
-        self.steps += _WRITE_STEPS + (len(data) >> 10)
+        self.advance(index)
+        self.steps += len(data) >> 10
         try:
             logged: api.Logged = _decode_logged(data)
         except msgspec.DecodeError as error:
@@ -118,7 +117,7 @@ class StateMachine:
             return NO_CHANGES  # `apply` says what is wrong with it
 
     def advance(self, index: int) -> None:
-        """Pass an entry that holds no command."""
+        """Pass an entry: one that holds no command, unless `apply` does the rest."""
         assert index == self.last_applied + 1
         self.last_applied = index
         self.steps += _WRITE_STEPS

@@ -172,8 +172,7 @@ class Raft:
 
     def propose(self, command: bytes) -> int:
         """Append a command to the log of who `takes_commands`; its entry's index (Raft §5.3)."""
-        assert self._leadership is not None
-        assert self._leadership.heir is None
+        assert self.takes_commands
         return self.log.add(self.current_term, COMMAND, command)
 
     def proposed_from(self, index: int) -> Sequence[Entry]:

@@ -271,11 +271,14 @@ class RaftLog:
 
     def last_term_from(self, index: int) -> Sequence[Entry]:
         """The entries of the last term from `index` on, of those in memory."""
-        return self._cache[max(0, max(index, self.last_term_start) - self._cache_start) :]
+        return self._cached_from(max(index, self.last_term_start))
 
     def sizes_in_memory(self, start: int) -> list[int]:
         """How much data each entry from `start` on has, of those in memory."""
-        return [len(entry.data) for entry in self._cache[max(0, start - self._cache_start) :]]
+        return [len(entry.data) for entry in self._cached_from(start)]
+
+    def _cached_from(self, index: int) -> list[Entry]:
+        return self._cache[max(0, index - self._cache_start) :]
 
     def unpersisted(self, hard_state: HardState | None) -> DurableUpdate:
         """What the disk lacks, and a new hard state if there is one, to be written now."""

@@ -146,14 +146,13 @@ class Load(Sums):
 class Account:
     """What one client has booked in the sums of all; its replies do so themselves.
 
-    * `input_bytes`: kept of requests that are not started; `unsent_bytes`: left to the socket.
-      Who books compares with them first: mostly nothing has changed.
+    * `input_bytes`: kept of requests that are not started.
     """
 
     def __init__(self, load: Load) -> None:
         self._load = load
         self._is_open = True
-        self.input_bytes = self.unsent_bytes = 0
+        self.input_bytes = self._unsent_bytes = 0
 
     def book_input(self, held_bytes: int) -> None:
         """So much is kept of requests that are not started."""
@@ -164,8 +163,8 @@ class Account:
     def book_unsent(self, unsent_bytes: int) -> None:
         """So much is left to the socket, which has not taken it yet."""
         if self._is_open:
-            self._load.output_bytes += unsent_bytes - self.unsent_bytes
-            self.unsent_bytes = unsent_bytes
+            self._load.output_bytes += unsent_bytes - self._unsent_bytes
+            self._unsent_bytes = unsent_bytes
 
     def close(self) -> None:
         """This is no client's session any more."""

@@ -116,6 +116,7 @@ class Session:
         if mask & selectors.EVENT_WRITE:
             before = connection.unsent_bytes
             connection.flush()
+            self._account.book_unsent(connection.unsent_bytes)
             self._has_moved(before - connection.unsent_bytes)
         if mask & selectors.EVENT_READ and connection.is_open:
             self._read()
@@ -171,7 +172,7 @@ class Session:
         if is_stalled is not self._is_stalled:
             self._is_stalled = is_stalled
             self._connection.pause_reading(is_stalled)
-        self._book()
+        self._book_input()
         if not self._connection.is_open:
             self.close()
         elif self._closes_after_replies or (self._is_dry and self._connection.is_at_end):
@@ -218,15 +219,13 @@ class Session:
         self.context.load.wait(self)
         return False
 
-    def _book(self) -> None:
-        """Tell what this client costs."""
+    def _book_input(self) -> None:
+        """Tell what is kept of this client's requests."""
         input_bytes = 0
         if not self._parser.is_empty and self._connection.is_open:
             input_bytes = self._parser.held_bytes
         if input_bytes != self._account.input_bytes:
             self._account.book_input(input_bytes)
-        if self._connection.unsent_bytes != self._account.unsent_bytes:
-            self._account.book_unsent(self._connection.unsent_bytes)
 
     def _refuse_long_request(self) -> None:
         """There is no room for what this client sends: it may do so later."""
@@ -404,12 +403,11 @@ class Session:
         load.steps += self.served - began
 
     def _send_replies(self) -> None:
-        connection, account = self._connection, self._account
+        connection = self._connection
         while piece := self.replies.take_ready(self._answer, _PIECE_BYTES):
             connection.write(piece)
             # What the socket takes at once makes room for the next answer.
-            if connection.unsent_bytes != account.unsent_bytes:
-                account.book_unsent(connection.unsent_bytes)
+            self._account.book_unsent(connection.unsent_bytes)
             if len(piece) < _PIECE_BYTES:
                 break
 

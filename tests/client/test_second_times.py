@@ -5,8 +5,6 @@ What is not put back after the first time shows only in the second.
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 
@@ -27,7 +25,7 @@ from scripted_node import (
 
 from kvstore import Client, OutcomeUnknownError, RefusedError, RequestError, UnreachableError, api
 
-from .answers import FOO, FOUND
+from .answers import FOO, FOUND, interrupt
 from .numbers import numbers, opened
 
 STALE = api.Failure(api.FailureCode.STALE, "this node is in term 3, the request asks for 5")
@@ -340,11 +338,6 @@ def test_late_replies_are_never_taken_for_later_requests() -> None:
 
 
 def test_interrupts_in_a_row_leave_no_reply_behind_and_give_up_a_number_each() -> None:
-    def interrupt() -> api.Result:
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.05)  # the reply is late by nature, whatever the client does meanwhile
-        return api.PutResult(100, True)
-
     with ScriptedNode() as node, Client([node.address]) as client:
         for _ in range(2):
             node.extend(interrupt)

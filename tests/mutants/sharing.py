@@ -65,10 +65,19 @@ SHARING = (
     Mutant(
         "what a socket does not take is booked when it takes it",
         SESSION,
-        "                account.book_unsent(connection.unsent_bytes)\n",
-        "                pass\n",
+        "            # What the socket takes at once makes room for the next answer.\n"
+        "            self._account.book_unsent(connection.unsent_bytes)\n",
+        "",
         test="tests/server/test_load.py"
         "::test_what_a_socket_does_not_take_is_booked_in_the_same_turn",
+    ),
+    Mutant(
+        "what a socket takes later stays booked",
+        SESSION,
+        "            connection.flush()\n"
+        "            self._account.book_unsent(connection.unsent_bytes)\n",
+        "            connection.flush()\n",
+        test="tests/server/test_load.py::test_what_a_socket_takes_later_is_given_back_then",
     ),
     Mutant(
         "what a peer does not read leaves clients less",
@@ -80,8 +89,8 @@ SHARING = (
     Mutant(
         "a small write costs no work",
         MACHINE,
-        "        self.steps += _WRITE_STEPS + (len(data) >> 10)\n",
-        "        self.steps += len(data) >> 10\n",
+        "        self.steps += _WRITE_STEPS\n",
+        "",
         test="tests/kv/test_work.py::test_small_writes_cost_as_well",
     ),
     Mutant(
@@ -95,15 +104,15 @@ SHARING = (
     Mutant(
         "what was proposed is looked for before the cache",
         LOG,
-        "max(0, max(index, self.last_term_start) - self._cache_start)",
-        "max(index, self.last_term_start) - self._cache_start",
+        "max(0, index - self._cache_start)",
+        "index - self._cache_start",
         test=LAST_TERM,
     ),
     Mutant(
         "what was proposed in earlier terms is counted",
         LOG,
-        "max(0, max(index, self.last_term_start) - self._cache_start)",
-        "max(0, index - self._cache_start)",
+        "self._cached_from(max(index, self.last_term_start))",
+        "self._cached_from(index)",
         test=LAST_TERM,
     ),
     Mutant(

@@ -339,3 +339,16 @@ def test_what_a_socket_does_not_take_is_booked_in_the_same_turn(
             line.turn()
             check_accounts(line.context)
         assert line.session.unsent_bytes == line.context.load.output_bytes == len(resp.OK)
+
+
+def test_what_a_socket_takes_later_is_given_back_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    with lines(1) as (line, [client]):
+        with monkeypatch.context() as full:
+            full.setattr(line.session._connection, "_send", lambda _data: 0)
+            client.sendall(command(b"PING"))
+            line.turn()
+            assert line.context.load.output_bytes > 0
+        line.turn()
+        check_accounts(line.context)
+        assert line.context.load.output_bytes == 0
+        assert read(client) == b"+PONG\r\n"
