@@ -1,4 +1,4 @@
-"""A sequential caller of a cluster: its session, its connections, and the way of a request.
+"""A sequential caller of a cluster: its session, what it knows, and the way of a request.
 
 Law: nothing that it tries again can take effect twice. A write goes under a client
 session and keeps its number, so the cluster carries it out once, however often it
@@ -6,8 +6,9 @@ arrives. Without a session, a command whose last byte was sent is never sent aga
 What has changed nothing (a refusal, a failed connection, a request sent in part) or
 cannot change anything (a query) is tried again until the timeout.
 
-This module must not know how the server works inside, nor of threads: `Client` lets one
-request in at a time.
+This module must not know how the server works inside, nor sockets, clocks or threads: it
+decides, step by step, and is told what came of it (`attempt.py`). `Client` lets one request
+in at a time.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import hiredis
 
 from kvstore import api
 from kvstore.address import Address, parse_address
+from kvstore.attempt import Attempt, HangUp, NotSent, Setback, Unanswered, Way
 from kvstore.course import Course
 from kvstore.errors import (
     ConfigError,
@@ -30,8 +32,7 @@ from kvstore.errors import (
     RefusedError,
     UnreachableError,
 )
-from kvstore.link import Link, NotSent, Unanswered
-from kvstore.wire import resp, typed
+from kvstore.wire import typed
 
 _ANSWERS: Final[dict[type, type]] = {
     api.Put: api.PutResult,
@@ -75,10 +76,8 @@ class Source(enum.Enum):
 class Caller:
     """One caller, which has at most one request under way.
 
-    * One TCP connection per node, opened when first needed, and one more for stale
-      reads: READONLY holds for a whole connection, and must not leak into others.
-    * `_session`, `_sequence` (of the last write under it) and `_links` are its own: no two
-      callers, and no two processes, go on with the same ones.
+    * `_session` and `_sequence` (of the last write under it) are its own: no two callers,
+      and no two processes, go on with the same ones.
     * `_term` (the highest in which a leader has answered), `_cluster_id` and `_leader` are
       known, and may be passed on. It never goes back in time: a node whose term is below
       that of an earlier answer refuses it, but for stale reads.
@@ -90,7 +89,10 @@ class Caller:
         follow: bool,
         on_redirect: Callable[[str, str], None] | None,
         exactly_once: bool,
+        clock: Callable[[], float],
     ) -> None:
+        """`clock`: a monotonic one, in s; deadlines are by it."""
+        self._clock = clock
         self._addresses = addresses
         self._follow = follow
         self._on_redirect = on_redirect
@@ -104,7 +106,6 @@ class Caller:
         """Have nothing yet."""
         self._session: int | None = None
         self._sequence = 0
-        self._links: dict[tuple[Address, bool], Link] = {}
         self._is_abandoned = False
 
     def fresh(self) -> Caller:
@@ -114,54 +115,42 @@ class Caller:
         return other
 
     def abandon(self) -> None:
-        """This is a child's copy of its parent's caller: let go of all, and ask nobody any more.
-
-        To close a descriptor here ends no connection there.
-        """
+        """This is a child's copy of its parent's caller: ask nobody any more."""
         self._is_abandoned = True
-        self.close()
-
-    def close(self) -> None:
-        """Close all connections; a later request opens them again."""
-        links, self._links = self._links, {}
-        for link in links.values():
-            link.close()
 
     # --- The way of one request -----------------------------------------------------------
 
-    def ask(
-        self, request: api.Request, source: Source, timeout_ms: int, deadline: float
-    ) -> api.Result:
+    def ask(self, request: api.Request, source: Source, timeout_ms: int, deadline: float) -> Way:
         """Carry out a request; the result is never a `Failure`, that is raised."""
-        course = Course(self._nodes(source), timeout_ms, deadline)
+        course = Course(self._nodes(source), timeout_ms, deadline, self._clock)
         if self._exactly_once and isinstance(request, api.WRITES):
-            return self._carry_out_once(course, request)
+            return (yield from self._carry_out_once(course, request))
         try:
-            return self._carry_out(course, request, source)
+            return (yield from self._carry_out(course, request, source))
         except _SessionGoneError as gone:
             raise gone if gone.is_certain else course.end(gone) from None
 
-    def ask_node(self, node: Address, request: api.Request, deadline: float) -> api.Result:
+    def ask_node(self, node: Address, request: api.Request, deadline: float) -> Way:
         """Ask this node and no other, once, for what is no command."""
         try:
-            result = self._attempt(node, request, Source.LEADER, deadline, deadline)
+            result = yield from self._attempt(node, request, Source.LEADER, deadline, deadline)
         except (NotSent, Unanswered) as setback:
             raise UnreachableError(f"node at {node}: {setback}") from None
         if isinstance(result, api.Failure):
             raise RefusedError(_text_of(result))
         return result
 
-    def _carry_out_once(self, course: Course, write: api.Write) -> api.Result:
+    def _carry_out_once(self, course: Course, write: api.Write) -> Way:
         """Send a write under the session until it is answered."""
         while True:
             if self._session is None:
-                opened = self._carry_out(course, api.OpenSession(), Source.LEADER)
+                opened = yield from self._carry_out(course, api.OpenSession(), Source.LEADER)
                 self._session, self._sequence = cast(api.SessionResult, opened).session, 0
             # A number is used for one write only, also if the write is interrupted.
             self._sequence += 1
             once = api.Once(self._session, self._sequence, write)
             try:
-                return self._carry_out(course, once, Source.LEADER)
+                return (yield from self._carry_out(course, once, Source.LEADER))
             except _SessionGoneError as gone:
                 self._session = None
                 if gone.is_certain:
@@ -170,9 +159,11 @@ class Caller:
                     raise course.end(gone) from None
                 course.refused(gone)
 
-    def _carry_out(self, course: Course, request: api.Request, source: Source) -> api.Result:
+    def _carry_out(self, course: Course, request: api.Request, source: Source) -> Way:
         """Ask one node after another, also when a copy may have arrived, if that is safe."""
         while True:
+            if (rest := course.take_rest()) is not None:
+                yield rest
             if self._is_abandoned:
                 what = "this process was forked in the middle of a request, which is its parent's"
                 raise course.end(RefusedError(f"{what}: ask again"))
@@ -180,7 +171,7 @@ class Caller:
             node, try_until = course.node, course.try_until()
             reply_until = try_until if _may_be_repeated(request) else course.deadline
             try:
-                result = self._attempt(node, request, source, try_until, reply_until)
+                result = yield from self._attempt(node, request, source, try_until, reply_until)
             except (NotSent, Unanswered) as setback:
                 self._leader = None
                 if isinstance(setback, Unanswered):
@@ -236,18 +227,16 @@ class Caller:
         source: Source,
         send_until: float,
         reply_until: float,
-    ) -> api.Result:
+    ) -> Way:
         """Ask one node, once. Raises NotSent or Unanswered; the connection is gone then."""
         stale = source is Source.STALE
+        min_term = 0 if stale or isinstance(request, api.Status) else self._term
+        call = api.Call(request, min_term, self._cluster_id, source is Source.ANY)
+        answer = yield Attempt(node, stale, call, send_until, reply_until)
         try:
-            link = self._link(node, stale, send_until)
-            min_term = 0 if stale or isinstance(request, api.Status) else self._term
-            call = api.Call(request, min_term, self._cluster_id, source is Source.ANY)
-            answer = link.ask(typed.encode_call(call), send_until, reply_until)
             return self._answer_to(call, answer, stale)
-        except BaseException:
-            # Ctrl-C included: a later request must not read this one's late reply.
-            self._drop(node, stale)
+        except Setback:
+            yield HangUp(node, stale)
             raise
 
     def _answer_to(self, call: api.Call, answer: object, stale: bool) -> api.Result:
@@ -274,27 +263,6 @@ class Caller:
             # Other answers do not show that anybody was elected in the node's term.
             self._term = max(self._term, reply.term)
         return reply.result
-
-    def _link(self, node: Address, stale: bool, until: float) -> Link:
-        """The open connection to a node, or a new one."""
-        link = self._links.get((node, stale))
-        if link is not None and link.is_idle():
-            return link
-        self._drop(node, stale)
-        link = self._links[node, stale] = Link(node, until)
-        if stale:
-            try:
-                reply = link.ask(resp.command(b"READONLY"), until, until)
-            except Unanswered as setback:
-                raise NotSent(str(setback), is_silence=setback.is_silence) from None
-            if isinstance(reply, hiredis.ReplyError):
-                raise NotSent(f"refused READONLY: {reply}")
-        return link
-
-    def _drop(self, node: Address, stale: bool) -> None:
-        link = self._links.pop((node, stale), None)
-        if link is not None:
-            link.close()
 
 
 # --- Small things -------------------------------------------------------------------------

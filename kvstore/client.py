@@ -5,7 +5,8 @@ serve one request at a time. Threads take turns. A copy (copied, pickled, or in 
 child) has the same settings and begins its own; what belongs to another is neither used
 nor ended by it.
 
-How a request finds the leader, and what is tried again, is `caller.py`'s business; this
+How a request finds the leader, and what is tried again, is `caller.py`'s business, and
+waiting for sockets that of `links.py`; this
 module must not know how the server works inside.
 """
 
@@ -26,6 +27,7 @@ from kvstore.caller import Caller, Source
 from kvstore.config import TIME_MS_CEILING, VALUE_BYTES_CEILING, Limits
 from kvstore.errors import ConfigError, GuardFailedError, ProtocolError, RefusedError
 from kvstore.gate import Gate, InsideError
+from kvstore.links import Links
 from kvstore.wire.limits import complaint_about
 
 _SCAN_PAGE: Final = 100
@@ -80,7 +82,8 @@ class Client:
         self.reads_from_any = False
         """Whether reads are asked of all nodes in order, leader or not. They are as fresh as
         the leader's: a node that does not lead asks the leader how far it must have come."""
-        self._caller = Caller(nodes, follow, on_redirect, exactly_once)
+        self._caller = Caller(nodes, follow, on_redirect, exactly_once, time.monotonic)
+        self._links = Links()
         self._gate = Gate()
         _clients.add(self)
 
@@ -177,7 +180,8 @@ class Client:
             return self._ask(api.Status(), api.StatusResult)
         node, deadline = parse_address(address), self._deadline()
         with self._gate.turn(deadline):
-            return cast(api.StatusResult, self._caller.ask_node(node, api.Status(), deadline))
+            way = self._caller.ask_node(node, api.Status(), deadline)
+            return cast(api.StatusResult, self._links.carry_out(way))
 
     def transfer_leader(self, to_node: int | None = None) -> api.HandOverResult:
         """Have that node lead, or the one that lags least; who leads then."""
@@ -201,7 +205,8 @@ class Client:
             source = Source.ANY
         deadline = self._deadline()
         with self._gate.turn(deadline):
-            result = self._caller.ask(request, source, self._timeout_ms, deadline)
+            way = self._caller.ask(request, source, self._timeout_ms, deadline)
+            result = self._links.carry_out(way)
         if isinstance(result, api.GuardFailed):
             raise _guard_failed(request, result)
         return result
@@ -217,11 +222,11 @@ class Client:
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy has in common with this client: settings, and what is known."""
-        return {**vars(self), "_caller": self._caller.fresh(), "_gate": None}
+        return {**vars(self), "_caller": self._caller.fresh(), "_links": None, "_gate": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._gate = Gate()
+        self._links, self._gate = Links(), Gate()
         _clients.add(self)
 
     def _leave_to_parent(self) -> None:
@@ -229,9 +234,11 @@ class Client:
 
         Another thread of the parent may have been inside; here, nobody is.
         """
-        parents, self._caller = self._caller, self._caller.fresh()
-        self._gate = Gate()
-        parents.abandon()
+        self._caller.abandon()
+        # To close a descriptor here ends no connection there.
+        self._links.close()
+        self._caller = self._caller.fresh()
+        self._links, self._gate = Links(), Gate()
 
     def close(self) -> None:
         """Close all connections, once other threads are done; a later request opens them again.
@@ -240,10 +247,10 @@ class Client:
         """
         try:
             with self._gate.turn(self._deadline()):
-                self._caller.close()
+                self._links.close()
         except InsideError:
             # A callback or a signal handler: the request goes on, over a new connection.
-            self._caller.close()
+            self._links.close()
 
     def __enter__(self) -> Self:
         return self

@@ -3,16 +3,17 @@
 Law: what the caller is told at the end is no better than what is known. Once a copy of
 a command may have been carried out, no later refusal and no silence makes it undone.
 
-This module must not know sockets or requests: it is told what came of each attempt.
+This module must not know sockets or requests: it is told what came of each attempt. It does
+not wait either, but says for how long somebody should (`take_rest`).
 """
 
 from __future__ import annotations
 
-import random
-import time
+from collections.abc import Callable
 from typing import Final
 
 from kvstore.address import Address
+from kvstore.attempt import Rest
 from kvstore.errors import (
     NotLeaderError,
     OutcomeUnknownError,
@@ -37,21 +38,25 @@ class Course:
       certainly was not.
     """
 
-    def __init__(self, nodes: list[Address], timeout_ms: int, deadline: float) -> None:
+    def __init__(
+        self, nodes: list[Address], timeout_ms: int, deadline: float, clock: Callable[[], float]
+    ) -> None:
         self.node = nodes[0]
         self.deadline = deadline
         self.doubt: str | None = None
         self._timeout_ms = timeout_ms
+        self._clock = clock
         self._nodes = nodes
         self._tried: set[Address] = set()
         self._pause_s = _FIRST_PAUSE_S
+        self._rest_due: Rest | None = None
         self._told: set[tuple[Address, Address]] = set()
         self._failures: dict[Address, str] = {}
         self._refusal: RefusedError | None = None
 
     def try_until(self) -> float:
         """When to give this node up: half of the rest is kept while there are others."""
-        now = time.monotonic()
+        now = self._clock()
         if len(self._nodes) == 1:
             return self.deadline
         return now + (self.deadline - now) / 2
@@ -76,7 +81,7 @@ class Course:
     def busy(self, refusal: RefusedError) -> None:
         """The leader has no room now; nobody else could help."""
         self._refusal = refusal
-        self._rest(_LONGEST_BUSY_PAUSE_S)
+        self._plan_rest(_LONGEST_BUSY_PAUSE_S)
 
     def redirected(self, leader: Address | None, refusal: NotLeaderError) -> bool:
         """The node names a leader. True if it is followed, and for the first time."""
@@ -108,25 +113,25 @@ class Course:
                 self.node = node
                 break
         else:
-            self._rest()
+            self._plan_rest()
             self.node = self._nodes[0]
         self.check_deadline()
 
-    def _rest(self, longest_s: float = _LONGEST_PAUSE_S) -> None:
-        """Pause between two rounds. Raises what is known if the time is up.
+    def take_rest(self) -> Rest | None:
+        """The pause that is due before the next attempt, None if that may come at once."""
+        rest, self._rest_due = self._rest_due, None
+        return rest
 
-        The pause is drawn, so that those who lost the same leader do not come all at once.
-        """
+    def _plan_rest(self, longest_s: float = _LONGEST_PAUSE_S) -> None:
+        """Pause between two rounds. Raises what is known if the time is up."""
         self.check_deadline()
-        pause_s = random.uniform(self._pause_s / 2, self._pause_s)  # noqa: S311 - no secret
-        time.sleep(min(pause_s, max(0.0, self.deadline - time.monotonic())))
+        self._rest_due = Rest(self._pause_s / 2, self._pause_s, self.deadline)
         self._pause_s = min(2 * self._pause_s, longest_s)
         self._tried.clear()
-        self.check_deadline()
 
     def check_deadline(self) -> None:
         """Raise what is known if the time is up."""
-        if time.monotonic() < self.deadline:
+        if self._clock() < self.deadline:
             return
         failures = "; ".join(f"{node}: {reason}" for node, reason in self._failures.items())
         also = f" ({failures})" if failures else ""

@@ -1,8 +1,7 @@
 """One connection of the client to one node: a request out, a reply in, and what failed.
 
-Law: the two ways to fail are kept apart. `NotSent` is certain: the node never had
-all of the request. `Unanswered` is not: the node may have carried it out. From the
-moment at which the kernel has taken the last byte, nothing is `NotSent` any more.
+Law: from the moment at which the kernel has taken the last byte of a request, nothing is
+`NotSent` any more (`attempt.py`).
 
 This module must not know what a request says, nor try anything twice.
 """
@@ -17,25 +16,10 @@ from typing import Final
 import hiredis
 
 from kvstore.address import Address
+from kvstore.attempt import NotSent, Unanswered
 
 _RECEIVE_BYTES: Final = 1 << 18
 _MORE: Final = object()
-
-
-class Setback(Exception):  # noqa: N818 - a turn of events that the client handles, not an error
-    """An attempt came to nothing. `is_silence`: its time was up, which says little of the node."""
-
-    def __init__(self, reason: str, *, is_silence: bool = False) -> None:
-        super().__init__(reason)
-        self.is_silence = is_silence
-
-
-class NotSent(Setback):
-    """The node cannot have carried the request out: it never had all of it."""
-
-
-class Unanswered(Setback):
-    """The node may have carried the request out, but its reply did not arrive."""
 
 
 class Link:

@@ -32,11 +32,13 @@ ARROWS = {
         *("server.acquaintances", "server.node", "server.own_writes", "server.replaced"),
         *("storage.base", "storage.cost", "storage.memory", "storage.records", "storage.sequence"),
     },
-    "client": {"address", "api", "errors", "wire", "config", "caller", "gate"},
-    "caller": {"address", "api", "errors", "wire", "link", "course"},
+    "client": {"address", "api", "errors", "wire", "config", "caller", "gate", "links"},
+    "caller": {"address", "api", "attempt", "errors", "wire", "course"},
     "gate": {"errors"},
-    "course": {"address", "errors", "config"},
-    "link": {"address", "api", "errors", "wire", "config"},
+    "course": {"address", "attempt", "errors", "config"},
+    "attempt": {"address", "api"},
+    "links": {"address", "api", "attempt", "link", "wire"},
+    "link": {"address", "attempt"},
 }
 """What each room may import of ours; a name stands for itself and all below it."""
 
@@ -45,7 +47,7 @@ MORE_FOR = {"storage.inspect": {"api"}}
 LMDB_FILES = {"storage/inspect.py", "storage/directory.py"}
 """Files that may import lmdb besides storage/lmdb_*.py."""
 
-PURE_ROOMS = ("raft", "kv", "wire", "sim")
+PURE_ROOMS = ("raft", "kv", "wire", "sim", "caller", "course", "attempt")
 IMPURE = {
     "time",
     "datetime",

@@ -20,7 +20,8 @@ from process.workload import Workload
 
 from kvstore import api
 from kvstore.address import Address
-from kvstore.link import Link, NotSent, Unanswered
+from kvstore.attempt import NotSent, Unanswered
+from kvstore.link import Link
 from kvstore.sim.history import Operation
 from kvstore.wire import typed
 

@@ -314,7 +314,7 @@ def test_close_waits_for_the_request_of_another_thread(inside: Inside) -> None:
     assert not closed.is_set()
     inside.go_on()
     assert closed.is_set()
-    assert inside.client._caller._links == {}
+    assert inside.client._links._open == {}
     inside.leader.extend(OK)
     assert inside.client.put("k", "again") == OK
 

@@ -83,7 +83,7 @@ CALLING = (
         "a copy of a client goes on with its session",
         CALLER,
         "        other._begin()\n",
-        "        other._links = {}\n",
+        "        other._is_abandoned = False\n",
         test="tests/client/test_copies.py"
         "::test_a_copy_has_a_session_numbers_and_connections_of_its_own",
     ),
@@ -98,16 +98,16 @@ CALLING = (
     Mutant(
         "a forked child waits at its parent's gate",
         CLIENT,
-        "caller.fresh()\n        self._gate = Gate()\n        parents",
-        "caller.fresh()\n        parents",
+        "caller.fresh()\n        self._links, self._gate = Links(), Gate()\n",
+        "caller.fresh()\n        self._links = Links()\n",
         test="tests/client/test_copies.py"
         "::test_a_child_is_served_although_a_thread_of_its_parent_was_in_a_request",
     ),
     Mutant(
         "a forked child keeps its parent's connections open",
-        CALLER,
-        "        self._is_abandoned = True\n        self.close()\n",
-        "        self._is_abandoned = True\n",
+        CLIENT,
+        "        self._links.close()\n        self._caller =",
+        "        self._caller =",
         test="tests/client/test_copies.py"
         "::test_an_unknown_outcome_stays_one_in_the_child_that_was_forked_meanwhile",
     ),
@@ -115,7 +115,7 @@ CALLING = (
         "a request is carried out by both processes if one forks in its middle",
         CALLER,
         "            if self._is_abandoned:\n",
-        "            if self._links is None:\n",
+        "            if self._clock is None:\n",
         test="tests/client/test_copies.py"
         "::test_a_request_in_the_middle_of_which_a_process_forks_is_its_parent_s",
     ),
