@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BESIDE := -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cluster lint check test simulate mutants chaos format failover bench clean
+.PHONY: help setup demo cluster lint check reference test simulate mutants chaos format failover bench clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -66,6 +66,9 @@ chaos: $(READY)  ## real nodes lose network, disk and power for SECONDS=120; SEE
 format: $(READY)  ## rewrite the code in the one format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+reference: $(READY)  ## what the documents list of the code, written anew from it
+	@$(BIN)/python tools/reference.py
 
 failover: $(READY)  ## how long writes wait when the leader is killed, KILLS=30 times under load
 	@$(BIN)/python tools/failover.py --kills $(KILLS)

@@ -56,10 +56,13 @@ class Limits(msgspec.Struct, frozen=True):
     """Bounds on what one peer or client may cost."""
 
     value_bytes_max: int = 1 << 20
+    """A value, and the pairs of one MSET together."""
     request_bytes_max: int = 8 << 20
     """One whole request of a client; a longer one is read to its end and refused."""
     request_keys_max: int = KEYS_MAX
+    """Keys that one request reads or writes."""
     request_arguments_max: int = 1 + 2 * KEYS_MAX
+    """Arguments of one request, its name included."""
     connections_max: int = 4_096
     """Of clients; fewer, where the system allows this process fewer descriptors."""
     newcomers_max: int = 32
@@ -97,6 +100,7 @@ class Limits(msgspec.Struct, frozen=True):
     reply_bytes_max: int = 16 << 20
     """Values read for one reply; a scan ends its page there, a larger MGET or EXISTS is refused."""
     scan_keys_max: int = 10_000
+    """Keys of one page of a scan."""
     scan_cursors_max: int = 8_192
     """SCAN positions remembered for all clients; who has most of them loses one first."""
 

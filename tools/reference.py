@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""Write into the documents what the code knows: options, limits, messages, requests.
+
+Law: a document says in prose why; what is a list in the code is a list in a document only
+between two marks, and comes from here. What a row says is the docstring or the help text of
+the thing itself.
+
+    <!-- reference: limits -->
+    (written by this tool)
+    <!-- end -->
+
+    make reference                  # write
+    tools/reference.py --check      # exit code 1, and the documents that are behind
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+import typing
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import click
+import msgspec
+
+from kvstore import api, config
+from kvstore.options import Option
+from kvstore.raft import messages
+from kvstore.serve import serve
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+DOCUMENTS: Final = ("README.md", "ARCHITECTURE.md")
+_BLOCK: Final = re.compile(r"(<!-- reference: ([a-z ]+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
+_MIB: Final = 1 << 20
+
+
+def written(text: str) -> str:
+    """`text`, with every block as the code has it now."""
+    return _BLOCK.sub(lambda block: block[1] + _BLOCKS[block[2]]() + block[3], text)
+
+
+# --- Tables -------------------------------------------------------------------------------
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join("| " + " | ".join(map(_cell, line)) + " |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", r"\|")
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "-"
+
+
+def _about(thing: type) -> str:
+    """The first paragraph of the docstring of a class itself, not of one it inherits from."""
+    return (inspect.cleandoc(thing.__doc__ or "")).split("\n\n")[0]
+
+
+def _fields(struct: type) -> tuple[str, ...]:
+    return tuple(field.name for field in msgspec.structs.fields(struct))
+
+
+def _members(union: Any) -> list[type]:
+    """The classes of a union, in the order of its definition."""
+    return list(typing.get_args(union))
+
+
+def _texts_below(tree: ast.Module | ast.ClassDef) -> dict[str, str]:
+    """What stands as a string below the assignment of a name, for each that has one."""
+    texts = {}
+    for first, second in zip(tree.body, tree.body[1:], strict=False):
+        if (
+            isinstance(first, ast.AnnAssign)
+            and isinstance(first.target, ast.Name)
+            and isinstance(second, ast.Expr)
+            and isinstance(second.value, ast.Constant)
+        ):
+            texts[first.target.id] = str(second.value.value)
+    return texts
+
+
+def _class_texts(module: ModuleType, name: str) -> dict[str, str]:
+    tree = ast.parse(inspect.getsource(module))
+    return next(
+        _texts_below(node)
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == name
+    )
+
+
+# --- Blocks -------------------------------------------------------------------------------
+
+
+def _options() -> str:
+    return _table(
+        ("Option", "Default", ""),
+        (_option_row(option) for option in serve.params if isinstance(option, Option)),
+    )
+
+
+def _option_row(option: Option) -> tuple[str, str, str]:
+    text, _, default = (option.help or "").partition("[default: ")
+    default = default.rstrip("] ") or "-"
+    shown = default if " " in default else f"`{default}`"
+    return f"`{option.opts[0]}`", shown, text.rstrip(" .")
+
+
+def _limits() -> str:
+    texts = _class_texts(config, "Limits")
+    defaults = msgspec.structs.asdict(config.Limits())
+    return _table(
+        ("Limit", "Default", ""),
+        ((f"`{name}`", _amount(name, defaults[name]), texts[name]) for name in defaults),
+    )
+
+
+def _amount(name: str, value: int) -> str:
+    if "_bytes_" in f"{name}_" and value % _MIB == 0:
+        return f"{value // _MIB} MiB"
+    return f"{value:,}"
+
+
+def _messages() -> str:
+    common = _fields(messages.TimeoutNow)
+    return _table(
+        ("Message", "Carries", ""),
+        (
+            (
+                f"`{message.__name__}`",
+                _code(name for name in _fields(message) if name not in common),
+                _about(message),
+            )
+            for message in _members(messages.Message)
+        ),
+    )
+
+
+def _requests() -> str:
+    return _structs(("Request", "Fields", ""), _members(api.Request))
+
+
+def _results() -> str:
+    return _structs(("Result", "Fields", ""), _members(api.Result))
+
+
+def _structs(head: tuple[str, ...], structs: list[type]) -> str:
+    return _table(
+        head,
+        (
+            (
+                f"`{struct.__struct_config__.tag}`",  # type: ignore[attr-defined]
+                _code(_fields(struct)),
+                _about(struct),
+            )
+            for struct in structs
+        ),
+    )
+
+
+_BLOCKS: Final[dict[str, Callable[[], str]]] = {
+    "options": _options,
+    "limits": _limits,
+    "messages": _messages,
+    "requests": _requests,
+    "results": _results,
+}
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Change nothing; say which documents are behind.")
+def main(check: bool) -> None:
+    """Write into the documents what the code knows."""
+    behind = False
+    for name in DOCUMENTS:
+        path = ROOT / name
+        text = path.read_text()
+        new = written(text)
+        if new != text:
+            behind = True
+            click.echo(f"{name} is behind the code: make reference" if check else f"wrote {name}")
+            if not check:
+                path.write_text(new)
+    sys.exit(check and behind)
+
+
+if __name__ == "__main__":
+    main()
