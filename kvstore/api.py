@@ -157,17 +157,20 @@ class Get(_Struct, frozen=True, tag="get"):
 
 
 class Scan(_Struct, frozen=True, tag="scan"):
-    """Look at `limit` keys >= `start` that begin with `prefix`, at most, in byte order.
+    """Look at `limit` keys that begin with `prefix`, at most, in byte order.
 
+    * `start`: the first key to be looked at, if there is such a key; None for no bound.
+    * `reverse`: the other way round, from `start` down, or from the last key.
     * `pattern`: only keys that match it (a glob, as Redis has them) are in the result.
     * A page ends earlier, and may be empty, where looking further would take too long.
     """
 
-    start: bytes = b""
+    start: bytes | None = None
     prefix: bytes = b""
     limit: int = 100
     with_values: bool = True
     pattern: bytes | None = None
+    reverse: bool = False
 
 
 class Count(_Struct, frozen=True, tag="count"):
@@ -286,7 +289,7 @@ class GetResult(_Struct, frozen=True, tag="get"):
 
 
 class ScanResult(_Struct, frozen=True, tag="scan"):
-    """Keys in byte order; `next_start` is where to go on, None at the end."""
+    """Keys in the order of the scan; `next_start` is where to go on, None at the end."""
 
     revision: int
     items: tuple[KeyValue, ...]

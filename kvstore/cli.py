@@ -12,7 +12,6 @@ import functools
 import os
 import sys
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any, Final
 
 import click
@@ -336,6 +335,7 @@ def delete(client: Client, keys: tuple[str, ...], guard: str | None, as_json: bo
     type=click.IntRange(min=1),
     help="Stop after N keys.",
 )
+@option("--reverse", section="Options", is_flag=True, help="From the last key to the first.")
 @options(_stale, _from_any)
 @_with_client
 def scan(
@@ -343,6 +343,7 @@ def scan(
     prefix: str,
     keys_only: bool,
     limit: int | None,
+    reverse: bool,
     stale: bool,
     from_any: bool,
     as_json: bool,
@@ -353,8 +354,13 @@ def scan(
     written as \n, \t, \r, \\ or \xNN.
     """
     _choose_reads(client, stale, from_any)
-    records = client.scan(os.fsencode(prefix), with_values=not keys_only, stale=stale)
-    for record in islice(records, limit):
+    for record in client.scan(
+        os.fsencode(prefix),
+        limit=limit,
+        reverse=reverse,
+        with_values=not keys_only,
+        stale=stale,
+    ):
         if as_json:
             click.echo(render.record_json(record, with_value=not keys_only))
         else:

@@ -13,6 +13,7 @@ module must not know how the server works inside.
 from __future__ import annotations
 
 import os
+import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -151,22 +152,32 @@ class Client:
         self,
         prefix: str | bytes = b"",
         *,
-        start: str | bytes = b"",
+        start: str | bytes | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
         with_values: bool = True,
         stale: bool = False,
     ) -> Iterator[api.KeyValue]:
-        """All records whose key begins with `prefix`, from `start` on, in byte order.
+        """The records whose key begins with `prefix`, in byte order, from the key `start` on.
 
+        With `reverse` the other way round, from `start` down; `limit` bounds their number.
         Fetched page by page: each page is of one revision, but a later page may see
         later writes. Without values, every value comes as b"".
         """
-        request = api.Scan(_bytes(start), _bytes(prefix), _SCAN_PAGE, with_values)
+        first = None if start is None else _bytes(start)
+        request = api.Scan(first, _bytes(prefix), _SCAN_PAGE, with_values, reverse=reverse)
+        return self._pages(request, limit, stale)
+
+    def _pages(self, request: api.Scan, limit: int | None, stale: bool) -> Iterator[api.KeyValue]:
+        left = sys.maxsize if limit is None else limit
         while True:
+            request = msgspec.structs.replace(request, limit=min(left, _SCAN_PAGE))
             page = self._ask(request, api.ScanResult, stale=stale)
             yield from page.items
-            if page.next_start is None:
+            left -= len(page.items)
+            if page.next_start is None or not left:
                 return
-            if page.next_start <= request.start:
+            if not _advances(request, page.next_start):
                 raise ProtocolError("the node's scan does not advance: are client and node alike?")
             request = msgspec.structs.replace(request, start=page.next_start)
 
@@ -277,6 +288,13 @@ os.register_at_fork(after_in_child=_leave_all_to_parent)
 
 
 # --- Small things -------------------------------------------------------------------------
+
+
+def _advances(scan: api.Scan, next_start: bytes) -> bool:
+    """Whether a page leads on, away from where it began."""
+    if scan.reverse:
+        return scan.start is None or next_start < scan.start
+    return next_start > (scan.start or b"")
 
 
 def _guard_failed(request: api.Request, result: api.GuardFailed) -> GuardFailedError:

@@ -11,7 +11,7 @@ happen once is `sessions.py`'s business, and when enough is done in one turn, th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -231,7 +231,7 @@ class StateMachine:
         glob = None if scan.pattern is None else compiled(scan.pattern)
         steps_max = self.steps + SCAN_STEPS_MAX
         looked_at = 0
-        for key, record in self._view.scan(max(scan.start, scan.prefix)):
+        for key, record in self._walk(scan):
             if not key.startswith(scan.prefix):
                 break
             room -= len(key) + (len(record) if scan.with_values else 0)
@@ -246,6 +246,16 @@ class StateMachine:
             items.append(to_key_value(key, record, with_value=scan.with_values))
         return api.ScanResult(self.revision, tuple(items), next_start=None)
 
+    def _walk(self, scan: api.Scan) -> Iterator[tuple[bytes, bytes]]:
+        """The records from where a scan begins, whatever comes behind its end."""
+        if not scan.reverse:
+            return self._view.scan(max(scan.start or b"", scan.prefix))
+        before = _after_all_with(scan.prefix)
+        if scan.start is not None:
+            behind_start = scan.start + b"\x00"
+            before = behind_start if before is None else min(before, behind_start)
+        return self._view.scan_back(before)
+
     def _count(self, _count: api.Count) -> api.Result:
         return api.CountResult(self.revision, self._view.count())
 
@@ -256,6 +266,12 @@ class StateMachine:
             api.FailureCode.INVALID,
             f"the {what} {self._reply_bytes_max} bytes; ask for fewer keys at once",
         )
+
+
+def _after_all_with(prefix: bytes) -> bytes | None:
+    """The least key behind all that begin with `prefix`; None if there is no such key."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes((stem[-1] + 1,)) if stem else None
 
 
 def _may_write(put: api.Put, old: bytes | None) -> bool:

@@ -352,7 +352,8 @@ def request_words(request: api.Request) -> str:
             return f"increment {word(request.key)} by {request.by}"
         case api.Scan():
             start = f" from {word(request.start)}" if request.start else ""
-            return f"scan {word(request.prefix) if request.prefix else ''}*{start}"
+            verb = "scan back" if request.reverse else "scan"
+            return f"{verb} {word(request.prefix) if request.prefix else ''}*{start}"
         case _:
             return type(request).__name__.lower()
 

@@ -14,7 +14,7 @@ from kvstore.sim.calls import Call
 from kvstore.sim.clients import KEYS, Client
 
 _PREFIXES: Final = (b"", b"", b"", b"b", b"counter", b"counter.", b"gre", b"nothing")
-_STARTS: Final = (b"", b"", b"blue", b"c", b"counter.2", b"red\x00")
+_STARTS: Final = (None, b"", b"blue", b"c", b"counter.2", b"red\x00")
 _LIMITS: Final = (1, 2, 3, 100)
 
 
@@ -41,7 +41,8 @@ class ScanClient(Client):
                 rng.choice(_STARTS),
                 rng.choice(_PREFIXES),
                 rng.choice(_LIMITS),
-                rng.random() < 0.7,
+                with_values=(manner := rng.random()) < 0.7,
+                reverse=0.4 < manner < 0.85,
             )
         if dice < 0.7:
             return api.Count()

@@ -174,6 +174,10 @@ class Table(Protocol):
         """Keys >= start with their records; the iterator ends with the next change."""
         ...
 
+    def scan_back(self, before: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+        """Keys < before (None: all) with their records, the last first; ends likewise."""
+        ...
+
     def count(self) -> int: ...
 
 

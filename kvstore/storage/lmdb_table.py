@@ -7,8 +7,9 @@ the records mean, nor when a transaction ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import lmdb
 
@@ -17,6 +18,9 @@ from kvstore.storage import cost, lmdb_files, records
 from kvstore.storage.base import TableChanges
 from kvstore.storage.cost import Tree
 
+_Cursor: TypeAlias = "lmdb.Cursor[bytes]"
+_Move: TypeAlias = Callable[[_Cursor], bool]
+"""Sets a cursor to a record; false if there is none."""
 _encode = records.encode_value
 _decode = records.decode_value
 
@@ -87,16 +91,30 @@ class LmdbTable:
 
     def scan(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys >= start with their records; the iterator ends with the next change."""
+        first = self._prefix + start
+        return self._walk(lambda cursor: cursor.set_range(first), lambda cursor: cursor.next())
+
+    def scan_back(self, before: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+        """Keys < before (None: all) with their records, the last first; ends likewise."""
+
+        def find(cursor: _Cursor) -> bool:
+            if before is not None and cursor.set_range(self._prefix + before):
+                return cursor.prev()
+            return cursor.last()
+
+        return self._walk(find, lambda cursor: cursor.prev())
+
+    def _walk(self, find: _Move, go_on: _Move) -> Iterator[tuple[bytes, bytes]]:
         changes = self.changes
         try:
             with self._txn.cursor(self._database) as cursor:
-                found = cursor.set_range(self._prefix + start)
+                found = find(cursor)
                 while found:
                     stored, value = cursor.item()
                     yield stored[1:], _decode(stored, value)
                     if self.changes != changes:
                         raise RuntimeError("the key space changed during a scan")
-                    found = cursor.next()
+                    found = go_on(cursor)
         except (lmdb.Error, DamagedError) as error:
             raise self._damaged(error) from None
 

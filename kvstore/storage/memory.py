@@ -7,7 +7,7 @@ reads, it is atomic, and what was not made durable is gone after `crash`.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import starmap
 
 from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered
@@ -132,8 +132,16 @@ class MemoryTable:
 
     def scan(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys >= start with their records; the iterator ends with the next change."""
+        yield from self._walk(range(bisect_left(self._sorted, start), len(self._sorted)))
+
+    def scan_back(self, before: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+        """Keys < before (None: all) with their records, the last first; ends likewise."""
+        end = len(self._sorted) if before is None else bisect_left(self._sorted, before)
+        yield from self._walk(reversed(range(end)))
+
+    def _walk(self, positions: Iterable[int]) -> Iterator[tuple[bytes, bytes]]:
         changes = self._changes
-        for position in range(bisect_left(self._sorted, start), len(self._sorted)):
+        for position in positions:
             if self._changes != changes:
                 raise RuntimeError("the key space changed during a scan")
             key = self._sorted[position]

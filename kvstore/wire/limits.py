@@ -130,7 +130,7 @@ def _check_scan(scan: api.Scan, limits: Limits) -> str | None:
         return f"a scan takes 1 to {limits.scan_keys_max} keys at once, not {scan.limit}"
     if scan.pattern is not None and len(scan.pattern) > PATTERN_BYTES_MAX:
         return f"a pattern has {len(scan.pattern)} bytes, the limit is {PATTERN_BYTES_MAX}"
-    return _check_key(scan.prefix) or _check_key(scan.start)
+    return _check_key(scan.prefix) or _check_key(scan.start or b"")
 
 
 def _check_key(key: bytes) -> str | None:

@@ -88,14 +88,20 @@ def test_scan_prints_one_escaped_line_a_key(run: Run) -> None:
 
 def test_scan_stops_at_the_limit_and_leaves_values_away(run: Run) -> None:
     records = (record(b"a", b""), record(b"b", b""), record(b"c", b""))
-    page = api.ScanResult(1, records, b"d")
+    page = api.ScanResult(1, records[:2], b"c")
     with ScriptedNode(page, page) as node:
         to = ["--keys-only", "--limit", "2", "--to", node.address]
         assert run("scan", *to).out == b"a\nb\n"
         lines = run("scan", "--json", *to).out.splitlines()
         assert [json.loads(line)["key"] for line in lines] == ["a", "b"]
         assert "value" not in json.loads(lines[0])
-        assert node.requests == [api.Scan(with_values=False)] * 2
+        assert node.requests == [api.Scan(limit=2, with_values=False)] * 2
+
+
+def test_scan_goes_the_other_way_in_reverse(run: Run) -> None:
+    with ScriptedNode(api.ScanResult(1, (record(b"b", b""), record(b"a", b"")), None)) as node:
+        assert run("scan", "p", "--reverse", "--keys-only", "--to", node.address).out == b"b\na\n"
+        assert node.requests == [api.Scan(None, b"p", 100, with_values=False, reverse=True)]
 
 
 def test_shown_bytes_can_be_told_apart() -> None:

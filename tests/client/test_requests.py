@@ -105,18 +105,53 @@ def test_scan_asks_for_page_after_page() -> None:
     with ScriptedNode(first, second) as node, Client([node.address]) as client:
         keys = [item.key for item in client.scan("a", with_values=False)]
         assert keys == [b"a1", b"a2", b"a3"]
-        assert [r.start for r in node.requests if isinstance(r, api.Scan)] == [b"", b"a2\x00"]
+        assert [r.start for r in node.requests if isinstance(r, api.Scan)] == [None, b"a2\x00"]
         assert all(isinstance(r, api.Scan) and r.prefix == b"a" for r in node.requests)
 
 
-def test_a_scan_that_does_not_advance_ends_with_an_error() -> None:
-    stuck = api.ScanResult(1, (), next_start=b"")
+def page_of(*keys: bytes, next_start: bytes | None = None) -> api.ScanResult:
+    return api.ScanResult(1, tuple(api.KeyValue(key, b"", 1, 1, 1) for key in keys), next_start)
+
+
+@pytest.mark.parametrize(
+    ("start", "reverse", "next_start"),
+    [
+        (None, False, b""),
+        ("b", False, b"b"),
+        ("b", False, b"a"),
+        ("b", True, b"b"),
+        ("", True, b""),
+    ],
+)
+def test_a_scan_that_does_not_advance_ends_with_an_error(
+    start: str | None, reverse: bool, next_start: bytes
+) -> None:
+    stuck = page_of(next_start=next_start)
     with (
-        ScriptedNode(stuck) as node,
+        ScriptedNode(stuck, stuck) as node,
         Client([node.address]) as client,
         pytest.raises(ProtocolError),
     ):
-        list(client.scan())
+        list(client.scan(start=start, reverse=reverse))
+
+
+def test_a_scan_in_reverse_goes_on_down_to_the_empty_key() -> None:
+    pages = [page_of(b"b", b"a", next_start=b""), page_of(b"")]
+    with ScriptedNode(*pages) as node, Client([node.address]) as client:
+        assert [item.key for item in client.scan(reverse=True)] == [b"b", b"a", b""]
+        assert node.requests == [api.Scan(reverse=True), api.Scan(b"", reverse=True)]
+
+
+def test_a_scan_with_a_limit_asks_for_no_more_than_that() -> None:
+    with ScriptedNode() as node, Client([node.address]) as client:
+        keys = [b"%03d" % n for n in range(150)]
+        node.extend(page_of(*keys[:100], next_start=keys[100]), page_of(*keys[100:120]))
+        found = [item.key for item in client.scan(limit=120, start="000")]
+        assert found == keys[:120]
+        assert [r.limit for r in node.requests if isinstance(r, api.Scan)] == [100, 20]
+        node.extend(page_of(b"a", next_start=b"b"))
+        assert [item.key for item in client.scan(limit=1)] == [b"a"]
+        assert len(node.requests) == 3
 
 
 def test_a_large_answer_in_pieces_is_put_together() -> None:

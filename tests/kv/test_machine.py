@@ -282,14 +282,52 @@ def test_scan_pages_through_a_prefix_in_byte_order(machine: Machine) -> None:
     assert seen == [b"b/1", b"b/2", b"b/3"]
 
 
+def keys_of_pages(machine: Machine, scan: api.Scan) -> list[bytes]:
+    """What all pages show together."""
+    seen: list[bytes] = []
+    while True:
+        page = machine.machine.query(scan)
+        assert isinstance(page, api.ScanResult)
+        assert len(page.items) <= scan.limit
+        seen += [item.key for item in page.items]
+        if page.next_start is None:
+            return seen
+        assert len(seen) < 1_000
+        scan = msgspec.structs.replace(scan, start=page.next_start)
+
+
+ODD_KEYS = (
+    *(b"", b"\x00", b"a", b"a\x00", b"a\xff", b"a\xff\xff", b"a\xff\xff\x01"),
+    *(b"b", b"\xff", b"\xff\xff", b"\xff\xff\x00"),
+)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+@pytest.mark.parametrize("prefix", [b"", b"a", b"a\xff", b"\xff", b"\xff\xff", b"c", b"z" * 480])
+def test_scan_in_reverse_shows_the_same_from_the_other_end(
+    machine: Machine, prefix: bytes, limit: int
+) -> None:
+    for key in ODD_KEYS:
+        machine.put(key, b"v")
+    for start in (None, *ODD_KEYS, b"a\xfe", b"0", b"z" * 480):
+        wanted = [
+            key
+            for key in sorted(ODD_KEYS, reverse=True)
+            if key.startswith(prefix) and (start is None or key <= start)
+        ]
+        scan = api.Scan(start, prefix, limit, reverse=True)
+        assert keys_of_pages(machine, scan) == wanted, scan
+
+
 def test_scan_ends_its_page_at_the_reply_limit_but_never_with_nothing() -> None:
     machine = Machine(reply_bytes_max=50)
     for key in (b"a", b"b", b"c"):
         machine.put(key, b"x" * 40)
-    page = machine.machine.query(api.Scan(limit=10))
-    assert isinstance(page, api.ScanResult)
-    assert [item.key for item in page.items] == [b"a"]
-    assert page.next_start == b"b"
+    for reverse, (first, second) in ((False, (b"a", b"b")), (True, (b"c", b"b"))):
+        page = machine.machine.query(api.Scan(limit=10, reverse=reverse))
+        assert isinstance(page, api.ScanResult)
+        assert [item.key for item in page.items] == [first]
+        assert page.next_start == second
 
 
 def test_an_entry_of_an_unknown_command_stops_the_machine(machine: Machine) -> None:

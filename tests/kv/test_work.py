@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from kvstore import api
@@ -42,12 +43,27 @@ def test_a_page_ends_when_its_work_is_done_though_it_is_empty(machine: Machine) 
     assert steps < SCAN_STEPS_MAX + 1_000
 
 
-def test_pages_that_end_early_lead_to_the_end(machine: Machine) -> None:
-    start: bytes | None = b""
-    pages, found = 0, 0
-    while start is not None:
-        page, _ = scan(machine, api.Scan(start, limit=10_000, pattern=b"*[0-9][0-9]5"))
-        start, pages, found = page.next_start, pages + 1, found + len(page.items)
+def test_a_page_in_reverse_costs_no_more_and_ends_likewise(machine: Machine) -> None:
+    page, steps = scan(machine, api.Scan(limit=10_000, pattern=SLOW, reverse=True))
+    assert page.items == ()
+    assert page.next_start is not None
+    assert page.next_start > KEYS[-200]
+    assert steps < SCAN_STEPS_MAX + 1_000
+    _, steps = scan(machine, api.Scan(limit=1, reverse=True))
+    assert steps < 20, "the last key is found without a walk to it"
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+def test_pages_that_end_early_lead_to_the_end(machine: Machine, reverse: bool) -> None:
+    request = api.Scan(limit=10_000, pattern=b"*[0-9][0-9]5", reverse=reverse)
+    pages, found = 1, 0
+    while True:
+        page, _ = scan(machine, request)
+        found += len(page.items)
+        if page.next_start is None:
+            break
+        request = msgspec.structs.replace(request, start=page.next_start)
+        pages += 1
         assert pages < 100
     assert found == len(KEYS) // 10
 

@@ -354,6 +354,19 @@ SERVING = (
         "::test_a_refusal_comes_in_the_same_envelope_and_changes_nothing",
     ),
     Mutant(
+        "a scan in reverse leaves out the key that it goes on at",
+        MACHINE,
+        '        behind_start = scan.start + b"\\x00"\n',
+        "        behind_start = scan.start\n",
+    ),
+    Mutant(
+        "a scan in reverse begins at a key that is not of its prefix",
+        MACHINE,
+        "    return stem[:-1] + bytes((stem[-1] + 1,)) if stem else None\n",
+        "    return None\n",
+        test="tests/kv/test_machine.py::test_scan_in_reverse_shows_the_same_from_the_other_end",
+    ),
+    Mutant(
         "a client is told a term that is not on the disk yet",
         NODE,
         "            self.durable_term,\n",

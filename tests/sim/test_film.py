@@ -294,6 +294,7 @@ def test_a_follower_that_adopts_a_term_is_no_turning_point() -> None:
         (api.Increment(b"n", -2), "increment n by -2"),
         (api.Scan(prefix=b"p"), "scan p*"),
         (api.Scan(start=b"s"), "scan * from s"),
+        (api.Scan(start=b"s", reverse=True), "scan back * from s"),
         (api.Count(), "count"),
         (api.Put(b"k" * 400, b"v" * 100_000), f"put {'k' * 23}… = {'v' * 23}…"),
     ],

@@ -82,6 +82,24 @@ def test_a_scan_goes_in_byte_order_from_its_start(store):
     assert list(store.state.scan(b"\xff\xff")) == []
 
 
+def test_a_scan_back_goes_the_other_way_and_leaves_its_bound_out(store):
+    keys = [b"", b"\x00", b"a", b"a\x00", b"b", b"\xff"]
+    assert list(store.state.scan_back(None)) == []
+    assert list(store.state.scan_back(b"b")) == []
+    for key in keys:
+        store.state.put(key, b"record of " + key)
+    down = keys[::-1]
+    assert list(store.state.scan_back(None)) == [(key, b"record of " + key) for key in down]
+    assert [key for key, _ in store.state.scan_back(b"\xff\xff")] == down
+    assert [key for key, _ in store.state.scan_back(b"\xff")] == down[1:]
+    assert [key for key, _ in store.state.scan_back(b"a\x01")] == down[2:]
+    assert [key for key, _ in store.state.scan_back(b"a")] == [b"\x00", b""]
+    assert list(store.state.scan_back(b"\x00")) == [(b"", b"record of ")]
+    assert list(store.state.scan_back(b"")) == []
+    assert list(store.state.sessions.scan_back(None)) == []
+
+
+@pytest.mark.parametrize("is_back", [False, True], ids=["scan", "scan back"])
 @pytest.mark.parametrize(
     "change",
     [
@@ -90,11 +108,11 @@ def test_a_scan_goes_in_byte_order_from_its_start(store):
         lambda state: state.commit(Applied(1, 1)),
     ],
 )
-def test_a_scan_ends_with_the_next_change(store, change):
+def test_a_scan_ends_with_the_next_change(store, change, is_back):
     for key in (b"a", b"b", b"c"):
         store.state.put(key, b"")
-    scan = store.state.scan(b"")
-    assert next(scan)[0] == b"a"
+    scan = store.state.scan_back(None) if is_back else store.state.scan(b"")
+    assert next(scan)[0] == (b"c" if is_back else b"a")
     change(store.state)
     with pytest.raises(RuntimeError, match="changed during a scan"):
         next(scan)
@@ -217,6 +235,7 @@ STEPS = st.lists(
         st.tuples(st.just("sessions.delete"), KEYS),
         st.tuples(st.just("sessions.scan"), KEYS),
         st.tuples(st.just("scan"), KEYS),
+        st.tuples(st.just("scan_back"), KEYS | st.none()),
         st.tuples(st.just("commit")),
         st.tuples(st.just("restart")),
     ),
@@ -247,8 +266,8 @@ def run(store, number, action, *arguments):
     table = store.state
     if action.startswith("sessions."):
         table, action = table.sessions, action.removeprefix("sessions.")
-    if action == "scan":
-        return list(table.scan(*arguments))
+    if action in ("scan", "scan_back"):
+        return list(getattr(table, action)(*arguments))
     if action == "commit":
         return store.state.commit(Applied(number, number))
     if action == "restart":

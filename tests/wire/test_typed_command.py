@@ -45,6 +45,7 @@ REQUESTS: list[api.Request] = [
     api.Get((LONGEST_KEY,) * 50),
     api.Scan(LONGEST_KEY, b"k", 100),
     api.Scan(limit=1),
+    api.Scan(b"", b"k", 100, reverse=True),
     api.Count(),
     api.Status(),
 ]

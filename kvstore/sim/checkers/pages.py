@@ -1,8 +1,8 @@
 """What clients were shown is what was there, at the revision that they were told.
 
 Law: an answer to a read, a page, or a count holds exactly what the log had made by its
-revision. A page is in order and within its limit, leaves nothing out before the key at which
-the next one begins, and goes on behind its own beginning.
+revision. A page is in its order and within its limit, leaves nothing out before the key at which
+the next one begins, and goes on behind its own beginning: below it, if it is read in reverse.
 """
 
 from __future__ import annotations
@@ -46,14 +46,23 @@ def _shown(record: api.KeyValue | None, with_values: bool) -> api.KeyValue | Non
 
 
 def _wrong_page(scan: api.Scan, page: api.ScanResult, there: _Contents) -> str | None:
-    end = page.next_start
-    if end is not None and end <= scan.start:
-        return f"a page that begins at {scan.start!r} leads back to {end!r}"
+    start, end = scan.start, page.next_start
+    if start is None and not scan.reverse:
+        start = b""  # There is no last key, but a first one.
+    if end is not None and start is not None and not _is_before(scan, start, end):
+        return f"a page that begins at {start!r} leads back to {end!r}"
     if len(page.items) > scan.limit:
         return f"a page of {len(page.items)} keys, {scan.limit} were asked for"
     expected = tuple(
         _shown(there[key], scan.with_values)
-        for key in sorted(there)
-        if key >= scan.start and key.startswith(scan.prefix) and (end is None or key < end)
+        for key in sorted(there, reverse=scan.reverse)
+        if key.startswith(scan.prefix)
+        and (start is None or not _is_before(scan, key, start))
+        and (end is None or _is_before(scan, key, end))
     )
     return None if page.items == expected else f"before {end!r} there was {said(expected)}"
+
+
+def _is_before(scan: api.Scan, one: bytes, other: bytes) -> bool:
+    """In the order in which the scan goes."""
+    return one > other if scan.reverse else one < other
