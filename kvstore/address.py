@@ -23,7 +23,7 @@ _NAME: Final = re.compile(rf"(?=.{{1,253}}\Z)(?=.*[A-Za-z]){_LABEL}(?:\.{_LABEL}
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where a node listens, and what it tells others."""
+    """A host, by name or IP address, and a port."""
 
     host: str
     port: int
@@ -52,6 +52,19 @@ def parse_address(text: str, default_port: int | None = BASE_PORT + 1) -> Addres
     return Address(parse_host(host), default_port or 0 if port is None else parse_port(port))
 
 
+def parse_bind(text: str, port: int) -> Address:
+    """Read what to listen at: `host`, `host:port`, `0.0.0.0` or `[::]:9001`; else at `port`."""
+    text = text.strip()
+    for every in ("0.0.0.0", "[::]", "::"):  # noqa: S104 - the operator says so
+        if text == every:
+            return Address(every.strip("[]"), port)
+        if text.startswith(f"{every}:") and every != "::":
+            return Address(every.strip("[]"), parse_port(text.removeprefix(f"{every}:")))
+    if text.isdecimal() or text.startswith(("*", ":")):
+        raise ConfigError(f"{text!r} is no address to bind: write host or host:port, as 0.0.0.0")
+    return parse_address(text, default_port=port)
+
+
 def parse_addresses(text: str) -> list[Address]:
     """Read a list of addresses with commas between them. Raises ConfigError."""
     addresses = [parse_address(item) for item in items_of(text)]
@@ -74,7 +87,7 @@ def parse_host(text: str) -> str:
     if ip.is_unspecified:
         raise ConfigError(
             f"{text!r} means every interface, and a node cannot tell others to connect there: "
-            "give the one name or IP address by which the others reach it"
+            "give the one name or IP address by which the others reach it, and this one to --bind"
         )
     return str(ip)
 

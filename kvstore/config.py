@@ -4,19 +4,18 @@ Law: everything that bounds a size, a count or a time stands here, with its unit
 last in its name. What comes from a command line, an environment variable or a
 file is checked here, once, and refused with a `ConfigError` that says how to mend it.
 
-This module must not know sockets, directories or processes: it reads at most the
-one settings file that it is told to read.
+This module must not know sockets, directories or processes, nor where a text was given:
+that is for `sources`.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -26,6 +25,7 @@ from kvstore.address import (
     Address,
     items_of,
     parse_address,
+    parse_bind,
     parse_host,
     parse_int,
     parse_port,
@@ -33,6 +33,7 @@ from kvstore.address import (
 from kvstore.api import KEYS_MAX
 from kvstore.errors import ConfigError
 from kvstore.raft.types import RaftSettings
+from kvstore.sources import LOG_FORMATS, Given, check_variables, gather
 
 MEMBERS_MAX: Final = 7
 NODE_ID_MAX: Final = 65_535
@@ -45,8 +46,9 @@ an election; `tests/process/test_values.py` holds it to that.
 """
 TIME_MS_CEILING: Final = 3_600_000
 """The longest time that any setting may ask for: one hour."""
-LOG_FORMATS: Final = ("text", "json")
 
+_YES: Final = ("yes", "true", "on", "1")
+_NO: Final = ("no", "false", "off", "0")
 _MAP_BYTES: Final = 64 << 30
 _REQUEST_MARGIN_BYTES: Final = 1 << 20
 _T = TypeVar("_T")
@@ -130,6 +132,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     node_id: int
     members: dict[int, Address]
     """All nodes of the cluster, this one included."""
+    bind: Address | None = None
+    """Where this node listens, if that is not where the others reach it (NAT, containers)."""
     cluster_id: str
     data_dir: Path
     rejoins: bool = False
@@ -150,15 +154,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> Address:
-        """Where this node listens."""
+        """Where the others reach this node."""
         return self.members[self.node_id]
 
-
-class Given(NamedTuple):
-    """One setting as text, and where it came from (`--port`, `KVSTORE_PORT`, `port in FILE`)."""
-
-    text: str
-    source: str
+    @property
+    def listens_at(self) -> Address:
+        """What this node binds."""
+        return self.bind or self.address
 
 
 # --- From text to Settings ----------------------------------------------------------------
@@ -169,18 +171,17 @@ def settings_from(options: Mapping[str, str | None], environ: Mapping[str, str])
 
     `options` holds the command line under the long options' names with
     underscores; None means not given. The file is the `config` option's or
-    KVSTORE_CONFIG's. An empty variable counts as not set, because that is what an
-    unset one becomes on its way through scripts and containers.
-
-    Raises ConfigError.
+    KVSTORE_CONFIG's. Raises ConfigError.
     """
-    given = _gather(options, environ)
+    check_variables(environ)
+    given = gather(options, environ)
     host = _read(given, "host", parse_host, "127.0.0.1")
     node_id, members = _membership(given, host)
     election_min_ms, election_max_ms = _read(given, "election_ms", _parse_range_ms, (500, 1_000))
     settings = Settings(
         node_id=node_id,
         members=members,
+        bind=_read(given, "bind", partial(parse_bind, port=members[node_id].port), None),
         cluster_id=_read(given, "cluster", _parse_cluster, default_cluster_id(members)),
         data_dir=_read(given, "data", _parse_path, Path("data") / f"n{node_id}"),
         rejoins=_read(given, "rejoin", _parse_yes_or_no, False),
@@ -242,61 +243,7 @@ def _check_positive(part: msgspec.Struct) -> None:
             raise ConfigError(f"{name} must be positive, not {value}")
 
 
-# --- Where settings come from -------------------------------------------------------------
-
-_NAMES: Final = (
-    "id",
-    "port",
-    "peers",
-    "host",
-    "data",
-    "rejoin",
-    "cluster",
-    "heartbeat_ms",
-    "election_ms",
-    "request_timeout_ms",
-    "value_bytes_max",
-    "log_map_bytes",
-    "state_map_bytes",
-    "log_format",
-)
-
-
-def _gather(options: Mapping[str, str | None], environ: Mapping[str, str]) -> dict[str, Given]:
-    file_name = options.get("config") or environ.get("KVSTORE_CONFIG")
-    given = _from_file(Path(file_name)) if file_name else {}
-    for name in _NAMES:
-        variable = f"KVSTORE_{name.upper()}"
-        if environ.get(variable):
-            given[name] = Given(environ[variable], variable)
-        text = options.get(name)
-        if text is not None:
-            given[name] = Given(text, "--" + name.replace("_", "-"))
-    return given
-
-
-def _from_file(path: Path) -> dict[str, Given]:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not a TOML file: it is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not a TOML file: {error}") from None
-    return {name: Given(_toml_text(path, name, table[name]), f"{name} in {path}") for name in table}
-
-
-def _toml_text(path: Path, name: str, value: object) -> str:
-    if name not in _NAMES:
-        near = difflib.get_close_matches(name, _NAMES, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_NAMES)}"
-        raise ConfigError(f"{path}: there is no setting {name!r}; {hint}")
-    if isinstance(value, list):
-        return ",".join(_toml_text(path, name, item) for item in value)
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ConfigError(f"{path}: {name} must be a string or a whole number, not {value!r}")
-    return str(value)
+# --- Single values ------------------------------------------------------------------------
 
 
 def _read(given: Mapping[str, Given], name: str, parse: Callable[[str], _T], default: _T) -> _T:
@@ -306,9 +253,6 @@ def _read(given: Mapping[str, Given], name: str, parse: Callable[[str], _T], def
         return parse(given[name].text)
     except ConfigError as error:
         raise ConfigError(f"{given[name].source}: {error}") from None
-
-
-# --- Single values ------------------------------------------------------------------------
 
 
 def _parse_id(text: str) -> int:
@@ -335,9 +279,10 @@ def _parse_map_bytes(text: str) -> int:
 
 
 def _parse_yes_or_no(text: str) -> bool:
-    if text not in ("yes", "no"):
-        raise ConfigError(f"{text!r} is neither yes nor no")
-    return text == "yes"
+    word = text.strip().lower()
+    if word not in (*_YES, *_NO):
+        raise ConfigError(f"{text!r} is neither yes nor no: say true or false")
+    return word in _YES
 
 
 def _parse_cluster(text: str) -> str:

@@ -22,7 +22,7 @@ from typing import Any, Final, TextIO
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-from kvstore.config import LOG_FORMATS
+from kvstore.sources import LOG_FORMATS
 
 _DIM: Final = "\x1b[2m"
 _RESET: Final = "\x1b[0m"

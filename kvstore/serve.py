@@ -13,6 +13,7 @@ import click
 
 from kvstore.config import settings_from
 from kvstore.options import Command, option, options
+from kvstore.sources import notes_on
 
 
 def _setting(name: str, metavar: str, section: str, text: str) -> Callable[[Any], Any]:
@@ -35,7 +36,14 @@ def _setting(name: str, metavar: str, section: str, text: str) -> Callable[[Any]
         "host",
         "HOST",
         "Who is who",
-        "Name or IP address that this node binds and tells others.  [default: 127.0.0.1]",
+        "Name or IP address by which the others reach this node.  [default: 127.0.0.1]",
+    ),
+    _setting(
+        "bind",
+        "ADDRESS",
+        "Who is who",
+        "Where this node listens, if not there: in a container, behind NAT. A host or "
+        "host:port, as 0.0.0.0.  [default: --host and --port]",
     ),
     _setting(
         "cluster",
@@ -91,4 +99,6 @@ def serve(**options: str | None) -> int:
     from kvstore.server import loop
 
     logs.configure(settings.log_format)
+    for note in notes_on(os.environ):
+        logs.logger_for(settings.node_id).warning(note.text, code=note.code)
     return loop.serve(settings)

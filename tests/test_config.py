@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kvstore import config
 from kvstore.address import Address, parse_address, parse_addresses
 from kvstore.config import (
     VALUE_BYTES_CEILING,
@@ -21,6 +20,7 @@ from kvstore.config import (
 from kvstore.errors import ConfigError
 from kvstore.raft.types import RaftSettings
 from kvstore.serve import serve
+from kvstore.sources import NAMES
 
 
 def build(environ: Mapping[str, str] = {}, /, **options: str) -> Settings:
@@ -180,6 +180,40 @@ def test_a_list_of_addresses_keeps_its_order() -> None:
         parse_addresses("")
 
 
+# --- Where it listens ---------------------------------------------------------------------
+
+
+def test_a_node_listens_where_the_others_reach_it_unless_told_otherwise() -> None:
+    assert build(id="1").listens_at == Address("127.0.0.1", 9001)
+
+
+@pytest.mark.parametrize(
+    ("bind", "host", "port"),
+    [
+        ("0.0.0.0", "0.0.0.0", 7001),
+        ("0.0.0.0:9", "0.0.0.0", 9),
+        ("::", "::", 7001),
+        ("[::]", "::", 7001),
+        ("[::]:9", "::", 9),
+        ("10.0.0.9", "10.0.0.9", 7001),
+        ("eth0.node-1:9", "eth0.node-1", 9),
+        ("[::1]:9", "::1", 9),
+    ],
+)
+def test_bind_is_a_host_or_an_address(bind: str, host: str, port: int) -> None:
+    settings = build(id="1", host="node-1", port="7001", peers="2=node-2:7001", bind=bind)
+    assert settings.listens_at == Address(host, port)
+    assert settings.address == Address("node-1", 7001), "the others are told what --host says"
+    plain = build(id="1", host="node-1", port="7001", peers="2=node-2:7001")
+    assert settings.cluster_id == plain.cluster_id
+
+
+@pytest.mark.parametrize("bind", ["", "9001", "*", ":9001", "*:9001", "0.0.0.0:x", "a b", "::1"])
+def test_what_cannot_be_bound_is_refused(bind: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--bind: "):
+        build(id="1", bind=bind)
+
+
 # --- The name of the cluster --------------------------------------------------------------
 
 
@@ -320,6 +354,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
             "KVSTORE_PEERS": "7002",
             "KVSTORE_DATA": "d",
             "KVSTORE_HOST": "h",
+            "KVSTORE_BIND": "0.0.0.0:7003",
             "KVSTORE_CLUSTER": "c",
             "KVSTORE_HEARTBEAT_MS": "11",
             "KVSTORE_ELECTION_MS": "22-33",
@@ -331,6 +366,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
     assert settings == Settings(
         node_id=1,
         members=local(7001, 7002, host="h"),
+        bind=Address("0.0.0.0", 7003),
         cluster_id="c",
         data_dir=Path("d"),
         raft=RaftSettings(11, 22, 33),
@@ -343,7 +379,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
 def test_every_option_of_serve_is_a_setting() -> None:
     """One that nobody reads would be ignored without a word."""
     offered = {parameter.name for parameter in serve.params}
-    assert offered - {"config"} == set(config._NAMES)
+    assert offered - {"config"} == set(NAMES)
 
 
 @pytest.mark.parametrize("name", ["log_map_bytes", "state_map_bytes"])
@@ -376,8 +412,8 @@ def test_an_error_names_the_source_of_the_value(tmp_path: Path) -> None:
     file.write_text("port = 99999\n")
     with pytest.raises(ConfigError, match=f"^port in {file}: '99999'"):
         build(config=str(file))
-    with pytest.raises(ConfigError, match=r"^KVSTORE_PORT: 'tcp://10.0.0.1:9001'"):
-        build({"KVSTORE_PORT": "tcp://10.0.0.1:9001"})
+    with pytest.raises(ConfigError, match=r"^KVSTORE_PORT: 'http://10.0.0.1:9001'"):
+        build({"KVSTORE_PORT": "http://10.0.0.1:9001"})
     with pytest.raises(ConfigError, match=r"^KVSTORE_PEERS: 'x'"):
         build({"KVSTORE_PEERS": "x"}, id="1")
 
@@ -388,9 +424,9 @@ def test_an_error_names_the_source_of_the_value(tmp_path: Path) -> None:
         ("hartbeat_ms = 1", "did you mean 'heartbeat_ms'"),
         ("zzz = 1", "known are id, port"),
         ("config = 'other.toml'", "no setting 'config'"),
-        ("id = true", "string or a whole number"),
-        ("id = 1.0", "string or a whole number"),
-        ("id = {}", "string or a whole number"),
+        ("id = true", "text or a whole number"),
+        ("id = 1.0", "text or a whole number"),
+        ("id = {}", "text or a whole number"),
         ("id = ", "not a TOML file"),
     ],
 )

@@ -257,7 +257,7 @@ def _info_sections(session: Session) -> list[tuple[str, dict[str, object]]]:
                 "redis_mode": "standalone",
                 "os": _system(),
                 "process_id": os.getpid(),
-                "tcp_port": context.settings.address.port,
+                "tcp_port": context.settings.listens_at.port,
             },
         ),
         ("Clients", {"connected_clients": len(context.sessions)}),
@@ -312,12 +312,12 @@ def _settings_as_redis(session: Session) -> dict[str, str]:
     return {
         "appendfsync": "always",
         "appendonly": "yes",
-        "bind": settings.address.host,
+        "bind": settings.listens_at.host,
         "cluster-enabled": "no",
         "databases": "1",
         "dir": str(settings.data_dir),
         "maxclients": str(settings.limits.connections_max),
-        "port": str(settings.address.port),
+        "port": str(settings.listens_at.port),
         "proto-max-bulk-len": str(settings.limits.value_bytes_max),
         "save": "",
     }

@@ -37,7 +37,10 @@ def listen(address: Address) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             hint = "another process uses it; stop that one or choose another --port"
         else:
-            hint = "choose a --host of this machine and a free --port"
+            hint = (
+                "choose a --host of this machine and a free --port; or, if the others reach this "
+                "node by another address than its own, --bind 0.0.0.0"
+            )
         raise ConfigError(f"cannot listen on {address}: {error.strerror}; {hint}") from None
     sock.setblocking(False)
     return sock

@@ -55,7 +55,7 @@ def serve(settings: Settings) -> int:
     directory cannot be used, or stopped being usable.
     """
     log = logger_for(settings.node_id)
-    with listen(settings.address) as listening:
+    with listen(settings.listens_at) as listening:
         directory = open_directory(
             settings.data_dir,
             node_id=settings.node_id,
@@ -149,7 +149,8 @@ class Server:
         settings, raft = self._node.settings, self._node.raft
         with self._selector, self._stop_on_signals():
             self._log.info(
-                f"listening on {settings.address}",
+                f"listening on {settings.listens_at}",
+                **({"reached_at": str(settings.address)} if settings.bind else {}),
                 cluster=settings.cluster_id,
                 term=raft.current_term,
                 last_index=raft.log.last_index,

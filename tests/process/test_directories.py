@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from kvstore.client import Client
+
+from .cluster import Cluster
 from .conftest import MakeCluster
 from .proxy import Reservation
 from .steps import QUICK, assert_refuses, put_anywhere
@@ -73,3 +76,20 @@ def test_a_node_of_another_cluster_moves_no_term(make_cluster: MakeCluster, tmp_
         cluster.wait_for_log(other, "refused a peer: it belongs to cluster another")
     assert cluster.wait_for_leader(here) == leader
     assert cluster.status(leader).term == term
+
+
+def test_a_node_may_listen_elsewhere_than_where_the_others_reach_it(tmp_path: Path) -> None:
+    """In a container the address that others know is on no interface of its own."""
+    cluster = Cluster(tmp_path, 1)
+    port = cluster.nodes[1].port
+    try:
+        done = cluster.run_to_end(1, host="192.0.2.1", port=9001)
+        assert_refuses(done, "cannot listen on 192.0.2.1:9001", "--bind 0.0.0.0")
+        command = cluster.command(1, host="192.0.2.1", port=9001, bind=f"127.0.0.1:{port}")
+        cluster.nodes[1].spawn(command, cluster.process_environ())
+        cluster.wait_until_answers(1)
+        with Client(f"127.0.0.1:{port}") as client:
+            assert client.status().members == {1: "192.0.2.1:9001"}
+        cluster.wait_for_log(1, f"listening on 127.0.0.1:{port}")
+    finally:
+        cluster.close()
