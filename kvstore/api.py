@@ -182,9 +182,14 @@ class Status(_Struct, frozen=True, tag="status"):
 
 
 class HandOver(_Struct, frozen=True, tag="handover"):
-    """Have node `heir` lead, or the one that lags least; asked of the leader (thesis §3.10)."""
+    """Have node `heir` lead, or the one that lags least; asked of the leader (thesis §3.10).
+
+    `term` is that of the leader that is to hand over: a later one does not, as leadership has
+    moved by then. So a request that is sent again moves it once. 0 is whoever leads.
+    """
 
     heir: int | None = None
+    term: int = 0
 
 
 Command: TypeAlias = Write | OpenSession | Once

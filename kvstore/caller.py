@@ -63,6 +63,10 @@ _NOT_OF_WHO_LEADS: Final = (
 """Refusals for reasons of the request: the node may lead as before."""
 
 
+_WHO_LEADS: Final = api.Get(())
+"""A read that asks for nothing: whoever answers it leads, by the word of a majority."""
+
+
 class Source(enum.Enum):
     """Who may answer a request."""
 
@@ -125,6 +129,10 @@ class Caller:
         course = Course(self._nodes(source), timeout_ms, deadline, self._clock)
         if self._exactly_once and isinstance(request, api.WRITES):
             return (yield from self._carry_out_once(course, request))
+        if isinstance(request, api.HandOver) and not request.term:
+            # Named, so that a copy which comes late moves leadership no second time.
+            yield from self._carry_out(course, _WHO_LEADS, Source.LEADER)
+            request = api.HandOver(request.heir, self._term)
         try:
             return (yield from self._carry_out(course, request, source))
         except _SessionGoneError as gone:

@@ -195,7 +195,11 @@ class Client:
             return cast(api.StatusResult, self._links.carry_out(way))
 
     def transfer_leader(self, to_node: int | None = None) -> api.HandOverResult:
-        """Have that node lead, or the one that lags least; who leads then."""
+        """Have that node lead, or the one that lags least; who leads then.
+
+        Leadership moves once, however often it has to be asked for. If another leader has
+        come in the meantime, that is the answer, or to `to_node` a RefusedError.
+        """
         return self._ask(api.HandOver(to_node), api.HandOverResult)
 
     # --- Any request ----------------------------------------------------------------------

@@ -6,12 +6,27 @@ moves is for consensus.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from kvstore import api
 from kvstore.raft.core import Raft
 from kvstore.server import refusals
 from kvstore.server.ticket import Ticket
+
+
+def answer_at_once(
+    raft: Raft, request: api.HandOver, members: Collection[int]
+) -> api.Result | None:
+    """What the client is told without a handover; None if this leader is to begin one."""
+    heir, term = request.heir, raft.current_term
+    if heir is not None and heir not in members:
+        return refusals.no_such_node(heir, members)
+    has_moved = request.term != 0 and term > request.term
+    if heir == raft.id or (has_moved and heir is None):
+        return api.HandOverResult(raft.id, term)
+    return refusals.has_moved(raft.id, term, request) if has_moved else None
 
 
 class Handover(msgspec.Struct, frozen=True, gc=False):

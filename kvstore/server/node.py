@@ -27,7 +27,7 @@ from kvstore.raft.messages import Message
 from kvstore.raft.types import ADMIT, COMMAND, Entry, Membership, Role
 from kvstore.server import refusals
 from kvstore.server.cluster_time import ClusterTime
-from kvstore.server.handover import Handover
+from kvstore.server.handover import Handover, answer_at_once
 from kvstore.server.reads import Read, WaitingReads
 from kvstore.server.replaced import check_directory
 from kvstore.server.room import Room
@@ -201,21 +201,17 @@ class Node:
             return self.status()
         return self.machine.query(query)
 
-    def hand_over(self, heir: int | None, ticket: Ticket) -> None:
-        """Have `heir`, or whoever is closest, lead in this leader's place."""
+    def hand_over(self, request: api.HandOver, ticket: Ticket) -> None:
+        """Have the heir, or whoever is closest, lead in this leader's place."""
         raft = self.raft
         if self._handover is not None:
             # It failed in this very turn, or this node would not lead again.
             self._settle_handover(self._handover)
         if raft.role is not Role.LEADER or raft.heir is not None:
             self._answer(ticket, self.redirect())
-        elif heir is not None and heir not in self.settings.members:
-            known = ", ".join(map(str, sorted(self.settings.members)))
-            refusal = refusals.invalid(f"there is no node {heir}: the members are {known}")
-            self._answer(ticket, refusal)
-        elif heir == raft.id:
-            self._answer(ticket, api.HandOverResult(raft.id, raft.current_term))
-        elif (chosen := raft.hand_over(heir)) is None:
+        elif (answer := answer_at_once(raft, request, self.settings.members)) is not None:
+            self._answer(ticket, answer)
+        elif (chosen := raft.hand_over(request.heir)) is None:
             self._answer(ticket, refusals.invalid("there is no other node"))
         else:
             self._handover = Handover(ticket, chosen, self._deadline_ms)

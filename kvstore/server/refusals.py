@@ -5,6 +5,7 @@ Law: each says what is known of the outcome and what to do. Nothing here decides
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from kvstore import api
@@ -26,6 +27,21 @@ def not_taken_over(heir: int) -> api.Failure:
     return invalid(
         f"node {heir} did not take over in time; see with `kvstore status` whether it is up "
         "and how far it has come, and try again",
+    )
+
+
+def no_such_node(heir: int, members: Collection[int]) -> api.Failure:
+    """A handover to nobody."""
+    known = ", ".join(map(str, sorted(members)))
+    return invalid(f"there is no node {heir}: the members are {known}")
+
+
+def has_moved(leader: int, term: int, request: api.HandOver) -> api.Failure:
+    """The leader that was to hand over leads no more, and another than the heir does."""
+    return invalid(
+        f"node {leader} leads term {term} by now, as leadership has moved since term "
+        f"{request.term}, in which it was to move to node {request.heir}; ask again if it still "
+        "should"
     )
 
 

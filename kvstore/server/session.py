@@ -329,7 +329,7 @@ class Session:
             if isinstance(request, api.Status):
                 slot.takes_over(request)
             else:
-                node.hand_over(request.heir, slot)
+                node.hand_over(request, slot)
 
     def _may_write(self) -> bool:
         """Whether a write may be started, as no read before it will see it."""

@@ -347,7 +347,7 @@ class Host:
         if isinstance(request, api.COMMANDS):
             call.connection.own_writes.submit_command(node, request, call)
         elif isinstance(request, api.HandOver):
-            node.hand_over(request.heir, call)
+            node.hand_over(request, call)
         else:
             assert isinstance(request, api.QUERIES)
             from_any = self._rng.random() < 0.5

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sized
 from typing import Any, Final
 
 from kvstore import api
-from kvstore.config import Limits
+from kvstore.config import NODE_ID_MAX, Limits
 from kvstore.glob import PATTERN_BYTES_MAX
 
 _EQUAL: Final = api.When.EQUAL  # A look-up in the class takes longer than the other checks.
@@ -133,6 +133,14 @@ def _check_scan(scan: api.Scan, limits: Limits) -> str | None:
     return _check_key(scan.prefix) or _check_key(scan.start or b"")
 
 
+def _check_hand_over(request: api.HandOver, _limits: Limits) -> str | None:
+    if request.heir is not None and not 1 <= request.heir <= NODE_ID_MAX:
+        return f"a node's id is 1 to {NODE_ID_MAX}, not {request.heir}"
+    if not 0 <= request.term <= api.REVISION_MAX:
+        return f"a term is 0 to {api.REVISION_MAX}, not {request.term}"
+    return None
+
+
 def _check_key(key: bytes) -> str | None:
     if len(key) > api.KEY_BYTES_MAX:
         return f"key has {len(key)} bytes, the limit is {api.KEY_BYTES_MAX}"
@@ -157,4 +165,5 @@ _CHECKS: Final[dict[type, Callable[[Any, Limits], str | None]]] = {
     api.Increment: _check_increment,
     api.Once: _check_once,
     api.Scan: _check_scan,
+    api.HandOver: _check_hand_over,
 }

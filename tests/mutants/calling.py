@@ -32,6 +32,14 @@ CALLING = (
         "::test_a_refusal_after_a_copy_that_was_not_answered_settles_nothing",
     ),
     Mutant(
+        "a handover is asked for again of whoever leads by then",
+        CALLER,
+        "            request = api.HandOver(request.heir, self._term)\n",
+        "            request = api.HandOver(request.heir)\n",
+        test="tests/client/test_transfer_leader.py"
+        "::test_who_is_asked_again_is_told_which_leader_was_to_hand_over",
+    ),
+    Mutant(
         "a write in doubt is repeated under a new session",
         CALLER,
         "                if course.doubt is not None:\n",

@@ -181,6 +181,14 @@ SERVING = (
         "                self._answer(handover.ticket, outcome)\n",
     ),
     Mutant(
+        "a leader of a later term than was named hands over",
+        "kvstore/server/handover.py",
+        "    has_moved = request.term != 0 and term > request.term\n",
+        "    has_moved = False\n",
+        test="tests/server/test_handover.py"
+        "::test_a_leader_of_a_later_term_than_was_named_tells_who_leads_and_leads_on",
+    ),
+    Mutant(
         "whoever leads is taken for the heir",
         "kvstore/server/handover.py",
         "        if raft.leader_id == self.heir:",

@@ -19,7 +19,7 @@ def test_who_asked_for_a_handover_hears_when_it_is_done() -> None:
     leader = cluster.elect()
     cluster.run()
     heir = cluster.followers()[0].raft.id
-    leader.hand_over(heir, claim)
+    leader.hand_over(api.HandOver(heir), claim)
     cluster.run(400)
     assert cluster.nodes[heir].raft.role is Role.LEADER
     assert claim.result == api.HandOverResult(heir, cluster.nodes[heir].raft.current_term)
@@ -30,7 +30,7 @@ def test_writes_are_refused_while_leadership_moves_and_taken_after() -> None:
     leader = cluster.elect()
     cluster.run()
     heir = cluster.followers()[0].raft.id
-    leader.hand_over(heir, Claim())
+    leader.hand_over(api.HandOver(heir), Claim())
     leader.submit_command(PUT, refused)
     cluster.run(400)
     assert refused.failure.code is api.FailureCode.NO_LEADER
@@ -46,7 +46,7 @@ def test_an_heir_that_is_down_keeps_the_leader_and_tells_why() -> None:
     cluster.run()
     heir = cluster.followers()[0].raft.id
     cluster.isolate(heir)
-    leader.hand_over(heir, claim)
+    leader.hand_over(api.HandOver(heir), claim)
     cluster.run(1_200)
     assert claim.failure.code is api.FailureCode.INVALID
     assert f"node {heir} did not take over in time" in claim.failure.message
@@ -59,7 +59,7 @@ def test_an_heir_that_is_down_keeps_the_leader_and_tells_why() -> None:
 def test_an_heir_that_does_not_exist_is_refused(heir: int) -> None:
     cluster, claim = Cluster(), Claim()
     leader = cluster.elect()
-    leader.hand_over(heir, claim)
+    leader.hand_over(api.HandOver(heir), claim)
     cluster.run()
     assert claim.failure.message == f"there is no node {heir}: the members are 1, 2, 3"
 
@@ -67,15 +67,40 @@ def test_an_heir_that_does_not_exist_is_refused(heir: int) -> None:
 def test_a_leader_that_is_its_own_heir_leads_on() -> None:
     cluster, claim = Cluster(), Claim()
     leader = cluster.elect()
-    leader.hand_over(leader.raft.id, claim)
+    leader.hand_over(api.HandOver(leader.raft.id), claim)
     cluster.run()
     assert claim.result == api.HandOverResult(leader.raft.id, leader.raft.current_term)
     assert leader.raft.takes_commands
 
 
+def test_a_leader_of_a_later_term_than_was_named_tells_who_leads_and_leads_on() -> None:
+    cluster = Cluster()
+    leader = cluster.elect()
+    cluster.run()
+    heir, other = (node.raft.id for node in cluster.followers())
+    named = leader.raft.current_term
+    leader.hand_over(api.HandOver(heir, named), Claim())
+    cluster.run(400)
+    heirs = cluster.nodes[heir]
+    for again in (api.HandOver(None, named), api.HandOver(heir, named)):
+        claim = Claim()
+        heirs.hand_over(again, claim)
+        cluster.run()
+        assert claim.result == api.HandOverResult(heir, heirs.raft.current_term)
+    refused = Claim()
+    heirs.hand_over(api.HandOver(other, named), refused)
+    cluster.run(400)
+    assert refused.failure.code is api.FailureCode.INVALID
+    assert f"node {heir} leads term {heirs.raft.current_term} by now" in refused.failure.message
+    assert heirs.raft.takes_commands
+    cluster.nodes[heir].hand_over(api.HandOver(other, heirs.raft.current_term), Claim())
+    cluster.run(400)
+    assert cluster.nodes[other].raft.role is Role.LEADER
+
+
 def test_a_lone_node_can_hand_over_to_nobody() -> None:
     cluster, claim = Cluster(size=1), Claim()
-    cluster.elect().hand_over(None, claim)
+    cluster.elect().hand_over(api.HandOver(None), claim)
     cluster.turn(1)
     assert claim.failure.message == "there is no other node"
 
@@ -84,7 +109,7 @@ def test_a_follower_points_who_wants_a_handover_to_the_leader() -> None:
     cluster, claim = Cluster(), Claim()
     cluster.elect()
     cluster.run()
-    cluster.followers()[0].hand_over(None, claim)
+    cluster.followers()[0].hand_over(api.HandOver(None), claim)
     cluster.run()
     assert claim.failure.code is api.FailureCode.NOT_LEADER
 
@@ -96,7 +121,7 @@ def test_a_second_handover_leaves_nobody_waiting_for_the_first() -> None:
     cluster.run()
     heir, voter = (node.raft.id for node in cluster.followers())
     cluster.asleep = {heir, voter}
-    leader.hand_over(heir, first)
+    leader.hand_over(api.HandOver(heir), first)
     cluster.turn(leader.raft.id)
     term = leader.raft.current_term + 1
     sent = {"cluster_id": "test", "sender": voter, "recipient": leader.raft.id}
@@ -106,7 +131,7 @@ def test_a_second_handover_leaves_nobody_waiting_for_the_first() -> None:
     leader.receive(PreVoteReply(**sent, term=term, vote_granted=True))
     cluster.turn(leader.raft.id)
     leader.receive(RequestVoteReply(**sent, term=term + 1, vote_granted=True))
-    leader.hand_over(heir, second)
+    leader.hand_over(api.HandOver(heir), second)
     cluster.turn(leader.raft.id)
     assert f"node {heir} did not take over in time" in first.failure.message
     assert not second.results

@@ -311,7 +311,7 @@ def test_a_new_leader_counts_what_earlier_ones_took_before_it_takes_more() -> No
     cluster.run()
     heir.raft.log.append([])
     assert not heir.machine.last_applied < heir.raft.commit_index
-    leader.hand_over(heir.raft.id, Claim())
+    leader.hand_over(api.HandOver(heir.raft.id), Claim())
     for _ in range(40):
         cluster.now_ms += 1
         for node in cluster.nodes:

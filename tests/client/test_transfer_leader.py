@@ -1,0 +1,57 @@
+"""Leadership moves once, however often the client has to ask for it."""
+
+from __future__ import annotations
+
+import pytest
+from scripted_node import ClosedPort, Misbehave, ScriptedNode, Step, not_leader, reply
+
+from kvstore import Client, RefusedError, api
+
+LEADS = api.GetResult(1, ())
+MOVING = api.Failure(api.FailureCode.NO_LEADER, "leadership is moving to node 2; try again")
+
+
+def hand_overs(*nodes: ScriptedNode) -> list[api.HandOver]:
+    return [one for node in nodes for one in node.requests if isinstance(one, api.HandOver)]
+
+
+@pytest.mark.parametrize("loss", [Misbehave.HANG_UP, Misbehave.SILENCE, MOVING])
+def test_who_is_asked_again_is_told_which_leader_was_to_hand_over(loss: Step) -> None:
+    """The first copy may have moved leadership to the node that gets the second one."""
+    with (
+        ScriptedNode(reply(LEADS, term=7), loss) as leader,
+        ScriptedNode(reply(api.HandOverResult(2, 8), term=8)) as heir,
+        Client([leader.address, heir.address], timeout_ms=2_000) as client,
+    ):
+        assert client.transfer_leader() == api.HandOverResult(2, 8)
+        asked = hand_overs(leader, heir)
+        assert len(asked) == 2
+        assert set(asked) == {api.HandOver(None, term=7)}
+
+
+def test_the_leader_that_is_found_is_the_one_that_hands_over() -> None:
+    with (
+        ScriptedNode(reply(LEADS, term=9), reply(api.HandOverResult(3, 10), term=10)) as leader,
+        ScriptedNode(not_leader(leader.address)) as follower,
+        ClosedPort() as dead,
+        Client([dead.address, follower.address]) as client,
+    ):
+        assert client.transfer_leader(3).leader_id == 3
+        assert hand_overs(follower, leader) == [api.HandOver(3, term=9)]
+        leader.extend(reply(LEADS, term=12), reply(api.HandOverResult(1, 13), term=13))
+        client.transfer_leader()
+        assert hand_overs(leader)[1:] == [api.HandOver(None, term=12)], "each looks anew"
+
+
+def test_a_term_that_the_caller_names_is_sent_as_it_is() -> None:
+    with ScriptedNode(api.HandOverResult(2, 8)) as node, Client([node.address]) as client:
+        client.execute(api.HandOver(None, term=5))
+        assert node.requests == [api.HandOver(None, term=5)]
+
+
+@pytest.mark.parametrize("node_id", [0, -1, 65_536, 99999999999999999999999])
+def test_an_id_that_no_node_can_have_is_refused_before_anything_is_sent(node_id: int) -> None:
+    with ClosedPort() as nobody, Client([nobody.address]) as client:
+        with pytest.raises(RefusedError, match="a node's id is 1 to 65535, not ") as caught:
+            client.transfer_leader(node_id)
+        assert "nothing was sent" in str(caught.value)
