@@ -162,11 +162,14 @@ class Raft:
             self._events.append(events.StoodStill(self.current_term, round(silent_ms)))
             self._become_follower(self.current_term)
 
-    def tick(self, now_ms: float) -> None:
-        """Let time pass up to `now_ms`, after the inputs of the turn."""
+    def tick(self, now_ms: float, unreachable: Set[int] = frozenset()) -> None:
+        """Let time pass up to `now_ms`, after the inputs of the turn.
+
+        `unreachable`: peers to which there is no link, as far as the driver knows.
+        """
         self.wake(now_ms)
         if self._leadership is not None:
-            self._tick_leader(self._leadership)
+            self._tick_leader(self._leadership, unreachable)
         elif self._timer.has_run_out(now_ms):
             self._on_silence()
 
@@ -194,15 +197,12 @@ class Raft:
     def hand_over(self, heir: int | None = None) -> int | None:
         """Lead no longer than until `heir`, or the closest follower, leads (thesis §3.10).
 
-        The heir; None where there is no other node. Only a leader may be asked. It takes
-        no commands from now on, until it knows the new leader or the heir had its time.
+        The heir; None where it, or any, is known to be unable to take over. Only a leader
+        may be asked. It takes no commands from now on, until it knows the new leader, or
+        the heir had its time or is gone.
         """
         assert self._leadership is not None
-        heir = heir or self._leadership.closest_follower
-        if heir is not None:
-            self._leadership.hand_over(heir, self._now_ms)
-            self._events.append(events.HandingOver(self.current_term, heir))
-        return heir
+        return self._leadership.hand_over(heir, self._now_ms)
 
     def admit(self, entry: Entry) -> None:
         """`entry`, which admits a directory, is committed and applied here.
@@ -383,8 +383,8 @@ class Raft:
         opening = str(self.id).encode()
         self.log.add(self.current_term, EntryKind.NOOP, opening)
 
-    def _tick_leader(self, leadership: Leadership) -> None:
-        leadership.tick(self._now_ms)
+    def _tick_leader(self, leadership: Leadership, unreachable: Set[int]) -> None:
+        leadership.tick(self._now_ms, unreachable)
         silent_ms = leadership.silent_ms(self._now_ms)
         if silent_ms >= self._settings.election_timeout_max_ms:
             self._events.append(events.LostMajority(self.current_term, round(silent_ms)))

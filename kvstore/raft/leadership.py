@@ -12,13 +12,13 @@ from collections.abc import Sequence, Set
 from typing import Final
 
 from kvstore.raft.directories import admission_data
-from kvstore.raft.events import Event, HandoverFailed
+from kvstore.raft.events import Event, HandingOver, HandoverFailed
 from kvstore.raft.invariants import require
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import AppendEntriesReply, Message
 from kvstore.raft.outbox import Outbox
 from kvstore.raft.progress import Progress
-from kvstore.raft.quorum import reached_by_majority
+from kvstore.raft.quorum import majority, reached_by_majority
 from kvstore.raft.reads import PendingReads, ReadReady
 from kvstore.raft.types import Entry, EntryKind, RaftSettings
 
@@ -61,6 +61,8 @@ class Leadership:
         """The end of the log when messages were last written: what is behind it is new."""
         self._next_behind: tuple[int, ...] = ()
         """Whose turn it is, among those that the last turn's bound left waiting."""
+        self._now_ms = now_ms
+        self._unreachable: Set[int] = frozenset()
         self._heartbeat_deadline_ms = now_ms + settings.heartbeat_interval_ms
         self._heartbeat_is_due = False
         self._handover_deadline_ms = 0.0
@@ -68,13 +70,19 @@ class Leadership:
 
     # --- Time -----------------------------------------------------------------------------
 
-    def tick(self, now_ms: float) -> None:
-        """Note that a heartbeat is due, or that the heir has had its time."""
+    def tick(self, now_ms: float, unreachable: Set[int]) -> None:
+        """Note that a heartbeat is due, or that the heir has had its time, or is gone.
+
+        `unreachable`: followers to which there is no link, as far as the driver knows.
+        """
+        self._now_ms, self._unreachable = now_ms, unreachable
         if now_ms >= self._heartbeat_deadline_ms:
             self._heartbeat_is_due = True
             self._heir_was_told = False
             self._heartbeat_deadline_ms = now_ms + self._settings.heartbeat_interval_ms
-        if self.heir is not None and now_ms >= self._handover_deadline_ms:
+        if self.heir is not None and (
+            now_ms >= self._handover_deadline_ms or self.heir in self._unreachable
+        ):
             self._events.append(HandoverFailed(self._log.last_term, self.heir))
             self.heir = None
 
@@ -157,34 +165,58 @@ class Leadership:
 
     # --- Handing over (thesis §3.10) ------------------------------------------------------
 
-    def hand_over(self, heir: int, now_ms: float) -> None:
-        """Lead no longer than until `heir` has caught up and stands."""
-        self.heir = heir
-        self._heir_was_told = False
-        self._handover_deadline_ms = now_ms + self._settings.election_timeout_max_ms
+    def hand_over(self, heir: int | None, now_ms: float) -> int | None:
+        """Lead no longer than until `heir`, or the closest follower, has caught up and stands.
+
+        Who that is; None if nobody, or not this one, could.
+        """
+        chosen = next((peer for peer in self._heirs if heir in (None, peer)), None)
+        if chosen is not None:
+            self.heir = chosen
+            self._heir_was_told = False
+            self._handover_deadline_ms = now_ms + self._settings.election_timeout_max_ms
+            self._events.append(HandingOver(self._log.last_term, chosen))
+        return chosen
 
     @property
-    def closest_follower(self) -> int | None:
-        """Who could take over soonest: the one that answered last among those with most entries."""
-        return max(
-            (peer for peer, progress in self._progress.items() if not progress.rejoining),
+    def _heirs(self) -> list[int]:
+        """Who could take over, soonest first: by their entries, and by who answered last.
+
+        None where no majority could elect it. Who has no room for the entries that it lacks
+        never comes so far.
+        """
+        since_ms = self._now_ms - self._settings.election_timeout_min_ms
+        answering = [
+            peer
+            for peer, progress in self._progress.items()
+            if not progress.rejoining
+            and self._heard_ms[peer] >= since_ms
+            and peer not in self._unreachable
+        ]
+        if 1 + len(answering) < majority(1 + len(self._progress)):
+            return []
+        return sorted(
+            (
+                peer
+                for peer in answering
+                if self._progress[peer].has_room
+                or self._progress[peer].match_index == self._log.last_index
+            ),
             key=lambda peer: (self._progress[peer].match_index, self._heard_ms[peer]),
-            default=None,
+            reverse=True,
         )
 
     def roomier(self, since_ms: float) -> int | None:
-        """The closest follower that said since then that it has headroom, if any did."""
-        return max(
+        """The first of the heirs that said since then that it has headroom, if any did."""
+        return next(
             (
                 peer
-                for peer, progress in self._progress.items()
-                if progress.has_headroom
-                and progress.match_index
+                for peer in self._heirs
+                if self._progress[peer].has_headroom
+                and self._progress[peer].match_index
                 and self._heard_ms[peer] > since_ms
-                and not progress.rejoining
             ),
-            key=lambda peer: self._progress[peer].match_index,
-            default=None,
+            None,
         )
 
     # --- Messages out ---------------------------------------------------------------------

@@ -16,7 +16,7 @@ from kvstore.server import refusals
 from kvstore.server.ticket import Ticket
 
 
-def answer_at_once(
+def _answer_at_once(
     raft: Raft, request: api.HandOver, members: Collection[int]
 ) -> api.Result | None:
     """What the client is told without a handover; None if this leader is to begin one."""
@@ -27,6 +27,16 @@ def answer_at_once(
     if heir == raft.id or (has_moved and heir is None):
         return api.HandOverResult(raft.id, term)
     return refusals.has_moved(raft.id, term, request) if has_moved else None
+
+
+def begin_handover(raft: Raft, request: api.HandOver, members: Collection[int]) -> int | api.Result:
+    """Have a leader hand over; to whom, or what the client is told at once."""
+    if (answer := _answer_at_once(raft, request, members)) is not None:
+        return answer
+    if len(members) == 1:
+        return refusals.LONE
+    chosen = raft.hand_over(request.heir)
+    return refusals.cannot_take_over(request.heir) if chosen is None else chosen
 
 
 class Handover(msgspec.Struct, frozen=True, gc=False):

@@ -170,10 +170,13 @@ class Server:
         A second signal does not wait for that.
         """
         self._stops = False
-        self._node.hand_over_before_exit()
-        deadline_ms = _clock_ms() + self._node.settings.raft.election_timeout_max_ms
-        while self._node.is_needed and not self._stops and _clock_ms() < deadline_ms:
+        node = self._node
+        deadline_ms = _clock_ms() + node.settings.raft.election_timeout_max_ms
+        if not node.hand_over_before_exit() and self._context.peer_ids:
+            self._log.warning("no other node can take over now: nobody leads until one can")
+        while node.is_needed and not self._stops and _clock_ms() < deadline_ms:
             self._turn()
+            node.hand_over_before_exit()
 
     def _hang_up(self) -> None:
         for session in [*self._context.sessions]:
@@ -187,7 +190,7 @@ class Server:
         node, peers = self._node, self._peers
         self._take_inputs()
         now_ms = _clock_ms()
-        node.tick(now_ms)
+        node.tick(now_ms, peers.unreachable)
         peers.tick(now_ms)
         self._listener.tick(now_ms)
         self._context.tick(now_ms)

@@ -24,10 +24,11 @@ from kvstore.raft.core import Raft
 from kvstore.raft.effects import Effects
 from kvstore.raft.events import Event
 from kvstore.raft.messages import Message
+from kvstore.raft.quorum import has_majority
 from kvstore.raft.types import ADMIT, COMMAND, Entry, Membership, Role
 from kvstore.server import refusals
 from kvstore.server.cluster_time import ClusterTime
-from kvstore.server.handover import Handover, answer_at_once
+from kvstore.server.handover import Handover, begin_handover
 from kvstore.server.reads import Read, WaitingReads
 from kvstore.server.replaced import check_directory
 from kvstore.server.room import Room
@@ -123,6 +124,7 @@ class Node:
         self._leader_since_ms = 0.0
         """Since when that one is known."""
         self._handover: Handover | None = None
+        self._unreachable: Set[int] = frozenset()
 
     # --- Inputs ---------------------------------------------------------------------------
 
@@ -136,12 +138,13 @@ class Node:
         self._room.wake(now_ms, self.raft.current_term, self.machine.last_applied)
         self.raft.wake(now_ms)
 
-    def tick(self, now_ms: float) -> None:
-        """Let time pass up to `now_ms`, a monotonic clock."""
+    def tick(self, now_ms: float, unreachable: Set[int] = frozenset()) -> None:
+        """Let time pass up to `now_ms`, a monotonic clock; `unreachable`: peers without a link."""
+        self._unreachable = unreachable
         self._set_time(now_ms)
         self._time.advance(now_ms, self.machine.time_ms)
         self._mind_room(now_ms)
-        self.raft.tick(now_ms)
+        self.raft.tick(now_ms, unreachable)
         self._give_up_overdue()
         if now_ms >= self._next_checkpoint_ms:
             self._next_checkpoint_ms = now_ms + self.settings.checkpoint_interval_ms
@@ -204,33 +207,34 @@ class Node:
     def hand_over(self, request: api.HandOver, ticket: Ticket) -> None:
         """Have the heir, or whoever is closest, lead in this leader's place."""
         raft = self.raft
-        if self._handover is not None:
-            # It failed in this very turn, or this node would not lead again.
-            self._settle_handover(self._handover)
+        # An earlier one has failed in this very turn, or this node would not lead again.
+        self._settle_handover()
         if raft.role is not Role.LEADER or raft.heir is not None:
             self._answer(ticket, self.redirect())
-        elif (answer := answer_at_once(raft, request, self.settings.members)) is not None:
-            self._answer(ticket, answer)
-        elif (chosen := raft.hand_over(request.heir)) is None:
-            self._answer(ticket, refusals.invalid("there is no other node"))
+        elif isinstance(begun := begin_handover(raft, request, self.settings.members), int):
+            self._handover = Handover(ticket, begun, self._deadline_ms)
         else:
-            self._handover = Handover(ticket, chosen, self._deadline_ms)
+            self._answer(ticket, begun)
 
-    def _settle_handover(self, handover: Handover) -> None:
-        outcome = handover.outcome(self.raft, self._now_ms)
-        if outcome is not None:
+    def _settle_handover(self) -> None:
+        waiting = self._handover
+        if waiting is not None and (outcome := waiting.outcome(self.raft, self._now_ms)):
             self._handover = None
-            self._answer(handover.ticket, outcome)
+            self._answer(waiting.ticket, outcome)
 
-    def hand_over_before_exit(self) -> None:
-        """Let another node lead, if this one does."""
-        if self.raft.takes_commands:
-            self.raft.hand_over()
+    def hand_over_before_exit(self) -> bool:
+        """Let another node lead, if this one does; whether one can.
+
+        To be asked again while this node is needed: an heir may be gone, and another there.
+        """
+        return not self.raft.takes_commands or self.raft.hand_over() is not None
 
     @property
     def is_needed(self) -> bool:
         """Whether somebody still counts on a node that is to exit: an heir, or a writer."""
-        return self.raft.heir is not None or bool(self._writes)
+        in_reach = self.settings.members.keys() - self._unreachable
+        could_commit = has_majority(in_reach, self.settings.members.keys())
+        return self.raft.heir is not None or (bool(self._writes) and could_commit)
 
     def _mind_room(self, now_ms: float) -> None:
         """See how much is left; a leader that is short of room lets one lead that is not."""
@@ -282,8 +286,7 @@ class Node:
         for ready in self.raft.ready_reads():
             self._reads.is_ready(ready.read_id, ready.index)
         self._apply_committed()
-        if self._handover is not None:
-            self._settle_handover(self._handover)
+        self._settle_handover()
 
     def _take_answers(self) -> list[Answer]:
         answers, self._answers = self._answers, []

@@ -92,6 +92,12 @@ class PeerLink:
             self._lost("no answer to our hello", now_ms)
 
     @property
+    def is_ready(self) -> bool:
+        """Whether the peer is there: it has answered our hello, and has not hung up."""
+        connection = self._connection
+        return self._is_ready and connection is not None and connection.is_open
+
+    @property
     def is_crowded(self) -> bool:
         """Whether entries should not be sent now: they would be lost, or only wait."""
         connection, limits = self._connection, self._settings.limits
@@ -192,6 +198,11 @@ class Peers:
         """Let time pass on every link."""
         for link in self._links.values():
             link.tick(now_ms)
+
+    @property
+    def unreachable(self) -> set[int]:
+        """The peers to whom there is no link."""
+        return {peer for peer, link in self._links.items() if not link.is_ready}
 
     @property
     def crowded(self) -> set[int]:

@@ -45,6 +45,15 @@ def has_moved(leader: int, term: int, request: api.HandOver) -> api.Failure:
     )
 
 
+def cannot_take_over(heir: int | None) -> api.Failure:
+    """Nobody is told to stand who is known not to be able to."""
+    who = "no other node can" if heir is None else f"node {heir} cannot"
+    return invalid(
+        f"{who} take over now: an heir must answer, count, and have room for what it lacks, and a "
+        "majority must answer; see with `kvstore status` who does, and try again"
+    )
+
+
 def no_space(node_id: int, refusal: Refusal) -> api.Failure:
     """A disk, or the map of a store, is too full for a write."""
     if refusal.waiting_index:
@@ -110,6 +119,7 @@ STOPPED_UNKNOWN: Final = api.Failure(
 )
 STOPPED: Final = no_leader("this node is shutting down; try another node")
 NO_MAJORITY: Final = no_leader("no majority confirmed the leader in time; try again")
+LONE: Final = invalid("there is no other node")
 NO_ROOM: Final = "ERR max number of clients reached"
 """As Redis says it, which clients know."""
 BUSY_INPUT: Final = api.Failure(

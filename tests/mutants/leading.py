@@ -104,6 +104,34 @@ LEADING = (
         "::test_of_equally_close_followers_the_one_that_answered_last_is_chosen",
     ),
     Mutant(
+        "leadership is handed to a follower that was silent for long",
+        LEADERSHIP,
+        "            and self._heard_ms[peer] >= since_ms\n            and peer not",
+        "            and peer not",
+    ),
+    Mutant(
+        "leadership is handed to a follower whose link is down",
+        LEADERSHIP,
+        "            and peer not in self._unreachable\n",
+        "",
+        test="tests/raft/test_leadership.py::test_nobody_without_a_link_is_chosen",
+    ),
+    Mutant(
+        "an heir that is gone has its time all the same",
+        LEADERSHIP,
+        " or self.heir in self._unreachable\n",
+        "\n",
+        test="tests/raft/test_leadership.py::test_an_heir_whose_link_breaks_is_not_waited_for",
+    ),
+    Mutant(
+        "leadership is handed over where no majority could elect",
+        LEADERSHIP,
+        "        if 1 + len(answering) < majority(1 + len(self._progress)):\n",
+        "        if not answering:\n",
+        test="tests/raft/test_leadership.py"
+        "::test_an_heir_that_no_majority_could_elect_is_not_chosen",
+    ),
+    Mutant(
         "commands are taken while leadership moves",
         CORE,
         "        return self._leadership is not None and self._leadership.heir is None",
@@ -239,15 +267,15 @@ LEADING = (
     Mutant(
         "leadership goes to whoever takes entries",
         LEADERSHIP,
-        "                if progress.has_headroom\n",
-        "                if progress.has_room\n",
+        "                if self._progress[peer].has_headroom\n",
+        "                if self._progress[peer].has_room\n",
         test="tests/server/test_room.py"
         "::test_leadership_does_not_go_to_and_fro_between_nodes_that_are_short",
     ),
     Mutant(
         "who only rejected counts as one with headroom",
         LEADERSHIP,
-        "                and progress.match_index\n",
+        "                and self._progress[peer].match_index\n",
         "",
         test="tests/raft/test_room.py",
     ),

@@ -122,9 +122,9 @@ SERVING = (
     Mutant(
         "who asked for a handover is not told that it succeeded",
         NODE,
-        "            self._answer(handover.ticket, outcome)\n",
+        "            self._answer(waiting.ticket, outcome)\n",
         "            if isinstance(outcome, api.Failure):\n"
-        "                self._answer(handover.ticket, outcome)\n",
+        "                self._answer(waiting.ticket, outcome)\n",
     ),
     Mutant(
         "a refused write makes a connection forget the one before",
@@ -176,9 +176,9 @@ SERVING = (
     Mutant(
         "who asked for a handover is not told that it failed",
         NODE,
-        "            self._answer(handover.ticket, outcome)\n",
+        "            self._answer(waiting.ticket, outcome)\n",
         "            if not isinstance(outcome, api.Failure):\n"
-        "                self._answer(handover.ticket, outcome)\n",
+        "                self._answer(waiting.ticket, outcome)\n",
     ),
     Mutant(
         "a leader of a later term than was named hands over",

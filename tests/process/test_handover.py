@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
+import signal
+from datetime import datetime
 
 import pytest
 
@@ -66,10 +69,58 @@ def test_a_node_that_is_not_there_cannot_be_the_heir(make_cluster: MakeCluster) 
     leader = cluster.wait_for_leader()
     heir = others(cluster, leader)[0]
     cluster.kill(heir)
+    cluster.wait_for_log(leader, f"no link to node {heir}: ")
     with (
         Client(f"127.0.0.1:{cluster.nodes[leader].port}", 3_000) as client,
-        pytest.raises(Exception, match=f"node {heir} did not take over in time"),
+        pytest.raises(Exception, match=f"node {heir} cannot take over now: an heir must answer"),
     ):
         client.transfer_leader(heir)
     with cluster.client(leader) as connection:
         assert connection.set("still", "leading")
+    assert "handing leadership" not in cluster.nodes[leader].log
+
+
+def test_a_leader_that_is_told_to_stop_hands_over_to_the_node_that_is_up(
+    make_cluster: MakeCluster,
+) -> None:
+    """And not to the one that is as close, but gone."""
+    cluster = make_cluster()
+    leader = cluster.wait_for_leader()
+    gone, heir = others(cluster, leader)
+    cluster.wait_until_level()
+    cluster.kill(gone)
+    cluster.wait_for_log(leader, f"no link to node {gone}: ")
+    assert cluster.terminate(leader) == 0
+    assert f"handing leadership to node {heir}" in cluster.nodes[leader].log
+    assert "did not take over" not in cluster.nodes[leader].log
+    cluster.wait_for_log(heir, "standing because")
+
+
+def test_a_leader_that_nobody_can_replace_stops_at_once(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster()
+    leader = cluster.wait_for_leader()
+    cluster.kill(*others(cluster, leader))
+    for gone in others(cluster, leader):
+        cluster.wait_for_log(leader, f"no link to node {gone}: ")
+    assert cluster.terminate(leader) == 0
+    log = cluster.nodes[leader].log
+    assert "handing leadership" not in log
+    assert "no other node can take over now" in log
+    assert stopping_ms(log) < 500
+
+
+def test_nodes_that_are_told_to_stop_together_wait_for_nobody(make_cluster: MakeCluster) -> None:
+    """As Ctrl-C does with `make cluster`: an heir may be on its way out as well."""
+    cluster = make_cluster()
+    cluster.wait_for_leader()
+    for node in cluster.nodes.values():
+        node.send(signal.SIGTERM)
+    assert [node.end(signal.SIGCONT) for node in cluster.nodes.values()] == [0, 0, 0]
+    assert max(stopping_ms(node.log) for node in cluster.nodes.values()) < 500
+
+
+def stopping_ms(log: str) -> float:
+    """From the word that it stops to the one that it has."""
+    found = re.findall(r"(?m)^(\S+) info \[node \d\] (?:shutting down|stopped)", log)
+    begun, ended = map(datetime.fromisoformat, found[-2:])
+    return (ended - begun).total_seconds() * 1000

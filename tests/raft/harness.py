@@ -69,7 +69,7 @@ class World:
 
     * `bag`: messages that have left and not arrived, oldest first.
     * `cut`: links (sender, recipient) that lose what is sent over them.
-    * `crowded`: nodes whose links take no entries for now.
+    * `crowded`: nodes whose links take no entries for now; `unreachable`: nodes without one.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class World:
         self.bag: list[Message] = []
         self.cut: set[tuple[int, int]] = set()
         self.crowded: set[int] = set()
+        self.unreachable: set[int] = set()
         self.safety = Safety()
         self.nodes = {
             node_id: Node(
@@ -230,7 +231,7 @@ class World:
         end = node.now_ms + duration_ms
         while node.now_ms < end:
             node.now_ms = min(end, node.now_ms + TICK_MS)
-            self.turn(node_id, lambda raft: raft.tick(node.now_ms))
+            self.turn(node_id, lambda raft: raft.tick(node.now_ms, self.unreachable))
 
     def tick_all(self, duration_ms: float) -> None:
         for node_id in self.alive:

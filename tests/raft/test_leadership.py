@@ -4,6 +4,7 @@ standstills, and handing over (§3.10).
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from kvstore.raft.messages import RequestVote, TimeoutNow
@@ -381,6 +382,73 @@ def test_of_equally_close_followers_the_one_that_answered_last_is_chosen(last: i
     world.tick(1, 50)
     world.hand(accepted(last, 2, match=1))
     assert world.turn(1, lambda raft: raft.hand_over()) == last
+
+
+def test_nobody_who_was_silent_for_an_election_timeout_is_chosen() -> None:
+    """It would not stand, and nobody would lead until the leader gives up on it."""
+    world = leader_bench([], term=2)
+    world.propose(1, "lacking at node 2")
+    world.hand(accepted(2, 2, match=1), accepted(3, 2, match=2))
+    for _ in range(6):
+        world.tick(1, 100)
+        world.hand(accepted(2, 2, match=1))
+    assert world.turn(1, lambda raft: raft.hand_over(3)) is None
+    assert world.turn(1, lambda raft: raft.hand_over()) == 2
+
+
+def test_nobody_without_a_link_is_chosen() -> None:
+    """Its process has ended, however shortly ago it answered."""
+    world = leader_bench([], term=2)
+    world.hand(accepted(2, 2, match=1), accepted(3, 2, match=1))
+    world.unreachable = {3}
+    world.tick(1, 50)
+    assert world.turn(1, lambda raft: raft.hand_over(3)) is None
+    assert world.turn(1, lambda raft: raft.hand_over()) == 2
+
+
+def test_with_nobody_there_the_leader_leads_on() -> None:
+    """What nobody can take over is not given up."""
+    world = leader_bench([], term=2)
+    world.unreachable = {2, 3}
+    world.tick(1, 50)
+    assert world.turn(1, lambda raft: raft.hand_over()) is None
+    assert world.raft().takes_commands
+    assert world.lines() == []
+
+
+def test_an_heir_that_no_majority_could_elect_is_not_chosen() -> None:
+    """Raft §5.2: of five, itself, its leader and one more must vote."""
+    world = leader_bench([], term=2, members=5)
+    world.unreachable = {3, 4, 5}
+    world.tick(1, 50)
+    assert world.turn(1, lambda raft: raft.hand_over(2)) is None
+    world.unreachable = {4, 5}
+    world.tick(1, 50)
+    assert world.turn(1, lambda raft: raft.hand_over(2)) == 2
+
+
+def test_an_heir_that_has_no_room_for_what_it_lacks_is_not_chosen() -> None:
+    """Thesis §3.10: it would be waited for in vain."""
+    world = leader_bench([], term=2)
+    world.propose(1, "left out by node 3")
+    left_out = msgspec.structs.replace(accepted(3, 2, match=1), has_room=False)
+    world.hand(accepted(2, 2, match=1), left_out)
+    assert world.turn(1, lambda raft: raft.hand_over(3)) is None
+    assert world.turn(1, lambda raft: raft.hand_over()) == 2
+
+
+def test_an_heir_whose_link_breaks_is_not_waited_for() -> None:
+    """It was told to stop as well, as all are when a cluster is ended."""
+    world = leader_bench([], term=2)
+    world.turn(1, lambda raft: raft.hand_over(3))
+    world.unreachable = {3}
+    world.tick(1, 50)
+    assert world.raft().takes_commands
+    assert world.lines() == [
+        "handing leadership to node 3",
+        "node 3 did not take over; leading on",
+    ]
+    assert world.turn(1, lambda raft: raft.hand_over()) == 2
 
 
 def test_a_lone_node_has_no_heir() -> None:

@@ -15,6 +15,7 @@ from kvstore.sim.checkers.deference import Deference
 from kvstore.sim.checkers.election_safety import ElectionSafety
 from kvstore.sim.checkers.exactly_once import ExactlyOnce
 from kvstore.sim.checkers.handovers import Handovers
+from kvstore.sim.checkers.heirs import Heirs
 from kvstore.sim.checkers.kept_majority import KeptMajority
 from kvstore.sim.checkers.leader_append_only import LeaderAppendOnly
 from kvstore.sim.checkers.leader_completeness import LeaderCompleteness
@@ -46,5 +47,6 @@ STEPWISE: tuple[type[Checker], ...] = (
     Deference,
     Punctuality,
     Handovers,
+    Heirs,
 )
 """Those that watch every step."""
