@@ -25,6 +25,8 @@ _LARGE = 0.04
 _LARGE_BYTES = (2_000, 60_000, 300_000)
 KEYS = (b"red", b"green", b"blue")
 _COUNTER = b"counter"
+_SEVERAL = 0.22
+"""How often a request is one of several keys, or of all."""
 
 
 class Client:
@@ -207,6 +209,8 @@ class Client:
         value = b"%d.%d" % (self.id, self._calls)
         if rng.random() < _LARGE:
             value += bytes(rng.choice(_LARGE_BYTES))
+        if rng.random() < _SEVERAL:
+            return self._random_request_for_several(value)
         if dice < 0.35:
             return api.Put(key, value)
         if dice < 0.70:
@@ -221,3 +225,16 @@ class Client:
             return api.Put(key, value, api.When.PRESENT, None, True)
         seen = self._last_seen.get(key)
         return api.Put(key, value, api.When.EQUAL, b"" if seen is None else seen.value, True)
+
+    def _random_request_for_several(self, value: bytes) -> api.Request:
+        """The same key may come twice."""
+        rng, dice = self._rng, self._rng.random()
+        keys = tuple(rng.choices(KEYS, k=rng.randint(2, 4)))
+        if dice < 0.4:
+            values = (value, *(b"%d.%d.%d" % (self.id, self._calls, n) for n in range(1, 4)))
+            return api.PutMany(tuple(zip(keys, values, strict=False)))
+        if dice < 0.7:
+            return api.Get(keys, with_values=rng.random() < 0.8)
+        if dice < 0.85:
+            return api.Delete(keys)
+        return api.Count()

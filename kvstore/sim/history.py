@@ -41,11 +41,6 @@ class Operation(msgspec.Struct, frozen=True):
         return isinstance(self.result, api.Failure) and not self.is_unknown
 
     @property
-    def is_of_one_key(self) -> bool:
-        """Whether it reads or writes a single key."""
-        match self.request:
-            case api.Put() | api.Increment():
-                return True
-            case api.Delete(keys=keys) | api.Get(keys=keys):
-                return len(set(keys)) == 1
-        return False
+    def names_its_keys(self) -> bool:
+        """Whether its request says which keys it reads or writes."""
+        return isinstance(self.request, (*api.WRITES, api.Get))

@@ -188,8 +188,8 @@ class Observer:
                 speaks(host, message)
             self._count_message(message)
         for answer in outcome.answers:
-            self._count_answer(answer.result)
             assert isinstance(answer.ticket, Call)
+            self._count_answer(answer.ticket.request, answer.result)
             for answers in self._answers:
                 answers(host, answer.ticket.request, answer.result)
             if isinstance(answer.result, api.GetResult) and not host.is_leading:
@@ -212,13 +212,15 @@ class Observer:
         elif isinstance(message, AppendEntries) and len(message.entries) > 1:
             self.reached["append of several entries"] += 1
 
-    def _count_answer(self, result: api.Result) -> None:
-        if isinstance(result, api.ScanResult | api.HandOverResult):
-            self.reached[_answers[type(result)]] += 1
+    def _count_answer(self, request: api.Request, result: api.Result) -> None:
+        if isinstance(result, api.Failure):
+            self.reached[f"answer {result.code.value}"] += 1
+            return
+        self.reached["answer OK"] += 1
+        if (kind := _kind_of(request)) is not None:
+            self.reached[kind] += 1
         if isinstance(result, api.ScanResult) and result.next_start is not None:
             self.reached["page that goes on"] += 1
-        kind = f"answer {result.code.value}" if isinstance(result, api.Failure) else "answer OK"
-        self.reached[kind] += 1
 
     def _step(self, host: Host, action: str, message: Message | None = None) -> None:
         if self._model_step is None:
@@ -246,10 +248,26 @@ def _watching(checkers: Sequence[Checker], moment: str) -> list[Callable[..., No
     return [getattr(one, moment) for one in checkers if getattr(type(one), moment) is not base]
 
 
-_answers = {
-    api.ScanResult: "page",
-    api.HandOverResult: "handover told",
-}
+def _kind_of(request: api.Request) -> str | None:
+    """What is worth counting of requests that were answered."""
+    match request:
+        case api.Once(write=write):
+            return _kind_of(write)
+        case api.PutMany():
+            return "write of several keys"
+        case api.Delete(keys=keys) if len(set(keys)) > 1:
+            return "deletion of several keys"
+        case api.Get(keys=keys) if len(set(keys)) > 1:
+            return "read of several keys"
+        case api.Count():
+            return "count of keys"
+        case api.Scan():
+            return "page"
+        case api.HandOver():
+            return "handover told"
+    return None
+
+
 _names = {
     events.SteppingDown: "step-down",
     events.LostMajority: "majority lost",

@@ -1,4 +1,4 @@
-"""Callers that look at many keys at once: pages, counts, and several keys together.
+"""Callers that look at many keys at once, page by page.
 
 Law: a page says where the next one begins; who goes on asks from there, and nowhere else.
 """
@@ -11,7 +11,7 @@ import msgspec
 
 from kvstore import api
 from kvstore.sim.calls import Call
-from kvstore.sim.clients import KEYS, Client
+from kvstore.sim.clients import Client
 
 _PREFIXES: Final = (b"", b"", b"", b"b", b"counter", b"counter.", b"gre", b"nothing")
 _STARTS: Final = (None, b"", b"blue", b"c", b"counter.2", b"red\x00")
@@ -34,7 +34,7 @@ class ScanClient(Client):
 
     def _random_request(self) -> api.Request:
         rng, dice = self._rng, self._rng.random()
-        if dice < 0.6:
+        if dice < 0.7:
             if self._next_page is not None and rng.random() < 0.8:
                 return self._next_page
             return api.Scan(
@@ -44,8 +44,4 @@ class ScanClient(Client):
                 with_values=(manner := rng.random()) < 0.7,
                 reverse=0.4 < manner < 0.85,
             )
-        if dice < 0.7:
-            return api.Count()
-        if dice < 0.8:
-            return api.Get(tuple(rng.sample(KEYS, 2)))
         return super()._random_request()

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from kvstore import api
 from kvstore.sim.calls import Call
 from kvstore.sim.clients import KEYS, Client
@@ -94,9 +96,10 @@ class SessionClient(Client):
         if dice < _OWN_COUNTER:
             return api.Increment(b"counter.%d" % self.id, 1)
         request = super()._random_request()
-        if dice < _OWN_COUNTER + _GUARDED and isinstance(request, api.Put) and self._last_seen:
+        if dice < _OWN_COUNTER + _GUARDED and isinstance(request, api.WRITES) and self._last_seen:
             seen = self._rng.choice(sorted(self._last_seen.values(), key=lambda item: item.key))
-            return api.Put(request.key, request.value, guard=api.Guard(seen.key, seen.mod_revision))
+            guard = api.Guard(seen.key, seen.mod_revision)
+            return msgspec.structs.replace(request, guard=guard)
         return request
 
     def _take(self, call: Call, result: api.Result | None) -> None:
@@ -105,7 +108,7 @@ class SessionClient(Client):
                 self._session, self._sequence = session, 1
             case api.Once(), _:
                 self._take_answer(result)
-            case api.Get(), _:
+            case _:
                 super()._take(call, result)
 
     def _take_answer(self, result: api.Result | None) -> None:

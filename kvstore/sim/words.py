@@ -36,6 +36,9 @@ def _asked(request: api.Request) -> str:
             if when is api.When.EQUAL:
                 return f"{asked} if it is {shown(expected)}"
             return asked if when is api.When.ALWAYS else f"{asked} if {when.name.lower()}"
+        case api.PutMany(pairs=pairs):
+            told = [f"{bare(key)} = {shown(value)}" for key, value in pairs[:_ITEMS_MAX]]
+            return f"put {', '.join([*told, *_more(pairs)])}"
         case api.Increment(key=key, by=by):
             return f"increment {bare(key)} by {by}"
         case api.Get(keys=keys, with_values=False):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import random
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,7 @@ from kvstore.raft.types import RaftSettings
 from kvstore.sim import calm, faults
 from kvstore.sim.checkers import STEPWISE
 from kvstore.sim.checkers.checker import ViolationError
+from kvstore.sim.checkers.effects import check_effects
 from kvstore.sim.checkers.linearizability import check_history
 from kvstore.sim.checkers.pages import check_pages
 from kvstore.sim.checkers.replay import Replay
@@ -46,6 +47,7 @@ from kvstore.sim.session_clients import SessionClient
 from kvstore.sim.trace import ModelStep, Record
 
 _HANDOVERS: Final = 8
+_PAGE: Final = 100
 _RESTART_MS: Final = (20.0, 2_000.0)
 
 
@@ -275,16 +277,30 @@ class World:
     def _judge(self) -> None:
         """What can be said only at the end."""
         running = [host for host in self.hosts.values() if host.node is not None]
-        of_one_key = [one for one in self.history if one.is_of_one_key]
+        of_keys = [one for one in self.history if one.names_its_keys]
+        shown = [*self.history, *chain.from_iterable(map(_everything, running))]
         for theorem, findings in (
             ("replicas are equal", compare_replicas(running)),
-            ("linearizability", check_history(of_one_key)),
+            ("linearizability", check_history(of_keys)),
             ("revisions follow real time", check_revisions(self.history)),
             ("connections keep their order", check_session_order(self.history)),
-            ("reads show what was there", check_pages(self.history, self._replay.contents)),
+            ("reads show what was there", check_pages(shown, self._replay.contents)),
+            ("writes do what is told", check_effects(self.history, self._replay)),
         ):
             if findings:
                 raise ViolationError(theorem, "\n".join(findings))
+
+
+def _everything(host: Host) -> Iterator[Operation]:
+    """What a node holds, as if somebody had asked it for all of its keys."""
+    scan = api.Scan(limit=_PAGE)
+    while True:
+        page = host.running.answer(scan)
+        assert isinstance(page, api.ScanResult)
+        yield Operation(0, host.now_ms, host.now_ms, scan, page)
+        if page.next_start is None:
+            return
+        scan = msgspec.structs.replace(scan, start=page.next_start)
 
 
 def run(plan: Scenario, *, traced: bool = False, modelled: bool = False) -> Report:

@@ -12,6 +12,7 @@ from .keeping import KEEPING
 from .leading import LEADING
 from .replaced import REPLACED
 from .serving import SERVING
+from .several import SEVERAL
 from .sharing import SHARING
 from .starting import STARTING
 
@@ -21,6 +22,7 @@ MUTANTS = (
     *REPLACED,
     *SERVING,
     *SHARING,
+    *SEVERAL,
     *CALLING,
     *KEEPING,
     *STARTING,

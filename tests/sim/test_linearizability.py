@@ -117,6 +117,11 @@ def test_a_long_order_is_cut_in_a_finding() -> None:
             api.GetResult(3, (api.KeyValue(K, b"", 1, 2, 2),)),
             "get without values k -> '' of revision 2, revision 3",
         ),
+        (
+            api.PutMany(((K, b"a"), (b"l", b"b"))),
+            api.PutResult(4, True),
+            "put k = 'a', l = 'b' -> revision 4",
+        ),
         (api.Get((K,)), BUSY, "get k -> refused, BUSY too many requests"),
         (api.Get((K,)), UNKNOWN, "get k -> outcome unknown"),
     ],
@@ -130,16 +135,14 @@ def test_an_operation_is_one_readable_line(
 @pytest.mark.parametrize(
     "request_",
     [
-        api.PutMany(((K, b"a"),)),
-        api.Delete((K, b"other")),
-        api.Get((K, b"other")),
-        api.Get(()),
         api.Scan(),
         api.Count(),
+        api.HandOver(),
+        api.Once(7, 1, api.Put(K, b"a")),
     ],
 )
-def test_requests_that_are_not_of_one_key_are_not_judged(request_: api.Request) -> None:
-    with pytest.raises(ValueError, match="is not modelled"):
+def test_requests_that_do_not_name_their_keys_are_not_judged(request_: api.Request) -> None:
+    with pytest.raises(ValueError, match="does not name them"):
         check_history([lost(1, 0, request_)])
 
 

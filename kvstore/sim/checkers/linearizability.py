@@ -9,7 +9,8 @@ judges.
 The search is that of Wing and Gong (1993), with the memory of Lowe (2017): how an order
 can go on depends only on which operations it has placed and on the value they leave, so
 no such node is visited twice. Keys are judged apart, as linearizability is local
-(Herlihy and Wing 1990). Four rules keep the search small, and lose no order:
+(Herlihy and Wing 1990), and an operation of several keys by its shares (`shares`). Four
+rules keep the search small, and lose no order:
 
 * An answer that says that nothing was changed, and that is right now, is placed at once:
   an order that has it later can do without it there, and have it here.
@@ -34,6 +35,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from kvstore import api
+from kvstore.sim.checkers.shares import Share, shares
 from kvstore.sim.history import Operation
 from kvstore.sim.words import bare, describe, shown
 
@@ -45,14 +47,14 @@ _LINES_MAX: Final = 12
 
 
 def check_history(operations: Sequence[Operation], steps_max: int = STEPS_MAX) -> list[str]:
-    """One finding for each key whose operations no order explains; empty if linearizable.
+    """One finding for each key whose operations no order explains; empty if there is none.
 
-    Raises `ValueError` for requests that are not of one key: clients of the simulator
-    send no others.
+    Raises `ValueError` for requests that do not name their keys.
     """
-    by_key: dict[bytes, list[Operation]] = {}
+    by_key: dict[bytes, list[Share]] = {}
     for operation in operations:
-        by_key.setdefault(_key(operation.request), []).append(operation)
+        for share in shares(operation):
+            by_key.setdefault(share.key, []).append(share)
     findings: list[str] = []
     for key, of_key in by_key.items():
         search = _Search(_calls(of_key))
@@ -60,18 +62,6 @@ def check_history(operations: Sequence[Operation], steps_max: int = STEPS_MAX) -
         if stuck is not None:
             findings.append(_explain(key, search, stuck))
     return findings
-
-
-def _key(request: api.Request) -> bytes:
-    match request:
-        case api.Put(key=key) | api.Increment(key=key):
-            return key
-        case api.Delete(keys=keys) | api.Get(keys=keys) if len(set(keys)) == 1:
-            return keys[0]
-    raise ValueError(
-        f"{request} is not modelled: clients of the simulator send only Put and Increment, "
-        "and Delete and Get of a single key"
-    )
 
 
 # --- The model ----------------------------------------------------------------------------
@@ -85,6 +75,15 @@ _REFUSED: Final = object()
 
 _ABSURD: Final = object()
 """An answer that fits no state."""
+
+
+class _Untold:
+    """The answer where none is known: it is equal to every other."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]  # what is equal to all has no place in a set
 
 
 def _put(put: api.Put, state: _State) -> tuple[_State, object]:
@@ -161,22 +160,23 @@ class _Call(msgspec.Struct, frozen=True):
     until_ms: float
 
 
-def _calls(operations: Sequence[Operation]) -> list[_Call]:
+def _calls(of_key: Sequence[Share]) -> list[_Call]:
     """In the order of their invocation, without those that say and change nothing."""
-    kept = sorted(filter(_matters, operations), key=lambda operation: operation.invoked_ms)
-    requests = _without_idle_values(kept)
+    kept = [share for share in of_key if _matters(share.operation)]
+    kept.sort(key=lambda share: share.operation.invoked_ms)
+    requests = _without_idle_values([share.operation for share in kept])
     return [
         _Call(
             operation=operation,
             request=request,
             step=_STEPS[type(request)],
-            answer=_answer(operation),
+            answer=_answer(key, operation) if tells else _Untold(),
             is_open=operation.is_unknown,
             may_write=_may_write(operation),
             from_ms=operation.invoked_ms,
             until_ms=operation.returned_ms,
         )
-        for operation, request in zip(kept, requests, strict=True)
+        for (key, operation, tells), request in zip(kept, requests, strict=True)
     ]
 
 
@@ -206,8 +206,7 @@ def _may_write(operation: Operation) -> bool:
     return not operation.is_refused
 
 
-def _answer(operation: Operation) -> object:
-    key = _key(operation.request)
+def _answer(key: bytes, operation: Operation) -> object:
     match operation.request, operation.result:
         case api.Put(), api.PutResult(written=is_written, previous=previous):
             return is_written, _value(key, previous)

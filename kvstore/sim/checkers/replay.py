@@ -8,7 +8,7 @@ what was there at any revision, for those who judge what clients were shown.
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,16 @@ from kvstore.sim.checkers.checker import Checker, Watched
 
 _ALL = 1 << 40
 _decode = msgspec.msgpack.Decoder(api.Logged).decode
+
+
+Contents: TypeAlias = dict[bytes, api.KeyValue]
+
+
+class Change(NamedTuple):
+    """What made a revision: the write, and how many keys it changed."""
+
+    write: api.Write
+    keys: int
 
 
 class _Session(NamedTuple):
@@ -30,6 +40,7 @@ class Replay(Checker):
     """The model, and how far it has come.
 
     * `_revisions`: the revision after each entry, from index 0 on.
+    * `made_by`: of each revision but 0, what made it.
     * `_changes`: of each key, the revisions that changed it, with what they left.
     * `_sessions`: in the order of their last use.
     """
@@ -39,6 +50,7 @@ class Replay(Checker):
     def __init__(self, members: tuple[int, ...]) -> None:
         super().__init__(members)
         self._revisions = [0]
+        self.made_by: list[Change] = []
         self._changes: dict[bytes, list[tuple[int, api.KeyValue | None]]] = {}
         self._sessions: dict[int, _Session] = {}
         self._time_ms = 0
@@ -58,15 +70,20 @@ class Replay(Checker):
                 f" {machine.last_applied}, which is {expected}"
             )
 
-    def contents(self, revision: int) -> dict[bytes, api.KeyValue]:
+    def contents(self, revision: int) -> Contents:
         """What was there, by key, in no order."""
         found = {}
-        for key, changes in self._changes.items():
-            position = bisect_right(changes, revision, key=lambda change: change[0])
-            record = changes[position - 1][1] if position else None
+        for key in self._changes:
+            record = self.record(key, revision)
             if record is not None:
                 found[key] = record
         return found
+
+    def record(self, key: bytes, revision: int) -> api.KeyValue | None:
+        """What was there under a key."""
+        changes = self._changes.get(key, [])
+        position = bisect_right(changes, revision, key=lambda change: change[0])
+        return changes[position - 1][1] if position else None
 
     # --- The model ------------------------------------------------------------------------
 
@@ -98,18 +115,20 @@ class Replay(Checker):
 
     def _write(self, write: api.Write) -> bool:
         if write.guard is not None:
-            record = self._record(write.guard.key)
+            record = self._newest(write.guard.key)
             if write.guard.mod_revision != (record.mod_revision if record else 0):
                 return False
         changes = self._changes_of(write)
         revision = self._revisions[-1] + 1
         for key, value in changes.items():
-            old = self._record(key)
+            old = self._newest(key)
             record = value if value is None else _next_record(key, value, old, revision)
             self._changes.setdefault(key, []).append((revision, record))
+        if changes:
+            self.made_by.append(Change(write, len(changes)))
         return bool(changes)
 
-    def _record(self, key: bytes) -> api.KeyValue | None:
+    def _newest(self, key: bytes) -> api.KeyValue | None:
         changes = self._changes.get(key)
         return changes[-1][1] if changes else None
 
@@ -120,16 +139,16 @@ class Replay(Checker):
             case api.PutMany():
                 return dict(write.pairs)
             case api.Delete():
-                return dict.fromkeys(key for key in write.keys if self._record(key))
+                return dict.fromkeys(key for key in write.keys if self._newest(key))
             case api.Increment():
-                old = self._record(write.key)
+                old = self._newest(write.key)
                 number = api.parse_integer(old.value) if old else 0
                 if number is None or not api.INTEGER_MIN <= number + write.by <= api.INTEGER_MAX:
                     return {}
                 return {write.key: b"%d" % (number + write.by)}
 
     def _holds(self, put: api.Put) -> bool:
-        old = self._record(put.key)
+        old = self._newest(put.key)
         match put.when:
             case api.When.ALWAYS:
                 return True

@@ -1,0 +1,109 @@
+"""Wrong versions of what touches several keys at once, or counts them all.
+
+Law: each is one plausible mistake, named by what it does wrong. Only simulated runs notice:
+what clients were told is held against the log.
+"""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+MACHINE = "kvstore/kv/machine.py"
+NODE = "kvstore/server/node.py"
+
+_WRITE_ALL = (
+    "        for (key, value), history in zip(last_of_each.items(), histories, strict=True):\n"
+)
+_DELETE_ALL = "        deleted = sum(map(self._view.delete, delete.keys))\n"
+_READ_ALL = "        for key in get.keys:\n            record = self._record(key)\n"
+_COUNT = "        return api.CountResult(self.revision, self._view.count())\n"
+
+SEVERAL = (
+    Mutant(
+        "an MSET writes all of its keys but the last",
+        MACHINE,
+        _WRITE_ALL,
+        _WRITE_ALL + "            if len(histories) > 1 and key == [*last_of_each][-1]:\n"
+        "                break\n",
+    ),
+    Mutant(
+        "each key of an MSET has a revision of its own",
+        MACHINE,
+        _WRITE_ALL,
+        _WRITE_ALL + "            self.revision += key != [*last_of_each][0]\n",
+    ),
+    Mutant(
+        "of equal keys in an MSET the first wins",
+        MACHINE,
+        "        last_of_each = dict(put.pairs)\n",
+        "        last_of_each = dict(reversed(put.pairs))\n",
+    ),
+    Mutant(
+        "an MSET whose guard does not hold is written all the same",
+        MACHINE,
+        "            if mod_revision != write.guard.mod_revision:\n",
+        "            is_put = isinstance(write, api.PutMany)\n"
+        "            if mod_revision != write.guard.mod_revision and not is_put:\n",
+    ),
+    Mutant(
+        "a DEL counts the keys that it was given",
+        MACHINE,
+        _DELETE_ALL,
+        _DELETE_ALL + "        deleted = deleted and len(delete.keys)\n",
+    ),
+    Mutant(
+        "a DEL counts one key at most",
+        MACHINE,
+        _DELETE_ALL,
+        _DELETE_ALL + "        deleted = min(deleted, 1)\n",
+    ),
+    Mutant(
+        "a DEL stops at the first key that is not there",
+        MACHINE,
+        _DELETE_ALL,
+        "        deleted = 0\n"
+        "        while deleted < len(delete.keys) and self._view.delete(delete.keys[deleted]):\n"
+        "            deleted += 1\n",
+    ),
+    Mutant(
+        "an MGET reads its keys as of two moments",
+        MACHINE,
+        _READ_ALL,
+        _READ_ALL + "            if key != get.keys[0]:\n"
+        "                earlier = vars(self).setdefault('_earlier', {})\n"
+        "                record, earlier[key] = earlier.get(key, record), record\n",
+    ),
+    Mutant(
+        "an MGET tells the revision of its newest record",
+        MACHINE,
+        "        return api.GetResult(self.revision, tuple(items))\n",
+        "        newest = max((one.mod_revision for one in items if one), default=self.revision)\n"
+        "        is_one = len(items) == 1\n"
+        "        return api.GetResult(self.revision if is_one else newest - 1, tuple(items))\n",
+    ),
+    Mutant(
+        "DBSIZE counts what was there at the last count",
+        MACHINE,
+        _COUNT,
+        "        earlier = vars(self).setdefault('_counted', self._view.count())\n"
+        "        vars(self)['_counted'] = self._view.count()\n"
+        "        return api.CountResult(self.revision, earlier)\n",
+    ),
+    Mutant(
+        "DBSIZE is answered by whoever is asked, as of whatever it has applied",
+        NODE,
+        "        self._refuse_reads_of_others()\n        after = 0\n",
+        "        self._refuse_reads_of_others()\n"
+        "        if isinstance(query, api.Count):\n"
+        "            self._answer(ticket, self.machine.query(query))\n"
+        "            return\n"
+        "        after = 0\n",
+    ),
+    Mutant(
+        "an MSET that was rolled back is told to have been written",
+        NODE,
+        "            self._answer(self._writes.pop(name).ticket, self._rolled_back())\n",
+        "            told = api.PutResult(self.machine.revision, written=True)\n"
+        "            self._answer(self._writes.pop(name).ticket, told)\n",
+    ),
+)
