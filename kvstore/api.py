@@ -340,6 +340,14 @@ class StatusResult(_Struct, frozen=True, tag="status"):
     sync_last_ms: float | None
     """How long the last write to the log took; None before the first."""
     sync_p99_ms: float | None
+    is_short_of_room: bool
+    """Too little is left for clients' writes: this node, as a leader, would refuse them."""
+    links: dict[int, str]
+    """Per peer, why this node has no link to it; "" if it has one."""
+    heard_from: tuple[int, ...]
+    """The peers that have a link to this node."""
+    version: str
+    """Of the program."""
 
 
 class HandOverResult(_Struct, frozen=True, tag="handover"):

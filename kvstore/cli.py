@@ -29,6 +29,7 @@ from kvstore.errors import (
     UnreachableError,
 )
 from kvstore.exit_codes import (
+    BROKEN,
     DONE,
     INTERRUPTED,
     NOT_FOUND,
@@ -69,21 +70,53 @@ Exit codes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (that of the process by default); the exit code."""
+    words = [*(sys.argv[1:] if argv is None else argv)]
+    if words[:1] == ["serve"]:
+        return _serve(words)
     try:
-        code = commands.main(args=argv, prog_name="kvstore", standalone_mode=False)
-    except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx else "kvstore"
-        return _complain(f"{error.format_message()} (see {where} --help)", USAGE)
-    except _StreamError as error:
-        _abandon_output()
-        return _complain(error.message, STREAM_FAILED)
+        return _run(words)
+    except (click.ClickException, KvstoreError) as error:
+        text, code = _verdict(error)
+        click.echo(f"error: {text}", err=True)
+        return code
+
+
+def _serve(words: Sequence[str]) -> int:
+    """The one command that goes on for long: what it says is read by machines."""
+    # Other commands should not wait for what it logs with.
+    from kvstore.last_words import LastWords
+
+    with LastWords(words, os.environ) as last_words:
+        try:
+            return _run(words)
+        except (click.ClickException, KvstoreError) as error:
+            text, code = _verdict(error)
+            is_usage = isinstance(error, click.UsageError)
+            last_words.say(click.UsageError if is_usage else type(error), text)
+            return code
+        except Exception as error:
+            last_words.crashed(error)
+            return BROKEN
+
+
+def _run(words: Sequence[str]) -> int:
+    try:
+        return int(commands.main(args=words, prog_name="kvstore", standalone_mode=False) or DONE)
     except click.Abort:
         return INTERRUPTED
-    except DamagedError as error:
-        return _complain(f"{error}; tools/inspect_log.py shows what is damaged", REFUSED)
-    except KvstoreError as error:
-        return _complain(str(error), _exit_code(error))
-    return int(code or DONE)
+
+
+def _verdict(error: click.ClickException | KvstoreError) -> tuple[str, int]:
+    """What an error comes to: a sentence, and an exit code."""
+    if isinstance(error, click.UsageError):
+        where = error.ctx.command_path if error.ctx else "kvstore"
+        return f"{error.format_message()} (see {where} --help)", USAGE
+    if isinstance(error, click.ClickException):
+        _abandon_output()
+        return error.message, STREAM_FAILED
+    if isinstance(error, DamagedError):
+        return f"{error}; tools/inspect_log.py shows what is damaged", REFUSED
+    return str(error), _exit_code(error)
 
 
 def _exit_code(error: KvstoreError) -> int:
@@ -99,11 +132,6 @@ def _exit_code(error: KvstoreError) -> int:
 def _abandon_output() -> None:
     """Python flushes standard output once more at exit, and would complain there."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _complain(text: str, code: int) -> int:
-    click.echo(f"error: {text}", err=True)
-    return code
 
 
 # --- How click is bent --------------------------------------------------------------------

@@ -13,6 +13,8 @@ USAGE: Final = 2
 REFUSED: Final = 3
 UNKNOWN: Final = 4
 UNREACHABLE: Final = 5
+BROKEN: Final = 70
+"""As sysexits.h has it: a mistake of the program, or a promise of Raft that does not hold."""
 STREAM_FAILED: Final = 74
 """As sysexits.h has it: the disk behind standard output is full, or the like."""
 INTERRUPTED: Final = 130

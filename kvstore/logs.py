@@ -1,8 +1,8 @@
 """structlog set-up: one line for people or one JSON object for machines, per event.
 
 Law: the text of an event is rendered verbatim, and one event is one line (only a
-traceback adds more): scripts look for events by their text. A log that cannot be
-written never stops a node.
+traceback adds more, in text): scripts look for events by their text, or in JSON by their
+`code`. A log that cannot be written never stops a node.
 
 This module must not know what is logged. It reads the wall clock, for time stamps
 alone; nothing else may take time from here.
@@ -17,6 +17,7 @@ import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TextIO
 
 import structlog
@@ -33,14 +34,18 @@ _LEVEL_COLOURS: Final = {
     "error": "\x1b[31m",
     "critical": "\x1b[31;1m",
 }
+_FIRST: Final = ("timestamp", "level", "event", "code", "node")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PLAIN_VALUE: Final = re.compile(r"[^\s\"'=]+")
 
 
-def configure(log_format: str = "text", stream: TextIO | None = None) -> None:
+def configure(
+    log_format: str = "text", stream: TextIO | None = None, node_id: int | None = None
+) -> None:
     """Send all events from now on to `stream` (standard error) as `text` or `json` lines.
 
-    Text is coloured only on a terminal, and not when NO_COLOR is set.
+    `node_id`: whose they are, unless their logger knows better. Text is coloured only on a
+    terminal, and not when NO_COLOR is set.
     """
     if log_format not in LOG_FORMATS:
         raise ValueError(f"unknown log format {log_format!r}")
@@ -51,7 +56,7 @@ def configure(log_format: str = "text", stream: TextIO | None = None) -> None:
         processors=[
             structlog.processors.add_log_level,
             _add_time,
-            _add_node,
+            partial(_add_node, node_id),
             structlog.processors.format_exc_info,
             renderer,
         ],
@@ -62,8 +67,11 @@ def configure(log_format: str = "text", stream: TextIO | None = None) -> None:
     )
 
 
-def logger_for(node_id: int) -> FilteringBoundLogger:
-    """A logger that puts `[node N] ` before the text of each event."""
+def logger_for(node_id: int | None = None) -> FilteringBoundLogger:
+    """A logger that puts `[node N] ` before the text of each event.
+
+    Every event has a `code`, which stays as it is whatever becomes of its words.
+    """
     logger: FilteringBoundLogger = structlog.get_logger(_node_id=node_id)
     return logger
 
@@ -74,15 +82,26 @@ def _add_time(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
     return event
 
 
-def _add_node(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    node_id = event.pop("_node_id", None)
+def code_of(kind: type) -> str:
+    """The code of what has a class of its own: `became_follower` of BecameFollower."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__.removesuffix("Error")).lower()
+
+
+def _add_node(
+    default: int | None, _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> Mapping[str, Any]:
+    node_id = event.pop("_node_id", None) or default
+    event["node"] = node_id
     if node_id is not None:
         event["event"] = f"[node {node_id}] {event['event']}"
     return event
 
 
 class _TextLine:
-    """Renders `2026-11-23T20:15:40.123Z info [node 1] became follower  term=2`."""
+    """Renders `2026-11-23T20:15:40.123Z info [node 1] became follower  term=2`.
+
+    The code is left out: the words say it.
+    """
 
     def __init__(self, colours: bool) -> None:
         self._colours = colours
@@ -95,6 +114,8 @@ class _TextLine:
             _escape(str(event.pop("event"))),
         ]
         traceback = event.pop("exception", None)
+        for name in ("code", "node"):
+            event.pop(name, None)
         line = " ".join(words)
         pairs = [f"{self._paint(_DIM, name + '=')}{_value(event[name])}" for name in sorted(event)]
         if pairs:
@@ -106,10 +127,10 @@ class _TextLine:
 
 
 class _JsonLine:
-    """Renders one JSON object: `timestamp`, `level`, `event`, then the event's own fields."""
+    """Renders one JSON object: when, how bad, what, its code, whose; then its own fields."""
 
     def __call__(self, _logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
-        first = {name: event.pop(name) for name in ("timestamp", "level", "event")}
+        first = {name: event.pop(name, None) for name in _FIRST}
         return json.dumps({**first, **event}, default=_text, ensure_ascii=True)
 
 

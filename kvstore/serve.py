@@ -98,7 +98,7 @@ def serve(**options: str | None) -> int:
     from kvstore import logs
     from kvstore.server import loop
 
-    logs.configure(settings.log_format)
+    logs.configure(settings.log_format, node_id=settings.node_id)
     for note in notes_on(os.environ):
         logs.logger_for(settings.node_id).warning(note.text, code=note.code)
     return loop.serve(settings)

@@ -247,5 +247,9 @@ def status_of(node_id: int, **changes: Any) -> api.StatusResult:
         waits_for_room=0,
         sync_last_ms=0.31,
         sync_p99_ms=1.94,
+        is_short_of_room=False,
+        links={},
+        heard_from=(),
+        version="0.1.0",
     )
     return msgspec.structs.replace(status, **changes)

@@ -29,8 +29,8 @@ ARROWS = {
     "wire": {"api", "config", "errors", "glob", "raft.messages", "wire"},
     "storage": {"raft.types", "storage", "errors"},
     "server": {
-        *("address", "api", "config", "errors", "glob", "kv.machine", "logs", "raft", "server"),
-        *("storage.base", "storage.directory", "storage.records", "wire"),
+        *("address", "api", "config", "errors", "exit_codes", "glob", "kv.machine", "logs", "raft"),
+        *("server", "storage.base", "storage.directory", "storage.records", "wire"),
     },
     "sim": {
         *("address", "api", "config", "errors", "raft", "sim"),
@@ -47,6 +47,7 @@ ARROWS = {
     "course": {"address", "attempt", "errors"},
     "attempt": {"address", "api"},
     "logs": {"sources"},
+    "last_words": {"logs", "sources"},
     "render": {"api"},
     "exit_codes": set(),
     "options": set(),

@@ -12,14 +12,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 from test_architecture import ARROWS, MORE_FOR, PACKAGE, ROOT, WIRING, room
 
-from kvstore import api
+from kvstore import api, errors
 from kvstore.config import MEMBERS_MAX, VALUE_BYTES_CEILING, Limits, Settings
 from kvstore.kv import machine
+from kvstore.logs import code_of
+from kvstore.raft import events
 from kvstore.raft.types import EntryKind, HardState
 from kvstore.server import context
 from kvstore.server.builtins import BUILTINS
@@ -70,7 +73,9 @@ def quoted(text: str) -> set[str]:
     return set(re.findall(r"`([^`]+)`", text))
 
 
-ROOMS = {name: cells for cells in rows(ARCHITECTURE, "| Room |") for name in quoted(cells[0])}
+ROOMS = {
+    name: cells for cells in rows(ARCHITECTURE, "| Room |") for name in sorted(quoted(cells[0]))
+}
 
 
 def test_the_document_knows_every_room() -> None:
@@ -123,7 +128,7 @@ def test_the_document_knows_every_record_on_the_disk() -> None:
     named = {("raft/", name.decode()) for name in (*raft, *both)}
     named |= {("state/", name.decode()) for name in (*state, *both)}
     assert named <= said
-    tables = {name for cells in DISK for name in quoted(cells[0])}
+    tables = {name for cells in DISK for name in sorted(quoted(cells[0]))}
     kept = (records.LOG, records.TERMS, records.LINEAGE, records.KEYS, records.SESSIONS)
     assert tables == {name.decode() for name in kept}
 
@@ -213,6 +218,11 @@ FILES = {
     for path in (ROOT / part).rglob("*")
 } | {path.name for path in ROOT.iterdir()}
 WORDS = set(re.findall(r"\w+", "\n".join(path.read_text() for path in (*CODE, *BESIDE_CODE))))
+WORDS |= {
+    code_of(kind)
+    for kind in (*get_args(events.Event), *vars(errors).values())
+    if isinstance(kind, type)
+}
 
 
 def members() -> dict[str, set[str]]:

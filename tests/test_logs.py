@@ -68,9 +68,11 @@ def test_event_text_is_rendered_verbatim(log_format: str) -> None:
 def test_a_json_line_is_one_object() -> None:
     stream = io.StringIO()
     configure("json", stream)
-    logger_for(3).error('said "no"', term=7, why=b"\xff\n", peers=[1, 2])
+    logger_for(3).error('said "no"', term=7, why=b"\xff\n", peers=[1, 2], code="said_no")
     record = json.loads(stream.getvalue())
-    assert list(record) == ["timestamp", "level", "event", "term", "why", "peers"]
+    first = ["timestamp", "level", "event", "code", "node"]
+    assert list(record) == [*first, "term", "why", "peers"]
+    assert (record["code"], record["node"]) == ("said_no", 3)
     assert record["event"] == '[node 3] said "no"'
     assert (record["level"], record["term"], record["peers"]) == ("error", 7, [1, 2])
     assert record["why"] == "\\xff\n"
@@ -91,6 +93,24 @@ def test_a_value_that_is_not_one_plain_word_is_quoted() -> None:
     configure("text", stream)
     logger_for(1).info("x", a="two words", b="", c="one", d='"')
     assert stream.getvalue().endswith(' x  a="two words" b="" c=one d="\\""\n')
+
+
+def test_in_text_the_code_and_the_node_are_said_by_the_words() -> None:
+    stream = io.StringIO()
+    configure("text", stream)
+    logger_for(1).info("became follower", code="became_follower", term=2)
+    assert stream.getvalue().endswith("Z info [node 1] became follower  term=2\n")
+
+
+def test_a_node_may_be_known_before_any_logger_is_asked_for() -> None:
+    stream = io.StringIO()
+    configure("json", stream, node_id=4)
+    logger_for().critical("ends", code="crashed")
+    configure("json", stream)
+    logger_for().critical("ends", code="crashed")
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert (first["event"], first["node"]) == ("[node 4] ends", 4)
+    assert (second["event"], second["node"]) == ("ends", None)
 
 
 def test_colours_are_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write into the documents what the code knows: options, limits, messages, requests.
+"""Write into the documents what the code knows: options, limits, messages, requests, events.
 
 Law: a document says in prose why; what is a list in the code is a list in a document only
 between two marks, and comes from here. What a row says is the docstring or the help text of
@@ -29,12 +29,14 @@ import click
 import msgspec
 
 from kvstore import api, config
+from kvstore.logs import code_of
 from kvstore.options import Option
-from kvstore.raft import messages
+from kvstore.raft import events, messages
 from kvstore.serve import serve
+from kvstore.server.event_log import WARNINGS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-DOCUMENTS: Final = ("README.md", "ARCHITECTURE.md")
+DOCUMENTS: Final = ("README.md", "ARCHITECTURE.md", "docs/events.md")
 _BLOCK: Final = re.compile(r"(<!-- reference: ([a-z ]+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 _MIB: Final = 1 << 20
 
@@ -166,12 +168,27 @@ def _structs(head: tuple[str, ...], structs: list[type]) -> str:
     )
 
 
+def _events() -> str:
+    return _table(
+        ("Code", "Level", ""),
+        (
+            (
+                f"`{code_of(event)}`",
+                "warning" if event in WARNINGS else "info",
+                _about(event),
+            )
+            for event in _members(events.Event)
+        ),
+    )
+
+
 _BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "options": _options,
     "limits": _limits,
     "messages": _messages,
     "requests": _requests,
     "results": _results,
+    "events": _events,
 }
 
 

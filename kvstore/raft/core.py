@@ -139,7 +139,8 @@ class Raft:
             self._events.append(events.MessageIgnored(self.current_term, reason))
             return
         if message.term > self.current_term:
-            self._events.append(events.SteppingDown(message.term, self.current_term))
+            kind = events.Deposed if self.takes_commands else events.SteppingDown
+            self._events.append(kind(message.term, self.current_term))
             self._become_follower(message.term)
         elif message.term < self.current_term:
             self._outbox.reject_stale(message, self.current_term, self.log)

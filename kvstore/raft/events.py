@@ -21,6 +21,10 @@ class SteppingDown(msgspec.Struct, frozen=True):
         return f"stepping down: saw term {self.seen_term} > my term {self.own_term}"
 
 
+class Deposed(SteppingDown, frozen=True):
+    """The same of a leader that was not handing over: others could not hear it, or did not."""
+
+
 class BecameFollower(msgspec.Struct, frozen=True):
     """Entered the follower role, or entered a new term as a follower."""
 
@@ -48,6 +52,16 @@ class StoodStill(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"stepping down: stood still for {self.silent_ms} ms"
+
+
+class Stalled(msgspec.Struct, frozen=True):
+    """A node that leads nobody finds the same."""
+
+    term: int
+    silent_ms: int
+
+    def __str__(self) -> str:
+        return f"stood still for {self.silent_ms} ms"
 
 
 class BecamePreCandidate(msgspec.Struct, frozen=True):
@@ -250,8 +264,10 @@ class MessageIgnored(msgspec.Struct, frozen=True):
 
 Event: TypeAlias = (
     SteppingDown
+    | Deposed
     | LostMajority
     | StoodStill
+    | Stalled
     | BecameFollower
     | BecamePreCandidate
     | BecameCandidate

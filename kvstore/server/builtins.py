@@ -7,7 +7,6 @@ at once; an unknown subcommand or argument gets the error that Redis gives.
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import os
 import platform
 import re
@@ -219,15 +218,6 @@ def _describe(row: Builtin | commands.Spec) -> bytes:
 
 
 @functools.cache
-def _version() -> str:
-    """Of this package, as it was installed; it need not have been."""
-    try:
-        return importlib.metadata.version("kvstore")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
-
-
-@functools.cache
 def _system() -> str:
     return f"{platform.system()} {platform.release()} {platform.machine()}"
 
@@ -246,14 +236,14 @@ def _info(session: Session, args: Arguments) -> bytes:
 
 def _info_sections(session: Session) -> list[tuple[str, dict[str, object]]]:
     context = session.context
-    status = context.node.status()
+    status = context.status()
     leads = status.leader_id == status.node_id
     return [
         (
             "Server",
             {
                 "redis_version": REDIS_VERSION,
-                "kvstore_version": _version(),
+                "kvstore_version": status.version,
                 "redis_mode": "standalone",
                 "os": _system(),
                 "process_id": os.getpid(),
@@ -330,7 +320,7 @@ def _cluster(session: Session, args: Arguments) -> bytes:
     handler = _CLUSTER.get(args[1].upper())
     if handler is None or len(args) != 2:
         return _unknown_subcommand("cluster", args)
-    return handler(session, session.context.node.status())
+    return handler(session, session.context.status())
 
 
 def _node_name(cluster_id: str, node_id: int) -> str:

@@ -5,6 +5,7 @@ Law: plain state, no behaviour of its own beyond keeping itself bounded.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ from kvstore.config import Settings
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.load import Load
 from kvstore.server.node import Node
+from kvstore.server.node_status import status_of
 from kvstore.wire.commands import CommandError, Render
 from kvstore.wire.scan import ScanArguments
 
@@ -123,6 +125,8 @@ class Context:
         self._silent_newcomers: set[Session] = set()
         self.settings = settings
         self.node = node
+        self.links: Callable[[], Mapping[int, str]] = dict
+        """Per peer, why there is no link to it; "" if there is."""
         self.acquaintances = acquaintances
         self.log = log
         self.cursors = ScanCursors(settings.limits.scan_cursors_max)
@@ -140,6 +144,15 @@ class Context:
         """When this turn began."""
         self.session_numbers = count(1)
         self.commands_processed = 0
+
+    def answer(self, query: api.Query | api.Status) -> api.Result:
+        """What this node has applied by now, or what it says of itself."""
+        return self.status() if isinstance(query, api.Status) else self.node.answer(query)
+
+    def status(self) -> api.StatusResult:
+        """This node, and what it has of its peers."""
+        heard_from = {session.peer for session in self.sessions if session.peer is not None}
+        return status_of(self.node, self.links(), heard_from)
 
     def hang_up_on_peer(self, node_id: int) -> None:
         """Let go of a peer's earlier links: what waits in them came from an earlier start."""
@@ -178,6 +191,7 @@ class Context:
             if stuck_ms >= _STUCK_MS:
                 self.log.warning(
                     f"hung up on a client that did not read {session.unsent_bytes} bytes for "
-                    f"{stuck_ms / 1000:.0f} s, as there is little room for the replies of others"
+                    f"{stuck_ms / 1000:.0f} s, as there is little room for the replies of others",
+                    code="client_stuck",
                 )
                 session.close()

@@ -45,5 +45,5 @@ def greet(context: Context, args: list[bytes], address: str) -> Greeting:
 
 def refuse(context: Context, complaint: str, address: str, *, is_replaced: bool) -> bytes:
     """Tell a peer why it is not heard, or no longer; `is_replaced` ends it."""
-    context.log.warning(f"refused a peer: {complaint}", address=address)
+    context.log.warning(f"refused a peer: {complaint}", code="peer_refused", address=address)
     return peer.encode_refusal(complaint, is_replaced=is_replaced)

@@ -102,7 +102,9 @@ class Listener:
                 self._turn_away(sock)
 
     def _pause(self, error: OSError) -> None:
-        self._log.warning(f"accepts no connections for a moment: {error.strerror}")
+        self._log.warning(
+            f"accepts no connections for a moment: {error.strerror}", code="accepting_paused"
+        )
         self._selector.unregister(self._sock)
         self._is_watching = False
 

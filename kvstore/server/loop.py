@@ -22,13 +22,14 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
-import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from kvstore.config import Settings
 from kvstore.errors import DamagedStateError
+from kvstore.exit_codes import BROKEN
 from kvstore.logs import logger_for
 from kvstore.raft.invariants import SafetyViolationError
+from kvstore.server import event_log
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.connection import Owner
 from kvstore.server.context import Context
@@ -43,8 +44,6 @@ from kvstore.storage.base import Lineage
 from kvstore.storage.directory import open_directory, set_state_aside
 from kvstore.storage.records import START_BYTES
 
-_SAFETY_VIOLATED: Final = 70
-"""Exit code; EX_SOFTWARE of sysexits.h."""
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -68,7 +67,7 @@ def serve(settings: Settings) -> int:
             rejoins=settings.rejoins,
         )
         for note in directory.notes:
-            log.warning(note)
+            log.warning(note, code="directory_mended")
         with contextlib.closing(directory):
             # For timeouts that differ from node to node; nothing secret is drawn from it.
             rng = random.Random(secrets.randbits(64))  # noqa: S311
@@ -78,13 +77,13 @@ def serve(settings: Settings) -> int:
             try:
                 Server(node, directory.log, listening, rng, log).run()
             except SafetyViolationError as violation:
-                log.critical(str(violation))
-                return _SAFETY_VIOLATED
+                log.critical(str(violation), code="safety_violation")
+                return BROKEN
             except DamagedStateError:
                 set_state_aside(settings.data_dir)
                 raise
             node.checkpoint()
-    log.info("stopped")
+    log.info("stopped", code="stopped")
     return 0
 
 
@@ -139,6 +138,7 @@ class Server:
                 for peer in self._context.peer_ids
             }
         )
+        self._context.links = lambda: self._peers.troubles
         self._stops = False
 
     def run(self) -> None:
@@ -151,6 +151,7 @@ class Server:
             self._log.info(
                 f"listening on {settings.listens_at}",
                 **({"reached_at": str(settings.address)} if settings.bind else {}),
+                code="listening",
                 cluster=settings.cluster_id,
                 term=raft.current_term,
                 last_index=raft.log.last_index,
@@ -159,7 +160,7 @@ class Server:
             gc.freeze()
             while not self._stops:
                 self._turn()
-            self._log.info("shutting down")
+            self._log.info("shutting down", code="shutting_down")
             self._hand_over()
             self._deliver(self._node.abandon_clients())
             self._hang_up()
@@ -173,7 +174,8 @@ class Server:
         node = self._node
         deadline_ms = _clock_ms() + node.settings.raft.election_timeout_max_ms
         if not node.hand_over_before_exit() and self._context.peer_ids:
-            self._log.warning("no other node can take over now: nobody leads until one can")
+            text = "no other node can take over now: nobody leads until one can"
+            self._log.warning(text, code="no_heir")
         while node.is_needed and not self._stops and _clock_ms() < deadline_ms:
             self._turn()
             node.hand_over_before_exit()
@@ -223,7 +225,7 @@ class Server:
         """Peers first: their disks work while this node goes on."""
         self._peers.send(outcome.messages)
         for event in outcome.events:
-            self._log.info(str(event), **msgspec.structs.asdict(event))
+            event_log.write(self._log, event)
         self._deliver(outcome.answers)
 
     def _deliver(self, answers: Sequence[Answer]) -> None:

@@ -22,7 +22,7 @@ from kvstore.config import Settings
 from kvstore.kv.machine import StateMachine
 from kvstore.raft.core import Raft
 from kvstore.raft.effects import Effects
-from kvstore.raft.events import Event
+from kvstore.raft.events import Event, Stalled
 from kvstore.raft.messages import Message
 from kvstore.raft.quorum import has_majority
 from kvstore.raft.types import ADMIT, COMMAND, Entry, Membership, Role
@@ -134,9 +134,17 @@ class Node:
 
     def wake(self, now_ms: float) -> None:
         """A turn begins at `now_ms`, a monotonic clock."""
+        self._notice_stall(now_ms)
         self._set_time(now_ms)
         self._room.wake(now_ms, self.raft.current_term, self.machine.last_applied)
         self.raft.wake(now_ms)
+
+    def _notice_stall(self, now_ms: float) -> None:
+        """Of a leader that others may replace, the core speaks itself."""
+        silent_ms = now_ms - self._now_ms if self._now_ms else 0.0
+        may_be_replaced = self.raft.role is Role.LEADER and len(self.settings.members) > 1
+        if silent_ms > self.settings.raft.election_timeout_max_ms and not may_be_replaced:
+            self._events.append(Stalled(self.raft.current_term, round(silent_ms)))
 
     def tick(self, now_ms: float, unreachable: Set[int] = frozenset()) -> None:
         """Let time pass up to `now_ms`, a monotonic clock; `unreachable`: peers without a link."""
@@ -195,13 +203,11 @@ class Node:
             after = last_write[0]
         self._reads.add(Read(ticket, query, after, self._deadline_ms))
 
-    def answer(self, query: api.Query | api.Status) -> api.Result:
+    def answer(self, query: api.Query) -> api.Result:
         """Read what this node has applied, however far that lags behind the leader.
 
         For who was told that a read is due, it does not lag.
         """
-        if isinstance(query, api.Status):
-            return self.status()
         return self.machine.query(query)
 
     def hand_over(self, request: api.HandOver, ticket: Ticket) -> None:
@@ -380,35 +386,6 @@ class Node:
         redirect = self.redirect()
         return msgspec.structs.replace(
             redirect, message=f"{redirect.message}; the write was rolled back"
-        )
-
-    def status(self) -> api.StatusResult:
-        """This node, as it sees itself and its cluster."""
-        raft, settings = self.raft, self.settings
-        leader = raft.leader_id
-        return api.StatusResult(
-            node_id=raft.id,
-            cluster_id=settings.cluster_id,
-            incarnation=self.log_store.identity.incarnation,
-            role=raft.role.value,
-            term=raft.current_term,
-            voted_for=raft.voted_for,
-            leader_id=leader,
-            leader_address=None if leader is None else str(settings.members[leader]),
-            commit_index=raft.commit_index,
-            last_applied=self.machine.last_applied,
-            last_log_index=raft.log.last_index,
-            revision=self.machine.revision,
-            keys=self._state_store.count(),
-            members={node: str(address) for node, address in settings.members.items()},
-            match_index=raft.match_index,
-            leader_ms=None if leader is None else self._now_ms - self._leader_since_ms,
-            is_voter=raft.is_voter,
-            damaged_entries=len(raft.log.damaged),
-            room_bytes=self._room.left_bytes,
-            waits_for_room=self._room.waiting_index,
-            sync_last_ms=self._sync_times.last_ms,
-            sync_p99_ms=self._sync_times.p99_ms,
         )
 
     # --- Applying -------------------------------------------------------------------------

@@ -8,10 +8,11 @@ dialled, through `session`.
 
 from __future__ import annotations
 
+import math
 import random
 import selectors
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from structlog.typing import FilteringBoundLogger
 
@@ -34,6 +35,8 @@ from kvstore.wire.peer import (
 _FIRST_RETRY_MS = 20.0
 _LOOKUP_POLL_MS = 20.0
 _HELLO_TIMEOUT_MS = 2_000.0
+_MISSED_AFTER_MS = 10_000.0
+"""A restart takes less; who is away for longer should be looked after."""
 
 
 class PeerLink:
@@ -66,6 +69,8 @@ class PeerLink:
         self._is_ready = False
         self._pause_ms = _FIRST_RETRY_MS
         self._last_complaint = ""
+        self._down_since_ms = math.inf
+        self._is_missed = self._is_refused = False
         self.deadline_ms = 0.0
         """When `tick` has something to do: dial again, or give up on a greeting."""
 
@@ -96,6 +101,11 @@ class PeerLink:
         """Whether the peer is there: it has answered our hello, and has not hung up."""
         connection = self._connection
         return self._is_ready and connection is not None and connection.is_open
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no link, "" if there is one."""
+        return "" if self.is_ready else self._last_complaint or "not connected yet"
 
     @property
     def is_crowded(self) -> bool:
@@ -156,6 +166,7 @@ class PeerLink:
         except ProtocolError as error:
             theirs, complaint = None, str(error)
         if complaint:
+            self._is_refused = True
             connection.failure = complaint
             connection.close()
             if replaced := says_replaced(complaint):
@@ -166,21 +177,37 @@ class PeerLink:
             self.deadline_ms = float("inf")
             self._pause_ms = _FIRST_RETRY_MS
             self._last_complaint = ""
-            self._log.info(f"connected to node {self._peer}", address=str(self._address))
+            self._down_since_ms, self._is_missed = math.inf, False
+            self._say(self._log.info, "peer_connected", f"connected to node {self._peer}")
 
     def _reason_to_refuse(self, theirs: Hello) -> str | None:
         ours = self._acquaintances.hello_to(self._peer)
         return check_hello(ours, theirs) or self._acquaintances.reason_to_refuse(theirs)
 
     def _lost(self, why: str, now_ms: float) -> None:
-        """Plan the next attempt; say why, but the same thing only once."""
+        """Plan the next attempt; say why, but the same thing only once.
+
+        A peer that is restarted is soon back, and nobody need look at it.
+        """
         self._connection = None
+        self._down_since_ms = min(self._down_since_ms, now_ms)
+        is_refused, self._is_refused = self._is_refused, False
         if self._is_ready or why != self._last_complaint:
-            self._log.warning(f"no link to node {self._peer}: {why}", address=str(self._address))
+            say = self._log.warning if is_refused else self._log.info
+            self._say(say, "peer_lost", f"no link to node {self._peer}: {why}")
+        elif not self._is_missed and now_ms >= self._down_since_ms + _MISSED_AFTER_MS:
+            self._is_missed = True
+            text = (
+                f"still no link to node {self._peer} after {_MISSED_AFTER_MS / 1000:.0f} s: {why}"
+            )
+            self._say(self._log.warning, "peer_missed", text)
         self._is_ready = False
         self._last_complaint = why
         self.deadline_ms = now_ms + self._rng.uniform(self._pause_ms / 2, self._pause_ms)
         self._pause_ms = min(2 * self._pause_ms, self._settings.peer_retry_max_ms)
+
+    def _say(self, say: Callable[..., object], code: str, text: str) -> None:
+        say(text, code=code, peer=self._peer, address=str(self._address))
 
 
 class Peers:
@@ -208,6 +235,11 @@ class Peers:
     def crowded(self) -> set[int]:
         """The peers to whom no entries should be sent now."""
         return {peer for peer, link in self._links.items() if link.is_crowded}
+
+    @property
+    def troubles(self) -> dict[int, str]:
+        """Per peer, why there is no link to it; "" if there is one."""
+        return {peer: link.trouble for peer, link in self._links.items()}
 
     @property
     def deadline_ms(self) -> float:

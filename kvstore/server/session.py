@@ -378,7 +378,8 @@ class Session:
             if message.sender != self.peer:
                 raise ProtocolError(f"a message of node {message.sender} on its link")
         except ProtocolError as error:
-            self.context.log.warning(f"hung up on node {self.peer}: {error}")
+            text = f"hung up on node {self.peer}: {error}"
+            self.context.log.warning(text, code="peer_broke_protocol", peer=self.peer)
             self.close()
             return
         replaced = self.context.acquaintances.reason_to_hang_up(message.sender, message.admitted_at)
@@ -422,7 +423,7 @@ class Session:
             return
         before = node.machine.steps
         try:
-            result = node.answer(slot.query)
+            result = self.context.answer(slot.query)
         except ENDS_THE_NODE:
             raise
         except Exception:
@@ -445,7 +446,8 @@ class Session:
 
         Nobody knows how far it came, so the connection ends.
         """
-        self.context.log.exception(f"hung up on a client: {what} failed", address=self.address)
+        text = f"hung up on a client: {what} failed"
+        self.context.log.exception(text, code="request_failed", address=self.address)
         self.close()
 
     def stuck_ms(self, now_ms: float) -> float:

@@ -270,8 +270,10 @@ def _kind_of(request: api.Request) -> str | None:
 
 _names = {
     events.SteppingDown: "step-down",
+    events.Deposed: "leader deposed",
     events.LostMajority: "majority lost",
     events.StoodStill: "leader stood still",
+    events.Stalled: "stood still",
     events.BecamePreCandidate: "pre-candidacy",
     events.BecameCandidate: "candidacy",
     events.HandingOver: "handover begun",

@@ -13,6 +13,7 @@ from kvstore import api
 from kvstore.address import Address
 from kvstore.config import Limits, Settings
 from kvstore.errors import DiskWriteError
+from kvstore.raft.events import Event
 from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, RaftSettings, Role
 from kvstore.server.node import Node
@@ -122,6 +123,7 @@ class Cluster:
         self.state_room: dict[int, int] = {}
         self.asleep: set[int] = set()
         self.messages: list[Message] = []
+        self.events: dict[int, list[Event]] = {node_id: [] for node_id in self.members}
         self.logs: dict[int, FailingLog] = {}
         self.states: dict[int, FullState] = {}
         self.nodes: dict[int, Node] = {}
@@ -162,6 +164,7 @@ class Cluster:
         node.tick(self.now_ms)
         for outcome in (node.prepare(), node.complete()):
             self.messages += outcome.messages
+            self.events[node_id] += outcome.events
             for answer in outcome.answers:
                 answer.ticket.fill(answer.result)
 

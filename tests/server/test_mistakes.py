@@ -10,7 +10,7 @@ import structlog
 from kvstore import api
 from kvstore.errors import DamagedStateError
 from kvstore.raft.invariants import SafetyViolationError
-from kvstore.server import builtins
+from kvstore.server import builtins, node_status
 from kvstore.wire import commands
 from kvstore.wire.resp import command
 
@@ -92,9 +92,9 @@ def test_info_does_without_the_metadata_of_the_package(
     def missing(_name: str) -> str:
         raise importlib.metadata.PackageNotFoundError
 
-    builtins._version.cache_clear()
+    node_status.version.cache_clear()
     monkeypatch.setattr(importlib.metadata, "version", missing)
     try:
         assert b"kvstore_version:unknown" in line.ask(command(b"INFO"))
     finally:
-        builtins._version.cache_clear()
+        node_status.version.cache_clear()

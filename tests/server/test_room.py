@@ -7,6 +7,7 @@ from kvstore.config import Limits
 from kvstore.raft.messages import AppendEntries
 from kvstore.raft.types import Role
 from kvstore.server.node import Node
+from kvstore.server.node_status import status_of
 from kvstore.wire.resp import command
 
 from .cluster import CHANGE_BYTES, Claim, Cluster
@@ -244,7 +245,7 @@ def test_a_node_without_room_in_its_state_waits_and_goes_on_by_itself() -> None:
     index = leader.raft.log.last_index
     assert follower.raft.log.last_index == follower.raft.commit_index == index
     assert follower.machine.last_applied == index - 1
-    assert follower.status().waits_for_room == index
+    assert status_of(follower).waits_for_room == index
     assert not follower.is_busy, "it does not ask again and again"
     claim = Claim()
     follower.submit_query(api.Get((b"k",)), claim, from_any=True)
@@ -254,7 +255,7 @@ def test_a_node_without_room_in_its_state_waits_and_goes_on_by_itself() -> None:
     cluster.state_room.clear()
     cluster.run()
     assert follower.machine.last_applied == index
-    assert follower.status().waits_for_room == 0
+    assert status_of(follower).waits_for_room == 0
 
 
 def test_a_full_disk_keeps_nobody_from_applying() -> None:

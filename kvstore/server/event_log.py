@@ -1,0 +1,33 @@
+"""How events become lines of the log: level, code, fields.
+
+Law: a warning is what somebody should look at: writes are refused, leadership is lost though
+nobody moved it, a node stood still. What a planned restart brings about is none.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from kvstore.logs import code_of
+from kvstore.raft import events
+
+WARNINGS: Final = (
+    events.Deposed,
+    events.LostMajority,
+    events.StoodStill,
+    events.Stalled,
+    events.HandoverFailed,
+    events.CannotVouch,
+    events.ShortOfRoom,
+    events.WaitsForRoom,
+    events.MessageIgnored,
+)
+
+
+def write(log: FilteringBoundLogger, event: events.Event) -> None:
+    """One line: the event's text, and its fields."""
+    say = log.warning if type(event) in WARNINGS else log.info
+    say(str(event), code=code_of(type(event)), **msgspec.structs.asdict(event))

@@ -1,0 +1,62 @@
+"""What a node says of itself: its part of `kvstore status`, of INFO and of CLUSTER.
+
+Law: it looks, and changes nothing; what it says costs no disk and no message.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+from collections.abc import Collection, Mapping
+
+from kvstore import api
+from kvstore.server.node import Node
+
+
+@functools.cache
+def version() -> str:
+    """Of the package that runs here."""
+    try:
+        return importlib.metadata.version("kvstore")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def status_of(
+    node: Node, links: Mapping[int, str] | None = None, heard_from: Collection[int] = ()
+) -> api.StatusResult:
+    """This node, as it sees itself and its cluster.
+
+    `links`: per peer, why it has no link to it, "" if it has; `heard_from`: peers that have
+    one to this node.
+    """
+    raft, settings, room, times = node.raft, node.settings, node._room, node._sync_times
+    leader = raft.leader_id
+    return api.StatusResult(
+        node_id=raft.id,
+        cluster_id=settings.cluster_id,
+        incarnation=node.log_store.identity.incarnation,
+        role=raft.role.value,
+        term=raft.current_term,
+        voted_for=raft.voted_for,
+        leader_id=leader,
+        leader_address=None if leader is None else str(settings.members[leader]),
+        commit_index=raft.commit_index,
+        last_applied=node.machine.last_applied,
+        last_log_index=raft.log.last_index,
+        revision=node.machine.revision,
+        keys=node._state_store.count(),
+        members={member: str(address) for member, address in settings.members.items()},
+        match_index=raft.match_index,
+        leader_ms=None if leader is None else node._now_ms - node._leader_since_ms,
+        is_voter=raft.is_voter,
+        damaged_entries=len(raft.log.damaged),
+        room_bytes=room.left_bytes,
+        waits_for_room=room.waiting_index,
+        sync_last_ms=times.last_ms,
+        sync_p99_ms=times.p99_ms,
+        is_short_of_room=room.is_short,
+        links=dict(links or {}),
+        heard_from=tuple(sorted(heard_from)),
+        version=version(),
+    )
