@@ -31,7 +31,9 @@ demo: $(READY)  ## three real nodes, a stale leader, and how it is fenced
 	@$(BIN)/kvstore demo
 
 cluster: $(READY)  ## three nodes on ports 9001-9003 in the foreground; Ctrl-C stops them
-	@trap 'kill 0' INT TERM; for id in 1 2 3; do $(BIN)/kvstore serve --id $$id & done; wait
+	@trap 'kill $$nodes 2>/dev/null' INT TERM HUP; nodes=; \
+	  for id in 1 2 3; do $(BIN)/kvstore serve --id $$id & nodes="$$nodes $$!"; done; \
+	  until wait; do :; done
 
 lint: $(READY)  ## format, lint, strict types
 	@$(BIN)/ruff format --check .

@@ -81,7 +81,9 @@ def _setting(name: str, metavar: str, section: str, text: str) -> Callable[[Any]
     _setting("config", "FILE", "Other", "TOML file with any of these, as heartbeat_ms = 100."),
 )
 def serve(**options: str | None) -> int:
-    """Run one node until SIGTERM or Ctrl-C.
+    """Run one node until SIGTERM, SIGHUP or Ctrl-C.
+
+    It lets callers in when it can answer them, and says "listening on" then.
 
     \b
     Examples:

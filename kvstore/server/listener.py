@@ -20,30 +20,48 @@ from kvstore.server import refusals
 from kvstore.wire import resp
 
 _ACCEPTS_PER_EVENT: Final = 64
+_BACKLOG: Final = 1024
 _PAUSE_MS: Final = 500.0
 _OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-def listen(address: Address) -> socket.socket:
-    """A listening socket. Raises `ConfigError` if the address cannot be had."""
+def bind(address: Address) -> socket.socket:
+    """A socket that has the address, and refuses callers before `listen`.
+
+    Raises `ConfigError` if the address cannot be had.
+    """
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((address.host, address.port))
-        sock.listen(1024)
     except OSError as error:
         sock.close()
-        if error.errno == errno.EADDRINUSE:
-            hint = "another process uses it; stop that one or choose another --port"
-        else:
-            hint = (
-                "choose a --host of this machine and a free --port; or, if the others reach this "
-                "node by another address than its own, --bind 0.0.0.0"
-            )
-        raise ConfigError(f"cannot listen on {address}: {error.strerror}; {hint}") from None
+        raise _not_to_be_had(address, error) from None
     sock.setblocking(False)
     return sock
+
+
+def listen(sock: socket.socket, address: Address) -> None:
+    """From now on, callers are accepted. Raises `ConfigError` if somebody else was faster.
+
+    Two may bind an address while neither listens.
+    """
+    try:
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        raise _not_to_be_had(address, error) from None
+
+
+def _not_to_be_had(address: Address, error: OSError) -> ConfigError:
+    if error.errno == errno.EADDRINUSE:
+        hint = "another process uses it; stop that one or choose another --port"
+    else:
+        hint = (
+            "choose a --host of this machine and a free --port; or, if the others reach this "
+            "node by another address than its own, --bind 0.0.0.0"
+        )
+    return ConfigError(f"cannot listen on {address}: {error.strerror}; {hint}")
 
 
 class Listener:

@@ -14,13 +14,11 @@ import random
 import resource
 import secrets
 import selectors
-import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
@@ -33,18 +31,18 @@ from kvstore.server import event_log
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.connection import Owner
 from kvstore.server.context import Context
-from kvstore.server.listener import Listener, listen
+from kvstore.server.listener import Listener, bind, listen
 from kvstore.server.node import Node, Outcome
 from kvstore.server.peers import PeerLink, Peers
 from kvstore.server.replaced import replaced_at
 from kvstore.server.session import Session
+from kvstore.server.signals import Signals, Stopped
+from kvstore.server.starting import StartLog
 from kvstore.server.sync_times import SyncTimes, TimedLog
 from kvstore.server.ticket import Answer
 from kvstore.storage.base import Lineage
-from kvstore.storage.directory import open_directory, set_state_aside
+from kvstore.storage.directory import DataDirectory, open_directory, set_state_aside
 from kvstore.storage.records import START_BYTES
-
-_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def serve(settings: Settings) -> int:
@@ -54,37 +52,58 @@ def serve(settings: Settings) -> int:
     directory cannot be used, or stopped being usable.
     """
     log = logger_for(settings.node_id)
-    with listen(settings.listens_at) as listening:
-        directory = open_directory(
-            settings.data_dir,
-            node_id=settings.node_id,
-            cluster_id=settings.cluster_id,
-            members=settings.members,
-            log_map_bytes=settings.log_map_bytes,
-            state_map_bytes=settings.state_map_bytes,
-            incarnation=secrets.token_hex(16),
-            start=secrets.token_bytes(START_BYTES),
-            rejoins=settings.rejoins,
-        )
-        for note in directory.notes:
-            log.warning(note, code="directory_mended")
-        with contextlib.closing(directory):
-            # For timeouts that differ from node to node; nothing secret is drawn from it.
-            rng = random.Random(secrets.randbits(64))  # noqa: S311
-            times = SyncTimes()
-            log_store = TimedLog(directory.log, _clock_ms, times)
-            node = Node(settings, log_store, directory.state, rng, sync_times=times)
-            try:
-                Server(node, directory.log, listening, rng, log).run()
-            except SafetyViolationError as violation:
-                log.critical(str(violation), code="safety_violation")
-                return BROKEN
-            except DamagedStateError:
-                set_state_aside(settings.data_dir)
-                raise
+    try:
+        # The address comes first, as one that is in use is told at once; callers come last.
+        with Signals(_clock_ms, log) as signals, bind(settings.listens_at) as sock:
+            exit_code = _run(settings, signals, sock, log)
+            if not exit_code:
+                log.info("stopped", code="stopped")
+            return exit_code
+    except Stopped:
+        log.info("stopped while it was starting, as it was told to", code="stopped")
+        return 0
+
+
+def _run(
+    settings: Settings, signals: Signals, sock: socket.socket, log: FilteringBoundLogger
+) -> int:
+    with contextlib.closing(_open_directory(settings, log)) as directory:
+        # For timeouts that differ from node to node; nothing secret is drawn from it.
+        rng = random.Random(secrets.randbits(64))  # noqa: S311
+        times = SyncTimes()
+        log_store = TimedLog(directory.log, _clock_ms, times)
+        node = Node(settings, log_store, directory.state, rng, sync_times=times)
+        server = Server(node, directory.log, sock, rng, log)
+        try:
+            server.run(signals)
+        except SafetyViolationError as violation:
+            log.critical(str(violation), code="safety_violation")
+            return BROKEN
+        except DamagedStateError:
+            set_state_aside(settings.data_dir)
+            raise
+        if not signals.is_pressed:
+            # Else the next start applies again what it finds in the log.
             node.checkpoint()
-    log.info("stopped", code="stopped")
     return 0
+
+
+def _open_directory(settings: Settings, log: FilteringBoundLogger) -> DataDirectory:
+    directory = open_directory(
+        settings.data_dir,
+        node_id=settings.node_id,
+        cluster_id=settings.cluster_id,
+        members=settings.members,
+        log_map_bytes=settings.log_map_bytes,
+        state_map_bytes=settings.state_map_bytes,
+        incarnation=secrets.token_hex(16),
+        start=secrets.token_bytes(START_BYTES),
+        rejoins=settings.rejoins,
+        on_progress=StartLog(_clock_ms, log).heard,
+    )
+    for note in directory.notes:
+        log.warning(note, code="directory_mended")
+    return directory
 
 
 def _raise_descriptor_limit() -> int:
@@ -107,7 +126,7 @@ class Server:
         self,
         node: Node,
         lineage: Lineage,
-        listening: socket.socket,
+        sock: socket.socket,
         rng: random.Random,
         log: FilteringBoundLogger,
     ) -> None:
@@ -121,11 +140,12 @@ class Server:
             replaced_at=partial(replaced_at, node.raft),
         )
         self._node = node
+        self._sock = sock
         self._log = log
         self._selector = selectors.DefaultSelector()
         self._context = Context(settings, node, acquaintances, log, _raise_descriptor_limit())
         self._listener = Listener(
-            listening,
+            sock,
             self._selector,
             self._welcome,
             self._context.has_room,
@@ -139,15 +159,18 @@ class Server:
             }
         )
         self._context.links = lambda: self._peers.troubles
-        self._stops = False
 
-    def run(self) -> None:
-        """Take turns until a signal says stop, then answer who waits and hang up.
+    def run(self, signals: Signals) -> None:
+        """Listen, and take turns until a signal says stop; then answer who waits and hang up.
 
-        Raises `StorageError` as soon as the disk fails: then nobody is answered.
+        Raises `StorageError` as soon as the disk fails: then nobody is answered. Raises
+        `ConfigError` if another process listens by now.
         """
         settings, raft = self._node.settings, self._node.raft
-        with self._selector, self._stop_on_signals():
+        with self._selector:
+            self._selector.register(signals.waker, selectors.EVENT_READ, signals)
+            listen(self._sock, settings.listens_at)
+            signals.may_interrupt = False
             self._log.info(
                 f"listening on {settings.listens_at}",
                 **({"reached_at": str(settings.address)} if settings.bind else {}),
@@ -158,27 +181,28 @@ class Server:
             )
             # What lives now lives on: the collector need not look at it again.
             gc.freeze()
-            while not self._stops:
+            while not signals.stops:
                 self._turn()
             self._log.info("shutting down", code="shutting_down")
-            self._hand_over()
+            self._hand_over(signals)
             self._deliver(self._node.abandon_clients())
             self._hang_up()
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, signals: Signals) -> None:
         """Let another node lead, and answer who still waits, as far as an election's time allows.
 
         A second signal does not wait for that.
         """
-        self._stops = False
         node = self._node
         deadline_ms = _clock_ms() + node.settings.raft.election_timeout_max_ms
         if not node.hand_over_before_exit() and self._context.peer_ids:
             text = "no other node can take over now: nobody leads until one can"
             self._log.warning(text, code="no_heir")
-        while node.is_needed and not self._stops and _clock_ms() < deadline_ms:
+        while node.is_needed and not signals.is_pressed and _clock_ms() < deadline_ms:
             self._turn()
             node.hand_over_before_exit()
+        if signals.is_pressed:
+            self._log.warning("told to stop again: waits for nobody", code="told_to_stop_again")
 
     def _hang_up(self) -> None:
         for session in [*self._context.sessions]:
@@ -213,7 +237,7 @@ class Server:
         self._context.load.hear(clients)
 
     def _sleep_seconds(self) -> float:
-        if self._node.is_busy or self._context.dirty or self._stops:
+        if self._node.is_busy or self._context.dirty:
             return 0.0
         # Well below an election timeout: the core takes a longer silence for a stall of its own.
         idle_ms = self._node.settings.raft.heartbeat_interval_ms / 2
@@ -234,36 +258,3 @@ class Server:
         dirty, self._context.dirty = self._context.dirty, {}
         for session in dirty:
             session.send_ready_replies()
-
-    @contextlib.contextmanager
-    def _stop_on_signals(self) -> Iterator[None]:
-        """Let a signal end the selector's sleep, and the loop after the turn under way."""
-        awake, waker = socket.socketpair()
-        with awake, waker:
-            awake.setblocking(False)
-            waker.setblocking(False)
-            self._selector.register(awake, selectors.EVENT_READ, _Alarm(awake))
-            previous_fd = signal.set_wakeup_fd(waker.fileno())
-            previous = {s: signal.signal(s, self._request_stop) for s in _STOP_SIGNALS}
-            try:
-                yield
-            finally:
-                for number, handler in previous.items():
-                    signal.signal(number, handler)
-                signal.set_wakeup_fd(previous_fd)
-
-    def _request_stop(self, _number: int, _frame: object) -> None:
-        self._stops = True
-
-
-class _Alarm:
-    """The socket that a signal writes to."""
-
-    comes_first = True
-    served = 0
-
-    def __init__(self, awake: socket.socket) -> None:
-        self._awake = awake
-
-    def on_events(self, _mask: int) -> None:
-        self._awake.recv(64)

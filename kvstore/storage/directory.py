@@ -38,6 +38,7 @@ from kvstore.storage.base import Identity
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_salvage import DAMAGED_FILE, salvage
 from kvstore.storage.lmdb_state import LmdbState
+from kvstore.storage.progress import OnProgress, nobody
 from kvstore.storage.records import FORMAT_VERSION
 
 LOCK: Final = "lock"
@@ -77,12 +78,14 @@ def open_directory(
     rejoins: bool,
     log_map_bytes: int,
     state_map_bytes: int,
+    on_progress: OnProgress = nobody,
 ) -> DataDirectory:
     """Open the directory of one node, making it on first use.
 
     * `incarnation` names a directory that is made now; one that exists keeps its own.
     * `start`: 8 random bytes, by which peers know this directory again.
     * `rejoins`: the node had another directory before; a new one must be admitted.
+    * `on_progress` hears how far the checks have come.
 
     Raises `DirectoryRefusedError` (not ours, or in use), `DamagedError`, `DiskWriteError`.
     """
@@ -95,7 +98,9 @@ def open_directory(
         if _is_new(data_dir):
             admitted_at = NOT_ADMITTED if rejoins else 0
             _create(data_dir, asked, admitted_at, log_map_bytes, state_map_bytes)
-        log, state, notes = _open_stores(data_dir, asked, log_map_bytes, state_map_bytes)
+        log, state, notes = _open_stores(
+            data_dir, asked, log_map_bytes, state_map_bytes, on_progress
+        )
         directory = DataDirectory(log, state, lock_fd, notes)
     except BaseException:
         os.close(lock_fd)
@@ -187,13 +192,13 @@ def _create(
 
 
 def _open_stores(
-    data_dir: Path, asked: Identity, log_bytes: int, state_bytes: int
+    data_dir: Path, asked: Identity, log_bytes: int, state_bytes: int, on_progress: OnProgress
 ) -> tuple[LmdbLog, LmdbState, tuple[str, ...]]:
     """Both stores, and what had to be mended for that."""
-    log, log_notes = _open_log(data_dir, log_bytes)
+    log, log_notes = _open_log(data_dir, log_bytes, on_progress)
     try:
         _check_identity(data_dir, log.identity, asked)
-        state, state_notes = _open_state(data_dir, log.identity, state_bytes)
+        state, state_notes = _open_state(data_dir, log.identity, state_bytes, on_progress)
         try:
             _check_pair(data_dir, log, state)
         except BaseException:
@@ -205,33 +210,35 @@ def _open_stores(
     return log, state, (*log_notes, *state_notes)
 
 
-def _open_log(data_dir: Path, map_bytes: int) -> tuple[LmdbLog, tuple[str, ...]]:
+def _open_log(
+    data_dir: Path, map_bytes: int, on_progress: OnProgress
+) -> tuple[LmdbLog, tuple[str, ...]]:
     """The log; if its file is damaged, what could be saved of it."""
     raft = data_dir / RAFT
     try:
-        return LmdbLog(raft, map_bytes), ()
+        return LmdbLog(raft, map_bytes, on_progress), ()
     except DamagedError as error:
         damage = error
     try:
-        salvage(raft, map_bytes)
+        salvage(raft, map_bytes, on_progress)
     except DamagedError as error:
         raise DamagedError(
             f"{damage}. What this node voted for and held cannot be told ({error}):"
             f" move {data_dir} away and start with --rejoin"
         ) from None
     note = f"{damage}: saved what is sound; the damaged file is {raft / DAMAGED_FILE}"
-    return LmdbLog(raft, map_bytes), (note,)
+    return LmdbLog(raft, map_bytes, on_progress), (note,)
 
 
 def _open_state(
-    data_dir: Path, identity: Identity, map_bytes: int
+    data_dir: Path, identity: Identity, map_bytes: int, on_progress: OnProgress
 ) -> tuple[LmdbState, tuple[str, ...]]:
     """The applied data; if it is damaged or missing, none: the log tells all of it again."""
     state = data_dir / STATE
     notes: tuple[str, ...] = ()
     if state.exists():
         try:
-            return LmdbState(state, map_bytes), ()
+            return LmdbState(state, map_bytes, on_progress), ()
         except DamagedStateError as damage:
             set_state_aside(data_dir)
             notes = (f"{damage}; the damaged files are in {data_dir / STATE_ASIDE}",)

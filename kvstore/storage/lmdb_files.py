@@ -28,6 +28,7 @@ from kvstore.errors import DamagedError, DiskWriteError
 from kvstore.storage import filesystem, records
 from kvstore.storage.filesystem import sync_directory
 from kvstore.storage.lmdb_pages import META_BYTES, NO_PAGE, Meta, PageReader, parse_meta
+from kvstore.storage.progress import OnProgress, nobody
 
 DATA_FILE: Final = "data.mdb"
 LOCK_FILE: Final = "lock.mdb"
@@ -39,14 +40,15 @@ _FULL_BYTES: Final = 64 << 10
 # --- Before the file is mapped ------------------------------------------------------------
 
 
-def check_data_file(environment: Path) -> Meta:
+def check_data_file(environment: Path, on_progress: OnProgress = nobody) -> Meta:
     """The newest meta page of `environment`, after every check that needs no mapping.
 
     Reads every page in use; nobody may be writing.
     """
     with open_data_file(environment) as fd:
         _, newest = read_metas(fd)
-        PageReader(fd, newest).check()
+        name = f"pages of {environment.name}/"
+        PageReader(fd, newest).check(lambda _, done, total: on_progress(name, done, total))
         return newest
 
 
@@ -133,10 +135,14 @@ def new_environment(
 
 
 def open_environment(
-    environment: Path, map_bytes: int, *, readahead: bool = True
+    environment: Path,
+    map_bytes: int,
+    on_progress: OnProgress = nobody,
+    *,
+    readahead: bool = True,
 ) -> lmdb.Environment:
     """Check and open for writing; the caller holds the directory, so nobody else writes."""
-    check_data_file(environment)
+    check_data_file(environment, on_progress)
     env = _open(environment, map_bytes, readahead=readahead)
     try:
         DataFile(env, environment).fill_up()

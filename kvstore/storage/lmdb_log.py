@@ -19,6 +19,7 @@ from kvstore.errors import DamagedError, DirectoryRefusedError, DiskWriteError
 from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered
 from kvstore.storage import cost, lmdb_files, records, sequence
 from kvstore.storage.base import Acquaintance, Identity
+from kvstore.storage.progress import OnProgress, nobody, told
 from kvstore.storage.sequence import Outline
 
 _READER_CHECK_WRITES = 1024
@@ -34,10 +35,10 @@ class LmdbLog:
     * Nothing else in this process has the environment open.
     """
 
-    def __init__(self, environment: Path, map_bytes: int) -> None:
+    def __init__(self, environment: Path, map_bytes: int, on_progress: OnProgress = nobody) -> None:
         """Open what `create` made. Raises `DamagedError`."""
         self._path = environment
-        self._env = lmdb_files.open_environment(environment, map_bytes)
+        self._env = lmdb_files.open_environment(environment, map_bytes, on_progress)
         self._writes = 0
         self._failed = False
         try:
@@ -54,7 +55,7 @@ class LmdbLog:
             with self._env.begin() as txn:
                 self.starts, self.known = sequence.decode_lineage(txn.cursor(self._lineage))
             self._outline = Outline()
-            self._found: Recovered | None = self._scan()
+            self._found: Recovered | None = self._scan(on_progress)
             self._file.fill_up()
         except (lmdb.Error, DamagedError) as error:
             self._env.close()
@@ -88,12 +89,13 @@ class LmdbLog:
         except (lmdb.Error, DamagedError) as error:
             raise self._damaged(error) from None
 
-    def _scan(self) -> Recovered:
+    def _scan(self, on_progress: OnProgress = nobody) -> Recovered:
         with self._env.begin() as txn:
             hard_state = sequence.decode_hard_state(txn.get(records.HARD_STATE))
             terms = txn.cursor(self._terms)
             outline = sequence.decode_outline(txn.get(records.EXTENT), terms, hard_state)
-            found = sequence.recovered(hard_state, outline, txn.cursor(self._log))
+            pairs = told(txn.cursor(self._log), "log entries", outline.last_index, on_progress)
+            found = sequence.recovered(hard_state, outline, pairs)
         self._outline = outline
         return found
 

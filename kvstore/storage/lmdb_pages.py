@@ -20,6 +20,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from kvstore.errors import DamagedError
+from kvstore.storage.progress import TOLD_EVERY, OnProgress, nobody
 
 META_PAGES: Final = 2
 NO_PAGE: Final = (1 << 64) - 1
@@ -150,13 +151,14 @@ class PageReader:
                 else:
                     yield node.key, value
 
-    def check(self) -> None:
+    def check(self, on_progress: OnProgress = nobody) -> None:
         """Whether the engine may be let loose on this commit.
 
         Every page that it may follow is there, is sound, and is in use once; no
         page that it may overwrite is in use.
         """
-        used = bytearray(os.fstat(self._fd).st_size // self._page_bytes)
+        pages = os.fstat(self._fd).st_size // self._page_bytes
+        used = _Census(pages, self._meta.last_page + 1, on_progress)
         self._check_tree(self._meta.main, used)
         free_pages: list[int] = []
         for leaf in self._check_tree(self._meta.free, used, keep=True):
@@ -165,8 +167,8 @@ class PageReader:
         for number in free_pages:
             if not META_PAGES <= number <= self._meta.last_page:
                 raise DamagedError(f"page {number} is listed as free, and is outside the file")
-            if number < len(used):
-                _mark(used, number)
+            if number < pages:
+                used.count(number)
 
     # --- Trees ----------------------------------------------------------------------------
 
@@ -198,11 +200,11 @@ class PageReader:
             if next_key is None or next_key > start:
                 yield from self._leaves(Tree(tree.depth - 1, child), start, on_damage)
 
-    def _check_tree(self, tree: Tree, used: bytearray, *, keep: bool = False) -> list[list[Node]]:
+    def _check_tree(self, tree: Tree, used: _Census, *, keep: bool = False) -> list[list[Node]]:
         """Check all below `tree`, and return its leaves if they are to be kept."""
         if tree.depth == 0:
             return []
-        _mark(used, tree.root)
+        used.count(tree.root)
         kept: list[list[Node]] = []
         if tree.depth > 1:
             for _, child in self._branch(tree.root):
@@ -214,7 +216,7 @@ class PageReader:
                 self._check_tree(_parse_tree(node.data, 0), used)
             elif node.flags == _NODE_IS_BIG:
                 for number in self._extent(node):
-                    _mark(used, number)
+                    used.count(number)
         return [leaf] if keep else []
 
     # --- Pages ----------------------------------------------------------------------------
@@ -299,9 +301,23 @@ class PageReader:
         return struct.unpack_from(f"={count}Q", value, _NUMBER.size)
 
 
-def _mark(used: bytearray, number: int) -> None:
-    if number >= len(used):
-        raise DamagedError(f"the file is truncated: page {number} is in use and not there")
-    if used[number]:
-        raise DamagedError(f"page {number} is in use twice")
-    used[number] = 1
+class _Census:
+    """The pages of a file, each of which may be in use once."""
+
+    def __init__(self, pages: int, total: int, on_progress: OnProgress) -> None:
+        """`pages` are there; `total`: how many there may be to count."""
+        self._used = bytearray(pages)
+        self._counted = 0
+        self._total = total
+        self._on_progress = on_progress
+
+    def count(self, number: int) -> None:
+        """A page is in use, or free."""
+        if number >= len(self._used):
+            raise DamagedError(f"the file is truncated: page {number} is in use and not there")
+        if self._used[number]:
+            raise DamagedError(f"page {number} is in use twice")
+        self._used[number] = 1
+        self._counted += 1
+        if self._counted % TOLD_EVERY == 0:
+            self._on_progress("pages", self._counted, self._total)

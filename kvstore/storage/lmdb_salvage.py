@@ -21,12 +21,13 @@ from kvstore.storage.base import Identity
 from kvstore.storage.filesystem import sync_directory
 from kvstore.storage.lmdb_log import write_environment
 from kvstore.storage.lmdb_pages import PageReader
+from kvstore.storage.progress import OnProgress, nobody, told
 from kvstore.storage.sequence import Outline
 
 DAMAGED_FILE: Final = "damaged.mdb"
 
 
-def salvage(environment: Path, map_bytes: int) -> None:
+def salvage(environment: Path, map_bytes: int, on_progress: OnProgress = nobody) -> None:
     """Put a sound data file in the place of a damaged one.
 
     Raises `DamagedError`, with everything as it was, if the hard state, the identity, the
@@ -42,7 +43,9 @@ def salvage(environment: Path, map_bytes: int) -> None:
         hard_state = sequence.decode_hard_state(named.get(records.HARD_STATE))
         terms = pages.pairs(records.TERMS, b"", _ignore)
         outline = sequence.decode_outline(named.get(records.EXTENT), terms, hard_state)
-        pairs = _sound_pairs(pages, outline)
+        pairs = told(
+            _sound_pairs(pages, outline), "log entries to save", outline.last_index, on_progress
+        )
         lineage = [*pages.pairs(records.LINEAGE, b"", _refuse)]
         sequence.decode_lineage(lineage)
         write_environment(target, map_bytes, identity, hard_state, outline, pairs, lineage)

@@ -17,6 +17,7 @@ from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError
 from kvstore.storage import cost, lmdb_files, records
 from kvstore.storage.base import NO_CHANGES, Applied, Changes, Identity
 from kvstore.storage.lmdb_table import LmdbTable
+from kvstore.storage.progress import OnProgress, nobody
 
 
 class LmdbState(LmdbTable):
@@ -26,10 +27,12 @@ class LmdbState(LmdbTable):
     * As a table it is the key space.
     """
 
-    def __init__(self, environment: Path, map_bytes: int) -> None:
+    def __init__(self, environment: Path, map_bytes: int, on_progress: OnProgress = nobody) -> None:
         """Open what `create` made. Raises `DamagedStateError`."""
         try:
-            self._env = lmdb_files.open_environment(environment, map_bytes, readahead=False)
+            self._env = lmdb_files.open_environment(
+                environment, map_bytes, on_progress, readahead=False
+            )
         except DamagedError as error:
             raise DamagedStateError(str(error)) from None
         try:

@@ -1,4 +1,4 @@
-"""Wrong versions of what is synced when a directory is made, mended or found.
+"""Wrong versions of a start: what is synced, who is let in, what a signal means.
 
 Law: each is one plausible mistake, named by what it does wrong.
 """
@@ -10,7 +10,9 @@ from .mutant import Mutant
 DIRECTORY = "kvstore/storage/directory.py"
 FILESYSTEM = "kvstore/storage/filesystem.py"
 LMDB_FILES = "kvstore/storage/lmdb_files.py"
+LISTENER = "kvstore/server/listener.py"
 LMDB_SALVAGE = "kvstore/storage/lmdb_salvage.py"
+SIGNALS = "kvstore/server/signals.py"
 
 _FILE = "tests/storage/test_power_cuts.py"
 POWER_CUT = f"{_FILE}::test_what_was_promised_outlasts_every_power_cut"
@@ -100,5 +102,29 @@ STARTING = (
         "            sync_directory(directory.parent)\n",
         "            pass\n",
         test=f"{POWER_CUT}[first_start]",
+    ),
+    Mutant(
+        "two signals at once are taken for two requests",
+        SIGNALS,
+        "        elif now_ms - self._asked_ms > _SAME_REQUEST_MS:\n",
+        "        else:\n",
+        test="tests/server/test_signals.py"
+        "::test_two_at_once_are_one_request_and_a_later_one_is_another",
+    ),
+    Mutant(
+        "what was started with nohup ends with its terminal",
+        SIGNALS,
+        "            if not _is_nohup(number):\n",
+        "            if True:\n",
+        test="tests/server/test_signals.py"
+        "::test_a_terminal_that_is_closed_does_not_end_what_was_started_with_nohup",
+    ),
+    Mutant(
+        "callers are let in before they can be answered",
+        LISTENER,
+        "        sock.bind((address.host, address.port))\n",
+        "        sock.bind((address.host, address.port))\n        sock.listen(_BACKLOG)\n",
+        test="tests/process/test_starts.py"
+        "::test_a_start_tells_how_far_it_is_and_lets_nobody_in_before_it_can_answer",
     ),
 )

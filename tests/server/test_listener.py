@@ -9,11 +9,14 @@ import selectors
 import socket
 from collections.abc import Iterator
 
+import pytest
 import structlog
 
 from kvstore.address import Address
-from kvstore.server.listener import Listener, listen
+from kvstore.errors import ConfigError
+from kvstore.server.listener import Listener, bind, listen
 
+ANY = Address("127.0.0.1", 0)
 TIMES = 3
 
 
@@ -34,9 +37,10 @@ def test_a_door_that_was_shut_for_want_of_descriptors_opens_again_each_time() ->
     welcomed: list[socket.socket] = []
     with (
         contextlib.ExitStack() as stack,
-        listen(Address("127.0.0.1", 0)) as door,
+        bind(ANY) as door,
         selectors.DefaultSelector() as selector,
     ):
+        listen(door, ANY)
         listener = Listener(
             door,
             selector,
@@ -61,3 +65,14 @@ def test_a_door_that_was_shut_for_want_of_descriptors_opens_again_each_time() ->
             assert len(selector.get_map()) == 1
             listener.on_events(selectors.EVENT_READ)
             assert len(welcomed) == time + 1
+
+
+def test_of_two_that_bind_an_address_before_either_listens_one_is_told_that_it_is_in_use() -> None:
+    with bind(ANY) as first:
+        address = Address(*first.getsockname())
+        with bind(address) as second:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(first.getsockname(), 5.0)
+            listen(first, address)
+            with pytest.raises(ConfigError, match="another process uses it"):
+                listen(second, address)
