@@ -6,12 +6,13 @@
         client.put("greeting", "hello")
         record = client.get("greeting")
 
-Law: importing this package stays light. `Client` and what it needs are loaded when
-first used, because every module of the package passes through here.
+Law: importing this package stays light. `Client`, the results, and what they need are
+loaded when first used, because every module of the package passes through here.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from kvstore.errors import (
@@ -27,25 +28,56 @@ from kvstore.errors import (
 )
 
 if TYPE_CHECKING:
+    from kvstore.api import (
+        CountResult,
+        DeleteResult,
+        GetResult,
+        HandOverResult,
+        IncrementResult,
+        KeyValue,
+        PutRepeated,
+        PutResult,
+        ScanResult,
+        SessionResult,
+        StatusResult,
+    )
     from kvstore.client import Client
 
 __all__ = [
     "Client",
     "ConfigError",
+    "CountResult",
+    "DeleteResult",
+    "GetResult",
     "GuardFailedError",
+    "HandOverResult",
+    "IncrementResult",
+    "KeyValue",
     "KvstoreError",
     "NotLeaderError",
     "OutcomeUnknownError",
     "ProtocolError",
+    "PutRepeated",
+    "PutResult",
     "RefusedError",
     "RequestError",
+    "ScanResult",
+    "SessionResult",
+    "StatusResult",
     "UnreachableError",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name != "Client":
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from kvstore.client import Client
+    return getattr(importlib.import_module(_home_of(name)), name)
 
-    return Client
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _home_of(name: str) -> str:
+    """Where a name is defined that is not loaded yet: the client, or the contract."""
+    return "kvstore.client" if name == "Client" else "kvstore.api"

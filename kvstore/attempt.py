@@ -63,5 +63,15 @@ class NotSent(Setback):
     """The node cannot have carried the request out: it never had all of it."""
 
 
+class Full(NotSent):
+    """The node has no free place for another client."""
+
+    words = "ERR max number of clients reached"
+    """How it says so, to whatever comes first on a connection: as Redis does."""
+
+    def __init__(self) -> None:
+        super().__init__("it has no free place for another client")
+
+
 class Unanswered(Setback):
     """The node may have carried the request out, but its reply did not arrive."""

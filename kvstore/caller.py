@@ -22,7 +22,7 @@ import hiredis
 
 from kvstore import api
 from kvstore.address import Address, parse_address
-from kvstore.attempt import Attempt, HangUp, NotSent, Setback, Unanswered, Way
+from kvstore.attempt import Attempt, Full, HangUp, NotSent, Setback, Unanswered, Way
 from kvstore.course import Course
 from kvstore.errors import (
     ConfigError,
@@ -46,14 +46,15 @@ _ANSWERS: Final[dict[type, type]] = {
     api.Status: api.StatusResult,
     api.HandOver: api.HandOverResult,
 }
-_NO_ANSWER: Final[dict[type, str]] = {
-    api.OpenSession: "no majority confirmed the session, so the write was not sent",
+_NOT_CONFIRMED: Final[dict[type, RefusedError]] = {
+    api.OpenSession: RefusedError(
+        "no majority confirmed the session, so the write was not sent",
+        api.FailureCode.NO_LEADER.value,
+    ),
 }
 """What an unknown outcome of a request means to the caller, who did not ask for it."""
 
 
-_FULL: Final = "ERR max number of clients reached"
-"""What a node says to who connects beyond its bound, in the words of Redis."""
 _NOT_OF_WHO_LEADS: Final = (
     api.FailureCode.INVALID,
     api.FailureCode.BUSY,
@@ -145,7 +146,7 @@ class Caller:
         except (NotSent, Unanswered) as setback:
             raise UnreachableError(f"node at {node}: {setback}") from None
         if isinstance(result, api.Failure):
-            raise RefusedError(_text_of(result))
+            raise _refusal_of(result)
         return result
 
     def _carry_out_once(self, course: Course, write: api.Write) -> Way:
@@ -174,7 +175,7 @@ class Caller:
                 yield rest
             if self._is_abandoned:
                 what = "this process was forked in the middle of a request, which is its parent's"
-                raise course.end(RefusedError(f"{what}: ask again"))
+                raise course.end(RefusedError(f"{what}: ask again", "FORKED"))
             course.check_deadline()
             node, try_until = course.node, course.try_until()
             reply_until = try_until if _may_be_repeated(request) else course.deadline
@@ -184,7 +185,10 @@ class Caller:
                 self._leader = None
                 if isinstance(setback, Unanswered):
                     _doubt(course, request, f"but {setback}")
-                course.failed(str(setback), is_silence=setback.is_silence)
+                if isinstance(setback, Full):
+                    course.full(str(setback))
+                else:
+                    course.failed(str(setback), is_silence=setback.is_silence)
                 continue
             if not isinstance(result, api.Failure):
                 if source is Source.LEADER and not isinstance(request, api.Status):
@@ -196,25 +200,24 @@ class Caller:
 
     def _turn_away(self, course: Course, request: api.Request, failure: api.Failure) -> None:
         """Set the course for the next attempt, or raise if there must not be one."""
-        code, text = failure.code, _text_of(failure)
+        code, refusal = failure.code, _refusal_of(failure)
         if code is api.FailureCode.INVALID:
-            refusal = RefusedError(text)
             raise refusal if failure.is_final else course.end(refusal)
         if code in (api.FailureCode.NO_SESSION, api.FailureCode.TAKEN):
-            raise _SessionGoneError(text, is_certain=failure.is_final)
+            raise _SessionGoneError(str(refusal), code.value, is_certain=failure.is_final)
         if code is api.FailureCode.UNKNOWN:
             _doubt(course, request, f"which said: {failure.message}")
-            course.refused(RefusedError(_NO_ANSWER.get(type(request), text)))
+            course.refused(_NOT_CONFIRMED.get(type(request), refusal))
         elif code is api.FailureCode.BUSY:
-            course.busy(RefusedError(text))
-        elif code is api.FailureCode.NOT_LEADER:
+            course.busy(refusal)
+        elif isinstance(refusal, NotLeaderError):
             if not self._follow:
-                raise course.end(NotLeaderError(text, failure.leader))
+                raise course.end(refusal)
             asked, leader = course.node, _leader_of(failure)
-            if course.redirected(leader, NotLeaderError(text, failure.leader)):
+            if course.redirected(leader, refusal):
                 self._tell_redirect(str(asked), str(leader))
         else:
-            course.refused(RefusedError(text))
+            course.refused(refusal)
 
     def _tell_redirect(self, asked: str, leader: str) -> None:
         if self._on_redirect is not None:
@@ -250,8 +253,8 @@ class Caller:
     def _answer_to(self, call: api.Call, answer: object, stale: bool) -> api.Result:
         """Read a reply, and learn from it; raises Unanswered if it is not one to this call."""
         if isinstance(answer, hiredis.ReplyError):
-            if str(answer).startswith(_FULL):
-                raise NotSent("it has no room for more clients")
+            if str(answer).startswith(Full.words):
+                raise Full
             return _failure_of(str(answer))
         if not isinstance(answer, bytes):
             raise Unanswered("the reply is not one of kvstore")
@@ -282,8 +285,8 @@ class _SessionGoneError(RefusedError):
     `is_certain`: no copy of the request was carried out under it, or ever will be.
     """
 
-    def __init__(self, message: str, *, is_certain: bool) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, code: str, *, is_certain: bool) -> None:
+        super().__init__(message, code)
         self.is_certain = is_certain
 
 
@@ -330,5 +333,10 @@ def _leader_of(failure: api.Failure) -> Address | None:
         return None
 
 
-def _text_of(failure: api.Failure) -> str:
-    return f"{failure.code.value} {failure.message}"
+def _refusal_of(failure: api.Failure) -> RefusedError:
+    """What a node's refusal is to the caller, if it is no worse."""
+    code = failure.code.value
+    text = f"{code} {failure.message}"
+    if failure.code is api.FailureCode.NOT_LEADER:
+        return NotLeaderError(text, failure.leader)
+    return RefusedError(text, code)

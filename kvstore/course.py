@@ -53,6 +53,8 @@ class Course:
         self._told: set[tuple[Address, Address]] = set()
         self._failures: dict[Address, str] = {}
         self._refusal: RefusedError | None = None
+        self._is_crowded = False
+        """Whether a node was full in this round."""
 
     def try_until(self) -> float:
         """When to give this node up: half of the rest is kept while there are others."""
@@ -77,6 +79,14 @@ class Course:
         self._refusal = refusal
         self._failures.pop(self.node, None)
         self._go_to_another()
+
+    def full(self, reason: str) -> None:
+        """The node has no place for another client: others may have, and it itself later."""
+        self._is_crowded = True
+        if self._refusal is None:
+            text = "FULL no node that can be reached has a free place for another client"
+            self._refusal = RefusedError(text, "FULL")
+        self.failed(reason, is_silence=False)
 
     def busy(self, refusal: RefusedError) -> None:
         """The leader has no room now; nobody else could help."""
@@ -113,7 +123,9 @@ class Course:
                 self.node = node
                 break
         else:
-            self._plan_rest()
+            # Whoever is full has more of those who come again than it can take.
+            self._plan_rest(_LONGEST_BUSY_PAUSE_S if self._is_crowded else _LONGEST_PAUSE_S)
+            self._is_crowded = False
             self.node = self._nodes[0]
         self.check_deadline()
 
@@ -122,7 +134,7 @@ class Course:
         rest, self._rest_due = self._rest_due, None
         return rest
 
-    def _plan_rest(self, longest_s: float = _LONGEST_PAUSE_S) -> None:
+    def _plan_rest(self, longest_s: float) -> None:
         """Pause between two rounds. Raises what is known if the time is up."""
         self.check_deadline()
         self._rest_due = Rest(self._pause_s / 2, self._pause_s, self.deadline)
@@ -148,4 +160,5 @@ class Course:
         text = f"{self._refusal}; gave up after {self._timeout_ms} ms{also}"
         if isinstance(self._refusal, NotLeaderError):
             raise NotLeaderError(text, self._refusal.leader)
-        raise RefusedError(f"{text}: look at the nodes' status and try again")
+        text = f"{text}: look at the nodes' status and try again"
+        raise RefusedError(text, self._refusal.code)

@@ -7,25 +7,59 @@ classes, and no code may turn the second into the first.
 
 from __future__ import annotations
 
+from typing import Any, Final
+
+_LATER_OR_ELSEWHERE: Final = frozenset(
+    ("NOTLEADER", "NOLEADER", "BUSY", "NOSPACE", "STALE", "FULL", "FORKED")
+)
+"""Codes of refusals that say nothing against the request itself."""
+
 
 class KvstoreError(Exception):
-    """Root of the tree: catching it catches everything that kvstore raises on purpose."""
+    """Root of the tree: catching it catches everything that kvstore raises on purpose.
+
+    * `code`: one word for what happened, for programs; it stays when the message is reworded.
+    * `retryable`: whether to ask for the very same once more is safe, and may help.
+    """
+
+    code = "ERROR"
+    retryable = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A process pool pickles errors, and some take more than their message.
+        return _remade, (type(self), self.args, vars(self))
 
 
-class ConfigError(KvstoreError):
+def _remade(
+    kind: type[KvstoreError], args: tuple[object, ...], state: dict[str, object]
+) -> KvstoreError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
+
+
+class ConfigError(KvstoreError, ValueError):
     """A setting is missing, malformed, out of range or contradicts another one."""
+
+    code = "CONFIG"
 
 
 class StorageError(KvstoreError):
     """The data directory cannot be used."""
 
+    code = "STORAGE"
+
 
 class DirectoryRefusedError(StorageError):
     """The directory is sound, but not ours: another node, cluster, format or process owns it."""
 
+    code = "DIRECTORY"
+
 
 class DamagedError(StorageError):
     """The directory holds bytes that fail their checks: truncated, flipped or missing."""
+
+    code = "DAMAGED"
 
 
 class DamagedStateError(DamagedError):
@@ -35,9 +69,13 @@ class DamagedStateError(DamagedError):
 class DiskWriteError(StorageError):
     """A write or an fsync failed. What is on the disk is unknown: the process must end."""
 
+    code = "DISK"
+
 
 class ProtocolError(KvstoreError):
     """The other side sent bytes that break the protocol; the connection cannot go on."""
+
+    code = "PROTOCOL"
 
 
 class RequestError(KvstoreError):
@@ -45,14 +83,23 @@ class RequestError(KvstoreError):
 
 
 class RefusedError(RequestError):
-    """The request was refused and has definitely changed nothing."""
+    """The request was refused and has definitely changed nothing.
+
+    `code` is the first word of the node's error, or the client's: BUSY (other threads had the
+    turn), FULL (no node has a free place for another client), INSIDE, FORKED.
+    """
+
+    def __init__(self, message: str, code: str = "ERR") -> None:
+        super().__init__(message)
+        self.code = code
+        self.retryable = code in _LATER_OR_ELSEWHERE
 
 
 class NotLeaderError(RefusedError):
     """The node does not lead; `leader` is the `host:port` that does, if it is known."""
 
     def __init__(self, message: str, leader: str | None) -> None:
-        super().__init__(message)
+        super().__init__(message, "NOTLEADER")
         self.leader = leader
 
 
@@ -66,7 +113,8 @@ class GuardFailedError(RefusedError):
         what = f"has revision {mod_revision}" if mod_revision else "does not exist"
         super().__init__(
             f"the guard does not hold, so nothing was changed: {repr(key)[1:]} {what}, and the "
-            f"write asked for revision {wanted}"
+            f"write asked for revision {wanted}",
+            "GUARD",
         )
         self.key = key
         self.mod_revision = mod_revision
@@ -75,6 +123,11 @@ class GuardFailedError(RefusedError):
 class OutcomeUnknownError(RequestError):
     """The request may or may not have taken effect, now or later."""
 
+    code = "UNKNOWN"
+
 
 class UnreachableError(RequestError):
-    """No node could be reached, so the request was never sent."""
+    """No node could be reached, or answered, and nothing was changed."""
+
+    code = "UNREACHABLE"
+    retryable = True

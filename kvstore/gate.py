@@ -46,7 +46,8 @@ class Gate:
         if thread in self._threads:
             raise InsideError(
                 "this client is in the middle of a request, which called back (on_redirect, or "
-                "a signal handler), so nothing was done: use another client there"
+                "a signal handler), so nothing was done: use another client there",
+                "INSIDE",
             )
         mine = threading.Lock()
         try:
@@ -58,7 +59,8 @@ class Gate:
                 if not mine.acquire(timeout=max(0.0, until - time.monotonic())):
                     raise RefusedError(
                         "other threads had the turn with this client all the time, so nothing was "
-                        "done: give each thread a client of its own, or more time"
+                        "done: give each thread a client of its own, or more time",
+                        "BUSY",
                     )
             yield
         finally:

@@ -16,7 +16,7 @@ import hiredis
 
 from kvstore import api
 from kvstore.address import Address
-from kvstore.attempt import Attempt, HangUp, NotSent, Rest, Setback, Step, Unanswered, Way
+from kvstore.attempt import Attempt, Full, HangUp, NotSent, Rest, Setback, Step, Unanswered, Way
 from kvstore.link import Link
 from kvstore.wire import resp, typed
 
@@ -86,7 +86,8 @@ class Links:
             except Unanswered as setback:
                 raise NotSent(str(setback), is_silence=setback.is_silence) from None
             if isinstance(reply, hiredis.ReplyError):
-                raise NotSent(f"refused READONLY: {reply}")
+                is_full = str(reply).startswith(Full.words)
+                raise Full if is_full else NotSent(f"refused READONLY: {reply}")
         return link
 
     def _drop(self, node: Address, is_stale: bool) -> None:

@@ -200,6 +200,8 @@ BUSY = api.Failure(api.FailureCode.BUSY, "too many writes wait")
 INVALID = api.Failure(api.FailureCode.INVALID, "key is longer than 480 bytes")
 UNKNOWN = api.Failure(api.FailureCode.UNKNOWN, "the outcome is unknown")
 OK = api.PutResult(revision=1, written=True)
+FULL = b"-ERR max number of clients reached\r\n"
+"""The first word on a connection of a node that has no free place for another client."""
 
 
 class ClosedPort:

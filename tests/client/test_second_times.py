@@ -11,6 +11,7 @@ import time
 import pytest
 from scripted_node import (
     BUSY,
+    FULL,
     NO_LEADER,
     OK,
     UNKNOWN,
@@ -96,28 +97,11 @@ def test_a_leader_that_refuses_a_request_for_its_own_sake_is_asked_first_again()
         assert puts(first) == [1]
 
 
-def test_a_node_that_has_no_room_for_more_clients_is_passed_over_each_time() -> None:
-    full = b"-ERR max number of clients reached\r\n"
-    with (
-        ScriptedNode(*[full] * 50) as node,
-        ScriptedNode() as other,
-        Client([node.address, other.address], timeout_ms=2_000) as client,
-    ):
-        for _ in range(2):
-            other.extend(FOUND)
-            client._caller._leader = None  # so that the full one is asked
-            assert client.get("foo") == FOO
-        assert len(node.requests) == 2
-        with pytest.raises(UnreachableError, match="no room for more clients"):
-            client.get("foo")
-
-
 def test_what_a_node_said_is_told_though_it_is_silent_when_asked_again() -> None:
-    full = b"-ERR max number of clients reached\r\n"
     with (
-        ScriptedNode(full, *[Misbehave.SILENCE] * 50) as node,
+        ScriptedNode(FULL, *[Misbehave.SILENCE] * 50) as node,
         Client([node.address], timeout_ms=200) as client,
-        pytest.raises(UnreachableError, match="no room for more clients"),
+        pytest.raises(RefusedError, match="no free place for another client"),
     ):
         client.get("foo")
 

@@ -194,10 +194,17 @@ CALLING = (
     Mutant(
         "a node that has no room is taken to refuse the request",
         CALLER,
-        "            if str(answer).startswith(_FULL):\n",
+        "            if str(answer).startswith(Full.words):\n",
         "            if not str(answer):\n",
-        test="tests/client/test_second_times.py"
-        "::test_a_node_that_has_no_room_for_more_clients_is_passed_over_each_time",
+        test="tests/client/test_full_nodes.py"
+        "::test_a_node_without_a_free_place_is_passed_over_each_time",
+    ),
+    Mutant(
+        "clients that found a node full come back ten times a second",
+        COURSE,
+        "        self._is_crowded = True\n",
+        "        self._is_crowded = False\n",
+        test="tests/client/test_full_nodes.py::test_full_nodes_are_asked_less_and_less_often",
     ),
     Mutant(
         "what a node says beyond its reply is taken for the next one",
@@ -209,8 +216,8 @@ CALLING = (
     Mutant(
         "a redirect settles what an earlier copy may have done",
         CALLER,
-        "                raise course.end(NotLeaderError(text, failure.leader))\n",
-        "                raise NotLeaderError(text, failure.leader)\n",
+        "                raise course.end(refusal)\n            asked",
+        "                raise refusal\n            asked",
         test="tests/client/test_honesty.py",
     ),
     Mutant(
