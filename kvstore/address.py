@@ -21,6 +21,10 @@ _LABEL: Final = r"[A-Za-z0-9_-]{1,63}"
 _NAME: Final = re.compile(rf"(?=.{{1,253}}\Z)(?=.*[A-Za-z]){_LABEL}(?:\.{_LABEL})*\.?")
 """What a resolver can be asked for; for other names Python's raises what is no OSError."""
 
+_ZONE: Final = re.compile(r"[A-Za-z0-9._-]{1,15}")
+"""The interface behind the % of an IPv6 address, as Linux names them."""
+_QUOTED_MAX: Final = 80
+
 
 class Address(msgspec.Struct, frozen=True):
     """A host, by name or IP address, and a port."""
@@ -40,15 +44,18 @@ def parse_address(text: str, default_port: int | None = BASE_PORT + 1) -> Addres
     text = text.strip()
     if text.isdecimal():
         if default_port is None:
-            raise ConfigError(f"{text!r} has no host: write host:{text}")
+            raise ConfigError(f"{quoted(text)} has no host: write host:{text}")
         return Address("127.0.0.1", parse_port(text))
+    if "://" in text:
+        where = re.sub(r"[/?#].*|[^/?#]*@", "", text.partition("://")[2]) or "host:port"
+        raise ConfigError(f"{quoted(text)} is no address, as a node has no URL: write {where}")
     match = re.fullmatch(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[^:]*))?", text)
     if match is None:
         hint = f"write [{text}]:port" if text.count(":") > 1 else "write host:port"
-        raise ConfigError(f"{text!r} is not an address: {hint}")
+        raise ConfigError(f"{quoted(text)} is not an address: {hint}")
     host, port = match["host"], match["port"]
     if port is None and default_port is None:
-        raise ConfigError(f"{text!r} has no port: write {text}:port")
+        raise ConfigError(f"{quoted(text)} has no port: write {text}:port")
     return Address(parse_host(host), default_port or 0 if port is None else parse_port(port))
 
 
@@ -61,7 +68,9 @@ def parse_bind(text: str, port: int) -> Address:
         if text.startswith(f"{every}:") and every != "::":
             return Address(every.strip("[]"), parse_port(text.removeprefix(f"{every}:")))
     if text.isdecimal() or text.startswith(("*", ":")):
-        raise ConfigError(f"{text!r} is no address to bind: write host or host:port, as 0.0.0.0")
+        raise ConfigError(
+            f"{quoted(text)} is no address to bind: write host or host:port, as 0.0.0.0"
+        )
     return parse_address(text, default_port=port)
 
 
@@ -83,12 +92,15 @@ def parse_host(text: str) -> str:
         # address: `0` is 0.0.0.0 and `127.1` is 127.0.0.1.
         if _NAME.fullmatch(host):
             return host.lower()
-        raise ConfigError(f"{text!r} is not a host name or IP address") from None
+        raise ConfigError(f"{quoted(text)} is not a host name or IP address") from None
     if ip.is_unspecified:
         raise ConfigError(
-            f"{text!r} means every interface, and a node cannot tell others to connect there: "
-            "give the one name or IP address by which the others reach it, and this one to --bind"
+            f"{quoted(text)} means every interface, and a node cannot tell others to connect "
+            "there: give the one name or IP address by which the others reach it, and this one to "
+            "--bind"
         )
+    if not _ZONE.fullmatch(getattr(ip, "scope_id", None) or "-"):
+        raise ConfigError(f"{quoted(text)} is not a host name or IP address")
     return str(ip)
 
 
@@ -106,5 +118,10 @@ def parse_int(text: str, low: int, high: int, what: str) -> int:
     """A whole number from `low` to `high`; `what` it should be, for the refusal."""
     # int() would also take '+1', '1_000' and digits of other scripts.
     if not re.fullmatch(r"[0-9]{1,12}", text.strip()) or not low <= int(text) <= high:
-        raise ConfigError(f"{text!r} is not {what}: give a whole number from {low} to {high}")
+        raise ConfigError(f"{quoted(text)} is not {what}: give a whole number from {low} to {high}")
     return int(text)
+
+
+def quoted(text: str) -> str:
+    """Text as it is told back to whom gave it: what is too long for a line is cut."""
+    return repr(text if len(text) <= _QUOTED_MAX else f"{text[:_QUOTED_MAX]}...")

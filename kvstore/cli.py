@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import functools
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
@@ -17,8 +18,9 @@ from typing import Any, Final
 import click
 
 from kvstore import api, render
+from kvstore.address import quoted
 from kvstore.client import Client
-from kvstore.config import VALUE_BYTES_CEILING
+from kvstore.config import NODE_ID_MAX, VALUE_BYTES_CEILING
 from kvstore.errors import (
     ConfigError,
     DamagedError,
@@ -203,7 +205,14 @@ def _with_client(function: Function) -> Function:
     @options(to_nodes, _no_follow, timeout, as_json)
     @functools.wraps(function)
     def run(to: str, no_follow: bool, timeout_ms: int, **options: Any) -> int:
-        with Client(to, timeout_ms, not no_follow, on_redirect=_tell_redirect) as client:
+        client = Client(
+            to,
+            timeout_ms,
+            follow=not no_follow,
+            on_redirect=_tell_redirect,
+            reads_from_any=options.get("from_any", False),
+        )
+        with client:
             try:
                 code: int = function(client, **options)
                 sys.stdout.flush()
@@ -293,12 +302,16 @@ def _parse_guard(text: str | None, keys: Sequence[str]) -> tuple[bytes, int] | N
     if text is None:
         return None
     key, equals, revision = text.rpartition("=")
-    # isdecimal alone would let digits of other scripts through.
-    if not (revision.isascii() and revision.isdecimal() and int(revision) <= api.REVISION_MAX):
-        raise click.UsageError(f"{text!r} is not a revision: write 17, or lock=17 for another key")
+    # Not int() at once: it takes digits of other scripts, and refuses thousands of them in words
+    # of its own.
+    number = int(revision) if re.fullmatch(r"[0-9]{1,19}", revision) else -1
+    if not 0 <= number <= api.REVISION_MAX:
+        raise click.UsageError(
+            f"{quoted(text)} is not a revision: write 17, or lock=17 for another key"
+        )
     if not equals and len(keys) > 1:
         raise click.UsageError("--if-revision with several keys needs one: write lock=17")
-    return os.fsencode(key if equals else keys[0]), int(revision)
+    return os.fsencode(key if equals else keys[0]), number
 
 
 def _from_stdin(value: str | None) -> bytes:
@@ -323,7 +336,7 @@ def get(client: Client, key: str, stale: bool, from_any: bool, as_json: bool) ->
 
     The bytes come out as they are; on a terminal a line end follows.
     """
-    _choose_reads(client, stale, from_any)
+    _check_reads(stale, from_any)
     record = client.get(os.fsencode(key), stale=stale)
     if record is None:
         return _not_found(key)
@@ -381,7 +394,7 @@ def scan(
     A line is the key, a tab and the value. In both, what is not printable text is
     written as \n, \t, \r, \\ or \xNN.
     """
-    _choose_reads(client, stale, from_any)
+    _check_reads(stale, from_any)
     for record in client.scan(
         os.fsencode(prefix),
         limit=limit,
@@ -405,7 +418,7 @@ commands.add_command(status)
     "--to-node",
     section="Options",
     metavar="N",
-    type=int,
+    type=click.IntRange(1, NODE_ID_MAX),
     help="Id of the node that is to lead.  [default: the one that lags least]",
 )
 @_with_client
@@ -435,12 +448,11 @@ def demo() -> int:
 commands.add_command(simulate)
 
 
-def _choose_reads(client: Client, stale: bool, from_any: bool) -> None:
+def _check_reads(stale: bool, from_any: bool) -> None:
     if stale and from_any:
         raise click.UsageError(
             "--stale reads what one node has, --from-any what is current: choose"
         )
-    client.reads_from_any = from_any
 
 
 def _not_found(*keys: str) -> int:

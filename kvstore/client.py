@@ -16,24 +16,42 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
 
 import msgspec
 
 from kvstore import api
-from kvstore.address import parse_address, parse_addresses
+from kvstore.address import parse_address, parse_addresses, parse_int
+from kvstore.arguments import (
+    Pairs,
+    Text,
+    as_addresses,
+    as_bytes,
+    as_callback,
+    as_flag,
+    as_guard,
+    as_integer,
+    as_keys,
+    as_limit,
+    as_pairs,
+    as_request,
+    as_text,
+    as_timeout,
+    checked,
+)
 from kvstore.caller import Caller, Source
-from kvstore.config import TIME_MS_CEILING, VALUE_BYTES_CEILING, Limits
-from kvstore.errors import ConfigError, GuardFailedError, ProtocolError, RefusedError
+from kvstore.config import TIME_MS_CEILING
+from kvstore.errors import ConfigError, GuardFailedError, ProtocolError
 from kvstore.gate import Gate, InsideError
 from kvstore.links import Links
-from kvstore.wire.limits import complaint_about
 
 _SCAN_PAGE: Final = 100
-_WIDEST: Final = Limits.for_values(VALUE_BYTES_CEILING)
-"""The limits of a node that takes as much as any may."""
+_LOCAL_CLUSTER: Final = "9001,9002,9003"
+_TIMEOUT_MS: Final = 5_000
+_TO_VARIABLE: Final = "KVSTORE_TO"
+_TIMEOUT_VARIABLE: Final = "KVSTORE_TIMEOUT_MS"
 _R = TypeVar("_R")
 
 
@@ -44,7 +62,7 @@ class Client:
       with one request under way. Who wants more at a time gives each thread its own.
     * `copy`, `deepcopy` and `pickle` give a client with the same settings that has not
       connected yet, and so does a fork to the child's.
-    * Keys and values may be `str` (sent as UTF-8) or `bytes`; answers are bytes.
+    * Keys and values may be `str` (sent as UTF-8) or bytes of any kind; answers are `bytes`.
     * It never goes back in time: a node whose term is below that of an earlier answer
       refuses it, but for stale reads. All answers come from one cluster.
 
@@ -53,15 +71,20 @@ class Client:
     OutcomeUnknownError. A write with a guard may raise GuardFailedError. A guard is
     a key and the `mod_revision` that it must have when the write is applied, 0 for
     no such key; as the key of a lock that the caller holds it is a fencing token.
+
+    An argument of the wrong type is a TypeError. What contradicts itself, and a setting that
+    makes no sense, is a ConfigError, which is a ValueError. What no node would take is
+    a RefusedError with the code ERR, and is not sent.
     """
 
     def __init__(
         self,
-        addresses: Sequence[str] | str = ("9001", "9002", "9003"),
-        timeout_ms: int = 5_000,
+        addresses: Iterable[str] | str = _LOCAL_CLUSTER,
+        timeout_ms: int = _TIMEOUT_MS,
         follow: bool = True,
         on_redirect: Callable[[str, str], None] | None = None,
         exactly_once: bool = True,
+        reads_from_any: bool = False,
     ) -> None:
         """Connects to nothing yet.
 
@@ -72,68 +95,86 @@ class Client:
         in the middle of the request: it cannot make another one with this client. With
         `exactly_once` the first write opens a session, and a write that was not answered
         is sent again under its number, until the timeout; without, it is not sent again,
-        and its outcome is unknown. Raises ConfigError.
+        and its outcome is unknown. With `reads_from_any` reads are asked of all nodes in order,
+        leader or not; they are as fresh as the leader's, as a node that does not lead asks the
+        leader how far it must have come. Raises ConfigError.
         """
-        # A lone string is a sequence too, of characters: never what was meant.
-        texts = addresses if isinstance(addresses, str) else ",".join(addresses)
-        nodes = parse_addresses(texts)
-        if not 1 <= timeout_ms <= TIME_MS_CEILING:
-            raise ConfigError(f"the timeout must be 1 to {TIME_MS_CEILING} ms, not {timeout_ms}")
-        self._timeout_ms = timeout_ms
-        self.reads_from_any = False
-        """Whether reads are asked of all nodes in order, leader or not. They are as fresh as
-        the leader's: a node that does not lead asks the leader how far it must have come."""
-        self._caller = Caller(nodes, follow, on_redirect, exactly_once, time.monotonic)
+        nodes = parse_addresses(as_addresses(addresses))
+        self._timeout_ms = as_timeout(timeout_ms)
+        self._reads_from_any = as_flag(reads_from_any, "reads_from_any")
+        self._caller = Caller(
+            nodes,
+            as_flag(follow, "follow"),
+            as_callback(on_redirect, "on_redirect"),
+            as_flag(exactly_once, "exactly_once"),
+            time.monotonic,
+        )
         self._links = Links()
         self._gate = Gate()
         _clients.add(self)
+
+    @classmethod
+    def from_env(cls, **settings: Any) -> Self:
+        """A client with the settings that the environment has, but for those that are given.
+
+        `KVSTORE_TO` has the addresses, as the command line takes them, and
+        `KVSTORE_TIMEOUT_MS` the timeout. Raises ConfigError.
+        """
+        if to := os.environ.get(_TO_VARIABLE):
+            settings.setdefault("addresses", to)
+        if timeout_ms := os.environ.get(_TIMEOUT_VARIABLE):
+            settings.setdefault("timeout_ms", _from_variable(timeout_ms))
+        return cls(**settings)
 
     # --- Commands -------------------------------------------------------------------------
 
     def put(
         self,
-        key: str | bytes,
-        value: str | bytes,
+        key: Text,
+        value: Text,
         *,
         if_absent: bool = False,
         if_present: bool = False,
-        if_value: str | bytes | None = None,
-        guard: tuple[str | bytes, int] | None = None,
+        if_value: Text | None = None,
+        guard: tuple[Text, int] | None = None,
     ) -> api.PutResult:
         """Write one key, under at most one condition; look at `written` in the result.
 
         A `guard` stands beside the condition, and raises if it does not hold.
         """
-        if if_absent + if_present + (if_value is not None) > 1:
-            raise ValueError("give at most one of if_absent, if_present and if_value")
-        expected = None if if_value is None else _bytes(if_value)
-        when = api.When.ALWAYS
+        when, expected = api.When.ALWAYS, None
+        conditions = as_flag(if_absent, "if_absent") + as_flag(if_present, "if_present")
+        if conditions + (if_value is not None) > 1:
+            raise ConfigError("give at most one of if_absent, if_present and if_value")
         if if_absent:
             when = api.When.ABSENT
         elif if_present:
             when = api.When.PRESENT
-        elif expected is not None:
-            when = api.When.EQUAL
-        put = api.Put(_bytes(key), _bytes(value), when, expected, guard=_guard(guard))
+        elif if_value is not None:
+            when, expected = api.When.EQUAL, as_bytes(if_value)
+        put = api.Put(as_bytes(key), as_bytes(value), when, expected, guard=as_guard(guard))
         return self._ask(put, api.PutResult)
 
-    def delete(
-        self, *keys: str | bytes, guard: tuple[str | bytes, int] | None = None
-    ) -> api.DeleteResult:
-        """Remove keys in one step; `deleted` in the result counts those that existed."""
-        delete = api.Delete(tuple(map(_bytes, keys)), _guard(guard))
-        return self._ask(delete, api.DeleteResult)
+    def put_many(self, pairs: Pairs, *, guard: tuple[Text, int] | None = None) -> api.PutResult:
+        """Write several keys in one step, from a mapping or pairs; the last of equal keys wins.
 
-    def increment(
-        self, key: str | bytes, by: int = 1, *, guard: tuple[str | bytes, int] | None = None
-    ) -> int:
+        Together they may be as long as one value. `written` is false if there were none.
+        """
+        return self._ask(api.PutMany(as_pairs(pairs), as_guard(guard)), api.PutResult)
+
+    def delete(self, *keys: Text, guard: tuple[Text, int] | None = None) -> api.DeleteResult:
+        """Remove keys in one step; `deleted` in the result counts those that existed."""
+        return self._ask(api.Delete(as_keys(keys), as_guard(guard)), api.DeleteResult)
+
+    def increment(self, key: Text, by: int = 1, *, guard: tuple[Text, int] | None = None) -> int:
         """Add to a signed 64-bit decimal integer (absent = 0) and return the sum."""
-        increment = api.Increment(_bytes(key), _integer(by, "an increment"), _guard(guard))
+        number = as_integer(by, "an increment is")
+        increment = api.Increment(as_bytes(key), number, as_guard(guard))
         return self._ask(increment, api.IncrementResult).value
 
     # --- Queries --------------------------------------------------------------------------
 
-    def get(self, key: str | bytes, *, stale: bool = False) -> api.KeyValue | None:
+    def get(self, key: Text, *, stale: bool = False) -> api.KeyValue | None:
         """The record of a key, or None.
 
         `stale` reads what the first reachable node has applied, leader or not: it
@@ -141,18 +182,15 @@ class Client:
         """
         return self.get_many([key], stale=stale)[0]
 
-    def get_many(
-        self, keys: Sequence[str | bytes], *, stale: bool = False
-    ) -> list[api.KeyValue | None]:
+    def get_many(self, keys: Iterable[Text], *, stale: bool = False) -> list[api.KeyValue | None]:
         """The records of several keys at one revision, in the order asked."""
-        request = api.Get(tuple(map(_bytes, keys)))
-        return list(self._ask(request, api.GetResult, stale=stale).items)
+        return list(self._ask(api.Get(as_keys(keys)), api.GetResult, stale=stale).items)
 
     def scan(
         self,
-        prefix: str | bytes = b"",
+        prefix: Text = b"",
         *,
-        start: str | bytes | None = None,
+        start: Text | None = None,
         limit: int | None = None,
         reverse: bool = False,
         with_values: bool = True,
@@ -164,9 +202,14 @@ class Client:
         Fetched page by page: each page is of one revision, but a later page may see
         later writes. Without values, every value comes as b"".
         """
-        first = None if start is None else _bytes(start)
-        request = api.Scan(first, _bytes(prefix), _SCAN_PAGE, with_values, reverse=reverse)
-        return self._pages(request, limit, stale)
+        request = api.Scan(
+            None if start is None else as_bytes(start),
+            as_bytes(prefix),
+            _SCAN_PAGE,
+            as_flag(with_values, "with_values"),
+            reverse=as_flag(reverse, "reverse"),
+        )
+        return self._pages(checked(request), as_limit(limit), as_flag(stale, "stale"))
 
     def _pages(self, request: api.Scan, limit: int | None, stale: bool) -> Iterator[api.KeyValue]:
         left = sys.maxsize if limit is None else limit
@@ -189,7 +232,7 @@ class Client:
         """What one node knows: the one at `address` and no other, or any that answers."""
         if address is None:
             return self._ask(api.Status(), api.StatusResult)
-        node, deadline = parse_address(address), self._deadline()
+        node, deadline = parse_address(as_text(address, "an address is")), self._deadline()
         with self._gate.turn(deadline):
             way = self._caller.ask_node(node, api.Status(), deadline)
             return cast(api.StatusResult, self._links.carry_out(way))
@@ -200,7 +243,8 @@ class Client:
         Leadership moves once, however often it has to be asked for. If another leader has
         come in the meantime, that is the answer, or to `to_node` a RefusedError.
         """
-        return self._ask(api.HandOver(to_node), api.HandOverResult)
+        heir = None if to_node is None else as_integer(to_node, "a node's id is")
+        return self._ask(api.HandOver(heir), api.HandOverResult)
 
     # --- Any request ----------------------------------------------------------------------
 
@@ -210,14 +254,15 @@ class Client:
         Nor is it a `GuardFailed`. It is `PutRepeated` if a put that returns what it
         replaced was answered when it was sent again, and that was too long to be kept.
         """
-        if stale and isinstance(request, api.COMMANDS):
-            raise ValueError("a command cannot be stale")
-        if complaint := complaint_about(request, _WIDEST):
-            code = api.FailureCode.INVALID.value
-            raise RefusedError(f"{code} {complaint}: no node takes more, so nothing was sent")
+        return self._carry_out(as_request(request), stale)
+
+    def _carry_out(self, request: api.Request, stale: bool) -> api.Result:
+        if as_flag(stale, "stale") and isinstance(request, api.COMMANDS):
+            raise ConfigError("a command cannot be stale")
         source = Source.STALE if stale else Source.LEADER
-        if self.reads_from_any and isinstance(request, api.QUERIES) and not stale:
+        if self._reads_from_any and isinstance(request, api.QUERIES) and not stale:
             source = Source.ANY
+        checked(request)
         deadline = self._deadline()
         with self._gate.turn(deadline):
             way = self._caller.ask(request, source, self._timeout_ms, deadline)
@@ -228,7 +273,7 @@ class Client:
 
     def _ask(self, request: api.Request, _answer: type[_R], stale: bool = False) -> _R:
         # The caller has checked that the answer is the one that belongs to the request.
-        return cast(_R, self.execute(request, stale=stale))
+        return cast(_R, self._carry_out(request, stale))
 
     def _deadline(self) -> float:
         return time.monotonic() + self._timeout_ms / 1000
@@ -308,22 +353,9 @@ def _guard_failed(request: api.Request, result: api.GuardFailed) -> GuardFailedE
     return GuardFailedError(write.guard.key, write.guard.mod_revision, result.mod_revision)
 
 
-def _guard(guard: tuple[str | bytes, int] | None) -> api.Guard | None:
-    if guard is None:
-        return None
-    key, mod_revision = guard
-    return api.Guard(_bytes(key), _integer(mod_revision, "a guard's revision"))
-
-
-def _bytes(text: str | bytes) -> bytes:
-    if isinstance(text, str):
-        return text.encode()
-    if isinstance(text, bytes):
-        return text
-    raise TypeError(f"keys and values are str or bytes, not {type(text).__name__}")
-
-
-def _integer(number: int, what: str) -> int:
-    if type(number) is not int:
-        raise TypeError(f"{what} is an int, not {type(number).__name__}")
-    return number
+def _from_variable(text: str) -> int:
+    """The timeout, as the environment has it."""
+    try:
+        return parse_int(text, 1, TIME_MS_CEILING, "a time in milliseconds")
+    except ConfigError as error:
+        raise ConfigError(f"{_TIMEOUT_VARIABLE}: {error}") from None

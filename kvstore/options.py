@@ -74,8 +74,9 @@ timeout = option(
     metavar="MS",
     type=int,
     default=5_000,
+    envvar="KVSTORE_TIMEOUT_MS",
     show_default=True,
-    help="Longest time for the request with all its retries.",
+    help="Longest time for the request with all its retries. Also from KVSTORE_TIMEOUT_MS.",
 )
 as_json = option(
     "--json",

@@ -39,7 +39,7 @@ NAMES: Final = (
 _YES_OR_NO: Final = ("rejoin",)
 _LISTS: Final = ("peers",)
 _PREFIX: Final = "KVSTORE_"
-_OF_CLIENTS: Final = ("KVSTORE_TO",)
+_OF_CLIENTS: Final = ("KVSTORE_TO", "KVSTORE_TIMEOUT_MS")
 _VARIABLES: Final = (
     *(_PREFIX + name.upper() for name in NAMES),
     "KVSTORE_CONFIG",

@@ -5,9 +5,11 @@ Law: asks and prints. A node that does not answer is a line like the others.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import click
 
@@ -21,6 +23,16 @@ from kvstore.options import Command, as_json, option, options, timeout, to_nodes
 _CLEAR = "\x1b[H\x1b[2J"
 
 
+class _Seconds(click.FloatRange):
+    """A time in a range: what is not a number is in none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value} is not a number of seconds.", param, ctx)
+        return seconds
+
+
 @click.command(cls=Command, short_help="Show every node: role, term, leader, log, disk.")
 @options(
     to_nodes,
@@ -31,7 +43,7 @@ _CLEAR = "\x1b[H\x1b[2J"
         "--every",
         section="Output",
         metavar="SECONDS",
-        type=click.FloatRange(min=0.1),
+        type=_Seconds(0.1, 86_400.0),
         default=1.0,
         show_default=True,
         help="Pause of --watch.",

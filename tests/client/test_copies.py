@@ -73,8 +73,13 @@ TOLD: list[str] = []
 
 def test_a_copy_has_the_same_settings(copied: Callable[[Client], Client]) -> None:
     with ScriptedNode(OK, FOUND) as leader, ScriptedNode(not_leader(leader.address)) as node:
-        client = Client([node.address], timeout_ms=1_234, on_redirect=tell, exactly_once=False)
-        client.reads_from_any = True
+        client = Client(
+            [node.address],
+            timeout_ms=1_234,
+            on_redirect=tell,
+            exactly_once=False,
+            reads_from_any=True,
+        )
         with copied(client) as other:
             TOLD.clear()
             other.put("k", "v")

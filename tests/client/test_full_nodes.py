@@ -51,10 +51,9 @@ def test_stale_reads_and_reads_from_any_go_elsewhere_too() -> None:
     with (
         ScriptedNode(FULL, FULL) as node,
         ScriptedNode(b"+OK\r\n", FOUND, FOUND) as other,
-        Client([node.address, other.address]) as client,
+        Client([node.address, other.address], reads_from_any=True) as client,
     ):
         assert client.get("foo", stale=True) == FOO
-        client.reads_from_any = True
         assert client.get("foo") == FOO
 
 

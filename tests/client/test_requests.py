@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 from scripted_node import (
     OK,
+    Misbehave,
     ScriptedNode,
     Step,
 )
@@ -16,8 +18,10 @@ from kvstore import (
     ProtocolError,
     api,
 )
+from kvstore.arguments import Text
 
 from .answers import FOO, FOUND
+from .numbers import numbers
 
 
 def test_text_is_sent_as_utf8_and_bytes_untouched() -> None:
@@ -29,6 +33,54 @@ def test_text_is_sent_as_utf8_and_bytes_untouched() -> None:
             api.Put(b"\x00\xff", b"\r\n\x00"),
         ]
         assert node.connections == 1
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_of_any_kind_are_sent_as_they_are_now(kind: Callable[[bytes], Text]) -> None:
+    with ScriptedNode(*[OK] * 5) as node, Client([node.address]) as client:
+        node.extend(api.IncrementResult(1, 1), FOUND, api.ScanResult(1, (), None))
+        key, value = kind(b"k\x00"), kind(b"v\xff")
+        client.put(key, value)
+        client.put(key, value, if_value=value, guard=(key, 3))
+        client.put_many({"a": value})
+        client.put_many([(key, value), ("a", "1")], guard=(key, 3))
+        client.execute(api.Put(key, value))  # type: ignore[arg-type]
+        client.increment(key)
+        client.get(key)
+        list(client.scan(key, start=key))
+        k, v = b"k\x00", b"v\xff"
+        assert node.requests == [
+            api.Put(k, v),
+            api.Put(k, v, api.When.EQUAL, v, guard=api.Guard(k, 3)),
+            api.PutMany(((b"a", v),)),
+            api.PutMany(((k, v), (b"a", b"1")), api.Guard(k, 3)),
+            api.Put(k, v),
+            api.Increment(k, 1),
+            api.Get((k,)),
+            api.Scan(k, k, 100),
+        ]
+
+
+def test_what_is_changed_after_it_was_given_is_sent_as_it_was() -> None:
+    """A retry of a write must be the same write."""
+    value = bytearray(b"one")
+
+    def lose() -> Misbehave:
+        value[:] = b"two"
+        return Misbehave.HANG_UP
+
+    with ScriptedNode(lose, OK) as node, Client([node.address]) as client:
+        client.put("k", value)
+        assert node.requests == [api.Put(b"k", b"one")] * 2
+
+
+def test_put_many_is_one_request_under_a_session_like_others() -> None:
+    nothing = api.PutResult(1, False)
+    with ScriptedNode(OK, nothing) as node, Client([node.address]) as client:
+        assert client.put_many({"a": "1", b"b": b"2"}) == OK
+        assert client.put_many(()) == nothing
+        assert numbers(node) == [(1, 1), (1, 2)]
+        assert node.requests == [api.PutMany(((b"a", b"1"), (b"b", b"2"))), api.PutMany(())]
 
 
 def test_each_condition_is_sent() -> None:
@@ -57,7 +109,7 @@ def test_a_number_is_not_a_key() -> None:
 def test_what_is_not_an_integer_is_refused_before_anything_is_sent() -> None:
     with Client() as client:
         for wrong in (1.5, "1", True, None):
-            with pytest.raises(TypeError, match="an increment is an int, not"):
+            with pytest.raises(TypeError, match="an increment is an int, not "):
                 client.increment("n", wrong)  # type: ignore[arg-type]
             with pytest.raises(TypeError, match="a guard's revision is an int, not"):
                 client.put("k", "v", guard=("lock", wrong))  # type: ignore[arg-type]

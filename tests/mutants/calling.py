@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
+ARGUMENTS = "kvstore/arguments.py"
 CALLER = "kvstore/caller.py"
 CLIENT = "kvstore/client.py"
 COURSE = "kvstore/course.py"
@@ -30,6 +31,21 @@ CALLING = (
         "        if self.doubt != refusal:\n            return refusal",
         test="tests/client/test_sessions.py"
         "::test_a_refusal_after_a_copy_that_was_not_answered_settles_nothing",
+    ),
+    Mutant(
+        "a lone text is a list of its characters",
+        ARGUMENTS,
+        "    if isinstance(things, _TEXTS) or not",
+        "    if not",
+        test="tests/client/test_arguments.py::test_what_is_wrong_is_told_before_anything_is_sent",
+    ),
+    Mutant(
+        "a value that is given as an array is sent as it is by then",
+        ARGUMENTS,
+        "        return bytes(text)\n",
+        "        return text\n",
+        test="tests/client/test_requests.py"
+        "::test_what_is_changed_after_it_was_given_is_sent_as_it_was",
     ),
     Mutant(
         "a handover is asked for again of whoever leads by then",
@@ -161,9 +177,9 @@ CALLING = (
     ),
     Mutant(
         "what no node takes is sent all the same",
-        CLIENT,
-        "        if complaint := complaint_about(request, _WIDEST):\n",
-        "        if (complaint := complaint_about(request, _WIDEST)) and not request:\n",
+        ARGUMENTS,
+        "    if complaint := complaint_about(request, _WIDEST):\n",
+        "    if (complaint := complaint_about(request, _WIDEST)) and not request:\n",
         test="tests/client/test_limits.py"
         "::test_what_no_node_takes_is_refused_before_anything_is_sent",
     ),

@@ -58,8 +58,10 @@ def test_a_client_goes_round_a_full_node_and_waits_for_a_full_leader(
             assert client.transfer_leader(leader).leader_id == leader
     first = f"127.0.0.1:{cluster.nodes[leader].port}"
     nodes = [first] + [f"127.0.0.1:{n.port}" for n in cluster.nodes.values() if n.id != leader]
-    with Client(nodes) as client, no_free_places(cluster.nodes[leader].port):
-        client.reads_from_any = True
+    with (
+        Client(nodes, reads_from_any=True) as client,
+        no_free_places(cluster.nodes[leader].port),
+    ):
         assert client.get("k") is None, "another node has a place"
         with Client(nodes, timeout_ms=700) as hasty:
             with pytest.raises(RefusedError, match="no free place for another client") as caught:

@@ -20,14 +20,16 @@ def test_a_follower_answers_with_what_was_acknowledged_a_moment_ago(
     cluster = make_cluster()
     leader = cluster.wait_for_leader()
     follower = cluster.nodes[others(cluster, leader)[0]]
-    with Client(f"127.0.0.1:{follower.port}", 20_000, follow=False) as reader:
-        reader.reads_from_any = True
-        with Client(f"127.0.0.1:{cluster.nodes[leader].port}", 20_000) as writer:
-            for number in range(300):
-                writer.put("k", str(number))
-                record = reader.get("k")
-                assert record is not None
-                assert record.value == b"%d" % number
+    asked = f"127.0.0.1:{follower.port}"
+    with (
+        Client(asked, 20_000, follow=False, reads_from_any=True) as reader,
+        Client(f"127.0.0.1:{cluster.nodes[leader].port}", 20_000) as writer,
+    ):
+        for number in range(300):
+            writer.put("k", str(number))
+            record = reader.get("k")
+            assert record is not None
+            assert record.value == b"%d" % number
 
 
 def test_a_follower_that_is_cut_off_answers_nobody(make_cluster: MakeCluster) -> None:
@@ -38,10 +40,10 @@ def test_a_follower_that_is_cut_off_answers_nobody(make_cluster: MakeCluster) ->
     alone = others(cluster, leader)[0]
     cluster.partition({alone}, others(cluster, alone))
     put(cluster, leader, "k", "new")
-    with Client(f"127.0.0.1:{cluster.nodes[alone].port}", 6_000) as reader:
+    asked = f"127.0.0.1:{cluster.nodes[alone].port}"
+    with Client(asked, 6_000, reads_from_any=True) as reader:
         stale = reader.get("k", stale=True)
         assert stale is not None
         assert stale.value == b"old"
-        reader.reads_from_any = True
         with pytest.raises(RefusedError):
             reader.get("k")

@@ -1,0 +1,97 @@
+"""Whatever stands on a command line, it is done, or one line says why not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from scripted_node import ClosedPort
+
+from .shell import Run
+
+HUGE = "9" * 5_000
+WORDS = (
+    *("", "-", "--", "-1", "0", "1.5", "nan", "inf", "None", "true", "9" * 23, HUGE, "k" * 500),
+    *("\udcff", "\n", "²", "٣", "a=b", "=", "a,b", ",", "a..b", "[::1", "::1", "redis://h:1"),
+    *("9001,9001", "h:99999", "1-2", "--to", "/", "*", "%s", "{}"),
+)
+LINES = [
+    "put WORD v",
+    "put k WORD",
+    "put k v --if-value WORD",
+    "put k v --if-revision WORD",
+    "put k v --if-revision k=WORD",
+    "put k v --timeout-ms WORD",
+    "put k v --to WORD --timeout-ms 1",
+    "get WORD",
+    "get WORD --stale",
+    "get k --to WORD:9001 --timeout-ms 1",
+    "get k --to 127.0.0.1:WORD --timeout-ms 1",
+    "delete WORD k",
+    "delete k --if-revision WORD",
+    "scan WORD",
+    "scan --limit WORD",
+    "transfer-leader --to-node WORD",
+    "status --to WORD --timeout-ms 1",
+    "status --timeout-ms WORD",
+    "status --every WORD",
+    "WORD",
+    "get k WORD",
+]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_any_word_is_taken_or_refused_in_one_line(run: Run, line: str) -> None:
+    with ClosedPort() as nobody:
+        for word in WORDS:
+            words = [part.replace("WORD", word) for part in line.split()]
+            if "--to" not in words and line != "WORD":
+                words += ["--to", nobody.address]
+            if "--timeout-ms" not in words and line != "WORD":
+                words += ["--timeout-ms", "1"]
+            ran = run(*words)
+            assert ran.code in range(6), words
+            told = ran.err.splitlines()
+            assert len(told) <= 2, (words, told)
+            assert all(len(one) < 500 + len(word) for one in told), (words, told)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ("get k --to a..b:9001", 2, "error: 'a..b' is not a host name or IP address"),
+        ("get k --to redis://h:9001", 2, "no address, as a node has no URL: write h:9001"),
+        (f"transfer-leader --to-node {'9' * 23}", 2, "--to-node"),
+        ("get k --timeout-ms 99999999999999999999", 2, "the timeout must be 1 to 3600000 ms"),
+        ("status --watch --every nan", 2, "--every"),
+        ("status --watch --every inf", 2, "--every"),
+        ("put k v --if-revision " + HUGE, 2, "is not a revision"),
+    ],
+)
+def test_what_once_ended_in_a_traceback_is_told(run: Run, words: str, code: int, told: str) -> None:
+    ran = run(*words.split())
+    assert (ran.code, ran.out) == (code, b"")
+    assert told in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_bytes_that_are_no_text_are_told_back_without_a_traceback() -> None:
+    for words in (["get", b"\xff", "--to", b"\xff"], ["get", b"\xff", b"\xfe"], [b"\xff"]):
+        ran = subprocess.run(
+            [sys.executable, "-m", "kvstore", *words], capture_output=True, check=False
+        )
+        assert (ran.returncode, ran.stderr.count(b"\n")) == (2, 1), ran.stderr
+
+
+def test_the_timeout_comes_from_the_environment_unless_given(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ClosedPort() as nobody:
+        to = ["--to", nobody.address]
+        monkeypatch.setenv("KVSTORE_TIMEOUT_MS", "33")
+        assert "within 33 ms" in run("get", "k", *to).err
+        assert "within 44 ms" in run("get", "k", *to, "--timeout-ms", "44").err
+        monkeypatch.setenv("KVSTORE_TIMEOUT_MS", "soon")
+        ran = run("get", "k", *to)
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
