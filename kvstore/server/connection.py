@@ -9,8 +9,11 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
+import struct
 from collections import deque
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
+
+from kvstore.address import Address
 
 READ_BYTES: Final = 64 << 10
 """Read at once: room for much more would take longer to find than it saves."""
@@ -34,6 +37,19 @@ _KEEPALIVE: Final = (
     # In ms: TCP alone would go on for minutes, with ever longer pauses after the link is back.
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 3_000),
 )
+
+
+_LAST_DATA_MS: Final = struct.Struct("=52xI")
+"""Where `tcp_info` of Linux has for how long nothing came."""
+
+
+class SocketFacts(NamedTuple):
+    """What the system knows of a connection; of a closed one, nothing."""
+
+    local_address: str = ""
+    descriptor: int = -1
+    idle_ms: int = 0
+    """Since something came."""
 
 
 class Owner(Protocol):
@@ -167,6 +183,15 @@ class Connection:
         if self.unsent_bytes < _STUCK_BYTES or self._taken_bytes != self._stuck_at:
             self._stuck_at, self._stuck_since_ms = self._taken_bytes, now_ms
         return now_ms - self._stuck_since_ms
+
+    def facts(self) -> SocketFacts:
+        """What the system knows; asked for when it is wanted, as nothing is noted here."""
+        if not self.is_open:
+            return SocketFacts()
+        host, port, *_ = self._sock.getsockname()
+        info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_MS.size)
+        [idle_ms] = _LAST_DATA_MS.unpack(info)
+        return SocketFacts(str(Address(host, port)), self._sock.fileno(), idle_ms)
 
     def pause_reading(self, paused: bool) -> None:
         """Leave bytes unread: they fill the sender's window, and that slows the sender."""

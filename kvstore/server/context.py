@@ -18,6 +18,7 @@ from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.load import Load
 from kvstore.server.node import Node
 from kvstore.server.node_status import status_of
+from kvstore.server.traffic import Traffic
 from kvstore.wire.commands import CommandError, Render
 from kvstore.wire.scan import ScanArguments
 
@@ -120,7 +121,7 @@ class Context:
     ) -> None:
         """`descriptors_max`: how many this process may have open."""
         connections_max = settings.limits.connections_max
-        self._connections_max = max(1, min(connections_max, descriptors_max - _DESCRIPTORS_KEPT))
+        self.clients_max = max(1, min(connections_max, descriptors_max - _DESCRIPTORS_KEPT))
         self._newcomers_until_ms = self._progress_ms = 0.0
         self._silent_newcomers: set[Session] = set()
         self.settings = settings
@@ -144,6 +145,13 @@ class Context:
         """When this turn began."""
         self.session_numbers = count(1)
         self.commands_processed = 0
+        self.traffic = Traffic()
+
+    @property
+    def clients(self) -> list[Session]:
+        """Who is connected and no peer; nor has come when there was no room."""
+        newcomers = self.newcomers
+        return [s for s in self.sessions if s.peer is None and s not in newcomers]
 
     def answer(self, query: api.Query | api.Status) -> api.Result:
         """What this node has applied by now, or what it says of itself."""
@@ -162,7 +170,7 @@ class Context:
     def has_room(self) -> bool:
         """Whether another client may come in."""
         peers = len(self.peer_ids) + len(self.newcomers)
-        return len(self.sessions) - peers < self._connections_max
+        return len(self.sessions) - peers < self.clients_max
 
     def has_room_for_newcomers(self) -> bool:
         """Whether a connection may come in that is perhaps a peer's."""
@@ -171,6 +179,7 @@ class Context:
     def tick(self, now_ms: float) -> None:
         """Hang up on who keeps room from others: silent newcomers, and who does not read."""
         self.now_ms = now_ms
+        self.traffic.tick(now_ms, self.commands_processed)
         for session in [*self.lingering]:
             if session.lingers_since_ms + _LINGER_MS > now_ms:
                 break

@@ -81,6 +81,7 @@ class Listener:
         welcome: Callable[[socket.socket, str, bool], None],
         has_room: Callable[[], bool],
         has_room_for_newcomers: Callable[[], bool],
+        note_rejected: Callable[[], None],
         log: FilteringBoundLogger,
     ) -> None:
         self._sock = sock
@@ -88,6 +89,7 @@ class Listener:
         self._welcome = welcome
         self._has_room = has_room
         self._has_room_for_newcomers = has_room_for_newcomers
+        self._note_rejected = note_rejected
         self._log = log
         self._is_watching = False
         self._open_again_ms: float | None = 0.0
@@ -127,6 +129,7 @@ class Listener:
         self._is_watching = False
 
     def _turn_away(self, sock: socket.socket) -> None:
+        self._note_rejected()
         with sock:
             sock.setblocking(False)
             try:

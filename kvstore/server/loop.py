@@ -150,6 +150,7 @@ class Server:
             self._welcome,
             self._context.has_room,
             self._context.has_room_for_newcomers,
+            self._context.traffic.note_rejected,
             log,
         )
         self._peers = Peers(

@@ -17,19 +17,12 @@ from kvstore import api
 from kvstore.errors import ProtocolError
 from kvstore.glob import COMPILE_STEPS
 from kvstore.server import refusals
-from kvstore.server.builtins import (
-    BUILTINS,
-    NO_TRANSACTIONS,
-    TRANSACTION_ENDS,
-    unknown_command,
-)
-from kvstore.server.connection import READ_BYTES, Connection
+from kvstore.server.connection import READ_BYTES, Connection, SocketFacts
 from kvstore.server.context import Context
 from kvstore.server.greeting import greet, refuse
 from kvstore.server.load import (
     ARGUMENT_STEPS,
     MOVED_BYTES_PER_STEP,
-    REPLY_BYTES_PER_STEP,
     REQUEST_STEPS,
     SHORT_INPUT_BYTES,
     SHORT_OUTPUT_BYTES,
@@ -37,10 +30,10 @@ from kvstore.server.load import (
 )
 from kvstore.server.own_writes import OwnWrites
 from kvstore.server.replies import ENDS_THE_NODE, Replies, Slot, Submission
+from kvstore.server.requests import understand
 from kvstore.wire import commands, peer, resp, typed
 from kvstore.wire.commands import CommandError
-from kvstore.wire.limits import complaint_about, place_bytes, query_steps_bound
-from kvstore.wire.scan import parse_scan
+from kvstore.wire.limits import place_bytes, query_steps_bound
 
 _PIECE_BYTES: Final = 64 << 10
 """Written at once if it is there."""
@@ -70,6 +63,8 @@ class Session:
         self.context = context
         self.number = next(context.session_numbers)
         self.name = b""
+        self.library: dict[str, str] = {}
+        """What the client says of its library, by CLIENT SETINFO."""
         self.resp_version = 2
         self.reads_stale = False
         self.refuses_transaction = False
@@ -77,8 +72,9 @@ class Session:
         self.served = 0
         """Work done for this client so far; it catches up with others when it was idle."""
         self.address = address
-        self._limits = context.settings.limits
-        self._parser = resp.RequestParser(resp.Bounds.of_client(self._limits))
+        self._since_ms = context.now_ms
+        self.limits = context.settings.limits
+        self._parser = resp.RequestParser(resp.Bounds.of_client(self.limits))
         self.replies = Replies(context.load)
         self._held_write: Submission | None = None
         self._own_writes = OwnWrites()
@@ -99,6 +95,7 @@ class Session:
         self._account = Account(context.load)
         self._connection.detect_vanished_client()
         context.sessions[self] = None
+        context.traffic.note_received()
         if is_newcomer:
             context.newcomers[self] = None
 
@@ -192,7 +189,7 @@ class Session:
             self._refuse_oversize(error)
             return True
         except ProtocolError as error:
-            self._reply(resp.error(f"ERR {error}"))
+            self.reply(resp.error(f"ERR {error}"))
             self.close_after_replies()
             return True
         finally:
@@ -208,7 +205,7 @@ class Session:
             return False
         held_bytes = replies.held_bytes + connection.unsent_bytes
         return self.peer is not None or (
-            len(replies.places) < self._limits.pipeline_requests_max
+            len(replies.places) < self.limits.pipeline_requests_max
             and (held_bytes < SHORT_OUTPUT_BYTES or held_bytes < self.context.load.share_bytes)
         )
 
@@ -233,7 +230,7 @@ class Session:
             self._parser = resp.RequestParser(self._parser.bounds)
             self._held_write = None  # It was not started: this refusal is its answer.
             self._account.book_input(0)
-            self._reply(commands.render_failure(refusals.BUSY_INPUT))
+            self.reply(commands.render_failure(refusals.BUSY_INPUT))
             self.close_after_replies()
 
     def _refuse_oversize(self, error: resp.OversizeError) -> None:
@@ -241,9 +238,9 @@ class Session:
         if self.peer is not None:
             self.close()
         elif error.name.upper() == b"KV":
-            self._reply(self.typed_reply(refusals.invalid(str(error))))
+            self.reply(self.typed_reply(refusals.invalid(str(error))))
         else:
-            self._reply(resp.error(f"ERR {error}"))
+            self.reply(resp.error(f"ERR {error}"))
 
     def _start(self, args: list[bytes]) -> None:
         """Turn one command into a reply, now or later."""
@@ -254,14 +251,15 @@ class Session:
         self.served += REQUEST_STEPS
         name = args[0].upper()
         if self in self.context.newcomers and name != b"RAFT":
-            self._reply(resp.error(refusals.NO_ROOM))
+            self.context.traffic.note_rejected()
+            self.reply(resp.error(refusals.NO_ROOM))
             self.close_after_replies()
             return
         submission = None
         try:
-            submission = self._understand(name, args)
+            submission = understand(self, name, args)
         except CommandError as error:
-            self._reply(resp.error(str(error)))
+            self.reply(resp.error(str(error)))
         except ENDS_THE_NODE:
             raise
         except Exception:
@@ -270,42 +268,8 @@ class Session:
         if submission is not None:
             self._submit(submission)
 
-    def _understand(self, name: bytes, args: list[bytes]) -> Submission | None:
-        """What the node is to be asked; None for what is answered here."""
-        spec = commands.COMMANDS.get(name)
-        if self.refuses_transaction and name not in TRANSACTION_ENDS:
-            raise CommandError(f"ERR {NO_TRANSACTIONS}")
-        if spec is None:
-            return self._understand_other(name, args)
-        request = commands.parse(spec, args)
-        if complaint := complaint_about(request, self._limits):
-            self._reply(commands.render_failure(refusals.invalid(complaint)))
-            return None
-        return Submission(request, commands.render_for(spec, request))
-
-    def _understand_other(self, name: bytes, args: list[bytes]) -> Submission | None:
-        builtin = BUILTINS.get(name)
-        if builtin is None:
-            raise CommandError(unknown_command(args))
-        if not commands.accepts(builtin.arity, args):
-            raise CommandError(commands.wrong_arity(builtin.name))
-        if name == b"SCAN":
-            scan = parse_scan(args, self._limits)
-            return Submission(*self.context.cursors.page(scan, self.number))
-        if name == b"KV":
-            return self._understand_typed(args[1])
-        if name == b"RAFT":
-            self._greet_peer(args)
-        else:
-            assert builtin.answer is not None
-            reply = builtin.answer(self, args)
-            self.served += len(reply) // REPLY_BYTES_PER_STEP
-            is_refused = self.context.load.lacks_room_for(len(reply))
-            self._reply(commands.render_failure(refusals.BUSY_OUTPUT) if is_refused else reply)
-        return None
-
     def _submit(self, submission: Submission) -> None:
-        request, node, limits = submission.request, self.context.node, self._limits
+        request, node, limits = submission.request, self.context.node, self.limits
         slot = Slot(self, submission.render, place_bytes(request, limits))
         if self.context.load.lacks_room_for(slot.held_bytes):
             self.replies.expect(slot)
@@ -334,20 +298,10 @@ class Session:
     def _may_write(self) -> bool:
         """Whether a write may be started, as no read before it will see it."""
         load = self.context.load
-        is_allowed = self.replies.allow_write(self._limits.pinned_steps_max - load.pinned_steps)
+        is_allowed = self.replies.allow_write(self.limits.pinned_steps_max - load.pinned_steps)
         if not is_allowed:
             load.wait_for_room(self)
         return is_allowed
-
-    def _understand_typed(self, payload: bytes) -> Submission | None:
-        call = typed.decode_call(payload, self._limits)
-        if isinstance(call, api.Failure):
-            self._reply(self.typed_reply(call))
-        elif refusal := self.context.node.refuse_call(call):
-            self._reply(self.typed_reply(refusal))
-        else:
-            return Submission(call.request, None, from_any=call.from_any)
-        return None
 
     def typed_reply(self, result: api.Result) -> bytes:
         """The bytes of a result in its envelope."""
@@ -355,7 +309,7 @@ class Session:
 
     # --- Peers ----------------------------------------------------------------------------
 
-    def _greet_peer(self, args: list[bytes]) -> None:
+    def greet_peer(self, args: list[bytes]) -> None:
         """Answer the hello of a node of our cluster; from then on it sends only messages."""
         if self._is_used:
             # With requests before it, messages could be taken in the middle of a turn.
@@ -366,11 +320,11 @@ class Session:
         else:
             self.context.hang_up_on_peer(greeting.node_id)
             self._forget_costs()
-            self._parser.bounds = resp.Bounds.of_peer(self._limits)
+            self._parser.bounds = resp.Bounds.of_peer(self.limits)
             self.peer, self.comes_first = greeting.node_id, True
             self._slice_ends = math.inf
             self._connection.detect_dead_link()
-        self._reply(greeting.reply)
+        self.reply(greeting.reply)
 
     def _take_message(self, args: list[bytes]) -> None:
         try:
@@ -386,7 +340,7 @@ class Session:
         if replaced is None:
             self.context.node.receive(message)
         else:
-            self._reply(refuse(self.context, replaced, self.address, is_replaced=True))
+            self.reply(refuse(self.context, replaced, self.address, is_replaced=True))
             self.close_after_replies()
 
     # --- Output ---------------------------------------------------------------------------
@@ -484,7 +438,21 @@ class Session:
         """Replies that the client has not read, nor its system for it."""
         return self._connection.unsent_bytes
 
-    def _reply(self, reply: bytes) -> None:
+    @property
+    def input_bytes(self) -> int:
+        """What is kept of requests that are not started."""
+        return self._account.input_bytes
+
+    @property
+    def age_ms(self) -> int:
+        """For how long the connection has been there."""
+        return int(self.context.now_ms - self._since_ms)
+
+    def socket_facts(self) -> SocketFacts:
+        """What the system knows of the connection."""
+        return self._connection.facts()
+
+    def reply(self, reply: bytes) -> None:
         self.replies.add(reply)
         self.mark_dirty()
 

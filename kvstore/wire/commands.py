@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-import msgspec
-
 from kvstore import api
 from kvstore.wire import resp
+from kvstore.wire.catalogue import Arguments, Row
 
-Arguments: TypeAlias = list[bytes]
 Render: TypeAlias = Callable[[Any, int], bytes]
 """(result, RESP version) -> reply."""
 
@@ -24,21 +22,11 @@ class CommandError(Exception):
     """The arguments make no request; the text is the error reply."""
 
 
-class Spec(msgspec.Struct, frozen=True):
-    """One command. `arity` counts the name; negative means "at least" (as in Redis)."""
+class Spec(Row, frozen=True, kw_only=True):
+    """One command that reads or writes data: its row, its parser, its renderer."""
 
-    name: str
-    arity: int
-    flags: tuple[str, ...]
-    keys: tuple[int, int, int]
-    """First key, last key (negative from the end), step; (0, 0, 0) without keys."""
     parse: Callable[[Arguments], api.Request]
     render: Render
-
-
-def accepts(arity: int, args: Arguments) -> bool:
-    """Whether the number of arguments fits."""
-    return len(args) == arity if arity > 0 else len(args) >= -arity
 
 
 def wrong_arity(name: str) -> str:
@@ -48,7 +36,7 @@ def wrong_arity(name: str) -> str:
 
 def parse(spec: Spec, args: Arguments) -> api.Request:
     """The request that `args` (name first) make. Raises `CommandError`."""
-    if not accepts(spec.arity, args):
+    if not spec.accepts(args):
         raise CommandError(wrong_arity(spec.name))
     return spec.parse(args)
 
@@ -115,7 +103,7 @@ def _count(_args: Arguments) -> api.Request:
 
 
 def _set(args: Arguments) -> api.Request:
-    """SET key value [NX | XX | IFEQ value] [GET]."""
+    """SET key value [NX | XX | IFEQ value] [GET]; what is said twice is said."""
     if len(args) == 3:
         return api.Put(args[1], args[2])
     when, expected, returns_previous = api.When.ALWAYS, None, False
@@ -127,9 +115,11 @@ def _set(args: Arguments) -> api.Request:
             continue
         if name in _EXPIRY_OPTIONS:
             raise CommandError(f"ERR {name.decode()} is not supported: keys do not expire")
-        if name not in _CONDITIONS or when is not api.When.ALWAYS:
+        condition = _CONDITIONS.get(name)
+        is_first = when is api.When.ALWAYS
+        if condition is None or not (is_first or (when is condition and expected is None)):
             raise CommandError("ERR syntax error")
-        when = _CONDITIONS[name]
+        when = condition
         if when is api.When.EQUAL:
             expected = next(options, None)
             if expected is None:
@@ -199,25 +189,83 @@ def _spec(
     name: str,
     arity: int,
     flags: str,
-    keys: tuple[int, int, int],
+    key_flags: str,
     parser: Callable[[Arguments], api.Request],
     render: Render,
+    summary: str,
+    *,
+    keys: tuple[int, int, int] = (1, 1, 1),
+    key_notes: str = "",
+    group: str = "string",
+    categories: tuple[str, ...] = ("string",),
+    tips: tuple[str, ...] = (),
 ) -> Spec:
-    return Spec(name, arity, tuple(flags.split()), keys, parser, render)
+    return Spec(
+        name=name,
+        arity=arity,
+        summary=summary,
+        group=group,
+        flags=tuple(flags.split()),
+        categories=categories,
+        tips=tips,
+        keys=keys,
+        key_flags=tuple(key_flags.split()),
+        key_notes=key_notes,
+        parse=parser,
+        render=render,
+    )
 
+
+_READ: Final = "readonly fast"
+_WRITE: Final = "write denyoom fast"
+_CHANGE: Final = "RW access update"
+_KEYSPACE: Final = ("keyspace",)
+_ON_SHARDS: Final = "request_policy:multi_shard"
+_SUMMED: Final = "response_policy:agg_sum"
 
 _SPECS: Final = (
-    _spec("get", 2, "readonly fast", (1, 1, 1), _get, _value_or_null),
-    _spec("set", -3, "write denyoom", (1, 1, 1), _set, _written),
-    _spec("del", -2, "write", (1, -1, 1), _delete, _deleted),
-    _spec("exists", -2, "readonly fast", (1, -1, 1), _exists, _existing),
-    _spec("mget", -2, "readonly fast", (1, -1, 1), _get_many, _values),
-    _spec("mset", -3, "write denyoom", (1, -1, 2), _set_many, _written),
-    _spec("incr", 2, "write denyoom fast", (1, 1, 1), _increment, _incremented),
-    _spec("incrby", 3, "write denyoom fast", (1, 1, 1), _increment_by, _incremented),
-    _spec("decr", 2, "write denyoom fast", (1, 1, 1), _decrement, _incremented),
-    _spec("decrby", 3, "write denyoom fast", (1, 1, 1), _decrement_by, _incremented),
-    _spec("strlen", 2, "readonly fast", (1, 1, 1), _get, _length),
-    _spec("dbsize", 1, "readonly fast", (0, 0, 0), _count, _counted),
+    _spec("get", 2, _READ, "RO access", _get, _value_or_null, "The value of a key"),
+    _spec(
+        *("set", -3, "write denyoom", "RW access update variable_flags", _set, _written),
+        "Set a key, also under a condition, also asking for its old value",
+        key_notes="RW and ACCESS due to the optional `GET` argument",
+    ),
+    _spec(
+        *("del", -2, "write", "RM delete", _delete, _deleted, "Delete keys; how many there were"),
+        keys=(1, -1, 1),
+        group="generic",
+        categories=_KEYSPACE,
+        tips=(_ON_SHARDS, _SUMMED),
+    ),
+    _spec(
+        *("exists", -2, _READ, "RO", _exists, _existing, "How many of the keys there are"),
+        keys=(1, -1, 1),
+        group="generic",
+        categories=_KEYSPACE,
+        tips=(_ON_SHARDS, _SUMMED),
+    ),
+    _spec(
+        *("mget", -2, _READ, "RO access", _get_many, _values, "The values of keys"),
+        keys=(1, -1, 1),
+        tips=(_ON_SHARDS,),
+    ),
+    _spec(
+        *("mset", -3, "write denyoom", "OW update", _set_many, _written),
+        "Set keys, all at once",
+        keys=(1, -1, 2),
+        tips=(_ON_SHARDS, "response_policy:all_succeeded"),
+    ),
+    _spec("incr", 2, _WRITE, _CHANGE, _increment, _incremented, "Add one to a number"),
+    _spec("incrby", 3, _WRITE, _CHANGE, _increment_by, _incremented, "Add to a number"),
+    _spec("decr", 2, _WRITE, _CHANGE, _decrement, _incremented, "Take one from a number"),
+    _spec("decrby", 3, _WRITE, _CHANGE, _decrement_by, _incremented, "Take from a number"),
+    _spec("strlen", 2, _READ, "RO", _get, _length, "The length of a value"),
+    _spec(
+        *("dbsize", 1, _READ, "", _count, _counted, "How many keys there are"),
+        keys=(0, 0, 0),
+        group="server",
+        categories=_KEYSPACE,
+        tips=("request_policy:all_shards", _SUMMED),
+    ),
 )
 COMMANDS: Final = {spec.name.upper().encode(): spec for spec in _SPECS}

@@ -11,11 +11,13 @@ from typing import Final
 
 from kvstore.errors import ProtocolError
 
+_BARE: Final = re.compile(rb"\S[^ \t\r\n]*+")
+"""Vertical tabs and form feeds part words, but do not end one."""
 _DOUBLE_QUOTED: Final = rb'"(?:[^"\\]|\\.)*+"'
 _SINGLE_QUOTED: Final = rb"'(?:[^'\\]|\\'|\\(?!'))*+'"
 _WORD: Final = re.compile(
-    rb"""((?:[^\s"']|%b|%b)++)(?!\S)\s*"""
-    % (_DOUBLE_QUOTED + rb"(?!\S)", _SINGLE_QUOTED + rb"(?!\S)"),
+    rb"""([^ \t\r\n"']*+(?:%b|%b)(?!\S)|[^ \t\r\n"']++(?!["']))\s*"""
+    % (_DOUBLE_QUOTED, _SINGLE_QUOTED),
     re.DOTALL,
 )
 _QUOTED: Final = re.compile(rb"%b|%b" % (_DOUBLE_QUOTED, _SINGLE_QUOTED), re.DOTALL)
@@ -29,9 +31,9 @@ def split_words(line: bytes) -> list[bytes]:
     if _HTTP_REQUEST.match(line):
         raise ProtocolError("Protocol error: this port speaks the Redis protocol, not HTTP")
     if b'"' not in line and b"'" not in line:
-        return line.split()
+        return _BARE.findall(line)
     words = []
-    line = line.strip()
+    line = line.lstrip()
     position = 0
     while position < len(line):
         word = _WORD.match(line, position)

@@ -18,7 +18,8 @@ from kvstore.wire.inline import split_words
 
 ANNOUNCED_BYTES_MAX: Final = 4 << 30
 """An argument announced to be longer is no mistake that is worth reading to its end."""
-ANNOUNCED_ARGUMENTS_MAX: Final = 1 << 20
+ANNOUNCED_ARGUMENTS_MAX: Final = (1 << 31) - 1
+"""As in Redis: what is more than a limit is read to its end, and costs no memory."""
 _CRLF: Final = b"\r\n"
 _HEADER_BYTES_MAX: Final = 32
 _INLINE_BYTES_MAX: Final = 4 << 10
@@ -402,6 +403,13 @@ def bulk(value: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(value), value)
 
 
+def verbatim(text: str, resp_version: int) -> bytes:
+    """Text for people, which RESP3 tells from other strings."""
+    if resp_version == 2:
+        return bulk(text.encode())
+    return b"=%d\r\ntxt:%b\r\n" % (len(encoded := text.encode()) + 4, encoded)
+
+
 def null(resp_version: int) -> bytes:
     """No value."""
     return _NULLS[resp_version]
@@ -415,6 +423,11 @@ def null_array(resp_version: int) -> bytes:
 def array(items: Sequence[bytes]) -> bytes:
     """An array of encoded items."""
     return b"*%d\r\n%b" % (len(items), b"".join(items))
+
+
+def unordered(items: Sequence[bytes], resp_version: int) -> bytes:
+    """A set of encoded items; RESP2 has none and gets an array."""
+    return array(items) if resp_version == 2 else b"~%d\r\n%b" % (len(items), b"".join(items))
 
 
 def mapping(pairs: Iterable[tuple[bytes, bytes]], resp_version: int) -> bytes:

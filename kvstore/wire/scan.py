@@ -14,7 +14,8 @@ from kvstore import api
 from kvstore.config import Limits
 from kvstore.glob import PATTERN_BYTES_MAX, compiled
 from kvstore.wire import resp
-from kvstore.wire.commands import Arguments, CommandError, integer_argument
+from kvstore.wire.catalogue import Arguments
+from kvstore.wire.commands import CommandError, integer_argument
 
 _COUNT_DEFAULT: Final = 10
 

@@ -479,4 +479,25 @@ SERVING = (
         "        if False and raft.takes_commands",
         test="tests/server/test_room.py::test_leadership_moves_to_a_node_with_room",
     ),
+    Mutant(
+        "peers count as clients",
+        "kvstore/server/context.py",
+        "[s for s in self.sessions if s.peer is None and s not in newcomers]",
+        "[s for s in self.sessions if s not in newcomers]",
+        test="tests/server/test_info.py::test_peers_are_no_clients",
+    ),
+    Mutant(
+        "a scan is answered in a transaction that was refused",
+        "kvstore/server/requests.py",
+        """        return None
+    if session.refuses_transaction:
+        raise CommandError(f"ERR {NO_TRANSACTIONS}")
+    if name == b"KV":
+""",
+        """        return None
+    if name == b"KV":
+""",
+        test="tests/server/test_session.py"
+        "::test_what_touches_no_data_is_answered_after_a_refused_multi",
+    ),
 )

@@ -237,11 +237,11 @@ SHARING = (
     ),
     Mutant(
         "a HELLO that is refused switches the protocol",
-        "kvstore/server/builtins.py",
-        "        session.name = _name_of_hello(args[2:], session.name)\n"
-        "        session.resp_version = int(args[1])\n",
-        "        session.resp_version = int(args[1])\n"
-        "        session.name = _name_of_hello(args[2:], session.name)\n",
+        "kvstore/server/clients.py",
+        "    session.name = _name_of_hello(args[2:], session.name)\n"
+        "    session.resp_version = version\n",
+        "    session.resp_version = version\n"
+        "    session.name = _name_of_hello(args[2:], session.name)\n",
         test="tests/server/test_talks.py",
     ),
     Mutant(

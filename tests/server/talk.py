@@ -13,11 +13,14 @@ from typing import NamedTuple, TypeAlias
 
 from kvstore import api
 from kvstore.wire import resp, typed
+from kvstore.wire.commands import COMMANDS
 
 VALUE_BYTES_MAX = 2_000
 REQUEST_BYTES_MAX = 20_000
 _NO_INTEGER = b"-ERR value is not an integer"
 _READS = (b"GET", b"MGET", b"EXISTS", b"STRLEN")
+_DATA = (*COMMANDS, b"KV", b"SCAN")
+"""What is refused after a MULTI."""
 _WORD = re.compile(rb"[a-z0-9:]+", re.IGNORECASE)
 
 Expected: TypeAlias = bytes | bool | list[bytes | None]
@@ -68,7 +71,7 @@ class Talk:
     def _say(self, words: tuple[bytes, ...], told: Callable[[], Expected]) -> None:
         name = words[0]
         self.sent += self._encoded(words)
-        if self._refuses and name not in (b"EXEC", b"DISCARD", b"QUIT"):
+        if self._refuses and name in _DATA:
             self.expected.append(Wanted(b"-ERR MULTI is not supported"))
             return
         reply = told()
@@ -245,7 +248,7 @@ class Talk:
         bad, told = self._rng.choice(
             (
                 ((b"AUTH", b"user", b"secret"), b"-ERR this server has no users"),
-                ((b"NONSENSE",), b"-ERR syntax error in HELLO"),
+                ((b"NONSENSE",), b"-ERR Syntax error in HELLO"),
                 ((b"SETNAME", b"a b"), b"-ERR Client names"),
             )
         )

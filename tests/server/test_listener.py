@@ -47,6 +47,7 @@ def test_a_door_that_was_shut_for_want_of_descriptors_opens_again_each_time() ->
             lambda sock, _name, _is_newcomer: welcomed.append(stack.enter_context(sock)),
             lambda: True,
             lambda: True,
+            lambda: None,
             structlog.get_logger(),
         )
         now_ms = 0.0

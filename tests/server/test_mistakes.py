@@ -10,7 +10,7 @@ import structlog
 from kvstore import api
 from kvstore.errors import DamagedStateError
 from kvstore.raft.invariants import SafetyViolationError
-from kvstore.server import builtins, node_status
+from kvstore.server import info, node_status
 from kvstore.wire import commands
 from kvstore.wire.resp import command
 
@@ -33,7 +33,7 @@ def assert_only_one_was_hung_up_on(line: Line, log: list[dict[str, object]]) -> 
 def test_a_builtin_that_fails_ends_its_connection(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(builtins, "_info_sections", fail)
+    monkeypatch.setattr(info, "_info_sections", fail)
     with structlog.testing.capture_logs() as log:
         line.ask(command(b"INFO"))
     assert_only_one_was_hung_up_on(line, log)

@@ -224,11 +224,16 @@ def test_a_line_that_never_ends_is_refused_when_it_comes_byte_by_byte() -> None:
 
 @pytest.mark.parametrize(
     "header", [b"*a\r\n", b"*1 \r\n", b"* 1\r\n", b"*+1\r\n", b"*1_0\r\n", b"*\r\n", b"*1.5\r\n",
-               b"*1048577\r\n", b"*2147483648\r\n", b"*9223372036854775808\r\n", b"*--1\r\n",
+               b"*2147483648\r\n", b"*9223372036854775808\r\n", b"*--1\r\n",
                b"*\xd9\xa1\r\n", b"*03\r\n", b"*-0\r\n"],
 )  # fmt: skip
 def test_an_absurd_number_of_arguments_is_refused(header: bytes) -> None:
     assert refusal(header) == "Protocol error: invalid multibulk length"
+
+
+@pytest.mark.parametrize("count", [65_537, 1_048_577, 2_147_483_647])
+def test_more_arguments_than_are_taken_are_no_reason_to_hang_up(count: int) -> None:
+    assert parse([b"*%d\r\n" % count, b"$1\r\nk\r\n" * 9]) == ([], "")
 
 
 def test_the_largest_number_of_arguments_is_taken() -> None:

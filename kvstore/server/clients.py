@@ -1,0 +1,243 @@
+"""HELLO and CLIENT: who is connected, under which name, and in which version of RESP.
+
+Law: what a client says of itself never forges a line of CLIENT LIST. Peers, and those
+that came when there was no room, are no clients and are not listed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from kvstore import api
+from kvstore.server.builtin import (
+    ABOUT_CONNECTION,
+    FOR_ADMINISTRATORS,
+    Answer,
+    Builtin,
+    with_subcommands,
+)
+from kvstore.wire import resp
+from kvstore.wire.catalogue import Arguments
+from kvstore.wire.commands import CommandError
+
+if TYPE_CHECKING:
+    from kvstore.server.session import Session
+
+REDIS_VERSION: Final = "7.4.0"
+"""The Redis whose command semantics this server follows, for clients that ask."""
+_PRINTABLE: Final = re.compile(rb"[!-~]{0,128}")
+_BAD_NAME: Final = (
+    "ERR Client names cannot contain spaces, newlines or special characters, "
+    "or be longer than 128 bytes"
+)
+_NO_AUTH: Final = "ERR this server has no users or passwords; connect without AUTH"
+_TYPES: Final = (b"NORMAL", b"MASTER", b"REPLICA", b"SLAVE", b"PUBSUB")
+
+
+def _hello(session: Session, args: Arguments) -> bytes:
+    version = session.resp_version
+    if len(args) > 1:
+        asked = api.parse_integer(args[1])
+        if asked is None:
+            raise CommandError("ERR Protocol version is not an integer or out of range")
+        if asked not in (2, 3):
+            raise CommandError("NOPROTO unsupported protocol version; use 2 or 3")
+        version = asked
+    session.name = _name_of_hello(args[2:], session.name)
+    session.resp_version = version
+    raft = session.context.node.raft
+    return resp.mapping(
+        [
+            (resp.bulk(b"server"), resp.bulk(b"kvstore")),
+            (resp.bulk(b"version"), resp.bulk(REDIS_VERSION.encode())),
+            (resp.bulk(b"proto"), resp.integer(version)),
+            (resp.bulk(b"id"), resp.integer(session.number)),
+            (resp.bulk(b"mode"), resp.bulk(b"standalone")),
+            (resp.bulk(b"role"), resp.bulk(b"master" if raft.leader_id == raft.id else b"replica")),
+            (resp.bulk(b"modules"), resp.array([])),
+        ],
+        version,
+    )
+
+
+def _name_of_hello(options: Arguments, name: bytes) -> bytes:
+    """What SETNAME says, otherwise `name`. Raises `CommandError`, for AUTH too."""
+    position, has_auth = 0, False
+    while position < len(options):
+        option, left = options[position].upper(), len(options) - position - 1
+        if option == b"SETNAME" and left >= 1:
+            name = _checked_name(options[position + 1])
+            position += 2
+        elif option == b"AUTH" and left >= 2:
+            has_auth = True
+            position += 3
+        else:
+            shown = option[:128].decode("utf-8", "replace")
+            raise CommandError(f"ERR Syntax error in HELLO option '{shown}'")
+    if has_auth:
+        raise CommandError(_NO_AUTH)
+    return name
+
+
+def _checked_name(name: bytes) -> bytes:
+    if not _PRINTABLE.fullmatch(name):
+        raise CommandError(_BAD_NAME)
+    return name
+
+
+# --- CLIENT -------------------------------------------------------------------------------
+
+
+def _set_name(session: Session, args: Arguments) -> bytes:
+    session.name = _checked_name(args[2])
+    return resp.OK
+
+
+def _get_name(session: Session, _args: Arguments) -> bytes:
+    return resp.bulk(session.name) if session.name else resp.null(session.resp_version)
+
+
+def _set_info(session: Session, args: Arguments) -> bytes:
+    attribute = args[2].upper()
+    if attribute not in (b"LIB-NAME", b"LIB-VER"):
+        shown = args[2][:128].decode("utf-8", "replace")
+        raise CommandError(f"ERR Unrecognized option '{shown}'")
+    if not _PRINTABLE.fullmatch(args[3]):
+        raise CommandError(
+            f"ERR {attribute.decode()} cannot contain spaces, newlines or special characters, "
+            "or be longer than 128 bytes"
+        )
+    session.library[attribute.decode().lower()] = args[3].decode()
+    return resp.OK
+
+
+def _id(session: Session, _args: Arguments) -> bytes:
+    return resp.integer(session.number)
+
+
+def _switch(_session: Session, args: Arguments) -> bytes:
+    """Of no effect: nobody is evicted, nor is it noted who touches a key."""
+    if args[2].upper() not in (b"ON", b"OFF"):
+        raise CommandError("ERR syntax error")
+    return resp.OK
+
+
+def _info(session: Session, _args: Arguments) -> bytes:
+    return resp.verbatim(_line_of(session), session.resp_version)
+
+
+def _list(session: Session, args: Arguments) -> bytes:
+    lines = map(_line_of, _listed(session, args))
+    return resp.verbatim("".join(lines), session.resp_version)
+
+
+def _listed(session: Session, args: Arguments) -> list[Session]:
+    """All clients, or those of a type, or those of some numbers, as they are asked for."""
+    clients = session.context.clients
+    if len(args) == 2:
+        return clients
+    option = args[2].upper()
+    if option == b"TYPE" and len(args) == 4:
+        if (kind := args[3].upper()) not in _TYPES:
+            shown = args[3][:128].decode("utf-8", "replace")
+            raise CommandError(f"ERR Unknown client type '{shown}'")
+        return clients if kind == b"NORMAL" else []
+    if option == b"ID" and len(args) > 3:
+        numbers = [*map(api.parse_integer, args[3:])]
+        if None in numbers:
+            raise CommandError("ERR Invalid client ID")
+        numbered: dict[int | None, Session] = {client.number: client for client in clients}
+        return [numbered[number] for number in numbers if number in numbered]
+    raise CommandError("ERR syntax error")
+
+
+def _line_of(session: Session) -> str:
+    """One line of CLIENT LIST."""
+    socket, library = session.socket_facts(), session.library
+    fields = {
+        "id": session.number,
+        "addr": session.address,
+        "laddr": socket.local_address,
+        "fd": socket.descriptor,
+        "name": session.name.decode(),
+        "age": session.age_ms // 1000,
+        "idle": socket.idle_ms // 1000,
+        "flags": "r" if session.reads_stale else "N",
+        "db": 0,
+        "sub": 0,
+        "psub": 0,
+        "multi": -1,
+        "qbuf": session.input_bytes,
+        "oll": len(session.replies.places),
+        "omem": session.unsent_bytes + session.replies.held_bytes,
+        "resp": session.resp_version,
+        "lib-name": library.get("lib-name", ""),
+        "lib-ver": library.get("lib-ver", ""),
+    }
+    return " ".join(f"{name}={value}" for name, value in fields.items()) + "\n"
+
+
+def _subcommand(
+    name: str,
+    arity: int,
+    answer: Answer,
+    summary: str,
+    *,
+    flags: tuple[str, ...] = ABOUT_CONNECTION,
+    usage: str = "",
+    tips: tuple[str, ...] = (),
+) -> Builtin:
+    return Builtin(
+        name=f"client|{name}",
+        arity=arity,
+        summary=summary,
+        group="connection",
+        flags=flags,
+        categories=("connection",),
+        tips=tips,
+        usage=usage,
+        answer=answer,
+    )
+
+
+_TELLS_NEWS: Final = ("nondeterministic_output",)
+_CLIENT: Final = (
+    _subcommand("getname", 2, _get_name, "The name of this connection"),
+    _subcommand("id", 2, _id, "The number of this connection"),
+    _subcommand("info", 2, _info, "What CLIENT LIST says of this connection", tips=_TELLS_NEWS),
+    _subcommand(
+        *("list", -2, _list, "One line for each client that is connected"),
+        flags=FOR_ADMINISTRATORS,
+        usage="LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB) | ID <id> ...]",
+        tips=_TELLS_NEWS,
+    ),
+    _subcommand(
+        *("no-evict", 3, _switch, "Of no effect, as no client is evicted"),
+        flags=FOR_ADMINISTRATORS,
+        usage="NO-EVICT (ON|OFF)",
+    ),
+    _subcommand(
+        *("no-touch", 3, _switch, "Of no effect, as it is not noted who reads a key"),
+        usage="NO-TOUCH (ON|OFF)",
+    ),
+    _subcommand(
+        *("setinfo", 4, _set_info, "Say which library the client uses"),
+        usage="SETINFO (LIB-NAME|LIB-VER) <value>",
+    ),
+    _subcommand("setname", 3, _set_name, "Name this connection", usage="SETNAME <name>"),
+)
+ROWS: Final = (
+    Builtin(
+        name="hello",
+        arity=-1,
+        summary="Choose the version of the protocol, and say who the server is",
+        group="connection",
+        flags=(*ABOUT_CONNECTION, "fast", "no_auth", "allow_busy"),
+        categories=("connection",),
+        answer=_hello,
+    ),
+    with_subcommands(
+        Builtin(name="client", arity=-2, summary="About connections", group="connection"), _CLIENT
+    ),
+)

@@ -1,0 +1,251 @@
+"""INFO and CONFIG GET: what a node knows of itself, in the form that monitors of Redis read.
+
+Law: every value is true of this node. What Redis counts and this node does not, is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import resource
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from kvstore import api
+from kvstore.glob import COMPILE_STEPS, Glob
+from kvstore.server.builtin import FOR_ADMINISTRATORS, HANDSHAKE, Builtin, with_subcommands
+from kvstore.server.clients import REDIS_VERSION
+from kvstore.server.context import Context
+from kvstore.wire import resp
+from kvstore.wire.catalogue import Arguments
+from kvstore.wire.commands import CommandError
+
+if TYPE_CHECKING:
+    from kvstore.server.session import Session
+
+Fields: TypeAlias = dict[str, object]
+
+_EVERYTHING: Final = {"all", "default", "everything"}
+_CONFIG_PATTERNS_MAX: Final = 8
+_CONFIG_PATTERN_BYTES_MAX: Final = 32
+"""To compile them takes some milliseconds at most."""
+_IS_GLOB: Final = re.compile(rb"[*?\[]")
+_PROCESS_STATUS: Final = Path("/proc/self/status")
+
+
+# --- INFO ---------------------------------------------------------------------------------
+
+
+def _info(session: Session, args: Arguments) -> bytes:
+    wanted = {a.decode("utf-8", "replace").lower() for a in args[1:]}
+    is_wanted = not wanted or wanted & _EVERYTHING
+    sections = _info_sections(session.context)
+    chosen = [(n, f) for n, f in sections.items() if is_wanted or n.lower() in wanted]
+    text = "\r\n".join(
+        f"# {name}\r\n" + "".join(f"{k}:{v}\r\n" for k, v in fields.items())
+        for name, fields in chosen
+    )
+    return resp.verbatim(text, session.resp_version)
+
+
+def _info_sections(context: Context) -> dict[str, Fields]:
+    status = context.status()
+    return {
+        "Server": _server(context, status),
+        "Clients": {
+            "connected_clients": len(context.clients),
+            "cluster_connections": len(context.sessions) - len(context.clients),
+            "maxclients": context.clients_max,
+            "blocked_clients": 0,
+        },
+        "Memory": _memory(),
+        # Every write is in the log, and on the disk, before it is answered.
+        "Persistence": {
+            "loading": 0,
+            "rdb_bgsave_in_progress": 0,
+            "aof_enabled": 1,
+            "aof_rewrite_in_progress": 0,
+            "aof_last_write_status": "ok",
+        },
+        "Stats": {
+            "total_connections_received": context.traffic.connections_received,
+            "total_commands_processed": context.commands_processed,
+            "instantaneous_ops_per_sec": context.traffic.commands_per_second,
+            "rejected_connections": context.traffic.connections_rejected,
+            "expired_keys": 0,
+            "evicted_keys": 0,
+        },
+        "Replication": {**_replication(context, status), **_raft(status)},
+        "CPU": _cpu(),
+        "Cluster": {"cluster_enabled": 0},
+        "Keyspace": {"db0": f"keys={status.keys},expires=0,avg_ttl=0"} if status.keys else {},
+    }
+
+
+def _server(context: Context, status: api.StatusResult) -> Fields:
+    uptime_s = context.traffic.uptime_ms // 1000
+    return {
+        "redis_version": REDIS_VERSION,
+        "kvstore_version": status.version,
+        "redis_mode": "standalone",
+        "os": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "arch_bits": 64 if sys.maxsize > 1 << 32 else 32,
+        "process_id": os.getpid(),
+        "tcp_port": context.settings.listens_at.port,
+        "uptime_in_seconds": uptime_s,
+        "uptime_in_days": uptime_s // 86_400,
+    }
+
+
+def _memory() -> Fields:
+    """`used_memory` is this process's own; pages of files that it has mapped come on top in rss."""
+    sizes = re.findall(r"^(\w+):\s+(\d+) kB$", _PROCESS_STATUS.read_text(), re.MULTILINE)
+    resident = {name: int(kib) << 10 for name, kib in sizes}
+    system = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    fields: Fields = {}
+    for name, size in (
+        ("used_memory", resident["RssAnon"]),
+        ("used_memory_rss", resident["VmRSS"]),
+        ("total_system_memory", system),
+        ("maxmemory", 0),
+    ):
+        fields[name] = size
+        fields[f"{name}_human"] = _human(size)
+    return {**fields, "maxmemory_policy": "noeviction"}
+
+
+def _human(size_bytes: int) -> str:
+    """As Redis writes it."""
+    size, units = float(size_bytes), iter("BKMGTP")
+    unit = next(units)
+    while size >= 1024:
+        size, unit = size / 1024, next(units)
+    return f"{size_bytes}B" if unit == "B" else f"{size:.2f}{unit}"
+
+
+def _cpu() -> Fields:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return {"used_cpu_sys": f"{used.ru_stime:.6f}", "used_cpu_user": f"{used.ru_utime:.6f}"}
+
+
+def _replication(context: Context, status: api.StatusResult) -> Fields:
+    """A leader's followers that have a link to it; a follower's leader."""
+    linked = {session.peer for session in context.sessions if session.peer is not None}
+    members, leader = context.settings.members, status.leader_id
+    if leader == status.node_id:
+        followers = {
+            f"slave{number}": f"ip={members[node].host},port={members[node].port},state=online,"
+            f"offset={status.match_index[node]}"
+            for number, node in enumerate(sorted(linked))
+        }
+        offset = {"master_repl_offset": status.last_log_index}
+        return {"role": "master", "connected_slaves": len(linked), **followers, **offset}
+    address = (
+        {}
+        if leader is None
+        else {
+            "master_host": members[leader].host,
+            "master_port": members[leader].port,
+        }
+    )
+    return {
+        "role": "slave",
+        **address,
+        "master_link_status": "up" if leader in linked else "down",
+        "slave_repl_offset": status.last_log_index,
+        "slave_read_only": 1,
+        "connected_slaves": 0,
+    }
+
+
+def _raft(status: api.StatusResult) -> Fields:
+    return {
+        "raft_node_id": status.node_id,
+        "raft_cluster_id": status.cluster_id,
+        "raft_incarnation": status.incarnation,
+        "raft_role": status.role,
+        "raft_term": status.term,
+        "raft_voted_for": status.voted_for or 0,
+        "raft_leader_id": status.leader_id or 0,
+        "raft_leader_address": status.leader_address or "",
+        "raft_last_log_index": status.last_log_index,
+        "raft_commit_index": status.commit_index,
+        "raft_last_applied": status.last_applied,
+        "raft_is_voter": int(status.is_voter),
+        "raft_damaged_entries": status.damaged_entries,
+        "raft_room_bytes": status.room_bytes,
+        "raft_waits_for_room": status.waits_for_room,
+        "raft_sync_last_ms": round(status.sync_last_ms or 0.0, 3),
+        "raft_sync_p99_ms": round(status.sync_p99_ms or 0.0, 3),
+        "revision": status.revision,
+    }
+
+
+# --- CONFIG -------------------------------------------------------------------------------
+
+
+def _config_get(session: Session, args: Arguments) -> bytes:
+    """A name is told as it was asked for; patterns find those that there are."""
+    patterns = args[2:]
+    if len(patterns) > _CONFIG_PATTERNS_MAX or max(map(len, patterns)) > _CONFIG_PATTERN_BYTES_MAX:
+        raise CommandError("ERR too many or too long patterns")
+    session.served += sum(map(len, patterns)) * COMPILE_STEPS
+    settings = _settings_as_redis(session.context)
+    found = {}
+    for pattern in patterns:
+        if _IS_GLOB.search(pattern):
+            glob = Glob(pattern.lower())
+            found.update({name: text for name, text in settings.items() if glob.matches(name)})
+        elif (text := settings.get(pattern.lower())) is not None:
+            found[pattern] = text
+    pairs = [(resp.bulk(name), resp.bulk(text.encode())) for name, text in found.items()]
+    return resp.mapping(pairs, session.resp_version)
+
+
+def _settings_as_redis(context: Context) -> dict[bytes, str]:
+    """The settings that Redis clients and redis-benchmark ask for, as they are here."""
+    settings = context.settings
+    return {
+        b"appendfsync": "always",
+        b"appendonly": "yes",
+        b"bind": settings.listens_at.host,
+        b"cluster-enabled": "no",
+        b"databases": "1",
+        b"dir": str(settings.data_dir),
+        b"maxclients": str(context.clients_max),
+        b"maxmemory": "0",
+        b"maxmemory-policy": "noeviction",
+        b"port": str(settings.listens_at.port),
+        b"proto-max-bulk-len": str(settings.limits.value_bytes_max),
+        b"save": "",
+    }
+
+
+ROWS: Final = (
+    Builtin(
+        name="info",
+        arity=-1,
+        summary="What the node knows of itself, in sections",
+        group="server",
+        flags=HANDSHAKE,
+        categories=("dangerous",),
+        tips=("nondeterministic_output", "request_policy:all_shards", "response_policy:special"),
+        answer=_info,
+    ),
+    with_subcommands(
+        Builtin(name="config", arity=-2, summary="About settings", group="server"),
+        [
+            Builtin(
+                name="config|get",
+                arity=-3,
+                summary="Settings by their names or patterns; they are given at the start",
+                group="server",
+                flags=FOR_ADMINISTRATORS,
+                usage="GET <pattern>",
+                answer=_config_get,
+            )
+        ],
+    ),
+)

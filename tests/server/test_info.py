@@ -1,0 +1,130 @@
+"""INFO and CLIENT LIST: what monitors ask for is there, and true."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from redis._parsers.helpers import parse_client_list, parse_info
+
+from kvstore.wire import peer
+from kvstore.wire.resp import command
+
+from .line import THEIRS, Line
+
+ASKED_FOR = """
+    redis_version redis_mode os arch_bits process_id tcp_port uptime_in_seconds uptime_in_days
+    connected_clients blocked_clients maxclients cluster_connections
+    used_memory used_memory_human used_memory_rss maxmemory maxmemory_policy total_system_memory
+    loading aof_enabled rdb_bgsave_in_progress aof_rewrite_in_progress aof_last_write_status
+    total_connections_received total_commands_processed instantaneous_ops_per_sec
+    rejected_connections expired_keys evicted_keys
+    role connected_slaves master_repl_offset used_cpu_sys used_cpu_user cluster_enabled
+"""
+"""By redis-cli --stat, redis_exporter and Datadog's agent, as far as there is such a thing here."""
+
+
+def info(line: Line) -> dict[str, object]:
+    reply = line.ask(command(b"INFO"))
+    return parse_info(reply.split(b"\r\n", 1)[1])
+
+
+def clients(line: Line, *words: bytes) -> list[dict[str, str]]:
+    reply = line.ask(command(b"CLIENT", b"LIST", *words))
+    return parse_client_list(reply.split(b"\r\n", 1)[1].strip())
+
+
+def test_what_monitors_ask_for_is_there(line: Line) -> None:
+    assert set(ASKED_FOR.split()) - info(line).keys() == set()
+
+
+def test_counts_grow_with_what_they_count(line: Line) -> None:
+    before = info(line)
+    line.ask(command(b"SET", b"k", b"v") * 10)
+    line.connect_anew()
+    after = info(line)
+    assert after["total_commands_processed"] == before["total_commands_processed"] + 11
+    assert after["total_connections_received"] == before["total_connections_received"] + 1
+    assert (before["connected_clients"], after["connected_clients"]) == (1, 2)
+    assert "db0" not in before
+    assert after["db0"] == {"keys": 1, "expires": 0, "avg_ttl": 0}
+
+
+def test_the_rate_is_that_of_the_last_seconds(line: Line) -> None:
+    for _ in range(100):
+        line.ask(command(b"PING") * 3)  # Three turns, 50 ms each: twenty commands in a second.
+    assert 15 <= info(line)["instantaneous_ops_per_sec"] <= 25
+    for _ in range(100):
+        line.turn()
+    assert info(line)["instantaneous_ops_per_sec"] == 0
+
+
+def test_uptime_and_memory_are_those_of_the_process(line: Line) -> None:
+    began_ms = line.now_ms
+    while line.now_ms < began_ms + 90_000:
+        line.turn()
+    found = info(line)
+    assert found["uptime_in_seconds"] == pytest.approx(90, abs=3)
+    assert found["process_id"] == os.getpid()
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    assert found["used_memory_rss"] == pytest.approx(resident, rel=0.3)
+    assert 0 < found["used_memory"] <= found["used_memory_rss"]
+
+
+def test_peers_are_no_clients(follower: Line) -> None:
+    """Nor is who came when there was no room for clients."""
+    follower.ask(peer.encode_hello(THEIRS))
+    follower.connect_anew()
+    found = info(follower)
+    assert found["connected_clients"] == len(clients(follower)) == 1
+    assert found["cluster_connections"] == 1
+
+
+def test_a_follower_tells_whether_its_leader_is_linked(follower: Line) -> None:
+    assert (info(follower)["role"], info(follower)["master_link_status"]) == ("slave", "down")
+
+
+def test_a_leader_tells_of_the_followers_that_are_linked_to_it(line: Line) -> None:
+    found = info(line)
+    assert (found["role"], found["connected_slaves"]) == ("master", 0)
+    assert found["master_repl_offset"] == line.node.raft.log.last_index
+
+
+def test_a_line_of_client_list_tells_of_its_client(line: Line) -> None:
+    for words in (
+        (b"SETNAME", b"worker-7"),
+        (b"SETINFO", b"LIB-NAME", b"redis-py"),
+        (b"SETINFO", b"lib-ver", b"8.1.0"),
+    ):
+        assert line.ask(command(b"CLIENT", *words)) == b"+OK\r\n"
+    line.ask(command(b"HELLO", b"3"), command(b"READONLY"))
+    while line.session.age_ms < 7_000:
+        line.turn()
+    [found] = clients(line)
+    host, port = line.client.getpeername()
+    assert found["laddr"] == f"{host}:{port}"
+    assert found["name"] == "worker-7"
+    assert (found["lib-name"], found["lib-ver"]) == ("redis-py", "8.1.0")
+    assert (found["resp"], found["flags"], found["db"]) == ("3", "r", "0")
+    assert found["age"] == "7"
+    assert found["idle"] == "0", "the clock of the system, on which this test took no time"
+
+
+def test_a_list_may_be_of_some_clients(line: Line) -> None:
+    first = str(line.session.number)
+    line.connect_anew()
+    second = str(line.session.number)
+
+    def ids(*words: bytes) -> list[str]:
+        return [found["id"] for found in clients(line, *words)]
+
+    assert ids() == ids(b"TYPE", b"normal") == [first, second]
+    assert ids(b"ID", second.encode(), b"999", first.encode()) == [second, first]
+    assert ids(b"TYPE", b"replica") == []
+
+
+def test_what_a_client_says_of_its_library_forges_no_line(line: Line) -> None:
+    for value in (b"a b", b"a\nid=7", b"x" * 129, b"\xff"):
+        got = line.ask(command(b"CLIENT", b"SETINFO", b"LIB-NAME", value))
+        assert got.startswith(b"-ERR LIB-NAME cannot contain")
