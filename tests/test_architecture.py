@@ -33,7 +33,7 @@ ARROWS = {
         *("server", "storage.base", "storage.directory", "storage.records", "wire"),
     },
     "sim": {
-        *("address", "api", "config", "errors", "raft", "sim"),
+        *("address", "api", "attempt", "caller", "config", "errors", "raft", "sim"),
         *("server.acquaintances", "server.node", "server.own_writes", "server.replaced"),
         *("storage.base", "storage.cost", "storage.memory", "storage.records", "storage.sequence"),
     },

@@ -10,6 +10,7 @@ production runs it; only clock, network, disks and clients are replaced.
     disk        the two stores on a disk that loses, stalls, fails, fills up and rots
     network     delay, loss, duplication, reordering, cut links
     clients     callers that time out and retry, and write down what they saw
+    shipped_clients  the same, as the client that ships decides
     faults      the plan of what goes wrong, and when
     checkers/   one file per theorem
     campaign    many seeds, over all processors

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from kvstore import api
+from kvstore.attempt import Attempt
+from kvstore.server.node import Node
 from kvstore.server.own_writes import OwnWrites
 from kvstore.sim.schedule import Schedule
 
@@ -62,6 +64,10 @@ class Call:
         self._done: Callable[[Call, api.Result | None], None] | None = done
         self.results = 0
 
+    def answer(self, node: Node, result: api.Result) -> None:
+        """The node's answer leaves it."""
+        self.fill(result)
+
     def fill(self, result: api.Result) -> None:
         """The node answers; the client hears it a little later."""
         self.results += 1
@@ -81,3 +87,36 @@ class Call:
         done, self._done = self._done, None
         if done is not None:
             done(self, result)
+
+
+class TypedCall(Call):
+    """An attempt of the client that ships: it says whom it believes to ask, and is told by whom.
+
+    * `was_sent`: the machine has all of it, or the kernel had before the connection broke.
+    * `loses_reply`: the connection breaks when the reply is under way.
+    * `reply`: what is on its way back, or has come.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        attempt: Attempt,
+        connection: Connection,
+        schedule: Schedule,
+        delay_ms: float,
+        done: Callable[[Call, api.Result | None], None],
+    ) -> None:
+        super().__init__(number, attempt.call.request, connection, schedule, delay_ms, done)
+        self.typed = attempt.call
+        self.is_stale = attempt.is_stale
+        self.was_sent = self.was_given_up = self.loses_reply = False
+        self.reply: api.Reply | None = None
+
+    def answer(self, node: Node, result: api.Result) -> None:
+        self.reply = node.reply(result)
+        super().answer(node, result)
+
+    def give_up(self) -> None:
+        """The client's time for this attempt is up."""
+        self.was_given_up = True
+        self.end(None)

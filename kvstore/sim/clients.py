@@ -138,20 +138,23 @@ class Client:
             self._rng.uniform(0.0, DELAY_MS),
             returned,
         )
-        if self._record:
-            self._record(
-                Invoked(
-                    at_ms=schedule.now_ms,
-                    client=self.id,
-                    number=call.number,
-                    node=connection.node,
-                    request=call.request,
-                )
-            )
+        self._note_sent(call)
         if delay_ms is None:
             delay_ms = self._rng.uniform(0.0, DELAY_MS)
         schedule.after(delay_ms, lambda: machine.take_call(call))
         schedule.after(self._timeout_ms, lambda: call.end(None))
+
+    def _note_sent(self, call: Call) -> None:
+        if self._record:
+            self._record(
+                Invoked(
+                    at_ms=self._schedule.now_ms,
+                    client=self.id,
+                    number=call.number,
+                    node=call.connection.node,
+                    request=call.request,
+                )
+            )
 
     def _returned(self, call: Call, result: api.Result | None) -> None:
         self._hear(call, result)
@@ -174,11 +177,16 @@ class Client:
         self._end_operation(call.request, call.invoked_ms, result)
 
     def _end_operation(
-        self, request: api.Request, invoked_ms: float, result: api.Result | None
+        self,
+        request: api.Request,
+        invoked_ms: float,
+        result: api.Result | None,
+        *,
+        is_stale: bool = False,
     ) -> None:
         """Write down what came of an operation, and go on in the script if it is done."""
         now_ms = self._schedule.now_ms
-        self._history(Operation(self.id, invoked_ms, now_ms, request, result))
+        self._history(Operation(self.id, invoked_ms, now_ms, request, result, is_stale=is_stale))
         failed = result is None or isinstance(result, api.Failure)
         if not failed and self._script and self._script[0] is request:
             del self._script[0]

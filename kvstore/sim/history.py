@@ -17,6 +17,7 @@ class Operation(msgspec.Struct, frozen=True):
 
     * `result` is None, or an UNKNOWN failure, where the outcome is unknown; `returned`
       then says only when the client gave up.
+    * `is_stale`: it asked for what a node had applied, however old that was.
     * `place` is that of the request in the order of its `connection`; 0 if it had one for itself.
     """
 
@@ -27,6 +28,7 @@ class Operation(msgspec.Struct, frozen=True):
     result: api.Result | None
     connection: int = 0
     place: int = 0
+    is_stale: bool = False
 
     @property
     def is_unknown(self) -> bool:

@@ -21,7 +21,7 @@ from kvstore.raft.types import NOT_ADMITTED, Role
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.node import Node, Outcome
 from kvstore.server.replaced import replaced_at
-from kvstore.sim.calls import Call
+from kvstore.sim.calls import Call, TypedCall
 from kvstore.sim.disk import Disk, PowerCutError
 from kvstore.sim.observer import Observer
 from kvstore.sim.schedule import Action, Schedule
@@ -265,6 +265,8 @@ class Host:
         if self.node is None:
             call.break_off()
             return
+        if isinstance(call, TypedCall):
+            call.was_sent = True
         self._open_calls[call] = math.inf
         self._calls.append(call)
         self._plan_turn(_TURN_MS)
@@ -344,17 +346,23 @@ class Host:
     def _submit(self, node: Node, call: Call) -> None:
         request = call.request
         self._open_calls[call] = self.turn_ms
-        if isinstance(request, api.COMMANDS):
+        if isinstance(call, TypedCall) and (result := _answer_at_once(node, call)) is not None:
+            self._observer.answered_at_once(result)
+            self._answer(node, call, result)
+        elif isinstance(request, api.COMMANDS):
             call.connection.own_writes.submit_command(node, request, call)
         elif isinstance(request, api.HandOver):
             node.hand_over(request, call)
         else:
             assert isinstance(request, api.QUERIES)
-            from_any = self._rng.random() < 0.5
+            if isinstance(call, TypedCall):
+                from_any = call.typed.from_any
+            else:
+                from_any = self._rng.random() < 0.5
             call.connection.own_writes.submit_query(node, request, call, from_any=from_any)
 
     def _let_out(self, outcome: Outcome) -> None:
-        observer = self._observer
+        observer, node = self._observer, self.running
         if outcome.messages or outcome.answers:
             observer.speaks(self, outcome)
         for message in outcome.messages:
@@ -364,8 +372,11 @@ class Host:
         for answer in outcome.answers:
             call = answer.ticket
             assert isinstance(call, Call)
-            self._open_calls.pop(call, None)
-            call.fill(answer.result)
+            self._answer(node, call, answer.result)
+
+    def _answer(self, node: Node, call: Call, result: api.Result) -> None:
+        self._open_calls.pop(call, None)
+        call.answer(node, result)
 
     # --- What others see ------------------------------------------------------------------
 
@@ -393,3 +404,12 @@ class Host:
     def is_leading(self) -> bool:
         """Whether the node runs, and leads as far as it knows."""
         return self.node is not None and self.node.raft.role is Role.LEADER
+
+
+def _answer_at_once(node: Node, call: TypedCall) -> api.Result | None:
+    """What a session answers by itself: a refusal, or a read of what the node has applied."""
+    refusal = node.refuse_call(call.typed)
+    if refusal is None and call.is_stale:
+        assert isinstance(call.request, api.QUERIES)
+        return node.answer(call.request)
+    return refusal

@@ -195,6 +195,11 @@ class Observer:
             if isinstance(answer.result, api.GetResult) and not host.is_leading:
                 self.reached["read at a follower"] += 1
 
+    def answered_at_once(self, result: api.Result) -> None:
+        """A node answers the client that ships without a look at its log."""
+        is_refused = isinstance(result, api.Failure)
+        self.reached["call refused as stale" if is_refused else "read of what was applied"] += 1
+
     def turned(self, host: Host) -> None:
         """A turn of a node is over."""
         for turned in self._turned:

@@ -1,7 +1,8 @@
 """Wrong versions of the client: what it sends again, to whom, as whom, and what it says.
 
-Law: each is one plausible mistake, named by what it does wrong. No simulated run has this
-client in it, so each names the scripted test that must notice.
+Law: each is one plausible mistake, named by what it does wrong. Simulated runs have what
+the client decides in them, but no socket, thread or copy, and not every hour of bad luck:
+where they do not come to show it, or not soon, it says which scripted test must notice.
 """
 
 from __future__ import annotations
@@ -16,6 +17,53 @@ GATE = "kvstore/gate.py"
 LINK = "kvstore/link.py"
 
 CALLING = (
+    Mutant(
+        "a bare write is sent again",
+        CALLER,
+        "    return not isinstance(request, api.WRITES)\n",
+        "    return True\n",
+    ),
+    Mutant(
+        "a node that says it does not know is taken to have refused",
+        CALLER,
+        '            _doubt(course, request, f"which said: {failure.message}")\n',
+        "",
+    ),
+    Mutant(
+        "a reply that did not come is taken for a request that did not arrive",
+        CALLER,
+        "                if isinstance(setback, Unanswered):\n",
+        "                if isinstance(setback, Unanswered) and isinstance(request, api.Put):\n",
+    ),
+    Mutant(
+        "a request that did not arrive leaves the outcome unknown",
+        CALLER,
+        "                if isinstance(setback, Unanswered):\n",
+        "                if isinstance(setback, Unanswered | NotSent):\n",
+    ),
+    Mutant(
+        "an interrupted write's number is used again",
+        CALLER,
+        "            self._sequence += 1\n            once = api.Once("
+        "self._session, self._sequence, write)\n"
+        "            try:\n                return (yield from self._carry_out(course, once, "
+        "Source.LEADER))\n",
+        "            once = api.Once(self._session, self._sequence + 1, write)\n"
+        "            try:\n                answer = yield from self._carry_out(course, once, "
+        "Source.LEADER)\n                self._sequence += 1\n                return answer\n",
+    ),
+    Mutant(
+        "a request outlives its deadline",
+        CALLER,
+        "_until if _may_be_repeated(request) else course.deadline\n",
+        "_until if _may_be_repeated(request) else course.deadline + 1\n",
+    ),
+    Mutant(
+        "a session that is gone is asked for again and again",
+        CALLER,
+        "                self._session = None\n                if gone",
+        "                if gone",
+    ),
     Mutant(
         "a client forgets that a copy was sent",
         CALLER,

@@ -44,6 +44,8 @@ WORTH_REACHING = {
     "deletion of several keys",
     "read of several keys",
     "count of keys",
+    "call refused as stale",
+    "read of what was applied",
     "handover told",
     "fault: forged term",
     "fault: lost term",
