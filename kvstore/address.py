@@ -117,7 +117,7 @@ def items_of(text: str) -> list[str]:
 def parse_int(text: str, low: int, high: int, what: str) -> int:
     """A whole number from `low` to `high`; `what` it should be, for the refusal."""
     # int() would also take '+1', '1_000' and digits of other scripts.
-    if not re.fullmatch(r"[0-9]{1,12}", text.strip()) or not low <= int(text) <= high:
+    if not re.fullmatch(r"[0-9]{1,19}", text.strip()) or not low <= int(text) <= high:
         raise ConfigError(f"{quoted(text)} is not {what}: give a whole number from {low} to {high}")
     return int(text)
 

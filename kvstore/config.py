@@ -29,6 +29,7 @@ from kvstore.address import (
     parse_host,
     parse_int,
     parse_port,
+    quoted,
 )
 from kvstore.api import KEYS_MAX
 from kvstore.errors import ConfigError
@@ -49,7 +50,10 @@ TIME_MS_CEILING: Final = 3_600_000
 
 _YES: Final = ("yes", "true", "on", "1")
 _NO: Final = ("no", "false", "off", "0")
+MAP_BYTES_CEILING: Final = 32 << 40
+"""The largest map: two of them, and all else, fit into the 128 TiB of a process on x86-64."""
 _MAP_BYTES: Final = 64 << 30
+_UNITS: Final = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _REQUEST_MARGIN_BYTES: Final = 1 << 20
 _T = TypeVar("_T")
 
@@ -271,11 +275,30 @@ def _parse_range_ms(text: str) -> tuple[int, int]:
 
 
 def _parse_value_bytes(text: str) -> int:
-    return parse_int(text, 1, VALUE_BYTES_CEILING, "a number of bytes")
+    return _parse_bytes(text, 1, VALUE_BYTES_CEILING)
 
 
 def _parse_map_bytes(text: str) -> int:
-    return parse_int(text, 1 << 20, 1 << 46, "a number of bytes")
+    return _parse_bytes(text, 1 << 20, MAP_BYTES_CEILING)
+
+
+def _parse_bytes(text: str, low: int, high: int) -> int:
+    """A number of bytes, as it is or in binary units."""
+    match = re.fullmatch(rf"([0-9]{{1,19}}) ?({'|'.join(_UNITS)})?", text.strip())
+    size = int(match[1]) * _UNITS.get(match[2], 1) if match else -1
+    if not low <= size <= high:
+        raise ConfigError(
+            f"{quoted(text)} is not a size that is allowed here: give a number of bytes from "
+            f"{_in_units(low)} to {_in_units(high)}, plain or in {', '.join(_UNITS)} (as 8GiB)"
+        )
+    return size
+
+
+def _in_units(size_bytes: int) -> str:
+    for unit, unit_bytes in reversed(_UNITS.items()):
+        if size_bytes % unit_bytes == 0:
+            return f"{size_bytes // unit_bytes}{unit}"
+    return str(size_bytes)
 
 
 def _parse_yes_or_no(text: str) -> bool:

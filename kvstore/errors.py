@@ -56,6 +56,13 @@ class DirectoryRefusedError(StorageError):
     code = "DIRECTORY"
 
 
+class StorageUnavailableError(StorageError):
+    """The system gives this process less than it needs: memory, descriptors, permission, room.
+
+    Nothing is known to be wrong with what the directory holds.
+    """
+
+
 class DamagedError(StorageError):
     """The directory holds bytes that fail their checks: truncated, flipped or missing."""
 

@@ -61,9 +61,9 @@ def _setting(name: str, metavar: str, section: str, text: str) -> Callable[[Any]
         help="This node lost its directory: begin with a new one, which counts only once it "
         "has caught up.",
     ),
-    _setting("value-bytes-max", "BYTES", "Storage", "Longest value.  [default: 1048576]"),
-    _setting("log-map-bytes", "BYTES", "Storage", "Room for the log.  [default: 64 GiB]"),
-    _setting("state-map-bytes", "BYTES", "Storage", "Room for the keys.  [default: 64 GiB]"),
+    _setting("value-bytes-max", "SIZE", "Storage", "Longest value.  [default: 1MiB]"),
+    _setting("log-map-bytes", "SIZE", "Storage", "Room for the log.  [default: 64GiB]"),
+    _setting("state-map-bytes", "SIZE", "Storage", "Room for the keys.  [default: 64GiB]"),
     _setting("heartbeat-ms", "MS", "Times", "How often a leader is heard.  [default: 100]"),
     _setting(
         "election-ms",
@@ -93,7 +93,8 @@ def serve(**options: str | None) -> int:
 
     Every option can also be set as a variable (--election-ms is KVSTORE_ELECTION_MS)
     or in the file named by --config. The command line comes first, then the
-    variables, then the file.
+    variables, then the file. A SIZE is a number of bytes, or has a unit: KiB, MiB,
+    GiB, TiB.
     """
     settings = settings_from(options, os.environ)
     # Other commands should not wait for the server's modules to load.

@@ -10,6 +10,7 @@ import pytest
 
 from kvstore.address import Address, parse_address, parse_addresses
 from kvstore.config import (
+    MAP_BYTES_CEILING,
     VALUE_BYTES_CEILING,
     Limits,
     Settings,
@@ -385,6 +386,43 @@ def test_every_option_of_serve_is_a_setting() -> None:
 @pytest.mark.parametrize("name", ["log_map_bytes", "state_map_bytes"])
 def test_the_room_of_each_store_is_taken_over(name: str) -> None:
     assert getattr(build(id="1", **{name: "25165824"}), name) == 25165824
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1048576", 1 << 20),
+        ("1024KiB", 1 << 20),
+        ("24MiB", 24 << 20),
+        ("8GiB", 8 << 30),
+        (" 8 GiB ", 8 << 30),
+        ("2TiB", 2 << 40),
+        ("2199023255552", 2 << 40),
+        ("32TiB", MAP_BYTES_CEILING),
+    ],
+)
+def test_a_size_is_a_number_of_bytes_or_has_a_unit(tmp_path: Path, text: str, size: int) -> None:
+    assert build(id="1", log_map_bytes=text).log_map_bytes == size
+    file = tmp_path / "kvstore.toml"
+    file.write_text(f'state_map_bytes = "{text}"\n')
+    assert build(id="1", config=str(file)).state_map_bytes == size
+
+
+def test_a_longest_value_may_have_a_unit_too() -> None:
+    assert build(id="1", value_bytes_max="4MiB").limits.value_bytes_max == VALUE_BYTES_CEILING
+
+
+@pytest.mark.parametrize("text", ["8GB", "8G", "8gib", "1.5GiB", "-1", "", "GiB", "8 G iB", "٨GiB"])
+def test_what_is_no_size_is_refused_with_the_units(text: str) -> None:
+    with pytest.raises(ConfigError, match="plain or in KiB, MiB, GiB, TiB"):
+        build(id="1", log_map_bytes=text)
+
+
+@pytest.mark.parametrize("text", ["1048575", "1023KiB", "33TiB", "9" * 19])
+def test_a_map_of_another_size_is_refused_with_a_range_that_is_allowed(text: str) -> None:
+    with pytest.raises(ConfigError, match="from 1MiB to 32TiB"):
+        build(id="1", state_map_bytes=text)
+    assert build(id="1", state_map_bytes="1MiB", log_map_bytes="32TiB")
 
 
 def test_the_file_may_be_named_by_the_environment(tmp_path: Path) -> None:

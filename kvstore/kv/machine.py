@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from kvstore import api
-from kvstore.errors import DamagedError
+from kvstore.errors import DirectoryRefusedError
 from kvstore.glob import compiled
 from kvstore.kv.footprint import footprint
 from kvstore.kv.record import HISTORY_BYTES, pack_history, to_key_value, unpack_history
@@ -92,16 +92,16 @@ class StateMachine:
     def apply(self, index: int, data: bytes) -> api.Result:
         """Apply the command that the log holds at `index`.
 
-        Raises `DamagedError` for bytes that are no command of this version.
+        Raises `DirectoryRefusedError` for bytes that are no command of this version.
         """
         self.advance(index)
         self.steps += len(data) >> 10
         try:
             logged: api.Logged = _decode_logged(data)
         except msgspec.DecodeError as error:
-            raise DamagedError(
-                f"log entry {index} is not a command this version knows ({error}): "
-                "was the log written by a newer version?"
+            raise DirectoryRefusedError(
+                f"log entry {index} is whole, and not a command that this version knows ({error}): "
+                "use the kvstore release that wrote it"
             ) from None
         if not isinstance(logged, api.Stamped):
             return self._write_guarded(logged)

@@ -35,6 +35,7 @@ from kvstore.errors import (
 from kvstore.raft.types import NOT_ADMITTED, HardState
 from kvstore.storage import filesystem
 from kvstore.storage.base import Identity
+from kvstore.storage.failures import unavailable
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_salvage import DAMAGED_FILE, salvage
 from kvstore.storage.lmdb_state import LmdbState
@@ -87,7 +88,8 @@ def open_directory(
     * `rejoins`: the node had another directory before; a new one must be admitted.
     * `on_progress` hears how far the checks have come.
 
-    Raises `DirectoryRefusedError` (not ours, or in use), `DamagedError`, `DiskWriteError`.
+    Raises `DirectoryRefusedError` (not ours, or in use), `StorageUnavailableError`,
+    `DamagedError`, `DiskWriteError`.
     """
     asked = Identity(FORMAT_VERSION, cluster_id, node_id, tuple(sorted(members)), incarnation)
     filesystem.make_directory(data_dir)
@@ -128,9 +130,9 @@ def _lock(data_dir: Path) -> int:
     """Hold `data_dir` until the returned descriptor is closed, or the process ends."""
     path = data_dir / LOCK
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise filesystem.unusable(data_dir, error) from None
+        raise unavailable(data_dir, error) from None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Always as long: a full disk must not keep a node from starting again.
@@ -145,7 +147,7 @@ def _lock(data_dir: Path) -> int:
         ) from None
     except OSError as error:
         os.close(fd)
-        raise filesystem.unusable(data_dir, error) from None
+        raise unavailable(data_dir, error) from None
     return fd
 
 
@@ -169,14 +171,15 @@ def _is_new(data_dir: Path) -> bool:
                 shutil.rmtree(state)
                 filesystem.sync_directory(data_dir)
             shutil.rmtree(unfinished)
+        has_raft, has_state = raft.exists(), state.exists()
     except OSError as error:
-        raise filesystem.unusable(data_dir, error) from None
-    if state.exists() and not raft.exists():
+        raise unavailable(data_dir, error) from None
+    if has_state and not has_raft:
         raise DamagedError(
             f"{data_dir}: {RAFT}/ is missing while {STATE}/ is there: what this node voted for and"
             f" held cannot be told. Bring it back, or move {data_dir} away and start with --rejoin"
         )
-    return not raft.exists()
+    return not has_raft
 
 
 def _create(
@@ -277,7 +280,7 @@ def _check_identity(data_dir: Path, stored: Identity, asked: Identity) -> None:
 
 def _check_pair(data_dir: Path, log: LmdbLog, state: LmdbState) -> None:
     if state.identity != log.identity:
-        raise DamagedError(
+        raise DirectoryRefusedError(
             f"{data_dir}: raft/ and state/ were made for different nodes"
             " or at different times; put back the two that belong together"
         )
@@ -285,7 +288,9 @@ def _check_pair(data_dir: Path, log: LmdbLog, state: LmdbState) -> None:
     if last_applied > log.last_index:
         raise DamagedError(
             f"{data_dir}: state/ has applied entry {last_applied},"
-            f" but the log in raft/ ends at {log.last_index}; raft/ has lost entries"
+            f" but the log in raft/ ends at {log.last_index}: raft/ has lost entries, or is an"
+            f" older copy. Bring the right one back, or move {data_dir} away and start with"
+            " --rejoin"
         )
 
 

@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from kvstore.errors import DirectoryRefusedError, DiskWriteError
+from kvstore.storage.failures import unavailable
+
+PRIVATE: Final = 0o700
+"""Mode of directories: keys and values are for who runs the node, and for nobody beside."""
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 
@@ -43,27 +47,21 @@ def free_bytes(path: Path) -> int:
 
 
 def make_directory(path: Path) -> None:
-    """Create `path` and what is missing above it; all of these names are durable then.
+    """Create `path` and what is missing above it, for this user alone; all names are durable then.
 
     Those too that are found: a user, or a start that was killed, need not have synced them.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        for missing in reversed([one for one in (path, *path.parents) if not one.exists()]):
+            missing.mkdir(PRIVATE, exist_ok=True)
+        path.mkdir(PRIVATE, exist_ok=True)
     except OSError as error:
-        raise unusable(path, error) from None
+        raise unavailable(path, error) from None
     for named in {path.absolute(), path.resolve()}:
         for directory in (named, *named.parents):
             if directory.is_mount():
                 break
             sync_directory(directory.parent)
-
-
-def unusable(path: Path, error: OSError) -> DirectoryRefusedError:
-    """What an operating system's refusal is told as."""
-    return DirectoryRefusedError(
-        f"{path}: cannot be used as a data directory: {error.strerror};"
-        " choose another with --data, or let this user write to it"
-    )
 
 
 def refuse_network_filesystem(path: Path) -> None:

@@ -17,6 +17,7 @@ record, and here both meta pages must point to the record that names them.
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,8 +25,13 @@ from typing import Final
 
 import lmdb
 
-from kvstore.errors import DamagedError, DiskWriteError
-from kvstore.storage import filesystem, records
+from kvstore.errors import (
+    DamagedError,
+    DiskWriteError,
+    StorageError,
+    StorageUnavailableError,
+)
+from kvstore.storage import failures, filesystem, records
 from kvstore.storage.filesystem import sync_directory
 from kvstore.storage.lmdb_pages import META_BYTES, NO_PAGE, Meta, PageReader, parse_meta
 from kvstore.storage.progress import OnProgress, nobody
@@ -34,6 +40,7 @@ DATA_FILE: Final = "data.mdb"
 LOCK_FILE: Final = "lock.mdb"
 
 _DATABASES_MAX: Final = 8
+_FILE_MODE: Final = 0o600
 _FULL_BYTES: Final = 64 << 10
 """With less than this free, a disk is called full."""
 
@@ -59,13 +66,13 @@ def open_data_file(environment: Path) -> Iterator[int]:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise DamagedError(f"{path}: cannot be read: {error.strerror}") from None
+        raise failures.read_failed(path, error) from None
     try:
         yield fd
     except DamagedError as error:
         raise DamagedError(f"{path}: {error}") from None
     except OSError as error:
-        raise DamagedError(f"{path}: cannot be read: {error.strerror}") from None
+        raise failures.read_failed(path, error) from None
     finally:
         os.close(fd)
 
@@ -120,7 +127,7 @@ def new_environment(
     Raises `DiskWriteError`.
     """
     try:
-        environment.mkdir()
+        environment.mkdir(filesystem.PRIVATE)
         env = _open(environment, map_bytes, readahead=True)
         try:
             with env.begin(write=True) as txn:
@@ -159,16 +166,70 @@ def _open(environment: Path, map_bytes: int, *, readahead: bool) -> lmdb.Environ
             map_size=map_bytes,
             max_dbs=_DATABASES_MAX,
             max_spare_txns=1,
+            mode=_FILE_MODE,
             readahead=readahead,
             sync=True,
             metasync=True,
             lib_version=0,
         )
-    except (lmdb.Error, OSError) as error:
-        raise DamagedError(f"{environment}: cannot be opened: {error}") from None
-    # Readers that died without leaving would keep old pages from being reused.
-    env.reader_check()
+        # Readers that died without leaving would keep old pages from being reused.
+        env.reader_check()
+    except lmdb.MemoryError:
+        raise _no_address_space(environment, map_bytes) from None
+    except lmdb.Error as error:
+        raise read_error(environment, error) from None
+    except OSError as error:
+        raise failures.unavailable(environment, error) from None
     return env
+
+
+def _no_address_space(environment: Path, map_bytes: int) -> StorageUnavailableError:
+    limit_bytes, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit_bytes != resource.RLIM_INFINITY:
+        given = f"{_size(limit_bytes)} are allowed to this process in all (`ulimit -v`)"
+        remedy = "raise that limit, or start with a smaller"
+    else:
+        given, remedy = "the system gives no more", "start with a smaller"
+    return StorageUnavailableError(
+        f"{environment}: a map of {_size(map_bytes)} does not fit into the address space: {given}; "
+        f"{remedy} {_setting_of(environment)}. It takes no memory, and the files are sound"
+    )
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes >> 30} GiB" if size_bytes >= 10 << 30 else f"{size_bytes >> 20} MiB"
+
+
+def _setting_of(environment: Path) -> str:
+    is_log = environment.name.startswith("raft")
+    return "--log-map-bytes" if is_log else "--state-map-bytes"
+
+
+# --- What the engine says -----------------------------------------------------------------
+
+_SAYS_DAMAGE: Final = (
+    lmdb.CorruptedError,
+    lmdb.InvalidError,
+    lmdb.NotFoundError,
+    lmdb.PageNotFoundError,
+    lmdb.VersionMismatchError,
+)
+"""The engine found something else in a file than what it, and this store, had written."""
+
+
+def read_error(
+    environment: Path,
+    error: lmdb.Error | DamagedError,
+    damage: type[DamagedError] = DamagedError,
+    advice: str = "",
+) -> StorageError:
+    """Why `environment` cannot be read: `damage`, with `advice`, only where that is what it is."""
+    if isinstance(error, (DamagedError, *_SAYS_DAMAGE)):
+        return damage(f"{environment}: {error}{advice}")
+    code = error.code if error.code > 0 else 0
+    if code in failures.UNREADABLE:
+        return damage(f"{environment}: the disk does not give it back: {error}{advice}")
+    return failures.refused_by_system(environment, code, "" if code else str(error))
 
 
 # --- Writing ------------------------------------------------------------------------------
@@ -257,7 +318,7 @@ class DataFile:
 def write_error(environment: Path, error: Exception) -> DiskWriteError:
     """What a failed write of `environment` is told as."""
     if isinstance(error, lmdb.MapFullError):
-        setting = "--log-map-bytes" if environment.name == "raft" else "--state-map-bytes"
+        setting = _setting_of(environment)
         return DiskWriteError(
             f"{environment}: the map is full; start again with a larger {setting}"
         )

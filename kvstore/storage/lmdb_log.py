@@ -59,8 +59,8 @@ class LmdbLog:
             self._file.fill_up()
         except (lmdb.Error, DamagedError) as error:
             self._env.close()
-            raise self._damaged(error) from None
-        except (DirectoryRefusedError, DiskWriteError):
+            raise lmdb_files.read_error(environment, error) from None
+        except BaseException:
             self._env.close()
             raise
 
@@ -87,7 +87,7 @@ class LmdbLog:
         try:
             return self._found or self._scan()
         except (lmdb.Error, DamagedError) as error:
-            raise self._damaged(error) from None
+            raise lmdb_files.read_error(self._path, error) from None
 
     def _scan(self, on_progress: OnProgress = nobody) -> Recovered:
         with self._env.begin() as txn:
@@ -107,9 +107,8 @@ class LmdbLog:
                 stored = starmap(records.decode_entry, read_from(txn.cursor(self._log), start))
                 return sequence.batch(stored, start, stop, bytes_max)
         except (lmdb.Error, DamagedError) as error:
-            raise DamagedError(
-                f"{self._path}: {error}; start again: the other nodes will be asked for it"
-            ) from None
+            advice = "; start again: the other nodes will be asked for it"
+            raise lmdb_files.read_error(self._path, error, advice=advice) from None
 
     def write(self, update: DurableUpdate) -> None:
         """Make the update durable, whole or not at all."""
@@ -214,9 +213,6 @@ class LmdbLog:
         self._writes += 1
         if self._writes % _READER_CHECK_WRITES == 0:
             self._env.reader_check()
-
-    def _damaged(self, error: Exception) -> DamagedError:
-        return DamagedError(f"{self._path}: {error}")
 
 
 def read_from(cursor: lmdb.Cursor[bytes], start: int) -> Iterator[tuple[bytes, bytes]]:

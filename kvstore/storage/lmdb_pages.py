@@ -20,6 +20,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from kvstore.errors import DamagedError
+from kvstore.storage.failures import UNREADABLE
 from kvstore.storage.progress import TOLD_EVERY, OnProgress, nobody
 
 META_PAGES: Final = 2
@@ -221,10 +222,19 @@ class PageReader:
 
     # --- Pages ----------------------------------------------------------------------------
 
+    def _read(self, size_bytes: int, offset: int) -> bytes:
+        try:
+            return os.pread(self._fd, size_bytes, offset)
+        except OSError as error:
+            if error.errno in UNREADABLE:
+                number = offset // self._page_bytes
+                raise DamagedError(f"page {number} cannot be read: {error.strerror}") from None
+            raise
+
     def _page(self, number: int, wanted_flags: int) -> bytes:
         if not META_PAGES <= number <= self._meta.last_page:
             raise DamagedError(f"a reference points outside the file: page {number}")
-        page = os.pread(self._fd, self._page_bytes, number * self._page_bytes)
+        page = self._read(self._page_bytes, number * self._page_bytes)
         if len(page) < self._page_bytes:
             raise DamagedError(f"the file is truncated: page {number} is in use and not there")
         own_number, _, flags, _, _ = _HEADER.unpack_from(page)
@@ -278,7 +288,7 @@ class PageReader:
         if node.flags != _NODE_IS_BIG:
             return node.data
         offset = self._extent(node).start * self._page_bytes + _HEADER.size
-        return os.pread(self._fd, node.value_bytes, offset)
+        return self._read(node.value_bytes, offset)
 
     def _extent(self, node: Node) -> range:
         """The overflow pages of a large value; there may be more than it needs."""

@@ -63,6 +63,8 @@ def _engine(fd: int, environment: Path) -> Iterator[lmdb.Environment | None]:
     if not (lock.exists() and os.access(lock, os.W_OK)):
         yield None
         return
+    if not os.fstat(fd).st_size:  # which the engine takes for a new one, and would write to
+        raise DamagedError("the file is empty")
     try:
         with lmdb.open(
             str(environment),
@@ -74,7 +76,7 @@ def _engine(fd: int, environment: Path) -> Iterator[lmdb.Environment | None]:
         ) as env:
             yield env
     except lmdb.Error as error:
-        raise DamagedError(f"the engine refuses it: {error}") from None
+        raise lmdb_files.read_error(environment, error) from None
 
 
 def _meta_of(fd: int, transaction: int, is_last_attempt: bool) -> Meta | None:

@@ -51,7 +51,10 @@ class LmdbState(LmdbTable):
             self._begin()
         except (lmdb.Error, DamagedError) as error:
             self._env.close()
-            raise DamagedStateError(f"{environment}: {error}") from None
+            raise lmdb_files.read_error(environment, error, DamagedStateError) from None
+        except BaseException:
+            self._env.close()
+            raise
 
     @staticmethod
     def create(environment: Path, map_bytes: int, identity: Identity) -> None:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import lmdb
 
-from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError
+from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError, StorageError
 from kvstore.storage import cost, lmdb_files, records
 from kvstore.storage.base import TableChanges
 from kvstore.storage.cost import Tree
@@ -66,7 +66,7 @@ class LmdbTable:
             value = self._get(stored)
             return None if value is None else _decode(stored, value)
         except (lmdb.Error, DamagedError) as error:
-            raise self._damaged(error) from None
+            raise self._unreadable(error) from None
 
     def put(self, key: bytes, record: bytes) -> None:
         """Set the record of `key`. Raises `ValueError` if the key is longer than LMDB's 510."""
@@ -116,14 +116,14 @@ class LmdbTable:
                         raise RuntimeError("the key space changed during a scan")
                     found = go_on(cursor)
         except (lmdb.Error, DamagedError) as error:
-            raise self._damaged(error) from None
+            raise self._unreadable(error) from None
 
     def count(self) -> int:
         """The number of keys."""
         try:
             return self._txn.stat(self._database)["entries"]
         except lmdb.Error as error:
-            raise self._damaged(error) from None
+            raise self._unreadable(error) from None
 
     def changed_bytes(self, changes: TableChanges = TableChanges()) -> int:  # noqa: B008 - frozen
         """What is written if the transaction ends after `changes`, at most."""
@@ -135,10 +135,9 @@ class LmdbTable:
         puts = self.changes - self._began_at - self._deletes
         return TableChanges(puts, self._put_bytes, self._deletes)
 
-    def _damaged(self, error: Exception) -> DamagedStateError:
-        return DamagedStateError(
-            f"{self._path}: {error}; start again: the data will be built anew from the log"
-        )
+    def _unreadable(self, error: lmdb.Error | DamagedError) -> StorageError:
+        advice = "; start again: the data will be built anew from the log"
+        return lmdb_files.read_error(self._path, error, DamagedStateError, advice)
 
     def _write_failed(self, error: Exception) -> DiskWriteError:
         self.failed = True

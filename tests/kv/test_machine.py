@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kvstore import api
 from kvstore.api import INTEGER_MAX, INTEGER_MIN
-from kvstore.errors import DamagedError
+from kvstore.errors import DirectoryRefusedError
 from kvstore.kv.machine import StateMachine
 from kvstore.storage.base import Applied, Identity
 from kvstore.storage.memory import MemoryState
@@ -331,7 +331,7 @@ def test_scan_ends_its_page_at_the_reply_limit_but_never_with_nothing() -> None:
 
 
 def test_an_entry_of_an_unknown_command_stops_the_machine(machine: Machine) -> None:
-    with pytest.raises(DamagedError, match="log entry 1"):
+    with pytest.raises(DirectoryRefusedError, match="log entry 1"):
         machine.machine.apply(1, msgspec.msgpack.encode(["frobnicate", b"k"]))
 
 

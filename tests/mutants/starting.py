@@ -1,4 +1,4 @@
-"""Wrong versions of a start: what is synced, who is let in, what a signal means.
+"""Wrong versions of a start: what it syncs, whom it lets in, what it calls damage.
 
 Law: each is one plausible mistake, named by what it does wrong.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 from .mutant import Mutant
 
 DIRECTORY = "kvstore/storage/directory.py"
+FAILURES = "kvstore/storage/failures.py"
 FILESYSTEM = "kvstore/storage/filesystem.py"
 LMDB_FILES = "kvstore/storage/lmdb_files.py"
 LISTENER = "kvstore/server/listener.py"
 LMDB_SALVAGE = "kvstore/storage/lmdb_salvage.py"
 SIGNALS = "kvstore/server/signals.py"
 
+_FAILURES = "tests/storage/test_failures.py"
 _FILE = "tests/storage/test_power_cuts.py"
 POWER_CUT = f"{_FILE}::test_what_was_promised_outlasts_every_power_cut"
 KILLED_BEFORE = (
@@ -126,5 +128,49 @@ STARTING = (
         "        sock.bind((address.host, address.port))\n        sock.listen(_BACKLOG)\n",
         test="tests/process/test_starts.py"
         "::test_a_start_tells_how_far_it_is_and_lets_nobody_in_before_it_can_answer",
+    ),
+    Mutant(
+        "a map that does not fit is taken for damage",
+        LMDB_FILES,
+        "        raise _no_address_space(environment, map_bytes) from None\n",
+        '        raise DamagedError(f"{environment}: cannot be opened") from None\n',
+        test=f"{_FAILURES}::test_a_map_that_does_not_fit_says_so_and_what_to_do",
+    ),
+    Mutant(
+        "a file that cannot be read for any reason is taken for damaged",
+        FAILURES,
+        "    if error.errno in UNREADABLE:\n        return DamagedError",
+        "    if error.errno:\n        return DamagedError",
+        test=f"{_FAILURES}"
+        "::test_whatever_has_no_descriptor_is_not_damaged_and_nothing_is_set_aside",
+    ),
+    Mutant(
+        "whatever the engine refuses is taken for damage",
+        LMDB_FILES,
+        "    if isinstance(error, (DamagedError, *_SAYS_DAMAGE)):\n",
+        "    if isinstance(error, (DamagedError, lmdb.Error)):\n",
+        test=f"{_FAILURES}"
+        "::test_whatever_has_no_descriptor_is_not_damaged_and_nothing_is_set_aside",
+    ),
+    Mutant(
+        "a page that the disk does not give back ends the salvage of all others",
+        "kvstore/storage/lmdb_pages.py",
+        "            if error.errno in UNREADABLE:\n",
+        "            if not error.errno:\n",
+        test=f"{_FAILURES}::test_a_disk_that_does_not_give_a_page_back_is_damage_of_that_page",
+    ),
+    Mutant(
+        "everybody may read what is above a data directory that was made",
+        FILESYSTEM,
+        "            missing.mkdir(PRIVATE, exist_ok=True)\n",
+        "            missing.mkdir(exist_ok=True)\n",
+        test=f"{_FAILURES}::test_what_is_made_is_for_its_user_alone",
+    ),
+    Mutant(
+        "everybody may read the data files",
+        LMDB_FILES,
+        "            mode=_FILE_MODE,\n",
+        "",
+        test=f"{_FAILURES}::test_what_is_made_is_for_its_user_alone",
     ),
 )

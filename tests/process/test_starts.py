@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 from storage.samples import noop, open_node
 
+from kvstore.config import MAP_BYTES_CEILING
 from kvstore.raft.types import DurableUpdate, HardState
 
 from .cluster import CLUSTER_NAME, DEADLINE_S, ROOT, Cluster, eventually
 from .conftest import MakeCluster
 from .proxy import Reservation
 from .resp import ask, dial
-from .steps import others
+from .steps import assert_holds_everywhere, assert_refuses, others, put
 from .test_handover import stopping_ms
 
 pytestmark = pytest.mark.process
@@ -100,6 +101,41 @@ def test_a_start_ends_when_it_is_told_to_stop(starting: Cluster, number: signal.
     assert node.end(signal.SIGCONT) == 0
     assert "stopped while it was starting" in node.log
     starting.restart(1)
+
+
+def test_maps_as_large_as_may_be_can_be_had(make_cluster: MakeCluster) -> None:
+    """They are address space: neither memory nor room on the disk."""
+    most = f"{MAP_BYTES_CEILING >> 40}TiB"
+    sizes = {"KVSTORE_LOG_MAP_BYTES": most, "KVSTORE_STATE_MAP_BYTES": most}
+    cluster = make_cluster(size=1, environ=sizes)
+    cluster.wait_for_leader()
+    put(cluster, 1, "k", "v")
+    cluster.kill(1)
+    cluster.restart(1)
+    assert_holds_everywhere(cluster, {"k": "v"})
+
+
+def test_a_start_without_the_address_space_for_a_map_says_so(stopped: Cluster) -> None:
+    """Damage is not the matter, and --rejoin would be the wrong thing to do."""
+    limited = ["sh", "-c", 'ulimit -v 4194304; exec "$@"', "sh"]
+    for given in ({}, {"log-map-bytes": "1GiB"}):
+        done = subprocess.run(
+            [*limited, *stopped.command(1, **given)],
+            cwd=ROOT,
+            env=stopped.process_environ(),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+        setting = "--state-map-bytes" if given else "--log-map-bytes"
+        assert_refuses(done, "4096 MiB are allowed", "`ulimit -v`", f"a smaller {setting}")
+        assert done.returncode == 3
+        assert "damage" not in done.stderr
+        assert "rejoin" not in done.stderr
+    small = {"log-map-bytes": "1GiB", "state-map-bytes": "1GiB"}
+    stopped.nodes[1].spawn([*limited, *stopped.command(1, **small)], stopped.process_environ())
+    stopped.wait_until_answers(1)
 
 
 @pytest.mark.parametrize("number", STOPS)

@@ -280,7 +280,7 @@ def test_a_part_that_is_gone_is_a_finding(tmp_path):
     (tmp_path / "state" / "data.mdb").unlink()
     report = inspect_directory(tmp_path)
     assert len(report.findings) == 1
-    assert "state/data.mdb: cannot be read" in report.findings[0]
+    assert "state/data.mdb is missing" in report.findings[0]
     assert report.last_index == 8
 
 
