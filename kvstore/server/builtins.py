@@ -6,9 +6,10 @@ at once; an unknown subcommand or argument gets the error that Redis gives.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Final
 
-from kvstore.glob import Glob
+from kvstore.glob import COMPILE_STEPS, Glob
 from kvstore.server import clients, info, shard
 from kvstore.server.builtin import HANDSHAKE, Answer, Builtin, with_subcommands
 from kvstore.wire import catalogue, commands, resp
@@ -22,6 +23,7 @@ NO_TRANSACTIONS: Final = (
     "MULTI is not supported; send the commands without it (DISCARD ends what it began)"
 )
 _PATTERN_BYTES_MAX: Final = 128
+_NAMES_MAX: Final = 256
 
 
 # --- The connection -----------------------------------------------------------------------
@@ -87,7 +89,7 @@ def _end_transaction(session: Session, name: str) -> None:
 
 
 def _command(session: Session, _args: Arguments) -> bytes:
-    return resp.array([_entry(row, session) for row in _KNOWN.values()])
+    return resp.array([_entry(name, session.resp_version) for name in _KNOWN])
 
 
 def _command_count(_session: Session, _args: Arguments) -> bytes:
@@ -97,9 +99,20 @@ def _command_count(_session: Session, _args: Arguments) -> bytes:
 def _command_info(session: Session, args: Arguments) -> bytes:
     if len(args) == 2:
         return _command(session, args)
-    nothing = resp.null(session.resp_version)
+    if len(args) > _NAMES_MAX + 2:
+        raise CommandError(f"ERR too many names, the limit is {_NAMES_MAX}")
+    version = session.resp_version
+    nothing = resp.null(version)
     rows = map(_named, args[2:])
-    return resp.array([nothing if row is None else _entry(row, session) for row in rows])
+    return resp.array([nothing if row is None else _entry(row.name, version) for row in rows])
+
+
+@functools.cache
+def _entry(name: str, version: int) -> bytes:
+    """What is told of a command or subcommand that there is."""
+    row = _named(name.encode())
+    assert row is not None
+    return catalogue.entry(row, _parts(row), version)
 
 
 def _command_docs(session: Session, args: Arguments) -> bytes:
@@ -112,9 +125,10 @@ def _command_docs(session: Session, args: Arguments) -> bytes:
     return resp.mapping(documented, version)
 
 
-def _command_list(_session: Session, args: Arguments) -> bytes:
+def _command_list(session: Session, args: Arguments) -> bytes:
     rows = [each for row in _KNOWN.values() for each in (row, *_parts(row))]
     if len(args) > 2:
+        session.served += len(args[-1]) * COMPILE_STEPS
         rows = _filtered(rows, args[2:])
     return resp.array([resp.bulk(row.name.encode()) for row in rows])
 
@@ -169,10 +183,6 @@ def _named(name: bytes) -> Row | None:
 
 def _parts(row: Row) -> list[Builtin]:
     return [*row.subcommands.values()] if isinstance(row, Builtin) else []
-
-
-def _entry(row: Row, session: Session) -> bytes:
-    return catalogue.entry(row, _parts(row), session.resp_version)
 
 
 def unknown_command(args: Arguments) -> str:

@@ -32,6 +32,8 @@ _BAD_NAME: Final = (
     "or be longer than 128 bytes"
 )
 _NO_AUTH: Final = "ERR this server has no users or passwords; connect without AUTH"
+_LINE_STEPS: Final = 10
+"""What a line of CLIENT LIST costs beside its bytes."""
 _TYPES: Final = (b"NORMAL", b"MASTER", b"REPLICA", b"SLAVE", b"PUBSUB")
 
 
@@ -128,8 +130,9 @@ def _info(session: Session, _args: Arguments) -> bytes:
 
 
 def _list(session: Session, args: Arguments) -> bytes:
-    lines = map(_line_of, _listed(session, args))
-    return resp.verbatim("".join(lines), session.resp_version)
+    listed = _listed(session, args)
+    session.served += len(listed) * _LINE_STEPS
+    return resp.verbatim("".join(map(_line_of, listed)), session.resp_version)
 
 
 def _listed(session: Session, args: Arguments) -> list[Session]:
@@ -154,28 +157,16 @@ def _listed(session: Session, args: Arguments) -> list[Session]:
 
 def _line_of(session: Session) -> str:
     """One line of CLIENT LIST."""
-    socket, library = session.socket_facts(), session.library
-    fields = {
-        "id": session.number,
-        "addr": session.address,
-        "laddr": socket.local_address,
-        "fd": socket.descriptor,
-        "name": session.name.decode(),
-        "age": session.age_ms // 1000,
-        "idle": socket.idle_ms // 1000,
-        "flags": "r" if session.reads_stale else "N",
-        "db": 0,
-        "sub": 0,
-        "psub": 0,
-        "multi": -1,
-        "qbuf": session.input_bytes,
-        "oll": len(session.replies.places),
-        "omem": session.unsent_bytes + session.replies.held_bytes,
-        "resp": session.resp_version,
-        "lib-name": library.get("lib-name", ""),
-        "lib-ver": library.get("lib-ver", ""),
-    }
-    return " ".join(f"{name}={value}" for name, value in fields.items()) + "\n"
+    session_socket, library = session.socket_facts(), session.library
+    return (
+        f"id={session.number} addr={session.address} laddr={session_socket.local_address} "
+        f"fd={session_socket.descriptor} name={session.name.decode()} "
+        f"age={session.age_ms // 1000} idle={session_socket.idle_ms // 1000} "
+        f"flags={'r' if session.reads_stale else 'N'} db=0 sub=0 psub=0 multi=-1 "
+        f"qbuf={session.input_bytes} oll={len(session.replies.places)} "
+        f"omem={session.unsent_bytes + session.replies.held_bytes} resp={session.resp_version} "
+        f"lib-name={library.get('lib-name', '')} lib-ver={library.get('lib-ver', '')}\n"
+    )
 
 
 def _subcommand(

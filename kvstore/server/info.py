@@ -28,11 +28,15 @@ if TYPE_CHECKING:
 Fields: TypeAlias = dict[str, object]
 
 _EVERYTHING: Final = {"all", "default", "everything"}
+_INFO_STEPS: Final = 200
+"""What INFO costs beside its bytes."""
 _CONFIG_PATTERNS_MAX: Final = 8
 _CONFIG_PATTERN_BYTES_MAX: Final = 32
 """To compile them takes some milliseconds at most."""
 _IS_GLOB: Final = re.compile(rb"[*?\[]")
-_PROCESS_STATUS: Final = Path("/proc/self/status")
+_PROCESS_MEMORY: Final = Path("/proc/self/statm")
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+_SYSTEM: Final = f"{platform.system()} {platform.release()} {platform.machine()}"
 
 
 # --- INFO ---------------------------------------------------------------------------------
@@ -41,6 +45,7 @@ _PROCESS_STATUS: Final = Path("/proc/self/status")
 def _info(session: Session, args: Arguments) -> bytes:
     wanted = {a.decode("utf-8", "replace").lower() for a in args[1:]}
     is_wanted = not wanted or wanted & _EVERYTHING
+    session.served += _INFO_STEPS
     sections = _info_sections(session.context)
     chosen = [(n, f) for n, f in sections.items() if is_wanted or n.lower() in wanted]
     text = "\r\n".join(
@@ -90,7 +95,7 @@ def _server(context: Context, status: api.StatusResult) -> Fields:
         "redis_version": REDIS_VERSION,
         "kvstore_version": status.version,
         "redis_mode": "standalone",
-        "os": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "os": _SYSTEM,
         "arch_bits": 64 if sys.maxsize > 1 << 32 else 32,
         "process_id": os.getpid(),
         "tcp_port": context.settings.listens_at.port,
@@ -101,18 +106,16 @@ def _server(context: Context, status: api.StatusResult) -> Fields:
 
 def _memory() -> Fields:
     """`used_memory` is this process's own; pages of files that it has mapped come on top in rss."""
-    sizes = re.findall(r"^(\w+):\s+(\d+) kB$", _PROCESS_STATUS.read_text(), re.MULTILINE)
-    resident = {name: int(kib) << 10 for name, kib in sizes}
-    system = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    _, resident, of_files, *_ = map(int, _PROCESS_MEMORY.read_text().split())
     fields: Fields = {}
-    for name, size in (
-        ("used_memory", resident["RssAnon"]),
-        ("used_memory_rss", resident["VmRSS"]),
-        ("total_system_memory", system),
+    for name, pages in (
+        ("used_memory", resident - of_files),
+        ("used_memory_rss", resident),
+        ("total_system_memory", os.sysconf("SC_PHYS_PAGES")),
         ("maxmemory", 0),
     ):
-        fields[name] = size
-        fields[f"{name}_human"] = _human(size)
+        fields[name] = pages * _PAGE_BYTES
+        fields[f"{name}_human"] = _human(pages * _PAGE_BYTES)
     return {**fields, "maxmemory_policy": "noeviction"}
 
 

@@ -79,6 +79,7 @@ def _slots(session: Session, _args: Arguments) -> bytes:
                 resp.bulk(address.host.encode()),
                 resp.integer(address.port),
                 resp.bulk(_node_name(status.cluster_id, node).encode()),
+                resp.mapping([], session.resp_version),  # Other names of the node.
             ]
         )
         for node, address in _leader_first(session, status)

@@ -24,6 +24,7 @@ class Case:
 
     * `script`: commands with `; ` between them, or bytes to be sent as they are.
     * `reason`: why the replies differ from those of Redis.
+    * `in_cluster`: it is played to a Redis in cluster mode, which is one node with all slots.
     * `replies`: what is wanted, as text; `version` is the first Redis that gives them.
     """
 
@@ -32,6 +33,7 @@ class Case:
     reason: str = ""
     version: str = ""
     replies: str = ""
+    in_cluster: bool = False
 
     @property
     def data(self) -> bytes:
@@ -43,7 +45,8 @@ class Case:
     def __str__(self) -> str:
         text = self.script if isinstance(self.script, str) else repr(self.script)[1:]
         text = re.sub(r"(.)\1{50,}", lambda run: f"{run[1]}{{{len(run[0])}}}", text)
-        return text if len(text) < 90 else f"{text[:60]}...{len(text)}"
+        text = text if len(text) < 90 else f"{text[:60]}...{len(text)}"
+        return f"{text} in a cluster" if self.in_cluster else text
 
 
 def _encoded(command: str) -> bytes:
@@ -66,6 +69,11 @@ def same_bytes(text: str) -> list[Case]:
 def alike(*scripts: str | bytes) -> list[Case]:
     """Both reply with the same types, each with values of its own."""
     return same(*scripts, view=View.SHAPES)
+
+
+def same_in_cluster(*scripts: str, view: View = View.VALUES) -> list[Case]:
+    """This store and a Redis in cluster mode reply alike."""
+    return [Case(script, view, in_cluster=True) for script in _each(scripts)]
 
 
 def since(version: str, wanted: Mapping[str, str]) -> list[Case]:

@@ -21,3 +21,11 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
         if redis is None:
             pytest.skip("redis-server is not installed")
         yield redis
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    with redis_running(tmp_path_factory.mktemp("redis"), as_cluster=True) as redis:
+        if redis is None:
+            pytest.skip("redis-server is not installed")
+        yield redis

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .cases import alike, parts, same
-from .differences import COMMANDS, CONFIG, ENTRIES, PATTERNS, SHARD
+from .cases import alike, parts, same, same_in_cluster
+from .differences import COMMANDS, CONFIG, ENTRIES, PATTERNS, SHARD, SIZES
 from .replies import View
 
 _NAMES = parts("""
@@ -46,6 +46,9 @@ _COMMAND = [
     *alike("""
         COMMAND LIST FILTERBY ACLCAT read | COMMAND LIST filterby aclcat @string
     """),
+    *same(f"COMMAND INFO {' '.join(['get'] * 256)}"),
+    *SIZES.shown_by(f"COMMAND INFO {' '.join(['get'] * 257)}"),
+    *PATTERNS.shown_by(f"COMMAND LIST FILTERBY PATTERN {'*' * 129}"),
     *ENTRIES.shown_by("""
         COMMAND COUNT | COMMAND INFO lpush | COMMAND GETKEYS LPUSH a b | COMMAND DOCS get
         COMMAND | COMMAND INFO | COMMAND DOCS
@@ -87,6 +90,18 @@ _CLUSTER = [
         CLUSTER HELP
     """),
 ]
+_IN_CLUSTER = [
+    *same_in_cluster("READONLY | READWRITE | READONLY; GET k; READWRITE"),
+    *same_in_cluster(
+        "CLUSTER | CLUSTER BOGUS | CLUSTER INFO x | CLUSTER SLOTS x | CLUSTER SHARDS x"
+    ),
+    *same_in_cluster("SET k v; READONLY; GET k | SELECT 1"),
+    *same_in_cluster(
+        "CLUSTER INFO | CLUSTER MYID | CLUSTER NODES | CLUSTER SLOTS | CLUSTER SHARDS",
+        "COMMAND INFO cluster|info | COMMAND INFO cluster|slots | COMMAND INFO cluster|myid",
+        view=View.SHAPES,
+    ),
+]
 _UNKNOWN = [
     *same(r"""
         BOGUS | BOGUS a b c | "" | "" x | "\xff\x00\r\n" "\xfe"
@@ -106,4 +121,4 @@ _UNKNOWN = [
     """),
 ]
 
-CASES = [*_COMMAND, *_INFO, *_CONFIG, *_CLUSTER, *_UNKNOWN]
+CASES = [*_COMMAND, *_INFO, *_CONFIG, *_CLUSTER, *_IN_CLUSTER, *_UNKNOWN]

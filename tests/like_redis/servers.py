@@ -77,16 +77,18 @@ class Redis(Server):
 
 
 @contextlib.contextmanager
-def redis_running(directory: Path) -> Iterator[Redis | None]:
-    """A redis-server that keeps nothing; None if it is not installed."""
+def redis_running(directory: Path, *, as_cluster: bool = False) -> Iterator[Redis | None]:
+    """A redis-server that keeps nothing, or one that is a cluster; None if it is not installed."""
     tool = shutil.which("redis-server")
     if tool is None:
         yield None
         return
-    reservation = Reservation()
+    reservation, bus = Reservation(), Reservation()
     # It must not outlive the test run, not even one that is killed outright.
     command = ["setpriv", "--pdeathsig", "KILL", tool, "--port", str(reservation.port)]
     command += ["--save", "", "--appendonly", "no", "--dir", str(directory)]
+    if as_cluster:
+        command += ["--cluster-enabled", "yes", "--cluster-port", str(bus.port)]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
@@ -97,12 +99,18 @@ def redis_running(directory: Path) -> Iterator[Redis | None]:
 
         eventually(answers, "redis-server answers PING", ignoring=(OSError,))
         with connect(reservation.port) as client:
+            if as_cluster:
+                client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16_383)
+                eventually(
+                    lambda: client.cluster("INFO")["cluster_state"] == "ok", "all slots are served"
+                )
             version = str(client.info()["redis_version"])
         yield Redis(reservation.port, tuple(map(int, re.findall(r"\d+", version))))
     finally:
         process.kill()
         process.wait()
         reservation.release()
+        bus.release()
 
 
 @contextlib.contextmanager

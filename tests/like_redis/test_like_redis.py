@@ -13,8 +13,9 @@ pytestmark = pytest.mark.process
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_it_replies_as_redis_does_or_differs_for_the_reason_that_is_told(
-    case: Case, store: Server, redis: Redis
+    case: Case, store: Server, redis: Redis, redis_cluster: Redis
 ) -> None:
+    redis = redis_cluster if case.in_cluster else redis
     ours, theirs = store.play(case), redis.play(case)
     if case.reason:
         assert ours != theirs, "the difference is no more: take its reason away"

@@ -38,3 +38,10 @@ def test_a_field_of_client_list_has_the_name_that_redis_gives_it(
     with connect(store.port) as ours, connect(redis.port) as theirs:
         since_7_2 = {"lib-name", "lib-ver"}
         assert ours.client_list()[0].keys() - theirs.client_list()[0].keys() <= since_7_2
+
+
+def test_a_field_of_cluster_info_has_the_name_that_redis_gives_it(
+    store: Server, redis_cluster: Redis
+) -> None:
+    with connect(store.port) as ours, connect(redis_cluster.port) as theirs:
+        assert ours.cluster("INFO").keys() <= theirs.cluster("INFO").keys()

@@ -22,7 +22,7 @@ def test_each_difference_is_shown() -> None:
 
 
 def test_no_script_is_told_twice() -> None:
-    scripts = [case.script for case in TOLD]
+    scripts = [(case.script, case.in_cluster) for case in TOLD]
     assert len(scripts) == len(set(scripts))
 
 
