@@ -173,9 +173,7 @@ class Caller:
         while True:
             if (rest := course.take_rest()) is not None:
                 yield rest
-            if self._is_abandoned:
-                what = "this process was forked in the middle of a request, which is its parent's"
-                raise course.end(RefusedError(f"{what}: ask again", "FORKED"))
+            self._check_whose(course)
             course.check_deadline()
             node, try_until = course.node, course.try_until()
             reply_until = try_until if _may_be_repeated(request) else course.deadline
@@ -185,6 +183,7 @@ class Caller:
                 self._leader = None
                 if isinstance(setback, Unanswered):
                     _doubt(course, request, f"but {setback}")
+                self._check_whose(course)
                 if isinstance(setback, Full):
                     course.full(str(setback))
                 else:
@@ -197,6 +196,12 @@ class Caller:
             if result.code not in _NOT_OF_WHO_LEADS:
                 self._leader = None
             self._turn_away(course, request, result)
+
+    def _check_whose(self, course: Course) -> None:
+        """A child that was forked in the middle must not go on: its parent does."""
+        if self._is_abandoned:
+            what = "this process was forked in the middle of a request, which is its parent's"
+            raise course.end(RefusedError(f"{what}: ask again", "FORKED"))
 
     def _turn_away(self, course: Course, request: api.Request, failure: api.Failure) -> None:
         """Set the course for the next attempt, or raise if there must not be one."""

@@ -295,8 +295,7 @@ class Client:
         Another thread of the parent may have been inside; here, nobody is.
         """
         self._caller.abandon()
-        # To close a descriptor here ends no connection there.
-        self._links.close()
+        self._links.abandon()
         self._caller = self._caller.fresh()
         self._links, self._gate = Links(), Gate()
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import hiredis
 
-from kvstore.address import Address
 from kvstore.attempt import NotSent, Unanswered
+from kvstore.lookup import Found, Lookup
 
 _RECEIVE_BYTES: Final = 1 << 18
 _MORE: Final = object()
@@ -28,9 +29,12 @@ class Link:
     * `_is_in_step`: no request was sent in part, which another one must not follow.
     """
 
-    def __init__(self, node: Address, until: float) -> None:
+    def __init__(self, lookup: Lookup, until: float) -> None:
+        if not lookup.wait(_rest_of(until)):
+            reason = "cannot connect: its name is still being looked up"
+            raise NotSent(reason, is_silence=True)
         try:
-            self._socket = socket.create_connection((node.host, node.port), _rest_of(until))
+            self._socket = _connected(lookup.result(), until)
         except OSError as error:
             is_silence = isinstance(error, TimeoutError)
             raise NotSent(f"cannot connect: {_reason(error)}", is_silence=is_silence) from None
@@ -115,6 +119,26 @@ class Link:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._socket.close()
+
+
+def _connected(found: Sequence[Found], until: float) -> socket.socket:
+    """A connection to the first of these addresses that takes one, each in its share of the time.
+
+    Raises the OSError of the last one.
+    """
+    for left in range(len(found), 0, -1):
+        family, address = found[-left]
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(_rest_of(until) / left)
+            sock.connect(address)
+        except BaseException as error:
+            sock.close()
+            if left == 1 or not isinstance(error, OSError):
+                raise
+        else:
+            break
+    return sock
 
 
 def _reason(error: OSError) -> str:

@@ -18,6 +18,7 @@ from kvstore import api
 from kvstore.address import Address
 from kvstore.attempt import Attempt, Full, HangUp, NotSent, Rest, Setback, Step, Unanswered, Way
 from kvstore.link import Link
+from kvstore.lookup import Lookup
 from kvstore.wire import resp, typed
 
 
@@ -30,6 +31,8 @@ class Links:
 
     def __init__(self) -> None:
         self._open: dict[tuple[Address, bool], Link] = {}
+        self._lookups: dict[Address, Lookup] = {}
+        """Those that were under way when they were asked for last."""
 
     def carry_out(self, way: Way) -> api.Result:
         """Go a way to its end."""
@@ -45,6 +48,12 @@ class Links:
         links, self._open = self._open, {}
         for link in links.values():
             link.close()
+
+    def abandon(self) -> None:
+        """These are a child's copies of its parent's: to close them here ends none there."""
+        self.close()
+        for lookup in self._lookups.values():
+            lookup.abandon()
 
     def _do(self, way: Way, step: Step) -> Step:
         """Do what a way wants done; what it wants next."""
@@ -79,7 +88,7 @@ class Links:
         if link is not None and link.is_idle():
             return link
         self._drop(node, is_stale)
-        link = self._open[node, is_stale] = Link(node, until)
+        link = self._open[node, is_stale] = Link(self._lookup(node), until)
         if is_stale:
             try:
                 reply = link.ask(resp.command(b"READONLY"), until, until)
@@ -89,6 +98,13 @@ class Links:
                 is_full = str(reply).startswith(Full.words)
                 raise Full if is_full else NotSent(f"refused READONLY: {reply}")
         return link
+
+    def _lookup(self, node: Address) -> Lookup:
+        """Where the node is: what was asked before and is not answered yet is not asked again."""
+        lookup = self._lookups.pop(node, None) or Lookup(node)
+        if not lookup.is_done:
+            self._lookups[node] = lookup
+        return lookup
 
     def _drop(self, node: Address, is_stale: bool) -> None:
         link = self._open.pop((node, is_stale), None)

@@ -29,8 +29,9 @@ ARROWS = {
     "wire": {"api", "config", "errors", "glob", "raft.messages", "wire"},
     "storage": {"raft.types", "storage", "errors"},
     "server": {
-        *("address", "api", "config", "errors", "exit_codes", "glob", "kv.machine", "logs", "raft"),
-        *("server", "storage.base", "storage.directory", "storage.records", "wire"),
+        *("address", "api", "config", "errors", "exit_codes", "glob", "kv.machine", "logs"),
+        *("lookup", "raft", "server", "storage.base", "storage.directory", "storage.records"),
+        "wire",
     },
     "sim": {
         *("address", "api", "attempt", "caller", "config", "errors", "raft", "sim"),
@@ -51,8 +52,9 @@ ARROWS = {
         "links",
     },
     "gate": {"errors"},
-    "links": {"address", "api", "attempt", "link", "wire.resp", "wire.typed"},
-    "link": {"address", "attempt"},
+    "links": {"address", "api", "attempt", "link", "lookup", "wire.resp", "wire.typed"},
+    "link": {"attempt", "lookup"},
+    "lookup": {"address"},
     "caller": {"address", "api", "attempt", "course", "errors", "wire.typed"},
     "course": {"address", "attempt", "errors"},
     "attempt": {"address", "api"},

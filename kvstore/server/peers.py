@@ -19,10 +19,10 @@ from structlog.typing import FilteringBoundLogger
 from kvstore.address import Address
 from kvstore.config import Settings
 from kvstore.errors import DirectoryRefusedError, ProtocolError
+from kvstore.lookup import Lookup
 from kvstore.raft.messages import Message
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.connection import Connection
-from kvstore.server.lookup import Lookup
 from kvstore.wire.peer import (
     Hello,
     HelloAnswer,
@@ -136,7 +136,7 @@ class PeerLink:
         lookup, self._lookup = self._lookup, None
         self.deadline_ms = now_ms + _HELLO_TIMEOUT_MS
         try:
-            family, address = lookup.result()
+            family, address = lookup.result()[0]
             sock = socket.socket(family, socket.SOCK_STREAM)
         except OSError as error:
             self._lost(f"cannot dial: {error.strerror}", now_ms)

@@ -318,6 +318,70 @@ def test_a_process_that_multiprocessing_forks_has_its_own() -> None:
         assert numbers(node) == [(1, 1), (3, 1), (1, 2)]
 
 
+def test_a_child_is_served_although_its_parent_waits_for_a_name() -> None:
+    """The thread that looks it up is the parent's, and does not exist in the child."""
+    program = """
+        import socket
+        real, asked, parent = socket.getaddrinfo, threading.Event(), os.getpid()
+
+        def look_up(host, port, **options):
+            if options.get("flags"):
+                return real(host, port, **options)
+            asked.set()
+            if os.getpid() == parent:
+                go_on.wait()
+            return real(*sys.argv[1].split(":"), type=socket.SOCK_STREAM)
+
+        socket.getaddrinfo, go_on = look_up, threading.Event()
+        client = Client("some.name", timeout_ms=20_000)
+        thread = threading.Thread(target=lambda: say("parent", client.put("k", "2").revision))
+        thread.start()
+        asked.wait()
+        fork(lambda: say("child", client.put("k", "1").revision))
+        go_on.set()
+        thread.join()
+        """
+    with ScriptedNode(api.PutResult(1, True), api.PutResult(2, True)) as node:
+        assert run(program, node.address) == ["child 1", "parent 2"]
+        assert numbers(node) == [(1, 1), (3, 1)]
+
+
+@pytest.mark.parametrize("exactly_once", [True, False])
+def test_a_child_of_a_handler_in_a_look_up_is_told_that_the_request_is_its_parent_s(
+    exactly_once: bool,
+) -> None:
+    program = f"""
+        import signal, socket, time
+        real, asked, go_on = socket.getaddrinfo, threading.Event(), threading.Event()
+        pid = None
+
+        def look_up(host, port, **options):
+            if options.get("flags"):
+                return real(host, port, **options)
+            go_on.wait()
+            return real(*sys.argv[1].split(":"), type=socket.SOCK_STREAM)
+
+        def handle(_number, _frame):
+            global pid
+            pid = os.fork()
+            go_on.set()
+
+        socket.getaddrinfo = look_up
+        signal.signal(signal.SIGALRM, handle)
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        began = time.monotonic()
+        client = Client("some.name", timeout_ms=12_000, exactly_once={exactly_once})
+        try:
+            say("put", client.put("k", "1").revision)
+        except kvstore.RefusedError as error:
+            say(error.code, "soon" if time.monotonic() - began < 9 else "late")
+        if pid:
+            assert os.waitpid(pid, 0)[1] == 0
+        """
+    with ScriptedNode(OK) as node:
+        assert sorted(run(program, node.address)) == ["FORKED soon", "put 1"]
+
+
 def test_an_unknown_outcome_stays_one_in_the_child_that_was_forked_meanwhile() -> None:
     """A signal handler forks while the answer is awaited."""
     program = """

@@ -96,6 +96,38 @@ CALLING = (
         "::test_what_is_changed_after_it_was_given_is_sent_as_it_was",
     ),
     Mutant(
+        "a name is waited for beyond the deadline",
+        LINK,
+        "        if not lookup.wait(_rest_of(until)):\n",
+        "        if not lookup.wait(5.0 + _rest_of(until)):\n",
+        test="tests/client/test_names.py"
+        "::test_the_deadline_holds_though_the_resolver_does_not_answer",
+    ),
+    Mutant(
+        "a resolver that hangs gets another thread with each attempt",
+        "kvstore/links.py",
+        "            self._lookups[node] = lookup\n",
+        "            pass\n",
+        test="tests/client/test_names.py"
+        "::test_the_deadline_holds_though_the_resolver_does_not_answer",
+    ),
+    Mutant(
+        "the first address of a name has all the time",
+        LINK,
+        "            sock.settimeout(_rest_of(until) / left)\n",
+        "            sock.settimeout(_rest_of(until))\n",
+        test="tests/client/test_names.py"
+        "::test_an_address_that_does_not_answer_has_a_share_of_the_time",
+    ),
+    Mutant(
+        "a forked child waits for a thread that its parent has",
+        "kvstore/links.py",
+        "            lookup.abandon()\n",
+        "            pass\n",
+        test="tests/client/test_copies.py"
+        "::test_a_child_of_a_handler_in_a_look_up_is_told_that_the_request_is_its_parent_s",
+    ),
+    Mutant(
         "a handover is asked for again of whoever leads by then",
         CALLER,
         "            request = api.HandOver(request.heir, self._term)\n",
@@ -178,16 +210,16 @@ CALLING = (
     Mutant(
         "a forked child keeps its parent's connections open",
         CLIENT,
-        "        self._links.close()\n        self._caller =",
-        "        self._caller =",
+        "        self._links.abandon()\n",
+        "",
         test="tests/client/test_copies.py"
         "::test_an_unknown_outcome_stays_one_in_the_child_that_was_forked_meanwhile",
     ),
     Mutant(
         "a request is carried out by both processes if one forks in its middle",
         CALLER,
-        "            if self._is_abandoned:\n",
-        "            if self._clock is None:\n",
+        "        if self._is_abandoned:\n",
+        "        if self._clock is None:\n",
         test="tests/client/test_copies.py"
         "::test_a_request_in_the_middle_of_which_a_process_forks_is_its_parent_s",
     ),

@@ -15,10 +15,10 @@ import pytest
 from kvstore.address import Address
 from kvstore.config import Limits, Settings
 from kvstore.logs import logger_for
+from kvstore.lookup import Lookup
 from kvstore.raft.messages import AppendEntries
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.server.acquaintances import Acquaintances
-from kvstore.server.lookup import Lookup
 from kvstore.server.peers import PeerLink
 from kvstore.storage.memory import MemoryLineage
 from kvstore.wire.peer import Hello, encode_hello_answer
