@@ -7,6 +7,7 @@ fits the code is an error, never a pass.
 from __future__ import annotations
 
 import compileall
+import functools
 import json
 import os
 import shutil
@@ -21,11 +22,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HUNT = Path(__file__).with_name("hunt.py")
+NURSERY = Path(__file__).with_name("nursery.py")
 SEEDS = 400
 """Budget of the simulator for one mutant."""
-DEADLINE_S = 240.0
-"""Only against a mutant that never ends; far above what any needs."""
-
 HINTS_FILE = Path(__file__).with_name("hints.json")
 HINTS: dict[str, int] = json.loads(HINTS_FILE.read_text())
 """The seed that found a mutant last. It is tried first and spares the search, nothing else:
@@ -60,18 +59,18 @@ def hunt(mutant: Mutant, original: Path, seeds: int = SEEDS) -> Kill | None:
         began = time.monotonic()
         if mutant.test is None:
             hint = HINTS.get(mutant.name, 0)
-            done, killed = _run(directory, str(HUNT), str(seeds), str(hint)), 42
-            by = done.stdout.strip()
+            (code, said), killed = _run(directory, str(HUNT), str(seeds), str(hint)), 42
+            by = said.strip()
         else:
-            done, killed = _run(directory, *_PYTEST, mutant.test), 1
+            (code, said), killed = _run(directory, *_PYTEST, mutant.test), 1
             by = mutant.test.removeprefix("tests/")
         seconds = time.monotonic() - began
-    assert done.returncode in (0, killed), f"the hunt itself failed:\n{done.stdout}{done.stderr}"
-    return Kill(by, seconds) if done.returncode == killed else None
+    assert code in (0, killed), f"the hunt itself failed, by {code}:\n{said}"
+    return Kill(by, seconds) if code == killed else None
 
 
 _PYTEST = (
-    *("-m", "pytest", "-q", "-x", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"),
+    *("-q", "-x", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"),
     "--hypothesis-profile=hunt",
 )
 """Nobody reads why the test failed, so nothing is done for that."""
@@ -105,13 +104,20 @@ def _copied(mutant: Mutant, original: Path) -> Iterator[Path]:
         yield directory
 
 
-def _run(directory: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *args],
-        cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(directory)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=DEADLINE_S,
+@functools.cache
+def _nursery() -> subprocess.Popen[str]:
+    """One for all hunts of this process, with which it ends."""
+    return subprocess.Popen(
+        [sys.executable, NURSERY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+
+
+def _run(directory: Path, *arguments: str) -> tuple[int, str]:
+    """The exit code of a hunt, and what it says."""
+    nursery, output = _nursery(), directory / "output"
+    assert nursery.stdin is not None
+    assert nursery.stdout is not None
+    order = {"directory": str(directory), "arguments": arguments, "output": str(output)}
+    nursery.stdin.write(json.dumps(order) + "\n")
+    nursery.stdin.flush()
+    return int(nursery.stdout.readline()), output.read_text(errors="replace")
