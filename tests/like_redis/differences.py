@@ -16,6 +16,7 @@ ENTRIES = Difference(
     "COMMAND tells of these commands alone, and COMMAND DOCS nothing of arguments."
 )
 EXPIRY = Difference("No expiry: SET with EX, PX, EXAT, PXAT or KEEPTTL is refused.")
+FIELDS = Difference("INFO and CLIENT LIST leave out what is not counted here.")
 FRAMES = Difference("An argument that does not end where it said it would is a protocol error.")
 HTTP = Difference("A web browser is told that this port does not speak HTTP.")
 INLINE = Difference("A line of words (an inline request) has at most 4 KiB.")

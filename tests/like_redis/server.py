@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .cases import alike, parts, same, same_in_cluster
-from .differences import COMMANDS, CONFIG, ENTRIES, PATTERNS, SHARD, SIZES
+from .differences import COMMANDS, CONFIG, ENTRIES, FIELDS, PATTERNS, SHARD, SIZES
 from .replies import View
 
 _NAMES = parts("""
@@ -18,7 +18,7 @@ _CALLS = parts(r"""
     """)
 
 _COMMAND = [
-    *alike("command count | COMMAND LIST"),
+    *alike("command count | COMMAND LIST | COMMAND HELP | CLIENT HELP | CONFIG HELP"),
     *same("""
         COMMAND BOGUS | COMMAND COUNT x | COMMAND "" | COMMAND LIST x | COMMAND GETKEYS
     """),
@@ -62,6 +62,7 @@ _INFO = [
     *same("""
         INFO bogus | INFO "" | INFO bogus bogus2
     """),
+    *FIELDS.shown_by("INFO modules | INFO commandstats"),
 ]
 _CONFIG = [
     *same("""

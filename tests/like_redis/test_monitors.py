@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from process.cluster import connect
+from process.cluster import connect, eventually
 from process.resp import ask_for_text, dial
 
 from .servers import Redis, Server
@@ -45,3 +45,15 @@ def test_a_field_of_cluster_info_has_the_name_that_redis_gives_it(
 ) -> None:
     with connect(store.port) as ours, connect(redis_cluster.port) as theirs:
         assert ours.cluster("INFO").keys() <= theirs.cluster("INFO").keys()
+
+
+def test_a_client_is_idle_since_it_said_something(store: Server) -> None:
+    with connect(store.port, client_name="silent") as silent, connect(store.port) as other:
+        silent.ping()
+
+        def idle_s() -> int:
+            return next(int(c["idle"]) for c in other.client_list() if c["name"] == "silent")
+
+        eventually(lambda: idle_s() >= 1, "it is idle for a second")
+        silent.ping()
+        assert idle_s() == 0

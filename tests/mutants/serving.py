@@ -500,4 +500,33 @@ SERVING = (
         test="tests/server/test_session.py"
         "::test_what_touches_no_data_is_answered_after_a_refused_multi",
     ),
+    Mutant(
+        "a vertical tab ends a word of a line",
+        "kvstore/wire/inline.py",
+        """re.compile(rb"\\S[^ \\t\\r\\n]*+")""",
+        """re.compile(rb"\\S++")""",
+        test="tests/wire/test_request_parser.py::test_quotes_and_escapes_are_those_of_redis",
+    ),
+    Mutant(
+        "whoever announces a million arguments is hung up on",
+        "kvstore/wire/resp.py",
+        "ANNOUNCED_ARGUMENTS_MAX: Final = (1 << 31) - 1\n",
+        "ANNOUNCED_ARGUMENTS_MAX: Final = 1 << 20\n",
+        test="tests/wire/test_request_parser.py"
+        "::test_more_arguments_than_are_taken_are_no_reason_to_hang_up",
+    ),
+    Mutant(
+        "nobody who is turned away is counted",
+        "kvstore/server/listener.py",
+        "        self._note_rejected()\n",
+        "",
+        test="tests/server/test_listener.py::test_who_is_turned_away_is_told_why_and_counted",
+    ),
+    Mutant(
+        "the rate of commands is that of all time",
+        "kvstore/server/traffic.py",
+        "deque(maxlen=_SAMPLES)",
+        "deque()",
+        test="tests/server/test_info.py::test_the_rate_is_that_of_the_last_seconds",
+    ),
 )

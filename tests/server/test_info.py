@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from redis._parsers.helpers import parse_client_list, parse_info
 
+from kvstore.server.session import Session
 from kvstore.wire import peer
 from kvstore.wire.resp import command
 
-from .line import THEIRS, Line
+from .line import THEIRS, Line, tcp_pair
 
 ASKED_FOR = """
     redis_version redis_mode os arch_bits process_id tcp_port uptime_in_seconds uptime_in_days
@@ -79,6 +80,16 @@ def test_peers_are_no_clients(follower: Line) -> None:
     found = info(follower)
     assert found["connected_clients"] == len(clients(follower)) == 1
     assert found["cluster_connections"] == 1
+
+
+def test_who_is_told_that_there_is_no_room_is_counted(line: Line) -> None:
+    client, ours = tcp_pair()
+    with client:
+        Session(ours, "test", line.context, line.selector, is_newcomer=True)
+        client.sendall(command(b"PING"))
+        assert line.receive() == b""
+        assert client.recv(100) == b"-ERR max number of clients reached\r\n"
+    assert info(line)["rejected_connections"] == 1
 
 
 def test_a_follower_tells_whether_its_leader_is_linked(follower: Line) -> None:

@@ -68,6 +68,25 @@ def test_a_door_that_was_shut_for_want_of_descriptors_opens_again_each_time() ->
             assert len(welcomed) == time + 1
 
 
+def test_who_is_turned_away_is_told_why_and_counted() -> None:
+    rejected: list[None] = []
+    with bind(ANY) as door, selectors.DefaultSelector() as selector:
+        listen(door, ANY)
+        listener = Listener(
+            door,
+            selector,
+            lambda sock, _name, _is_newcomer: sock.close(),
+            lambda: False,
+            lambda: False,
+            lambda: rejected.append(None),
+            structlog.get_logger(),
+        )
+        with socket.create_connection(door.getsockname(), 5.0) as caller:
+            listener.on_events(selectors.EVENT_READ)
+            assert caller.recv(100) == b"-ERR max number of clients reached\r\n"
+    assert len(rejected) == 1
+
+
 def test_of_two_that_bind_an_address_before_either_listens_one_is_told_that_it_is_in_use() -> None:
     with bind(ANY) as first:
         address = Address(*first.getsockname())

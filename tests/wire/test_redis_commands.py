@@ -54,6 +54,8 @@ def reply(line: str, result: api.Result, version: int = 2) -> bytes:
         ("SET k ''", api.Put(b"k", b"")),
         ("SET k v NX", api.Put(b"k", b"v", api.When.ABSENT)),
         ("SET k v xx", api.Put(b"k", b"v", api.When.PRESENT)),
+        ("SET k v NX nx", api.Put(b"k", b"v", api.When.ABSENT)),
+        ("SET k v XX GET XX", api.Put(b"k", b"v", api.When.PRESENT, None, True)),
         ("SET k v GET", api.Put(b"k", b"v", return_previous=True)),
         ("SET k v GET GET", api.Put(b"k", b"v", return_previous=True)),
         ("SET k v NX GET", api.Put(b"k", b"v", api.When.ABSENT, None, True)),

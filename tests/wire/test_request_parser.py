@@ -168,6 +168,8 @@ def test_an_inline_request_is_the_words_of_a_line() -> None:
         (b"SET a 'b\\n'", [b"SET", b"a", b"b\\n"]),
         (b'SET a "\\"\\\\\\q\\xzz\\t"', [b"SET", b"a", b'"\\qxzz\t']),
         (b"SET a b\\nc", [b"SET", b"a", b"b\\nc"]),
+        (b"SET \x0ba b\x0bc\x0c", [b"SET", b"a", b"b\x0bc\x0c"]),
+        (b'SET a\x0b "b"\x0b', [b"SET", b"a\x0b", b"b"]),
     ],
 )
 def test_quotes_and_escapes_are_those_of_redis(line: bytes, words: Request) -> None:
