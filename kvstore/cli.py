@@ -42,6 +42,7 @@ from kvstore.exit_codes import (
     UNREACHABLE,
     USAGE,
 )
+from kvstore.inspection import inspect
 from kvstore.options import Command, Function, as_json, option, options, timeout, to_nodes
 from kvstore.serve import serve
 from kvstore.simulate import simulate
@@ -55,15 +56,16 @@ Examples:
   kvstore put greeting hello     write a key, through whichever node leads
   kvstore get greeting           read it back
   kvstore status                 see who leads
+  kvstore inspect data/n1        see what a data directory holds, and check it
 
 \b
 Exit codes:
   0  done
   1  the key was not found, or a condition of the write did not hold; of
-     simulate: a promise is broken
+     simulate: a promise is broken; of inspect: something is wrong
   2  wrong usage: an option, an address or a setting
   3  refused, and nothing was changed: not the leader, no leader, busy, an
-     invalid request; of serve: the data directory cannot be used
+     invalid request; of serve and inspect: the data directory cannot be used
   4  outcome unknown: the command may or may not take effect
   5  no node could be reached, and nothing was changed
   74 standard input or output failed; 130 and 141: Ctrl-C, or a closed pipe
@@ -117,7 +119,7 @@ def _verdict(error: click.ClickException | KvstoreError) -> tuple[str, int]:
         _abandon_output()
         return error.message, STREAM_FAILED
     if isinstance(error, DamagedError):
-        return f"{error}; tools/inspect_log.py shows what is damaged", REFUSED
+        return f"{error}; `kvstore inspect DIR` shows what is damaged", REFUSED
     return str(error), _exit_code(error)
 
 
@@ -411,6 +413,7 @@ def scan(
 
 
 commands.add_command(status)
+commands.add_command(inspect)
 
 
 @commands.command(cls=Command, short_help="Have another node lead.")

@@ -61,6 +61,7 @@ ARROWS = {
     "logs": {"sources"},
     "last_words": {"logs", "sources"},
     "render": {"api"},
+    "reports": {"api", "raft.types", "storage.compare", "storage.inspect"},
     "exit_codes": set(),
     "options": set(),
     "demo": {"api", "client", "demo", "errors", "storage.compare", "storage.inspect"},
@@ -69,7 +70,7 @@ ARROWS = {
 
 Who is not here wires the others: the commands, and the front doors of the package.
 """
-WIRING = {"", "__main__", "cli", "serve", "simulate", "status"}
+WIRING = {"", "__main__", "cli", "inspection", "serve", "simulate", "status"}
 
 MORE_FOR = {"storage.inspect": {"api"}}
 

@@ -79,7 +79,7 @@ def test_nodes_come_from_the_environment_unless_given(
     ("line", "words"),
     [
         ("putt a b", "did you mean 'put'? (see kvstore --help)"),
-        ("zzz", "there are serve, put, get, delete, scan, status, transfer-leader, demo"),
+        ("zzz", "there are serve, put, get, delete, scan, status, inspect, transfer-leader"),
         ("get", "KEY"),
         ("get k --colour", "--colour"),
         ("delete", "KEY..."),
