@@ -109,6 +109,8 @@ class Caller:
 
     def _begin(self) -> None:
         """Have nothing yet."""
+        self.course: Course | None = None
+        """The way of the request under way, with what was learned on it; None if there is none."""
         self._session: int | None = None
         self._sequence = 0
         self._is_abandoned = False
@@ -127,7 +129,13 @@ class Caller:
 
     def ask(self, request: api.Request, source: Source, timeout_ms: int, deadline: float) -> Way:
         """Carry out a request; the result is never a `Failure`, that is raised."""
-        course = Course(self._nodes(source), timeout_ms, deadline, self._clock)
+        course = self.course = Course(self._nodes(source), timeout_ms, deadline, self._clock)
+        try:
+            return (yield from self._ask(course, request, source))
+        finally:
+            self.course = None
+
+    def _ask(self, course: Course, request: api.Request, source: Source) -> Way:
         if self._exactly_once and isinstance(request, api.WRITES):
             return (yield from self._carry_out_once(course, request))
         if isinstance(request, api.HandOver) and not request.term:

@@ -12,12 +12,13 @@ import functools
 import os
 import re
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 import click
 
-from kvstore import api, render
+from kvstore import api, patience, render
 from kvstore.address import quoted
 from kvstore.client import Client
 from kvstore.config import NODE_ID_MAX, VALUE_BYTES_CEILING
@@ -214,7 +215,7 @@ def _with_client(function: Function) -> Function:
             on_redirect=_tell_redirect,
             reads_from_any=options.get("from_any", False),
         )
-        with client:
+        with client, patience.told(client.waiting):
             try:
                 code: int = function(client, **options)
                 sys.stdout.flush()
@@ -320,7 +321,13 @@ def _from_stdin(value: str | None) -> bytes:
     # Standard input is None when the caller has closed it.
     if not sys.stdin or (value is None and sys.stdin.isatty()):
         raise click.UsageError("no value: give one, or - to type it and end with Ctrl-D")
-    text = sys.stdin.buffer.read(VALUE_BYTES_CEILING + 1)
+    if sys.stdin.isatty():
+        click.echo("type the value, and end it with Ctrl-D at the beginning of a line", err=True)
+    since = time.monotonic()
+    with patience.told(
+        lambda: (since, "standard input has no end yet, and all of it is the value")
+    ):
+        text = sys.stdin.buffer.read(VALUE_BYTES_CEILING + 1)
     if len(text) > VALUE_BYTES_CEILING:
         raise RefusedError(
             f"the value is longer than any node takes ({VALUE_BYTES_CEILING} bytes)"

@@ -278,6 +278,14 @@ class Client:
     def _deadline(self) -> float:
         return time.monotonic() + self._timeout_ms / 1000
 
+    def waiting(self) -> tuple[float, str] | None:
+        """Since when the request under way is tried (`time.monotonic`), and what came of it so far.
+
+        For other threads; None if there is none.
+        """
+        course = self._caller.course
+        return None if course is None else (course.began, course.story())
+
     # --- Copies, and the end --------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Course:
         self.node = nodes[0]
         self.deadline = deadline
         self.doubt: str | None = None
+        self.began = clock()
         self._timeout_ms = timeout_ms
         self._clock = clock
         self._nodes = nodes
@@ -55,6 +56,14 @@ class Course:
         self._refusal: RefusedError | None = None
         self._is_crowded = False
         """Whether a node was full in this round."""
+
+    def story(self) -> str:
+        """What is waited for, and what was heard so far. Other threads may ask."""
+        said = [f"{node}: {reason}" for node, reason in dict(self._failures).items()]
+        if self._refusal is not None:
+            said.insert(0, str(self._refusal))
+        heard = f" (so far: {'; '.join(said)})" if said else ""
+        return f"no answer of {self.node} yet{heard}; gives up after {self._timeout_ms} ms"
 
     def try_until(self) -> float:
         """When to give this node up: half of the rest is kept while there are others."""

@@ -64,6 +64,7 @@ ARROWS = {
     "reports": {"api", "raft.types", "storage.compare", "storage.inspect"},
     "exit_codes": set(),
     "options": set(),
+    "patience": set(),
     "demo": {"api", "client", "demo", "errors", "storage.compare", "storage.inspect"},
 }
 """What each room may import of ours; a name stands for itself and all below it.

@@ -128,6 +128,20 @@ CALLING = (
         "::test_a_child_of_a_handler_in_a_look_up_is_told_that_the_request_is_its_parent_s",
     ),
     Mutant(
+        "who waits is told of it ten times a second",
+        "kvstore/patience.py",
+        "            last = found[0]\n",
+        "",
+        test="tests/cli/test_waiting.py::test_a_command_that_gets_nowhere_says_once_what_it_tries",
+    ),
+    Mutant(
+        "what a client waits for is told when it waits no more",
+        CALLER,
+        "            self.course = None\n\n",
+        "            pass\n\n",
+        test="tests/cli/test_waiting.py::test_a_client_tells_other_threads_what_it_waits_for",
+    ),
+    Mutant(
         "a handover is asked for again of whoever leads by then",
         CALLER,
         "            request = api.HandOver(request.heir, self._term)\n",

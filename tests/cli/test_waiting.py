@@ -1,0 +1,131 @@
+"""Whoever waits at a terminal is told what for; what is done stays as it was."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from scripted_node import NO_LEADER, OK, ClosedPort, Misbehave, ScriptedNode
+
+from kvstore import Client, RefusedError, api
+
+from .shell import Run, found, record
+
+DEADLINE_S = 30.0
+
+
+@pytest.fixture
+def short(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment is soon over."""
+    monkeypatch.setattr("kvstore.patience.MOMENT_S", 0.2)
+
+
+@pytest.mark.usefixtures("short")
+def test_a_command_that_gets_nowhere_says_once_what_it_tries(run: Run) -> None:
+    with ScriptedNode(Misbehave.SILENCE) as node:
+        ran = run("get", "k", "--to", node.address, "--timeout-ms", "900")
+    assert (ran.code, ran.out) == (5, b"")
+    waiting, error = ran.err.splitlines()
+    assert waiting == f"waiting: no answer of {node.address} yet; gives up after 900 ms"
+    assert error.startswith("error: no node answered")
+
+
+@pytest.mark.usefixtures("short")
+def test_it_says_what_it_was_told_so_far(run: Run) -> None:
+    with ClosedPort() as dead, ScriptedNode(*[NO_LEADER] * 9, Misbehave.SILENCE) as node:
+        to = f"{dead.address},{node.address}"
+        ran = run("put", "k", "v", "--to", to, "--timeout-ms", "900")
+    waiting = ran.err.splitlines()[0]
+    assert "(so far: NOLEADER no leader is known; " in waiting
+    assert f"{dead.address}: cannot connect: connection refused)" in waiting
+
+
+@pytest.mark.usefixtures("short")
+def test_what_comes_after_all_is_the_whole_output(run: Run) -> None:
+    def late() -> api.Result:
+        time.sleep(0.6)  # the answer is late by nature
+        return found(b"k", b"v")
+
+    with ScriptedNode(late) as node:
+        ran = run("get", "k", "--to", node.address)
+    assert (ran.code, ran.out) == (0, b"v")
+    assert ran.err.count("waiting: ") == 1
+
+
+@pytest.mark.usefixtures("short")
+def test_many_requests_that_are_answered_are_no_reason(run: Run) -> None:
+    def page(number: int) -> api.ScanResult:
+        time.sleep(0.05)  # together longer than a moment, each far shorter
+        key = b"%03d" % number
+        return api.ScanResult(
+            1, (record(key, b""),), b"%03d" % (number + 1) if number < 9 else None
+        )
+
+    with ScriptedNode(*[lambda n=n: page(n) for n in range(10)]) as node:
+        ran = run("scan", "--keys-only", "--to", node.address)
+    assert (ran.code, ran.out.count(b"\n"), ran.err) == (0, 10, "")
+
+
+def test_a_client_tells_other_threads_what_it_waits_for() -> None:
+    told: list[tuple[float, str] | None] = []
+    with ScriptedNode() as node, Client([node.address], timeout_ms=20_000) as client:
+        node.extend(lambda: (told.append(client.waiting()), OK)[1])
+        assert client.waiting() is None
+        client.put("k", "v")
+        assert client.waiting() is None
+        node.extend(api.Failure(api.FailureCode.INVALID, "no"))
+        with pytest.raises(RefusedError):
+            client.put("k", "v")
+        assert client.waiting() is None
+    assert told[0] is not None
+    assert time.monotonic() - DEADLINE_S < told[0][0] < time.monotonic()
+    assert told[0][1] == f"no answer of {node.address} yet; gives up after 20000 ms"
+
+
+# --- Standard input -----------------------------------------------------------------------
+
+
+@contextmanager
+def putting(to: str, stdin: int) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "kvstore", "put", "k", "-", "--to", to]
+    with subprocess.Popen(
+        command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        timer = threading.Timer(DEADLINE_S, process.kill)
+        timer.start()
+        yield process
+        timer.cancel()
+
+
+def test_who_is_to_type_a_value_is_told_so_at_once() -> None:
+    ours, theirs = pty.openpty()
+    with ScriptedNode(OK) as node, putting(node.address, theirs) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        line = process.stderr.readline()
+        assert line == b"type the value, and end it with Ctrl-D at the beginning of a line\n"
+        os.write(ours, b"typed\n\x04")
+        assert process.stdout.read() == b"OK (revision 1)\n"
+        assert node.requests == [api.Put(b"k", b"typed\n")]
+    os.close(theirs)
+    os.close(ours)
+
+
+def test_a_pipe_that_does_not_end_is_told_after_a_moment() -> None:
+    with ScriptedNode(OK) as node, putting(node.address, subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        assert process.stdout is not None
+        line = process.stderr.readline()
+        assert line == (b"waiting: standard input has no end yet, and all of it is the value\n")
+        process.stdin.write(b"piped")
+        process.stdin.close()
+        assert process.stdout.read() == b"OK (revision 1)\n"
+        assert node.requests == [api.Put(b"k", b"piped")]
