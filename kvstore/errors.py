@@ -62,6 +62,8 @@ class StorageUnavailableError(StorageError):
     Nothing is known to be wrong with what the directory holds.
     """
 
+    code = "UNAVAILABLE"
+
 
 class DamagedError(StorageError):
     """The directory holds bytes that fail their checks: truncated, flipped or missing."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,7 @@ def kinds(of: type[errors.KvstoreError] = errors.KvstoreError) -> Iterator[type]
 SAMPLES = [
     errors.ConfigError("c"),
     errors.StorageError("s"),
+    errors.StorageUnavailableError("s"),
     errors.DirectoryRefusedError("d"),
     errors.DamagedError("d"),
     errors.DamagedStateError("d"),
@@ -71,6 +74,26 @@ def test_only_what_certainly_changed_nothing_is_worth_another_try() -> None:
 def test_a_setting_that_is_wrong_is_a_value_error_too() -> None:
     with pytest.raises(ValueError, match="timeout"):
         kvstore.Client(timeout_ms=0)
+
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def test_the_readme_tells_of_each_error_what_is_so() -> None:
+    _, _, rest = README.read_text().partition("<!-- errors -->")
+    told: dict[tuple[str, str], bool] = {}
+    for row in rest.partition("\n\n")[0].splitlines()[3:]:
+        _, names, codes, retryable, *_ = row.split("|")
+        (name,) = re.findall(r"`(\w+)`", names)
+        told.update({(name, code): "yes" in retryable for code in re.findall(r"`(\w+)`", codes)})
+    sent = set(map(str, api.FailureCode)) - {"UNKNOWN", "NOTLEADER"}
+    refused = [errors.RefusedError("r", code) for code in sent | RETRYABLE - {"NOTLEADER"}]
+    samples = [*refused, errors.RefusedError("r", "INSIDE"), *SAMPLES]
+    assert told == {
+        (type(error).__name__, error.code): error.retryable
+        for error in samples
+        if type(error).__name__ in kvstore.__all__
+    }
 
 
 # --- What the package offers --------------------------------------------------------------
