@@ -62,6 +62,7 @@ def categories_of(row: Row) -> list[str]:
 
 def entry(row: Row, subcommands: Iterable[Row], version: int) -> bytes:
     """What COMMAND INFO tells."""
+    parts = [entry(each, (), version) for each in subcommands]
     return resp.array(
         [
             _text(row.name),
@@ -71,7 +72,8 @@ def entry(row: Row, subcommands: Iterable[Row], version: int) -> bytes:
             _statuses([f"@{name}" for name in categories_of(row)], version),
             resp.unordered([*map(_text, row.tips)], version),
             resp.unordered([_key_specification(row, version)] if row.key_flags else [], version),
-            resp.unordered([entry(each, (), version) for each in subcommands], version),
+            # As in Redis: an array, but an empty set where there are none.
+            resp.array(parts) if parts else resp.unordered([], version),
         ]
     )
 

@@ -24,7 +24,7 @@ from .replies import texts_of
 _MARK = b"the connection is still in use"
 _PROTOCOLS = (2, 3)
 _PATIENCE_S = 0.5
-"""What is decided by it is the same later, but for replies too long for a socket's buffer."""
+"""A server that is slower loses nothing: what it was sent, it answers all the same."""
 
 
 class Server:
@@ -52,8 +52,9 @@ class Server:
         """What comes back, up to the mark, or until the server hangs up."""
         got = b""
         # Who hangs up on bytes that it has not read resets the connection.
-        with dial(self.port, _PATIENCE_S) as connection, contextlib.suppress(ConnectionError):
+        with dial(self.port, DEADLINE_S) as connection, contextlib.suppress(ConnectionError):
             connection.sendall(data)
+            connection.settimeout(_PATIENCE_S)
             while not got.endswith(_MARK + b"\r\n"):
                 try:
                     piece = connection.recv(1 << 16)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from .cluster import DEADLINE_S, Cluster, running
+from .cluster import DEADLINE_S, Cluster, eventually, running
 
 pytestmark = pytest.mark.process
 
@@ -163,6 +163,22 @@ def test_redis_benchmark_works(cluster: Cluster, leader: int) -> None:
     said = run_tool("redis-benchmark", cluster, leader, *arguments)
     assert said.count("requests per second") >= 4
     assert "error" not in said.lower()
+
+
+def test_a_leader_tells_monitors_of_its_followers(cluster: Cluster, leader: int) -> None:
+    ports = [node.port for node_id, node in cluster.nodes.items() if node_id != leader]
+    with cluster.client(leader) as client:
+        client.set("told", "1")
+
+        def all_are_level() -> bool:
+            info = client.info("replication")
+            slaves = [value for name, value in info.items() if name.startswith("slave")]
+            return [(slave["port"], slave["offset"]) for slave in slaves] == [
+                (port, info["master_repl_offset"]) for port in ports
+            ]
+
+        eventually(all_are_level, "both followers are told, with all of the log")
+        client.delete("told")
 
 
 def test_every_node_names_the_leader_as_the_owner_of_all_slots(
