@@ -56,6 +56,8 @@ def listen(sock: socket.socket, address: Address) -> None:
 def _not_to_be_had(address: Address, error: OSError) -> ConfigError:
     if error.errno == errno.EADDRINUSE:
         hint = "another process uses it; stop that one or choose another --port"
+    elif error.errno == errno.EACCES:
+        hint = "this user may not have it; choose a --port of 1024 or more"
     else:
         hint = (
             "choose a --host of this machine and a free --port; or, if the others reach this "

@@ -37,7 +37,7 @@ from kvstore.server.peers import PeerLink, Peers
 from kvstore.server.replaced import replaced_at
 from kvstore.server.session import Session
 from kvstore.server.signals import Signals, Stopped
-from kvstore.server.starting import StartLog
+from kvstore.server.starting import ApplyLog, StartLog
 from kvstore.server.sync_times import SyncTimes, TimedLog
 from kvstore.server.ticket import Answer
 from kvstore.storage.base import Lineage
@@ -142,6 +142,7 @@ class Server:
         self._node = node
         self._sock = sock
         self._log = log
+        self._apply_log = ApplyLog(log)
         self._selector = selectors.DefaultSelector()
         self._context = Context(settings, node, acquaintances, log, _raise_descriptor_limit())
         self._listener = Listener(
@@ -221,6 +222,7 @@ class Server:
         peers.tick(now_ms)
         self._listener.tick(now_ms)
         self._context.tick(now_ms)
+        self._apply_log.tick(now_ms, node.machine.last_applied, node.raft.commit_index)
         self._let_out(node.prepare(peers.crowded))
         self._let_out(node.complete())
 

@@ -41,6 +41,8 @@ LOCK_FILE: Final = "lock.mdb"
 
 _DATABASES_MAX: Final = 8
 _FILE_MODE: Final = 0o600
+_LOCK_BYTES: Final = 8192
+"""What the engine makes it for its 126 readers."""
 _FULL_BYTES: Final = 64 << 10
 """With less than this free, a disk is called full."""
 
@@ -161,6 +163,7 @@ def open_environment(
 
 def _open(environment: Path, map_bytes: int, *, readahead: bool) -> lmdb.Environment:
     try:
+        _allocate_lock(environment)
         env = lmdb.open(
             str(environment),
             map_size=map_bytes,
@@ -181,6 +184,21 @@ def _open(environment: Path, map_bytes: int, *, readahead: bool) -> lmdb.Environ
     except OSError as error:
         raise failures.unavailable(environment, error) from None
     return env
+
+
+def _allocate_lock(environment: Path) -> None:
+    """The engine maps its lock file and writes there: on a full disk, a hole would be a SIGBUS."""
+    fd = os.open(environment / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+    try:
+        os.posix_fallocate(fd, 0, max(_LOCK_BYTES, os.fstat(fd).st_size))
+    finally:
+        os.close(fd)
+
+
+def is_allocated(path: Path) -> bool:
+    """Whether no part of a file is a hole, and there is something."""
+    found = os.stat(path)
+    return 0 < found.st_size <= found.st_blocks * 512
 
 
 def _no_address_space(environment: Path, map_bytes: int) -> StorageUnavailableError:

@@ -56,11 +56,11 @@ def snapshot(environment: Path) -> Iterator[PageReader]:
 def _engine(fd: int, environment: Path) -> Iterator[lmdb.Environment | None]:
     """The engine, by whose lock file a commit can be pinned.
 
-    None where there is no such file: then nobody has the environment open, and
-    it is not for a reader to make one.
+    None where there is no such file, or one with holes, as a copy may have: then nobody has
+    the environment open, and it is not for a reader to make one.
     """
     lock = environment / lmdb_files.LOCK_FILE
-    if not (lock.exists() and os.access(lock, os.W_OK)):
+    if not (lock.exists() and os.access(lock, os.W_OK) and lmdb_files.is_allocated(lock)):
         yield None
         return
     if not os.fstat(fd).st_size:  # which the engine takes for a new one, and would write to

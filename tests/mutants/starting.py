@@ -173,4 +173,12 @@ STARTING = (
         "",
         test=f"{_FAILURES}::test_what_is_made_is_for_its_user_alone",
     ),
+    Mutant(
+        "the engine's lock file may have holes on a full disk",
+        LMDB_FILES,
+        "        _allocate_lock(environment)\n",
+        "",
+        test=f"{_FAILURES}"
+        "::test_the_engine_s_lock_file_has_no_hole_that_a_full_disk_could_not_fill",
+    ),
 )

@@ -8,6 +8,7 @@ import resource
 import selectors
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -18,6 +19,20 @@ from kvstore.server.listener import Listener, bind, listen
 
 ANY = Address("127.0.0.1", 0)
 TIMES = 3
+NOBODY = 65534
+LOW_PORTS = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+
+
+@contextlib.contextmanager
+def no_rights() -> Iterator[None]:
+    """This process is nobody's, for whom ports below 1024 are not."""
+    if os.geteuid() == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
 
 
 @contextlib.contextmanager
@@ -96,3 +111,9 @@ def test_of_two_that_bind_an_address_before_either_listens_one_is_told_that_it_i
             listen(first, address)
             with pytest.raises(ConfigError, match="another process uses it"):
                 listen(second, address)
+
+
+@pytest.mark.skipif(int(LOW_PORTS.read_text()) <= 80, reason="the system lets everybody have it")
+def test_an_address_that_this_user_may_not_have_says_so() -> None:
+    with no_rights(), pytest.raises(ConfigError, match="Permission denied; this user may not"):
+        bind(Address("127.0.0.1", 80))

@@ -15,7 +15,7 @@ import pytest
 from kvstore.errors import DamagedError, DiskWriteError, StorageUnavailableError
 from kvstore.storage import failures
 from kvstore.storage.inspect import inspect_directory, read_entries
-from kvstore.storage.lmdb_files import read_metas
+from kvstore.storage.lmdb_files import is_allocated, read_metas
 from kvstore.storage.lmdb_pages import PageReader
 
 from .samples import commands, led, make_node, open_node
@@ -198,3 +198,19 @@ def test_what_is_made_is_for_its_user_alone(tmp_path: Path) -> None:
     for path in (data.parent.parent, data.parent, data, *data.rglob("*")):
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode == (0o700 if path.is_dir() else 0o600), f"{path} has mode {mode:o}"
+
+
+def test_the_engine_s_lock_file_has_no_hole_that_a_full_disk_could_not_fill(tmp_path: Path) -> None:
+    """The engine writes to it through a mapping: that would be a SIGBUS."""
+    open_node(tmp_path).close()
+    locks = [tmp_path / name / "lock.mdb" for name in ("raft", "state")]
+    for lock in locks:
+        size_bytes = lock.stat().st_size
+        lock.unlink()
+        with lock.open("wb") as sparse:
+            sparse.truncate(size_bytes)
+        assert not is_allocated(lock)
+    assert inspect_directory(tmp_path).findings == ()
+    assert not any(map(is_allocated, locks)), "who only looks writes nothing"
+    open_node(tmp_path).close()
+    assert all(map(is_allocated, locks))
