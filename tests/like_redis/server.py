@@ -51,6 +51,7 @@ _COMMAND = [
     *PATTERNS.shown_by(f"COMMAND LIST FILTERBY PATTERN {'*' * 129}"),
     *ENTRIES.shown_by("""
         COMMAND COUNT | COMMAND INFO lpush | COMMAND GETKEYS LPUSH a b | COMMAND DOCS get
+        COMMAND | COMMAND INFO | COMMAND DOCS
     """),
 ]
 _INFO = [

@@ -24,7 +24,8 @@ from .replies import texts_of
 _MARK = b"the connection is still in use"
 _PROTOCOLS = (2, 3)
 _PATIENCE_S = 0.5
-"""A server that is slower loses nothing: what it was sent, it answers all the same."""
+"""A slower server loses nothing: what it was sent it answers all the same, as far as the reply
+fits into a socket's buffer."""
 
 
 class Server:
