@@ -243,6 +243,8 @@ def _tell_redirect(asked: str, leader: str) -> None:
 @click.version_option(package_name="kvstore", message="kvstore %(version)s")
 @click.pass_context
 def commands(ctx: click.Context) -> None:
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
