@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 import pytest
+from process.cluster import eventually
 from scripted_node import OK, Misbehave, ScriptedNode, Step, not_leader
 
 from kvstore import Client, NotLeaderError, OutcomeUnknownError, RefusedError, RequestError, api
@@ -153,10 +154,7 @@ def test_who_waits_has_no_more_than_one_timeout_in_all() -> None:
 
         first = threading.Thread(target=put)
         first.start()
-        deadline = time.monotonic() + DEADLINE_S
-        while not node.requests:
-            assert time.monotonic() < deadline
-            time.sleep(0.001)  # polls until the request has arrived
+        eventually(lambda: node.requests, "the first request has arrived")
         began = time.monotonic()
         with pytest.raises(RequestError):
             client.put("k", "2")

@@ -1,4 +1,9 @@
-"""Whatever arrives on the port, the server goes on serving everybody else."""
+"""Whatever arrives on the port, the server goes on serving everybody else.
+
+Law: here it is one client that misbehaves, and time has no bound. Crowds are for
+`test_overload.py`, memory for `test_memory.py`, time for `test_turns.py`, and what is said of
+each broken frame for `tests/wire/`.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,10 @@ import contextlib
 import random
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from .cluster import Cluster, eventually, running
-from .conftest import MakeCluster
 from .resp import ask, dial, encode, read_line
 
 pytestmark = pytest.mark.process
@@ -123,36 +126,14 @@ def test_a_frame_that_trickles_in_byte_by_byte_is_carried_out(port: int) -> None
         assert read_line(connection) == "+OK"
 
 
-def test_hundreds_of_idle_connections_block_nobody(port: int) -> None:
-    with contextlib.ExitStack() as stack:
-        for _ in range(300):
-            stack.enter_context(dial(port))
-        with dial(port) as connection:
-            assert ask(connection, b"PING") == "+PONG"
-
-
-def test_a_client_that_never_reads_costs_little_memory_and_blocks_nobody(
-    make_cluster: MakeCluster,
-) -> None:
-    cluster = make_cluster(1)
-    cluster.wait_for_leader()
-    port = cluster.nodes[1].port
-    before = peak_bytes(cluster)
+def test_a_client_that_never_reads_blocks_nobody(port: int) -> None:
+    """What it costs is for `test_memory.py`."""
     with dial(port) as glutton:
         assert ask(glutton, b"SET", b"big", b"v" * (1 << 20)) == "+OK"
         glutton.sendall(encode(b"GET", b"big") * 3_000)
         with dial(port) as connection:
             assert ask(connection, b"PING") == "+PONG"
             assert ask(connection, b"DEL", b"big") == ":1"
-            assert peak_bytes(cluster) - before < 512 << 20
-
-
-def peak_bytes(cluster: Cluster) -> int:
-    """The most memory that the server has ever had resident."""
-    process = cluster.nodes[1].process
-    assert process is not None
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) << 10
 
 
 def test_clients_that_vanish_in_the_middle_of_a_pipeline_harm_nobody(port: int) -> None:

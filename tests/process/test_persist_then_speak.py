@@ -72,9 +72,12 @@ def test_no_vote_reply_or_acknowledgement_leaves_before_its_fsync(tmp_path: Path
         for node_id in cluster.nodes:
             assert cluster.terminate(node_id) == 0
     checked = cluster.check()
-    # Both leaders acknowledged 40 writes; each has two votes against three members, one of
-    # them its own; and every entry went to the followers that were there.
-    assert checked["acknowledged write"] == 80
+    # Clients heard of 2 x 40 writes, each of them once, so no more can have been told. The first
+    # leader is killed at once after the last ones: a trace may lack the end of the call that let
+    # them out, which is that of a pipeline of 20 at most, and what its followers held by then is in
+    # their traces. Each leader needed one vote of another node, which says its term as well.
+    assert 80 - 20 <= checked["acknowledged write"] <= 80
     assert checked["granted vote"] >= 2
-    assert checked["new term"] >= 5
-    assert checked["accepted entry"] >= 3 * 40
+    assert checked["new term"] >= 2 + 2
+    # Each write was on a majority of three when it was acknowledged: on the leader and one more.
+    assert checked["accepted entry"] >= 2 * 40

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from .cluster import Cluster, running
-from .resp import ask, dial, encode
+from .resp import REPLY_TIMEOUT_S, ask, dial, encode
 
 pytestmark = [pytest.mark.process, pytest.mark.timed]
 
@@ -103,8 +103,9 @@ def pouring(
 
         def pour(until: socket.socket) -> None:
             selector.register(until, selectors.EVENT_READ)
-            while True:
-                for key, mask in selector.select(15.0):
+            ends = time.monotonic() + REPLY_TIMEOUT_S
+            while time.monotonic() < ends:
+                for key, mask in selector.select(1.0):
                     sock = key.fileobj
                     assert isinstance(sock, socket.socket)
                     if sock is until:
@@ -117,5 +118,6 @@ def pouring(
                             left[sock] = left[sock][sock.send(left[sock][: 1 << 16]) :]
                         if not left[sock]:
                             left[sock] = memoryview(request_bytes)
+            pytest.fail(f"no reply within {REPLY_TIMEOUT_S:g} s")
 
         yield pour

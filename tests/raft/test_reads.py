@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from until import until
 
 from kvstore.raft.messages import AppendEntries, AppendEntriesReply, ReadIndexReply
 from kvstore.raft.reads import ReadReady
@@ -97,10 +98,13 @@ def test_a_read_waits_for_a_majority_the_leader_included(members: int, echoes: i
 def test_a_lone_node_answers_in_the_turn_of_the_read() -> None:
     """Raft §8: it is a majority of one, once its no-op is committed."""
     world = bench([], 1, members=1)
-    while world.raft().role is not Role.LEADER:
+
+    def step() -> None:
         world.nodes[1].now_ms += 50
         world.act(1, lambda raft: raft.tick(world.nodes[1].now_ms))
         world.write(1, world.take(1))
+
+    until(lambda: world.raft().role is Role.LEADER, step, "it leads")
     world.act(1, lambda raft: raft.read(1))
     effects = world.take(1)
     assert world.raft().ready_reads() == [], "the no-op is not on its disk"

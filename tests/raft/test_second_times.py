@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from until import until
 
 from kvstore.raft.messages import TERM_LEAP_MAX
 from kvstore.raft.types import Role
@@ -66,8 +67,7 @@ def a_forged_term(world: World) -> None:
     world.tick(1, 2_000)
     term = world.raft().current_term
     world.hand(request_vote(2, term + TERM_LEAP_MAX + 1, to=1))
-    while world.raft().current_term == term:
-        world.tick(1, 50)
+    until(lambda: world.raft().current_term > term, lambda: world.tick(1, 50), "it stands")
     assert world.raft().current_term == term + 1, "it did not stand"
     world.tick(1, 10_000)
     assert world.raft().current_term == term + 1, "it stood again, and asked nobody"

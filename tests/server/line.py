@@ -9,6 +9,8 @@ import socket
 from functools import partial
 from pathlib import Path
 
+from until import until
+
 from kvstore.address import Address
 from kvstore.config import Limits, Settings
 from kvstore.logs import logger_for
@@ -60,8 +62,8 @@ class Line:
         self.earlier_clients: list[socket.socket] = []
         [self.session] = self.context.sessions
         self.now_ms = 0.0
-        while members == 1 and not self.node.raft.has_committed_in_term:
-            self.turn()
+        if members == 1:
+            until(lambda: self.node.raft.has_committed_in_term, self.turn, "it leads")
 
     def connect(self) -> socket.socket:
         """Another client."""
@@ -104,11 +106,16 @@ class Line:
 
     def send_until_unread(self, data: bytes) -> bytes:
         """Send until the server leaves its input unread, in no turn of its node; the rest."""
-        while not self.session._is_stalled:
+        rest = memoryview(data)
+
+        def step() -> None:
+            nonlocal rest
             with contextlib.suppress(BlockingIOError):
-                data = data[self.client.send(data) :]
+                rest = rest[self.client.send(rest) :]
             self.context.load.hear({key.data: mask for key, mask in self.selector.select(0)})
-        return data
+
+        until(lambda: self.session._is_stalled, step, "its input is left unread")
+        return bytes(rest)
 
     def receive(self, turns: int = 3) -> bytes:
         """Everything that the client gets in a few turns."""

@@ -16,6 +16,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 import structlog
+from until import until_events
 
 import kvstore.errors
 from kvstore.address import Address
@@ -185,9 +186,8 @@ def link_to(address: Address, selector: selectors.BaseSelector) -> PeerLink:
 def turn(link: PeerLink, selector: selectors.BaseSelector, now_ms: float) -> None:
     link.tick(now_ms)
     connection = link._connection
-    while connection is not None and connection.is_open and not link._is_ready:
-        for key, mask in selector.select(5.0):
-            key.data.on_events(mask)
+    if connection is not None:
+        until_events(selector, lambda: link._is_ready or not connection.is_open)
     link.tick(now_ms)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from functools import partial
+
+from until import until
 
 from kvstore import api
 from kvstore.raft.messages import INDEX_MAX
@@ -21,13 +24,11 @@ def test_a_read_of_any_node_sees_what_was_acknowledged_before_it() -> None:
     leader = cluster.elect()
     cluster.run()
     leader.submit_command(PUT, written)
-    while not written.results:
-        cluster.run(TICK_MS)
+    until(lambda: written.results, partial(cluster.run, TICK_MS), "the write is answered")
     follower = cluster.followers()[0]
     behind = follower.machine.revision
     follower.submit_query(GET, claim, from_any=True)
-    while not claim.results:
-        cluster.run(TICK_MS)
+    until(lambda: claim.results, partial(cluster.run, TICK_MS), "the read is answered")
     assert behind == 0, "the follower had applied the write already: the read proves nothing"
     assert isinstance(claim.result, api.GetResult)
     assert claim.result.items[0] is not None

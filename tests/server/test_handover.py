@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
+from until import until
 
 from kvstore import api
 from kvstore.raft.messages import PreVoteReply, RequestVoteReply
@@ -126,8 +129,8 @@ def test_a_second_handover_leaves_nobody_waiting_for_the_first() -> None:
     term = leader.raft.current_term + 1
     sent = {"cluster_id": "test", "sender": voter, "recipient": leader.raft.id}
     leader.receive(RequestVoteReply(**sent, term=term, vote_granted=False))
-    while leader.raft.role is not Role.PRE_CANDIDATE:
-        cluster.run(TICK_MS)
+    tick = partial(cluster.run, TICK_MS)
+    until(lambda: leader.raft.role is Role.PRE_CANDIDATE, tick, "it would stand again")
     leader.receive(PreVoteReply(**sent, term=term, vote_granted=True))
     cluster.turn(leader.raft.id)
     leader.receive(RequestVoteReply(**sent, term=term + 1, vote_granted=True))

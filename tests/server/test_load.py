@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
+from until import until
 
 from kvstore.config import Limits
 from kvstore.server.connection import _STUCK_BYTES
@@ -129,8 +130,7 @@ def test_who_does_not_read_is_hung_up_on_when_others_have_no_room() -> None:
     with lines(2, clients_output_bytes_max=1 * MIB) as (line, clients):
         greedy, modest = clients[1], clients[0]
         line.send(command(b"SET", b"k", bytes(900 << 10)))
-        while read(modest) != b"+OK\r\n":
-            line.turn()
+        until(lambda: read(modest) == b"+OK\r\n", line.turn, "the value is written")
         # The system's own buffers take some replies before ours fill up.
         greedy.sendall(command(b"GET", b"k") * 200)
         for _ in range(300):
@@ -148,8 +148,7 @@ def test_who_reads_slowly_is_not_hung_up_on() -> None:
     with lines(2, clients_output_bytes_max=MIB * 3 // 2) as (line, clients):
         other, slow = clients
         line.send(command(b"SET", b"k", bytes(900 << 10)))
-        while read(other) != b"+OK\r\n":
-            line.turn()
+        until(lambda: read(other) == b"+OK\r\n", line.turn, "the value is written")
         slow.sendall(command(b"GET", b"k") * 12)
         other.sendall(command(b"GET", b"absent") * 4)
         size = 12 * len(resp.bulk(bytes(900 << 10)))

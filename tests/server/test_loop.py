@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from until import until
 
 from kvstore.address import Address
 from kvstore.config import Limits, Settings
@@ -57,8 +58,7 @@ def lone_server(listening: socket.socket, limits: Limits = Limits()) -> loop.Ser
     )
     node = Node(settings, MemoryLog(identity), MemoryState(identity), random.Random(1))
     server = loop.Server(node, MemoryLineage(b"1" * 8), listening, random.Random(1), logger_for(1))
-    while not node.raft.has_committed_in_term:
-        server._turn()
+    until(lambda: node.raft.has_committed_in_term, server._turn, "it leads")
     return server
 
 
@@ -67,8 +67,7 @@ def test_a_request_read_after_a_standstill_is_dated_when_it_was_read(clock: Cloc
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = lone_server(listening)
         with server._selector, socket.create_connection(listening.getsockname()) as client:
-            while not server._context.sessions:
-                server._turn()
+            until(lambda: server._context.sessions, server._turn, "it accepts")
             client.sendall(command(b"SET", b"k", b"v"))
             clock.sleep_ms = 10.0 * server._node.settings.request_timeout_ms
             server._turn()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
+from until import until
 
 from kvstore import api
 from kvstore.config import Limits
 from kvstore.errors import DiskWriteError
 from kvstore.raft.messages import AppendEntries, RequestVote
 from kvstore.raft.types import Role
+from kvstore.server.node import Node
 
 from .cluster import TICK_MS, Claim, Cluster
 
@@ -55,10 +59,16 @@ def test_a_failed_write_to_disk_lets_nothing_out() -> None:
 
 def test_a_vote_is_not_let_out_when_it_could_not_be_made_durable() -> None:
     cluster = Cluster()
-    while not any(isinstance(m, RequestVote) and m.recipient == 2 for m in cluster.messages):
+
+    def step() -> None:
         cluster.now_ms += 50.0
         cluster.turn(1)
         cluster.turn(3)
+
+    def is_asked() -> bool:
+        return any(isinstance(m, RequestVote) and m.recipient == 2 for m in cluster.messages)
+
+    until(is_asked, step, "node 2 is asked for its vote")
     cluster.logs[2].fails = True
     with pytest.raises(DiskWriteError):
         cluster.turn(2)
@@ -109,8 +119,11 @@ def test_a_write_that_outlives_its_leader_is_answered_as_done() -> None:
     cluster.turn(heir)
     cluster.messages.clear()
     cluster.isolate(old.raft.id)
-    while cluster.nodes[heir].raft.role is not Role.LEADER:
-        cluster.run(50)
+    until(
+        lambda: cluster.nodes[heir].raft.role is Role.LEADER,
+        partial(cluster.run, 50),
+        "the heir leads",
+    )
     cluster.heal()
     cluster.run(1_000)
     assert old.raft.role is Role.FOLLOWER
@@ -163,9 +176,12 @@ def test_a_new_leader_answers_no_read_before_its_own_entry_is_committed() -> Non
     """A lone node is its own majority, so nothing else holds the read back."""
     cluster, claim = Cluster(size=1), Claim()
     node = cluster.nodes[1]
-    while node.raft.role is not Role.LEADER:
+
+    def step() -> None:
         cluster.now_ms += 50.0
         cluster.turn(1)
+
+    until(lambda: node.raft.role is Role.LEADER, step, "it leads")
     node.submit_query(GET, claim)
     assert node.prepare().answers == []
     (answer,) = node.complete().answers
@@ -245,9 +261,12 @@ def test_a_leader_that_wakes_does_not_answer_from_before_it_slept() -> None:
 
 def test_reads_of_a_deposed_leader_are_refused() -> None:
     cluster, claim = Cluster(), Claim()
-    while not any(n.raft.role is Role.LEADER for n in cluster.nodes.values()):
-        cluster.run(50)
-    leader = next(n for n in cluster.nodes.values() if n.raft.role is Role.LEADER)
+
+    def leaders() -> list[Node]:
+        return [n for n in cluster.nodes.values() if n.raft.role is Role.LEADER]
+
+    until(leaders, partial(cluster.run, 50), "a node leads")
+    [leader] = leaders()
     cluster.isolate(leader.raft.id)
     leader.submit_query(GET, claim)
     cluster.turn(leader.raft.id)
@@ -352,8 +371,8 @@ def test_a_read_waiting_for_a_write_is_not_answered_by_a_follower() -> None:
     cluster.turn(heir)
     cluster.messages.clear()
     cluster.isolate(old.raft.id)
-    while not cluster.nodes[heir].raft.has_committed_in_term:
-        cluster.run(50)
+    raft = cluster.nodes[heir].raft
+    until(lambda: raft.has_committed_in_term, partial(cluster.run, 50), "the heir has committed")
     cluster.heal()
     cluster.run(1_000)
     assert old.machine.revision == 1

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from until import until, until_events
 
 from kvstore.address import Address
 from kvstore.config import Limits, Settings
@@ -19,6 +20,7 @@ from kvstore.lookup import Lookup
 from kvstore.raft.messages import AppendEntries
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.server.acquaintances import Acquaintances
+from kvstore.server.connection import Connection
 from kvstore.server.peers import PeerLink
 from kvstore.storage.memory import MemoryLineage
 from kvstore.wire.peer import Hello, encode_hello_answer
@@ -47,9 +49,7 @@ def test_a_peer_that_was_down_long_is_dialled_before_it_would_stand_for_election
         for _ in range(20):
             link.tick(now_ms)
             connection = link._connection
-            while connection is not None and connection.is_open:
-                for key, mask in selector.select(1.0):
-                    key.data.on_events(mask)
+            until_events(selector, lambda c=connection: c is None or not c.is_open)
             link.tick(now_ms)
             pauses.append(link.deadline_ms - now_ms)
             now_ms = link.deadline_ms
@@ -87,9 +87,7 @@ def link_to_a_peer_that_never_reads(limits: Limits) -> Iterator[PeerLink]:
         deaf, _ = listening.accept()
         with deaf:
             deaf.sendall(encode_hello_answer(HELLO_OF_2))
-            while not link._is_ready:
-                for key, mask in poll.select(5.0):
-                    key.data.on_events(mask)
+            until_events(poll, lambda: link._is_ready)
             yield link
         link.close()
 
@@ -116,16 +114,12 @@ def serve_one_link(link: PeerLink, poll: selectors.BaseSelector, now_ms: float) 
             link.send(append_of(10))
             assert link.is_crowded, "nothing but a hello is said before they have answered it"
             theirs.sendall(encode_hello_answer(HELLO_OF_2))
-            while not link._is_ready:
-                for key, mask in poll.select(5.0):
-                    key.data.on_events(mask)
+            until_events(poll, lambda: link._is_ready)
             theirs.settimeout(5.0)
             assert theirs.recv(1 << 16).count(b"RAFT\r\n") == 1
     connection = link._connection
     assert connection is not None
-    while connection.is_open:
-        for key, mask in poll.select(5.0):
-            key.data.on_events(mask)
+    until_events(poll, lambda: not connection.is_open)
     link.tick(now_ms)
     return now_ms
 
@@ -145,9 +139,7 @@ def test_a_peer_that_goes_again_and_again_is_found_again_and_again(
             while len(pauses) < 8:
                 now_ms = link.deadline_ms
                 link.tick(now_ms)
-                while link._connection is not None and link._connection.is_open:
-                    for key, mask in poll.select(5.0):
-                        key.data.on_events(mask)
+                until_events(poll, lambda: link._connection is None or not link._connection.is_open)
                 link.tick(now_ms)
                 pauses.append(link.deadline_ms - now_ms)
             assert 0 < pauses[0] <= 20
@@ -172,10 +164,13 @@ def test_a_link_that_was_lost_anywhere_in_a_greeting_is_made_anew() -> None:
             with theirs:
                 theirs.sendall(part)
                 theirs.shutdown(socket.SHUT_WR)
-                while connection.is_open:
-                    for key, mask in poll.select(5.0):
-                        key.data.on_events(mask)
+
+                def is_over(connection: Connection = connection) -> bool:
+                    nonlocal was_ready
                     was_ready |= link._is_ready
+                    return not connection.is_open
+
+                until_events(poll, is_over)
             assert was_ready is (part == answer), connection.failure
             link.tick(now_ms)
             now_ms = link.deadline_ms
@@ -225,16 +220,18 @@ def test_a_link_is_crowded_while_much_waits_for_it() -> None:
     limits = Limits(peer_backlog_bytes_max=300 << 10)
     with link_to_a_peer_that_never_reads(limits) as link:
         assert not link.is_crowded
-        while not link.is_crowded:
+
+        def send() -> None:
             assert unsent_bytes(link) < limits.peer_backlog_bytes_max
             link.send(append_of(100 << 10))
+
+        until(lambda: link.is_crowded, send, "much waits for it")
         assert unsent_bytes(link) < limits.peer_backlog_bytes_max + (120 << 10)
 
 
 def test_a_link_that_breaks_with_much_to_send_is_just_closed() -> None:
     with link_to_a_peer_that_never_reads(Limits()) as link:
-        while not link.is_crowded:
-            link.send(append_of(100 << 10))
+        until(lambda: link.is_crowded, lambda: link.send(append_of(100 << 10)), "much waits for it")
         connection = link._connection
         assert connection is not None
         connection._sock.shutdown(socket.SHUT_RDWR)

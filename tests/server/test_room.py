@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from until import until
+
 from kvstore import api
 from kvstore.config import Limits
 from kvstore.raft.messages import AppendEntries
@@ -333,15 +335,17 @@ def test_a_new_leader_with_plenty_of_room_takes_writes_at_once() -> None:
     cluster.room.update(dict.fromkeys(cluster.members, 10 << 30))
     old = cluster.elect()
     cluster.isolate(old.raft.id)
-    heirs: list[Node] = []
-    while not heirs:
+
+    def heirs() -> list[Node]:
+        return [one for one in cluster.nodes.values() if one is not old and one.raft.takes_commands]
+
+    def step() -> None:
         cluster.now_ms += 10
         for node in cluster.nodes:
             cluster.turn(node)
-        heirs = [
-            one for one in cluster.nodes.values() if one is not old and one.raft.takes_commands
-        ]
-    [heir] = heirs
+
+    until(heirs, step, "another node leads")
+    [heir] = heirs()
     assert not heir.raft.has_committed_in_term
     claims = [Claim() for _ in range(200)]
     for sequence, claim in enumerate(claims, start=1):

@@ -6,6 +6,7 @@ import selectors
 import socket
 
 import pytest
+from until import until
 
 from kvstore import api
 from kvstore.config import Limits
@@ -62,8 +63,8 @@ def test_a_read_that_was_answered_makes_no_further_turn(line: Line) -> None:
 def test_a_reply_that_is_ready_waits_for_an_earlier_one_that_is_not(follower: Line) -> None:
     """The node leads, but no majority confirms its write."""
     follower.ask(peer.encode_hello(THEIRS))
-    while follower.node.raft.role is not Role.PRE_CANDIDATE:
-        follower.turn()
+    raft = follower.node.raft
+    until(lambda: raft.role is Role.PRE_CANDIDATE, follower.turn, "it would stand")
     would = PreVoteReply(cluster_id="test", sender=2, recipient=1, term=0, vote_granted=True)
     vote = RequestVoteReply(cluster_id="test", sender=2, recipient=1, term=1, vote_granted=True)
     follower.ask(peer.encode_message(would), peer.encode_message(vote))
