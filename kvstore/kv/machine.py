@@ -28,6 +28,8 @@ SCAN_STEPS_MAX: Final = 4_000
 """A page of a scan ends there. A step is about a microsecond of one processor in 2026."""
 _READ_STEPS: Final = 4
 _WRITE_STEPS: Final = 8
+ENTRY_STEPS: Final = 8
+"""What each entry costs, whatever it holds."""
 """For one key, found or not; its record costs a step for each KiB beside that."""
 _MATCHES_PER_STEP: Final = 128
 _REPLACED_BYTES_MAX: Final = 64 << 20
@@ -120,7 +122,7 @@ class StateMachine:
         """Pass an entry: one that holds no command, unless `apply` does the rest."""
         assert index == self.last_applied + 1
         self.last_applied = index
-        self.steps += _WRITE_STEPS
+        self.steps += ENTRY_STEPS
 
     def query(self, query: api.Query) -> api.Result:
         """Answer from the entries applied so far."""

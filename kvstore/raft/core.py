@@ -257,10 +257,11 @@ class Raft:
         elif self._leadership is not None:
             self._advance_commit_index(self._leadership)
 
-    def committed_entries(self, last_applied: int, bytes_max: int) -> list[Entry]:
-        """The next entries to apply: committed, durable here, after `last_applied`."""
+    def committed_entries(self, last_applied: int, count: int, bytes_max: int) -> list[Entry]:
+        """The next entries to apply, at most `count`: committed, durable here."""
         self.log.shrink_cache(last_applied + 1)
-        return self.log.readable(last_applied + 1, self.commit_index, bytes_max)
+        last = min(self.commit_index, last_applied + count)
+        return self.log.readable(last_applied + 1, last, bytes_max)
 
     def ready_reads(self) -> list[ReadReady]:
         """Own reads that a majority has confirmed, each once; those of followers are answered."""

@@ -19,7 +19,7 @@ import msgspec
 
 from kvstore import api
 from kvstore.config import Settings
-from kvstore.kv.machine import StateMachine
+from kvstore.kv.machine import ENTRY_STEPS, StateMachine
 from kvstore.raft.core import Raft
 from kvstore.raft.effects import Effects
 from kvstore.raft.events import Event, Stalled
@@ -396,7 +396,8 @@ class Node:
         before = -1
         while before < machine.last_applied and machine.steps < self._steps_end:
             before = machine.last_applied
-            if not (entries := self.raft.committed_entries(before, _APPLY_BYTES)):
+            count = -(-(self._steps_end - machine.steps) // ENTRY_STEPS)
+            if not (entries := self.raft.committed_entries(before, count, _APPLY_BYTES)):
                 break
             has_reads = self._reads.has_ready
             for entry in self._room.fitting(entries, self.checkpoint):

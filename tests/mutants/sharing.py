@@ -23,6 +23,29 @@ LAST_TERM = (
 
 SHARING = (
     Mutant(
+        "a turn reads as many entries as it could if they cost nothing",
+        NODE,
+        "            count = -(-(self._steps_end - machine.steps) // ENTRY_STEPS)\n",
+        "            count = self._steps_end - machine.steps + ENTRY_STEPS\n",
+        test="tests/server/test_work_per_turn.py"
+        "::test_a_turn_applies_so_many_entries_and_reads_hardly_more",
+    ),
+    Mutant(
+        "a peer is heard as long as it has something to say",
+        SESSION,
+        "        for _ in range(_READS_OF_PEER):\n",
+        "        for _ in range(1 << 20):\n",
+        test="tests/server/test_work_per_turn.py::test_a_peer_is_heard_so_far_in_a_turn",
+    ),
+    Mutant(
+        "two peers are asked for the same lost entries",
+        "kvstore/raft/repair.py",
+        "        claims = sorted(sweep.claim for sweep in self._sweeps.values())\n",
+        "        claims = [_NOTHING for _ in self._sweeps]\n",
+        test="tests/server/test_at_scale.py"
+        "::test_a_log_of_which_everything_is_damaged_is_sent_once",
+    ),
+    Mutant(
         "answers at the end of a turn are no work of it",
         SESSION,
         "        if self.replies.open_reads or self._is_stalled:\n            self._take_slice()\n",
@@ -89,7 +112,7 @@ SHARING = (
     Mutant(
         "a small write costs no work",
         MACHINE,
-        "        self.steps += _WRITE_STEPS\n",
+        "        self.steps += ENTRY_STEPS\n",
         "",
         test="tests/kv/test_work.py::test_small_writes_cost_as_well",
     ),

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
+from until import until
+
 from kvstore.raft.core import Raft
 from kvstore.raft.effects import Effects
 from kvstore.raft.events import Event
@@ -182,7 +184,7 @@ class World:
         self._send(effects.messages)
         node = self.nodes[node_id]
         raft = self.raft(node_id)
-        while taken := raft.committed_entries(len(node.applied), UNBOUNDED):
+        while taken := raft.committed_entries(len(node.applied), UNBOUNDED, UNBOUNDED):
             self.safety.applied(taken)
             node.applied += taken
             for entry in taken:
@@ -195,12 +197,18 @@ class World:
     def turn(self, node_id: int, act: Callable[[Raft], T] = lambda raft: None) -> T:
         """A whole turn, and another while the node has something left to say."""
         result = self.act(node_id, act)
-        while True:
-            effects = self.take(node_id)
-            self.write(node_id, effects)
-            self.release(node_id, effects)
-            if not self.raft(node_id).has_effects:
-                return result
+        self._end_turn(node_id)
+        until(
+            lambda: not self.raft(node_id).has_effects,
+            lambda: self._end_turn(node_id),
+            "it has nothing left to say",
+        )
+        return result
+
+    def _end_turn(self, node_id: int) -> None:
+        effects = self.take(node_id)
+        self.write(node_id, effects)
+        self.release(node_id, effects)
 
     def _send(self, messages: Iterable[Message]) -> None:
         self.bag += [m for m in messages if (m.sender, m.recipient) not in self.cut]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from until import until
 
 from kvstore.raft.quorum import has_majority, majority, reached_by_majority
 from kvstore.raft.types import HardState, Role
@@ -98,10 +99,10 @@ def test_entries_to_apply_come_in_bounded_portions() -> None:
     """A long backlog does not hold up the loop; a portion is never empty."""
     world = bench([], 1)
     world.hand(append(2, 1, terms=[1] * 5, commit=5))
-    taken = world.raft().committed_entries(1, 6)
+    taken = world.raft().committed_entries(1, UNBOUNDED, 6)
     assert taken == [entry(2, 1), entry(3, 1)]
-    assert world.raft().committed_entries(3, 1) == [entry(4, 1)]
-    assert world.raft().committed_entries(5, UNBOUNDED) == []
+    assert world.raft().committed_entries(3, UNBOUNDED, 1) == [entry(4, 1)]
+    assert world.raft().committed_entries(5, UNBOUNDED, UNBOUNDED) == []
 
 
 # --- Figure 8 ----------------------------------------------------------------------------------
@@ -150,8 +151,7 @@ def test_figure_8_an_old_entry_on_a_majority_can_still_be_overwritten() -> None:
     world.bag.clear()
     world.heal()
     world.time_out(5)
-    while world.raft(5).current_term < 5:
-        world.time_out(5)
+    until(lambda: world.raft(5).current_term >= 5, lambda: world.time_out(5), "node 5 is in term 5")
     world.settle()
     assert world.leaders == [5]
     world.heartbeat(5)

@@ -9,7 +9,7 @@ from kvstore.raft.messages import AppendEntries, AppendEntriesReply, RequestVote
 from kvstore.raft.types import DurableUpdate, HardState, Role
 
 from .disk import entry
-from .harness import World, bench, leader_bench
+from .harness import UNBOUNDED, World, bench, leader_bench
 from .messages import accepted, append, pre_vote_reply, rejected, request_vote, vote_reply
 
 
@@ -88,9 +88,9 @@ def test_a_leader_commits_without_its_own_disk_but_applies_only_what_it_holds() 
     world.act(1, stepping(accepted(2, 2, match=2)))
     world.act(1, stepping(accepted(3, 2, match=2)))
     assert world.raft().commit_index == 2
-    assert world.raft().committed_entries(1, 1000) == []
+    assert world.raft().committed_entries(1, UNBOUNDED, 1000) == []
     world.write(1, effects)
-    assert [one.data for one in world.raft().committed_entries(1, 1000)] == [b"x"]
+    assert [one.data for one in world.raft().committed_entries(1, UNBOUNDED, 1000)] == [b"x"]
 
 
 def test_early_messages_are_only_appends_of_a_leader() -> None:

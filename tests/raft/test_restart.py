@@ -40,7 +40,7 @@ def test_a_restarted_node_commits_nothing_until_a_leader_says_so() -> None:
     world.crash(1)
     world.restart(1)
     assert world.raft().commit_index == 2
-    assert world.raft().committed_entries(2, UNBOUNDED) == []
+    assert world.raft().committed_entries(2, UNBOUNDED, UNBOUNDED) == []
     world.hand(append(2, 1, prev=(3, 1), commit=3))
     assert [one.index for one in world.nodes[1].applied] == [1, 2, 3]
 
