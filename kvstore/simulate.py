@@ -56,7 +56,9 @@ _SHRINKING_S: Final = 120.0
         help="Draw the run to this file.",
     ),
     option("--window", section="One run", metavar="MS-MS", help="Draw only this time: 2000-3400."),
-    option("--seeds", section="Many runs", type=click.IntRange(1), help="Run so many seeds."),
+    option(
+        "--seeds", section="Many runs", type=click.IntRange(1, 1 << 48), help="Run so many seeds."
+    ),
     option(
         "--first",
         section="Many runs",

@@ -121,9 +121,14 @@ def read_entries(directory: Path) -> Iterator[Entry | DamagedEntry]:
 
 
 def _check_is_ours(directory: Path) -> None:
-    if not directory.is_dir():
+    try:
+        is_there = directory.is_dir()
+        has_parts = any((directory / part).exists() for part in (RAFT, STATE, UNFINISHED))
+    except OSError as error:
+        raise DirectoryRefusedError(f"{directory}: {error.strerror}") from None
+    if not is_there:
         raise DirectoryRefusedError(f"{directory}: no such directory")
-    if not any((directory / part).exists() for part in (RAFT, STATE, UNFINISHED)):
+    if not has_parts:
         raise DirectoryRefusedError(
             f"{directory}: not a data directory of kvstore (there is no {RAFT}/ in it)"
         )

@@ -36,6 +36,20 @@ LINES = [
     "status --to WORD --timeout-ms 1",
     "status --timeout-ms WORD",
     "status --every WORD",
+    "inspect WORD",
+    "simulate --plan WORD",
+    "simulate --seeds WORD --first x",
+    "simulate --seed 1 --window WORD",
+    "simulate --seed 1 --faults WORD --window x",
+    *(f"serve --id {word} --data /dev/null/x" for word in ("WORD", "1 --port WORD")),
+    *(
+        f"serve --id 1 --{option} WORD --data /dev/null/x"
+        for option in (
+            *("peers", "host", "bind", "cluster", "heartbeat-ms", "election-ms", "config"),
+            *("request-timeout-ms", "value-bytes-max", "log-map-bytes", "log-format"),
+        )
+    ),
+    "serve --id 1 --data /dev/null/WORD",
     "WORD",
     "get k WORD",
 ]
@@ -64,6 +78,8 @@ def test_any_word_is_taken_or_refused_in_one_line(run: Run, line: str) -> None:
         ("get k --to redis://h:9001", 2, "no address, as a node has no URL: write h:9001"),
         (f"transfer-leader --to-node {'9' * 23}", 2, "--to-node"),
         ("get k --timeout-ms 99999999999999999999", 2, "the timeout must be 1 to 3600000 ms"),
+        ("inspect " + HUGE, 2, "File name too long"),
+        (f"simulate --seeds {'9' * 23}", 2, "--seeds"),
         ("status --watch --every nan", 2, "--every"),
         ("status --watch --every inf", 2, "--every"),
         ("put k v --if-revision " + HUGE, 2, "is not a revision"),
