@@ -43,6 +43,7 @@ from kvstore.exit_codes import (
     UNREACHABLE,
     USAGE,
 )
+from kvstore.health import health
 from kvstore.inspection import inspect
 from kvstore.options import Command, Function, as_json, option, options, timeout, to_nodes
 from kvstore.serve import serve
@@ -63,10 +64,12 @@ Examples:
 Exit codes:
   0  done
   1  the key was not found, or a condition of the write did not hold; of
-     simulate: a promise is broken; of inspect: something is wrong
+     simulate: a promise is broken; of inspect and status: something is
+     wrong; of health: the node is not ready
   2  wrong usage: an option, an address or a setting
   3  refused, and nothing was changed: not the leader, no leader, busy, an
-     invalid request; of serve and inspect: the data directory cannot be used
+     invalid request; of serve and inspect: the data directory cannot be used;
+     of status: writes are not taken
   4  outcome unknown: the command may or may not take effect
   5  no node could be reached, and nothing was changed
   74 standard input or output failed; 130 and 141: Ctrl-C, or a closed pipe
@@ -422,6 +425,7 @@ def scan(
 
 
 commands.add_command(status)
+commands.add_command(health)
 commands.add_command(inspect)
 
 

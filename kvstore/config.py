@@ -204,6 +204,29 @@ def settings_from(options: Mapping[str, str | None], environ: Mapping[str, str])
     return settings
 
 
+class ClusterSettings(msgspec.Struct, frozen=True):
+    """What settings say of the nodes; `reached_here_at`: this node, from its own machine."""
+
+    node_id: int
+    members: dict[int, Address]
+    reached_here_at: Address
+
+
+def cluster_from(
+    options: Mapping[str, str | None], environ: Mapping[str, str]
+) -> ClusterSettings | None:
+    """The nodes that the settings of `serve` name, None if they name none. Raises ConfigError."""
+    given = gather(options, environ)
+    if not given.keys() & {"id", "port", "peers"}:
+        return None
+    node_id, members = _membership(given, _read(given, "host", parse_host, "127.0.0.1"))
+    address = members[node_id]
+    bound = _read(given, "bind", partial(parse_bind, port=address.port), address)
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is asked there, not bound
+    here = Address(loopback.get(bound.host, bound.host), bound.port)
+    return ClusterSettings(node_id, members, here)
+
+
 def default_cluster_id(members: Mapping[int, Address]) -> str:
     """A name that differs when the member lists differ, so that a mix-up is noticed."""
     text = ",".join(f"{node_id}={members[node_id]}" for node_id in sorted(members))

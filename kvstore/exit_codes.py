@@ -9,8 +9,14 @@ from typing import Final
 
 DONE: Final = 0
 NOT_FOUND: Final = 1
+DEGRADED: Final = 1
+"""Of status: writes are taken, but something is to be done."""
+NOT_READY: Final = 1
+"""Of health."""
 USAGE: Final = 2
 REFUSED: Final = 3
+NO_WRITES: Final = 3
+"""Of status."""
 UNKNOWN: Final = 4
 UNREACHABLE: Final = 5
 BROKEN: Final = 70

@@ -16,6 +16,8 @@ from typing import Any, Final
 import msgspec
 
 from kvstore import api
+from kvstore.advice import State, Verdict
+from kvstore.overview import Asked, Silence
 
 _COLUMNS: Final = (
     "NODE",
@@ -72,22 +74,33 @@ def record_json(record: api.KeyValue, with_value: bool = True) -> str:
     return json_line(fields)
 
 
-def status_json(address: str, status: api.StatusResult | str) -> str:
-    """What a node said of itself, or, as text, why it said nothing."""
-    if isinstance(status, str):
-        return json_line({"address": address, "reachable": False, "error": status})
-    return json_line({"address": address, "reachable": True, **msgspec.structs.asdict(status)})
+def status_json(one: Asked) -> str:
+    """What a node said of itself, or why it said nothing."""
+    if isinstance(one.answer, Silence):
+        why = {"why": one.answer.why.value, "error": one.answer.reason}
+        return json_line({"address": one.address, "reachable": False, **why})
+    told = msgspec.structs.asdict(one.answer)
+    return json_line({"address": one.address, "reachable": True, **told})
 
 
-def status_table(statuses: Sequence[tuple[str, api.StatusResult | str]]) -> str:
-    """The nodes, a line each, under the name of their cluster and who leads it."""
-    answers = [status for _, status in statuses if not isinstance(status, str)]
+def verdict_json(verdict: Verdict) -> str:
+    """How the cluster is, and what to do."""
+    advice = [
+        {"severity": one.severity.name.lower(), "code": one.code, "text": one.text}
+        for one in verdict.advice
+    ]
+    return json_line({"state": verdict.state.value, "may_fail": verdict.may_fail, "advice": advice})
+
+
+def status_table(asked: Sequence[Asked], verdict: Verdict) -> str:
+    """The nodes, a line each, under the name of their cluster and who leads it; then advice."""
+    answers = [one.answer for one in asked if isinstance(one.answer, api.StatusResult)]
     leader = max(
         (one for one in answers if one.leader_id == one.node_id),
         key=lambda one: one.term,
         default=None,
     )
-    rows = [_COLUMNS, *(_row(address, status, leader) for address, status in statuses)]
+    rows = [_COLUMNS, *(_row(one, leader) for one in asked)]
     # A row without an answer ends in a sentence, which must not widen any column.
     full = [row for row in rows if len(row) == len(_COLUMNS)]
     widths = [max(len(row[column]) for row in full) for column in range(len(_COLUMNS))]
@@ -96,7 +109,16 @@ def status_table(statuses: Sequence[tuple[str, api.StatusResult | str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
         for row in rows
     ]
-    return "\n".join(_heading(answers, leader) + lines)
+    return "\n".join([*_heading(answers, leader), *lines, *_advice_lines(verdict)])
+
+
+def _advice_lines(verdict: Verdict) -> list[str]:
+    """One for each piece of advice, or one that says that all is well."""
+    lines = [f"{one.severity.name.lower()}: {one.text}" for one in verdict.advice]
+    if verdict.state is State.HEALTHY:
+        spares = "" if not verdict.may_fail else f"; {verdict.may_fail} more may fail"
+        lines.insert(0, f"all is well{spares}")
+    return lines
 
 
 def _heading(answers: Sequence[api.StatusResult], leader: api.StatusResult | None) -> list[str]:
@@ -112,16 +134,15 @@ def _heading(answers: Sequence[api.StatusResult], leader: api.StatusResult | Non
     ]
 
 
-def _row(
-    address: str, status: api.StatusResult | str, leader: api.StatusResult | None
-) -> tuple[str, ...]:
-    if isinstance(status, str):
-        return ("-", address, status)
+def _row(one: Asked, leader: api.StatusResult | None) -> tuple[str, ...]:
+    status = one.answer
+    if isinstance(status, Silence):
+        return (str(_or_dash(one.expected)), one.address, f"{status.why.value}: {status.reason}")
     match = None if leader is None else leader.match_index.get(status.node_id)
     lag = None if leader is None or match is None else leader.last_log_index - match
     cells: tuple[Any, ...] = (
         status.node_id,
-        address,
+        one.address,
         status.role if status.is_voter else "rejoining",
         status.term,
         _or_dash(status.leader_id),

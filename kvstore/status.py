@@ -1,26 +1,49 @@
-"""The command `kvstore status`: what each node says of itself, once or again and again.
+"""The command `kvstore status`: what each node says of itself, and what to do about it.
 
-Law: asks and prints. A node that does not answer is a line like the others.
+Law: asks and prints. A node that does not answer is a line like the others; what the answers
+come to is for `advice`.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import click
 
-from kvstore import api, render
-from kvstore.address import parse_addresses
-from kvstore.client import Client
-from kvstore.errors import RefusedError, UnreachableError
-from kvstore.exit_codes import DONE, UNREACHABLE
-from kvstore.options import Command, as_json, option, options, timeout, to_nodes
+from kvstore import advice, api, probe, render
+from kvstore.config import TIME_MS_CEILING
+from kvstore.exit_codes import DEGRADED, DONE, NO_WRITES, UNREACHABLE
+from kvstore.options import Command, as_json, option, options
+from kvstore.overview import Asked, Silence, Why
+from kvstore.watch import Target, all_nodes
 
 _CLEAR = "\x1b[H\x1b[2J"
+_CODES = {
+    advice.State.HEALTHY: DONE,
+    advice.State.DEGRADED: DEGRADED,
+    advice.State.NO_WRITES: NO_WRITES,
+    advice.State.UNREACHABLE: UNREACHABLE,
+}
+
+settings_file = option(
+    "--config",
+    section="Cluster",
+    metavar="FILE",
+    help="The settings file of serve, which names the nodes. Also from KVSTORE_CONFIG.",
+)
+short_timeout = option(
+    "--timeout-ms",
+    section="Cluster",
+    metavar="MS",
+    type=click.IntRange(1, TIME_MS_CEILING),
+    default=1_000,
+    show_default=True,
+    help="A node that says nothing for so long does not answer.",
+)
 
 
 class _Seconds(click.FloatRange):
@@ -33,10 +56,17 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
-@click.command(cls=Command, short_help="Show every node: role, term, leader, log, disk.")
+@click.command(cls=Command, short_help="Show every node, and what is to be done.")
 @options(
-    to_nodes,
-    timeout,
+    option(
+        "--to",
+        section="Cluster",
+        metavar="NODES",
+        help="Nodes to ask: 9001, host:port or [::1]:9001, with commas. Also from KVSTORE_TO.  "
+        "[default: those of serve's settings, else 9001,9002,9003]",
+    ),
+    settings_file,
+    short_timeout,
     as_json,
     option("--watch", section="Output", is_flag=True, help="Again and again, until Ctrl-C."),
     option(
@@ -49,8 +79,14 @@ class _Seconds(click.FloatRange):
         help="Pause of --watch.",
     ),
 )
-def status(to: str, timeout_ms: int, as_json: bool, watch: bool, every: float) -> int:
-    """Show who leads, since when, and how far each node's log and disk have come.
+def status(
+    to: str | None, config: str | None, timeout_ms: int, as_json: bool, watch: bool, every: float
+) -> int:
+    """Show who leads, since when, how far each node's log and disk have come, and what
+    is to be done.
+
+    The nodes are those of --to, else of --config, else of KVSTORE_TO, else of the
+    variables and the file that serve reads.
 
     \b
     MATCH    what the leader knows to be on the node's disk, LAG what is missing there
@@ -58,15 +94,20 @@ def status(to: str, timeout_ms: int, as_json: bool, watch: bool, every: float) -
     ROOM     left on the disk; with little of it, writes are refused
     DAMAGED  log entries that the disk lost, and that are asked for at the other nodes
 
-    The exit code is 5 if none of the nodes answers.
+    \b
+    Exit codes:
+      0  all is well
+      1  writes are taken, but something is to be done: see the warnings
+      3  writes are not taken
+      5  none of the nodes answers
     """
-    addresses = [str(address) for address in parse_addresses(to)]
+    targets = all_nodes(to, config, os.environ)
     if not watch:
-        return _show(addresses, timeout_ms, as_json, "")
+        return _show(targets, timeout_ms, as_json, "")
     before = _CLEAR if sys.stdout.isatty() and not as_json else ""
     try:
         while True:
-            _show(addresses, min(timeout_ms, 1_000), as_json, before)
+            _show(targets, timeout_ms, as_json, before)
             time.sleep(every)
             if not before and not as_json:
                 click.echo()
@@ -74,23 +115,28 @@ def status(to: str, timeout_ms: int, as_json: bool, watch: bool, every: float) -
         return DONE
 
 
-def _show(addresses: list[str], timeout_ms: int, as_json: bool, before: str) -> int:
-    """Ask all nodes side by side, as one that is paused keeps its caller waiting to the end."""
-
-    def ask(address: str) -> api.StatusResult | str:
-        try:
-            with Client(address, timeout_ms) as client:
-                return client.status(address)
-        except UnreachableError as error:
-            return f"unreachable: {str(error).removeprefix(f'node at {address}: ')}"
-        except RefusedError as error:
-            return f"not a kvstore node: {error}"
-
-    with ThreadPoolExecutor(len(addresses)) as threads:
-        statuses = list(zip(addresses, threads.map(ask, addresses), strict=True))
+def _show(targets: list[Target], timeout_ms: int, as_json: bool, before: str) -> int:
+    asked = _ask(targets, timeout_ms)
+    verdict = advice.judge(asked)
     if as_json:
-        for address, answer in statuses:
-            click.echo(render.status_json(address, answer))
+        for one in asked:
+            click.echo(render.status_json(one))
+        click.echo(render.verdict_json(verdict))
     else:
-        click.echo(before + render.status_table(statuses))
-    return UNREACHABLE if all(isinstance(answer, str) for _, answer in statuses) else DONE
+        click.echo(before + render.status_table(asked, verdict))
+    return _CODES[verdict.state]
+
+
+def _ask(targets: list[Target], timeout_ms: int) -> list[Asked]:
+    answers = probe.ask_all([one.address for one in targets], api.Call(api.Status()), timeout_ms)
+    return [
+        Asked(str(target.address), _status_of(answer), target.node_id)
+        for target, answer in zip(targets, answers, strict=True)
+    ]
+
+
+def _status_of(answer: api.Result | Silence) -> api.StatusResult | Silence:
+    if isinstance(answer, api.StatusResult | Silence):
+        return answer
+    refusal = answer.message if isinstance(answer, api.Failure) else "it answers something else"
+    return Silence(Why.STRANGER, refusal)

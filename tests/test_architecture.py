@@ -58,9 +58,13 @@ ARROWS = {
     "caller": {"address", "api", "attempt", "course", "errors", "wire.typed"},
     "course": {"address", "attempt", "errors"},
     "attempt": {"address", "api"},
+    "overview": {"api"},
+    "advice": {"api", "overview"},
+    "probe": {"address", "api", "attempt", "errors", "link", "lookup", "overview", "wire.typed"},
+    "watch": {"address", "config", "errors"},
     "logs": {"sources"},
     "last_words": {"logs", "sources"},
-    "render": {"api"},
+    "render": {"advice", "api", "overview"},
     "reports": {"api", "raft.types", "storage.compare", "storage.inspect"},
     "exit_codes": set(),
     "options": set(),
@@ -71,14 +75,14 @@ ARROWS = {
 
 Who is not here wires the others: the commands, and the front doors of the package.
 """
-WIRING = {"", "__main__", "cli", "inspection", "serve", "simulate", "status"}
+WIRING = {"", "__main__", "cli", "health", "inspection", "serve", "simulate", "status"}
 
 MORE_FOR = {"storage.inspect": {"api"}}
 
 LMDB_FILES = {"storage/inspect.py", "storage/directory.py"}
 """Files that may import lmdb besides storage/lmdb_*.py."""
 
-PURE_ROOMS = ("raft", "kv", "wire", "sim", "caller", "course", "attempt")
+PURE_ROOMS = ("raft", "kv", "wire", "sim", "caller", "course", "attempt", "overview", "advice")
 IMPURE = {
     "time",
     "datetime",

@@ -110,7 +110,9 @@ def test_a_mistyped_variable_is_refused_with_what_was_meant(name: str, meant: st
     assert settings_from({"id": "1"}, {name: ""}).node_id == 1
 
 
-@pytest.mark.parametrize("name", ["KVSTORE_TO", "KVSTORE_URL", "kvstore_peer", "PEERS"])
+@pytest.mark.parametrize(
+    "name", ["KVSTORE_TO", "KVSTORE_TIMEOUT_MS", "KVSTORE_URL", "kvstore_peer", "PEERS"]
+)
 def test_a_variable_of_somebody_else_stops_no_node(name: str) -> None:
     assert settings_from({"id": "1"}, {name: "x"}).node_id == 1
 

@@ -79,7 +79,7 @@ def test_nodes_come_from_the_environment_unless_given(
     ("line", "words"),
     [
         ("putt a b", "did you mean 'put'? (see kvstore --help)"),
-        ("zzz", "there are serve, put, get, delete, scan, status, inspect, transfer-leader"),
+        ("zzz", "there are serve, put, get, delete, scan, status, health, inspect"),
         ("get", "KEY"),
         ("get k --colour", "--colour"),
         ("delete", "KEY..."),

@@ -17,6 +17,8 @@ from scripted_node import (
 )
 
 from kvstore import api, render
+from kvstore.advice import judge
+from kvstore.overview import Asked, Silence, Why
 
 from .shell import MISSING, Run, found, record, spawn, status
 
@@ -121,7 +123,7 @@ def test_status_shows_every_node_and_those_that_are_unreachable(run: Run) -> Non
     ):
         ran = run("status", "--to", f"{a.address},{dead.address},{b.address}")
     lines = ran.out.decode().splitlines()
-    assert (ran.code, ran.err) == (0, "")
+    assert (ran.code, ran.err) == (1, "")
     assert lines[0] == (
         "cluster kvstore-1a2b3c4d: node 1 leads term 7 for 3 min 12 s; "
         "commit 30, revision 12, 5 keys"
@@ -130,21 +132,23 @@ def test_status_shows_every_node_and_those_that_are_unreachable(run: Run) -> Non
     assert lines[1].split() == heading.split()
     row = f"1 {a.address} leader 7 1 31 31 0 29 0.3/1.9 ms 53 GiB -"
     assert lines[2].split() == row.split()
-    assert lines[3] == f"-     {dead.address}  unreachable: cannot connect: connection refused"
+    assert lines[3] == f"-     {dead.address}  down: connection refused"
     row = f"2 {b.address} follower 7 1 31 28 3 29 0.3/1.9 ms 53 GiB -"
     assert lines[4].split() == row.split()
     assert lines[2][lines[1].index("TERM")] == "7"
     assert lines[2].startswith("1     ")
     assert max(map(len, lines[:3])) < 120
+    what = f"the node at {dead.address} is down (connection refused)"
+    assert f"warning: {what}: start it, or wait if it is starting" in lines[5:]
 
 
 def test_an_unreachable_node_with_a_long_name_keeps_the_columns_straight() -> None:
     long_name = "a-rather-long-host-name.example:9001"
-    table = render.status_table([("h:1", status(1, "leader")), (long_name, "unreachable: why")])
-    _, heading, first, second = table.splitlines()
+    asked = [Asked("h:1", status(1, "leader")), Asked(long_name, Silence(Why.DOWN, "why"))]
+    _, heading, first, second, *_ = render.status_table(asked, judge(asked)).splitlines()
     assert first[heading.index("TERM")] == "7"
-    assert second == f"-     {long_name}  unreachable: why"
-    assert second.index("unreachable") == heading.index("ROLE")
+    assert second == f"-     {long_name}  down: why"
+    assert second.index("down") == heading.index("ROLE")
     assert heading.index("TERM") == heading.index("ROLE") + len("leader  ")
 
 
@@ -159,7 +163,8 @@ def test_status_shows_what_a_node_lacks() -> None:
         sync_last_ms=None,
         sync_p99_ms=None,
     )
-    lines = render.status_table([("h:1", lacking)]).splitlines()
+    asked = [Asked("h:1", lacking)]
+    lines = render.status_table(asked, judge(asked)).splitlines()
     assert lines[0] == "cluster kvstore-1a2b3c4d: no leader answers"
     assert lines[2].split() == [
         "2",
@@ -211,16 +216,20 @@ def test_status_asks_the_nodes_side_by_side(run: Run) -> None:
         ran = run("status", "--to", f"{a.address},{b.address}", "--timeout-ms", "20000")
     assert both_asked.broken is False
     assert ran.code == 5
-    assert ran.out.count(b"unreachable: the connection was closed before the reply") == 2
+    assert ran.out.count(b"down: the connection was closed before the reply") == 2
 
 
 def test_status_as_json_is_one_object_a_node(run: Run) -> None:
     with ScriptedNode(status(1, "leader")) as a, ScriptedNode(INVALID) as b:
         ran = run("status", "--json", "--to", f"{a.address},{b.address}")
-    first, second = map(json.loads, ran.out.splitlines())
+    first, second, verdict = map(json.loads, ran.out.splitlines())
     assert (first["reachable"], first["role"], first["address"]) == (True, "leader", a.address)
-    assert second["reachable"] is False
-    assert "ERR" in second["error"]
+    assert (second["reachable"], second["why"]) == (False, "not a kvstore node")
+    assert (verdict["state"], verdict["may_fail"]) == ("degraded", 0)
+    (one,) = verdict["advice"]
+    assert (one["severity"], one["code"]) == ("warning", "node_silent")
+    assert b.address in one["text"]
+    assert ran.code == 1
 
 
 def test_get_from_any_asks_the_first_node_and_says_so(run: Run) -> None:

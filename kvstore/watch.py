@@ -1,0 +1,48 @@
+"""Which nodes `kvstore status` and `kvstore health` ask: those of `serve`, unless told otherwise.
+
+Law: what stands on the command line comes first, then variables; of each, nodes that are
+named come before settings that name them. What was chosen is one place, never a mixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from kvstore.address import Address, parse_address, parse_addresses
+from kvstore.config import cluster_from
+from kvstore.errors import ConfigError
+
+_LOCAL: Final = "9001,9002,9003"
+
+
+class Target(NamedTuple):
+    """A node to ask; `node_id` if the settings say which it is."""
+
+    address: Address
+    node_id: int | None = None
+
+
+def all_nodes(to: str | None, config: str | None, environ: Mapping[str, str]) -> list[Target]:
+    """The nodes of the cluster. Raises ConfigError."""
+    if to is None and config is None:
+        to = environ.get("KVSTORE_TO") or None
+    if to is not None:
+        return [Target(address) for address in parse_addresses(to)]
+    cluster = cluster_from({"config": config}, environ)
+    if cluster is None:
+        return [Target(address) for address in parse_addresses(_LOCAL)]
+    return [Target(cluster.members[node_id], node_id) for node_id in sorted(cluster.members)]
+
+
+def this_node(to: str | None, config: str | None, environ: Mapping[str, str]) -> Target:
+    """The node that runs here. Raises ConfigError."""
+    if to is not None:
+        return Target(parse_address(to))
+    cluster = cluster_from({"config": config}, environ)
+    if cluster is None:
+        raise ConfigError(
+            "say which node: --to 9001, or the settings of serve, as --config FILE, KVSTORE_ID=1 "
+            "or KVSTORE_PORT=9001"
+        )
+    return Target(cluster.reached_here_at, cluster.node_id)
