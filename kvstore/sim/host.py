@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import partial
 
 from kvstore import api
@@ -60,6 +60,7 @@ class Host:
         rng: random.Random,
         clock: Clock,
         on_crash: Callable[[Host], None],
+        unreachable: Callable[[], Set[int]],
         session_rules: api.SessionRules,
     ) -> None:
         self.id = settings.node_id
@@ -76,6 +77,7 @@ class Host:
         self._rng = rng
         self._clock = clock
         self._on_crash = on_crash
+        self._unreachable = unreachable
         self.session_rules = session_rules
         self._idle_ms = settings.raft.heartbeat_interval_ms / 2
         self._messages: list[Message] = []
@@ -314,7 +316,7 @@ class Host:
             self._submit(node, call)
         if calls:
             observer.stepped(self, "propose")
-        node.tick(now_ms)
+        node.tick(now_ms, self._unreachable())
         observer.stepped(self, "tick")
         self._let_out(node.prepare())
         outcome = node.complete()

@@ -227,6 +227,7 @@ class World:
             self._fork(),
             clock,
             self._restart_later,
+            self._down,
             self.plan.session_rules,
         )
 
@@ -236,6 +237,10 @@ class World:
             return why
         recipient.take_message(message)
         return None
+
+    def _down(self) -> set[int]:
+        """Machines that refuse whoever dials them, as no node runs there."""
+        return {host.id for host in self.hosts.values() if host.node is None}
 
     def _restart_later(self, host: Host) -> None:
         self.schedule.after(self._restarts.uniform(*_RESTART_MS), host.start)
