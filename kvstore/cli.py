@@ -72,7 +72,9 @@ Exit codes:
      of status: writes are not taken
   4  outcome unknown: the command may or may not take effect
   5  no node could be reached, and nothing was changed
-  74 standard input or output failed; 130 and 141: Ctrl-C, or a closed pipe
+  74  standard input or output failed
+  130  Ctrl-C
+  141  a closed pipe
 """
 
 

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from test_architecture import ARROWS, MORE_FOR, PACKAGE, ROOT, WIRING, room
 
-from kvstore import api, errors
+from kvstore import api, cli, errors, exit_codes
 from kvstore.config import MEMBERS_MAX, VALUE_BYTES_CEILING, Limits, Settings
 from kvstore.kv import machine
 from kvstore.logs import code_of
@@ -108,6 +108,26 @@ def test_the_document_knows_every_command() -> None:
     said = set(re.findall(r"\b[A-Z]{3,}\b", re.sub(r"\([^)]*\)", "", paragraph)))
     known = {name.decode() for name in (*COMMANDS, *BUILTINS)}
     assert said == known - {"KV", "RAFT", "MULTI", "EXEC", "DISCARD"}
+
+
+CODES = {code for code in vars(exit_codes).values() if isinstance(code, int)}
+
+
+def numbers(text: str) -> set[int]:
+    return {int(word) for word in re.findall(r"\d+", text)}
+
+
+def test_the_document_knows_every_exit_code() -> None:
+    assert (
+        set().union(*(numbers(cells[0]) for cells in rows(README, "| Code | Meaning |"))) == CODES
+    )
+
+
+def test_the_help_knows_every_exit_code_that_a_command_has() -> None:
+    """What tells of a mistake in kvstore is for the document alone."""
+    told = (cli.commands.help or "").partition("Exit codes:")[2]
+    said = {int(code) for code in re.findall(r"^ {2}(\d+) ", told, re.MULTILINE)}
+    assert said == CODES - {exit_codes.BROKEN}
 
 
 KEPT = {
