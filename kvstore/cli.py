@@ -279,7 +279,8 @@ def put(
 ) -> int:
     """Write VALUE under KEY.
 
-    Without VALUE, or with -, the value is read from standard input, byte for byte.
+    Without VALUE, or with -, the value is read from standard input, byte for byte;
+    at a terminal, only with -.
     Write -- before a VALUE that begins with a dash.
 
     \b

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import pytest
 
+from kvstore import api
 from kvstore.client import Client
 
 from .conftest import MakeCluster
@@ -31,6 +32,22 @@ def test_leadership_moves_under_load_and_nothing_acknowledged_is_lost(
                 assert client.transfer_leader(heir).leader_id == heir
             progress(workload, random.Random(heir))
     check(cluster, history)
+
+
+def test_a_hand_over_that_is_asked_for_twice_moves_leadership_once(
+    make_cluster: MakeCluster,
+) -> None:
+    """As a client does whose first copy was not answered: it asks whoever leads by then."""
+    cluster = make_cluster()
+    leader = cluster.wait_for_leader()
+    request = api.HandOver(None, cluster.status(leader).term)
+    with Client(f"127.0.0.1:{cluster.nodes[leader].port}", 30_000) as client:
+        moved = client.execute(request)
+        assert isinstance(moved, api.HandOverResult)
+        assert moved.leader_id != leader
+        assert client.execute(request) == moved
+    assert cluster.wait_for_leader() == moved.leader_id
+    assert cluster.status(leader).term == moved.term
 
 
 def test_a_leader_that_is_told_to_stop_hands_over_first(make_cluster: MakeCluster) -> None:
