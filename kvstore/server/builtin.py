@@ -63,7 +63,8 @@ def with_subcommands(row: Builtin, subcommands: Iterable[Builtin]) -> Builtin:
     parts = list(subcommands)
     lines = [f"{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
     for part in parts:
-        lines += [part.usage or part.name.partition("|")[2].upper(), f"    {part.summary}."]
+        usage = f"{part.name.partition('|')[2].upper()} {part.usage}"
+        lines += [usage.rstrip(), f"    {part.summary}."]
     text = resp.array([resp.simple(line) for line in (*lines, "HELP", "    Print this help.")])
     help_row = Builtin(
         name=f"{row.name}|help",

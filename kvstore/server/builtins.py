@@ -118,11 +118,16 @@ def _entry(name: str, version: int) -> bytes:
 def _command_docs(session: Session, args: Arguments) -> bytes:
     version = session.resp_version
     rows = {row.name: row for row in map(_named, args[2:]) if row} if args[2:] else _KNOWN
-    documented = [
-        (resp.bulk(name.encode()), catalogue.documentation(row, _parts(row), version))
-        for name, row in rows.items()
-    ]
+    documented = [(resp.bulk(name.encode()), _documentation(name, version)) for name in rows]
     return resp.mapping(documented, version)
+
+
+@functools.cache
+def _documentation(name: str, version: int) -> bytes:
+    """The same, in words."""
+    row = _named(name.encode())
+    assert row is not None
+    return catalogue.documentation(row, _parts(row), version)
 
 
 def _command_list(session: Session, args: Arguments) -> bytes:
@@ -202,6 +207,7 @@ def _connection(
     answer: Answer,
     summary: str,
     *,
+    usage: str = "",
     group: str = "connection",
     category: str = "connection",
     tips: tuple[str, ...] = (),
@@ -209,6 +215,7 @@ def _connection(
     return Builtin(
         name=name,
         arity=arity,
+        usage=usage,
         summary=summary,
         group=group,
         flags=tuple(flags.split()),
@@ -240,21 +247,19 @@ def _about_commands(
 _ABOUT_COMMANDS: Final = (
     _about_commands("count", 2, _command_count, "How many commands there are"),
     _about_commands(
-        *("docs", -2, _command_docs, "What commands are for", "DOCS [<name> ...]", *_ANY_ORDER)
+        *("docs", -2, _command_docs, "What commands are for", "[<name> ...]", *_ANY_ORDER)
     ),
-    _about_commands(
-        *("getkeys", -3, _command_keys, "The keys of a call", "GETKEYS <name> [<arg> ...]")
-    ),
+    _about_commands(*("getkeys", -3, _command_keys, "The keys of a call", "<name> [<arg> ...]")),
     _about_commands(
         *("getkeysandflags", -3, _command_keys_and_flags, "The keys of a call, and their use"),
-        "GETKEYSANDFLAGS <name> [<arg> ...]",
+        "<name> [<arg> ...]",
     ),
     _about_commands(
-        *("info", -2, _command_info, "What clients route by", "INFO [<name> ...]", *_ANY_ORDER)
+        *("info", -2, _command_info, "What clients route by", "[<name> ...]", *_ANY_ORDER)
     ),
     _about_commands(
         *("list", -2, _command_list, "The names of commands"),
-        "LIST [FILTERBY (MODULE <name>|ACLCAT <category>|PATTERN <pattern>)]",
+        "[FILTERBY (MODULE <name> | ACLCAT <category> | PATTERN <pattern>)]",
         *_ANY_ORDER,
     ),
 )
@@ -263,13 +268,17 @@ _ALWAYS: Final = "noscript loading stale fast allow_busy"
 _ROWS: Final = (
     _connection(
         *("ping", -1, "fast", _ping, "PONG, or what is sent with it"),
+        usage="[<message>]",
         tips=("request_policy:all_shards", "response_policy:all_succeeded"),
     ),
-    _connection("echo", 2, _FAST, _echo, "What is sent with it"),
-    _connection("select", 2, _FAST, _select, "Take database 0, which is the only one"),
+    _connection("echo", 2, _FAST, _echo, "What is sent with it", usage="<message>"),
+    _connection(
+        *("select", 2, _FAST, _select, "Take database 0, which is the only one"), usage="<index>"
+    ),
     _connection(
         *("quit", -1, "noscript loading stale fast no_auth allow_busy", _quit),
         "Have the server hang up",
+        usage="[<word> ...]",
     ),
     _connection(
         *("readonly", 1, _FAST, _readonly, "Read what this node has, which may be old"),
@@ -313,6 +322,7 @@ _ROWS: Final = (
     Builtin(
         name="scan",
         arity=-2,
+        usage="<cursor> [MATCH <pattern>] [COUNT <count>] [TYPE <type>]",
         summary="Keys, page by page",
         group="generic",
         flags=("readonly",),

@@ -200,28 +200,29 @@ _CLIENT: Final = (
     _subcommand(
         *("list", -2, _list, "One line for each client that is connected"),
         flags=FOR_ADMINISTRATORS,
-        usage="LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB) | ID <id> ...]",
+        usage="[TYPE (NORMAL | MASTER | REPLICA | PUBSUB) | ID <id> ...]",
         tips=_TELLS_NEWS,
     ),
     _subcommand(
         *("no-evict", 3, _switch, "Of no effect, as no client is evicted"),
         flags=FOR_ADMINISTRATORS,
-        usage="NO-EVICT (ON|OFF)",
+        usage="(ON | OFF)",
     ),
     _subcommand(
         *("no-touch", 3, _switch, "Of no effect, as it is not noted who reads a key"),
-        usage="NO-TOUCH (ON|OFF)",
+        usage="(ON | OFF)",
     ),
     _subcommand(
         *("setinfo", 4, _set_info, "Say which library the client uses"),
-        usage="SETINFO (LIB-NAME|LIB-VER) <value>",
+        usage="(LIB-NAME | LIB-VER) <value>",
     ),
-    _subcommand("setname", 3, _set_name, "Name this connection", usage="SETNAME <name>"),
+    _subcommand("setname", 3, _set_name, "Name this connection", usage="<name>"),
 )
 ROWS: Final = (
     Builtin(
         name="hello",
         arity=-1,
+        usage="[<protover> [SETNAME <name>]]",
         summary="Choose the version of the protocol, and say who the server is",
         group="connection",
         flags=(*ABOUT_CONNECTION, "fast", "no_auth", "allow_busy"),

@@ -230,6 +230,7 @@ ROWS: Final = (
     Builtin(
         name="info",
         arity=-1,
+        usage="[<section> ...]",
         summary="What the node knows of itself, in sections",
         group="server",
         flags=HANDSHAKE,
@@ -246,7 +247,7 @@ ROWS: Final = (
                 summary="Settings by their names or patterns; they are given at the start",
                 group="server",
                 flags=FOR_ADMINISTRATORS,
-                usage="GET <pattern>",
+                usage="<pattern> ...",
                 answer=_config_get,
             )
         ],

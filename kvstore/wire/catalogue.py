@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from kvstore.wire import resp
+from kvstore.wire.usage import Argument, arguments_of
 
 Arguments: TypeAlias = list[bytes]
 
@@ -22,7 +23,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     * `arity` counts the words of the name; negative means "at least" (as in Redis).
     * `keys` are the places of the first key, the last one (negative from the end), and the
       step; zeros without keys. `key_flags` say what is done with them.
-    * `usage` is how a subcommand is written, `summary` what it is for.
+    * `usage` is what comes behind its name (`wire/usage.py`), `summary` what it is for.
     """
 
     name: str
@@ -81,10 +82,29 @@ def entry(row: Row, subcommands: Iterable[Row], version: int) -> bytes:
 def documentation(row: Row, subcommands: Iterable[Row], version: int) -> bytes:
     """What COMMAND DOCS tells."""
     facts = [(_text("summary"), _text(row.summary)), (_text("group"), _text(row.group))]
+    if row.usage:
+        facts.append((_text("arguments"), _arguments(arguments_of(row.usage), version)))
     parts = [(_text(each.name), documentation(each, (), version)) for each in subcommands]
     if parts:
         facts.append((_text("subcommands"), resp.mapping(parts, version)))
     return resp.mapping(facts, version)
+
+
+def _arguments(arguments: Iterable[Argument], version: int) -> bytes:
+    """In the form in which redis-cli reads them."""
+    told = []
+    for one in arguments:
+        facts = [("name", _text(one.name)), ("type", _text(one.type))]
+        if one.type == "key":
+            facts.append(("key_spec_index", resp.integer(0)))
+        if one.token:
+            facts.append(("token", _text(one.token)))
+        if one.flags:
+            facts.append(("flags", _statuses(one.flags, version)))
+        if one.arguments:
+            facts.append(("arguments", _arguments(one.arguments, version)))
+        told.append(_facts(facts, version))
+    return resp.array(told)
 
 
 def keys_of(row: Row, args: Arguments) -> Arguments:

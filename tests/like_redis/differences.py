@@ -12,9 +12,7 @@ COMMANDS = Difference("Commands and subcommands that are not listed above are un
 CONFIG = Difference("CONFIG GET knows the settings that clients ask for, and nothing sets them.")
 CURSORS = Difference("SCAN refuses a cursor that this node has not given out, or has forgotten.")
 DATABASES = Difference("There is only database 0.")
-ENTRIES = Difference(
-    "COMMAND tells of these commands alone, and COMMAND DOCS nothing of arguments."
-)
+ENTRIES = Difference("COMMAND tells of these commands alone, and COMMAND DOCS in words of our own.")
 EXPIRY = Difference("No expiry: SET with EX, PX, EXAT, PXAT or KEEPTTL is refused.")
 FIELDS = Difference("INFO and CLIENT LIST leave out what is not counted here.")
 FRAMES = Difference("An argument that does not end where it said it would is a protocol error.")
