@@ -36,6 +36,7 @@ ARROWS = {
     "sim": {
         *("address", "api", "attempt", "caller", "config", "errors", "raft", "sim"),
         *("server.acquaintances", "server.node", "server.own_writes", "server.replaced"),
+        *("server.scan_cursors", "wire.commands", "wire.scan"),
         *("storage.base", "storage.cost", "storage.memory", "storage.records", "storage.sequence"),
     },
     "config": {"address", "api", "errors", "raft.types", "sources"},

@@ -11,6 +11,7 @@ production runs it; only clock, network, disks and clients are replaced.
     network     delay, loss, duplication, reordering, cut links
     clients     callers that time out and retry, and write down what they saw
     shipped_clients  the same, as the client that ships decides
+    cursor_clients   the same, by SCAN, with cursors that nodes keep
     faults      the plan of what goes wrong, and when
     checkers/   one file per theorem
     campaign    many seeds, over all processors

@@ -13,7 +13,10 @@ from kvstore import api
 from kvstore.attempt import Attempt
 from kvstore.server.node import Node
 from kvstore.server.own_writes import OwnWrites
+from kvstore.server.scan_cursors import ScanCursors
 from kvstore.sim.schedule import Schedule
+from kvstore.wire.commands import CommandError, Render
+from kvstore.wire.scan import ScanArguments
 
 
 class Machine(Protocol):
@@ -55,7 +58,7 @@ class Call:
         done: Callable[[Call, api.Result | None], None],
     ) -> None:
         self.number = number
-        self.request = request
+        self.request: api.Request = request
         self.connection = connection
         self.place = connection.next_place()
         self.invoked_ms = schedule.now_ms
@@ -120,3 +123,44 @@ class TypedCall(Call):
         """The client's time for this attempt is up."""
         self.was_given_up = True
         self.end(None)
+
+
+class CursorCall(Call):
+    """A SCAN under way: what it asks for, only the node knows that told its cursor.
+
+    * `life`: in which of its lives the machine has taken it.
+    * `was_unknown`: the node does not know the cursor.
+    * `reply`: as it goes over the wire.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        client: int,
+        node: int,
+        scan: ScanArguments,
+        schedule: Schedule,
+        delay_ms: float,
+        done: Callable[..., None],
+    ) -> None:
+        super().__init__(number, api.Scan(), Connection(node), schedule, delay_ms, done)
+        self.client = client
+        self.scan = scan
+        self.life = 0
+        self.was_unknown = False
+        self.reply = b""
+        self._render: Render
+
+    def begin(self, cursors: ScanCursors, life: int) -> bool:
+        """The node reads the cursor; whether it knows it."""
+        self.life = life
+        try:
+            self.request, self._render = cursors.page(self.scan, self.client)
+        except CommandError:
+            self.was_unknown = True
+        return not self.was_unknown
+
+    def answer(self, node: Node, result: api.Result) -> None:
+        if isinstance(result, api.ScanResult):
+            self.reply = self._render(result, 2)
+        super().answer(node, result)

@@ -21,13 +21,15 @@ from kvstore.raft.types import NOT_ADMITTED, Role
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.node import Node, Outcome
 from kvstore.server.replaced import replaced_at
-from kvstore.sim.calls import Call, TypedCall
+from kvstore.server.scan_cursors import ScanCursors
+from kvstore.sim.calls import Call, CursorCall, TypedCall
 from kvstore.sim.disk import Disk, PowerCutError
 from kvstore.sim.observer import Observer
 from kvstore.sim.schedule import Action, Schedule
 from kvstore.storage.base import Identity
 from kvstore.storage.records import START_BYTES
 
+_UNKNOWN_CURSOR = api.Failure(api.FailureCode.INVALID, "the cursor is unknown")
 _TURN_MS = 0.05
 """The shortest time between two turns of one node."""
 
@@ -128,6 +130,7 @@ class Host:
             self._observer.refused_to_start(self, error)
             return
         self.node = self.running = node
+        self._cursors = ScanCursors(self._settings.limits.scan_cursors_max)
         self._acquaintances = Acquaintances(
             cluster_id=self._settings.cluster_id,
             node_id=self.id,
@@ -346,6 +349,9 @@ class Host:
         self._plan_turn(_TURN_MS if is_busy else self._idle_ms / self._clock.rate)
 
     def _submit(self, node: Node, call: Call) -> None:
+        if isinstance(call, CursorCall) and not call.begin(self._cursors, self._life):
+            self._answer(node, call, _UNKNOWN_CURSOR)
+            return
         request = call.request
         self._open_calls[call] = self.turn_ms
         if isinstance(call, TypedCall) and (result := _answer_at_once(node, call)) is not None:

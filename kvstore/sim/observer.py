@@ -16,7 +16,7 @@ from kvstore.raft.messages import AppendEntries, AppendEntriesReply, Message
 from kvstore.raft.types import DurableUpdate
 from kvstore.server.node import Outcome
 from kvstore.sim import trace
-from kvstore.sim.calls import Call
+from kvstore.sim.calls import Call, CursorCall
 from kvstore.sim.checkers.checker import Checker
 from kvstore.sim.schedule import Schedule
 
@@ -190,6 +190,8 @@ class Observer:
         for answer in outcome.answers:
             assert isinstance(answer.ticket, Call)
             self._count_answer(answer.ticket.request, answer.result)
+            if isinstance(answer.ticket, CursorCall):
+                self.reached["page by a cursor"] += 1
             for answers in self._answers:
                 answers(host, answer.ticket.request, answer.result)
             if isinstance(answer.result, api.GetResult) and not host.is_leading:

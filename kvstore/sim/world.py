@@ -26,6 +26,7 @@ from kvstore.raft.types import RaftSettings
 from kvstore.sim import calm, faults
 from kvstore.sim.checkers import STEPWISE
 from kvstore.sim.checkers.checker import ViolationError
+from kvstore.sim.checkers.cursors import check_cursors
 from kvstore.sim.checkers.effects import check_effects
 from kvstore.sim.checkers.linearizability import check_history
 from kvstore.sim.checkers.pages import check_pages
@@ -34,6 +35,7 @@ from kvstore.sim.checkers.replicas import compare_replicas
 from kvstore.sim.checkers.revisions import check_revisions
 from kvstore.sim.checkers.session_order import check_session_order
 from kvstore.sim.clients import Client
+from kvstore.sim.cursor_clients import CursorClient
 from kvstore.sim.faults import Fault
 from kvstore.sim.history import Operation
 from kvstore.sim.host import Clock, Host
@@ -73,6 +75,8 @@ class Scenario(msgspec.Struct, frozen=True):
     scan_clients: int = 0
     shipped_clients: int = 0
     """Beside the others: users of the client that ships."""
+    cursor_clients: int = 0
+    """Beside the others: those that SCAN through the Redis door."""
     operators: int = 0
     limits: Limits = Limits()
     checkpoint_interval_ms: int = 500
@@ -109,6 +113,7 @@ def scenario(seed: int) -> Scenario:
         pipeline_clients=rng.choice((0, 1, 2)),
         scan_clients=rng.choice((0, 1)),
         shipped_clients=rng.choice((0, 1)),
+        cursor_clients=rng.choice((0, 0, 1)),
         operators=rng.choice((0, 0, 1)),
         limits=Limits(
             headroom_bytes=1 << 20,
@@ -190,6 +195,7 @@ class World:
         kinds += [ScanClient] * plan.scan_clients + [PipelineClient] * plan.pipeline_clients
         kinds += [Client] * plan.clients
         kinds[plan.clients :] = [ShippedClient] * plan.shipped_clients
+        kinds += [CursorClient] * plan.cursor_clients
         return [self._make_client(kind) for kind in kinds]
 
     def _make_client(self, kind: type[Client]) -> Client:
@@ -290,12 +296,14 @@ class World:
         fresh = [one for one in self.history if not one.is_stale]
         of_keys = [one for one in fresh if one.names_its_keys]
         shown = [*self.history, *chain.from_iterable(map(_everything, running))]
+        pages = [client.pages for client in self.clients if isinstance(client, CursorClient)]
         for theorem, findings in (
             ("replicas are equal", compare_replicas(running)),
             ("linearizability", check_history(of_keys)),
             ("revisions follow real time", check_revisions(fresh)),
             ("connections keep their order", check_session_order(fresh)),
             ("reads show what was there", check_pages(shown, self._replay.contents)),
+            ("cursors lead on", check_cursors(chain.from_iterable(pages))),
             ("writes do what is told", check_effects(fresh, self._replay)),
         ):
             if findings:

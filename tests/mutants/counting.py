@@ -8,7 +8,6 @@ from __future__ import annotations
 from .mutant import Mutant
 
 CONNECTION = "kvstore/server/connection.py"
-CONTEXT = "kvstore/server/context.py"
 DIRECTORIES = "kvstore/raft/directories.py"
 ENTRY_ROOM = "kvstore/raft/room.py"
 LEADERSHIP = "kvstore/raft/leadership.py"
@@ -21,6 +20,7 @@ READS = "kvstore/raft/reads.py"
 REPLIES = "kvstore/server/replies.py"
 ROOM = "kvstore/server/room.py"
 WAITING_READS = "kvstore/server/reads.py"
+SCAN_CURSORS = "kvstore/server/scan_cursors.py"
 
 BOOKINGS = "tests/server/test_bookings.py"
 CORE_ACCOUNTS = "tests/raft/test_accounts.py"
@@ -116,7 +116,7 @@ COUNTING = (
     ),
     Mutant(
         "a client that scanned once is remembered for ever",
-        CONTEXT,
+        SCAN_CURSORS,
         "            if not told:\n                del self._told[found.client]\n",
         "",
         test=f"{BOOKINGS}::test_every_account_is_the_sum_of_what_it_counts",

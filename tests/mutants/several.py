@@ -10,6 +10,7 @@ from .mutant import Mutant
 
 MACHINE = "kvstore/kv/machine.py"
 NODE = "kvstore/server/node.py"
+CURSORS = "kvstore/server/scan_cursors.py"
 
 _WRITE_ALL = (
     "        for (key, value), history in zip(last_of_each.items(), histories, strict=True):\n"
@@ -98,6 +99,30 @@ SEVERAL = (
         "            self._answer(ticket, self.machine.query(query))\n"
         "            return\n"
         "        after = 0\n",
+    ),
+    Mutant(
+        "a cursor leads to where its page began",
+        CURSORS,
+        "                cursor = self.remember(result.next_start, scan.cursor, client)\n",
+        "                cursor = self.remember(start_key, scan.cursor, client)\n",
+    ),
+    Mutant(
+        "a scan has one cursor for all of its pages",
+        CURSORS,
+        "            return scan.render(result, cursor)\n",
+        "            return scan.render(result, scan.cursor or cursor)\n",
+    ),
+    Mutant(
+        "a cursor is forgotten when it was used",
+        CURSORS,
+        "            self._forget(self._cursors[previous].previous)\n",
+        "            self._forget(previous)\n",
+    ),
+    Mutant(
+        "a page ends the scans of others",
+        CURSORS,
+        "        if len(told) > _CURSORS_OF_CLIENT:\n",
+        "        if len(told) > 2:\n",
     ),
     Mutant(
         "an MSET that was rolled back is told to have been written",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvstore.server.context import ScanCursors
+from kvstore.server.scan_cursors import ScanCursors
 from kvstore.wire.resp import command
 
 from .line import Line

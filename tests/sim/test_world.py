@@ -45,6 +45,7 @@ WORTH_REACHING = {
     "read of several keys",
     "count of keys",
     "call refused as stale",
+    "page by a cursor",
     "read of what was applied",
     "handover told",
     "fault: forged term",

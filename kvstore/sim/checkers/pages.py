@@ -8,6 +8,7 @@ the next one begins, and goes on behind its own beginning: below it, if it is re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import TypeAlias
 
 import msgspec
@@ -57,10 +58,16 @@ def _wrong_page(scan: api.Scan, page: api.ScanResult, there: _Contents) -> str |
         _shown(there[key], scan.with_values)
         for key in sorted(there, reverse=scan.reverse)
         if key.startswith(scan.prefix)
+        and (scan.pattern is None or _matches(key, scan.pattern))
         and (start is None or not _is_before(scan, key, start))
         and (end is None or _is_before(scan, key, end))
     )
     return None if page.items == expected else f"before {end!r} there was {said(expected)}"
+
+
+def _matches(key: bytes, pattern: bytes) -> bool:
+    """For patterns that mean the same to a shell as to Redis."""
+    return fnmatchcase(key.decode("latin-1"), pattern.decode("latin-1"))
 
 
 def _is_before(scan: api.Scan, one: bytes, other: bytes) -> bool:
