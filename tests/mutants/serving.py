@@ -529,4 +529,12 @@ SERVING = (
         "deque()",
         test="tests/server/test_info.py::test_the_rate_is_that_of_the_last_seconds",
     ),
+    Mutant(
+        "who stops waits for writers although no majority is left",
+        NODE,
+        "(bool(self._writes) and could_commit)\n",
+        "bool(self._writes)\n",
+        test="tests/server/test_handover.py"
+        "::test_who_stops_waits_for_writers_only_while_a_majority_is_in_reach",
+    ),
 )

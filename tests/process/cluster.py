@@ -259,8 +259,12 @@ class Cluster:
 
     def pause(self, node_id: int) -> None:
         """SIGSTOP, and wait until it has really stopped."""
+        self.nodes[node_id].send(signal.SIGSTOP)
+        self.wait_until_stopped(node_id)
+
+    def wait_until_stopped(self, node_id: int) -> None:
+        """Wait for the SIGSTOP of somebody, of the node itself for instance."""
         node = self.nodes[node_id]
-        node.send(signal.SIGSTOP)
         self.paused.add(node_id)
         assert node.process is not None
         stat = Path(f"/proc/{node.process.pid}/stat")

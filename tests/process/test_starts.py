@@ -27,8 +27,18 @@ from .test_handover import stopping_ms
 pytestmark = pytest.mark.process
 
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-ENTRIES = 200_000
-"""A start checks them for longer than it takes to notice that it does."""
+ENTRIES = 100
+
+# It stops itself where it is about to check its log, so that no test has to be fast.
+_STANDS_STILL = """
+import os, signal, sys
+seen = []
+def stop(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("raft/data.mdb") and not seen:
+        seen.append(event)
+        os.kill(os.getpid(), signal.SIGSTOP)
+sys.addaudithook(stop)
+"""
 
 
 @pytest.fixture
@@ -46,24 +56,13 @@ def starting(stopped: Cluster) -> Cluster:
     """A node that stands still in the middle of the checks of its start."""
     cluster = stopped
     node = cluster.nodes[1]
-    map_bytes = 1 << 30
-    directory = open_node(
-        node.data_dir,
-        cluster_id=CLUSTER_NAME,
-        members=[1],
-        log_map_bytes=map_bytes,
-        state_map_bytes=map_bytes,
-    )
+    directory = open_node(node.data_dir, cluster_id=CLUSTER_NAME, members=[1])
     entries = [noop(index, 1, 1) for index in range(1, ENTRIES + 1)]
     directory.log.write(DurableUpdate(HardState(1), None, entries))
     directory.close()
-    cluster.spawn(1)
-    assert node.process is not None
-    lock, pid = node.data_dir / "lock", node.process.pid
-    eventually(
-        lambda: lock.read_text().strip() == str(pid), "it has its directory", ignoring=(OSError,)
-    )
-    cluster.pause(1)
+    python, option, boot, *words = cluster.command(1)
+    node.spawn([python, option, _STANDS_STILL + boot, *words], cluster.process_environ())
+    cluster.wait_until_stopped(1)
     return cluster
 
 

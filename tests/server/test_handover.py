@@ -138,3 +138,20 @@ def test_a_second_handover_leaves_nobody_waiting_for_the_first() -> None:
     cluster.turn(leader.raft.id)
     assert f"node {heir} did not take over in time" in first.failure.message
     assert not second.results
+
+
+def test_who_stops_waits_for_writers_only_while_a_majority_is_in_reach() -> None:
+    """Otherwise their writes are not committed any more, however long it waits."""
+    cluster, claim = Cluster(), Claim()
+    leader = cluster.elect()
+    cluster.run()
+    one, other = (node.raft.id for node in cluster.followers())
+    leader.submit_command(PUT, claim)
+    leader.tick(cluster.now_ms, {one})
+    assert leader.is_needed
+    leader.tick(cluster.now_ms, {one, other})
+    assert not leader.is_needed
+    assert not leader.hand_over_before_exit()
+    leader.tick(cluster.now_ms, {one})
+    assert leader.hand_over_before_exit()
+    assert leader.raft.heir == other
