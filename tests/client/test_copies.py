@@ -318,6 +318,44 @@ def test_a_process_that_multiprocessing_forks_has_its_own() -> None:
         assert numbers(node) == [(1, 1), (3, 1), (1, 2)]
 
 
+def test_records_and_errors_come_back_whole_from_the_processes_of_a_pool() -> None:
+    program = """
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
+        def put(client, guard):
+            return client.put("k", "v", guard=guard)
+
+        client = Client(sys.argv[1])
+        with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
+            say(pool.submit(put, client, None).result().revision)
+            say(pool.submit(client.get, "foo").result().mod_revision)
+            try:
+                pool.submit(put, client, ("lock", 17)).result()
+            except kvstore.GuardFailedError as error:
+                say(error.code, error.key.decode(), error.mod_revision)
+        """
+    with ScriptedNode(OK, FOUND, api.GuardFailed(20, 19)) as node:
+        assert run(program, node.address) == ["1", "2", "GUARD lock 19"]
+        assert numbers(node) == [(1, 1), (4, 1)]
+
+
+def test_a_scan_half_way_goes_on_in_parent_and_child_each_over_its_own_connection() -> None:
+    def page(*keys: bytes, next_start: bytes | None = None) -> api.ScanResult:
+        return api.ScanResult(1, tuple(api.KeyValue(k, b"", 1, 1, 1) for k in keys), next_start)
+
+    program = """
+        scan = Client(sys.argv[1]).scan()
+        say(next(scan).key.decode())
+        fork(lambda: say(*(record.key.decode() for record in scan)))
+        say(*(record.key.decode() for record in scan))
+        """
+    pages = [page(b"a", b"b", next_start=b"c"), page(b"c"), page(b"c", b"d")]
+    with ScriptedNode(*pages) as node:
+        assert run(program, node.address) == ["a", "b c", "b c d"]
+        assert node.connections == 2
+
+
 def test_a_child_is_served_although_its_parent_waits_for_a_name() -> None:
     """The thread that looks it up is the parent's, and does not exist in the child."""
     program = """
