@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from kvstore.glob import COMPILE_STEPS, Glob
 from kvstore.server import clients, info, shard
-from kvstore.server.builtin import HANDSHAKE, Answer, Builtin, with_subcommands
+from kvstore.server.subcommands import HANDSHAKE, Answer, Builtin, with_subcommands
 from kvstore.wire import catalogue, commands, resp
 from kvstore.wire.catalogue import Arguments, Row
 from kvstore.wire.commands import CommandError

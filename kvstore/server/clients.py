@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from kvstore import api
-from kvstore.server.builtin import (
+from kvstore.server.subcommands import (
     ABOUT_CONNECTION,
     FOR_ADMINISTRATORS,
     Answer,

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from kvstore import api
 from kvstore.glob import COMPILE_STEPS, Glob
-from kvstore.server.builtin import FOR_ADMINISTRATORS, HANDSHAKE, Builtin, with_subcommands
 from kvstore.server.clients import REDIS_VERSION
 from kvstore.server.context import Context
+from kvstore.server.subcommands import FOR_ADMINISTRATORS, HANDSHAKE, Builtin, with_subcommands
 from kvstore.wire import resp
 from kvstore.wire.catalogue import Arguments
 from kvstore.wire.commands import CommandError

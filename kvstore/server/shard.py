@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from kvstore import api
 from kvstore.address import Address
-from kvstore.server.builtin import Answer, Builtin, with_subcommands
+from kvstore.server.subcommands import Answer, Builtin, with_subcommands
 from kvstore.wire import resp
 from kvstore.wire.catalogue import Arguments
 

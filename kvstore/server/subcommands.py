@@ -1,4 +1,4 @@
-"""The shape of a command that one node answers by itself, and of those with subcommands.
+"""Commands that one node answers by itself, as rows: with subcommands, or without.
 
 Law: whether a command or subcommand is known, and takes so many arguments, is decided here,
 by its row, before it is carried out. It must not know what any of them does.
