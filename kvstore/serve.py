@@ -51,7 +51,12 @@ def _setting(name: str, metavar: str, section: str, text: str) -> Callable[[Any]
         "Who is who",
         "Name of the cluster; nodes of another one are refused.  [default: from the members]",
     ),
-    _setting("data", "DIR", "Storage", "Data directory, made if absent.  [default: data/n<id>]"),
+    _setting(
+        "data",
+        "DIR",
+        "Storage",
+        "Data directory, made if absent, for this user alone.  [default: data/n<id>]",
+    ),
     option(
         "--rejoin",
         section="Storage",
