@@ -5,8 +5,8 @@ serve one request at a time. Threads take turns. A copy (copied, pickled, or in 
 child) has the same settings and begins its own; what belongs to another is neither used
 nor ended by it.
 
-How a request finds the leader, and what is tried again, is `caller.py`'s business, and
-waiting for sockets that of `links.py`; this
+How a request finds the leader, and what is tried again, is `caller.py`'s business, waiting
+for sockets that of `links.py`, and what may be given to it that of `arguments.py`. This
 module must not know how the server works inside.
 """
 
@@ -120,10 +120,10 @@ class Client:
         `KVSTORE_TO` has the addresses, as the command line takes them, and
         `KVSTORE_TIMEOUT_MS` the timeout. Raises ConfigError.
         """
-        if to := os.environ.get(_TO_VARIABLE):
-            settings.setdefault("addresses", to)
-        if timeout_ms := os.environ.get(_TIMEOUT_VARIABLE):
-            settings.setdefault("timeout_ms", _from_variable(timeout_ms))
+        if "addresses" not in settings and (to := os.environ.get(_TO_VARIABLE)):
+            settings["addresses"] = to
+        if "timeout_ms" not in settings and (text := os.environ.get(_TIMEOUT_VARIABLE)):
+            settings["timeout_ms"] = _timeout_of(text)
         return cls(**settings)
 
     # --- Commands -------------------------------------------------------------------------
@@ -360,7 +360,7 @@ def _guard_failed(request: api.Request, result: api.GuardFailed) -> GuardFailedE
     return GuardFailedError(write.guard.key, write.guard.mod_revision, result.mod_revision)
 
 
-def _from_variable(text: str) -> int:
+def _timeout_of(text: str) -> int:
     """The timeout, as the environment has it."""
     try:
         return parse_int(text, 1, TIME_MS_CEILING, "a time in milliseconds")

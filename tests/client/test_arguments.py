@@ -223,6 +223,8 @@ def test_the_environment_has_settings_unless_they_are_given(
     monkeypatch.setenv("KVSTORE_TIMEOUT_MS", "soon")
     with pytest.raises(ConfigError, match=r"^KVSTORE_TIMEOUT_MS: 'soon' is not"):
         Client.from_env()
+    with Client.from_env(timeout_ms=43) as client:
+        assert client._timeout_ms == 43, "what is given is not asked of the environment"
     monkeypatch.setenv("KVSTORE_TIMEOUT_MS", "")
     monkeypatch.setenv("KVSTORE_TO", "")
     with Client.from_env() as client:
