@@ -19,7 +19,7 @@ import msgspec
 
 from kvstore import api
 from kvstore.address import Address
-from kvstore.attempt import Attempt, HangUp, NotSent, Rest, Setback, Step, Unanswered, Way
+from kvstore.attempt import Attempt, Full, HangUp, NotSent, Rest, Setback, Step, Unanswered, Way
 from kvstore.caller import Caller, Source
 from kvstore.errors import OutcomeUnknownError, RequestError
 from kvstore.sim.calls import Call, Connection, TypedCall
@@ -209,7 +209,7 @@ class ShippedClient(Client):
         if is_gone:
             advance = partial(errand.way.throw, NotSent("cannot connect: no such host"))
         else:
-            told = hiredis.ReplyError("ERR max number of clients reached")
+            told = hiredis.ReplyError(Full.words)
             advance = partial(errand.way.send, told)
         delay_ms = self._rng.uniform(0.0, DELAY_MS)
         delay_ms = min(delay_ms, _ms_until(attempt.send_until, self._schedule.now_ms))
