@@ -185,7 +185,7 @@ class Server:
             gc.freeze()
             while not signals.stops:
                 self._turn()
-            self._log.info("shutting down", code="shutting_down")
+            self._log.info("shutting down", code="shutting_down", signal=signals.asked_by)
             self._hand_over(signals)
             self._deliver(self._node.abandon_clients())
             self._hang_up()

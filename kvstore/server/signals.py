@@ -42,6 +42,8 @@ class Signals:
 
     def __init__(self, clock_ms: Callable[[], float], log: FilteringBoundLogger) -> None:
         self.stops = False
+        self.asked_by = ""
+        """The name of the signal that asked first."""
         self.is_pressed = False
         self.may_interrupt = True
         self._asked_ms = 0.0
@@ -74,10 +76,11 @@ class Signals:
                 text = f"{name} means nothing to a node, and changes nothing"
                 self._log.info(text, code="signal_ignored")
 
-    def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_stop(self, number: int, _frame: FrameType | None) -> None:
         now_ms = self._clock_ms()
         if not self.stops:
             self.stops, self._asked_ms = True, now_ms
+            self.asked_by = signal.Signals(number).name
         elif now_ms - self._asked_ms > _SAME_REQUEST_MS:
             self.is_pressed = True
         if self.may_interrupt:

@@ -145,6 +145,7 @@ def test_whatever_tells_a_node_to_stop_has_it_hand_over_and_end_in_order(
     cluster = make_cluster()
     leader = cluster.wait_for_leader()
     assert cluster.nodes[leader].end(number) == 0
+    assert f"shutting down  signal={number.name}\n" in cluster.nodes[leader].log
     assert "handing leadership to node " in cluster.nodes[leader].log
     assert cluster.nodes[leader].log.rstrip().endswith("stopped")
 
