@@ -6,12 +6,13 @@ Law: what a setting means, and whether it may be so, is for `config`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
 from kvstore.config import settings_from
+from kvstore.exit_codes import INTERRUPTED
 from kvstore.options import Command, option, options
 from kvstore.sources import notes_on
 
@@ -101,6 +102,14 @@ def serve(**options: str | None) -> int:
     variables, then the file. A SIZE is a number of bytes, or has a unit: KiB, MiB,
     GiB, TiB.
     """
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        # Else click would print a line of its own, which is none of the log.
+        return INTERRUPTED
+
+
+def _run(options: Mapping[str, str | None]) -> int:
     settings = settings_from(options, os.environ)
     # Other commands should not wait for the server's modules to load.
     from kvstore import logs

@@ -39,6 +39,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Settings]]:
             raise DirectoryRefusedError("data/n1 belongs to cluster right: use another --data")
         if settings.cluster_id == "taken":
             raise ConfigError("cannot listen on 127.0.0.1:9001: Address already in use")
+        if settings.cluster_id == "interrupted":
+            raise KeyboardInterrupt
         logger_for(settings.node_id).info("serving")
         return 7
 
@@ -94,6 +96,12 @@ def test_what_stops_a_server_is_one_line(
     assert ran.code == code
     assert len(served) == 1
     assert re.fullmatch(r"error: [^\n]+\n", ran.err)
+
+
+def test_ctrl_c_before_the_node_minds_it_says_nothing(run: Run, served: list[Settings]) -> None:
+    ran = run("serve", "--id", "1", "--cluster", "interrupted", "--log-format", "json")
+    assert (ran.code, ran.out, ran.err) == (130, b"", "")
+    assert len(served) == 1
 
 
 def test_demo_runs_the_demo_and_passes_its_exit_code(

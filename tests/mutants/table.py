@@ -15,6 +15,7 @@ from .serving import SERVING
 from .several import SEVERAL
 from .sharing import SHARING
 from .starting import STARTING
+from .watching import WATCHING
 
 MUTANTS = (
     *CONSENSUS,
@@ -27,4 +28,5 @@ MUTANTS = (
     *KEEPING,
     *STARTING,
     *COUNTING,
+    *WATCHING,
 )

@@ -1,0 +1,168 @@
+"""Wrong versions of what operators and supervisors are told.
+
+Law: each is one plausible mistake, named by what it does wrong.
+"""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+ADVICE = "kvstore/advice.py"
+CONFIG = "kvstore/config.py"
+CORE = "kvstore/raft/core.py"
+EVENT_LOG = "kvstore/server/event_log.py"
+HEALTH = "kvstore/health.py"
+LAST_WORDS = "kvstore/last_words.py"
+NODE = "kvstore/server/node.py"
+OVERVIEW = "kvstore/overview.py"
+PEERS = "kvstore/server/peers.py"
+PROBE = "kvstore/probe.py"
+SOURCES = "kvstore/sources.py"
+WATCH = "kvstore/watch.py"
+
+_ADVICE = "tests/test_advice.py"
+_WATCHING = "tests/cli/test_watching.py"
+_EVENTS = "tests/server/test_event_log.py"
+
+WATCHING = (
+    Mutant(
+        "a node that waits to be admitted counts as one that may fail",
+        OVERVIEW,
+        "return [one.node_id for one in self.answers.values() if one.is_voter]",
+        "return [one.node_id for one in self.answers.values()]",
+        test=_ADVICE,
+    ),
+    Mutant(
+        "a node that was not asked is taken for one that is down",
+        OVERVIEW,
+        "one for one in self.not_asked if self.linked_to(one)",
+        "one for one in self.not_asked if False",
+        test=_ADVICE,
+    ),
+    Mutant(
+        "a node that has moved is told as one that is down",
+        ADVICE,
+        "        if view.heard_by(member) and view.without_link_to(member):\n",
+        "        if False:\n",
+        test=_ADVICE,
+    ),
+    Mutant(
+        "lost directories are hoped for",
+        ADVICE,
+        "    if waiting and may_count < view.majority:\n",
+        "    if False:\n",
+        test=_ADVICE,
+    ),
+    Mutant(
+        "a leader without a majority passes for one that takes writes",
+        ADVICE,
+        "        if (view.may_fail or 0) < 0:\n",
+        "        if False:\n",
+        test=_ADVICE,
+    ),
+    Mutant(
+        "a full leader passes for one that takes writes",
+        ADVICE,
+        "    leads = view.leader is not None and view.leader.is_short_of_room\n",
+        "    leads = False\n",
+        test=_ADVICE,
+    ),
+    Mutant(
+        "a node is ready by what it believes",
+        HEALTH,
+        "    if isinstance(found, api.GetResult):\n        return None\n",
+        "    if found:\n        return None\n",
+        test=_WATCHING,
+    ),
+    Mutant(
+        "a read of what the node has shows that it is ready",
+        HEALTH,
+        ", from_any=True)",
+        ")",
+        test=_WATCHING,
+    ),
+    Mutant(
+        "nodes are asked one after the other",
+        PROBE,
+        "    with ThreadPoolExecutor(len(nodes)) as threads:\n",
+        "    with ThreadPoolExecutor(1) as threads:\n",
+        test="tests/cli/test_reading.py::test_status_asks_the_nodes_side_by_side",
+    ),
+    Mutant(
+        "a variable comes before the command line",
+        WATCH,
+        "    if to is None and config is None:\n",
+        "    if to is None:\n",
+        test=_WATCHING,
+    ),
+    Mutant(
+        "health asks where the others reach the node",
+        CONFIG,
+        '    bound = _read(given, "bind", partial(parse_bind, port=address.port), address)\n',
+        "    bound = address\n",
+        test=_WATCHING,
+    ),
+    Mutant(
+        "a mistyped variable is passed over",
+        CONFIG,
+        "    check_variables(environ)\n",
+        "",
+        test="tests/test_sources.py",
+    ),
+    Mutant(
+        "a service link is a setting",
+        SOURCES,
+        "        if environ.get(variable) and not _is_service_link(variable, environ):\n",
+        "        if environ.get(variable):\n",
+        test="tests/test_sources.py",
+    ),
+    Mutant(
+        "a switch in the file must be text",
+        SOURCES,
+        "    if name in _YES_OR_NO and isinstance(value, bool):\n",
+        "    if False:\n",
+        test="tests/test_sources.py",
+    ),
+    Mutant(
+        "why a server ends is text, whatever its log is",
+        LAST_WORDS,
+        '        if self._log_format == "json":\n',
+        "        if False:\n",
+        test="tests/test_last_words.py",
+    ),
+    Mutant(
+        "being replaced is told as a handover",
+        CORE,
+        "            kind = events.Deposed if self.takes_commands else events.SteppingDown\n",
+        "            kind = events.SteppingDown\n",
+        test=_EVENTS,
+    ),
+    Mutant(
+        "a handover is told as a loss",
+        CORE,
+        "            kind = events.Deposed if self.takes_commands else events.SteppingDown\n",
+        "            kind = events.Deposed if self.role is Role.LEADER else events.SteppingDown\n",
+        test=_EVENTS,
+    ),
+    Mutant(
+        "refusing writes is told like a restart",
+        EVENT_LOG,
+        "    events.ShortOfRoom,\n",
+        "",
+        test=_EVENTS,
+    ),
+    Mutant(
+        "a start is told as a standstill",
+        NODE,
+        "        silent_ms = now_ms - self._now_ms if self._now_ms else 0.0\n",
+        "        silent_ms = now_ms - self._now_ms\n",
+        test=_EVENTS,
+    ),
+    Mutant(
+        "a peer that is restarted is a warning",
+        PEERS,
+        "            say = self._log.warning if is_refused else self._log.info\n",
+        "            say = self._log.warning\n",
+        test=_EVENTS,
+    ),
+)
