@@ -22,6 +22,7 @@ from kvstore import api
 from kvstore.address import Address
 from kvstore.attempt import NotSent, Unanswered
 from kvstore.link import Link
+from kvstore.lookup import Lookup
 from kvstore.sim.history import Operation
 from kvstore.wire import typed
 
@@ -117,14 +118,15 @@ class Chatter(Workload):
             caller.close()
 
     def _requests(self, rng: random.Random, client_id: int) -> Iterator[api.Request]:
-        """Every kind of request of one key, for ever."""
+        """Every kind of request of one key and of two, for ever."""
         number = 0
         while True:
             number += 1
             era = len(self.history.operations) // OPERATIONS_ON_KEYS
-            colour = b"colour.%d.%d" % (era, rng.randrange(COLOURS))
+            chosen = rng.randrange(COLOURS)
+            colour, other = (b"colour.%d.%d" % (era, one % COLOURS) for one in (chosen, chosen + 1))
             counter = b"counter.%d" % era
-            self.history.keys.update({colour, counter})
+            self.history.keys.update({colour, other, counter})
             value = b"%d.%d" % (client_id, number)
             guess = self._seen.get(colour, value)
             yield rng.choices(
@@ -137,8 +139,11 @@ class Chatter(Workload):
                     api.Put(colour, value, api.When.EQUAL, guess),
                     api.Increment(counter, rng.randrange(1, 4)),
                     api.Delete((rng.choice([colour, colour, counter]),)),
+                    api.PutMany(((colour, value), (other, b"%s.other" % value))),
+                    api.Get((other, colour)),
+                    api.Delete((colour, other)),
                 ],
-                weights=[4, 1, 5, 2, 2, 3, 3, 2],
+                weights=[4, 1, 5, 2, 2, 3, 3, 2, 2, 2, 1],
             )[0]
 
     def _remember(self, operation: Operation | None) -> None:
@@ -187,7 +192,7 @@ class Caller:
         if link is None or not link.is_idle():
             self._drop(node_id)
             node = self._cluster.nodes[node_id]
-            link = self._links[node_id] = Link(Address(node.host, node.port), until)
+            link = self._links[node_id] = Link(Lookup(Address(node.host, node.port)), until)
         return link
 
     def _drop(self, node_id: int) -> None:
