@@ -117,5 +117,7 @@ def _run(options: Mapping[str, str | None]) -> int:
 
     logs.configure(settings.log_format, node_id=settings.node_id)
     for note in notes_on(os.environ):
-        logs.logger_for(settings.node_id).warning(note.text, code=note.code)
+        log = logs.logger_for(settings.node_id)
+        say = log.warning if note.is_warning else log.info
+        say(note.text, code=note.code)
     return loop.serve(settings)

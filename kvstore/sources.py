@@ -60,10 +60,11 @@ class Given(NamedTuple):
 
 
 class Note(NamedTuple):
-    """What an operator should hear of at the start."""
+    """What is told at the start. `is_warning`: somebody should look at it."""
 
     code: str
     text: str
+    is_warning: bool
 
 
 def gather(options: Mapping[str, str | None], environ: Mapping[str, str]) -> dict[str, Given]:
@@ -161,13 +162,13 @@ def notes_on(environ: Mapping[str, str]) -> list[Note]:
     if strangers := _strangers(environ):
         known = ", ".join(_VARIABLES)
         text = f"nobody reads {', '.join(strangers)}: the variables are {known}"
-        notes.append(Note("unknown_variable", text))
+        notes.append(Note("unknown_variable", text, is_warning=True))
     if links := [name for name in environ if _is_service_link(name, environ)]:
         text = (
             f"passed over {', '.join(sorted(links))}: Kubernetes sets them beside a Service with "
             "such a name; say enableServiceLinks: false in the pod's spec to be without them"
         )
-        notes.append(Note("service_links", text))
+        notes.append(Note("service_links", text, is_warning=False))
     return notes
 
 
