@@ -74,7 +74,7 @@ class ShippedClient(Client):
             addresses,
             follow=True,
             on_redirect=None,
-            exactly_once=rng.random() < 0.7,
+            exactly_once=rng.random() < 0.5,
             clock=self._read_clock,
         )
         self._timeout_ms = rng.choice(_TIMEOUTS_MS)

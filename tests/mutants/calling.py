@@ -28,6 +28,7 @@ CALLING = (
         CALLER,
         '            _doubt(course, request, f"which said: {failure.message}")\n',
         "",
+        test="tests/client/test_retries.py",
     ),
     Mutant(
         "a reply that did not come is taken for a request that did not arrive",
