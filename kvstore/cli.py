@@ -85,10 +85,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _serve(words)
     try:
         return _run(words)
-    except (click.ClickException, KvstoreError) as error:
+    except (click.UsageError, KvstoreError) as error:
         text, code = _verdict(error)
         click.echo(f"error: {text}", err=True)
         return code
+    except OSError as error:
+        # For what nodes and directories do there are errors of kvstore's own.
+        _abandon_output()
+        what = error.filename or "standard input or output"
+        click.echo(f"error: cannot read or write {what}: {error.strerror}", err=True)
+        return STREAM_FAILED
 
 
 def _serve(words: Sequence[str]) -> int:
@@ -99,7 +105,7 @@ def _serve(words: Sequence[str]) -> int:
     with LastWords(words, os.environ) as last_words:
         try:
             return _run(words)
-        except (click.ClickException, KvstoreError) as error:
+        except (click.UsageError, KvstoreError) as error:
             text, code = _verdict(error)
             is_usage = isinstance(error, click.UsageError)
             last_words.say(click.UsageError if is_usage else type(error), text)
@@ -111,19 +117,18 @@ def _serve(words: Sequence[str]) -> int:
 
 def _run(words: Sequence[str]) -> int:
     try:
-        return int(commands.main(args=words, prog_name="kvstore", standalone_mode=False) or DONE)
+        code = commands.main(args=words, prog_name="kvstore", standalone_mode=False)
+        sys.stdout.flush()
     except click.Abort:
         return INTERRUPTED
+    return int(code or DONE)
 
 
-def _verdict(error: click.ClickException | KvstoreError) -> tuple[str, int]:
+def _verdict(error: click.UsageError | KvstoreError) -> tuple[str, int]:
     """What an error comes to: a sentence, and an exit code."""
     if isinstance(error, click.UsageError):
         where = error.ctx.command_path if error.ctx else "kvstore"
         return f"{error.format_message()} (see {where} --help)", USAGE
-    if isinstance(error, click.ClickException):
-        _abandon_output()
-        return error.message, STREAM_FAILED
     if isinstance(error, DamagedError):
         return f"{error}; `kvstore inspect DIR` shows what is damaged", REFUSED
     return str(error), _exit_code(error)
@@ -172,12 +177,6 @@ class _Group(click.Group):
         return list(self.commands)
 
 
-class _StreamError(click.ClickException):
-    """Standard input cannot be read, or standard output not be written."""
-
-    exit_code = STREAM_FAILED
-
-
 _no_follow = option(
     "--no-follow",
     section="Cluster",
@@ -221,14 +220,8 @@ def _with_client(function: Function) -> Function:
             reads_from_any=options.get("from_any", False),
         )
         with client, patience.told(client.waiting):
-            try:
-                code: int = function(client, **options)
-                sys.stdout.flush()
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                # The client has its own errors: this is standard input or output.
-                raise _StreamError(f"cannot read or print: {error.strerror}") from None
+            code: int = function(client, **options)
+            sys.stdout.flush()
             return code
 
     return run

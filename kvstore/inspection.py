@@ -56,15 +56,10 @@ def inspect(directories: tuple[Path, ...], with_entries: bool, as_json: bool) ->
     except DirectoryRefusedError as error:
         raise click.UsageError(str(error)) from None
     comparison = compare(found) if len(found) > 1 else None
-    try:
-        if as_json:
-            values = reports.as_values(found, comparison, with_entries)
-            click.echo(json.dumps(values, indent=2))
-        else:
-            for line in reports.text(found, comparison, with_entries):
-                click.echo(line)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise click.ClickException(f"cannot print: {error.strerror}") from None
+    if as_json:
+        values = reports.as_values(found, comparison, with_entries)
+        click.echo(json.dumps(values, indent=2))
+    else:
+        for line in reports.text(found, comparison, with_entries):
+            click.echo(line)
     return _FOUND if reports.all_findings(found, comparison) else DONE

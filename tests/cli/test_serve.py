@@ -157,7 +157,27 @@ def test_output_that_cannot_be_written_is_one_line() -> None:
     with ScriptedNode(found(b"foo", b"bar")) as node, open("/dev/full", "wb") as full:
         process = spawn(["get", "foo", "--to", node.address], stdout=full)
         _, err = process.communicate(timeout=30)
-    assert err == b"error: cannot read or print: No space left on device\n"
+    assert err == b"error: cannot read or write standard input or output: No space left on device\n"
+    assert process.returncode == 74
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", "--to", "1"],
+        ["health", "--to", "1"],
+        ["simulate", "--seeds", "1"],
+        ["simulate", "--seed", "1"],
+        ["--help"],
+        ["--version"],
+    ],
+    ids=" ".join,
+)
+def test_no_command_ends_with_a_traceback_where_nothing_can_be_printed(words: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        process = spawn(words, stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert err == b"error: cannot read or write standard input or output: No space left on device\n"
     assert process.returncode == 74
 
 
