@@ -28,9 +28,9 @@ SCAN_STEPS_MAX: Final = 4_000
 """A page of a scan ends there. A step is about a microsecond of one processor in 2026."""
 _READ_STEPS: Final = 4
 _WRITE_STEPS: Final = 8
+"""For one key, found or not; its record costs a step for each KiB beside that."""
 ENTRY_STEPS: Final = 8
 """What each entry costs, whatever it holds."""
-"""For one key, found or not; its record costs a step for each KiB beside that."""
 _MATCHES_PER_STEP: Final = 128
 _REPLACED_BYTES_MAX: Final = 64 << 20
 """A put of several keys reads so much of what it replaces. Not a setting: replicas must agree."""

@@ -23,6 +23,8 @@ NO_TRANSACTIONS: Final = (
     "MULTI is not supported; send the commands without it (DISCARD ends what it began)"
 )
 _PATTERN_BYTES_MAX: Final = 128
+_LONGEST_MATCH_STEPS: Final = 20
+"""Of the longest pattern with the longest name."""
 _NAMES_MAX: Final = 256
 
 
@@ -133,12 +135,11 @@ def _documentation(name: str, version: int) -> bytes:
 def _command_list(session: Session, args: Arguments) -> bytes:
     rows = [each for row in _KNOWN.values() for each in (row, *_parts(row))]
     if len(args) > 2:
-        session.served += len(args[-1]) * COMPILE_STEPS
-        rows = _filtered(rows, args[2:])
+        rows = _filtered(session, rows, args[2:])
     return resp.array([resp.bulk(row.name.encode()) for row in rows])
 
 
-def _filtered(rows: list[Row], words: Arguments) -> list[Row]:
+def _filtered(session: Session, rows: list[Row], words: Arguments) -> list[Row]:
     """FILTERBY (MODULE name | ACLCAT category | PATTERN pattern). Raises `CommandError`."""
     if len(words) != 3 or words[0].upper() != b"FILTERBY":
         raise CommandError("ERR syntax error")
@@ -151,6 +152,7 @@ def _filtered(rows: list[Row], words: Arguments) -> list[Row]:
     if kind == b"PATTERN":
         if len(wanted) > _PATTERN_BYTES_MAX:
             raise CommandError(f"ERR a pattern has at most {_PATTERN_BYTES_MAX} bytes")
+        session.served += len(wanted) * COMPILE_STEPS + len(rows) * _LONGEST_MATCH_STEPS
         glob = Glob(wanted)
         return [row for row in rows if glob.matches(row.name.encode())]
     raise CommandError("ERR syntax error")

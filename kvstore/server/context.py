@@ -59,6 +59,8 @@ class Context:
         self.peer_ids = frozenset(settings.members) - {settings.node_id}
         self.sessions: dict[Session, None] = {}
         """Open connections, in the order of their arrival."""
+        self.linked: dict[int, Session] = {}
+        """Those of peers that have said hello: one of each."""
         self.newcomers: dict[Session, None] = {}
         """Those that came when there was no room for clients, and have not said hello yet."""
         self.lingering: dict[Session, None] = {}
@@ -78,19 +80,24 @@ class Context:
         newcomers = self.newcomers
         return [s for s in self.sessions if s.peer is None and s not in newcomers]
 
+    @property
+    def clients_count(self) -> int:
+        """How many these are, at no cost."""
+        return len(self.sessions) - len(self.linked) - len(self.newcomers)
+
     def answer(self, query: api.Query | api.Status) -> api.Result:
         """What this node has applied by now, or what it says of itself."""
         return self.status() if isinstance(query, api.Status) else self.node.answer(query)
 
     def status(self) -> api.StatusResult:
         """This node, and what it has of its peers."""
-        heard_from = {session.peer for session in self.sessions if session.peer is not None}
-        return status_of(self.node, self.links(), heard_from)
+        return status_of(self.node, self.links(), self.linked)
 
-    def hang_up_on_peer(self, node_id: int) -> None:
-        """Let go of a peer's earlier links: what waits in them came from an earlier start."""
-        for session in [session for session in self.sessions if session.peer == node_id]:
-            session.close()
+    def link(self, node_id: int, session: Session) -> None:
+        """A peer has said hello. What waits in its earlier link came from an earlier start."""
+        if (earlier := self.linked.get(node_id)) is not None:
+            earlier.close()
+        self.linked[node_id] = session
 
     def has_room(self) -> bool:
         """Whether another client may come in."""

@@ -60,8 +60,8 @@ def _info_sections(context: Context) -> dict[str, Fields]:
     return {
         "Server": _server(context, status),
         "Clients": {
-            "connected_clients": len(context.clients),
-            "cluster_connections": len(context.sessions) - len(context.clients),
+            "connected_clients": context.clients_count,
+            "cluster_connections": len(context.sessions) - context.clients_count,
             "maxclients": context.clients_max,
             "blocked_clients": 0,
         },
@@ -135,7 +135,7 @@ def _cpu() -> Fields:
 
 def _replication(context: Context, status: api.StatusResult) -> Fields:
     """A leader's followers that have a link to it; a follower's leader."""
-    linked = {session.peer for session in context.sessions if session.peer is not None}
+    linked = context.linked
     members, leader = context.settings.members, status.leader_id
     if leader == status.node_id:
         followers = {

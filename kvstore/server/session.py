@@ -318,7 +318,7 @@ class Session:
         if greeting.node_id is None:
             self.close_after_replies()
         else:
-            self.context.hang_up_on_peer(greeting.node_id)
+            self.context.link(greeting.node_id, self)
             self._forget_costs()
             self._parser.bounds = resp.Bounds.of_peer(self.limits)
             self.peer, self.comes_first = greeting.node_id, True
@@ -425,6 +425,8 @@ class Session:
         self._held_write = None
         self.context.lingering.pop(self, None)
         self.context.sessions.pop(self, None)
+        if self.peer is not None and self.context.linked.get(self.peer) is self:
+            del self.context.linked[self.peer]
 
     def _forget_costs(self) -> None:
         """This is no client's session any more."""

@@ -59,7 +59,8 @@ def _nodes(session: Session, _args: Arguments) -> bytes:
         flags = f"myself,{flags}" if node == status.node_id else flags
         follows = "-" if node == leader or leader is None else _node_name(status.cluster_id, leader)
         slots = f" 0-{SLOTS - 1}" if node == leader else ""
-        lines.append(f"{name} {address}@0 {flags} {follows} 0 0 {status.term} connected{slots}\n")
+        link = "disconnected" if status.links.get(node) else "connected"
+        lines.append(f"{name} {address}@0 {flags} {follows} 0 0 {status.term} {link}{slots}\n")
     return resp.verbatim("".join(lines), session.resp_version)
 
 
@@ -105,7 +106,7 @@ def _shards(session: Session, _args: Arguments) -> bytes:
                 (text("endpoint"), text(address.host)),
                 (text("role"), text("master" if node == status.leader_id else "replica")),
                 (text("replication-offset"), resp.integer(status.commit_index)),
-                (text("health"), text("online")),
+                (text("health"), text("fail" if status.links.get(node) else "online")),
             ],
             version,
         )

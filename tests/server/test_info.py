@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from redis._parsers.helpers import parse_client_list, parse_info
 
+from kvstore.glob import COMPILE_STEPS
 from kvstore.raft.messages import AppendEntries
 from kvstore.server.session import Session
 from kvstore.wire import peer
@@ -81,6 +82,60 @@ def test_peers_are_no_clients(follower: Line) -> None:
     found = info(follower)
     assert found["connected_clients"] == len(clients(follower)) == 1
     assert found["cluster_connections"] == 1
+
+
+def test_the_links_of_peers_are_counted_as_they_come_and_go(follower: Line) -> None:
+    context = follower.context
+
+    def agree() -> bool:
+        peers = {session.peer: session for session in context.sessions if session.peer is not None}
+        return context.linked == peers and context.clients_count == len(context.clients)
+
+    links = []
+    for _ in range(3):
+        links.append(follower.client)
+        follower.ask(peer.encode_hello(THEIRS))
+        assert context.linked.keys() == {2}
+        assert agree()
+        follower.connect_anew()
+        follower.turn()
+        assert agree()
+    for link in reversed(links):
+        link.close()
+        follower.turn()
+        assert agree()
+    assert not context.linked
+
+
+@pytest.mark.parametrize("words", [(b"ID", b"1"), (b"TYPE", b"replica")])
+def test_who_is_looked_at_for_a_list_is_paid_for_listed_or_not(
+    line: Line, words: tuple[bytes, ...]
+) -> None:
+    for _ in range(400):
+        line.connect_anew()
+    line.ask(command(b"PING"))
+    before = line.session.served
+    line.ask(command(b"CLIENT", b"LIST", *words))
+    assert line.session.served - before >= 400 // 4
+
+
+def test_a_pattern_for_commands_is_paid_for_when_it_is_matched(line: Line) -> None:
+    served = {}
+    for pattern in (b"x" * 129, b"?" * 128):
+        before = line.session.served
+        line.ask(command(b"COMMAND", b"LIST", b"FILTERBY", b"PATTERN", pattern))
+        served[pattern[:1]] = line.session.served - before
+    assert served[b"x"] < 100, "it was refused"
+    assert served[b"?"] > 128 * COMPILE_STEPS + 1_000
+
+
+def test_the_shard_tells_which_nodes_have_no_link(line: Line) -> None:
+    nodes, shards = command(b"CLUSTER", b"NODES"), command(b"CLUSTER", b"SHARDS")
+    assert b" connected 0-16383" in line.ask(nodes)
+    assert b"online" in line.ask(shards)
+    line.context.links = lambda: {1: "connection refused"}  # As if it were another node.
+    assert b" disconnected 0-16383" in line.ask(nodes)
+    assert b"fail" in line.ask(shards)
 
 
 def test_who_is_told_that_there_is_no_room_is_counted(line: Line) -> None:
