@@ -318,11 +318,11 @@ def _answers_to(request: api.Request) -> tuple[type, ...]:
 
 
 def _doubt(course: Course, request: api.Request, why: str) -> None:
-    """Note, or raise if nothing may be repeated, that a command may have been carried out."""
-    write = request.write if isinstance(request, api.Once) else request
-    if not isinstance(write, api.WRITES):
+    """Note, or raise if nothing may be repeated, that something may have been changed by it."""
+    asked = request.write if isinstance(request, api.Once) else request
+    if not isinstance(asked, (*api.WRITES, api.HandOver)):
         return
-    doubt = f"the {type(write).__name__.lower()} was sent to {course.node}, {why}"
+    doubt = f"the {type(asked).__name__.lower()} was sent to {course.node}, {why}"
     if not _may_be_repeated(request):
         raise OutcomeUnknownError(
             f"{doubt}: it may or may not take effect, so read the key before you try again"

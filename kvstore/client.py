@@ -67,7 +67,7 @@ class Client:
       refuses it, but for stale reads. All answers come from one cluster.
 
     Every method may raise RefusedError (nothing was changed), UnreachableError
-    (nobody answered, and nothing was changed) and, for commands alone,
+    (nobody answered, and nothing was changed) and, for writes and `transfer_leader` alone,
     OutcomeUnknownError. A write with a guard may raise GuardFailedError. A guard is
     a key and the `mod_revision` that it must have when the write is applied, 0 for
     no such key; as the key of a lock that the caller holds it is a fencing token.
@@ -241,7 +241,8 @@ class Client:
         """Have that node lead, or the one that lags least; who leads then.
 
         Leadership moves once, however often it has to be asked for. If another leader has
-        come in the meantime, that is the answer, or to `to_node` a RefusedError.
+        come in the meantime, that is the answer, or to `to_node` a RefusedError; but if an
+        earlier copy may have moved it, an OutcomeUnknownError.
         """
         heir = None if to_node is None else as_integer(to_node, "a node's id is")
         return self._ask(api.HandOver(heir), api.HandOverResult)

@@ -159,7 +159,7 @@ class Course:
         if self.doubt is not None:
             raise OutcomeUnknownError(
                 f"{self.doubt}: it may or may not take effect, and no node could tell within "
-                f"{self._timeout_ms} ms; read the key before you try again"
+                f"{self._timeout_ms} ms; look what is there before you try again"
             )
         if self._refusal is None:
             raise UnreachableError(

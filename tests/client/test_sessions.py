@@ -62,7 +62,7 @@ def test_a_write_that_was_not_answered_is_sent_again_under_its_number(answer: St
 
 def test_a_write_that_nobody_answers_is_unknown_at_the_deadline_and_gives_up_its_number() -> None:
     with ScriptedNode(*[UNKNOWN] * 50) as node, Client([node.address], timeout_ms=200) as client:
-        with pytest.raises(OutcomeUnknownError, match="200 ms; read the key"):
+        with pytest.raises(OutcomeUnknownError, match="200 ms; look what is there"):
             client.put("k", "1")
         assert len(node.requests) > 1
         node._script[:] = [OK]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scripted_node import ClosedPort, Misbehave, ScriptedNode, Step, not_leader, reply
 
-from kvstore import Client, RefusedError, api
+from kvstore import Client, OutcomeUnknownError, RefusedError, api
 
 LEADS = api.GetResult(1, ())
 MOVING = api.Failure(api.FailureCode.NO_LEADER, "leadership is moving to node 2; try again")
@@ -47,6 +47,30 @@ def test_a_term_that_the_caller_names_is_sent_as_it_is() -> None:
     with ScriptedNode(api.HandOverResult(2, 8)) as node, Client([node.address]) as client:
         client.execute(api.HandOver(None, term=5))
         assert node.requests == [api.HandOver(None, term=5)]
+
+
+@pytest.mark.parametrize(
+    "then", [Misbehave.SILENCE, MOVING, api.Failure(api.FailureCode.INVALID, "leadership moved")]
+)
+@pytest.mark.parametrize("loss", [Misbehave.HANG_UP, Misbehave.SILENCE])
+def test_what_came_of_a_copy_that_was_not_answered_is_unknown(loss: Step, then: Step) -> None:
+    """Leadership may have moved: that nothing was changed is not for the client to say."""
+    with (
+        ScriptedNode(reply(LEADS, term=7), loss, *[then] * 20) as leader,
+        ScriptedNode(*[then] * 20) as other,
+        Client([leader.address, other.address], timeout_ms=300) as client,
+        pytest.raises(OutcomeUnknownError, match="the handover was sent to "),
+    ):
+        client.transfer_leader(2)
+
+
+def test_a_hand_over_that_was_never_sent_is_in_no_doubt() -> None:
+    with (
+        ScriptedNode(reply(LEADS, term=7), *[MOVING] * 50) as leader,
+        Client([leader.address], timeout_ms=200) as client,
+        pytest.raises(RefusedError, match="leadership is moving"),
+    ):
+        client.transfer_leader()
 
 
 @pytest.mark.parametrize("node_id", [0, -1, 65_536, 99999999999999999999999])

@@ -31,6 +31,13 @@ CALLING = (
         test="tests/client/test_retries.py",
     ),
     Mutant(
+        "a handover that was not answered is said to have changed nothing",
+        CALLER,
+        "    if not isinstance(asked, (*api.WRITES, api.HandOver)):\n",
+        "    if not isinstance(asked, api.WRITES):\n",
+        test="tests/client/test_transfer_leader.py",
+    ),
+    Mutant(
         "a reply that did not come is taken for a request that did not arrive",
         CALLER,
         "                if isinstance(setback, Unanswered):\n",
