@@ -28,6 +28,8 @@ from kvstore.errors import (
 )
 
 if TYPE_CHECKING:
+    __version__: str
+
     from kvstore.api import (
         CountResult,
         DeleteResult,
@@ -69,13 +71,16 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        # Of what is installed: a checkout alone has none.
+        return importlib.import_module("importlib.metadata").version(__name__)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_home_of(name)), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})
 
 
 def _home_of(name: str) -> str:

@@ -74,11 +74,17 @@ def parse_bind(text: str, port: int) -> Address:
     return parse_address(text, default_port=port)
 
 
-def parse_addresses(text: str) -> list[Address]:
-    """Read a list of addresses with commas between them. Raises ConfigError."""
-    addresses = [parse_address(item) for item in items_of(text)]
-    if not addresses:
-        raise ConfigError("no address given: say for instance 9001,9002,9003")
+def parse_addresses(text: str, source: str | None = None) -> list[Address]:
+    """Read a list of addresses with commas between them, from `source` if it is told.
+
+    Raises ConfigError.
+    """
+    try:
+        addresses = [parse_address(item) for item in items_of(text)]
+        if not addresses:
+            raise ConfigError("no address given: say for instance 9001,9002,9003")
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}" if source else str(error)) from None
     return addresses
 
 

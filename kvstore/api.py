@@ -238,6 +238,7 @@ class KeyValue(_Struct, frozen=True):
 class PutResult(_Struct, frozen=True, tag="put"):
     """`written` is false when the condition did not hold, and then nothing changed.
 
+    If it is true, `revision` is the `mod_revision` of what was written.
     `previous` is the replaced record, if `Put.return_previous` asked for it.
     """
 

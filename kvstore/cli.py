@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from kvstore import api, patience, render
-from kvstore.address import quoted
+from kvstore.address import parse_addresses, quoted
 from kvstore.client import Client
 from kvstore.config import NODE_ID_MAX, VALUE_BYTES_CEILING
 from kvstore.errors import (
@@ -126,6 +127,8 @@ def _run(words: Sequence[str]) -> int:
 
 def _verdict(error: click.UsageError | KvstoreError) -> tuple[str, int]:
     """What an error comes to: a sentence, and an exit code."""
+    if isinstance(error, click.NoSuchOption) and error.ctx and error.ctx.info_name == "put":
+        return f"{error.message} (write -- before a value or key that begins with a dash)", USAGE
     if isinstance(error, click.UsageError):
         where = error.ctx.command_path if error.ctx else "kvstore"
         return f"{error.format_message()} (see {where} --help)", USAGE
@@ -151,6 +154,11 @@ def _abandon_output() -> None:
 
 # --- How click is bent --------------------------------------------------------------------
 
+_ELSEWHERE: Final = {"set": "put", "del": "delete", "rm": "delete"} | dict.fromkeys(
+    ("keys", "list", "ls", "dump", "export"), "scan"
+)
+"""What other stores and tools call a command."""
+
 
 class _Group(click.Group):
     """Suggests the nearest command, and ends quietly when its reader has gone."""
@@ -159,7 +167,8 @@ class _Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self.commands and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], self.commands, 1)
+            other = _ELSEWHERE.get(args[0])
+            near = [other] if other else difflib.get_close_matches(args[0], self.commands, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.commands)}"
             raise click.UsageError(f"no such command {args[0]!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
@@ -212,6 +221,7 @@ def _with_client(function: Function) -> Function:
     @options(to_nodes, _no_follow, timeout, as_json)
     @functools.wraps(function)
     def run(to: str, no_follow: bool, timeout_ms: int, **options: Any) -> int:
+        parse_addresses(to, _source_of_nodes())
         client = Client(
             to,
             timeout_ms,
@@ -225,6 +235,13 @@ def _with_client(function: Function) -> Function:
             return code
 
     return run
+
+
+def _source_of_nodes() -> str | None:
+    source = click.get_current_context().get_parameter_source("to")
+    return {ParameterSource.COMMANDLINE: "--to", ParameterSource.ENVIRONMENT: "KVSTORE_TO"}.get(
+        source or ParameterSource.DEFAULT
+    )
 
 
 def _tell_redirect(asked: str, leader: str) -> None:

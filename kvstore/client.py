@@ -18,7 +18,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Final, Self, TypedDict, TypeVar, Unpack, cast
 
 import msgspec
 
@@ -53,6 +53,17 @@ _TIMEOUT_MS: Final = 5_000
 _TO_VARIABLE: Final = "KVSTORE_TO"
 _TIMEOUT_VARIABLE: Final = "KVSTORE_TIMEOUT_MS"
 _R = TypeVar("_R")
+
+
+class Settings(TypedDict, total=False):
+    """What `Client` takes, for who gives a part of it to `Client.from_env`."""
+
+    addresses: Iterable[str] | str
+    timeout_ms: int
+    follow: bool
+    on_redirect: Callable[[str, str], None] | None
+    exactly_once: bool
+    reads_from_any: bool
 
 
 class Client:
@@ -102,6 +113,7 @@ class Client:
         nodes = parse_addresses(as_addresses(addresses))
         self._timeout_ms = as_timeout(timeout_ms)
         self._reads_from_any = as_flag(reads_from_any, "reads_from_any")
+        self._nodes = ",".join(map(str, nodes))
         self._caller = Caller(
             nodes,
             as_flag(follow, "follow"),
@@ -114,13 +126,14 @@ class Client:
         _clients.add(self)
 
     @classmethod
-    def from_env(cls, **settings: Any) -> Self:
+    def from_env(cls, **settings: Unpack[Settings]) -> Self:
         """A client with the settings that the environment has, but for those that are given.
 
         `KVSTORE_TO` has the addresses, as the command line takes them, and
         `KVSTORE_TIMEOUT_MS` the timeout. Raises ConfigError.
         """
         if "addresses" not in settings and (to := os.environ.get(_TO_VARIABLE)):
+            parse_addresses(to, _TO_VARIABLE)
             settings["addresses"] = to
         if "timeout_ms" not in settings and (text := os.environ.get(_TIMEOUT_VARIABLE)):
             settings["timeout_ms"] = _timeout_of(text)
@@ -140,7 +153,10 @@ class Client:
     ) -> api.PutResult:
         """Write one key, under at most one condition; look at `written` in the result.
 
-        A `guard` stands beside the condition, and raises if it does not hold.
+        If it is written, `revision` in the result is the key's `mod_revision`: the fencing
+        token, if the key is a lock. An `if_value` of None is no condition: for a key that must
+        not be there yet, say `if_absent`. A `guard` stands beside the condition, and raises if it
+        does not hold.
         """
         when, expected = api.When.ALWAYS, None
         conditions = as_flag(if_absent, "if_absent") + as_flag(if_present, "if_present")
@@ -158,13 +174,15 @@ class Client:
     def put_many(self, pairs: Pairs, *, guard: tuple[Text, int] | None = None) -> api.PutResult:
         """Write several keys in one step, from a mapping or pairs; the last of equal keys wins.
 
-        Together they may be as long as one value. `written` is false if there were none.
+        At most 4,096 pairs, together as long as one value: import more than that in
+        batches. `written` is false if there were none.
         """
         return self._ask(api.PutMany(as_pairs(pairs), as_guard(guard)), api.PutResult)
 
     def delete(self, *keys: Text, guard: tuple[Text, int] | None = None) -> api.DeleteResult:
-        """Remove keys in one step; `deleted` in the result counts those that existed."""
-        return self._ask(api.Delete(as_keys(keys), as_guard(guard)), api.DeleteResult)
+        """Remove keys in one step, at most 4,096; `deleted` counts those that existed."""
+        one_by_one = tuple(as_bytes(key, "each key, as in delete(*keys), is") for key in keys)
+        return self._ask(api.Delete(one_by_one, as_guard(guard)), api.DeleteResult)
 
     def increment(self, key: Text, by: int = 1, *, guard: tuple[Text, int] | None = None) -> int:
         """Add to a signed 64-bit decimal integer (absent = 0) and return the sum."""
@@ -183,7 +201,10 @@ class Client:
         return self.get_many([key], stale=stale)[0]
 
     def get_many(self, keys: Iterable[Text], *, stale: bool = False) -> list[api.KeyValue | None]:
-        """The records of several keys at one revision, in the order asked."""
+        """The records of several keys at one revision, in the order asked.
+
+        At most 4,096 keys, whose values have 16 MiB together.
+        """
         return list(self._ask(api.Get(as_keys(keys)), api.GetResult, stale=stale).items)
 
     def scan(
@@ -286,6 +307,9 @@ class Client:
         """
         course = self._caller.course
         return None if course is None else (course.began, course.story())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._nodes!r})"
 
     # --- Copies, and the end --------------------------------------------------------------
 

@@ -25,14 +25,18 @@ class Target(NamedTuple):
 
 def all_nodes(to: str | None, config: str | None, environ: Mapping[str, str]) -> list[Target]:
     """The nodes of the cluster. Raises ConfigError."""
-    if to is None and config is None:
-        to = environ.get("KVSTORE_TO") or None
     if to is not None:
-        return [Target(address) for address in parse_addresses(to)]
+        return _named(to, "--to")
+    if config is None and (named := environ.get("KVSTORE_TO")):
+        return _named(named, "KVSTORE_TO")
     cluster = cluster_from({"config": config}, environ)
     if cluster is None:
-        return [Target(address) for address in parse_addresses(_LOCAL)]
+        return _named(_LOCAL, None)
     return [Target(cluster.members[node_id], node_id) for node_id in sorted(cluster.members)]
+
+
+def _named(nodes: str, source: str | None) -> list[Target]:
+    return [Target(address) for address in parse_addresses(nodes, source)]
 
 
 def this_node(to: str | None, config: str | None, environ: Mapping[str, str]) -> Target:

@@ -79,11 +79,17 @@ def test_nodes_come_from_the_environment_unless_given(
     ("line", "words"),
     [
         ("putt a b", "did you mean 'put'? (see kvstore --help)"),
+        ("set a b", "did you mean 'put'?"),
+        ("rm a", "did you mean 'delete'?"),
+        ("keys", "did you mean 'scan'?"),
         ("zzz", "there are serve, put, get, delete, scan, status, health, inspect"),
         ("get", "KEY"),
         ("get k --colour", "--colour"),
         ("delete", "KEY..."),
+        ("put k -5", "(write -- before a value or key that begins with a dash)"),
+        ("put -k 5", "(write -- before a value or key that begins with a dash)"),
         ("get k --to ::1", "[::1]:port"),
+        ("get k --to a:b", "--to: 'b' is not a port"),
         ("get k --stale --from-any", "choose"),
         ("scan --stale --from-any", "choose"),
         ("status --to a:b", "'b' is not a port"),
@@ -97,6 +103,14 @@ def test_wrong_usage_is_exit_code_2_and_one_line(run: Run, line: str, words: str
     assert (ran.code, ran.out) == (2, b"")
     assert words in ran.err
     assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("line", ["get k", "status"])
+def test_a_wrong_variable_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    monkeypatch.setenv("KVSTORE_TO", "a:b")
+    ran = run(*line.split())
+    assert (ran.code, ran.out) == (2, b"")
+    assert ran.err.startswith("error: KVSTORE_TO: 'b' is not a port")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Never an error from inside: those tell of the code, and not of what was wrong.
 
 from __future__ import annotations
 
+import importlib.metadata
 import math
 import traceback
 from collections.abc import Callable
@@ -156,7 +157,11 @@ def test_each_setting_is_taken_or_refused_in_words(setting: str, name: str) -> N
             TypeError,
             "several keys are wanted: give a list of them, not int",
         ),
-        (lambda c: c.delete(["a", "b"]), TypeError, "keys and values are str or bytes, not list"),
+        (
+            lambda c: c.delete(["a", "b"]),
+            TypeError,
+            "each key, as in delete(*keys), is str or bytes, not list",
+        ),
         (lambda c: c.put_many("ab"), TypeError, "give a mapping, or a list of pairs, not str"),
         (lambda c: c.put_many(["ab"]), TypeError, "give a mapping, or a list of pairs, not str"),
         (lambda c: c.increment("n", 2**64), RefusedError, "not a signed 64-bit integer"),
@@ -225,7 +230,22 @@ def test_the_environment_has_settings_unless_they_are_given(
         Client.from_env()
     with Client.from_env(timeout_ms=43) as client:
         assert client._timeout_ms == 43, "what is given is not asked of the environment"
+    monkeypatch.setenv("KVSTORE_TO", "nobody:soon")
+    with pytest.raises(ConfigError, match=r"^KVSTORE_TO: 'soon' is not a port"):
+        Client.from_env(timeout_ms=43)
     monkeypatch.setenv("KVSTORE_TIMEOUT_MS", "")
     monkeypatch.setenv("KVSTORE_TO", "")
     with Client.from_env() as client:
         assert client._timeout_ms == 5_000
+
+
+# --- What a programmer sees of a client ---------------------------------------------------
+
+
+def test_a_client_tells_which_nodes_it_asks(nobody: str) -> None:
+    assert repr(Client([nobody, "db2.example"])) == f"Client('{nobody},db2.example:9001')"
+
+
+def test_the_package_tells_its_version() -> None:
+    assert kvstore.__version__ == importlib.metadata.version("kvstore")
+    assert "__version__" in dir(kvstore)

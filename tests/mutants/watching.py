@@ -91,8 +91,8 @@ WATCHING = (
     Mutant(
         "a variable comes before the command line",
         WATCH,
-        "    if to is None and config is None:\n",
-        "    if to is None:\n",
+        '    if config is None and (named := environ.get("KVSTORE_TO")):\n',
+        '    if named := environ.get("KVSTORE_TO"):\n',
         test=_WATCHING,
     ),
     Mutant(
