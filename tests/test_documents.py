@@ -198,6 +198,7 @@ SENTENCES = {
         f"{LIMITS.pending_bytes_max // MIB} MiB for entries that wait or are recent, "
         f"{2 * LIMITS.peer_output_bytes_max // MIB} MiB for messages to two peers",
         f"one to {number(MEMBERS_MAX)} nodes agree on every write",
+        f"At most {api.KEYS_MAX:,} keys go into one `put_many`, `get_many` or `delete`",
     ),
     "ARCHITECTURE.md": (
         f"when {RULES.sessions_max:,} others were used since, or when the stamps of later entries "

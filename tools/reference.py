@@ -29,6 +29,7 @@ import click
 import msgspec
 
 from kvstore import api, config
+from kvstore.client import Client
 from kvstore.logs import code_of
 from kvstore.options import Option
 from kvstore.raft import events, messages
@@ -150,6 +151,37 @@ def _requests() -> str:
     return _structs(("Request", "Fields", ""), _members(api.Request))
 
 
+def _methods() -> str:
+    methods = {
+        name: method
+        for name, method in vars(Client).items()
+        if not name.startswith("_") and (inspect.isfunction(method) or name == "from_env")
+    }
+    return _table(
+        ("Method of `Client`", ""),
+        (
+            (f"`{name}{_arguments(getattr(Client, name))}`", _first_sentence(method))
+            for name, method in methods.items()
+        ),
+    )
+
+
+def _arguments(method: Callable[..., object]) -> str:
+    """As one would write them: names and defaults, without types."""
+    signature = inspect.signature(method)
+    plain = [
+        parameter.replace(annotation=parameter.empty)
+        for name, parameter in signature.parameters.items()
+        if name != "self"
+    ]
+    return str(inspect.Signature(plain))
+
+
+def _first_sentence(method: Any) -> str:
+    text = inspect.cleandoc(method.__doc__ or "").split("\n\n")[0]
+    return text.rstrip(".")
+
+
 def _results() -> str:
     return _structs(("Result", "Fields", ""), _members(api.Result))
 
@@ -188,6 +220,7 @@ _BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "messages": _messages,
     "requests": _requests,
     "results": _results,
+    "methods": _methods,
     "events": _events,
 }
 

@@ -29,6 +29,9 @@ def run(program: str, cluster: Cluster, leader: int) -> str:
         f'"127.0.0.1:{9_000 + node.id}"': f'"127.0.0.1:{node.port}"'
         for node in cluster.nodes.values()
     }
+    ports |= {
+        f"127.0.0.1:{9_000 + node.id}": f"127.0.0.1:{node.port}" for node in cluster.nodes.values()
+    }
     ports['"127.0.0.1", 9002'] = f'"127.0.0.1", {cluster.nodes[leader].port}'
     for shown, port in ports.items():
         program = program.replace(shown, port)
@@ -48,6 +51,10 @@ def test_the_examples_in_python_print_what_readme_says(make_cluster: MakeCluster
     cluster = make_cluster()
     leader = cluster.wait_for_leader()
     shown = examples()
-    assert [program.split("\n")[0] for program, _ in shown] == ["import kvstore", "import redis"]
+    assert [program.split("\n")[0] for program, _ in shown] == [
+        "import kvstore",
+        "import time",
+        "import redis",
+    ]
     for program, printed in shown:
         assert run(program, cluster, leader) == printed
