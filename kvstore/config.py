@@ -327,7 +327,7 @@ def _in_units(size_bytes: int) -> str:
 def _parse_yes_or_no(text: str) -> bool:
     word = text.strip().lower()
     if word not in (*_YES, *_NO):
-        raise ConfigError(f"{text!r} is neither yes nor no: say true or false")
+        raise ConfigError(f"{quoted(text)} is neither yes nor no: say true or false")
     return word in _YES
 
 

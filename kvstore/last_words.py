@@ -24,10 +24,10 @@ class LastWords:
     """
 
     def __init__(self, words: Sequence[str], environ: Mapping[str, str]) -> None:
-        self._log_format = wanted_log_format(words, environ)
+        self._first_format = wanted_log_format(words, environ)
 
     def __enter__(self) -> Self:
-        logs.configure(self._log_format)
+        logs.configure(self._first_format)
         self._before = threading.excepthook, sys.unraisablehook, warnings.showwarning
         threading.excepthook = _tell_of_thread
         sys.unraisablehook = _tell_of_unraisable
@@ -44,7 +44,7 @@ class LastWords:
 
     def say(self, kind: type[Exception], text: str) -> None:
         """Why the process ends, in one line."""
-        if self._log_format == "json":
+        if logs.are_json():
             logs.logger_for().critical(text, code=logs.code_of(kind))
         else:
             sys.stderr.write(f"error: {text}\n")

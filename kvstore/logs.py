@@ -67,6 +67,11 @@ def configure(
     )
 
 
+def are_json() -> bool:
+    """Whether lines are JSON, as they were configured last."""
+    return isinstance(structlog.get_config()["processors"][-1], _JsonLine)
+
+
 def logger_for(node_id: int | None = None) -> FilteringBoundLogger:
     """A logger that puts `[node N] ` before the text of each event.
 

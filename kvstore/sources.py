@@ -45,6 +45,7 @@ _VARIABLES: Final = (
     "KVSTORE_CONFIG",
     *_OF_CLIENTS,
 )
+_FILE_BYTES_MAX: Final = 1 << 20
 _TELLING_LETTERS: Final = 4
 _SERVICE_LINK: Final = re.compile(
     r"KVSTORE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
@@ -90,7 +91,7 @@ def gather(options: Mapping[str, str | None], environ: Mapping[str, str]) -> dic
 
 def _from_file(path: Path) -> dict[str, Given]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(_bytes_of(path).decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -98,6 +99,15 @@ def _from_file(path: Path) -> dict[str, Given]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not a TOML file: {error}") from None
     return {name: Given(_toml_text(path, name, table[name]), f"{name} in {path}") for name in table}
+
+
+def _bytes_of(path: Path) -> bytes:
+    """What is in the file. Raises ConfigError if it is too long to be one of settings."""
+    with path.open("rb") as file:
+        found = file.read(_FILE_BYTES_MAX + 1)
+    if len(found) > _FILE_BYTES_MAX:
+        raise ConfigError(f"{path} is no settings file: it is longer than {_FILE_BYTES_MAX} bytes")
+    return found
 
 
 def _toml_text(path: Path, name: str, value: object) -> str:
@@ -196,7 +206,8 @@ def _is_service_link(name: str, environ: Mapping[str, str]) -> bool:
 def wanted_log_format(words: Sequence[str], environ: Mapping[str, str]) -> str:
     """How the log is wanted by this command line, though the rest of it be wrong.
 
-    A file is searched for it, whether it is TOML or not.
+    A file is searched for it, whether it is TOML or not; a pipe is not, as it can be read once,
+    and is for `gather`.
     """
     text = _last_option("--log-format", words) or environ.get("KVSTORE_LOG_FORMAT")
     file_name = _last_option("--config", words) or environ.get("KVSTORE_CONFIG")
@@ -217,8 +228,8 @@ def _last_option(name: str, words: Sequence[str]) -> str | None:
 
 def _format_in(path: Path) -> str | None:
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        text = _bytes_of(path).decode("utf-8", "replace") if path.is_file() else ""
+    except (OSError, ConfigError):
         return None
     found = re.findall(r"""(?m)^\s*log_format\s*=\s*["'](\w+)["']""", text)
     return found[-1] if found else None

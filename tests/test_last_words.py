@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
+from kvstore import logs
 from kvstore.errors import DamagedError
 from kvstore.last_words import LastWords
 
@@ -41,6 +42,17 @@ def test_an_error_is_a_line_in_either_format(capsys: pytest.CaptureFixture[str])
     with LastWords(["serve"], {}) as last_words:
         last_words.say(type(error), str(error))
     assert capsys.readouterr().err == "error: data/n1: it is damaged\n"
+
+
+def test_an_error_has_the_format_that_was_configured_since(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A pipe says how the log is wanted only once all settings are gathered."""
+    with LastWords(["serve"], {}) as last_words:
+        logs.configure("json")
+        last_words.say(DamagedError, "data/n1: it is damaged")
+    (record,) = records(capsys)
+    assert record["code"] == "damaged"
 
 
 def test_what_python_would_print_is_a_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:

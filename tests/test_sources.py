@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from kvstore.config import Settings, settings_from
 from kvstore.errors import ConfigError
-from kvstore.sources import notes_on, wanted_log_format
+from kvstore.sources import gather, notes_on, wanted_log_format
 
 SERVICE_LINKS = {
     "KVSTORE_SERVICE_HOST": "10.0.0.1",
@@ -172,4 +173,26 @@ def test_the_format_is_known_from_whatever_can_be_read(
 def test_a_format_in_a_comment_is_none(tmp_path: Path) -> None:
     file = tmp_path / "kvstore.toml"
     file.write_text('# log_format = "json"\n')
+    assert wanted_log_format(["--config", str(file)], {}) == "text"
+
+
+def test_a_pipe_is_left_to_who_gathers_settings() -> None:
+    """`--config <(...)`: what is read of a pipe is gone."""
+    reader, writer = os.pipe()
+    os.write(writer, b'id = 2\nlog_format = "json"\n')
+    os.close(writer)
+    pipe = f"/dev/fd/{reader}"
+    assert wanted_log_format(["--config", pipe], {}) == "text"
+    assert gather({"config": pipe}, {})["id"].text == "2"
+    os.close(reader)
+
+
+def test_a_file_without_an_end_is_no_settings_file() -> None:
+    with pytest.raises(ConfigError, match="/dev/zero is no settings file: it is longer than"):
+        gather({"config": "/dev/zero"}, {})
+
+
+def test_a_file_that_is_too_long_is_searched_for_no_format(tmp_path: Path) -> None:
+    file = tmp_path / "kvstore.toml"
+    file.write_text('log_format = "json"\n' + "#" * (1 << 20))
     assert wanted_log_format(["--config", str(file)], {}) == "text"
