@@ -155,7 +155,7 @@ def _absent(view: View) -> Iterator[Advice]:
         yield warning("node_silent", f"node {member} at {one.address} {what}: {todo}")
     may_fail = view.may_fail
     if view.silent and may_fail is not None and may_fail >= 0:
-        yield warning("spares", _spares(len(view.members), len(view.silent), may_fail))
+        yield warning("spares", _spares(view, may_fail))
     for member in view.not_asked:
         if view.linked_to(member):
             yield note("not_asked", f"node {member} was not asked: name it in --to")
@@ -180,10 +180,11 @@ def _absence(answer: Silence) -> tuple[str, str]:
     return what, _WHAT_TO_DO[answer.why]
 
 
-def _spares(members: int, silent: int, may_fail: int) -> str:
+def _spares(view: View, may_fail: int) -> str:
     more = {0: "no further one may fail", 1: "one more may fail"}
     told = more.get(may_fail, f"{may_fail} more may fail")
-    return f"{members - silent} of {members} nodes answer: {told}"
+    answering = sum(member in view.answers for member in view.members)
+    return f"{answering} of {len(view.members)} nodes answer: {told}"
 
 
 def _identities(view: View) -> Iterator[Advice]:

@@ -78,7 +78,7 @@ def health(to: str | None, config: str | None, timeout_ms: int, wanted: str) -> 
 
 def _reason_not_ready(node: Address, answer: api.Result | Silence, left_ms: int) -> str | None:
     if not isinstance(answer, api.StatusResult):
-        return f"{node} has no place for another connection"
+        return f"{node} {_instead(answer)}"
     if reason := reason_not_ready(answer):
         return f"node {answer.node_id}: {reason}"
     # What the node believes may be old; what a majority confirms now is not.
@@ -86,9 +86,20 @@ def _reason_not_ready(node: Address, answer: api.Result | Silence, left_ms: int)
     (found,) = probe.ask_all([node], read, left_ms)
     if isinstance(found, api.GetResult):
         return None
-    if isinstance(found, api.Failure):
-        return f"node {answer.node_id}: {found.message}"
-    return f"node {answer.node_id}: no majority confirmed a read in time"
+    if isinstance(found, Silence) and found.why is Why.FROZEN:
+        return f"node {answer.node_id}: no majority confirmed a read in time"
+    return f"node {answer.node_id}: {_instead(found)}"
+
+
+def _instead(answer: api.Result | Silence) -> str:
+    """What came instead of what was asked for."""
+    if isinstance(answer, api.Failure):
+        return answer.message
+    if isinstance(answer, Silence):
+        is_full = answer.why is Why.FULL
+        words = "has no place for another connection"
+        return words if is_full else f"{answer.why.value}, {answer.reason}"
+    return "answers something else"
 
 
 def _tell(line: str, code: int) -> int:

@@ -111,6 +111,13 @@ CASES = {
         ("node 3 at h3:9003 is down (connection refused): start it", "no further one may fail"),
         0,
     ),
+    "one node is down, and one was not asked": Case(
+        [Asked(at(1), node(1, **no_3(1))), Asked(at(3), DOWN, 3)],
+        State.DEGRADED,
+        ["node_silent", "spares", "not_asked"],
+        ("1 of 3 nodes answer: no further one may fail",),
+        0,
+    ),
     "one node is frozen, and its links stand": Case(
         ask(node(1), node(2), FROZEN),
         State.DEGRADED,

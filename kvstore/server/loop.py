@@ -46,7 +46,7 @@ from kvstore.storage.records import START_BYTES
 
 
 def serve(settings: Settings) -> int:
-    """Run a node until SIGTERM or SIGINT; the exit code, 70 if a promise of Raft is broken.
+    """Run a node until SIGTERM, SIGINT or SIGHUP; the exit code, 70 if a promise of Raft is broken.
 
     Raises `ConfigError` if the port cannot be had and `StorageError` if the
     directory cannot be used, or stopped being usable.

@@ -234,6 +234,12 @@ def test_a_node_is_ready_if_a_majority_confirms_a_read_here(run: Run) -> None:
         ((status_of(2), FOUND_NO_LEADER), "node 2: no majority confirmed the leader"),
         ((status_of(2), Misbehave.SILENCE), "node 2: no majority confirmed a read in time"),
         ((b"-ERR max number of clients reached\r\n",), "no place for another connection"),
+        ((api.Failure(api.FailureCode.BUSY, "too much waits"),), "too much waits"),
+        ((status_of(2), Misbehave.HANG_UP), "node 2: down, "),
+        (
+            (status_of(2), b"-ERR max number of clients reached\r\n"),
+            "node 2: has no place for another connection",
+        ),
     ],
 )
 def test_a_node_that_does_not_do_its_part_is_not_ready(
