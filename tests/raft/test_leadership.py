@@ -437,6 +437,16 @@ def test_an_heir_that_has_no_room_for_what_it_lacks_is_not_chosen() -> None:
     assert world.turn(1, lambda raft: raft.hand_over()) == 2
 
 
+def test_an_heir_without_room_that_lacks_nothing_is_chosen() -> None:
+    """A leader that is to exit leaves no sound cluster without one because its disks are full."""
+    world = leader_bench([], term=2)
+    world.propose(1, "taken by node 3, the last that it could")
+    last_index = world.raft().log.last_index
+    took_all = msgspec.structs.replace(accepted(3, 2, match=last_index), has_room=False)
+    world.hand(accepted(2, 2, match=1), took_all)
+    assert world.turn(1, lambda raft: raft.hand_over()) == 3
+
+
 def test_an_heir_whose_link_breaks_is_not_waited_for() -> None:
     """It was told to stop as well, as all are when a cluster is ended."""
     world = leader_bench([], term=2)
