@@ -259,6 +259,21 @@ def test_every_module_states_its_law(module: Path) -> None:
     assert any(one.startswith("Law:") for one in paragraphs), f"{place(module)} states no law"
 
 
+@each(MODULES)
+def test_private_names_stay_in_their_file(module: Path) -> None:
+    """What another file reads has a name for it, so that whoever changes it sees who does."""
+    known = {"_replace", "_asdict", "_make", "_Database"}  # Of named tuples, and of lmdb.
+    used: set[str] = set()
+    for one in ast.walk(tree(module)):
+        if isinstance(one, ast.FunctionDef):
+            known.add(one.name)
+        elif isinstance(one, ast.Attribute):
+            is_own = isinstance(one.value, ast.Name) and one.value.id in ("self", "cls")
+            (known if is_own else used).add(one.attr)
+    strange = {name for name in used - known if name.startswith("_") and not name.endswith("__")}
+    assert not strange, f"{place(module)} reads {', '.join(sorted(strange))} of another file"
+
+
 def test_the_rules_have_something_to_hold() -> None:
     """A renamed room would leave its rules without a subject."""
     assert {"raft", "storage", "kv", "wire", "server", "sim"} <= {

@@ -92,7 +92,7 @@ class Raft:
         self._durable_hard_state = recovered.hard_state
         self._votes: set[int] = set()
         """Who voted for this candidate, or would vote for this pre-candidate."""
-        self._leadership: Leadership | None = None
+        self.leadership: Leadership | None = None
         """While this node leads, and then only."""
         self._leader_of_term: int | None = None
         """Who led or leads `current_term`, as far as this node knows."""
@@ -156,7 +156,7 @@ class Raft:
         nothing were: not even with the answers that wait in its sockets.
         """
         silent_ms, self._now_ms = now_ms - self._now_ms, now_ms
-        if self._leadership is None:
+        if self.leadership is None:
             if silent_ms > self._settings.election_timeout_min_ms:
                 self._timer.restart()
         elif silent_ms > self._settings.election_timeout_max_ms and self._membership.peers:
@@ -169,8 +169,8 @@ class Raft:
         `unreachable`: peers to which there is no link, as far as the driver knows.
         """
         self.wake(now_ms)
-        if self._leadership is not None:
-            self._tick_leader(self._leadership, unreachable)
+        if self.leadership is not None:
+            self._tick_leader(self.leadership, unreachable)
         elif self._timer.has_run_out(now_ms):
             self._on_silence()
 
@@ -181,7 +181,7 @@ class Raft:
 
     def proposed_from(self, index: int) -> Sequence[Entry]:
         """What a leader proposed in its term, from `index` on, as far as it is in memory."""
-        return () if self._leadership is None else self.log.last_term_from(index)
+        return () if self.leadership is None else self.log.last_term_from(index)
 
     def read(self, read_id: int) -> None:
         """Ask to answer a read; `ready_reads` allows it.
@@ -189,8 +189,8 @@ class Raft:
         A leader may be asked, or a node that knows one: it asks its leader, once, and if
         the question or its answer is lost, the read is never ready.
         """
-        if self._leadership is not None:
-            self._leadership.add_read(self.id, read_id, self.commit_index)
+        if self.leadership is not None:
+            self.leadership.add_read(self.id, read_id, self.commit_index)
         else:
             assert self.leader_id is not None
             self._outbox.ask_read_index(self.leader_id, self.current_term, read_id)
@@ -202,8 +202,8 @@ class Raft:
         may be asked. It takes no commands from now on, until it knows the new leader, or
         the heir had its time or is gone.
         """
-        assert self._leadership is not None
-        return self._leadership.hand_over(heir, self._now_ms)
+        assert self.leadership is not None
+        return self.leadership.hand_over(heir, self._now_ms)
 
     def admit(self, entry: Entry) -> None:
         """`entry`, which admits a directory, is committed and applied here.
@@ -234,7 +234,7 @@ class Raft:
         hard_state_is_durable = hard_state == self._durable_hard_state
         assert hard_state_is_durable or self.role is not Role.LEADER
         self._repair.write_messages(self._now_ms, self.current_term)
-        early = self._leadership.messages(self.commit_index, crowded) if self._leadership else []
+        early = self.leadership.messages(self.commit_index, crowded) if self.leadership else []
         effects = Effects(
             update=self.log.unpersisted(None if hard_state_is_durable else hard_state),
             early_messages=early,
@@ -254,8 +254,8 @@ class Raft:
         own_vote = HardState(self.current_term, self.id, self.admitted_at)
         if self.role is Role.CANDIDATE and self._durable_hard_state == own_vote:
             self._count_vote(self.id)
-        elif self._leadership is not None:
-            self._advance_commit_index(self._leadership)
+        elif self.leadership is not None:
+            self._advance_commit_index(self.leadership)
 
     def committed_entries(self, last_applied: int, count: int, bytes_max: int) -> list[Entry]:
         """The next entries to apply, at most `count`: committed, durable here."""
@@ -266,14 +266,14 @@ class Raft:
     def ready_reads(self) -> list[ReadReady]:
         """Own reads that a majority has confirmed, each once; those of followers are answered."""
         ready, self._ready_reads = self._ready_reads, []
-        if self._leadership is not None and self._leadership.reads and self.has_committed_in_term:
-            ready += self._leadership.release_reads(self.id)
+        if self.leadership is not None and self.leadership.reads and self.has_committed_in_term:
+            ready += self.leadership.release_reads(self.id)
         return ready
 
     @property
     def has_effects(self) -> bool:
         """Whether something waits for `take_effects` (a new leader's no-op, for instance)."""
-        has_more = self._repair.has_more or bool(self._leadership and self._leadership.has_more)
+        has_more = self._repair.has_more or bool(self.leadership and self.leadership.has_more)
         is_durable = self.log.last_index == self.log.durable_index
         return has_more or not is_durable or bool(self._outbox or self._events)
 
@@ -285,23 +285,23 @@ class Raft:
     @property
     def match_index(self) -> dict[int, int]:
         """Per member, the last index known to be on its disk; empty unless leading."""
-        if self._leadership is None:
+        if self.leadership is None:
             return {}
-        return {self.id: self.log.durable_index, **self._leadership.match_index}
+        return {self.id: self.log.durable_index, **self.leadership.match_index}
 
     @property
     def takes_commands(self) -> bool:
         """Whether this node leads, and is not handing over."""
-        return self._leadership is not None and self._leadership.heir is None
+        return self.leadership is not None and self.leadership.heir is None
 
     def roomier_follower(self, since_ms: float) -> int | None:
         """Who could lead in place of a leader short of room, by its word since then, if any."""
-        return None if self._leadership is None else self._leadership.roomier(since_ms)
+        return None if self.leadership is None else self.leadership.roomier(since_ms)
 
     @property
     def heir(self) -> int | None:
         """To whom this leader is handing over."""
-        return None if self._leadership is None else self._leadership.heir
+        return None if self.leadership is None else self.leadership.heir
 
     # --- Terms and roles ------------------------------------------------------------------
 
@@ -312,7 +312,7 @@ class Raft:
             self.voted_for = None
             self._leader_of_term = None
         self.role = Role.FOLLOWER
-        self._leadership = None
+        self.leadership = None
         self._forget_leader()
         # The election timer runs on: only a leader's word or a granted vote restarts it, or
         # a candidate that must lose could keep the others waiting. A leader had none.
@@ -373,7 +373,7 @@ class Raft:
         self.role = Role.LEADER
         self.leader_id = self._leader_of_term = self.id
         self._events.append(events.BecameLeader(self.current_term, tuple(sorted(self._votes))))
-        self._leadership = Leadership(
+        self.leadership = Leadership(
             self._membership.peers,
             self.log,
             self._outbox,
@@ -403,13 +403,13 @@ class Raft:
         silent_ms = self._now_ms - self._leader_heard_ms
         lost_leader = (
             self.leader_id is None or silent_ms >= self._settings.election_timeout_min_ms
-        ) and self._leadership is None
+        ) and self.leadership is None
         granted = self._counts and lost_leader and not self.log.is_ahead_of(message)
         self._outbox.reply_to_vote(message, self.current_term, granted=granted)
 
     def _on_timeout_now(self, message: TimeoutNow) -> None:
         """Thesis §3.10: the leader hands over; there is nobody to be asked first."""
-        if self._leadership is None and self._may_stand:
+        if self.leadership is None and self._may_stand:
             self._events.append(events.ToldToStand(self.current_term, message.sender))
             self._become_candidate()
 
@@ -477,11 +477,11 @@ class Raft:
         self._timer.restart()
 
     def _on_append_entries_reply(self, message: AppendEntriesReply) -> None:
-        if self._leadership is not None:
-            self._leadership.heard(message, self._now_ms)
-            self._advance_commit_index(self._leadership)
+        if self.leadership is not None:
+            self.leadership.heard(message, self._now_ms)
+            self._advance_commit_index(self.leadership)
             if self.has_committed_in_term:
-                self._leadership.admit(message.sender, self.commit_index)
+                self.leadership.admit(message.sender, self.commit_index)
 
     def _advance_commit_index(self, leadership: Leadership) -> None:
         """Commit what a majority holds, counting only entries of this term (Raft §5.4.2)."""
@@ -492,8 +492,8 @@ class Raft:
     # --- Reads ----------------------------------------------------------------------------
 
     def _on_read_index(self, message: ReadIndex) -> None:
-        if self._leadership is not None:
-            self._leadership.add_read(message.sender, message.read_id, self.commit_index)
+        if self.leadership is not None:
+            self.leadership.add_read(message.sender, message.read_id, self.commit_index)
 
     def _on_read_index_reply(self, message: ReadIndexReply) -> None:
         if message.sender == self.leader_id:

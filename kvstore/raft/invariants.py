@@ -53,10 +53,10 @@ def check_state(raft: Raft) -> None:
         require(raft.voted_for == raft.id, "a leader did not vote for itself")
         require(log.last_term == raft.current_term, "a leader has not opened its term")
     log.check()
-    if raft._leadership is not None:
-        raft._leadership.check()
+    if raft.leadership is not None:
+        raft.leadership.check()
     require(
-        (raft.role is Role.LEADER) == (raft._leadership is not None),
+        (raft.role is Role.LEADER) == (raft.leadership is not None),
         "a leader without its accounts",
     )
     if raft.role is Role.CANDIDATE:

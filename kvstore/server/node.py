@@ -78,11 +78,11 @@ class Node:
         sync_times: SyncTimes | None = None,
     ) -> None:
         """`session_rules` must be the same on every node of a cluster."""
-        self._sync_times = sync_times or SyncTimes()
+        self.sync_times = sync_times or SyncTimes()
         applied = state_store.applied()
         self.settings = settings
         self.log_store = log_store
-        self._state_store = state_store
+        self.state_store = state_store
         self._checkpointed = applied
         self.machine = StateMachine(
             state_store, applied, settings.limits.reply_bytes_max, session_rules
@@ -102,7 +102,7 @@ class Node:
         """Now, and until when a request that comes now may wait."""
         self._time = ClusterTime()
         self._next_checkpoint_ms = 0.0
-        self._room = Room(
+        self.room = Room(
             log_store,
             state_store,
             self.raft.log.room,
@@ -136,7 +136,7 @@ class Node:
         """A turn begins at `now_ms`, a monotonic clock."""
         self._notice_stall(now_ms)
         self._set_time(now_ms)
-        self._room.wake(now_ms, self.raft.current_term, self.machine.last_applied)
+        self.room.wake(now_ms, self.raft.current_term, self.machine.last_applied)
         self.raft.wake(now_ms)
 
     def _notice_stall(self, now_ms: float) -> None:
@@ -169,7 +169,7 @@ class Node:
             return None
         logged = command if isinstance(command, api.WRITES) else self._stamped(command)
         data = _encode_logged(logged)
-        if refusal := self._room.refuse(command, data):
+        if refusal := self.room.refuse(command, data):
             self._answer(ticket, refusals.no_space(raft.id, refusal))
             return None
         name = (raft.propose(data), raft.current_term)
@@ -245,11 +245,11 @@ class Node:
     def _mind_room(self, now_ms: float) -> None:
         """See how much is left; a leader that is short of room lets one lead that is not."""
         raft = self.raft
-        self._events += self._room.tick(now_ms, raft.current_term, self.machine.last_applied)
-        if self._room.is_short and raft.takes_commands:
+        self._events += self.room.tick(now_ms, raft.current_term, self.machine.last_applied)
+        if self.room.is_short and raft.takes_commands:
             # The others' disks may have filled up just now, too.
             since_ms = now_ms - self.settings.raft.election_timeout_min_ms
-            heir = raft.roomier_follower(max(since_ms, self._room.changed_ms))
+            heir = raft.roomier_follower(max(since_ms, self.room.changed_ms))
             if heir is not None:
                 raft.hand_over(heir)
 
@@ -305,7 +305,7 @@ class Node:
         committed = min(raft.commit_index, raft.log.durable_index)
         return (
             raft.has_effects
-            or (committed > self.machine.last_applied and not self._room.waiting_index)
+            or (committed > self.machine.last_applied and not self.room.waiting_index)
             or bool(self._answers or self._reads.has_arrivals)
         )
 
@@ -327,7 +327,7 @@ class Node:
             raft.log.last_index - raft.commit_index >= limits.pending_writes_max
             or raft.log.cached_bytes >= limits.pending_bytes_max
             # What earlier leaders took is counted only as it is applied.
-            or (self._room.is_scarce and self.machine.last_applied < raft.log.last_term_start)
+            or (self.room.is_scarce and self.machine.last_applied < raft.log.last_term_start)
         )
 
     # --- Durability of the key space ------------------------------------------------------
@@ -335,8 +335,8 @@ class Node:
     def checkpoint(self) -> None:
         """Make the applied key space durable; a restart replays the log from here."""
         applied = self.machine.applied
-        if applied != self._checkpointed and self._room.allows_checkpoint:
-            self._state_store.commit(applied)
+        if applied != self._checkpointed and self.room.allows_checkpoint:
+            self.state_store.commit(applied)
             self._checkpointed = applied
 
     # --- What clients are told ------------------------------------------------------------
@@ -400,7 +400,7 @@ class Node:
             if not (entries := self.raft.committed_entries(before, count, _APPLY_BYTES)):
                 break
             has_reads = self._reads.has_ready
-            for entry in self._room.fitting(entries, self.checkpoint):
+            for entry in self.room.fitting(entries, self.checkpoint):
                 self._apply(entry)
                 if has_reads:
                     self._answer_due_reads()
@@ -450,6 +450,11 @@ class Node:
         for read in self._reads.take_all():
             self._answer(read.ticket, self.redirect())
 
+    @property
+    def leader_ms(self) -> float | None:
+        """For how long the leader is known; None if there is none."""
+        return None if self.raft.leader_id is None else self._now_ms - self._leader_since_ms
+
     # --- Deadlines ------------------------------------------------------------------------
 
     def _set_time(self, now_ms: float) -> None:
@@ -457,7 +462,7 @@ class Node:
 
     def _give_up_overdue(self) -> None:
         """Answer what waited too long: a write's outcome is unknown, a read is refused."""
-        raft, waiting = self.raft, self._room.waiting_index
+        raft, waiting = self.raft, self.room.waiting_index
         while self._writes:
             name, write = next(iter(self._writes.items()))
             if write.deadline_ms > self._now_ms:

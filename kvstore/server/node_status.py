@@ -30,7 +30,7 @@ def status_of(
     `links`: per peer, why it has no link to it, "" if it has; `heard_from`: peers that have
     one to this node.
     """
-    raft, settings, room, times = node.raft, node.settings, node._room, node._sync_times
+    raft, settings, room, times = node.raft, node.settings, node.room, node.sync_times
     leader = raft.leader_id
     return api.StatusResult(
         node_id=raft.id,
@@ -45,10 +45,10 @@ def status_of(
         last_applied=node.machine.last_applied,
         last_log_index=raft.log.last_index,
         revision=node.machine.revision,
-        keys=node._state_store.count(),
+        keys=node.state_store.count(),
         members={member: str(address) for member, address in settings.members.items()},
         match_index=raft.match_index,
-        leader_ms=None if leader is None else node._now_ms - node._leader_since_ms,
+        leader_ms=node.leader_ms,
         is_voter=raft.is_voter,
         damaged_entries=len(raft.log.damaged),
         room_bytes=room.left_bytes,

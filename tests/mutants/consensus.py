@@ -240,8 +240,8 @@ CONSENSUS = (
     Mutant(
         "a new leader reads before its no-op is committed",
         CORE,
-        "self._leadership.reads and self.has_committed_in_term:\n            ready",
-        "self._leadership.reads:\n            ready",
+        "self.leadership.reads and self.has_committed_in_term:\n            ready",
+        "self.leadership.reads:\n            ready",
         test="tests/raft/test_reads.py"
         "::test_a_new_leader_answers_no_read_before_its_no_op_is_committed",
     ),

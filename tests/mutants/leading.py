@@ -28,7 +28,7 @@ LEADING = (
         "a pre-vote is given while a leader is heard",
         CORE,
         "self.leader_id is None or silent_ms >= self._settings.election_timeout_min_ms\n",
-        "self._leadership is None\n",
+        "self.leadership is None\n",
     ),
     Mutant(
         "who heard of a term beyond belief stands without asking for ever after",
@@ -117,6 +117,15 @@ LEADING = (
         test="tests/raft/test_leadership.py::test_nobody_without_a_link_is_chosen",
     ),
     Mutant(
+        "a follower without room is no heir though it lacks nothing",
+        LEADERSHIP,
+        "                or self._progress[peer].match_index == self._log.last_index\n"
+        "            ),\n",
+        "            ),\n",
+        test="tests/raft/test_leadership.py"
+        "::test_an_heir_without_room_that_lacks_nothing_is_chosen",
+    ),
+    Mutant(
         "an heir that is gone has its time all the same",
         LEADERSHIP,
         " or self.heir in self._unreachable\n",
@@ -134,8 +143,8 @@ LEADING = (
     Mutant(
         "commands are taken while leadership moves",
         CORE,
-        "        return self._leadership is not None and self._leadership.heir is None",
-        "        return self._leadership is not None",
+        "        return self.leadership is not None and self.leadership.heir is None",
+        "        return self.leadership is not None",
         test="tests/raft/test_leadership.py::test_a_leader_that_hands_over_takes_no_commands",
     ),
     Mutant(
@@ -147,7 +156,7 @@ LEADING = (
     Mutant(
         "a follower is told an index that no majority confirmed",
         CORE,
-        "            self._leadership.add_read(message.sender, message.read_id, "
+        "            self.leadership.add_read(message.sender, message.read_id, "
         "self.commit_index)\n",
         "            read = ReadReady(message.sender, message.read_id, self.commit_index)\n"
         "            self._outbox.tell_read_index(read, self.current_term)\n",

@@ -157,7 +157,7 @@ SERVING = (
     Mutant(
         "a turn takes what comes by the room of the turn before",
         NODE,
-        "        self._room.wake(now_ms, self.raft.current_term, self.machine.last_applied)\n",
+        "        self.room.wake(now_ms, self.raft.current_term, self.machine.last_applied)\n",
         "",
         test="tests/server/test_room.py::test_room_is_looked_at_before_a_turn_takes_anything",
     ),
@@ -399,8 +399,8 @@ SERVING = (
     Mutant(
         "a full disk is noticed after the append",
         NODE,
-        "        if refusal := self._room.refuse(command, data):\n",
-        "        self._room.refuse(command, data)\n        if False:\n",
+        "        if refusal := self.room.refuse(command, data):\n",
+        "        self.room.refuse(command, data)\n        if False:\n",
         test="tests/server/test_room.py"
         "::test_a_leader_short_of_room_refuses_writes_before_it_proposes_them",
     ),
@@ -437,7 +437,7 @@ SERVING = (
     Mutant(
         "a node that waits for room asks in every turn",
         NODE,
-        " and not self._room.waiting_index)",
+        " and not self.room.waiting_index)",
         ")",
         test="tests/server/test_room.py"
         "::test_a_node_without_room_in_its_state_waits_and_goes_on_by_itself",
@@ -467,7 +467,7 @@ SERVING = (
     Mutant(
         "a new leader does not count what earlier ones took",
         NODE,
-        "            or (self._room.is_scarce and",
+        "            or (self.room.is_scarce and",
         "            or (False and",
         test="tests/server/test_room.py"
         "::test_a_new_leader_counts_what_earlier_ones_took_before_it_takes_more",
@@ -475,7 +475,7 @@ SERVING = (
     Mutant(
         "a leader short of room goes on leading",
         NODE,
-        "        if self._room.is_short and raft.takes_commands",
+        "        if self.room.is_short and raft.takes_commands",
         "        if False and raft.takes_commands",
         test="tests/server/test_room.py::test_leadership_moves_to_a_node_with_room",
     ),

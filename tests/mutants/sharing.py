@@ -119,7 +119,7 @@ SHARING = (
     Mutant(
         "a follower counts its leader's writes as its own",
         CORE,
-        "        return () if self._leadership is None else self.log.last_term_from(index)\n",
+        "        return () if self.leadership is None else self.log.last_term_from(index)\n",
         "        return self.log.last_term_from(index)\n",
         test="tests/server/test_room.py"
         "::test_only_a_leader_counts_what_waits_in_its_log_as_proposed",

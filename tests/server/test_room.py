@@ -376,7 +376,7 @@ def test_writes_that_were_rolled_back_are_not_held() -> None:
     cluster.heal()
     cluster.run(2_500)
     assert all(index > old.raft.log.last_index for index, _term in taken[-2:])
-    assert not old._room._pending._counted
+    assert not old.room._pending._counted
 
 
 def test_a_state_that_has_no_room_waits_and_loses_nothing() -> None:
@@ -404,5 +404,5 @@ def test_only_a_leader_counts_what_waits_in_its_log_as_proposed() -> None:
         cluster.turn(node.raft.id)
     for node in (leader, *cluster.followers()):
         assert node.raft.log.last_index > node.machine.last_applied
-        node._room.look(node.machine.last_applied)
-        assert len(node._room._pending._counted) == (5 if node is leader else 0)
+        node.room.look(node.machine.last_applied)
+        assert len(node.room._pending._counted) == (5 if node is leader else 0)
