@@ -21,7 +21,7 @@ from kvstore.advice import (
     judge,
     reason_not_ready,
 )
-from kvstore.overview import Asked, Silence, Why
+from kvstore.overview import Asked, Silence, View, Why
 
 MIB = 1 << 20
 IDS = (1, 2, 3)
@@ -174,6 +174,12 @@ CASES = {
         State.NO_WRITES,
         ["leader_silent", "node_silent"],
         ("the leader, node 1, does not answer",),
+    ),
+    "an election is under way on one node without room": Case(
+        ask(without_leader(1, is_short_of_room=True), without_leader(2), without_leader(3)),
+        State.NO_WRITES,
+        ["no_leader", "short_of_room"],
+        ("an election takes about a second",),
     ),
     "an election is under way": Case(
         ask(*map(without_leader, IDS)),
@@ -410,6 +416,29 @@ def test_the_order_of_asking_changes_no_verdict() -> None:
             verdict = judge(asked)
             assert verdict.state is case.state, name
             assert sorted(one.code for one in verdict.advice) == sorted(case.codes), name
+
+
+def test_of_two_leaders_that_of_the_newer_term_counts() -> None:
+    """The other one was cut off, or stood still, and has not heard of it."""
+    for newest in (1, 2):
+        leaders = [node(who, term=8 if who == newest else 7, leader_id=who) for who in (1, 2)]
+        leader = View(ask(*leaders, node(3))).leader
+        assert leader is not None
+        assert leader.node_id == newest
+
+
+def test_of_one_node_that_answers_twice_the_newer_term_counts() -> None:
+    for terms in ((7, 8), (8, 7)):
+        answers = [Asked(f"h{term}:9002", node(2, term=term)) for term in terms]
+        assert View(answers).answers[2].term == 8
+
+
+def test_where_a_node_is_looked_for_is_for_the_others_to_say() -> None:
+    """Whoever comes first in the order of ids: of itself, a node knows where it is."""
+    for moved in IDS:
+        own = {**MEMBERS, moved: "h9:9009"}
+        asked = ask(*(node(who, members=own if who == moved else MEMBERS) for who in IDS))
+        assert View(asked).address(moved) == at(moved)
 
 
 def test_every_line_is_one_and_says_what_to_do() -> None:

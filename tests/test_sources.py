@@ -187,6 +187,15 @@ def test_a_pipe_is_left_to_who_gathers_settings() -> None:
     os.close(reader)
 
 
+def test_the_file_of_the_command_line_is_read_and_no_other(tmp_path: Path) -> None:
+    named, other = tmp_path / "named.toml", tmp_path / "other.toml"
+    named.write_text('id = 1\nlog_format = "json"\n')
+    other.write_text('id = 2\nlog_format = "text"\n')
+    environ = {"KVSTORE_CONFIG": str(other)}
+    assert gather({"config": str(named)}, environ)["id"].text == "1"
+    assert wanted_log_format(["--config", str(named)], environ) == "json"
+
+
 def test_a_file_without_an_end_is_no_settings_file() -> None:
     with pytest.raises(ConfigError, match="/dev/zero is no settings file: it is longer than"):
         gather({"config": "/dev/zero"}, {})

@@ -26,6 +26,41 @@ _EVENTS = "tests/server/test_event_log.py"
 
 WATCHING = (
     Mutant(
+        "a leader that was deposed counts beside the one that followed it",
+        OVERVIEW,
+        "            key=lambda answer: answer.term,\n            default=None",
+        "            key=lambda answer: -answer.term,\n            default=None",
+        test=_ADVICE,
+    ),
+    Mutant(
+        "no leader is blamed on one full disk of three",
+        ADVICE,
+        "    if len(short) >= view.majority:\n",
+        "    if short:\n",
+        test=_ADVICE,
+    ),
+    Mutant(
+        "a pipe with settings is read for the format of the log alone",
+        SOURCES,
+        ' if path.is_file() else ""\n',
+        "\n",
+        test="tests/test_sources.py::test_a_pipe_is_left_to_who_gathers_settings",
+    ),
+    Mutant(
+        "a file that a variable names is read in place of --config",
+        SOURCES,
+        '    file_name = options.get("config") or environ.get("KVSTORE_CONFIG")\n',
+        '    file_name = environ.get("KVSTORE_CONFIG") or options.get("config")\n',
+        test="tests/test_sources.py::test_the_file_of_the_command_line_is_read_and_no_other",
+    ),
+    Mutant(
+        "a node that was not asked is counted among those that answer",
+        ADVICE,
+        "    answering = sum(member in view.answers for member in view.members)\n",
+        "    answering = len(view.members) - len(view.silent)\n",
+        test=_ADVICE,
+    ),
+    Mutant(
         "a node that waits to be admitted counts as one that may fail",
         OVERVIEW,
         "return [one.node_id for one in self.answers.values() if one.is_voter]",

@@ -171,6 +171,10 @@ def test_a_disk_that_does_not_give_a_page_back_is_damage_of_that_page(tmp_path: 
         (errno.EROFS, "mount its file system for writing"),
         (errno.EMFILE, "`ulimit -n`"),
         (errno.ENOSPC, "make room"),
+        (errno.EDQUOT, "make room"),
+        (errno.ENFILE, "fs.file-max"),
+        (errno.EAGAIN, "another process holds it"),
+        (errno.EPERM, "let the user that runs this process read and write it"),
         (errno.ENOMEM, "more memory"),
         (errno.ELOOP, "--data"),
     ],
@@ -182,7 +186,7 @@ def test_each_refusal_of_the_system_has_words_of_its_own(code: int, words: str) 
     assert words in str(error)
 
 
-@pytest.mark.parametrize("code", [errno.ENOENT, errno.EIO])
+@pytest.mark.parametrize("code", [errno.ENOENT, errno.EIO, errno.EUCLEAN, errno.EBADMSG])
 def test_what_is_gone_or_unreadable_is_damaged(code: int) -> None:
     error = failures.read_failed(Path("data.mdb"), OSError(code, os.strerror(code)))
     assert isinstance(error, DamagedError)
