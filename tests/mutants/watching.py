@@ -161,7 +161,7 @@ WATCHING = (
     Mutant(
         "why a server ends is text, whatever its log is",
         LAST_WORDS,
-        '        if self._log_format == "json":\n',
+        "        if logs.are_json():\n",
         "        if False:\n",
         test="tests/test_last_words.py",
     ),
