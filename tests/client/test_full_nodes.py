@@ -72,6 +72,17 @@ def test_nodes_that_are_all_full_are_a_refusal_that_may_be_tried_again() -> None
     assert f"{dead.address}: cannot connect" in str(caught.value)
 
 
+def test_nodes_that_are_all_full_say_the_same_to_stale_reads() -> None:
+    """READONLY comes first on their connections, so that is what is refused."""
+    with (
+        ScriptedNode(*[FULL] * 50) as node,
+        Client([node.address], timeout_ms=300) as client,
+        pytest.raises(RefusedError) as caught,
+    ):
+        client.get("foo", stale=True)
+    assert (caught.value.code, caught.value.retryable) == ("FULL", True)
+
+
 def test_a_leader_that_is_full_is_named_with_what_it_said() -> None:
     with (
         ScriptedNode(*[FULL] * 50) as leader,

@@ -58,6 +58,24 @@ def time_of(ask: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
+def test_a_look_up_that_hangs_does_not_hide_why_the_one_before_failed(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails_first(host: str, port: int, **options: Any) -> list[Any]:
+        if options.get("flags") or resolver.asked:
+            return resolver.look_up(host, port, **options)
+        resolver.asked.append(host)
+        raise socket.gaierror(socket.EAI_AGAIN, "No resolver for now")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fails_first)
+    with (
+        Client("hangs.example", timeout_ms=300) as client,
+        pytest.raises(UnreachableError, match="cannot connect: no resolver for now"),
+    ):
+        client.get("k")
+    assert len(resolver.asked) == 2
+
+
 @pytest.mark.parametrize("exactly_once", [True, False])
 def test_the_deadline_holds_though_the_resolver_does_not_answer(
     resolver: Resolver, exactly_once: bool

@@ -15,6 +15,7 @@ CLIENT = "kvstore/client.py"
 COURSE = "kvstore/course.py"
 GATE = "kvstore/gate.py"
 LINK = "kvstore/link.py"
+LINKS = "kvstore/links.py"
 
 CALLING = (
     Mutant(
@@ -29,6 +30,20 @@ CALLING = (
         '            _doubt(course, request, f"which said: {failure.message}")\n',
         "",
         test="tests/client/test_retries.py",
+    ),
+    Mutant(
+        "a node that is full is no such thing to a stale read",
+        LINKS,
+        "raise Full if is_full else NotSent(",
+        "raise NotSent(",
+        test="tests/client/test_full_nodes.py",
+    ),
+    Mutant(
+        "a look-up that hangs hides why the one before failed",
+        LINK,
+        "            raise NotSent(reason, is_silence=True)\n",
+        "            raise NotSent(reason)\n",
+        test="tests/client/test_names.py",
     ),
     Mutant(
         "a handover that was not answered is said to have changed nothing",

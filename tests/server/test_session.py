@@ -12,6 +12,7 @@ from kvstore import api
 from kvstore.config import Limits
 from kvstore.raft.messages import PreVoteReply, RequestVoteReply
 from kvstore.raft.types import Role
+from kvstore.server.load import ARGUMENT_STEPS
 from kvstore.server.replies import Slot
 from kvstore.wire import peer, resp, typed
 from kvstore.wire.resp import command
@@ -314,6 +315,7 @@ def test_more_arguments_than_allowed_are_read_to_their_end(line: Line, count: in
     refusal, pong, _end = line.receive(turns=200).split(b"\r\n")
     assert refusal.startswith(b"-ERR the request has %d arguments, the limit is 8193" % (count + 1))
     assert pong == b"+PONG"
+    assert line.session.served >= count * ARGUMENT_STEPS, "what is dropped is work as well"
 
 
 def test_a_reply_reaches_a_client_that_is_still_sending(line: Line) -> None:
