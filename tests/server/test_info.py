@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from redis._parsers.helpers import parse_client_list, parse_info
+from until import until
 
 from kvstore.glob import COMPILE_STEPS
-from kvstore.raft.messages import AppendEntries
+from kvstore.raft.messages import AppendEntries, PreVoteReply, RequestVoteReply
+from kvstore.raft.types import Role
 from kvstore.server.session import Session
 from kvstore.wire import peer
 from kvstore.wire.resp import command
@@ -148,6 +150,14 @@ def test_who_is_told_that_there_is_no_room_is_counted(line: Line) -> None:
     assert info(line)["rejected_connections"] == 1
 
 
+def test_who_came_when_there_was_no_room_is_not_listed(line: Line) -> None:
+    client, ours = tcp_pair()
+    with client:
+        newcomer = Session(ours, "test", line.context, line.selector, is_newcomer=True)
+        assert str(newcomer.number) not in [found["id"] for found in clients(line)]
+        assert info(line)["connected_clients"] == len(clients(line)) == 1
+
+
 def test_a_follower_tells_whether_its_leader_is_linked(follower: Line) -> None:
     assert (info(follower)["role"], info(follower)["master_link_status"]) == ("slave", "down")
     heartbeat = AppendEntries(
@@ -177,6 +187,28 @@ def test_a_leader_tells_of_the_followers_that_are_linked_to_it(line: Line) -> No
     found = info(line)
     assert (found["role"], found["connected_slaves"]) == ("master", 0)
     assert found["master_repl_offset"] == line.node.raft.log.last_index
+
+
+def test_a_leader_tells_how_far_each_follower_has_come(follower: Line) -> None:
+    follower.ask(peer.encode_hello(THEIRS))
+    raft = follower.node.raft
+    until(lambda: raft.role is Role.PRE_CANDIDATE, follower.turn, "it would stand")
+    would = PreVoteReply(cluster_id="test", sender=2, recipient=1, term=0, vote_granted=True)
+    vote = RequestVoteReply(cluster_id="test", sender=2, recipient=1, term=1, vote_granted=True)
+    follower.ask(peer.encode_message(would), peer.encode_message(vote))
+    follower.connect_anew()
+    found = info(follower)
+    assert (found["role"], found["connected_slaves"], found["master_repl_offset"]) == (
+        "master",
+        1,
+        1,
+    )
+    assert found["slave0"] == {
+        "ip": "127.0.0.1",
+        "port": 9002,
+        "state": "online",
+        "offset": 0,
+    }, "it has not acknowledged the leader's first entry"
 
 
 def test_a_line_of_client_list_tells_of_its_client(line: Line) -> None:
