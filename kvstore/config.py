@@ -34,7 +34,7 @@ from kvstore.address import (
 from kvstore.api import KEYS_MAX
 from kvstore.errors import ConfigError
 from kvstore.raft.types import RaftSettings
-from kvstore.sources import LOG_FORMATS, Given, check_variables, gather
+from kvstore.sources import LOG_FORMATS, Given, gather
 
 MEMBERS_MAX: Final = 7
 NODE_ID_MAX: Final = 65_535
@@ -177,7 +177,6 @@ def settings_from(options: Mapping[str, str | None], environ: Mapping[str, str])
     underscores; None means not given. The file is the `config` option's or
     KVSTORE_CONFIG's. Raises ConfigError.
     """
-    check_variables(environ)
     given = gather(options, environ)
     host = _read(given, "host", parse_host, "127.0.0.1")
     node_id, members = _membership(given, host)

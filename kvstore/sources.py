@@ -69,11 +69,14 @@ class Note(NamedTuple):
 
 
 def gather(options: Mapping[str, str | None], environ: Mapping[str, str]) -> dict[str, Given]:
-    """All settings that are given. Raises ConfigError for a file that cannot be read.
+    """All settings that are given.
+
+    Raises ConfigError for a file that cannot be read, and for a mistyped variable.
 
     An empty variable counts as not set, because that is what an unset one becomes on its
     way through scripts and containers.
     """
+    _check_variables(environ)
     file_name = options.get("config") or environ.get("KVSTORE_CONFIG")
     given = _from_file(Path(file_name)) if file_name else {}
     for name in NAMES:
@@ -147,7 +150,7 @@ def _toml(name: str, value: object) -> str:
 # --- Variables that are no settings -------------------------------------------------------
 
 
-def check_variables(environ: Mapping[str, str]) -> None:
+def _check_variables(environ: Mapping[str, str]) -> None:
     """Raise ConfigError for a variable whose name is nearly that of a setting."""
     for name in _strangers(environ):
         if near := _nearest_variable(name):

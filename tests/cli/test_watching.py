@@ -59,6 +59,8 @@ def test_nodes_of_the_command_line_come_first(file: str) -> None:
 def test_the_settings_of_serve_name_the_nodes(file: str) -> None:
     assert all_nodes(None, None, {"KVSTORE_CONFIG": file}) == OF_SETTINGS
     assert all_nodes(None, None, VARIABLES) == OF_SETTINGS
+    with pytest.raises(ConfigError, match="did you mean KVSTORE_PEERS"):
+        all_nodes(None, None, {"KVSTORE_PERS": VARIABLES["KVSTORE_PEERS"]})
     ids = {"KVSTORE_ID": "2", "KVSTORE_HOST": "b", "KVSTORE_PEERS": "1=a:9001"}
     assert all_nodes(None, None, ids) == [
         Target(Address("a", 9001), 1),

@@ -139,8 +139,8 @@ WATCHING = (
     ),
     Mutant(
         "a mistyped variable is passed over",
-        CONFIG,
-        "    check_variables(environ)\n",
+        SOURCES,
+        "    _check_variables(environ)\n",
         "",
         test="tests/test_sources.py",
     ),
