@@ -19,7 +19,7 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
-from kvstore import api, patience, render
+from kvstore import api, patience, render, streams
 from kvstore.address import parse_addresses, quoted
 from kvstore.client import Client
 from kvstore.config import NODE_ID_MAX, VALUE_BYTES_CEILING
@@ -81,6 +81,7 @@ Exit codes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (that of the process by default); the exit code."""
+    streams.fill_closed()
     words = [*(sys.argv[1:] if argv is None else argv)]
     if words[:1] == ["serve"]:
         return _serve(words)

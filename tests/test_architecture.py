@@ -70,6 +70,7 @@ ARROWS = {
     "exit_codes": set(),
     "options": set(),
     "patience": set(),
+    "streams": set(),
     "demo": {"api", "client", "demo", "errors", "storage.compare", "storage.inspect"},
 }
 """What each room may import of ours; a name stands for itself and all below it.

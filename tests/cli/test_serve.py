@@ -23,7 +23,7 @@ from kvstore.config import Settings
 from kvstore.errors import ConfigError, DirectoryRefusedError
 from kvstore.logs import logger_for
 
-from .shell import Run, found, record, spawn
+from .shell import Run, found, record, spawn, status
 
 # --- serve and demo -----------------------------------------------------------------------
 
@@ -179,6 +179,25 @@ def test_no_command_ends_with_a_traceback_where_nothing_can_be_printed(words: li
         _, err = process.communicate(timeout=60)
     assert err == b"error: cannot read or write standard input or output: No space left on device\n"
     assert process.returncode == 74
+
+
+@pytest.mark.parametrize("line", ["get foo", "status", "health --live", "--version"])
+def test_a_command_whose_output_is_closed_says_so(line: str) -> None:
+    """1 would be "not found", or "not written" of a write that was."""
+    script = 'exec "$0" -m kvstore "$@" >&-'
+    words = line.split()
+    answer = found(b"foo", b"bar") if words[0] == "get" else status(1, "leader")
+    with ScriptedNode(answer) as node:
+        to = [] if line == "--version" else ["--to", node.address]
+        ran = subprocess.run(
+            ["sh", "-c", script, sys.executable, *words, *to],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    expected = "error: cannot read or write standard input or output: Bad file descriptor\n"
+    assert (ran.returncode, ran.stderr) == (74, expected)
 
 
 def test_interrupting_a_command_ends_quietly() -> None:

@@ -218,3 +218,20 @@ def test_ctrl_c_ends_the_nodes_of_make_cluster_once_and_leaves_nothing(tmp_path:
             os.killpg(make.pid, signal.SIGKILL)
         for reservation in reservations.values():
             reservation.release()
+
+
+def test_a_node_starts_without_standard_streams_and_gives_their_numbers_to_no_file(
+    tmp_path: Path,
+) -> None:
+    """Who prints would write into that file."""
+    cluster = Cluster(tmp_path, 1)
+    node = cluster.nodes[1]
+    script = 'exec "$0" "$@" <&- >&- 2>&-'
+    try:
+        node.spawn(["sh", "-c", script, *cluster.command(1)], cluster.process_environ())
+        cluster.wait_until_answers(1)
+        assert node.process is not None
+        held = [os.readlink(f"/proc/{node.process.pid}/fd/{number}") for number in range(3)]
+        assert held == ["/dev/null"] * 3
+    finally:
+        cluster.close()
