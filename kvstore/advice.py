@@ -90,6 +90,12 @@ def reason_not_ready(status: api.StatusResult) -> str | None:
     return None
 
 
+def unapplied(status: api.StatusResult) -> str | None:
+    """How much of the log a node has still to apply, if it is so much that reads wait."""
+    count = status.commit_index - status.last_applied
+    return _counted(count, "log entry") if count > FAR_BEHIND else None
+
+
 # --- Words --------------------------------------------------------------------------------
 
 
@@ -397,11 +403,9 @@ def _progress(view: View) -> Iterator[Advice]:
                 f"node {one.node_id} lacks {_counted(lag, 'entry')}, and is no spare until it has "
                 "them: ask again; if that does not shrink, look at its disk and its network",
             )
-        elif one.commit_index - one.last_applied > FAR_BEHIND and not one.waits_for_room:
-            text = (
-                f"node {one.node_id} has {_counted(one.commit_index - one.last_applied, 'entry')}"
-            )
-            yield note("applying", f"{text} still to apply; reads there wait for that")
+        elif (count := unapplied(one)) and not one.waits_for_room:
+            text = f"node {one.node_id} has {count} still to apply"
+            yield note("applying", f"{text}; reads there wait for that")
         if (one.sync_p99_ms or 0.0) >= SLOW_SYNC_MS:
             text = f"a write to the log of node {one.node_id} takes up to {one.sync_p99_ms:.0f} ms"
             yield note("slow_disk", f"{text}: look at its disk, and at who else uses it")

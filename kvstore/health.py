@@ -12,7 +12,7 @@ import click
 
 from kvstore import api, probe
 from kvstore.address import Address
-from kvstore.advice import reason_not_ready
+from kvstore.advice import reason_not_ready, unapplied
 from kvstore.exit_codes import DONE, NOT_READY, UNREACHABLE
 from kvstore.options import Command, option, options
 from kvstore.overview import Silence, Why
@@ -21,6 +21,8 @@ from kvstore.watch import this_node
 
 _ALIVE = (Why.FULL,)
 """Silences that say that the process does its work."""
+
+_NOT_CONFIRMED = "no majority confirmed a read in time"
 
 
 @click.command(cls=Command, short_help="Tell whether one node lives, or is ready.")
@@ -87,7 +89,9 @@ def _reason_not_ready(node: Address, answer: api.Result | Silence, left_ms: int)
     if isinstance(found, api.GetResult):
         return None
     if isinstance(found, Silence) and found.why is Why.FROZEN:
-        return f"node {answer.node_id}: no majority confirmed a read in time"
+        not_applied = unapplied(answer)
+        why = f"it has {not_applied} still to apply" if not_applied else _NOT_CONFIRMED
+        return f"node {answer.node_id}: {why}"
     return f"node {answer.node_id}: {_instead(found)}"
 
 

@@ -369,7 +369,7 @@ CASES = {
         ask(node(1), node(2, commit_index=9_000), node(3)),
         State.HEALTHY,
         ["applying"],
-        ("node 2 has 8,971 entries still to apply",),
+        ("node 2 has 8,971 log entries still to apply",),
         1,
     ),
     "a disk is slow": Case(

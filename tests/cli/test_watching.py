@@ -235,6 +235,10 @@ def test_a_node_is_ready_if_a_majority_confirms_a_read_here(run: Run) -> None:
         ((status_of(2, is_voter=False),), "node 2: it waits to be admitted"),
         ((status_of(2), FOUND_NO_LEADER), "node 2: no majority confirmed the leader"),
         ((status_of(2), Misbehave.SILENCE), "node 2: no majority confirmed a read in time"),
+        (
+            (status_of(2, commit_index=5_000, last_applied=2_000), Misbehave.SILENCE),
+            "node 2: it has 3,000 log entries still to apply",
+        ),
         ((b"-ERR max number of clients reached\r\n",), "no place for another connection"),
         ((api.Failure(api.FailureCode.BUSY, "too much waits"),), "too much waits"),
         ((status_of(2), Misbehave.HANG_UP), "node 2: down, "),
