@@ -58,3 +58,17 @@ def test_the_examples_in_python_print_what_readme_says(make_cluster: MakeCluster
     ]
     for program, printed in shown:
         assert run(program, cluster, leader) == printed
+
+
+@pytest.mark.parametrize(("health", "code"), [("true", 0), ("false", 1)])
+def test_the_unit_of_readme_does_not_wait_for_a_node_that_has_ended(health: str, code: int) -> None:
+    found = re.search(r"^ExecStartPost=/bin/sh -c '(.*)'$", (ROOT / "README.md").read_text(), re.M)
+    assert found is not None
+    script = found[1].replace("/usr/bin/kvstore health", health).replace("$$", "$")
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait(DEADLINE_S)
+    environ = {**Cluster.clean_environ(), "MAINPID": str(ended.pid)}
+    assert (
+        subprocess.run(["sh", "-c", script], env=environ, timeout=30, check=False).returncode
+        == code
+    )
