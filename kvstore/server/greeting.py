@@ -34,7 +34,7 @@ def greet(context: Context, args: list[bytes], address: str) -> Greeting:
     complaint = peer.check_hello(ours, theirs)
     replaced = None
     if complaint is None and theirs.node_id not in context.peer_ids:
-        complaint = f"node {theirs.node_id} is not a peer of this node"
+        complaint = f"node {theirs.node_id} is not a peer of node {ours.node_id}"
     if complaint is None:
         complaint = replaced = context.acquaintances.reason_to_refuse(theirs)
     if complaint is not None:

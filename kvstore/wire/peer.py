@@ -117,16 +117,24 @@ class HelloAnswer:
 
 
 def check_hello(ours: Hello, theirs: Hello) -> str | None:
-    """Why the two may not talk, None if they may."""
+    """Why the two may not talk, None if they may.
+
+    Both sides say it, each in its own log, so it names the nodes.
+    """
     if theirs.protocol_version != ours.protocol_version:
         return (
-            f"it speaks peer protocol {theirs.protocol_version}, this node {ours.protocol_version};"
-            " run the same version everywhere"
+            f"node {theirs.node_id} speaks peer protocol {theirs.protocol_version}, node "
+            f"{ours.node_id} {ours.protocol_version}; run the same version everywhere"
         )
     if theirs.cluster_id != ours.cluster_id:
-        return f"it belongs to cluster {theirs.cluster_id}, this node to {ours.cluster_id}"
+        return (
+            f"node {theirs.node_id} belongs to cluster {theirs.cluster_id}, node {ours.node_id} to "
+            f"{ours.cluster_id}; compare their --peers and --cluster"
+        )
     if theirs.recipient != ours.node_id:
-        return f"it looks for node {theirs.recipient}, this is node {ours.node_id}"
+        return (
+            f"node {theirs.node_id} looks for node {theirs.recipient} where node {ours.node_id} is"
+        )
     if theirs.node_id != ours.recipient:
         return f"node {theirs.node_id} answers where node {ours.recipient} was expected"
     return None

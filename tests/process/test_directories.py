@@ -73,7 +73,7 @@ def test_a_node_of_another_cluster_moves_no_term(make_cluster: MakeCluster, tmp_
     here = [node_id for node_id in cluster.nodes if node_id != stranger]
     cluster.wait_for_role(stranger, "pre-candidate")
     for other in here:
-        cluster.wait_for_log(other, "refused a peer: it belongs to cluster another")
+        cluster.wait_for_log(other, f"refused a peer: node {stranger} belongs to cluster another")
     assert cluster.wait_for_leader(here) == leader
     assert cluster.status(leader).term == term
 

@@ -324,9 +324,15 @@ def test_nodes_that_expect_each_other_may_talk() -> None:
 @pytest.mark.parametrize(
     ("theirs", "words"),
     [
-        (hello(node_id=2, recipient=1, protocol_version=1), "protocol 1"),
-        (hello(node_id=2, recipient=1, cluster_id="other"), "cluster other"),
-        (hello(node_id=2, recipient=3), "node 3"),
+        (
+            hello(node_id=2, recipient=1, protocol_version=1),
+            "node 2 speaks peer protocol 1, node 1 ",
+        ),
+        (
+            hello(node_id=2, recipient=1, cluster_id="other"),
+            "node 2 belongs to cluster other, node 1 to ",
+        ),
+        (hello(node_id=2, recipient=3), "node 2 looks for node 3 where node 1 is"),
         (hello(node_id=7, recipient=1), "node 7"),
     ],
 )
