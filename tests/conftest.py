@@ -6,8 +6,9 @@ import signal
 
 from hypothesis import Phase, settings
 
-# Shells and CI runners may start us with SIGINT ignored, and children would inherit that.
+# Shells, nohup and CI runners may start us with signals ignored, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # How long an example takes says how busy the machine is, and nothing about the product.
 settings.register_profile("busy machines", deadline=None)
