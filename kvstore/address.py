@@ -80,7 +80,10 @@ def parse_addresses(text: str, source: str | None = None) -> list[Address]:
     Raises ConfigError.
     """
     try:
-        addresses = [parse_address(item) for item in items_of(text)]
+        items = items_of(text)
+        if "" in items and any(items):
+            raise ConfigError(f"{quoted(text)} has a comma with no address beside it: take it out")
+        addresses = [parse_address(item) for item in items]
         if not addresses:
             raise ConfigError("no address given: say for instance 9001,9002,9003")
     except ConfigError as error:

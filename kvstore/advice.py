@@ -135,7 +135,7 @@ def note(code: str, text: str) -> Advice:
 # --- Who is there -------------------------------------------------------------------------
 
 _WHAT_TO_DO: Final = {
-    Why.DOWN: "start it, or wait if it is starting",
+    Why.DOWN: "start it, or wait if it is starting; its log says why it ended",
     Why.OUT_OF_REACH: "look at its machine, and at the network on the way",
     Why.FROZEN: "its process is stopped, or its disk hangs: look at both",
     Why.FULL: "look for clients that do not hang up, or raise its ulimit -n",
@@ -147,7 +147,7 @@ def _nobody(asked: Sequence[Asked]) -> Iterator[Advice]:
     whys = {one.answer.why for one in asked if isinstance(one.answer, Silence)}
     todo = _WHAT_TO_DO[whys.pop()] if len(whys) == 1 else "see above for each"
     if len(asked) > 1:
-        todo = todo.replace("start it, or wait if it is starting", "start them")
+        todo = todo.replace(_WHAT_TO_DO[Why.DOWN], "start them; their logs say why they ended")
     yield critical("no_answer", f"no node answers: {todo}; or name other nodes with --to")
 
 

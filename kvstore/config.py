@@ -50,6 +50,8 @@ TIME_MS_CEILING: Final = 3_600_000
 
 _YES: Final = ("yes", "true", "on", "1")
 _NO: Final = ("no", "false", "off", "0")
+MAP_BYTES_FLOOR: Final = 24 << 20
+"""The smallest map: in less, nothing could be written beside what is kept free."""
 MAP_BYTES_CEILING: Final = 32 << 40
 """The largest map: two of them, and all else, fit into the 128 TiB of a process on x86-64."""
 _MAP_BYTES: Final = 64 << 30
@@ -301,7 +303,7 @@ def _parse_value_bytes(text: str) -> int:
 
 
 def _parse_map_bytes(text: str) -> int:
-    return _parse_bytes(text, 1 << 20, MAP_BYTES_CEILING)
+    return _parse_bytes(text, MAP_BYTES_FLOOR, MAP_BYTES_CEILING)
 
 
 def _parse_bytes(text: str, low: int, high: int) -> int:
@@ -372,6 +374,10 @@ def _membership(given: Mapping[str, Given], host: str) -> tuple[int, dict[int, A
             if "host" not in given:
                 _check_all_local(members)
             return node_id, members
+        if any(":" in item for item in peers):
+            raise ConfigError(
+                "addresses do not tell who is who: write each as 2=host:port, or give bare ports"
+            )
         ports = [parse_port(item) for item in peers]
     except ConfigError as error:
         raise ConfigError(f"{given['peers'].source}: {error}") from None

@@ -7,11 +7,13 @@ wrong, 1 that there are findings.
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Final
 
 import click
 
+from kvstore import patience
 from kvstore.errors import DirectoryRefusedError
 from kvstore.exit_codes import DONE
 from kvstore.options import Command, option, options
@@ -51,8 +53,10 @@ def inspect(directories: tuple[Path, ...], with_entries: bool, as_json: bool) ->
     from kvstore.storage.compare import compare
     from kvstore.storage.inspect import inspect_directories
 
+    waiting = (time.monotonic(), f"reads every page of {', '.join(map(str, directories))}")
     try:
-        found = inspect_directories(directories)
+        with patience.told(lambda: waiting):
+            found = inspect_directories(directories)
     except DirectoryRefusedError as error:
         raise click.UsageError(str(error)) from None
     comparison = compare(found) if len(found) > 1 else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from kvstore.address import Address, parse_address, parse_addresses
+from kvstore.address import Address, parse_address, parse_addresses, quoted
 from kvstore.config import cluster_from
 from kvstore.errors import ConfigError
 
@@ -42,6 +42,8 @@ def _named(nodes: str, source: str | None) -> list[Target]:
 def this_node(to: str | None, config: str | None, environ: Mapping[str, str]) -> Target:
     """The node that runs here. Raises ConfigError."""
     if to is not None:
+        if "," in to:
+            raise ConfigError(f"--to: {quoted(to)} is more than one node: name the one to ask")
         return Target(parse_address(to))
     cluster = cluster_from({"config": config}, environ)
     if cluster is None:

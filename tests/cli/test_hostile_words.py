@@ -75,6 +75,8 @@ def test_any_word_is_taken_or_refused_in_one_line(run: Run, line: str) -> None:
     ("words", "code", "told"),
     [
         ("get k --to a..b:9001", 2, "error: --to: 'a..b' is not a host name or IP address"),
+        ("get k --to 9001,", 2, "has a comma with no address beside it"),
+        ("health --to 9001,9002", 2, "is more than one node: name the one to ask"),
         ("get k --to redis://h:9001", 2, "no address, as a node has no URL: write h:9001"),
         (f"transfer-leader --to-node {'9' * 23}", 2, "--to-node"),
         ("get k --timeout-ms 99999999999999999999", 2, "the timeout must be 1 to 3600000 ms"),

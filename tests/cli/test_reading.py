@@ -139,7 +139,10 @@ def test_status_shows_every_node_and_those_that_are_unreachable(run: Run) -> Non
     assert lines[2].startswith("1     ")
     assert max(map(len, lines[:3])) < 120
     what = f"the node at {dead.address} is down (connection refused)"
-    assert f"warning: {what}: start it, or wait if it is starting" in lines[5:]
+    assert (
+        f"warning: {what}: start it, or wait if it is starting; its log says why it ended"
+        in lines[5:]
+    )
 
 
 def test_an_unreachable_node_with_a_long_name_keeps_the_columns_straight() -> None:

@@ -8,13 +8,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from scripted_node import NO_LEADER, OK, ClosedPort, Misbehave, ScriptedNode
+from storage.samples import led, make_node
 
 from kvstore import Client, RefusedError, api
+from kvstore.storage import inspect as storage_inspect
 
 from .shell import Run, found, record
 
@@ -129,3 +132,18 @@ def test_a_pipe_that_does_not_end_is_told_after_a_moment() -> None:
         process.stdin.close()
         assert process.stdout.read() == b"OK (revision 1)\n"
         assert node.requests == [api.Put(b"k", b"piped")]
+
+
+@pytest.mark.usefixtures("short")
+def test_who_inspects_a_large_directory_is_told_what_is_read(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, reads = make_node(tmp_path / "n1", led(1, 6, 1, 1)), storage_inspect.inspect_directories
+
+    def slow(directories: Sequence[Path]) -> Sequence[storage_inspect.Report]:
+        time.sleep(0.6)  # so many pages
+        return reads(directories)
+
+    monkeypatch.setattr("kvstore.storage.inspect.inspect_directories", slow)
+    ran = run("inspect", str(path))
+    assert (ran.code, ran.err) == (0, f"waiting: reads every page of {path}\n")
