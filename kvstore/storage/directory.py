@@ -97,7 +97,7 @@ def open_directory(
     lock_fd = _lock(data_dir)
     try:
         _sync_names(data_dir)
-        if _is_new(data_dir):
+        if _is_new(data_dir, asked):
             admitted_at = NOT_ADMITTED if rejoins else 0
             _create(data_dir, asked, admitted_at, log_map_bytes, state_map_bytes)
         log, state, notes = _open_stores(
@@ -161,7 +161,7 @@ def _sync_names(data_dir: Path) -> None:
         filesystem.sync_directory(data_dir / RAFT)
 
 
-def _is_new(data_dir: Path) -> bool:
+def _is_new(data_dir: Path, asked: Identity) -> bool:
     """Whether the directory has never been used. Removes what an interrupted creation left."""
     raft, state, unfinished = (data_dir / name for name in (RAFT, STATE, UNFINISHED))
     try:
@@ -177,9 +177,16 @@ def _is_new(data_dir: Path) -> bool:
     if has_state and not has_raft:
         raise DamagedError(
             f"{data_dir}: {RAFT}/ is missing while {STATE}/ is there: what this node voted for and"
-            f" held cannot be told. Bring it back, or move {data_dir} away and start with --rejoin"
+            f" held cannot be told. Bring it back; else {_from_others(data_dir, asked)}"
         )
     return not has_raft
+
+
+def _from_others(data_dir: Path, identity: Identity) -> str:
+    """How a node whose log is lost gets what the other nodes hold of it, if there are any."""
+    if len(identity.members) == 1:
+        return "no other node holds what was in it"
+    return f"move {data_dir} away and start with --rejoin"
 
 
 def _create(
@@ -198,7 +205,7 @@ def _open_stores(
     data_dir: Path, asked: Identity, log_bytes: int, state_bytes: int, on_progress: OnProgress
 ) -> tuple[LmdbLog, LmdbState, tuple[str, ...]]:
     """Both stores, and what had to be mended for that."""
-    log, log_notes = _open_log(data_dir, log_bytes, on_progress)
+    log, log_notes = _open_log(data_dir, asked, log_bytes, on_progress)
     try:
         _check_identity(data_dir, log.identity, asked)
         state, state_notes = _open_state(data_dir, log.identity, state_bytes, on_progress)
@@ -214,7 +221,7 @@ def _open_stores(
 
 
 def _open_log(
-    data_dir: Path, map_bytes: int, on_progress: OnProgress
+    data_dir: Path, asked: Identity, map_bytes: int, on_progress: OnProgress
 ) -> tuple[LmdbLog, tuple[str, ...]]:
     """The log; if its file is damaged, what could be saved of it."""
     raft = data_dir / RAFT
@@ -225,9 +232,12 @@ def _open_log(
     try:
         salvage(raft, map_bytes, on_progress)
     except DamagedError as error:
+        # Each begins with the path of what it looked at.
+        first, second = (str(one).partition(": ")[2] for one in (damage, error))
+        further = "" if first == second else f" ({error})"
         raise DamagedError(
-            f"{damage}. What this node voted for and held cannot be told ({error}):"
-            f" move {data_dir} away and start with --rejoin"
+            f"{damage}. What this node voted for and held cannot be told{further}:"
+            f" {_from_others(data_dir, asked)}"
         ) from None
     note = f"{damage}: saved what is sound; the damaged file is {raft / DAMAGED_FILE}"
     return LmdbLog(raft, map_bytes, on_progress), (note,)
@@ -289,8 +299,7 @@ def _check_pair(data_dir: Path, log: LmdbLog, state: LmdbState) -> None:
         raise DamagedError(
             f"{data_dir}: state/ has applied entry {last_applied},"
             f" but the log in raft/ ends at {log.last_index}: raft/ has lost entries, or is an"
-            f" older copy. Bring the right one back, or move {data_dir} away and start with"
-            " --rejoin"
+            f" older copy. Bring the right one back; else {_from_others(data_dir, log.identity)}"
         )
 
 

@@ -202,10 +202,22 @@ def test_a_log_whose_vote_or_outline_is_lost_is_refused_untouched(node, text):
     """What this node promised cannot be told: it must not take part."""
     flip_text(node / RAFT / "data.mdb", text)
     before = (node / RAFT / "data.mdb").read_bytes()
-    with pytest.raises(DamagedError, match="What this node voted for and held cannot be told"):
+    with pytest.raises(
+        DamagedError, match="What this node voted for and held cannot be told"
+    ) as found:
         open_node(node)
+    told = str(found.value)
+    assert told.endswith(f": move {node} away and start with --rejoin")
+    assert told.count("does not match") <= 1, "the same words twice"
     assert (node / RAFT / "data.mdb").read_bytes() == before
     assert not (node / RAFT / DAMAGED_FILE).exists()
+
+
+def test_a_node_without_others_is_not_told_to_fetch_from_them(tmp_path):
+    alone = make_node(tmp_path / "n1", led(1, 6, 1, 1), members=(1,))
+    flip_text(alone / RAFT / "data.mdb", b"current_term")
+    with pytest.raises(DamagedError, match="no other node holds what was in it"):
+        open_node(alone, members=(1,))
 
 
 def test_a_flipped_byte_anywhere_loses_nothing_but_what_it_hit(tmp_path):
