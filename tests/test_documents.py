@@ -19,7 +19,14 @@ import pytest
 from test_architecture import ARROWS, MORE_FOR, PACKAGE, ROOT, WIRING, room
 
 from kvstore import api, cli, errors, exit_codes
-from kvstore.config import MEMBERS_MAX, VALUE_BYTES_CEILING, Limits, Settings
+from kvstore.config import (
+    MAP_BYTES_CEILING,
+    MAP_BYTES_FLOOR,
+    MEMBERS_MAX,
+    VALUE_BYTES_CEILING,
+    Limits,
+    Settings,
+)
 from kvstore.kv import machine
 from kvstore.logs import code_of
 from kvstore.raft import events
@@ -198,6 +205,7 @@ SENTENCES = {
         f"{LIMITS.pending_bytes_max // MIB} MiB for entries that wait or are recent, "
         f"{2 * LIMITS.peer_output_bytes_max // MIB} MiB for messages to two peers",
         f"one to {number(MEMBERS_MAX)} nodes agree on every write",
+        f"The maps may have {MAP_BYTES_FLOOR // MIB}MiB to {MAP_BYTES_CEILING >> 40}TiB each",
         f"At most {api.KEYS_MAX:,} keys go into one `put_many`, `get_many` or `delete`",
     ),
     "ARCHITECTURE.md": (
