@@ -17,6 +17,8 @@ from kvstore.errors import ConfigError
 PORT_MAX: Final = 65_535
 BASE_PORT: Final = 9_000
 """Node N of the local cluster listens on this port plus N, unless told otherwise."""
+LOCAL_CLUSTER: Final = "9001,9002,9003"
+"""Its nodes: whom clients ask who are told no others."""
 _LABEL: Final = r"[A-Za-z0-9_-]{1,63}"
 _NAME: Final = re.compile(rf"(?=.{{1,253}}\Z)(?=.*[A-Za-z]){_LABEL}(?:\.{_LABEL})*\.?")
 """What a resolver can be asked for; for other names Python's raises what is no OSError."""

@@ -232,7 +232,6 @@ def _with_client(function: Function) -> Function:
         )
         with client, patience.told(client.waiting):
             code: int = function(client, **options)
-            sys.stdout.flush()
             return code
 
     return run

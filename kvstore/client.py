@@ -23,7 +23,7 @@ from typing import Any, Final, Self, TypedDict, TypeVar, Unpack, cast
 import msgspec
 
 from kvstore import api
-from kvstore.address import parse_address, parse_addresses, parse_int
+from kvstore.address import LOCAL_CLUSTER, parse_address, parse_addresses, parse_int
 from kvstore.arguments import (
     Pairs,
     Text,
@@ -48,7 +48,6 @@ from kvstore.gate import Gate, InsideError
 from kvstore.links import Links
 
 _SCAN_PAGE: Final = 100
-_LOCAL_CLUSTER: Final = "9001,9002,9003"
 _TIMEOUT_MS: Final = 5_000
 _TO_VARIABLE: Final = "KVSTORE_TO"
 _TIMEOUT_VARIABLE: Final = "KVSTORE_TIMEOUT_MS"
@@ -90,7 +89,7 @@ class Client:
 
     def __init__(
         self,
-        addresses: Iterable[str] | str = _LOCAL_CLUSTER,
+        addresses: Iterable[str] | str = LOCAL_CLUSTER,
         timeout_ms: int = _TIMEOUT_MS,
         follow: bool = True,
         on_redirect: Callable[[str, str], None] | None = None,

@@ -6,9 +6,11 @@ Law: looks and defaults only. What an option means is its command's business.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import click
+
+from kvstore.address import LOCAL_CLUSTER
 
 
 class Option(click.Option):
@@ -35,8 +37,6 @@ class Command(click.Command):
                 formatter.write_dl([(names.ljust(width), text) for names, text in records])
 
 
-_LOCAL_CLUSTER: Final = "9001,9002,9003"
-
 Function: TypeAlias = Callable[..., Any]
 
 
@@ -62,7 +62,7 @@ to_nodes = option(
     "--to",
     section="Cluster",
     metavar="NODES",
-    default=_LOCAL_CLUSTER,
+    default=LOCAL_CLUSTER,
     envvar="KVSTORE_TO",
     show_default=True,
     help="Nodes to ask, in this order: 9001, host:port or [::1]:9001, with commas. "

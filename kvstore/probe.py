@@ -9,20 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
 
 import hiredis
 
 from kvstore import api
 from kvstore.address import Address
-from kvstore.attempt import NotSent, Unanswered
+from kvstore.attempt import Full, NotSent, Unanswered
 from kvstore.errors import ProtocolError
 from kvstore.link import Link
 from kvstore.lookup import Lookup
 from kvstore.overview import Silence, Why
 from kvstore.wire import typed
-
-_FULL: Final = "ERR max number of clients reached"
 
 
 def ask(node: Address, call: api.Call, timeout_ms: int) -> api.Result | Silence:
@@ -43,7 +40,7 @@ def ask(node: Address, call: api.Call, timeout_ms: int) -> api.Result | Silence:
 
 
 def _understood(answer: object) -> api.Result | Silence:
-    if isinstance(answer, hiredis.ReplyError) and str(answer).startswith(_FULL):
+    if isinstance(answer, hiredis.ReplyError) and str(answer).startswith(Full.words):
         return Silence(Why.FULL, str(answer))
     if not isinstance(answer, bytes):
         return Silence(Why.STRANGER, str(answer))

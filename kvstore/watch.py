@@ -7,13 +7,11 @@ named come before settings that name them. What was chosen is one place, never a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from kvstore.address import Address, parse_address, parse_addresses, quoted
+from kvstore.address import LOCAL_CLUSTER, Address, parse_address, parse_addresses, quoted
 from kvstore.config import cluster_from
 from kvstore.errors import ConfigError
-
-_LOCAL: Final = "9001,9002,9003"
 
 
 class Target(NamedTuple):
@@ -31,7 +29,7 @@ def all_nodes(to: str | None, config: str | None, environ: Mapping[str, str]) ->
         return _named(named, "KVSTORE_TO")
     cluster = cluster_from({"config": config}, environ)
     if cluster is None:
-        return _named(_LOCAL, None)
+        return _named(LOCAL_CLUSTER, None)
     return [Target(cluster.members[node_id], node_id) for node_id in sorted(cluster.members)]
 
 

@@ -68,7 +68,7 @@ ARROWS = {
     "render": {"advice", "api", "overview"},
     "reports": {"api", "raft.types", "storage.compare", "storage.inspect"},
     "exit_codes": set(),
-    "options": set(),
+    "options": {"address"},
     "patience": set(),
     "streams": set(),
     "demo": {"api", "client", "demo", "errors", "storage.compare", "storage.inspect"},

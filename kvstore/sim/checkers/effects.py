@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from kvstore import api
-from kvstore.sim.checkers.replay import Change
+from kvstore.sim.checkers.replay import Change, holds
 from kvstore.sim.checkers.revisions import has_changed, revision_told
 from kvstore.sim.history import Operation
 from kvstore.sim.words import describe, said
@@ -78,7 +78,7 @@ def _why_not_idle(
     match write:
         case api.Put():
             there = log.record(write.key, revision)
-            if _holds(write, there):
+            if holds(write, there):
                 return f"there was {said(there)}, so it should have been written"
             if isinstance(result, api.PutResult):
                 return _wrong_previous(write, result.previous, there)
@@ -105,18 +105,6 @@ def _wrong_previous(
 ) -> str | None:
     expected = there if put.return_previous else None
     return None if told == expected else f"what it met was {said(expected)}"
-
-
-def _holds(put: api.Put, there: api.KeyValue | None) -> bool:
-    match put.when:
-        case api.When.ALWAYS:
-            return True
-        case api.When.ABSENT:
-            return there is None
-        case api.When.PRESENT:
-            return there is not None
-        case api.When.EQUAL:
-            return there is not None and there.value == put.expected
 
 
 def _unasked(asked: Counter[api.Write], made_by: Iterable[Change]) -> list[str]:

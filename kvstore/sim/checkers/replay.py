@@ -135,7 +135,7 @@ class Replay(Checker):
     def _changes_of(self, write: api.Write) -> dict[bytes, bytes | None]:
         match write:
             case api.Put():
-                return {write.key: write.value} if self._holds(write) else {}
+                return {write.key: write.value} if holds(write, self._newest(write.key)) else {}
             case api.PutMany():
                 return dict(write.pairs)
             case api.Delete():
@@ -147,17 +147,18 @@ class Replay(Checker):
                     return {}
                 return {write.key: b"%d" % (number + write.by)}
 
-    def _holds(self, put: api.Put) -> bool:
-        old = self._newest(put.key)
-        match put.when:
-            case api.When.ALWAYS:
-                return True
-            case api.When.ABSENT:
-                return old is None
-            case api.When.PRESENT:
-                return old is not None
-            case api.When.EQUAL:
-                return old is not None and old.value == put.expected
+
+def holds(put: api.Put, there: api.KeyValue | None) -> bool:
+    """Whether the condition of a put holds where that is there."""
+    match put.when:
+        case api.When.ALWAYS:
+            return True
+        case api.When.ABSENT:
+            return there is None
+        case api.When.PRESENT:
+            return there is not None
+        case api.When.EQUAL:
+            return there is not None and there.value == put.expected
 
 
 def _next_record(key: bytes, value: bytes, old: api.KeyValue | None, revision: int) -> api.KeyValue:
