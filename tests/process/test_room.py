@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kvstore.api import KEYS_MAX
+from kvstore.config import MAP_BYTES_FLOOR
 
 from .cluster import Cluster, eventually
 from .steps import asked
@@ -27,7 +28,7 @@ PATIENT = {"KVSTORE_ELECTION_MS": "3000-5000"}
 REFUSALS = {"NOSPACE", "BUSY", "NOLEADER", "NOTLEADER"}
 
 
-MakeCluster = Callable[[int, str, int], Cluster]
+MakeCluster = Callable[[int, str], Cluster]
 
 
 def insist(cluster: Cluster, *words: object) -> None:
@@ -70,8 +71,8 @@ def check(cluster: Cluster, small: str) -> None:
 def make_cluster(tmp_path: Path) -> Iterator[MakeCluster]:
     made: list[Cluster] = []
 
-    def make(size: int, small: str, megabytes: int) -> Cluster:
-        environ = {**ENVIRON, **(PATIENT if size > 1 else {}), small: str(megabytes << 20)}
+    def make(size: int, small: str) -> Cluster:
+        environ = {**ENVIRON, **(PATIENT if size > 1 else {}), small: str(MAP_BYTES_FLOOR)}
         made.append(Cluster(tmp_path, size, environ=environ))
         return made[0]
 
@@ -79,12 +80,12 @@ def make_cluster(tmp_path: Path) -> Iterator[MakeCluster]:
     made[0].close()
 
 
-@pytest.mark.parametrize(("small", "megabytes"), [(LOG, 1), (LOG, 24), (STATE, 24)])
-def test_no_request_ends_a_node_with_a_small_map(
-    make_cluster: MakeCluster, small: str, megabytes: int
+@pytest.mark.parametrize("small", [LOG, STATE])
+def test_no_request_ends_a_node_with_the_smallest_map(
+    make_cluster: MakeCluster, small: str
 ) -> None:
-    check(make_cluster(1, small, megabytes), small)
+    check(make_cluster(1, small), small)
 
 
-def test_no_request_ends_followers_with_small_maps(make_cluster: MakeCluster) -> None:
-    check(make_cluster(3, LOG, 24), LOG)
+def test_no_request_ends_followers_with_the_smallest_maps(make_cluster: MakeCluster) -> None:
+    check(make_cluster(3, LOG), LOG)
