@@ -72,8 +72,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        # Of what is installed: a checkout alone has none.
-        return importlib.import_module("importlib.metadata").version(__name__)
+        return importlib.import_module("kvstore.version").version()
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_home_of(name)), name)

@@ -17,7 +17,8 @@ from kvstore.errors import ConfigError
 PORT_MAX: Final = 65_535
 BASE_PORT: Final = 9_000
 """Node N of the local cluster listens on this port plus N, unless told otherwise."""
-LOCAL_CLUSTER: Final = "9001,9002,9003"
+LOCAL_PORTS: Final = tuple(BASE_PORT + node_id for node_id in (1, 2, 3))
+LOCAL_CLUSTER: Final = ",".join(map(str, LOCAL_PORTS))
 """Its nodes: whom clients ask who are told no others."""
 _LABEL: Final = r"[A-Za-z0-9_-]{1,63}"
 _NAME: Final = re.compile(rf"(?=.{{1,253}}\Z)(?=.*[A-Za-z]){_LABEL}(?:\.{_LABEL})*\.?")
@@ -87,7 +88,7 @@ def parse_addresses(text: str, source: str | None = None) -> list[Address]:
             raise ConfigError(f"{quoted(text)} has a comma with no address beside it: take it out")
         addresses = [parse_address(item) for item in items]
         if not addresses:
-            raise ConfigError("no address given: say for instance 9001,9002,9003")
+            raise ConfigError(f"no address given: say for instance {LOCAL_CLUSTER}")
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}" if source else str(error)) from None
     return addresses

@@ -141,13 +141,14 @@ _WHAT_TO_DO: Final = {
     Why.FULL: "look for clients that do not hang up, or raise its ulimit -n",
     Why.STRANGER: "correct the address",
 }
+_START_SEVERAL: Final = "start them, or wait if they are starting; their logs say why they ended"
 
 
 def _nobody(asked: Sequence[Asked]) -> Iterator[Advice]:
     whys = {one.answer.why for one in asked if isinstance(one.answer, Silence)}
     todo = _WHAT_TO_DO[whys.pop()] if len(whys) == 1 else "see above for each"
     if len(asked) > 1:
-        todo = todo.replace(_WHAT_TO_DO[Why.DOWN], "start them; their logs say why they ended")
+        todo = todo.replace(_WHAT_TO_DO[Why.DOWN], _START_SEVERAL)
     yield critical("no_answer", f"no node answers: {todo}; or name other nodes with --to")
 
 

@@ -8,28 +8,23 @@ standard error and an exit code that scripts can tell apart.
 from __future__ import annotations
 
 import difflib
-import functools
 import os
-import re
 import sys
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 import click
-from click.core import ParameterSource
 
-from kvstore import api, patience, render, streams
-from kvstore.address import parse_addresses, quoted
+from kvstore import render, streams
+from kvstore.asking import with_client
 from kvstore.client import Client
-from kvstore.config import NODE_ID_MAX, VALUE_BYTES_CEILING
+from kvstore.config import NODE_ID_MAX
 from kvstore.errors import (
     ConfigError,
     DamagedError,
     GuardFailedError,
     KvstoreError,
     OutcomeUnknownError,
-    RefusedError,
     UnreachableError,
 )
 from kvstore.exit_codes import (
@@ -46,10 +41,12 @@ from kvstore.exit_codes import (
 )
 from kvstore.health import health
 from kvstore.inspection import inspect
-from kvstore.options import Command, Function, as_json, option, options, timeout, to_nodes
+from kvstore.keys import delete, get, put, scan
+from kvstore.options import Command, option
 from kvstore.serve import serve
 from kvstore.simulate import simulate
 from kvstore.status import status
+from kvstore.version import version
 
 _GROUP_HELP: Final = """A strongly consistent, replicated, persistent key-value store.
 
@@ -187,75 +184,24 @@ class _Group(click.Group):
         return list(self.commands)
 
 
-_no_follow = option(
-    "--no-follow",
-    section="Cluster",
-    is_flag=True,
-    help="Show a node's NOTLEADER as an error instead of following it.",
-)
-_stale = option(
-    "--stale",
-    section="Options",
-    is_flag=True,
-    help="Read what the asked node has, leader or not; it may be old.",
-)
-_if_revision = option(
-    "--if-revision",
-    "guard",
-    section="Options",
-    metavar="[K=]N",
-    help="Only if the key K (without it, the KEY itself) has mod_revision N; "
-    "0 stands for no such key.",
-)
-_from_any = option(
-    "--from-any",
-    section="Options",
-    is_flag=True,
-    help="Ask the nodes in the order of --to, leader or not; what they say is as fresh as "
-    "what the leader would.",
-)
-
-
-def _with_client(function: Function) -> Function:
-    """Give the command a client, made from the common options."""
-
-    @options(to_nodes, _no_follow, timeout, as_json)
-    @functools.wraps(function)
-    def run(to: str, no_follow: bool, timeout_ms: int, **options: Any) -> int:
-        parse_addresses(to, _source_of_nodes())
-        client = Client(
-            to,
-            timeout_ms,
-            follow=not no_follow,
-            on_redirect=_tell_redirect,
-            reads_from_any=options.get("from_any", False),
-        )
-        with client, patience.told(client.waiting):
-            code: int = function(client, **options)
-            return code
-
-    return run
-
-
-def _source_of_nodes() -> str | None:
-    source = click.get_current_context().get_parameter_source("to")
-    return {ParameterSource.COMMANDLINE: "--to", ParameterSource.ENVIRONMENT: "KVSTORE_TO"}.get(
-        source or ParameterSource.DEFAULT
-    )
-
-
-def _tell_redirect(asked: str, leader: str) -> None:
-    click.echo(
-        f"node at {asked} is not the leader; following to node at {leader}",
-        err=True,
-    )
-
-
 # --- Commands -----------------------------------------------------------------------------
 
 
+def _tell_version(ctx: click.Context, _option: click.Parameter, is_asked: bool) -> None:
+    if is_asked:
+        click.echo(f"kvstore {version()}")
+        ctx.exit()
+
+
 @click.group(cls=_Group, help=_GROUP_HELP, invoke_without_command=True)
-@click.version_option(package_name="kvstore", message="kvstore %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_tell_version,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def commands(ctx: click.Context) -> None:
     if os.environ.get("NO_COLOR"):
@@ -264,182 +210,8 @@ def commands(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-commands.add_command(serve)
-
-
-@commands.command(cls=Command)
-@click.argument("key")
-@click.argument("value", required=False)
-@option("--if-absent", section="Options", is_flag=True, help="Write only a key that is new.")
-@option("--if-present", section="Options", is_flag=True, help="Write only a key that exists.")
-@option(
-    "--if-value", section="Options", metavar="V", help="Write only if the value now is exactly V."
-)
-@_if_revision
-@_with_client
-def put(
-    client: Client,
-    key: str,
-    value: str | None,
-    if_absent: bool,
-    if_present: bool,
-    if_value: str | None,
-    guard: str | None,
-    as_json: bool,
-) -> int:
-    """Write VALUE under KEY.
-
-    Without VALUE, or with -, the value is read from standard input, byte for byte;
-    at a terminal, only with -.
-    Write -- before a VALUE that begins with a dash.
-
-    \b
-    The revision of a lock is a fencing token. Give it to every write made under
-    the lock: once that has changed hands, they are refused.
-      kvstore put lock me --if-absent              prints OK (revision 17)
-      kvstore put foo bar --if-revision lock=17
-      kvstore delete lock --if-revision 17         gives the lock back
-    """
-    if if_absent + if_present + (if_value is not None) > 1:
-        raise click.UsageError("give at most one of --if-absent, --if-present and --if-value")
-    result = client.put(
-        os.fsencode(key),
-        _from_stdin(value) if value in (None, "-") else os.fsencode(value or ""),
-        if_absent=if_absent,
-        if_present=if_present,
-        if_value=None if if_value is None else os.fsencode(if_value),
-        guard=_parse_guard(guard, (key,)),
-    )
-    if as_json:
-        click.echo(render.json_line({"written": result.written, "revision": result.revision}))
-    elif result.written:
-        click.echo(f"OK (revision {result.revision})")
-    else:
-        click.echo(f"not written: the condition does not hold for {_name(key)}", err=True)
-    return DONE if result.written else NOT_FOUND
-
-
-def _parse_guard(text: str | None, keys: Sequence[str]) -> tuple[bytes, int] | None:
-    if text is None:
-        return None
-    key, equals, revision = text.rpartition("=")
-    # Not int() at once: it takes digits of other scripts, and refuses thousands of them in words
-    # of its own.
-    number = int(revision) if re.fullmatch(r"[0-9]{1,19}", revision) else -1
-    if not 0 <= number <= api.REVISION_MAX:
-        raise click.UsageError(
-            f"{quoted(text)} is not a revision: write 17, or lock=17 for another key"
-        )
-    if not equals and len(keys) > 1:
-        raise click.UsageError("--if-revision with several keys needs one: write lock=17")
-    return os.fsencode(key if equals else keys[0]), number
-
-
-def _from_stdin(value: str | None) -> bytes:
-    # Standard input is None when the caller has closed it.
-    if not sys.stdin or (value is None and sys.stdin.isatty()):
-        raise click.UsageError("no value: give one, or - to type it and end with Ctrl-D")
-    if sys.stdin.isatty():
-        click.echo("type the value, and end it with Ctrl-D at the beginning of a line", err=True)
-    since = time.monotonic()
-    with patience.told(
-        lambda: (since, "standard input has no end yet, and all of it is the value")
-    ):
-        text = sys.stdin.buffer.read(VALUE_BYTES_CEILING + 1)
-    if len(text) > VALUE_BYTES_CEILING:
-        raise RefusedError(
-            f"the value is longer than any node takes ({VALUE_BYTES_CEILING} bytes)"
-            ": split it over several keys"
-        )
-    return text
-
-
-@commands.command(cls=Command)
-@click.argument("key")
-@options(_stale, _from_any)
-@_with_client
-def get(client: Client, key: str, stale: bool, from_any: bool, as_json: bool) -> int:
-    """Print the value of KEY.
-
-    The bytes come out as they are; on a terminal a line end follows.
-    """
-    _check_reads(stale, from_any)
-    record = client.get(os.fsencode(key), stale=stale)
-    if record is None:
-        return _not_found(key)
-    if as_json:
-        click.echo(render.record_json(record))
-    else:
-        sys.stdout.buffer.write(record.value + (b"\n" if sys.stdout.isatty() else b""))
-    return DONE
-
-
-@commands.command(cls=Command)
-@click.argument("keys", metavar="KEY...", nargs=-1, required=True)
-@_if_revision
-@_with_client
-def delete(client: Client, keys: tuple[str, ...], guard: str | None, as_json: bool) -> int:
-    """Remove one or more KEYs in one step.
-
-    The exit code is 1 if none of them existed, or --if-revision does not hold.
-    """
-    result = client.delete(*map(os.fsencode, keys), guard=_parse_guard(guard, keys))
-    if as_json:
-        click.echo(render.json_line({"deleted": result.deleted, "revision": result.revision}))
-    elif result.deleted:
-        click.echo(f"deleted {result.deleted} of {len(keys)} (revision {result.revision})")
-    else:
-        _not_found(*keys)
-    return DONE if result.deleted else NOT_FOUND
-
-
-@commands.command(cls=Command, short_help="List keys and values.")
-@click.argument("prefix", default="")
-@option("--keys-only", section="Options", is_flag=True, help="Print no values.")
-@option(
-    "--limit",
-    section="Options",
-    metavar="N",
-    type=click.IntRange(min=1),
-    help="Stop after N keys.",
-)
-@option("--reverse", section="Options", is_flag=True, help="From the last key to the first.")
-@options(_stale, _from_any)
-@_with_client
-def scan(
-    client: Client,
-    prefix: str,
-    keys_only: bool,
-    limit: int | None,
-    reverse: bool,
-    stale: bool,
-    from_any: bool,
-    as_json: bool,
-) -> int:
-    r"""List the keys that begin with PREFIX (all keys by default), in byte order.
-
-    A line is the key, a tab and the value. In both, what is not printable text is
-    written as \n, \t, \r, \\ or \xNN.
-    """
-    _check_reads(stale, from_any)
-    for record in client.scan(
-        os.fsencode(prefix),
-        limit=limit,
-        reverse=reverse,
-        with_values=not keys_only,
-        stale=stale,
-    ):
-        if as_json:
-            click.echo(render.record_json(record, with_value=not keys_only))
-        else:
-            value = "" if keys_only else "\t" + render.shown(record.value)
-            click.echo(render.shown(record.key) + value)
-    return DONE
-
-
-commands.add_command(status)
-commands.add_command(health)
-commands.add_command(inspect)
+for _command in (serve, put, get, delete, scan, status, health, inspect):
+    commands.add_command(_command)
 
 
 @commands.command(cls=Command, short_help="Have another node lead.")
@@ -450,7 +222,7 @@ commands.add_command(inspect)
     type=click.IntRange(1, NODE_ID_MAX),
     help="Id of the node that is to lead.  [default: the one that lags least]",
 )
-@_with_client
+@with_client
 def transfer_leader(client: Client, to_node: int | None, as_json: bool) -> int:
     """Have another node lead, without waiting for an election timeout.
 
@@ -475,19 +247,3 @@ def demo() -> int:
 
 
 commands.add_command(simulate)
-
-
-def _check_reads(stale: bool, from_any: bool) -> None:
-    if stale and from_any:
-        raise click.UsageError(
-            "--stale reads what one node has, --from-any what is current: choose"
-        )
-
-
-def _not_found(*keys: str) -> int:
-    click.echo(f"not found: {' '.join(map(_name, keys))}", err=True)
-    return NOT_FOUND
-
-
-def _name(key: str) -> str:
-    return render.shown(os.fsencode(key))

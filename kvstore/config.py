@@ -21,6 +21,8 @@ import msgspec
 
 from kvstore.address import (
     BASE_PORT,
+    LOCAL_CLUSTER,
+    LOCAL_PORTS,
     PORT_MAX,
     Address,
     items_of,
@@ -38,7 +40,6 @@ from kvstore.sources import LOG_FORMATS, Given, gather
 
 MEMBERS_MAX: Final = 7
 NODE_ID_MAX: Final = 65_535
-LOCAL_CLUSTER_SIZE: Final = 3
 VALUE_BYTES_CEILING: Final = 4 << 20
 """The most that `Limits.value_bytes_max` may be raised to.
 
@@ -359,7 +360,7 @@ def _membership(given: Mapping[str, Given], host: str) -> tuple[int, dict[int, A
     port = _read(given, "port", parse_port, 0) or None
     if node_id is None and port is None and "peers" not in given:
         raise ConfigError(
-            "say which node this is: --id 1 is node 1 of the local cluster 9001,9002,9003; "
+            f"say which node this is: --id 1 is node 1 of the local cluster {LOCAL_CLUSTER}; "
             "or give --port and --peers"
         )
     if "peers" not in given:
@@ -394,14 +395,13 @@ def _default_port(node_id: int) -> int:
 def _local_cluster(
     host: str, node_id: int | None, port: int | None
 ) -> tuple[int, dict[int, Address]]:
-    ports = [BASE_PORT + rank for rank in range(1, LOCAL_CLUSTER_SIZE + 1)]
     own = port or _default_port(node_id or 1)
-    if own not in ports:
+    if own not in LOCAL_PORTS:
         raise ConfigError(
-            f"port {own} is not in the local cluster {_joined(ports)}, which is what stands when "
+            f"port {own} is not in the local cluster {LOCAL_CLUSTER}, which is what stands when "
             "no peers are given: name the other nodes with --peers (--peers '' for a single node)"
         )
-    return _members_by_rank([other for other in ports if other != own], host, node_id, own)
+    return _members_by_rank([other for other in LOCAL_PORTS if other != own], host, node_id, own)
 
 
 def _members_by_rank(

@@ -64,13 +64,12 @@ def health(to: str | None, config: str | None, timeout_ms: int, wanted: str) -> 
     """
     node = this_node(to, config, os.environ).address
     until = time.monotonic() + timeout_ms / 1000
-    (answer,) = probe.ask_all([node], api.Call(api.Status()), timeout_ms)
+    (answer,) = probe.ask_all([node], api.Call(api.Status()), until)
     if isinstance(answer, Silence) and answer.why not in _ALIVE:
         return _tell(f"no answer from {node}: {answer.why.value}, {answer.reason}", UNREACHABLE)
     if wanted == "live":
         return _tell(f"live: {node} answers", DONE)
-    left_ms = max(1, round((until - time.monotonic()) * 1000))
-    if reason := _reason_not_ready(node, answer, left_ms):
+    if reason := _reason_not_ready(node, answer, until):
         return _tell(f"not ready: {reason}", NOT_READY)
     assert isinstance(answer, api.StatusResult)
     leads = "leads" if answer.leader_id == answer.node_id else f"follows node {answer.leader_id}"
@@ -78,14 +77,14 @@ def health(to: str | None, config: str | None, timeout_ms: int, wanted: str) -> 
     return _tell(f"ready: node {answer.node_id} {leads} in term {answer.term}{room}", DONE)
 
 
-def _reason_not_ready(node: Address, answer: api.Result | Silence, left_ms: int) -> str | None:
+def _reason_not_ready(node: Address, answer: api.Result | Silence, until: float) -> str | None:
     if not isinstance(answer, api.StatusResult):
         return f"{node} {_instead(answer)}"
     if reason := reason_not_ready(answer):
         return f"node {answer.node_id}: {reason}"
     # What the node believes may be old; what a majority confirms now is not.
     read = api.Call(api.Get((b"kvstore",), with_values=False), from_any=True)
-    (found,) = probe.ask_all([node], read, left_ms)
+    (found,) = probe.ask_all([node], read, until)
     if isinstance(found, api.GetResult):
         return None
     if isinstance(found, Silence) and found.why is Why.FROZEN:

@@ -6,7 +6,6 @@ What came instead of an answer is told as a `Silence`.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,9 +21,8 @@ from kvstore.overview import Silence, Why
 from kvstore.wire import typed
 
 
-def ask(node: Address, call: api.Call, timeout_ms: int) -> api.Result | Silence:
-    """Ask a node, and wait no longer than that."""
-    until = time.monotonic() + timeout_ms / 1000
+def ask(node: Address, call: api.Call, until: float) -> api.Result | Silence:
+    """Ask a node, and wait no longer than until then (`time.monotonic`)."""
     try:
         link = Link(Lookup(node), until)
     except NotSent as setback:
@@ -50,9 +48,7 @@ def _understood(answer: object) -> api.Result | Silence:
         return Silence(Why.STRANGER, str(error))
 
 
-def ask_all(
-    nodes: Sequence[Address], call: api.Call, timeout_ms: int
-) -> list[api.Result | Silence]:
+def ask_all(nodes: Sequence[Address], call: api.Call, until: float) -> list[api.Result | Silence]:
     """Ask all side by side; what each said, in their order."""
     with ThreadPoolExecutor(len(nodes)) as threads:
-        return list(threads.map(lambda node: ask(node, call, timeout_ms), nodes))
+        return list(threads.map(lambda node: ask(node, call, until), nodes))

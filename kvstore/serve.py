@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from kvstore.address import LOCAL_CLUSTER
 from kvstore.config import settings_from
 from kvstore.exit_codes import INTERRUPTED
 from kvstore.options import Command, option, options
@@ -31,7 +32,7 @@ def _setting(name: str, metavar: str, section: str, text: str) -> Callable[[Any]
         "Who is who",
         "The other nodes. Either ports on --host, as 9002,9003: the rank of a port among all "
         "of them is the id. Or with ids, as 2=host:port,3=host:port. '' or none is a cluster "
-        "of one.  [default: the rest of the local cluster 9001,9002,9003]",
+        f"of one.  [default: the rest of the local cluster {LOCAL_CLUSTER}]",
     ),
     _setting(
         "host",

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from kvstore import advice, api, probe, render
+from kvstore.address import LOCAL_CLUSTER
 from kvstore.config import TIME_MS_CEILING
 from kvstore.exit_codes import DEGRADED, DONE, NO_WRITES, UNREACHABLE
 from kvstore.options import Command, as_json, option, options
@@ -63,7 +64,7 @@ class _Seconds(click.FloatRange):
         section="Cluster",
         metavar="NODES",
         help="Nodes to ask: 9001, host:port or [::1]:9001, with commas. Also from KVSTORE_TO.  "
-        "[default: those of serve's settings, else 9001,9002,9003]",
+        f"[default: those of serve's settings, else {LOCAL_CLUSTER}]",
     ),
     settings_file,
     short_timeout,
@@ -128,7 +129,8 @@ def _show(targets: list[Target], timeout_ms: int, as_json: bool, before: str) ->
 
 
 def _ask(targets: list[Target], timeout_ms: int) -> list[Asked]:
-    answers = probe.ask_all([one.address for one in targets], api.Call(api.Status()), timeout_ms)
+    until = time.monotonic() + timeout_ms / 1000
+    answers = probe.ask_all([one.address for one in targets], api.Call(api.Status()), until)
     return [
         Asked(str(target.address), _status_of(answer), target.node_id)
         for target, answer in zip(targets, answers, strict=True)

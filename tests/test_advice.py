@@ -99,7 +99,16 @@ CASES = {
     ),
     # --- Who is there
     "nobody answers": Case(
-        ask(DOWN, DOWN, DOWN), State.UNREACHABLE, ["no_answer"], ("start them", "--to")
+        ask(DOWN, DOWN, DOWN),
+        State.UNREACHABLE,
+        ["no_answer"],
+        ("start them, or wait if they are starting; their logs", "--to"),
+    ),
+    "the only node does not answer": Case(
+        ask(DOWN),
+        State.UNREACHABLE,
+        ["no_answer"],
+        ("start it, or wait if it is starting; its log", "--to"),
     ),
     "nobody answers, for different reasons": Case(
         ask(DOWN, FROZEN), State.UNREACHABLE, ["no_answer"], ("see above",)

@@ -31,7 +31,7 @@ ARROWS = {
     "server": {
         *("address", "api", "config", "errors", "exit_codes", "glob", "kv.machine", "logs"),
         *("lookup", "raft", "server", "storage.base", "storage.directory", "storage.records"),
-        "wire",
+        *("version", "wire"),
     },
     "sim": {
         *("address", "api", "attempt", "caller", "config", "errors", "raft", "sim"),
@@ -71,13 +71,17 @@ ARROWS = {
     "options": {"address"},
     "patience": set(),
     "streams": set(),
+    "version": set(),
     "demo": {"api", "client", "demo", "errors", "storage.compare", "storage.inspect"},
 }
 """What each room may import of ours; a name stands for itself and all below it.
 
 Who is not here wires the others: the commands, and the front doors of the package.
 """
-WIRING = {"", "__main__", "cli", "health", "inspection", "serve", "simulate", "status"}
+WIRING = {
+    *("", "__main__", "asking", "cli", "health", "inspection", "keys", "serve", "simulate"),
+    "status",
+}
 
 MORE_FOR = {"storage.inspect": {"api"}}
 

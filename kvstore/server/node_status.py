@@ -5,21 +5,11 @@ Law: it looks, and changes nothing; what it says costs no disk and no message.
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
 from collections.abc import Collection, Mapping
 
 from kvstore import api
 from kvstore.server.node import Node
-
-
-@functools.cache
-def version() -> str:
-    """Of the package that runs here."""
-    try:
-        return importlib.metadata.version("kvstore")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+from kvstore.version import version
 
 
 def status_of(

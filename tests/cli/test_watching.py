@@ -259,6 +259,19 @@ def test_a_node_that_does_not_do_its_part_is_not_ready(
     assert ran.out.count(b"\n") == 1
 
 
+def test_both_questions_of_health_have_one_deadline(run: Run) -> None:
+    def late() -> api.StatusResult:
+        time.sleep(1.8)  # the answer is late by nature
+        return status_of(2)
+
+    with ScriptedNode(late, Misbehave.SILENCE) as node:
+        began = time.monotonic()
+        ran = run("health", "--timeout-ms", "2000", "--to", node.address)
+        took = time.monotonic() - began
+    assert (ran.code, ran.out) == (1, b"not ready: node 2: no majority confirmed a read in time\n")
+    assert took < 2.0 + SLACK_S
+
+
 def test_health_without_a_node_is_wrong_usage(run: Run) -> None:
     ran = run("health")
     assert (ran.code, ran.out) == (2, b"")

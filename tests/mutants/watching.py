@@ -117,6 +117,13 @@ WATCHING = (
         test=_WATCHING,
     ),
     Mutant(
+        "the second question of health gets the whole timeout again",
+        HEALTH,
+        "probe.ask_all([node], read, until)",
+        "probe.ask_all([node], read, until + 2.0)",
+        test=f"{_WATCHING}::test_both_questions_of_health_have_one_deadline",
+    ),
+    Mutant(
         "nodes are asked one after the other",
         PROBE,
         "    with ThreadPoolExecutor(len(nodes)) as threads:\n",

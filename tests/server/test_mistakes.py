@@ -7,10 +7,12 @@ import importlib.metadata
 import pytest
 import structlog
 
+import kvstore
 from kvstore import api
 from kvstore.errors import DamagedStateError
 from kvstore.raft.invariants import SafetyViolationError
-from kvstore.server import info, node_status
+from kvstore.server import info
+from kvstore.version import version
 from kvstore.wire import commands
 from kvstore.wire.resp import command
 
@@ -86,15 +88,16 @@ def test_an_entry_that_cannot_be_applied_ends_the_node(
         line.ask(command(b"INCR", b"n"))
 
 
-def test_info_does_without_the_metadata_of_the_package(
+def test_a_version_is_told_without_the_metadata_of_the_package(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(_name: str) -> str:
         raise importlib.metadata.PackageNotFoundError
 
-    node_status.version.cache_clear()
+    version.cache_clear()
     monkeypatch.setattr(importlib.metadata, "version", missing)
     try:
         assert b"kvstore_version:unknown" in line.ask(command(b"INFO"))
+        assert kvstore.__version__ == "unknown"
     finally:
-        node_status.version.cache_clear()
+        version.cache_clear()

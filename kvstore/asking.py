@@ -1,0 +1,60 @@
+"""The client that the commands share which ask a cluster through one: its options, and what
+they tell meanwhile.
+
+Law: one client a command, made from its options alone. What is asked is the command's business.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from kvstore import patience
+from kvstore.address import parse_addresses
+from kvstore.client import Client
+from kvstore.options import Function, as_json, option, options, timeout, to_nodes
+
+_no_follow = option(
+    "--no-follow",
+    section="Cluster",
+    is_flag=True,
+    help="Show a node's NOTLEADER as an error instead of following it.",
+)
+
+
+def with_client(function: Function) -> Function:
+    """Give the command a client, made from the common options."""
+
+    @options(to_nodes, _no_follow, timeout, as_json)
+    @functools.wraps(function)
+    def run(to: str, no_follow: bool, timeout_ms: int, **options: Any) -> int:
+        parse_addresses(to, _source_of_nodes())
+        client = Client(
+            to,
+            timeout_ms,
+            follow=not no_follow,
+            on_redirect=_tell_redirect,
+            reads_from_any=options.get("from_any", False),
+        )
+        with client, patience.told(client.waiting):
+            code: int = function(client, **options)
+            return code
+
+    return run
+
+
+def _source_of_nodes() -> str | None:
+    source = click.get_current_context().get_parameter_source("to")
+    return {ParameterSource.COMMANDLINE: "--to", ParameterSource.ENVIRONMENT: "KVSTORE_TO"}.get(
+        source or ParameterSource.DEFAULT
+    )
+
+
+def _tell_redirect(asked: str, leader: str) -> None:
+    click.echo(
+        f"node at {asked} is not the leader; following to node at {leader}",
+        err=True,
+    )
