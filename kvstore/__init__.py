@@ -6,28 +6,18 @@
         client.put("greeting", "hello")
         record = client.get("greeting")
 
-Law: importing this package stays light. `Client`, the results, and what they need are
-loaded when first used, because every module of the package passes through here.
+Law: importing this package loads nothing. `Client`, the results and the errors are loaded when
+first used, because every module of the package passes through here, and the program's first
+moment, in which no signal is heard yet, is as long as that takes.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-from kvstore.errors import (
-    ConfigError,
-    GuardFailedError,
-    KvstoreError,
-    NotLeaderError,
-    OutcomeUnknownError,
-    ProtocolError,
-    RefusedError,
-    RequestError,
-    UnreachableError,
-)
+TYPE_CHECKING = False  # Of `typing`, which takes longer to load than all of this.
 
 if TYPE_CHECKING:
+    from typing import Any
+
     __version__: str
 
     from kvstore.api import (
@@ -44,6 +34,17 @@ if TYPE_CHECKING:
         StatusResult,
     )
     from kvstore.client import Client
+    from kvstore.errors import (
+        ConfigError,
+        GuardFailedError,
+        KvstoreError,
+        NotLeaderError,
+        OutcomeUnknownError,
+        ProtocolError,
+        RefusedError,
+        RequestError,
+        UnreachableError,
+    )
 
 __all__ = [
     "Client",
@@ -71,6 +72,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    import importlib
+
     if name == "__version__":
         return importlib.import_module("kvstore.version").version()
     if name not in __all__:
@@ -83,5 +86,7 @@ def __dir__() -> list[str]:
 
 
 def _home_of(name: str) -> str:
-    """Where a name is defined that is not loaded yet: the client, or the contract."""
-    return "kvstore.client" if name == "Client" else "kvstore.api"
+    """Where a name is defined that is not loaded yet: the client, the errors, or the contract."""
+    if name == "Client":
+        return "kvstore.client"
+    return "kvstore.errors" if name.endswith("Error") else "kvstore.api"

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from kvstore import patience
+from kvstore import patience, streams
 from kvstore.address import parse_addresses
 from kvstore.client import Client
 from kvstore.options import Function, as_json, option, options, timeout, to_nodes
@@ -54,7 +54,4 @@ def _source_of_nodes() -> str | None:
 
 
 def _tell_redirect(asked: str, leader: str) -> None:
-    click.echo(
-        f"node at {asked} is not the leader; following to node at {leader}",
-        err=True,
-    )
+    streams.tell(f"node at {asked} is not the leader; following to node at {leader}")

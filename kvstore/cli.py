@@ -46,6 +46,7 @@ from kvstore.options import Command, option
 from kvstore.serve import serve
 from kvstore.simulate import simulate
 from kvstore.status import status
+from kvstore.streams import OutputFailedError, PipeClosedError
 from kvstore.version import version
 
 _GROUP_HELP: Final = """A strongly consistent, replicated, persistent key-value store.
@@ -80,20 +81,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (that of the process by default); the exit code."""
     streams.fill_closed()
     words = [*(sys.argv[1:] if argv is None else argv)]
-    if words[:1] == ["serve"]:
-        return _serve(words)
+    try:
+        return _serve(words) if words[:1] == ["serve"] else _run_for_people(words)
+    finally:
+        streams.abandon(sys.stdout)
+        streams.abandon(sys.stderr)
+
+
+def is_for_node(words: Sequence[str]) -> bool:
+    """Whether a node is to run, which has its own way with signals."""
+    return words[:1] == ["serve"] and "--help" not in words
+
+
+def _run_for_people(words: Sequence[str]) -> int:
     try:
         return _run(words)
-    except (click.UsageError, KvstoreError) as error:
+    except _TOLD as error:
         text, code = _verdict(error)
-        click.echo(f"error: {text}", err=True)
-        return code
     except OSError as error:
         # For what nodes and directories do there are errors of kvstore's own.
-        _abandon_output()
         what = error.filename or "standard input or output"
-        click.echo(f"error: cannot read or write {what}: {error.strerror}", err=True)
-        return STREAM_FAILED
+        text, code = f"cannot read or write {what}: {error.strerror}", STREAM_FAILED
+    streams.tell(f"error: {text}")
+    return code
 
 
 def _serve(words: Sequence[str]) -> int:
@@ -104,7 +114,7 @@ def _serve(words: Sequence[str]) -> int:
     with LastWords(words, os.environ) as last_words:
         try:
             return _run(words)
-        except (click.UsageError, KvstoreError) as error:
+        except _TOLD as error:
             text, code = _verdict(error)
             is_usage = isinstance(error, click.UsageError)
             last_words.say(click.UsageError if is_usage else type(error), text)
@@ -118,13 +128,20 @@ def _run(words: Sequence[str]) -> int:
     try:
         code = commands.main(args=words, prog_name="kvstore", standalone_mode=False)
         sys.stdout.flush()
+    except PipeClosedError:
+        return PIPE_CLOSED
     except click.Abort:
         return INTERRUPTED
     return int(code or DONE)
 
 
-def _verdict(error: click.UsageError | KvstoreError) -> tuple[str, int]:
+_TOLD: Final = (click.UsageError, KvstoreError, OutputFailedError)
+
+
+def _verdict(error: click.UsageError | KvstoreError | OutputFailedError) -> tuple[str, int]:
     """What an error comes to: a sentence, and an exit code."""
+    if isinstance(error, OutputFailedError):
+        return str(error), STREAM_FAILED
     if isinstance(error, click.NoSuchOption) and error.ctx and error.ctx.info_name == "put":
         return f"{error.message} (write -- before a value or key that begins with a dash)", USAGE
     if isinstance(error, click.UsageError):
@@ -145,11 +162,6 @@ def _exit_code(error: KvstoreError) -> int:
     return UNREACHABLE if isinstance(error, UnreachableError) else REFUSED
 
 
-def _abandon_output() -> None:
-    """Python flushes standard output once more at exit, and would complain there."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 # --- How click is bent --------------------------------------------------------------------
 
 _ELSEWHERE: Final = {"set": "put", "del": "delete", "rm": "delete"} | dict.fromkeys(
@@ -159,7 +171,14 @@ _ELSEWHERE: Final = {"set": "put", "del": "delete", "rm": "delete"} | dict.fromk
 
 
 class _Group(click.Group):
-    """Suggests the nearest command, and ends quietly when its reader has gone."""
+    """Suggests the nearest command, and ends quietly when its reader has gone.
+
+    * Click would end by itself then, with the code of what was not found.
+    """
+
+    @streams.printing()
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        return super().make_context(*args, **extra)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -176,8 +195,7 @@ class _Group(click.Group):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            _abandon_output()
-            return PIPE_CLOSED
+            raise PipeClosedError from None
         return result
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -16,6 +16,7 @@ from kvstore.advice import reason_not_ready, unapplied
 from kvstore.exit_codes import DONE, NOT_READY, UNREACHABLE
 from kvstore.options import Command, option, options
 from kvstore.overview import Silence, Why
+from kvstore.printable import printable
 from kvstore.status import settings_file, short_timeout
 from kvstore.watch import this_node
 
@@ -106,5 +107,5 @@ def _instead(answer: api.Result | Silence) -> str:
 
 
 def _tell(line: str, code: int) -> int:
-    click.echo(line)
+    click.echo(printable(line))
     return code

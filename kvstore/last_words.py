@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from kvstore import logs
+from kvstore import logs, streams
 from kvstore.sources import wanted_log_format
 
 
@@ -47,7 +47,7 @@ class LastWords:
         if logs.are_json():
             logs.logger_for().critical(text, code=logs.code_of(kind))
         else:
-            sys.stderr.write(f"error: {text}\n")
+            streams.tell(f"error: {text}")
 
     def crashed(self, error: Exception) -> None:
         """It ends by a mistake of its own, and whoever mends it wants to know where."""

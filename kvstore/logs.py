@@ -23,6 +23,7 @@ from typing import Any, Final, TextIO
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
+from kvstore.printable import printable
 from kvstore.sources import LOG_FORMATS
 
 _DIM: Final = "\x1b[2m"
@@ -35,7 +36,6 @@ _LEVEL_COLOURS: Final = {
     "critical": "\x1b[31;1m",
 }
 _FIRST: Final = ("timestamp", "level", "event", "code", "node")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PLAIN_VALUE: Final = re.compile(r"[^\s\"'=]+")
 
 
@@ -99,6 +99,8 @@ def _add_node(
     event["node"] = node_id
     if node_id is not None:
         event["event"] = f"[node {node_id}] {event['event']}"
+    # Else what comes from outside could forge lines, or colour the terminal.
+    event["event"] = printable(str(event["event"]))
     return event
 
 
@@ -116,7 +118,7 @@ class _TextLine:
         words = [
             self._paint(_DIM, event.pop("timestamp")),
             self._paint(_LEVEL_COLOURS.get(level, ""), level),
-            _escape(str(event.pop("event"))),
+            event.pop("event"),
         ]
         traceback = event.pop("exception", None)
         for name in ("code", "node"):
@@ -163,8 +165,3 @@ def _value(value: object) -> str:
 def _text(value: object) -> str:
     """Bytes from outside may be anything; text must come out all the same."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
-
-
-def _escape(text: str) -> str:
-    """Control characters would let outside bytes forge lines, or colour the terminal."""
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import click
 
 from kvstore.address import LOCAL_CLUSTER
+from kvstore.streams import printing
 
 
 class Option(click.Option):
@@ -23,6 +24,11 @@ class Option(click.Option):
 
 class Command(click.Command):
     """A command whose help lists options under headings."""
+
+    @printing()
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Nothing but help is printed while a command line is read."""
+        return super().make_context(*args, **extra)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}

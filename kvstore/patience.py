@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
-import click
+from kvstore import streams
 
 MOMENT_S = 1.0
 """Who waits no longer than that need not be told."""
@@ -36,8 +36,7 @@ def told(waiting: Callable[[], Waiting | None]) -> Iterator[None]:
             if found is None or found[0] == last or time.monotonic() - found[0] < MOMENT_S:
                 continue
             last = found[0]
-            with contextlib.suppress(OSError):
-                click.echo(f"waiting: {found[1]}", err=True)
+            streams.tell(f"waiting: {found[1]}")
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

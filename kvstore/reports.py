@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from kvstore import api
+from kvstore.printable import printable
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.storage.compare import Comparison
 from kvstore.storage.inspect import DamagedEntry, Report, TermSpan, read_entries
@@ -46,7 +47,7 @@ def text(reports: list[Report], comparison: Comparison | None, with_entries: boo
 
 def _directory_text(report: Report) -> Iterator[str]:
     """Who it is, and how far it has come."""
-    yield click.style(report.name, bold=True) + "  " + _whose(report)
+    yield click.style(printable(report.name), bold=True) + "  " + _whose(report)
     if report.hard_state:
         vote = report.hard_state.voted_for
         voted = "no vote in it" if vote is None else f"voted for node {vote}"
@@ -112,7 +113,7 @@ def _entries_text(directory: Path) -> Iterator[str]:
     yield click.style(f"  {'index':>8}  {'term':>5}  {'kind':<7}  what", dim=True)
     for entry in read_entries(directory):
         if isinstance(entry, DamagedEntry):
-            yield "  " + click.style(entry.message, fg="red")
+            yield "  " + click.style(printable(entry.message), fg="red")
         else:
             kind = entry.kind.name.lower()
             yield f"  {entry.index:>8}  {entry.term:>5}  {kind:<7}  {_what(entry)}"
@@ -128,7 +129,7 @@ def _comparison_text(reports: list[Report], comparison: Comparison) -> Iterator[
             f" {comparison.holders} of {len(reports)} directories hold everything up to it",
         )
     for note in comparison.notes:
-        yield _field("note", note)
+        yield _field("note", printable(note))
 
 
 def _verdict_text(findings: list[str], directories: int) -> Iterator[str]:
@@ -140,7 +141,7 @@ def _verdict_text(findings: list[str], directories: int) -> Iterator[str]:
     count = f"{len(findings)} FINDING{'S' if len(findings) > 1 else ''}"
     yield click.style(count, fg="red", bold=True)
     for finding in findings:
-        yield "  " + click.style("✗", fg="red") + f" {finding}"
+        yield "  " + click.style("✗", fg="red") + f" {printable(finding)}"
 
 
 def _field(name: str, value: str) -> str:
@@ -217,11 +218,7 @@ def _printable(value: bytes) -> str:
 
 def _escaped(char: str) -> str:
     """One character, as it may safely be shown between double quotes."""
-    if char.isprintable() and char not in '"\\':
-        return char
-    if "\udc80" <= char <= "\udcff":  # a byte that is not UTF-8
-        return f"\\x{ord(char) - 0xDC00:02x}"
-    return "\\" + char if char in '"\\' else char.encode("unicode_escape").decode()
+    return "\\" + char if char in '"\\' else printable(char)
 
 
 # --- JSON ---------------------------------------------------------------------------------

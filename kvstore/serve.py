@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import click
 
 from kvstore.address import LOCAL_CLUSTER
-from kvstore.config import settings_from
-from kvstore.exit_codes import INTERRUPTED
+from kvstore.config import Settings, settings_from
 from kvstore.options import Command, option, options
 from kvstore.sources import notes_on
 
@@ -103,22 +103,20 @@ def serve(**options: str | None) -> int:
     variables, then the file. A SIZE is a number of bytes, or has a unit: KiB, MiB,
     GiB, TiB.
     """
-    try:
-        return _run(options)
-    except KeyboardInterrupt:
-        # Else click would print a line of its own, which is none of the log.
-        return INTERRUPTED
-
-
-def _run(options: Mapping[str, str | None]) -> int:
-    settings = settings_from(options, os.environ)
     # Other commands should not wait for the server's modules to load.
-    from kvstore import logs
     from kvstore.server import loop
 
+    return loop.serve(partial(_settings, options))
+
+
+def _settings(options: Mapping[str, str | None]) -> Settings:
+    """The settings, by which the log is kept from now on."""
+    from kvstore import logs
+
+    settings = settings_from(options, os.environ)
     logs.configure(settings.log_format, node_id=settings.node_id)
     for note in notes_on(os.environ):
         log = logs.logger_for(settings.node_id)
         say = log.warning if note.is_warning else log.info
         say(note.text, code=note.code)
-    return loop.serve(settings)
+    return settings

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import click
 
 from kvstore.options import Command, option, options
+from kvstore.printable import printable
 
 if TYPE_CHECKING:
     from kvstore.sim.campaign import Group, Summary
@@ -190,7 +191,7 @@ def _save(report: Report, file: Path) -> None:
 
     about = (report.violation or "every promise held").partition("\n")[0]
     _write(file, recorded.write(recorded.Recorded(about, report.scenario)))
-    click.echo(f"again: kvstore simulate --plan {file}")
+    click.echo(f"again: kvstore simulate --plan {printable(str(file))}")
 
 
 def _write(file: Path, text: str) -> None:
@@ -215,7 +216,7 @@ def _draw(report: Report, picture: Picture) -> None:
         is_stretched=True,
     )
     _write(picture.file, svg)
-    click.echo(f"drawn to {picture.file}")
+    click.echo(f"drawn to {printable(str(picture.file))}")
 
 
 def _describe(report: Report) -> None:

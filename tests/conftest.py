@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import Phase, settings
 
 # Shells, nohup and CI runners may start us with signals ignored, and children would inherit that.
@@ -17,3 +19,13 @@ settings.register_profile(
     "hunt", deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate)
 )
 settings.load_profile("busy machines")
+
+
+@pytest.fixture
+def signals_as_before() -> Iterator[None]:
+    """A node leaves them ignored, as its process ends; that of a test does not."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -63,14 +63,15 @@ ARROWS = {
     "advice": {"api", "overview"},
     "probe": {"address", "api", "attempt", "errors", "link", "lookup", "overview", "wire.typed"},
     "watch": {"address", "config", "errors"},
-    "logs": {"sources"},
-    "last_words": {"logs", "sources"},
+    "logs": {"printable", "sources"},
+    "last_words": {"logs", "sources", "streams"},
     "render": {"advice", "api", "overview"},
-    "reports": {"api", "raft.types", "storage.compare", "storage.inspect"},
+    "reports": {"api", "printable", "raft.types", "storage.compare", "storage.inspect"},
     "exit_codes": set(),
-    "options": {"address"},
-    "patience": set(),
-    "streams": set(),
+    "options": {"address", "streams"},
+    "patience": {"streams"},
+    "streams": {"printable"},
+    "printable": set(),
     "version": set(),
     "demo": {"api", "client", "demo", "errors", "storage.compare", "storage.inspect"},
 }
@@ -80,7 +81,7 @@ Who is not here wires the others: the commands, and the front doors of the packa
 """
 WIRING = {
     *("", "__main__", "asking", "cli", "health", "inspection", "keys", "serve", "simulate"),
-    "status",
+    *("start", "status"),
 }
 
 MORE_FOR = {"storage.inspect": {"api"}}

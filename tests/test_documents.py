@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from test_architecture import ARROWS, MORE_FOR, PACKAGE, ROOT, WIRING, room
 
-from kvstore import api, cli, errors, exit_codes
+from kvstore import api, cli, errors, exit_codes, streams
 from kvstore.config import (
     MAP_BYTES_CEILING,
     MAP_BYTES_FLOOR,
@@ -249,7 +249,7 @@ FILES = {
 WORDS = set(re.findall(r"\w+", "\n".join(path.read_text() for path in (*CODE, *BESIDE_CODE))))
 WORDS |= {
     code_of(kind)
-    for kind in (*get_args(events.Event), *vars(errors).values())
+    for kind in (*get_args(events.Event), *vars(errors).values(), *vars(streams).values())
     if isinstance(kind, type)
 }
 

@@ -44,6 +44,18 @@ def test_an_error_is_a_line_in_either_format(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err == "error: data/n1: it is damaged\n"
 
 
+@pytest.mark.parametrize("words", [["serve"], JSON])
+def test_whatever_a_path_holds_it_stays_one_line(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with LastWords(words, {}) as last_words:
+        last_words.say(DamagedError, "data\nforged: a\x1b[2J\u202eb\udcff is damaged")
+    told = capsys.readouterr().err
+    said = json.loads(told)["event"] if words == JSON else told.removeprefix("error: ").rstrip()
+    assert told.count("\n") == 1
+    assert said == r"data\nforged: a\x1b[2J\u202eb\xff is damaged"
+
+
 def test_an_error_has_the_format_that_was_configured_since(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -17,7 +17,7 @@ import selectors
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from structlog.typing import FilteringBoundLogger
@@ -45,17 +45,22 @@ from kvstore.storage.directory import DataDirectory, open_directory, set_state_a
 from kvstore.storage.records import START_BYTES
 
 
-def serve(settings: Settings) -> int:
+def serve(read_settings: Callable[[], Settings]) -> int:
     """Run a node until SIGTERM, SIGINT or SIGHUP; the exit code, 70 if a promise of Raft is broken.
 
-    Raises `ConfigError` if the port cannot be had and `StorageError` if the
+    Signals are heard before the settings are read, as a file of them may be a pipe. Raises
+    `ConfigError` if they are wrong, or the port cannot be had, and `StorageError` if the
     directory cannot be used, or stopped being usable.
     """
-    log = logger_for(settings.node_id)
+    log = logger_for()
     try:
-        # The address comes first, as one that is in use is told at once; callers come last.
-        with Signals(_clock_ms, log) as signals, bind(settings.listens_at) as sock:
-            exit_code = _run(settings, signals, sock, log)
+        with Signals(_clock_ms, log) as signals:
+            signals.hear_what_was_held()
+            settings = read_settings()
+            log = logger_for(settings.node_id)
+            # The address comes first, as one that is in use is told at once; callers come last.
+            with bind(settings.listens_at) as sock:
+                exit_code = _run(settings, signals, sock, log)
             if not exit_code:
                 log.info("stopped", code="stopped")
             return exit_code

@@ -60,8 +60,13 @@ class Signals:
                 signal.signal(number, self._on_stop if number in _STOPS else _on_nothing)
         return self
 
+    def hear_what_was_held(self) -> None:
+        """Hear what came while the program loaded, which held it back for us."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
     def __exit__(self, *_: object) -> None:
         # The process ends by itself now, and no late signal may take its exit code from it.
+        self.may_interrupt = False
         for number in (*_STOPS, *_MEAN_NOTHING):
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)

@@ -14,7 +14,11 @@ from .shell import Ran, Run
 
 
 @pytest.fixture
-def run(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(
+    capfdbinary: pytest.CaptureFixture[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    signals_as_before: None,
+) -> Run:
     """Runs a command line in this process."""
     # A machine that is busy is no reason for a line that no test expects.
     monkeypatch.setattr("kvstore.patience.MOMENT_S", 60.0)

@@ -114,6 +114,37 @@ STARTING = (
         "::test_two_at_once_are_one_request_and_a_later_one_is_another",
     ),
     Mutant(
+        "a node that is told again to stop makes its checkpoint all the same",
+        "kvstore/server/loop.py",
+        "        if not signals.is_pressed:\n",
+        "        if True:\n",
+        test="tests/server/test_loop.py::test_who_is_told_again_to_stop_makes_no_checkpoint",
+    ),
+    Mutant(
+        "a signal in the midst of the end makes a good end of a failed start",
+        SIGNALS,
+        "        self.may_interrupt = False\n        for",
+        "        for",
+        test="tests/server/test_signals.py"
+        "::test_a_signal_in_the_midst_of_the_end_takes_no_exit_code_from_a_start_that_failed",
+    ),
+    Mutant(
+        "signals are not held back while modules load",
+        "kvstore/start.py",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, ())",
+        test="tests/process/test_first_moments.py"
+        "::test_a_node_that_is_told_to_stop_while_it_loads_ends_as_in_any_start",
+    ),
+    Mutant(
+        "a node never hears what was held back while it loaded",
+        SIGNALS,
+        "        signal.pthread_sigmask(signal.SIG_SETMASK, ())\n",
+        "        pass\n",
+        test="tests/server/test_signals.py"
+        "::test_what_was_held_back_is_heard_when_there_is_somebody_to_hear_it",
+    ),
+    Mutant(
         "what was started with nohup ends with its terminal",
         SIGNALS,
         "            if not _is_nohup(number):\n",

@@ -40,7 +40,7 @@ _BOOT = """
 import ctypes, signal, sys
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-from kvstore.cli import main
+from kvstore.start import main
 sys.exit(main())
 """
 

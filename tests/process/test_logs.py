@@ -22,7 +22,8 @@ CRASH = """
 import sys
 from kvstore.cli import main
 from kvstore.server import loop
-def fail(settings):
+def fail(read_settings):
+    read_settings()
     raise RuntimeError("nobody thought of it")
 loop.serve = fail
 sys.exit(main())

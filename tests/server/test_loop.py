@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import selectors
+import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from until import until
 
 from kvstore.address import Address
+from kvstore.client import Client
 from kvstore.config import Limits, Settings
 from kvstore.logs import logger_for
 from kvstore.server import loop
@@ -92,3 +96,36 @@ def test_replies_that_are_made_while_others_are_delivered_leave_too(clock: Clock
                     got += client.recv(1 << 10)
             assert got == b"+OK\r\n" * 4 + b"+PONG\r\n" * 20
             server._hang_up()
+
+
+@pytest.mark.parametrize("is_pressed", [False, True])
+@pytest.mark.usefixtures("signals_as_before")
+def test_who_is_told_again_to_stop_makes_no_checkpoint(tmp_path: Path, is_pressed: bool) -> None:
+    """It could take long, and the next start applies again what it finds in the log."""
+    log = logger_for(1)
+    with (
+        loop.bind(Address("127.0.0.1", 0)) as sock,
+        loop.Signals(loop._clock_ms, log) as signals,
+        ThreadPoolExecutor(1) as callers,
+    ):
+        address = Address(*sock.getsockname())
+        settings = Settings(
+            node_id=1,
+            members={1: address},
+            cluster_id="test",
+            data_dir=tmp_path / "n1",
+            checkpoint_interval_ms=1 << 40,
+        )
+
+        def put_and_stop() -> None:
+            with Client([str(address)], 30_000) as client:
+                client.put("k", "v")
+            signals.is_pressed = is_pressed
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        called = callers.submit(put_and_stop)
+        assert loop._run(settings, signals, sock, log) == 0
+        called.result()
+    with contextlib.closing(loop._open_directory(settings, log)) as directory:
+        is_level = directory.state.applied().last_applied == directory.log.last_index
+        assert is_level is not is_pressed

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import selectors
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from kvstore.server.signals import Signals, Stopped
+
+pytestmark = pytest.mark.usefixtures("signals_as_before")
 
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 NOTHING = (signal.SIGUSR1, signal.SIGUSR2)
@@ -26,15 +29,6 @@ class Noted:
 
     def send(self, number: int) -> None:
         os.kill(os.getpid(), number)
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """A node leaves them ignored, as its process ends."""
-    before = {number: signal.getsignal(number) for number in (*STOPS, *NOTHING)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -96,6 +90,36 @@ def test_a_signal_that_comes_after_the_end_takes_no_exit_code_from_it() -> None:
         pass
     for number in (*STOPS, *NOTHING):
         os.kill(os.getpid(), number)
+
+
+def test_a_signal_in_the_midst_of_the_end_takes_no_exit_code_from_a_start_that_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`Stopped` in place of what went wrong would be a good end."""
+    ignore = signal.signal
+
+    def told_meanwhile(number: int, handler: signal.Handlers) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        ignore(number, handler)
+
+    def start() -> None:
+        with Signals(lambda: 0.0, structlog.get_logger()):
+            monkeypatch.setattr(signal, "signal", told_meanwhile)
+            raise RuntimeError("the disk")
+
+    with pytest.raises(RuntimeError, match="the disk"):
+        start()
+
+
+def test_what_was_held_back_is_heard_when_there_is_somebody_to_hear_it() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    # Other threads of the tests do not hold it back.
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    with Signals(lambda: 0.0, structlog.get_logger()) as signals:
+        assert not signals.stops
+        with pytest.raises(Stopped):
+            signals.hear_what_was_held()
+        assert signals.asked_by == "SIGTERM"
 
 
 def test_a_terminal_that_is_closed_does_not_end_what_was_started_with_nohup() -> None:
