@@ -6,12 +6,13 @@ Law: it is what is installed that counts, and a checkout that is not installed h
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 
 
 @functools.cache
 def version() -> str:
     """Of the package that runs here."""
+    import importlib.metadata  # It takes longer than most of what asks.
+
     try:
         return importlib.metadata.version("kvstore")
     except importlib.metadata.PackageNotFoundError:
