@@ -6,12 +6,12 @@ at once; an unknown subcommand or argument gets the error that Redis gives.
 
 from __future__ import annotations
 
-import functools
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
 from kvstore.glob import COMPILE_STEPS, Glob
 from kvstore.server import clients, info, shard
-from kvstore.server.subcommands import HANDSHAKE, Answer, Builtin, with_subcommands
+from kvstore.server.subcommands import HANDSHAKE, Answer, Builtin, subcommand, with_subcommands
 from kvstore.wire import catalogue, commands, resp
 from kvstore.wire.catalogue import Arguments, Row
 from kvstore.wire.commands import CommandError
@@ -109,7 +109,7 @@ def _command_info(session: Session, args: Arguments) -> bytes:
     return resp.array([nothing if row is None else _entry(row.name, version) for row in rows])
 
 
-@functools.cache
+@cache
 def _entry(name: str, version: int) -> bytes:
     """What is told of a command or subcommand that there is."""
     row = _named(name.encode())
@@ -124,7 +124,7 @@ def _command_docs(session: Session, args: Arguments) -> bytes:
     return resp.mapping(documented, version)
 
 
-@functools.cache
+@cache
 def _documentation(name: str, version: int) -> bytes:
     """The same, in words."""
     row = _named(name.encode())
@@ -230,39 +230,26 @@ def _connection(
 _ANY_ORDER: Final = ("nondeterministic_output_order",)
 
 
-def _about_commands(
-    name: str, arity: int, answer: Answer, summary: str, usage: str = "", *tips: str
-) -> Builtin:
-    return Builtin(
-        name=f"command|{name}",
-        arity=arity,
-        summary=summary,
-        group="server",
-        flags=HANDSHAKE,
-        categories=("connection",),
-        tips=tips,
-        usage=usage,
-        answer=answer,
-    )
-
-
+_about: Final = partial(subcommand, group="server", flags=HANDSHAKE, categories=("connection",))
 _ABOUT_COMMANDS: Final = (
-    _about_commands("count", 2, _command_count, "How many commands there are"),
-    _about_commands(
-        *("docs", -2, _command_docs, "What commands are for", "[<name> ...]", *_ANY_ORDER)
+    _about("command|count", 2, _command_count, "How many commands there are"),
+    _about(
+        *("command|docs", -2, _command_docs, "What commands are for", "[<name> ...]"),
+        tips=_ANY_ORDER,
     ),
-    _about_commands(*("getkeys", -3, _command_keys, "The keys of a call", "<name> [<arg> ...]")),
-    _about_commands(
-        *("getkeysandflags", -3, _command_keys_and_flags, "The keys of a call, and their use"),
+    _about(*("command|getkeys", -3, _command_keys, "The keys of a call", "<name> [<arg> ...]")),
+    _about(
+        *("command|getkeysandflags", -3, _command_keys_and_flags, "Keys, and what they are for"),
         "<name> [<arg> ...]",
     ),
-    _about_commands(
-        *("info", -2, _command_info, "What clients route by", "[<name> ...]", *_ANY_ORDER)
+    _about(
+        *("command|info", -2, _command_info, "What clients route by", "[<name> ...]"),
+        tips=_ANY_ORDER,
     ),
-    _about_commands(
-        *("list", -2, _command_list, "The names of commands"),
+    _about(
+        *("command|list", -2, _command_list, "The names of commands"),
         "[FILTERBY (MODULE <name> | ACLCAT <category> | PATTERN <pattern>)]",
-        *_ANY_ORDER,
+        tips=_ANY_ORDER,
     ),
 )
 _FAST: Final = "loading stale fast"

@@ -7,14 +7,15 @@ that came when there was no room, are no clients and are not listed.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from kvstore import api
 from kvstore.server.subcommands import (
     ABOUT_CONNECTION,
     FOR_ADMINISTRATORS,
-    Answer,
     Builtin,
+    subcommand,
     with_subcommands,
 )
 from kvstore.wire import resp
@@ -113,6 +114,7 @@ def _set_info(session: Session, args: Arguments) -> bytes:
             "or be longer than 128 bytes"
         )
     session.library[attribute.decode().lower()] = args[3].decode()
+    session.follows_moved = True
     return resp.OK
 
 
@@ -172,54 +174,36 @@ def _line_of(session: Session) -> str:
     )
 
 
-def _subcommand(
-    name: str,
-    arity: int,
-    answer: Answer,
-    summary: str,
-    *,
-    flags: tuple[str, ...] = ABOUT_CONNECTION,
-    usage: str = "",
-    tips: tuple[str, ...] = (),
-) -> Builtin:
-    return Builtin(
-        name=f"client|{name}",
-        arity=arity,
-        summary=summary,
-        group="connection",
-        flags=flags,
-        categories=("connection",),
-        tips=tips,
-        usage=usage,
-        answer=answer,
-    )
-
-
+_subcommand: Final = partial(
+    subcommand, group="connection", flags=ABOUT_CONNECTION, categories=("connection",)
+)
 _TELLS_NEWS: Final = ("nondeterministic_output",)
 _CLIENT: Final = (
-    _subcommand("getname", 2, _get_name, "The name of this connection"),
-    _subcommand("id", 2, _id, "The number of this connection"),
-    _subcommand("info", 2, _info, "What CLIENT LIST says of this connection", tips=_TELLS_NEWS),
+    _subcommand("client|getname", 2, _get_name, "The name of this connection"),
+    _subcommand("client|id", 2, _id, "The number of this connection"),
     _subcommand(
-        *("list", -2, _list, "One line for each client that is connected"),
+        "client|info", 2, _info, "What CLIENT LIST says of this connection", tips=_TELLS_NEWS
+    ),
+    _subcommand(
+        *("client|list", -2, _list, "One line for each client that is connected"),
         flags=FOR_ADMINISTRATORS,
         usage="[TYPE (NORMAL | MASTER | REPLICA | PUBSUB) | ID <id> ...]",
         tips=_TELLS_NEWS,
     ),
     _subcommand(
-        *("no-evict", 3, _switch, "Of no effect, as no client is evicted"),
+        *("client|no-evict", 3, _switch, "Of no effect, as no client is evicted"),
         flags=FOR_ADMINISTRATORS,
         usage="(ON | OFF)",
     ),
     _subcommand(
-        *("no-touch", 3, _switch, "Of no effect, as it is not noted who reads a key"),
+        *("client|no-touch", 3, _switch, "Of no effect, as it is not noted who reads a key"),
         usage="(ON | OFF)",
     ),
     _subcommand(
-        *("setinfo", 4, _set_info, "Say which library the client uses"),
+        *("client|setinfo", 4, _set_info, "Say which library the client uses"),
         usage="(LIB-NAME | LIB-VER) <value>",
     ),
-    _subcommand("setname", 3, _set_name, "Name this connection", usage="<name>"),
+    _subcommand("client|setname", 3, _set_name, "Name this connection", usage="<name>"),
 )
 ROWS: Final = (
     Builtin(

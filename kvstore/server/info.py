@@ -17,7 +17,13 @@ from kvstore import api
 from kvstore.glob import COMPILE_STEPS, Glob
 from kvstore.server.clients import REDIS_VERSION
 from kvstore.server.context import Context
-from kvstore.server.subcommands import FOR_ADMINISTRATORS, HANDSHAKE, Builtin, with_subcommands
+from kvstore.server.subcommands import (
+    FOR_ADMINISTRATORS,
+    HANDSHAKE,
+    Builtin,
+    subcommand,
+    with_subcommands,
+)
 from kvstore.wire import resp
 from kvstore.wire.catalogue import Arguments
 from kvstore.wire.commands import CommandError
@@ -241,14 +247,12 @@ ROWS: Final = (
     with_subcommands(
         Builtin(name="config", arity=-2, summary="About settings", group="server"),
         [
-            Builtin(
-                name="config|get",
-                arity=-3,
-                summary="Settings by their names or patterns; they are given at the start",
+            subcommand(
+                *("config|get", -3, _config_get),
+                "Settings by their names or patterns; they are given at the start",
+                "<pattern> ...",
                 group="server",
                 flags=FOR_ADMINISTRATORS,
-                usage="<pattern> ...",
-                answer=_config_get,
             )
         ],
     ),

@@ -238,9 +238,19 @@ class Node:
     @property
     def is_needed(self) -> bool:
         """Whether somebody still counts on a node that is to exit: an heir, or a writer."""
-        in_reach = self.settings.members.keys() - self._unreachable
-        could_commit = has_majority(in_reach, self.settings.members.keys())
-        return self.raft.heir is not None or (bool(self._writes) and could_commit)
+        return self.raft.heir is not None or (bool(self._writes) and self.reaches_majority)
+
+    @property
+    def leader_in_reach(self) -> int | None:
+        """Who leads, if there is a link to it."""
+        leader = self.raft.leader_id
+        return None if leader in self._unreachable else leader
+
+    @property
+    def reaches_majority(self) -> bool:
+        """Whether it has links to so many that one of them may lead, and commit."""
+        members = self.settings.members.keys()
+        return has_majority(members - self._unreachable, members)
 
     def _mind_room(self, now_ms: float) -> None:
         """See how much is left; a leader that is short of room lets one lead that is not."""

@@ -30,10 +30,14 @@ consensus, or while an entry is applied. A mistake elsewhere ends one connection
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """What the node is to be asked, and how its result becomes a reply; None: typed."""
+    """What the node is to be asked, and how its result or failure becomes a reply.
+
+    * `render` is None for a typed reply, which `refuse` has no part in.
+    """
 
     request: api.Request
     render: Render | None
+    refuse: Callable[[api.Failure], bytes] = commands.render_failure
     from_any: bool = False
 
 
@@ -44,18 +48,19 @@ class Slot:
     * `query`: what is due to be answered, when its session has room, `due_since_ms`.
     * `pinned_steps`: what a read may cost that must be answered when it is due, as a later
       write of this client is on its way; 0 for others.
-    * `_render` makes the reply of a Redis command; None stands for a typed reply.
+    * `_render` makes the reply of a Redis command, or `_refuse`; None stands for a typed reply.
     """
 
     __slots__ = (
-        *("_render", "_resp_version", "_session"),
+        *("_refuse", "_render", "_resp_version", "_session"),
         *("due_since_ms", "held_bytes", "pinned_steps", "query", "reply"),
     )
 
-    def __init__(self, session: Session, render: Render | None, held_bytes: int) -> None:
+    def __init__(self, session: Session, submission: Submission, held_bytes: int) -> None:
         self._session = session
         self._resp_version = session.resp_version
-        self._render = render
+        self._render = submission.render
+        self._refuse = submission.refuse
         self.held_bytes = held_bytes
         self.query: api.Query | api.Status | None = None
         self.due_since_ms = 0.0
@@ -69,7 +74,7 @@ class Slot:
             if self._render is None:
                 reply = session.typed_reply(result)
             elif isinstance(result, api.Failure):
-                reply = commands.render_failure(result)
+                reply = self._refuse(result)
             else:
                 reply = self._render(result, self._resp_version)
         except ENDS_THE_NODE:

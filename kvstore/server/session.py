@@ -65,6 +65,8 @@ class Session:
         self.name = b""
         self.library: dict[str, str] = {}
         """What the client says of its library, by CLIENT SETINFO."""
+        self.follows_moved = False
+        """It has said which library it is, or asked for the nodes: MOVED tells it who leads."""
         self.resp_version = 2
         self.reads_stale = False
         self.refuses_transaction = False
@@ -270,7 +272,7 @@ class Session:
 
     def _submit(self, submission: Submission) -> None:
         request, node, limits = submission.request, self.context.node, self.limits
-        slot = Slot(self, submission.render, place_bytes(request, limits))
+        slot = Slot(self, submission, place_bytes(request, limits))
         if self.context.load.lacks_room_for(slot.held_bytes):
             self.replies.expect(slot)
             slot.fill(refusals.BUSY_OUTPUT)

@@ -1,23 +1,24 @@
 """CLUSTER: the nodes as one shard that holds all slots, whose master is the leader.
 
-Law: cluster clients find the leader by it, and nothing here is of use to them when no leader
-is known. It must not know how leaders are elected.
+Law: cluster clients find the leader by it. While none can be reached, a node that may see one
+elected names itself, so that they ask it again; one that is cut off names nobody, so that they
+ask others. It must not know how leaders are elected.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from kvstore import api
 from kvstore.address import Address
-from kvstore.server.subcommands import Answer, Builtin, with_subcommands
+from kvstore.server.subcommands import Builtin, subcommand, with_subcommands
 from kvstore.wire import resp
 from kvstore.wire.catalogue import Arguments
+from kvstore.wire.key_slots import SLOTS
 
 if TYPE_CHECKING:
     from kvstore.server.session import Session
-
-SLOTS: Final = 16_384
 
 
 def _node_name(cluster_id: str, node_id: int) -> str:
@@ -45,31 +46,47 @@ def _info(session: Session, _args: Arguments) -> bytes:
 
 
 def _my_id(session: Session, _args: Arguments) -> bytes:
-    status = session.context.status()
-    return resp.bulk(_node_name(status.cluster_id, status.node_id).encode())
+    settings = session.context.settings
+    return resp.bulk(_node_name(settings.cluster_id, settings.node_id).encode())
+
+
+def _owner(session: Session) -> int | None:
+    """Who is to be asked for any key; None if this node cannot tell."""
+    session.follows_moved = True
+    node = session.context.node
+    if (leader := node.leader_in_reach) is not None:
+        return leader
+    return node.raft.id if node.reaches_majority else None
 
 
 def _nodes(session: Session, _args: Arguments) -> bytes:
     status = session.context.status()
-    leader = status.leader_id
+    owner = _owner(session)
     lines = []
-    for node, address in sorted(status.members.items()):
+    for node, address in sorted(session.context.settings.members.items()):
         name = _node_name(status.cluster_id, node)
-        flags = "master" if node == leader else "slave"
+        flags = "master" if node == owner else "slave"
         flags = f"myself,{flags}" if node == status.node_id else flags
-        follows = "-" if node == leader or leader is None else _node_name(status.cluster_id, leader)
-        slots = f" 0-{SLOTS - 1}" if node == leader else ""
+        follows = "-" if node == owner or owner is None else _node_name(status.cluster_id, owner)
+        slots = f" 0-{SLOTS - 1}" if node == owner else ""
         link = "disconnected" if status.links.get(node) else "connected"
-        lines.append(f"{name} {address}@0 {flags} {follows} 0 0 {status.term} {link}{slots}\n")
+        where = f"{address.host}:{address.port}@0"  # Without brackets, as clients split it.
+        lines.append(f"{name} {where} {flags} {follows} 0 0 {status.term} {link}{slots}\n")
     return resp.verbatim("".join(lines), session.resp_version)
 
 
-def _leader_first(session: Session, status: api.StatusResult) -> list[tuple[int, Address]]:
-    """The members, leader first; empty while no leader is known."""
-    if status.leader_id is None:
+def _owner_first(session: Session, owner: int | None) -> list[tuple[int, Address]]:
+    """The members, whoever is to be asked first; empty if nobody is."""
+    if owner is None:
         return []
     members = session.context.settings.members
-    return sorted(members.items(), key=lambda item: (item[0] != status.leader_id, item[0]))
+    return sorted(members.items(), key=lambda item: (item[0] != owner, item[0]))
+
+
+def _offset(status: api.StatusResult, node: int) -> int:
+    """How far a node's log is known to go; 0 if that is not known here."""
+    own = status.last_log_index
+    return own if node == status.node_id else status.match_index.get(node, 0)
 
 
 def _slots(session: Session, _args: Arguments) -> bytes:
@@ -83,7 +100,7 @@ def _slots(session: Session, _args: Arguments) -> bytes:
                 resp.mapping([], session.resp_version),  # Other names of the node.
             ]
         )
-        for node, address in _leader_first(session, status)
+        for node, address in _owner_first(session, _owner(session))
     ]
     if not nodes:
         return resp.array([])
@@ -92,6 +109,7 @@ def _slots(session: Session, _args: Arguments) -> bytes:
 
 def _shards(session: Session, _args: Arguments) -> bytes:
     status = session.context.status()
+    owner = _owner(session)
     version = session.resp_version
 
     def text(value: str) -> bytes:
@@ -104,13 +122,13 @@ def _shards(session: Session, _args: Arguments) -> bytes:
                 (text("port"), resp.integer(address.port)),
                 (text("ip"), text(address.host)),
                 (text("endpoint"), text(address.host)),
-                (text("role"), text("master" if node == status.leader_id else "replica")),
-                (text("replication-offset"), resp.integer(status.commit_index)),
+                (text("role"), text("master" if node == owner else "replica")),
+                (text("replication-offset"), resp.integer(_offset(status, node))),
                 (text("health"), text("fail" if status.links.get(node) else "online")),
             ],
             version,
         )
-        for node, address in _leader_first(session, status)
+        for node, address in _owner_first(session, owner)
     ]
     if not nodes:
         return resp.array([])
@@ -119,28 +137,17 @@ def _shards(session: Session, _args: Arguments) -> bytes:
     return resp.array([resp.mapping(shard, version)])
 
 
-def _subcommand(name: str, answer: Answer, summary: str, *tips: str) -> Builtin:
-    return Builtin(
-        name=f"cluster|{name}",
-        arity=2,
-        summary=summary,
-        group="cluster",
-        flags=("stale",),
-        tips=tips,
-        answer=answer,
-    )
-
-
-_TELLS_NEWS: Final = "nondeterministic_output"
+_subcommand: Final = partial(subcommand, group="cluster", flags=("stale",))
+_telling_news: Final = partial(_subcommand, tips=("nondeterministic_output",))
 ROWS: Final = (
     with_subcommands(
         Builtin(name="cluster", arity=-2, summary="About the nodes, as one shard", group="cluster"),
         [
-            _subcommand("info", _info, "Whether there is a leader", _TELLS_NEWS),
-            _subcommand("myid", _my_id, "The name of this node"),
-            _subcommand("nodes", _nodes, "One line for each node", _TELLS_NEWS),
-            _subcommand("shards", _shards, "The nodes, the leader first", _TELLS_NEWS),
-            _subcommand("slots", _slots, "The same, as older clients read it", _TELLS_NEWS),
+            _telling_news("cluster|info", 2, _info, "Whether there is a leader"),
+            _subcommand("cluster|myid", 2, _my_id, "The name of this node"),
+            _telling_news("cluster|nodes", 2, _nodes, "One line for each node"),
+            _telling_news("cluster|shards", 2, _shards, "The nodes, the leader first"),
+            _telling_news("cluster|slots", 2, _slots, "The same, as older clients read it"),
         ],
     ),
 )

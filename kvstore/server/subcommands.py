@@ -57,6 +57,32 @@ class Builtin(Row, frozen=True, kw_only=True):
         return f"EXECABORT Transaction discarded because of: {text.removeprefix('ERR ')}"
 
 
+def subcommand(
+    name: str,
+    arity: int,
+    answer: Answer,
+    summary: str,
+    usage: str = "",
+    *,
+    group: str,
+    flags: tuple[str, ...],
+    categories: tuple[str, ...] = (),
+    tips: tuple[str, ...] = (),
+) -> Builtin:
+    """A row of `with_subcommands`; those of one command share what is named."""
+    return Builtin(
+        name=name,
+        arity=arity,
+        usage=usage,
+        summary=summary,
+        group=group,
+        flags=flags,
+        categories=categories,
+        tips=tips,
+        answer=answer,
+    )
+
+
 def with_subcommands(row: Builtin, subcommands: Iterable[Builtin]) -> Builtin:
     """The row of a command with these subcommands, and with HELP, which lists them."""
     name = row.name.upper()

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import redis
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 from redis.retry import Retry
 
 from kvstore.storage.compare import compare
@@ -66,9 +67,13 @@ def eventually(
 
 
 def connect(port: int, **options: object) -> redis.Redis:
-    """A redis-py client that never repeats a request on its own."""
+    """A redis-py client that never repeats a request on its own.
+
+    It does not say that it is a library, so refusals come to it in words, as to people.
+    """
     settings: dict[str, object] = {
         "host": "127.0.0.1",
+        "driver_info": DriverInfo(name="", lib_version=""),
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": 10.0,
     }

@@ -150,6 +150,19 @@ def test_a_follower_points_at_the_leader_and_reads_only_when_told(
         assert client.delete("seen") == 1
 
 
+def test_a_library_is_told_of_the_leader_as_redis_cluster_does(
+    cluster: Cluster, leader: int
+) -> None:
+    follower = next(node_id for node_id in cluster.nodes if node_id != leader)
+    node = cluster.nodes[follower]
+    with (
+        redis.Redis(node.host, node.port) as client,
+        pytest.raises(redis.exceptions.MovedError) as caught,
+    ):
+        client.set("seen", "y")
+    assert (caught.value.host, caught.value.port) == (node.host, cluster.nodes[leader].port)
+
+
 def test_redis_cli_works(cluster: Cluster, leader: int) -> None:
     assert run_tool("redis-cli", cluster, leader, "SET", "cli", "a value") == "OK"
     assert run_tool("redis-cli", cluster, leader, "-3", "GET", "cli") == "a value"
