@@ -532,7 +532,7 @@ SERVING = (
     Mutant(
         "who stops waits for writers although no majority is left",
         NODE,
-        "(bool(self._writes) and could_commit)\n",
+        "(bool(self._writes) and self.reaches_majority)\n",
         "bool(self._writes)\n",
         test="tests/server/test_handover.py"
         "::test_who_stops_waits_for_writers_only_while_a_majority_is_in_reach",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from .calling import CALLING
 from .consensus import CONSENSUS
 from .counting import COUNTING
+from .guiding import GUIDING
 from .keeping import KEEPING
 from .leading import LEADING
 from .replaced import REPLACED
@@ -29,4 +30,5 @@ MUTANTS = (
     *STARTING,
     *COUNTING,
     *WATCHING,
+    *GUIDING,
 )
