@@ -1,12 +1,15 @@
 """The client that the commands share which ask a cluster through one: its options, and what
 they tell meanwhile.
 
-Law: one client a command, made from its options alone. What is asked is the command's business.
+Law: one client a command, made from its options alone. What is told meanwhile goes to standard
+error, unless `--quiet` stands. What is asked is the command's business.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import click
@@ -15,7 +18,7 @@ from click.core import ParameterSource
 from kvstore import patience, streams
 from kvstore.address import parse_addresses
 from kvstore.client import Client
-from kvstore.options import Function, as_json, option, options, timeout, to_nodes
+from kvstore.options import Function, as_json, option, options, quiet, timeout, to_nodes
 
 _no_follow = option(
     "--no-follow",
@@ -28,22 +31,28 @@ _no_follow = option(
 def with_client(function: Function) -> Function:
     """Give the command a client, made from the common options."""
 
-    @options(to_nodes, _no_follow, timeout, as_json)
+    @options(to_nodes, _no_follow, timeout, quiet, as_json)
     @functools.wraps(function)
-    def run(to: str, no_follow: bool, timeout_ms: int, **options: Any) -> int:
+    def run(to: str, no_follow: bool, timeout_ms: int, quiet: bool, **options: Any) -> int:
         parse_addresses(to, _source_of_nodes())
         client = Client(
             to,
             timeout_ms,
             follow=not no_follow,
-            on_redirect=_tell_redirect,
+            on_redirect=None if quiet else _tell_redirect,
             reads_from_any=options.get("from_any", False),
         )
-        with client, patience.told(client.waiting):
+        with client, telling(client.waiting):
             code: int = function(client, **options)
             return code
 
     return run
+
+
+def telling(waiting: Callable[[], patience.Waiting | None]) -> AbstractContextManager[None]:
+    """Within this context, tell what the command waits for, unless it is to be quiet."""
+    is_quiet = click.get_current_context().params["quiet"]
+    return nullcontext() if is_quiet else patience.told(waiting)
 
 
 def _source_of_nodes() -> str | None:

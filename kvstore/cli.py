@@ -1,8 +1,7 @@
 """The `kvstore` command: options in, a line or an exit code out.
 
 Law: no logic of its own. Settings are made by config.py, requests by client.py,
-output by render.py; here they are wired, and every error becomes one line on
-standard error and an exit code that scripts can tell apart.
+output by render.py, errors are told by outcomes.py; here they are wired.
 """
 
 from __future__ import annotations
@@ -15,33 +14,15 @@ from typing import Any, Final
 
 import click
 
-from kvstore import render, streams
+from kvstore import outcomes, render, streams
 from kvstore.asking import with_client
 from kvstore.client import Client
 from kvstore.config import NODE_ID_MAX
-from kvstore.errors import (
-    ConfigError,
-    DamagedError,
-    GuardFailedError,
-    KvstoreError,
-    OutcomeUnknownError,
-    UnreachableError,
-)
-from kvstore.exit_codes import (
-    BROKEN,
-    DONE,
-    INTERRUPTED,
-    NOT_FOUND,
-    PIPE_CLOSED,
-    REFUSED,
-    STREAM_FAILED,
-    UNKNOWN,
-    UNREACHABLE,
-    USAGE,
-)
+from kvstore.errors import KvstoreError
+from kvstore.exit_codes import BROKEN, DONE, INTERRUPTED, PIPE_CLOSED
 from kvstore.health import health
 from kvstore.inspection import inspect
-from kvstore.keys import delete, get, put, scan
+from kvstore.keys import count, delete, get, increment, put, scan
 from kvstore.options import Command, option
 from kvstore.serve import serve
 from kvstore.simulate import simulate
@@ -95,15 +76,27 @@ def is_for_node(words: Sequence[str]) -> bool:
 
 def _run_for_people(words: Sequence[str]) -> int:
     try:
+        with streams.printing():
+            return _answer(words, outcomes.are_json(words))
+    except PipeClosedError:
+        return PIPE_CLOSED
+    except OutputFailedError as error:
+        return outcomes.tell(outcomes.of(error), as_json=False)
+
+
+def _answer(words: Sequence[str], as_json: bool) -> int:
+    """Run a command, and tell of its error; what is left is that nothing can be told."""
+    try:
         return _run(words)
-    except _TOLD as error:
-        text, code = _verdict(error)
+    except click.Abort:
+        return outcomes.tell(outcomes.BROKEN_OFF, as_json) if as_json else INTERRUPTED
+    except (click.UsageError, KvstoreError) as error:
+        return outcomes.tell(outcomes.of(error), as_json)
     except OSError as error:
         # For what nodes and directories do there are errors of kvstore's own.
-        what = error.filename or "standard input or output"
-        text, code = f"cannot read or write {what}: {error.strerror}", STREAM_FAILED
-    streams.tell(f"error: {text}")
-    return code
+        if error.filename is None:
+            raise
+        return outcomes.tell(outcomes.of_file(error), as_json)
 
 
 def _serve(words: Sequence[str]) -> int:
@@ -114,59 +107,36 @@ def _serve(words: Sequence[str]) -> int:
     with LastWords(words, os.environ) as last_words:
         try:
             return _run(words)
-        except _TOLD as error:
-            text, code = _verdict(error)
+        except PipeClosedError:
+            return PIPE_CLOSED
+        except click.Abort:
+            return INTERRUPTED
+        except (click.UsageError, KvstoreError, OutputFailedError) as error:
+            outcome = outcomes.of(error)
             is_usage = isinstance(error, click.UsageError)
-            last_words.say(click.UsageError if is_usage else type(error), text)
-            return code
+            last_words.say(click.UsageError if is_usage else type(error), outcome.message)
+            return outcome.exit_code
         except Exception as error:
             last_words.crashed(error)
             return BROKEN
 
 
 def _run(words: Sequence[str]) -> int:
-    try:
-        code = commands.main(args=words, prog_name="kvstore", standalone_mode=False)
-        sys.stdout.flush()
-    except PipeClosedError:
-        return PIPE_CLOSED
-    except click.Abort:
-        return INTERRUPTED
+    code = commands.main(args=words, prog_name="kvstore", standalone_mode=False)
+    sys.stdout.flush()
     return int(code or DONE)
-
-
-_TOLD: Final = (click.UsageError, KvstoreError, OutputFailedError)
-
-
-def _verdict(error: click.UsageError | KvstoreError | OutputFailedError) -> tuple[str, int]:
-    """What an error comes to: a sentence, and an exit code."""
-    if isinstance(error, OutputFailedError):
-        return str(error), STREAM_FAILED
-    if isinstance(error, click.NoSuchOption) and error.ctx and error.ctx.info_name == "put":
-        return f"{error.message} (write -- before a value or key that begins with a dash)", USAGE
-    if isinstance(error, click.UsageError):
-        where = error.ctx.command_path if error.ctx else "kvstore"
-        return f"{error.format_message()} (see {where} --help)", USAGE
-    if isinstance(error, DamagedError):
-        return f"{error}; `kvstore inspect DIR` shows what is damaged", REFUSED
-    return str(error), _exit_code(error)
-
-
-def _exit_code(error: KvstoreError) -> int:
-    if isinstance(error, ConfigError):
-        return USAGE
-    if isinstance(error, OutcomeUnknownError):
-        return UNKNOWN
-    if isinstance(error, GuardFailedError):
-        return NOT_FOUND
-    return UNREACHABLE if isinstance(error, UnreachableError) else REFUSED
 
 
 # --- How click is bent --------------------------------------------------------------------
 
-_ELSEWHERE: Final = {"set": "put", "del": "delete", "rm": "delete"} | dict.fromkeys(
-    ("keys", "list", "ls", "dump", "export"), "scan"
-)
+_ELSEWHERE: Final = {
+    "set": "put",
+    "del": "delete",
+    "rm": "delete",
+    "incr": "increment",
+    "dbsize": "count",
+    **dict.fromkeys(("keys", "list", "ls", "dump", "export"), "scan"),
+}
 """What other stores and tools call a command."""
 
 
@@ -228,7 +198,7 @@ def commands(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (serve, put, get, delete, scan, status, health, inspect):
+for _command in (serve, put, get, delete, increment, scan, count, status, health, inspect):
     commands.add_command(_command)
 
 

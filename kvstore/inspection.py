@@ -6,17 +6,16 @@ wrong, 1 that there are findings.
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Final
 
 import click
 
-from kvstore import patience
+from kvstore import patience, render
 from kvstore.errors import DirectoryRefusedError
 from kvstore.exit_codes import DONE
-from kvstore.options import Command, option, options
+from kvstore.options import Command, as_json, option, options
 
 _FOUND: Final = 1
 
@@ -31,13 +30,7 @@ _FOUND: Final = 1
     option(
         "--entries", "with_entries", section="Output", is_flag=True, help="List every log entry."
     ),
-    option(
-        "--json",
-        "as_json",
-        section="Output",
-        is_flag=True,
-        help="Print one JSON object instead of text.",
-    ),
+    as_json,
 )
 def inspect(directories: tuple[Path, ...], with_entries: bool, as_json: bool) -> int:
     """Show what data directories hold, and check every page and every checksum.
@@ -62,7 +55,7 @@ def inspect(directories: tuple[Path, ...], with_entries: bool, as_json: bool) ->
     comparison = compare(found) if len(found) > 1 else None
     if as_json:
         values = reports.as_values(found, comparison, with_entries)
-        click.echo(json.dumps(values, indent=2))
+        click.echo(render.json_line(values))
     else:
         for line in reports.text(found, comparison, with_entries):
             click.echo(line)

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 import click
 
-from kvstore import api, patience, render
+from kvstore import api, render
 from kvstore.address import quoted
-from kvstore.asking import with_client
+from kvstore.asking import telling, with_client
 from kvstore.client import Client
 from kvstore.config import VALUE_BYTES_CEILING
 from kvstore.errors import RefusedError
@@ -121,10 +121,12 @@ def _from_stdin(value: str | None) -> bytes:
     if sys.stdin.isatty():
         click.echo("type the value, and end it with Ctrl-D at the beginning of a line", err=True)
     since = time.monotonic()
-    with patience.told(
-        lambda: (since, "standard input has no end yet, and all of it is the value")
-    ):
-        text = sys.stdin.buffer.read(VALUE_BYTES_CEILING + 1)
+    try:
+        with telling(lambda: (since, "standard input has no end yet, and all of it is the value")):
+            text = sys.stdin.buffer.read(VALUE_BYTES_CEILING + 1)
+    except OSError as error:
+        error.filename = "standard input"
+        raise
     if len(text) > VALUE_BYTES_CEILING:
         raise RefusedError(
             f"the value is longer than any node takes ({VALUE_BYTES_CEILING} bytes)"
@@ -144,13 +146,15 @@ def get(client: Client, key: str, stale: bool, from_any: bool, as_json: bool) ->
     """
     _check_reads(stale, from_any)
     record = client.get(os.fsencode(key), stale=stale)
-    if record is None:
-        return _not_found(key)
     if as_json:
-        click.echo(render.record_json(record))
-    else:
+        missing = {"key": os.fsencode(key), "mod_revision": 0}
+        fields = missing if record is None else render.record_fields(record)
+        click.echo(render.json_line({"found": record is not None, **fields}))
+    elif record is not None:
         sys.stdout.buffer.write(record.value + (b"\n" if sys.stdout.isatty() else b""))
-    return DONE
+    else:
+        _not_found(key)
+    return NOT_FOUND if record is None else DONE
 
 
 @click.command(cls=Command)
@@ -170,6 +174,35 @@ def delete(client: Client, keys: tuple[str, ...], guard: str | None, as_json: bo
     else:
         _not_found(*keys)
     return DONE if result.deleted else NOT_FOUND
+
+
+@click.command(cls=Command)
+@click.argument("key")
+@click.argument("by", required=False, default="1")
+@_if_revision
+@with_client
+def increment(client: Client, key: str, by: str, guard: str | None, as_json: bool) -> int:
+    """Add BY (1 by default) to the whole number under KEY, and print the sum.
+
+    A key that does not exist counts as 0; a number has 64 bits and a sign. Write -- before
+    a BY below 0.
+    """
+    if not re.fullmatch(r"[+-]?[0-9]{1,19}", by):
+        raise click.UsageError(f"{quoted(by)} is not a whole number of 64 bits")
+    value = client.increment(os.fsencode(key), int(by), guard=_parse_guard(guard, (key,)))
+    click.echo(render.json_line({"value": value}) if as_json else str(value))
+    return DONE
+
+
+@click.command(cls=Command)
+@options(_stale, _from_any)
+@with_client
+def count(client: Client, stale: bool, from_any: bool, as_json: bool) -> int:
+    """Print the number of keys."""
+    _check_reads(stale, from_any)
+    number = client.count(stale=stale)
+    click.echo(render.json_line({"count": number}) if as_json else str(number))
+    return DONE
 
 
 @click.command(cls=Command, short_help="List keys and values.")
@@ -198,7 +231,8 @@ def scan(
     r"""List the keys that begin with PREFIX (all keys by default), in byte order.
 
     A line is the key, a tab and the value. In both, what is not printable text is
-    written as \n, \t, \r, \\ or \xNN.
+    written as \n, \t, \r, \\ or \xNN. With --json a line is the object of one key; if the
+    scan fails half way, the last line is that of the error.
     """
     _check_reads(stale, from_any)
     for record in client.scan(
@@ -209,7 +243,7 @@ def scan(
         stale=stale,
     ):
         if as_json:
-            click.echo(render.record_json(record, with_value=not keys_only))
+            click.echo(render.json_line(render.record_fields(record, not keys_only)))
         else:
             value = "" if keys_only else "\t" + render.shown(record.value)
             click.echo(render.shown(record.key) + value)
@@ -223,9 +257,8 @@ def _check_reads(stale: bool, from_any: bool) -> None:
         )
 
 
-def _not_found(*keys: str) -> int:
+def _not_found(*keys: str) -> None:
     click.echo(f"not found: {' '.join(map(_name, keys))}", err=True)
-    return NOT_FOUND
 
 
 def _name(key: str) -> str:

@@ -84,10 +84,16 @@ timeout = option(
     show_default=True,
     help="Longest time for the request with all its retries. Also from KVSTORE_TIMEOUT_MS.",
 )
+quiet = option(
+    "--quiet",
+    section="Output",
+    is_flag=True,
+    help="Say nothing of redirects and of waiting on standard error, but only errors.",
+)
 as_json = option(
     "--json",
     "as_json",
     section="Output",
     is_flag=True,
-    help="Print a JSON object a line; bytes that are not UTF-8 as NAME_base64.",
+    help="Print one JSON object on one line, errors too; bytes that are not UTF-8 as NAME_base64.",
 )

@@ -54,42 +54,53 @@ def _shown_character(character: str) -> str:
 
 def json_line(fields: Mapping[str, object]) -> str:
     """One JSON object on one line. Bytes are text if UTF-8, else base64 as NAME_base64."""
-    record: dict[str, object] = {}
-    for name, value in fields.items():
-        if not isinstance(value, bytes):
-            record[name] = value
-            continue
-        try:
-            record[name] = value.decode("utf-8")
-        except UnicodeDecodeError:
-            record[f"{name}_base64"] = base64.b64encode(value).decode("ascii")
-    return json.dumps(record, ensure_ascii=False)
+    return json.dumps(_plain(fields), ensure_ascii=False)
 
 
-def record_json(record: api.KeyValue, with_value: bool = True) -> str:
+def _plain(value: object) -> Any:
+    """A value of names and numbers that JSON has; text, as the system gives it, as UTF-8."""
+    if isinstance(value, Mapping):
+        return dict(_field(name, one) for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return value
+
+
+def _field(name: object, value: object) -> tuple[object, Any]:
+    if not isinstance(value, bytes):
+        return name, _plain(value)
+    try:
+        return name, value.decode("utf-8")
+    except UnicodeDecodeError:
+        return f"{name}_base64", base64.b64encode(value).decode("ascii")
+
+
+def record_fields(record: api.KeyValue, with_value: bool = True) -> dict[str, object]:
     """A record with its history numbers."""
     fields = msgspec.structs.asdict(record)
     if not with_value:
         del fields["value"]
-    return json_line(fields)
+    return fields
 
 
-def status_json(one: Asked) -> str:
-    """What a node said of itself, or why it said nothing."""
-    if isinstance(one.answer, Silence):
-        why = {"why": one.answer.why.value, "error": one.answer.reason}
-        return json_line({"address": one.address, "reachable": False, **why})
-    told = msgspec.structs.asdict(one.answer)
-    return json_line({"address": one.address, "reachable": True, **told})
-
-
-def verdict_json(verdict: Verdict) -> str:
-    """How the cluster is, and what to do."""
+def status_fields(asked: Sequence[Asked], verdict: Verdict) -> dict[str, object]:
+    """How the cluster is, what to do, and what each node said of itself."""
     advice = [
         {"severity": one.severity.name.lower(), "code": one.code, "text": one.text}
         for one in verdict.advice
     ]
-    return json_line({"state": verdict.state.value, "may_fail": verdict.may_fail, "advice": advice})
+    state = {"state": verdict.state.value, "may_fail": verdict.may_fail, "advice": advice}
+    return {**state, "nodes": [_node_fields(one) for one in asked]}
+
+
+def _node_fields(one: Asked) -> dict[str, object]:
+    """What a node said of itself, or why it said nothing."""
+    if isinstance(one.answer, Silence):
+        why = {"why": one.answer.why.value, "error": one.answer.reason}
+        return {"address": one.address, "reachable": False, **why}
+    return {"address": one.address, "reachable": True, **msgspec.structs.asdict(one.answer)}
 
 
 def status_table(asked: Sequence[Asked], verdict: Verdict) -> str:

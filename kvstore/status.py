@@ -120,9 +120,7 @@ def _show(targets: list[Target], timeout_ms: int, as_json: bool, before: str) ->
     asked = _ask(targets, timeout_ms)
     verdict = advice.judge(asked)
     if as_json:
-        for one in asked:
-            click.echo(render.status_json(one))
-        click.echo(render.verdict_json(verdict))
+        click.echo(render.json_line(render.status_fields(asked, verdict)))
     else:
         click.echo(before + render.status_table(asked, verdict))
     return _CODES[verdict.state]

@@ -70,6 +70,7 @@ ARROWS = {
     "exit_codes": set(),
     "options": {"address", "streams"},
     "patience": {"streams"},
+    "outcomes": {"errors", "exit_codes", "render", "streams"},
     "streams": {"printable"},
     "printable": set(),
     "version": set(),

@@ -28,7 +28,7 @@ from typing import Any, Final
 import click
 import msgspec
 
-from kvstore import api, config
+from kvstore import api, cli, config
 from kvstore.client import Client
 from kvstore.logs import code_of
 from kvstore.options import Option
@@ -108,6 +108,46 @@ def _options() -> str:
         ("Option", "Default", ""),
         (_option_row(option) for option in serve.params if isinstance(option, Option)),
     )
+
+
+def _commands() -> str:
+    """A line each, as one types it, but for the options that most have."""
+    rows = []
+    for name, command in cli.commands.commands.items():
+        with click.Context(command, info_name=name) as ctx:
+            arguments = " ".join(
+                parameter.make_metavar(ctx)
+                for parameter in command.params
+                if isinstance(parameter, click.Argument)
+            )
+        own = (
+            f"`{option.opts[0]}`"
+            for option in command.params
+            if isinstance(option, Option) and option.section == "Options"
+        )
+        about = command.get_short_help_str(limit=200)
+        rows.append(
+            (f"`kvstore {name}{f' {arguments}' if arguments else ''}`", ", ".join(own), about)
+        )
+    return _table(("Command", "Options of its own", ""), rows)
+
+
+def _client_options() -> str:
+    """Those of every command that asks through a client."""
+    params = cli.commands.commands["transfer-leader"].params
+    return _table(
+        ("Option", "Default", ""),
+        (
+            _client_option_row(option)
+            for option in params
+            if isinstance(option, Option) and option.section != "Options"
+        ),
+    )
+
+
+def _client_option_row(option: Option) -> tuple[str, str, str]:
+    default = "-" if option.is_flag else str(option.default)
+    return f"`{option.opts[0]}`", f"`{default}`", (option.help or "").rstrip(" .")
 
 
 def _option_row(option: Option) -> tuple[str, str, str]:
@@ -216,6 +256,8 @@ def _events() -> str:
 
 _BLOCKS: Final[dict[str, Callable[[], str]]] = {
     "options": _options,
+    "commands": _commands,
+    "client options": _client_options,
     "limits": _limits,
     "messages": _messages,
     "requests": _requests,

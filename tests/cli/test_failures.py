@@ -29,6 +29,19 @@ def test_a_followed_redirect_is_told_on_standard_error(run: Run) -> None:
     )
 
 
+def test_quiet_follows_without_a_word(run: Run) -> None:
+    with ScriptedNode(OK) as leader, ScriptedNode(not_leader(leader.address)) as follower:
+        ran = run("put", "foo", "bar", "--quiet", "--to", follower.address)
+    assert ran == (0, b"OK (revision 1)\n", "")
+
+
+def test_quiet_keeps_no_error_back(run: Run) -> None:
+    with ScriptedNode(INVALID) as node:
+        ran = run("put", "foo", "bar", "--quiet", "--to", node.address)
+    assert (ran.code, ran.out) == (3, b"")
+    assert ran.err.startswith("error: ERR key is longer")
+
+
 def test_no_follow_shows_the_refusal(run: Run) -> None:
     with ScriptedNode(not_leader("127.0.0.1:9002")) as follower:
         ran = run("put", "foo", "bar", "--no-follow", "--to", follower.address)
@@ -82,7 +95,8 @@ def test_nodes_come_from_the_environment_unless_given(
         ("set a b", "did you mean 'put'?"),
         ("rm a", "did you mean 'delete'?"),
         ("keys", "did you mean 'scan'?"),
-        ("zzz", "there are serve, put, get, delete, scan, status, health, inspect"),
+        ("incr n", "did you mean 'increment'?"),
+        ("zzz", "there are serve, put, get, delete, increment, scan, count, status"),
         ("get", "KEY"),
         ("get k --colour", "--colour"),
         ("delete", "KEY..."),
@@ -122,6 +136,7 @@ def test_a_wrong_variable_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, li
         ["get", "KEY", "--stale"],
         ["delete", "k", "KEY"],
         ["scan", "KEY"],
+        ["increment", "KEY"],
     ],
     ids=" ".join,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -45,6 +46,8 @@ LINES = [
     "get k --to WORD:9001 --timeout-ms 1",
     "get k --to 127.0.0.1:WORD --timeout-ms 1",
     "delete WORD k",
+    "increment WORD",
+    "increment n WORD",
     "delete k --if-revision WORD",
     "scan WORD",
     "scan --limit WORD",
@@ -86,6 +89,23 @@ def test_any_word_is_taken_or_refused_in_one_line(run: Run, line: str) -> None:
             assert ran.err.count("\n") == len(told) <= 1, (words, told)
             assert all(map(str.isprintable, told)), (words, told)
             assert all(len(one) < 500 + len(word) for one in told), (words, told)
+
+
+@pytest.mark.parametrize(
+    "line", [line for line in LINES if line.split()[0] not in ("serve", "WORD")]
+)
+def test_with_json_any_word_comes_to_objects_alone(run: Run, line: str) -> None:
+    """`--watch` aside, and scans that find something, to one."""
+    with ClosedPort() as nobody:
+        for word in WORDS:
+            command, *rest = (part.replace("WORD", word) for part in line.split())
+            usual = () if "--to" in rest else ("--to", nobody.address)
+            if "--timeout-ms" not in rest:
+                usual += ("--timeout-ms", "1")
+            ran = run(command, "--json", *usual, *rest)
+            told = [json.loads(one) for one in ran.out.splitlines()]
+            assert (len(told), ran.err) == (1, ""), (command, rest)
+            assert ran.code or "error" not in told[0]
 
 
 @pytest.mark.parametrize(

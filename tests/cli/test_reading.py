@@ -51,6 +51,7 @@ def test_get_as_json_has_text_or_base64(run: Run) -> None:
     with ScriptedNode(found(b"foo", "é".encode()), found(b"\xff", b"\xfe")) as node:
         text = run("get", "foo", "--json", "--to", node.address)
         assert json.loads(text.out) == {
+            "found": True,
             "key": "foo",
             "value": "é",
             "create_revision": 1,
@@ -222,10 +223,11 @@ def test_status_asks_the_nodes_side_by_side(run: Run) -> None:
     assert ran.out.count(b"down: the connection was closed before the reply") == 2
 
 
-def test_status_as_json_is_one_object_a_node(run: Run) -> None:
+def test_status_as_json_is_one_object(run: Run) -> None:
     with ScriptedNode(status(1, "leader")) as a, ScriptedNode(INVALID) as b:
         ran = run("status", "--json", "--to", f"{a.address},{b.address}")
-    first, second, verdict = map(json.loads, ran.out.splitlines())
+    verdict = json.loads(ran.out)
+    first, second = verdict["nodes"]
     assert (first["reachable"], first["role"], first["address"]) == (True, "leader", a.address)
     assert (second["reachable"], second["why"]) == (False, "not a kvstore node")
     assert (verdict["state"], verdict["may_fail"]) == ("degraded", 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import subprocess
@@ -11,12 +12,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scripted_node import NO_LEADER, OK, ClosedPort, Misbehave, ScriptedNode
 from storage.samples import led, make_node
 
 from kvstore import Client, RefusedError, api
+from kvstore.cli import main
 from kvstore.storage import inspect as storage_inspect
 
 from .shell import Run, found, record
@@ -38,6 +41,14 @@ def test_a_command_that_gets_nowhere_says_once_what_it_tries(run: Run) -> None:
     waiting, error = ran.err.splitlines()
     assert waiting == f"waiting: no answer of {node.address} yet; gives up after 900 ms"
     assert error.startswith("error: no node answered")
+
+
+@pytest.mark.usefixtures("short")
+def test_who_is_quiet_waits_without_a_word(run: Run) -> None:
+    with ScriptedNode(Misbehave.SILENCE) as node:
+        ran = run("get", "k", "--quiet", "--to", node.address, "--timeout-ms", "900")
+    assert (ran.code, ran.out) == (5, b"")
+    assert ran.err.startswith("error: no node answered")
 
 
 @pytest.mark.usefixtures("short")
@@ -119,6 +130,38 @@ def test_who_is_to_type_a_value_is_told_so_at_once() -> None:
         assert node.requests == [api.Put(b"k", b"typed\n")]
     os.close(theirs)
     os.close(ours)
+
+
+class LateValue(io.RawIOBase):
+    """A pipe into which somebody writes after a moment."""
+
+    def __init__(self) -> None:
+        self._left = [b"v"]
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._left:
+            return 0
+        time.sleep(0.6)  # the value is late by nature
+        buffer[:1] = self._left.pop()
+        return 1
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(("words", "lines"), [([], 1), (["--quiet"], 0)])
+def test_who_is_quiet_is_not_told_of_a_late_value(
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    words: list[str],
+    lines: int,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(LateValue())))
+    with ScriptedNode(OK) as node:
+        assert main(["put", "k", "-", "--to", node.address, *words]) == 0
+        assert node.requests == [api.Put(b"k", b"v")]
+    assert capfdbinary.readouterr().err.count(b"\n") == lines
 
 
 def test_a_pipe_that_does_not_end_is_told_after_a_moment() -> None:

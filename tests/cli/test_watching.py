@@ -186,11 +186,12 @@ def test_the_exit_code_says_how_bad_it_is(run: Run, answer: Any, code: int, said
     assert said in ran.out.decode()
 
 
-def test_json_ends_with_the_verdict(run: Run) -> None:
+def test_json_is_one_object_with_the_verdict(run: Run) -> None:
     with ScriptedNode(alone(room_bytes=100 << 20)) as node:
         ran = run("status", "--json", "--to", node.address)
-    *nodes, verdict = map(json.loads, ran.out.splitlines())
-    assert [one["node_id"] for one in nodes] == [1]
+    verdict = json.loads(ran.out)
+    assert [one["node_id"] for one in verdict["nodes"]] == [1]
+    assert ran.out.count(b"\n") == 1
     assert (verdict["state"], verdict["may_fail"]) == ("degraded", 0)
     assert [one["code"] for one in verdict["advice"]] == ["little_room"]
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 from .mutant import Mutant
 
 ADVICE = "kvstore/advice.py"
+ASKING = "kvstore/asking.py"
 CONFIG = "kvstore/config.py"
 CORE = "kvstore/raft/core.py"
 EVENT_LOG = "kvstore/server/event_log.py"
 HEALTH = "kvstore/health.py"
 LAST_WORDS = "kvstore/last_words.py"
 NODE = "kvstore/server/node.py"
+OUTCOMES = "kvstore/outcomes.py"
 OVERVIEW = "kvstore/overview.py"
 PEERS = "kvstore/server/peers.py"
 PROBE = "kvstore/probe.py"
@@ -21,6 +23,7 @@ SOURCES = "kvstore/sources.py"
 WATCH = "kvstore/watch.py"
 
 _ADVICE = "tests/test_advice.py"
+_JSON = "tests/cli/test_json.py"
 _WATCHING = "tests/cli/test_watching.py"
 _EVENTS = "tests/server/test_event_log.py"
 
@@ -115,6 +118,27 @@ WATCHING = (
         ", from_any=True)",
         ")",
         test=_WATCHING,
+    ),
+    Mutant(
+        "an error is told on standard error to who wants JSON",
+        OUTCOMES,
+        "    if as_json:\n",
+        "    if as_json and not outcome.code:\n",
+        test=_JSON,
+    ),
+    Mutant(
+        "a value behind -- asks for JSON",
+        OUTCOMES,
+        'words[: words.index("--")] if "--" in words else words',
+        "words",
+        test=f"{_JSON}::test_a_value_is_no_option",
+    ),
+    Mutant(
+        "a command that is to be quiet tells of its waiting",
+        ASKING,
+        "return nullcontext() if is_quiet else patience.told(waiting)",
+        "return nullcontext() if not waiting else patience.told(waiting)",
+        test="tests/cli/test_waiting.py",
     ),
     Mutant(
         "the second question of health gets the whole timeout again",

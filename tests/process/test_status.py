@@ -59,10 +59,10 @@ def ask(cluster: Cluster, *words: str, to: str = "") -> Told:
     done = run("status", "--json", "--to", to or addresses(cluster), *words)
     took_s = time.monotonic() - began
     assert done.stderr == ""
-    *nodes, verdict = map(json.loads, done.stdout.splitlines())
+    verdict = json.loads(done.stdout)
     return Told(
         done.returncode,
-        {one["address"]: one for one in nodes},
+        {one["address"]: one for one in verdict["nodes"]},
         verdict["state"],
         {one["code"]: one["text"] for one in verdict["advice"]},
         took_s,
