@@ -93,14 +93,14 @@ LEADING = (
         LEADERSHIP,
         "            and self._progress[self.heir].match_index == self._log.last_index\n",
         "",
-        test="tests/raft/test_leadership.py::test_an_heir_that_lags_gets_its_entries_first",
+        test="tests/raft/test_handing_over.py::test_an_heir_that_lags_gets_its_entries_first",
     ),
     Mutant(
         "leadership goes to a follower that is gone, if it was as close",
         LEADERSHIP,
         "key=lambda peer: (self._progress[peer].match_index, self._heard_ms[peer]),",
         "key=lambda peer: self._progress[peer].match_index,",
-        test="tests/raft/test_leadership.py"
+        test="tests/raft/test_handing_over.py"
         "::test_of_equally_close_followers_the_one_that_answered_last_is_chosen",
     ),
     Mutant(
@@ -114,7 +114,7 @@ LEADING = (
         LEADERSHIP,
         "            and peer not in self._unreachable\n",
         "",
-        test="tests/raft/test_leadership.py::test_nobody_without_a_link_is_chosen",
+        test="tests/raft/test_handing_over.py::test_nobody_without_a_link_is_chosen",
     ),
     Mutant(
         "a follower without room is no heir though it lacks nothing",
@@ -122,7 +122,7 @@ LEADING = (
         "                or self._progress[peer].match_index == self._log.last_index\n"
         "            ),\n",
         "            ),\n",
-        test="tests/raft/test_leadership.py"
+        test="tests/raft/test_handing_over.py"
         "::test_an_heir_without_room_that_lacks_nothing_is_chosen",
     ),
     Mutant(
@@ -130,14 +130,14 @@ LEADING = (
         LEADERSHIP,
         " or self.heir in self._unreachable\n",
         "\n",
-        test="tests/raft/test_leadership.py::test_an_heir_whose_link_breaks_is_not_waited_for",
+        test="tests/raft/test_handing_over.py::test_an_heir_whose_link_breaks_is_not_waited_for",
     ),
     Mutant(
         "leadership is handed over where no majority could elect",
         LEADERSHIP,
         "        if 1 + len(answering) < majority(1 + len(self._progress)):\n",
         "        if not answering:\n",
-        test="tests/raft/test_leadership.py"
+        test="tests/raft/test_handing_over.py"
         "::test_an_heir_that_no_majority_could_elect_is_not_chosen",
     ),
     Mutant(
@@ -145,7 +145,7 @@ LEADING = (
         CORE,
         "        return self.leadership is not None and self.leadership.heir is None",
         "        return self.leadership is not None",
-        test="tests/raft/test_leadership.py::test_a_leader_that_hands_over_takes_no_commands",
+        test="tests/raft/test_handing_over.py::test_a_leader_that_hands_over_takes_no_commands",
     ),
     Mutant(
         "a follower answers reads as of what it knows to be committed",
