@@ -106,6 +106,8 @@ def _open_directory(settings: Settings, log: FilteringBoundLogger) -> DataDirect
         rejoins=settings.rejoins,
         on_progress=StartLog(_clock_ms, log).heard,
     )
+    if directory.exposure:
+        log.warning(directory.exposure, code="directory_exposed")
     for note in directory.notes:
         log.warning(note, code="directory_mended")
     return directory

@@ -463,7 +463,11 @@ class Node:
     @property
     def leader_ms(self) -> float | None:
         """For how long the leader is known; None if there is none."""
-        return None if self.raft.leader_id is None else self._now_ms - self._leader_since_ms
+        leader = (self.raft.current_term, self.raft.leader_id)
+        if leader[1] is None:
+            return None
+        # Of one that became known in this turn, nobody has taken note yet.
+        return self._now_ms - self._leader_since_ms if leader == self._known_leader else 0.0
 
     # --- Deadlines ------------------------------------------------------------------------
 

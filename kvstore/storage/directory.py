@@ -54,12 +54,14 @@ class DataDirectory(msgspec.Struct, frozen=True):
 
     * The state is not ahead of the log, and both carry the same identity.
     * `notes`: what was damaged and had to be mended, for the operator.
+    * `exposure`: how others than its owner may get at it, and what to do; None if they may not.
     """
 
     log: LmdbLog
     state: LmdbState
     lock_fd: int
     notes: tuple[str, ...]
+    exposure: str | None
 
     def close(self) -> None:
         """Close both stores and let the directory go. What was not committed is forgotten."""
@@ -103,7 +105,7 @@ def open_directory(
         log, state, notes = _open_stores(
             data_dir, asked, log_map_bytes, state_map_bytes, on_progress
         )
-        directory = DataDirectory(log, state, lock_fd, notes)
+        directory = DataDirectory(log, state, lock_fd, notes, filesystem.exposure_of(data_dir))
     except BaseException:
         os.close(lock_fd)
         raise

@@ -7,6 +7,7 @@ whoever made it may have been killed. Refusals name the path and say what to do.
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,8 @@ from kvstore.storage.failures import unavailable
 PRIVATE: Final = 0o700
 """Mode of directories: keys and values are for who runs the node, and for nobody beside."""
 
+_OF_OTHERS: Final = 0o077
+
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 
 _LOCKS: Final = Path("/proc/locks")
@@ -24,6 +27,8 @@ _NETWORK_TYPES: Final = {
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "gpfs", "glusterfs"),
     *("ocfs2", "gfs2", "beegfs", "fuse.sshfs", "fuse.glusterfs", "fuse.cephfs", "fuse.s3fs"),
 }
+_TYPES_WITHOUT_MODES: Final = {"vfat", "exfat", "msdos", "ntfs", "ntfs3", "fuseblk", "9p"}
+"""Their files have the modes of the mount, whatever `chmod` says."""
 
 
 def sync_directory(path: Path) -> None:
@@ -64,18 +69,40 @@ def make_directory(path: Path) -> None:
             sync_directory(directory.parent)
 
 
+def exposure_of(path: Path) -> str | None:
+    """How others than its owner may get at what is in `path`, and what to do about it.
+
+    None if they may not, or if whoever runs this process could not change it. The directory is
+    the one gate: where nobody else may enter, the modes of the files inside do not matter, and
+    where they may, those of a copy that was put back are as chance has it.
+    """
+    found = path.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    if not mode & _OF_OTHERS or os.geteuid() not in (found.st_uid, 0):
+        return None
+    if filesystem_type(path.resolve(), _mounts()) in _TYPES_WITHOUT_MODES:
+        return None
+    return (
+        f"{path} is open to other users (mode {mode:04o}): `chmod 700 {path}` keeps keys and "
+        "values to its owner"
+    )
+
+
 def refuse_network_filesystem(path: Path) -> None:
     """Mapped files and locks do not work across machines: refuse where they would be tried."""
-    try:
-        mounts = _MOUNTS.read_text(errors="replace")
-    except OSError:
-        return  # not Linux: nothing can be told
-    kind = filesystem_type(path.resolve(), mounts)
+    kind = filesystem_type(path.resolve(), _mounts())
     if kind in _NETWORK_TYPES:
         raise DirectoryRefusedError(
             f"{path}: lies on a network file system ({kind}), where LMDB loses data;"
             " choose a local directory with --data"
         )
+
+
+def _mounts() -> str:
+    try:
+        return _MOUNTS.read_text(errors="replace")
+    except OSError:
+        return ""  # Not Linux: nothing can be told.
 
 
 def filesystem_type(path: Path, mounts: str) -> str | None:

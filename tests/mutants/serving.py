@@ -1,4 +1,4 @@
-"""Wrong versions of the node around the core: turns, writes, reads, sessions, fencing, room.
+"""Wrong versions of the node around the core: links, turns, writes, reads, fencing, room.
 
 Law: each is one plausible mistake, named by what it does wrong. Where only a scripted
 test can notice, because no run of a whole node comes to show it, it says which.
@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-CLUSTER_TIME = "kvstore/server/cluster_time.py"
-MACHINE = "kvstore/kv/machine.py"
 NODE = "kvstore/server/node.py"
 ROOM = "kvstore/server/room.py"
 OWN_WRITES = "kvstore/server/own_writes.py"
 NODE_READS = "kvstore/server/reads.py"
 PEERS = "kvstore/server/peers.py"
 SESSION = "kvstore/server/session.py"
-SESSIONS_FILE = "kvstore/kv/sessions.py"
 
 SERVING = (
     Mutant(
@@ -168,12 +165,6 @@ SERVING = (
         "                if False:\n",
     ),
     Mutant(
-        "a page leads on behind the key that it left out",
-        MACHINE,
-        "next_start=key)",
-        'next_start=key + b"\\0")',
-    ),
-    Mutant(
         "who asked for a handover is not told that it failed",
         NODE,
         "            self._answer(waiting.ticket, outcome)\n",
@@ -195,163 +186,19 @@ SERVING = (
         "        if raft.leader_id is not None:",
     ),
     Mutant(
+        "a leader that became known in this turn is known since the one before was",
+        NODE,
+        " if leader == self._known_leader else 0.0\n",
+        "\n",
+        test="tests/server/test_node.py"
+        "::test_a_leader_is_known_since_it_was_heard_also_in_that_very_turn",
+    ),
+    Mutant(
         "a follower takes writes",
         NODE,
         "        if not raft.takes_commands:\n"
         "            self._answer(ticket, self.redirect())\n            return None\n",
         "",
-    ),
-    Mutant(
-        "last_applied is saved one too low, so an entry is applied twice",
-        MACHINE,
-        "        return Applied(self.last_applied, self.revision, self.time_ms)",
-        "        return Applied(max(0, self.last_applied - 1), self.revision, self.time_ms)",
-    ),
-    Mutant(
-        "the revision is forgotten in a restart",
-        MACHINE,
-        "        self.revision = applied.revision",
-        "        self.revision = applied.last_applied",
-    ),
-    Mutant(
-        "last_applied is saved without the data of the turn",
-        NODE,
-        "        applied = self.machine.applied\n        if applied != self._checkpointed",
-        "        applied = self.machine.applied\n"
-        "        applied = type(applied)(\n"
-        "            self.raft.log.durable_index, applied.revision, applied.time_ms\n        )\n"
-        "        if applied != self._checkpointed",
-    ),
-    Mutant(
-        "a condition is judged by the leader when the write is proposed",
-        MACHINE,
-        "        if put.when is not _ALWAYS and not _may_write(put, old):",
-        "        if put.when is api.When.ABSENT and not _may_write(put, old):",
-    ),
-    Mutant(
-        "a result depends on more than the log",
-        MACHINE,
-        "    def _delete(self, delete: api.Delete) -> api.Result:\n"
-        "        self.steps += _WRITE_STEPS * len(delete.keys)\n"
-        "        deleted = sum(map(self._view.delete, delete.keys))\n"
-        "        if deleted:\n",
-        "    def _delete(self, delete, calls=iter(range(1 << 30))) -> api.Result:\n"
-        "        deleted = sum(map(self._view.delete, delete.keys))\n"
-        "        if deleted and next(calls) % 2:\n",
-    ),
-    Mutant(
-        "a retry is applied again",
-        SESSIONS_FILE,
-        "        if once.sequence > record.sequence:",
-        "        if once.sequence >= record.sequence:",
-    ),
-    Mutant(
-        "the digest of a write is not compared, so a copy of a client gets its answer",
-        SESSIONS_FILE,
-        "        elif digest == record.digest:",
-        "        elif digest:",
-    ),
-    Mutant(
-        "the digest of a write leaves its guard out",
-        SESSIONS_FILE,
-        "    return hashlib.blake2b(_encode_write(write), ",
-        "    write = msgspec.structs.replace(write, guard=None)\n"
-        "    return hashlib.blake2b(_encode_write(write), ",
-        test="tests/kv/test_sessions.py"
-        "::test_a_number_that_comes_with_another_write_is_refused_for_ever",
-    ),
-    Mutant(
-        "a refused put is told to be written when it comes again",
-        SESSIONS_FILE,
-        "PutRepeated(result.revision, result.written)",
-        "PutRepeated(result.revision, True)",
-        test="tests/kv/test_sessions.py"
-        "::test_a_record_too_large_to_keep_is_told_once_and_whether_it_was_replaced_each_time",
-    ),
-    Mutant(
-        "sessions are forgotten in a restart",
-        SESSIONS_FILE,
-        'for key, record in table.scan(b"")]',
-        "for key, record in ()]",
-    ),
-    Mutant(
-        "the answer of a retry is not kept over a restart",
-        SESSIONS_FILE,
-        "        self._table.put(_KEY.pack(session), _encode_record(record))",
-        "        self._table.put(\n"
-        "            _KEY.pack(session), _encode_record(_Record(record.used_index, 0, 0, b''))\n"
-        "        )",
-    ),
-    Mutant(
-        "a restart sorts sessions by their age instead of their use",
-        SESSIONS_FILE,
-        "key=lambda one: one[1].used_index",
-        "key=lambda one: one[0]",
-        test="tests/kv/test_sessions.py"
-        "::test_a_restart_keeps_the_order_in_which_sessions_were_used",
-    ),
-    Mutant(
-        "sessions expire by the clock of each replica",
-        NODE,
-        "        result = self.machine.apply(entry.index, entry.data)",
-        "        self.machine._sessions.time_ms = self._time.advance(\n"
-        "            self._now_ms, self.machine.time_ms\n        )\n"
-        "        result = self.machine.apply(entry.index, entry.data)",
-    ),
-    Mutant(
-        "the time is forgotten in a restart",
-        MACHINE,
-        "Sessions(view.sessions, sessions, applied.time_ms)",
-        "Sessions(view.sessions, sessions, 0)",
-        test="tests/kv/test_sessions.py::test_a_restart_keeps_answers_and_time",
-    ),
-    Mutant(
-        "the time follows every leader, back as well",
-        SESSIONS_FILE,
-        "        self.time_ms = max(self.time_ms, time_ms)",
-        "        self.time_ms = time_ms",
-        test="tests/kv/test_sessions.py::test_time_does_not_go_back_with_a_leader_that_lags",
-    ),
-    Mutant(
-        "a session begins at the stamp of its entry, though the cluster's time is ahead",
-        SESSIONS_FILE,
-        '_Record(index, self.time_ms, 0, b"", b"")',
-        '_Record(index, time_ms, 0, b"", b"")',
-        test="tests/kv/test_session_model.py",
-    ),
-    Mutant(
-        "an expired session lives on until it is removed",
-        SESSIONS_FILE,
-        "        if record is None or self._is_expired(record):\n            return _no_session",
-        "        if record is None:\n            return _no_session",
-        test="tests/kv/test_sessions.py"
-        "::test_an_entry_removes_a_bounded_number_and_counts_the_others_as_ended",
-    ),
-    Mutant(
-        "a number that was passed over takes effect later",
-        SESSIONS_FILE,
-        "        if once.sequence < max(1, record.sequence):",
-        "        if once.sequence < 1:",
-        test="tests/kv/test_sessions.py::test_a_number_that_was_passed_over_can_never_take_effect",
-    ),
-    Mutant(
-        "the cluster's time is set back by what was applied",
-        CLUSTER_TIME,
-        "        self._time_ms = max(self._time_ms, float(applied_ms))",
-        "        self._time_ms = float(applied_ms)",
-        test="tests/server/test_cluster_time.py::test_it_goes_on_by_the_nodes_own_clock",
-    ),
-    Mutant(
-        "a guard is not checked",
-        MACHINE,
-        "            if mod_revision != write.guard.mod_revision:",
-        "            if mod_revision < 0:",
-    ),
-    Mutant(
-        "a guard holds as long as its key exists",
-        MACHINE,
-        "            if mod_revision != write.guard.mod_revision:",
-        "            if not mod_revision:",
     ),
     Mutant(
         "a node of an older term serves whoever knows of a newer one",
@@ -360,19 +207,6 @@ SERVING = (
         "        if term < 0:",
         test="tests/server/test_envelope.py"
         "::test_a_refusal_comes_in_the_same_envelope_and_changes_nothing",
-    ),
-    Mutant(
-        "a scan in reverse leaves out the key that it goes on at",
-        MACHINE,
-        '        behind_start = scan.start + b"\\x00"\n',
-        "        behind_start = scan.start\n",
-    ),
-    Mutant(
-        "a scan in reverse begins at a key that is not of its prefix",
-        MACHINE,
-        "    return stem[:-1] + bytes((stem[-1] + 1,)) if stem else None\n",
-        "    return None\n",
-        test="tests/kv/test_machine.py::test_scan_in_reverse_shows_the_same_from_the_other_end",
     ),
     Mutant(
         "a client is told a term that is not on the disk yet",

@@ -205,6 +205,20 @@ STARTING = (
         test=f"{_FAILURES}::test_what_is_made_is_for_its_user_alone",
     ),
     Mutant(
+        "a directory that others may list, and not enter, is all that is told",
+        FILESYSTEM,
+        "_OF_OTHERS: Final = 0o077\n",
+        "_OF_OTHERS: Final = 0o066\n",
+        test=f"{_FAILURES}::test_a_directory_that_others_may_enter_is_told_with_what_to_do",
+    ),
+    Mutant(
+        "whoever runs a node is told of what only another user could change",
+        FILESYSTEM,
+        " or os.geteuid() not in (found.st_uid, 0):\n",
+        ":\n",
+        test=f"{_FAILURES}::test_what_whoever_runs_the_node_cannot_change_is_not_told",
+    ),
+    Mutant(
         "the engine's lock file may have holes on a full disk",
         LMDB_FILES,
         "        _allocate_lock(environment)\n",

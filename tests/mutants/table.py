@@ -5,6 +5,7 @@ Law: a table for each part of the product; here they are put together.
 
 from __future__ import annotations
 
+from .applying import APPLYING
 from .calling import CALLING
 from .consensus import CONSENSUS
 from .counting import COUNTING
@@ -23,6 +24,7 @@ MUTANTS = (
     *LEADING,
     *REPLACED,
     *SERVING,
+    *APPLYING,
     *SHARING,
     *SEVERAL,
     *CALLING,

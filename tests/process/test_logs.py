@@ -113,6 +113,21 @@ def test_why_a_server_ends_is_json(make_cluster: MakeCluster, tmp_path: Path) ->
     cluster.is_audited = False
 
 
+def test_a_directory_that_others_may_enter_is_one_warning_a_start(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, 1, environ=JSON)
+    node = cluster.nodes[1]
+    node.data_dir.mkdir(parents=True)
+    node.data_dir.chmod(0o755)
+    try:
+        cluster.restart(1)
+        assert cluster.terminate(1) == 0
+        (warning,) = (one for one in records(node.log) if one["level"] == "warning")
+        assert warning["code"] == "directory_exposed"
+        assert f"`chmod 700 {node.data_dir}`" in warning["event"]
+    finally:
+        cluster.close()
+
+
 def test_a_crash_is_json_and_has_an_exit_code_of_its_own() -> None:
     record = last_record(serve("--id", 1, "--log-format", "json", boot=CRASH), 70)
     assert (record["code"], record["node"]) == ("crashed", 1)

@@ -259,6 +259,32 @@ def test_a_leader_that_wakes_does_not_answer_from_before_it_slept() -> None:
     assert claim.failure.code is api.FailureCode.NO_LEADER
 
 
+def test_a_leader_is_known_since_it_was_heard_also_in_that_very_turn() -> None:
+    """Who asks for the status then must not be told the time of the one before."""
+    cluster = Cluster()
+    term = cluster.elect().raft.current_term
+    follower, heir = (node for node in cluster.followers())
+    cluster.run(3_000)
+    assert (follower.leader_ms or 0.0) > 2_000
+    log = follower.raft.log
+    word = AppendEntries(
+        prev_log_index=log.last_index,
+        prev_log_term=log.term(log.last_index),
+        entries=(),
+        leader_commit=0,
+        cluster_id=follower.settings.cluster_id,
+        sender=heir.raft.id,
+        recipient=follower.raft.id,
+        term=term + 1,
+    )
+    follower.receive(word)
+    assert follower.raft.leader_id == heir.raft.id
+    assert follower.leader_ms == 0.0
+    cluster.turn(follower.raft.id)
+    cluster.run(50)
+    assert (follower.leader_ms or 0.0) <= 50
+
+
 def test_reads_of_a_deposed_leader_are_refused() -> None:
     cluster, claim = Cluster(), Claim()
 

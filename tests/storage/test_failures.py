@@ -14,6 +14,7 @@ import pytest
 
 from kvstore.errors import DamagedError, DiskWriteError, StorageUnavailableError
 from kvstore.storage import failures
+from kvstore.storage.filesystem import exposure_of
 from kvstore.storage.inspect import inspect_directory, read_entries
 from kvstore.storage.lmdb_files import is_allocated, read_metas
 from kvstore.storage.lmdb_pages import PageReader
@@ -202,6 +203,37 @@ def test_what_is_made_is_for_its_user_alone(tmp_path: Path) -> None:
     for path in (data.parent.parent, data.parent, data, *data.rglob("*")):
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode == (0o700 if path.is_dir() else 0o600), f"{path} has mode {mode:o}"
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_told"), [(0o700, False), (0o750, True), (0o705, True), (0o711, True)]
+)
+def test_a_directory_that_others_may_enter_is_told_with_what_to_do(
+    tmp_path: Path, mode: int, is_told: bool
+) -> None:
+    data = tmp_path / "n1"
+    data.mkdir()
+    data.chmod(mode)
+    with contextlib.closing(open_node(data)) as directory:
+        assert bool(directory.exposure) is is_told
+        if directory.exposure:
+            assert f"(mode {mode:04o}): `chmod 700 {data}`" in directory.exposure
+
+
+def test_what_whoever_runs_the_node_cannot_change_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The volume is another user's, or its file system has no modes."""
+    data, mounts = tmp_path / "n1", tmp_path / "mountinfo"
+    data.mkdir()
+    data.chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "geteuid", lambda: data.stat().st_uid + 1)
+        assert exposure_of(data) is None
+    assert exposure_of(data)
+    mounts.write_text("22 1 0:1 / / rw - vfat /dev/sdb rw\n")
+    monkeypatch.setattr("kvstore.storage.filesystem._MOUNTS", mounts)
+    assert exposure_of(data) is None
 
 
 def test_the_engine_s_lock_file_has_no_hole_that_a_full_disk_could_not_fill(tmp_path: Path) -> None:
