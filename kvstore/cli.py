@@ -75,28 +75,21 @@ def is_for_node(words: Sequence[str]) -> bool:
 
 
 def _run_for_people(words: Sequence[str]) -> int:
-    try:
-        with streams.printing():
-            return _answer(words, outcomes.are_json(words))
-    except PipeClosedError:
-        return PIPE_CLOSED
-    except OutputFailedError as error:
-        return outcomes.tell(outcomes.of(error), as_json=False)
-
-
-def _answer(words: Sequence[str], as_json: bool) -> int:
-    """Run a command, and tell of its error; what is left is that nothing can be told."""
+    as_json = outcomes.are_json(words)
     try:
         return _run(words)
+    except PipeClosedError:
+        return PIPE_CLOSED
     except click.Abort:
         return outcomes.tell(outcomes.BROKEN_OFF, as_json) if as_json else INTERRUPTED
     except (click.UsageError, KvstoreError) as error:
         return outcomes.tell(outcomes.of(error), as_json)
+    except OutputFailedError as error:
+        return outcomes.tell(outcomes.of(error), as_json=False)
     except OSError as error:
-        # For what nodes and directories do there are errors of kvstore's own.
-        if error.filename is None:
-            raise
-        return outcomes.tell(outcomes.of_file(error), as_json)
+        # For what nodes and directories do there are errors of kvstore's own. Without a name it
+        # is standard output, in which half an answer may stand.
+        return outcomes.tell(outcomes.of_file(error), as_json and error.filename is not None)
 
 
 def _serve(words: Sequence[str]) -> int:

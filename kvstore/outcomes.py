@@ -1,7 +1,7 @@
 """How a command tells that it came to nothing: in a sentence, or to programs as one JSON object.
 
 Law: an error is told once, where its caller looks for it: on standard error, or, with `--json`,
-on standard output and nowhere else. Its exit code is the same in both.
+on standard output, and beside it only if that takes nothing. Its exit code is always the same.
 
 This module must not know which command ran.
 """
@@ -63,19 +63,25 @@ def of(error: click.UsageError | KvstoreError | OutputFailedError) -> Outcome:
 
 
 def of_file(error: OSError) -> Outcome:
-    """What a file, or standard input, that cannot be read or written comes to."""
-    text = f"cannot read or write {error.filename}: {error.strerror}"
-    return Outcome(STREAM_FAILED, text, "STREAM")
+    """What a file or a standard stream that cannot be read or written comes to."""
+    what = error.filename or "standard input or output"
+    return Outcome(STREAM_FAILED, f"cannot read or write {what}: {error.strerror}", "STREAM")
 
 
 def tell(outcome: Outcome, as_json: bool) -> int:
-    """Say it to who asked; the exit code."""
-    if as_json:
-        head = {"code": outcome.code, "message": outcome.message, "retryable": outcome.retryable}
-        click.echo(render.json_line({"error": {**head, **outcome.more}}))
-    else:
+    """Say it to who asked; the exit code, which is the same if nobody can be told."""
+    if not (as_json and _is_printed(outcome)):
         streams.tell(f"error: {outcome.message}")
     return outcome.exit_code
+
+
+def _is_printed(outcome: Outcome) -> bool:
+    head = {"code": outcome.code, "message": outcome.message, "retryable": outcome.retryable}
+    try:
+        click.echo(render.json_line({"error": {**head, **outcome.more}}))
+    except OSError:
+        return False
+    return True
 
 
 def are_json(words: Sequence[str]) -> bool:

@@ -122,8 +122,8 @@ WATCHING = (
     Mutant(
         "an error is told on standard error to who wants JSON",
         OUTCOMES,
-        "    if as_json:\n",
-        "    if as_json and not outcome.code:\n",
+        "    if not (as_json and _is_printed(outcome)):\n",
+        "    if not as_json or _is_printed(outcome):\n",
         test=_JSON,
     ),
     Mutant(
