@@ -367,6 +367,8 @@ class FailureCode(enum.StrEnum):
     BUSY = "BUSY"
     NO_SPACE = "NOSPACE"
     """The disk, or the map of a store, is nearly full."""
+    NO_HEIR = "NOHEIR"
+    """Who is to lead next is known to be unable to, for now."""
     STALE = "STALE"
     """The node's term is below the request's `min_term`."""
     NO_SESSION = "NOSESSION"

@@ -46,10 +46,10 @@ _ANSWERS: Final[dict[type, type]] = {
     api.Status: api.StatusResult,
     api.HandOver: api.HandOverResult,
 }
+_NO_LEADER: Final = api.FailureCode.NO_LEADER.value
 _NOT_CONFIRMED: Final[dict[type, RefusedError]] = {
     api.OpenSession: RefusedError(
-        "no majority confirmed the session, so the write was not sent",
-        api.FailureCode.NO_LEADER.value,
+        "no majority confirmed the session, so the write was not sent", _NO_LEADER
     ),
 }
 """What an unknown outcome of a request means to the caller, who did not ask for it."""
@@ -57,6 +57,7 @@ _NOT_CONFIRMED: Final[dict[type, RefusedError]] = {
 
 _NOT_OF_WHO_LEADS: Final = (
     api.FailureCode.INVALID,
+    api.FailureCode.NO_HEIR,
     api.FailureCode.BUSY,
     api.FailureCode.NO_SESSION,
     api.FailureCode.TAKEN,
@@ -174,7 +175,7 @@ class Caller:
                     course.doubt = None
                 if course.doubt is not None:
                     raise course.end(gone) from None
-                course.refused(gone)
+                course.refused(RefusedError(f"{gone}, and no new one was opened", _NO_LEADER))
 
     def _carry_out(self, course: Course, request: api.Request, source: Source) -> Way:
         """Ask one node after another, also when a copy may have arrived, if that is safe."""
@@ -214,7 +215,7 @@ class Caller:
     def _turn_away(self, course: Course, request: api.Request, failure: api.Failure) -> None:
         """Set the course for the next attempt, or raise if there must not be one."""
         code, refusal = failure.code, _refusal_of(failure)
-        if code is api.FailureCode.INVALID:
+        if code in (api.FailureCode.INVALID, api.FailureCode.NO_HEIR):
             raise refusal if failure.is_final else course.end(refusal)
         if code in (api.FailureCode.NO_SESSION, api.FailureCode.TAKEN):
             raise _SessionGoneError(str(refusal), code.value, is_certain=failure.is_final)

@@ -262,7 +262,8 @@ class Client:
 
         Leadership moves once, however often it has to be asked for. If another leader has
         come in the meantime, that is the answer, or to `to_node` a RefusedError; but if an
-        earlier copy may have moved it, an OutcomeUnknownError.
+        earlier copy may have moved it, an OutcomeUnknownError. Where nobody can take over now,
+        the RefusedError has the code NOHEIR.
         """
         heir = None if to_node is None else as_integer(to_node, "a node's id is")
         return self._ask(api.HandOver(heir), api.HandOverResult)

@@ -123,7 +123,9 @@ class Course:
         """What to raise when a node's refusal ends the request."""
         if self.doubt is None:
             return refusal
-        return OutcomeUnknownError(f"{self.doubt}; asked again: {refusal}")
+        return OutcomeUnknownError(
+            f"{self.doubt}; asked again: {refusal} (but look first what is there)"
+        )
 
     def _go_to_another(self) -> None:
         self._tried.add(self.node)

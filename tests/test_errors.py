@@ -12,7 +12,7 @@ import pytest
 import kvstore
 from kvstore import api, errors
 
-RETRYABLE = {"NOTLEADER", "NOLEADER", "BUSY", "NOSPACE", "STALE", "FULL", "FORKED"}
+RETRYABLE = {"NOTLEADER", "NOLEADER", "BUSY", "NOSPACE", "NOHEIR", "STALE", "FULL", "FORKED"}
 
 
 def kinds(of: type[errors.KvstoreError] = errors.KvstoreError) -> Iterator[type]:

@@ -40,10 +40,11 @@ def begin_handover(raft: Raft, request: api.HandOver, members: Collection[int]) 
 
 
 class Handover(msgspec.Struct, frozen=True, gc=False):
-    """A client waits for `heir` to lead."""
+    """A client waits for `heir` to lead, after the leader of `term`."""
 
     ticket: Ticket
     heir: int
+    term: int
     deadline_ms: float
 
     def outcome(self, raft: Raft, now_ms: float) -> api.Result | None:
@@ -53,4 +54,8 @@ class Handover(msgspec.Struct, frozen=True, gc=False):
             return None
         if raft.leader_id == self.heir:
             return api.HandOverResult(self.heir, raft.current_term)
+        term, leader = raft.current_term, raft.leader_id
+        if leader is not None and term > self.term:
+            # Whoever hears of this leader does not stand by the word of the one before.
+            return refusals.has_moved(leader, term, api.HandOver(self.heir, self.term))
         return refusals.not_taken_over(self.heir)

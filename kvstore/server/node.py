@@ -218,7 +218,7 @@ class Node:
         if raft.role is not Role.LEADER or raft.heir is not None:
             self._answer(ticket, self.redirect())
         elif isinstance(begun := begin_handover(raft, request, self.settings.members), int):
-            self._handover = Handover(ticket, begun, self._deadline_ms)
+            self._handover = Handover(ticket, begun, raft.current_term, self._deadline_ms)
         else:
             self._answer(ticket, begun)
 

@@ -23,10 +23,11 @@ def no_leader(message: str) -> api.Failure:
 
 
 def not_taken_over(heir: int) -> api.Failure:
-    """A handover failed."""
-    return invalid(
-        f"node {heir} did not take over in time; see with `kvstore status` whether it is up "
-        "and how far it has come, and try again",
+    """A handover is given up; who was told to stand, and hears it late, does so yet."""
+    return api.Failure(
+        api.FailureCode.UNKNOWN,
+        f"outcome unknown: node {heir} did not take over in time, and may do so late; see with "
+        "`kvstore status` who leads, and whether it is up, before you try again",
     )
 
 
@@ -37,20 +38,24 @@ def no_such_node(heir: int, members: Collection[int]) -> api.Failure:
 
 
 def has_moved(leader: int, term: int, request: api.HandOver) -> api.Failure:
-    """The leader that was to hand over leads no more, and another than the heir does."""
+    """The leader that was to hand over leads no more, and another than the heir does.
+
+    Asked for the same once more, this one says the same.
+    """
     return invalid(
         f"node {leader} leads term {term} by now, as leadership has moved since term "
-        f"{request.term}, in which it was to move to node {request.heir}; ask again if it still "
-        "should"
+        f"{request.term}, in which it was to move to node {request.heir}; if it still should, ask "
+        "this leader"
     )
 
 
 def cannot_take_over(heir: int | None) -> api.Failure:
     """Nobody is told to stand who is known not to be able to."""
     who = "no other node can" if heir is None else f"node {heir} cannot"
-    return invalid(
+    return api.Failure(
+        api.FailureCode.NO_HEIR,
         f"{who} take over now: an heir must answer, count, and have room for what it lacks, and a "
-        "majority must answer; see with `kvstore status` who does, and try again"
+        "majority must answer; see with `kvstore status` who does, and try again",
     )
 
 
@@ -83,7 +88,7 @@ def write_is_overdue(node_id: int, waiting_index: int) -> api.Failure:
     return api.Failure(
         api.FailureCode.UNKNOWN,
         f"outcome unknown: {waits_for_room(node_id, waiting_index)}; the write may or may not "
-        "take effect",
+        "take effect, so read the key before you try again",
     )
 
 

@@ -6,8 +6,12 @@ import pytest
 from scripted_node import ClosedPort, Misbehave, ScriptedNode, Step, not_leader, reply
 
 from kvstore import Client, OutcomeUnknownError, RefusedError, api
+from kvstore.server import refusals
 
 LEADS = api.GetResult(1, ())
+NO_HEIR = refusals.cannot_take_over(2)
+NOT_TAKEN = refusals.not_taken_over(2)
+TOOK = api.HandOverResult(2, 8)
 MOVING = api.Failure(api.FailureCode.NO_LEADER, "leadership is moving to node 2; try again")
 
 
@@ -71,6 +75,30 @@ def test_a_hand_over_that_was_never_sent_is_in_no_doubt() -> None:
         pytest.raises(RefusedError, match="leadership is moving"),
     ):
         client.transfer_leader()
+
+
+def test_an_heir_that_cannot_lead_is_told_at_once_and_may_be_asked_for_again() -> None:
+    with (
+        ScriptedNode(reply(LEADS, term=7), NO_HEIR, reply(LEADS, term=7), TOOK) as leader,
+        Client([leader.address], timeout_ms=20_000) as client,
+    ):
+        with pytest.raises(RefusedError, match="cannot take over now") as caught:
+            client.transfer_leader(2)
+        assert (caught.value.code, caught.value.retryable) == ("NOHEIR", True)
+        assert client.transfer_leader(2) == api.HandOverResult(2, 8)
+
+
+def test_an_heir_that_may_take_over_late_is_waited_for_and_then_unknown() -> None:
+    with (
+        ScriptedNode(reply(LEADS, term=7), NOT_TAKEN, TOOK) as leader,
+        Client([leader.address], timeout_ms=20_000) as client,
+    ):
+        assert client.transfer_leader(2) == api.HandOverResult(2, 8)
+        assert hand_overs(leader) == [api.HandOver(2, term=7)] * 2
+        leader.extend(reply(LEADS, term=7), NOT_TAKEN, NO_HEIR)
+        with pytest.raises(OutcomeUnknownError, match=r"try again \(but look first") as caught:
+            client.transfer_leader(2)
+        assert not caught.value.retryable
 
 
 @pytest.mark.parametrize("node_id", [0, -1, 65_536, 99999999999999999999999])

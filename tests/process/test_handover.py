@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pytest
 
-from kvstore import api
+from kvstore import RefusedError, api
 from kvstore.client import Client
 
 from .conftest import MakeCluster
@@ -89,9 +89,10 @@ def test_a_node_that_is_not_there_cannot_be_the_heir(make_cluster: MakeCluster) 
     cluster.wait_for_log(leader, f"no link to node {heir}: ")
     with (
         Client(f"127.0.0.1:{cluster.nodes[leader].port}", 3_000) as client,
-        pytest.raises(Exception, match=f"node {heir} cannot take over now: an heir must answer"),
+        pytest.raises(RefusedError, match=f"node {heir} cannot take over now") as caught,
     ):
         client.transfer_leader(heir)
+    assert (caught.value.code, caught.value.retryable) == ("NOHEIR", True)
     with cluster.client(leader) as connection:
         assert connection.set("still", "leading")
     assert "handing leadership" not in cluster.nodes[leader].log

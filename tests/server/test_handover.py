@@ -51,8 +51,13 @@ def test_an_heir_that_is_down_keeps_the_leader_and_tells_why() -> None:
     cluster.isolate(heir)
     leader.hand_over(api.HandOver(heir), claim)
     cluster.run(1_200)
-    assert claim.failure.code is api.FailureCode.INVALID
+    assert claim.failure.code is api.FailureCode.UNKNOWN, "who hears late stands late"
     assert f"node {heir} did not take over in time" in claim.failure.message
+    again = Claim()
+    leader.hand_over(api.HandOver(heir), again)
+    cluster.run()
+    assert again.failure.code is api.FailureCode.NO_HEIR, "nobody is told to stand"
+    assert f"node {heir} cannot take over now" in again.failure.message
     leader.submit_command(PUT, written)
     cluster.run()
     assert isinstance(written.result, api.PutResult)
@@ -136,7 +141,8 @@ def test_a_second_handover_leaves_nobody_waiting_for_the_first() -> None:
     leader.receive(RequestVoteReply(**sent, term=term + 1, vote_granted=True))
     leader.hand_over(api.HandOver(heir), second)
     cluster.turn(leader.raft.id)
-    assert f"node {heir} did not take over in time" in first.failure.message
+    assert first.failure.code is api.FailureCode.INVALID
+    assert f"node {leader.raft.id} leads term {term + 1} by now" in first.failure.message
     assert not second.results
 
 
