@@ -250,7 +250,8 @@ def test_a_child_is_served_although_a_thread_of_its_parent_was_in_a_request() ->
 
         client = Client(sys.argv[1], on_redirect=redirected)
         answers = []
-        thread = threading.Thread(target=lambda: answers.append(client.put("k", "thread")))
+        put = lambda: answers.append(client.put("k", "thread"))
+        thread = threading.Thread(target=put, daemon=True)
         thread.start()
         inside.wait()
         fork(lambda: say(client.put("k", "child").revision))
@@ -408,11 +409,11 @@ def test_a_child_of_a_handler_in_a_look_up_is_told_that_the_request_is_its_paren
         signal.signal(signal.SIGALRM, handle)
         signal.setitimer(signal.ITIMER_REAL, 0.3)
         began = time.monotonic()
-        client = Client("some.name", timeout_ms=12_000, exactly_once={exactly_once})
+        client = Client("some.name", timeout_ms=6_000, exactly_once={exactly_once})
         try:
             say("put", client.put("k", "1").revision)
         except kvstore.RefusedError as error:
-            say(error.code, "soon" if time.monotonic() - began < 9 else "late")
+            say(error.code, "soon" if time.monotonic() - began < 5 else "late")
         if pid:
             assert os.waitpid(pid, 0)[1] == 0
         """

@@ -265,8 +265,7 @@ CALLING = (
         GATE,
         "            while self._line[0] is not mine:\n",
         "            while False:\n",
-        test="tests/client/test_threads.py"
-        "::test_threads_that_share_a_client_use_each_number_once_and_get_their_own_answers",
+        test="tests/client/test_threads.py::test_an_interrupt_while_waiting_leaves_the_line",
     ),
     Mutant(
         "whoever leaves the gate wakes nobody",
@@ -344,7 +343,8 @@ CALLING = (
         LINK,
         "            return not self._reader.has_data()\n",
         "            return True\n",
-        test="tests/client/test_second_times.py",
+        test="tests/client/test_second_times.py"
+        "::test_what_a_node_says_beyond_its_reply_is_not_taken_for_the_next_one",
     ),
     Mutant(
         "a redirect settles what an earlier copy may have done",

@@ -155,7 +155,8 @@ COUNTING = (
         ENTRY_ROOM,
         "        self._last_bytes -= self._written_bytes\n",
         "",
-        test=CORE_ACCOUNTS,
+        test="tests/raft/test_accounts.py"
+        "::test_room_for_entries_is_what_was_offered_less_what_was_taken",
     ),
     Mutant(
         "what is appended while a turn ends is taken to be durable with it",
@@ -183,7 +184,8 @@ COUNTING = (
         ROOM,
         "            log_bytes - self._state_store.owed_bytes() - half,\n",
         "            log_bytes - half,\n",
-        test=SERVER_ACCOUNTS,
+        test="tests/server/test_accounts.py"
+        "::test_entries_leave_of_a_shared_disk_what_the_state_owes_it",
     ),
     Mutant(
         "the key space is committed in every turn",

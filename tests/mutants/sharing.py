@@ -307,14 +307,16 @@ SHARING = (
         LOAD,
         "        self.least_served = self._served - steps_max\n",
         "        self.least_served = self._served\n",
-        test="tests/server/test_load.py",
+        test="tests/server/test_load.py"
+        "::test_who_asks_for_little_comes_before_many_who_ask_for_much",
     ),
     Mutant(
         "what was parsed ahead costs nothing",
         "kvstore/wire/resp.py",
         "        ready_bytes = self._ready_bytes if self.ready else 0\n",
         "        ready_bytes = 0\n",
-        test="tests/wire/test_request_parser.py",
+        test="tests/wire/test_request_parser.py"
+        "::test_what_is_kept_is_booked_by_the_memory_that_it_takes",
     ),
     Mutant(
         "what comes behind a piece that ends with a request is lost",
