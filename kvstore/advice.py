@@ -159,7 +159,12 @@ def _absent(view: View) -> Iterator[Advice]:
         if view.heard_by(member) and view.without_link_to(member):
             continue  # It is there, and cannot be reached: that is for `_links`.
         what, todo = _absence(one.answer)
-        yield warning("node_silent", f"node {member} at {one.address} {what}: {todo}")
+        if refusal := view.refusal_of(member):
+            # Its supervisor starts it again and again, and it ends each time.
+            text = f"node {member} at {one.address} {what}: {refusal}"
+            yield warning("directory_refused", text)
+        else:
+            yield warning("node_silent", f"node {member} at {one.address} {what}: {todo}")
     may_fail = view.may_fail
     if view.silent and may_fail is not None and may_fail >= 0:
         yield warning("spares", _spares(view, may_fail))

@@ -347,6 +347,8 @@ class StatusResult(_Struct, frozen=True, tag="status"):
     """Per peer, why this node has no link to it; "" if it has one."""
     heard_from: tuple[int, ...]
     """The peers that have a link to this node."""
+    refused: dict[int, str]
+    """Per peer whose directory this node refused when it came last, why it did."""
     version: str
     """Of the program."""
 

@@ -110,6 +110,11 @@ class View:
         """Nodes to which a member has a link."""
         return [one.node_id for one in self.answers.values() if member in one.heard_from]
 
+    def refusal_of(self, member: int) -> str | None:
+        """Why a member's directory was refused when it came last, by whoever still says so."""
+        refusals = (answer.refused.get(member) for answer in self.answers.values())
+        return next((refusal for refusal in refusals if refusal), None)
+
     def linked_to(self, member: int) -> bool:
         """Whether any node has a link to a member."""
         return any(answer.links.get(member) == "" for answer in self.answers.values())

@@ -252,6 +252,7 @@ def status_of(node_id: int, **changes: Any) -> api.StatusResult:
         is_short_of_room=False,
         links={},
         heard_from=(),
+        refused={},
         version="0.1.0",
     )
     return msgspec.structs.replace(status, **changes)

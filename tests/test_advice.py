@@ -120,6 +120,17 @@ CASES = {
         ("node 3 at h3:9003 is down (connection refused): start it", "no further one may fail"),
         0,
     ),
+    "one node is down, as its directory was wiped": Case(
+        ask(
+            node(1, **no_3(1), refused={3: "node 1 knows node 3 by another one"}),
+            node(2, **no_3(2)),
+            DOWN,
+        ),
+        State.DEGRADED,
+        ["directory_refused", "spares"],
+        ("node 3 at h3:9003 is down (connection refused): node 1 knows node 3 by another one",),
+        0,
+    ),
     "one node is down, and one was not asked": Case(
         [Asked(at(1), node(1, **no_3(1))), Asked(at(3), DOWN, 3)],
         State.DEGRADED,

@@ -61,6 +61,8 @@ class Context:
         """Open connections, in the order of their arrival."""
         self.linked: dict[int, Session] = {}
         """Those of peers that have said hello: one of each."""
+        self.refused: dict[int, str] = {}
+        """Peers whose directory was refused when they came last, and why."""
         self.newcomers: dict[Session, None] = {}
         """Those that came when there was no room for clients, and have not said hello yet."""
         self.lingering: dict[Session, None] = {}
@@ -91,7 +93,7 @@ class Context:
 
     def status(self) -> api.StatusResult:
         """This node, and what it has of its peers."""
-        return status_of(self.node, self.links(), self.linked)
+        return status_of(self.node, self.links(), self.linked, self.refused)
 
     def link(self, node_id: int, session: Session) -> None:
         """A peer has said hello. What waits in its earlier link came from an earlier start."""

@@ -37,8 +37,11 @@ def greet(context: Context, args: list[bytes], address: str) -> Greeting:
         complaint = f"node {theirs.node_id} is not a peer of node {ours.node_id}"
     if complaint is None:
         complaint = replaced = context.acquaintances.reason_to_refuse(theirs)
+    if replaced is not None:
+        context.refused[theirs.node_id] = replaced
     if complaint is not None:
         return Greeting(refuse(context, complaint, address, is_replaced=replaced is not None))
+    context.refused.pop(theirs.node_id, None)
     context.acquaintances.remember(theirs)
     return Greeting(peer.encode_hello_answer(ours), theirs.node_id)
 

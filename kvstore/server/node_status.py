@@ -13,12 +13,15 @@ from kvstore.version import version
 
 
 def status_of(
-    node: Node, links: Mapping[int, str] | None = None, heard_from: Collection[int] = ()
+    node: Node,
+    links: Mapping[int, str] | None = None,
+    heard_from: Collection[int] = (),
+    refused: Mapping[int, str] | None = None,
 ) -> api.StatusResult:
     """This node, as it sees itself and its cluster.
 
     `links`: per peer, why it has no link to it, "" if it has; `heard_from`: peers that have
-    one to this node.
+    one to this node; `refused`: why the directory of a peer was, when it came last.
     """
     raft, settings, room, times = node.raft, node.settings, node.room, node.sync_times
     leader = raft.leader_id
@@ -48,5 +51,6 @@ def status_of(
         is_short_of_room=room.is_short,
         links=dict(links or {}),
         heard_from=tuple(sorted(heard_from)),
+        refused=dict(refused or {}),
         version=version(),
     )

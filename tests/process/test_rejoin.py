@@ -9,6 +9,9 @@ import subprocess
 
 import pytest
 
+from kvstore import api, probe
+from kvstore.address import Address
+
 from .cluster import DEADLINE_S, Cluster
 from .conftest import MakeCluster
 from .steps import assert_refuses, others, put_anywhere
@@ -48,6 +51,11 @@ def test_a_wiped_directory_neither_votes_nor_counts(make_cluster: MakeCluster) -
     cluster.spawn(wiped)
     wait_for_end(cluster, wiped, f"knows node {wiped} by another directory")
     assert "--rejoin" in cluster.nodes[wiped].log
+    # Its own log says so as well, but `kvstore status` asks those that are there.
+    address = Address(cluster.nodes[leader].host, cluster.nodes[leader].port)
+    (status,) = probe.ask_all([address], api.Call(api.Status()), 10_000)
+    assert isinstance(status, api.StatusResult)
+    assert f"knows node {wiped} by another directory" in status.refused[wiped]
     assert "refused a peer" in cluster.nodes[leader].log
     # Alone, the leader has no majority.
     cluster.wait_for_log(leader, "no majority answered")
