@@ -18,7 +18,6 @@ import msgspec
 from kvstore import api
 from kvstore.errors import StorageError
 from kvstore.raft.invariants import SafetyViolationError
-from kvstore.wire import commands
 from kvstore.wire.commands import Render
 
 if TYPE_CHECKING:
@@ -30,14 +29,15 @@ consensus, or while an entry is applied. A mistake elsewhere ends one connection
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """What the node is to be asked, and how its result or failure becomes a reply.
+    """What the node is to be asked, and how its result becomes a reply.
 
-    * `render` is None for a typed reply, which `refuse` has no part in.
+    * `render` is None for a typed reply.
+    * `key_slot` is that of the first key, where the client may be told that it is elsewhere.
     """
 
     request: api.Request
     render: Render | None
-    refuse: Callable[[api.Failure], bytes] = commands.render_failure
+    key_slot: int | None = None
     from_any: bool = False
 
 
@@ -48,11 +48,11 @@ class Slot:
     * `query`: what is due to be answered, when its session has room, `due_since_ms`.
     * `pinned_steps`: what a read may cost that must be answered when it is due, as a later
       write of this client is on its way; 0 for others.
-    * `_render` makes the reply of a Redis command, or `_refuse`; None stands for a typed reply.
+    * `_render` makes the reply of a Redis command; None stands for a typed reply.
     """
 
     __slots__ = (
-        *("_refuse", "_render", "_resp_version", "_session"),
+        *("_key_slot", "_render", "_resp_version", "_session"),
         *("due_since_ms", "held_bytes", "pinned_steps", "query", "reply"),
     )
 
@@ -60,7 +60,7 @@ class Slot:
         self._session = session
         self._resp_version = session.resp_version
         self._render = submission.render
-        self._refuse = submission.refuse
+        self._key_slot = submission.key_slot
         self.held_bytes = held_bytes
         self.query: api.Query | api.Status | None = None
         self.due_since_ms = 0.0
@@ -74,7 +74,7 @@ class Slot:
             if self._render is None:
                 reply = session.typed_reply(result)
             elif isinstance(result, api.Failure):
-                reply = self._refuse(result)
+                reply = session.refusal(result, self._key_slot)
             else:
                 reply = self._render(result, self._resp_version)
         except ENDS_THE_NODE:

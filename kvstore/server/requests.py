@@ -6,8 +6,6 @@ MULTI nothing that reads or writes data is started before its end. It must not k
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from kvstore import api
@@ -16,7 +14,7 @@ from kvstore.server.builtins import BUILTINS, NO_TRANSACTIONS, unknown_command
 from kvstore.server.load import REPLY_BYTES_PER_STEP
 from kvstore.server.replies import Submission
 from kvstore.wire import commands, key_slots, typed
-from kvstore.wire.catalogue import Arguments, keys_of
+from kvstore.wire.catalogue import Arguments
 from kvstore.wire.commands import CommandError
 from kvstore.wire.limits import complaint_about
 from kvstore.wire.scan import parse_scan
@@ -36,21 +34,10 @@ def understand(session: Session, name: bytes, args: Arguments) -> Submission | N
     if complaint := complaint_about(request, session.limits):
         session.reply(commands.render_failure(refusals.invalid(complaint)))
         return None
-    refuse = _refusal_for(session, *keys_of(spec, args)[:1])
-    return Submission(request, commands.render_for(spec, request), refuse)
-
-
-def _refusal_for(session: Session, *keys: bytes) -> Callable[[api.Failure], bytes]:
-    """How a failure of a request with these keys is told."""
-    if not session.follows_moved:
-        return commands.render_failure
-    return partial(_refuse, session, key_slots.key_slot(keys[0]) if keys else None)
-
-
-def _refuse(session: Session, slot: int | None, failure: api.Failure) -> bytes:
-    """As Redis Cluster does. Nobody is sent to a leader that cannot be reached: it may be gone."""
-    is_there = session.context.node.leader_in_reach is not None
-    return key_slots.render_failure(slot if is_there else None, failure)
+    key_slot = None
+    if session.follows_moved and spec.keys[0]:
+        key_slot = key_slots.key_slot(args[spec.keys[0]])
+    return Submission(request, commands.render_for(spec, request), key_slot)
 
 
 def _understand_other(session: Session, name: bytes, args: Arguments) -> Submission | None:
@@ -72,7 +59,7 @@ def _understand_other(session: Session, name: bytes, args: Arguments) -> Submiss
     if name == b"KV":
         return _understand_typed(session, args[1])
     scan = parse_scan(args, session.limits)
-    return Submission(*session.context.cursors.page(scan, session.number), _refusal_for(session))
+    return Submission(*session.context.cursors.page(scan, session.number))
 
 
 def _understand_typed(session: Session, payload: bytes) -> Submission | None:

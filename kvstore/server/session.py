@@ -31,7 +31,7 @@ from kvstore.server.load import (
 from kvstore.server.own_writes import OwnWrites
 from kvstore.server.replies import ENDS_THE_NODE, Replies, Slot, Submission
 from kvstore.server.requests import understand
-from kvstore.wire import commands, peer, resp, typed
+from kvstore.wire import commands, key_slots, peer, resp, typed
 from kvstore.wire.commands import CommandError
 from kvstore.wire.limits import place_bytes, query_steps_bound
 
@@ -308,6 +308,13 @@ class Session:
     def typed_reply(self, result: api.Result) -> bytes:
         """The bytes of a result in its envelope."""
         return typed.encode_reply(self.context.node.reply(result))
+
+    def refusal(self, failure: api.Failure, key_slot: int | None) -> bytes:
+        """What this client is told; nobody is sent to a leader out of reach: it may be gone."""
+        if not self.follows_moved:
+            return commands.render_failure(failure)
+        is_there = self.context.node.leader_in_reach is not None
+        return key_slots.render_failure(key_slot if is_there else None, failure)
 
     # --- Peers ----------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-REQUESTS = "kvstore/server/requests.py"
+SESSION = "kvstore/server/session.py"
 SHARD = "kvstore/server/shard.py"
 KEY_SLOTS = "kvstore/wire/key_slots.py"
 
@@ -18,8 +18,8 @@ _SLOTS = "tests/wire/test_key_slots.py"
 GUIDING = (
     Mutant(
         "a cluster client is sent to a leader that has just died",
-        REQUESTS,
-        "session.context.node.leader_in_reach is not None",
+        SESSION,
+        "self.context.node.leader_in_reach is not None",
         "True",
         test=f"{_CLIENTS}::test_nobody_is_sent_to_a_leader_that_cannot_be_reached",
     ),
