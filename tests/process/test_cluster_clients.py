@@ -93,7 +93,7 @@ def test_a_leader_that_wakes_sends_on_who_asks_it(make_cluster: MakeCluster) -> 
         cluster.pause(old)
         counter.add_some()
         cluster.resume(old)
-        cluster.wait_for_role(old, "follower")
+        assert cluster.wait_for_leader() != old
         assert other.add(), "it had the old leader for the owner of all slots"
         value = int(client.get("n"))
         doubtful = counter.doubtful
