@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from redis.retry import Retry
 
 from kvstore import Client
 
-from .cluster import DEADLINE_S, Cluster
+from .cluster import Cluster, eventually
 from .conftest import MakeCluster
 
 pytestmark = pytest.mark.process
@@ -60,10 +59,11 @@ class Counter:
         return True
 
     def add_until(self, is_enough: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + DEADLINE_S
-        while not is_enough():
-            assert time.monotonic() < deadline, "writes are acknowledged again"
+        def have_enough() -> bool:
             self.add()
+            return is_enough()
+
+        eventually(have_enough, "writes are acknowledged again")
 
     def add_some(self) -> None:
         wanted = self.acknowledged + AFTER
