@@ -20,7 +20,6 @@ from kvstore.raft import events
 from kvstore.raft.admission import reason_to_doubt, reason_to_ignore, seems_out_of_reach
 from kvstore.raft.directories import admission_of
 from kvstore.raft.effects import Effects
-from kvstore.raft.invariants import require
 from kvstore.raft.leadership import Leadership
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import (
@@ -42,6 +41,7 @@ from kvstore.raft.outbox import Outbox
 from kvstore.raft.quorum import has_majority, reached_by_majority
 from kvstore.raft.reads import ReadReady
 from kvstore.raft.repair import Repair
+from kvstore.raft.safety import require
 from kvstore.raft.timer import ElectionTimer
 from kvstore.raft.types import (
     COMMAND,

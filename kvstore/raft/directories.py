@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from kvstore.raft.invariants import require
+from kvstore.raft.safety import require
 from kvstore.raft.types import ADMIT, INDEX_MAX, NOT_ADMITTED, Entry
 
 _ADMISSION: Final = re.compile(rb"([0-9]{1,20}) ([0-9a-f]{32})")

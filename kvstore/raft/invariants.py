@@ -1,31 +1,15 @@
-"""The promises of the core as executable checks.
+"""The promises of the core as executable checks, for tests and simulation after every step.
 
-Law: a check never changes what it looks at. `require` guards, in production too,
-what would mean that safety is already lost somewhere: then stopping is the only
-honest answer. `check_state` and `check_step` are for tests and simulation, after
-every step.
+Law: a check never changes what it looks at.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
+from kvstore.raft.core import Raft
+from kvstore.raft.safety import require
 from kvstore.raft.types import Role
-
-if TYPE_CHECKING:
-    from kvstore.raft.core import Raft
-
-
-class SafetyViolationError(Exception):
-    """A promise of Raft is broken; this node must stop and be looked at."""
-
-
-def require(condition: bool, broken_promise: str) -> None:
-    """Stop the node if a promise does not hold."""
-    if not condition:
-        raise SafetyViolationError(f"{broken_promise}: this node stops; compare the nodes' logs")
 
 
 class Snapshot(msgspec.Struct, frozen=True):

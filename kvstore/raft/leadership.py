@@ -13,13 +13,13 @@ from typing import Final
 
 from kvstore.raft.directories import admission_data
 from kvstore.raft.events import Event, HandingOver, HandoverFailed
-from kvstore.raft.invariants import require
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import AppendEntriesReply, Message
 from kvstore.raft.outbox import Outbox
 from kvstore.raft.progress import Progress
 from kvstore.raft.quorum import majority, reached_by_majority
 from kvstore.raft.reads import PendingReads, ReadReady
+from kvstore.raft.safety import require
 from kvstore.raft.types import Entry, EntryKind, RaftSettings
 
 _ENTRY_WORK: Final = 128

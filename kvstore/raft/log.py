@@ -15,9 +15,9 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from kvstore.raft.directories import Admissions
-from kvstore.raft.invariants import require
 from kvstore.raft.messages import PreVote, RequestVote
 from kvstore.raft.room import EntryRoom
+from kvstore.raft.safety import require
 from kvstore.raft.spans import Spans
 from kvstore.raft.types import (
     ADMIT,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from kvstore.raft.invariants import require
+from kvstore.raft.safety import require
 
 
 class Progress:

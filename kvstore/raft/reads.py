@@ -14,8 +14,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from kvstore.raft.invariants import require
 from kvstore.raft.quorum import reached_by_majority
+from kvstore.raft.safety import require
 
 
 class ReadReady(msgspec.Struct, frozen=True, gc=False):

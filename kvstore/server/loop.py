@@ -26,7 +26,7 @@ from kvstore.config import Settings
 from kvstore.errors import DamagedStateError
 from kvstore.exit_codes import BROKEN
 from kvstore.logs import logger_for
-from kvstore.raft.invariants import SafetyViolationError
+from kvstore.raft.safety import SafetyViolationError
 from kvstore.server import event_log
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.connection import Owner

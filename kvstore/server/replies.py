@@ -17,7 +17,7 @@ import msgspec
 
 from kvstore import api
 from kvstore.errors import StorageError
-from kvstore.raft.invariants import SafetyViolationError
+from kvstore.raft.safety import SafetyViolationError
 from kvstore.wire.commands import Render
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ import msgspec
 from kvstore import api
 from kvstore.address import Address
 from kvstore.config import Limits, Settings
-from kvstore.raft.invariants import SafetyViolationError
 from kvstore.raft.messages import Message
+from kvstore.raft.safety import SafetyViolationError
 from kvstore.raft.types import RaftSettings
 from kvstore.sim import calm, faults
 from kvstore.sim.checkers import STEPWISE

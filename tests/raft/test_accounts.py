@@ -9,11 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kvstore.raft.directories import Admissions, admission_data, admission_of
-from kvstore.raft.invariants import SafetyViolationError
 from kvstore.raft.log import RaftLog
 from kvstore.raft.progress import Progress
 from kvstore.raft.reads import PendingReads, ReadReady
 from kvstore.raft.room import EntryRoom
+from kvstore.raft.safety import SafetyViolationError
 from kvstore.raft.types import Entry, EntryKind
 
 from .disk import Disk, entries_of_terms, entry

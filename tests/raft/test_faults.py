@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from kvstore.raft.invariants import SafetyViolationError
 from kvstore.raft.messages import Message
 from kvstore.raft.reads import ReadReady
+from kvstore.raft.safety import SafetyViolationError
 from kvstore.raft.types import Entry, EntryKind, HardState, RaftSettings, Role
 
 from .disk import Disk, entries_of_terms, entry

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kvstore.raft.invariants import SafetyViolationError
 from kvstore.raft.messages import AppendEntries, AppendEntriesReply
+from kvstore.raft.safety import SafetyViolationError
 from kvstore.raft.types import RaftSettings, Role
 
 from .disk import entry

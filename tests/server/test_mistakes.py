@@ -10,7 +10,7 @@ import structlog
 import kvstore
 from kvstore import api
 from kvstore.errors import DamagedStateError
-from kvstore.raft.invariants import SafetyViolationError
+from kvstore.raft.safety import SafetyViolationError
 from kvstore.server import info
 from kvstore.version import version
 from kvstore.wire import commands
