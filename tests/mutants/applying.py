@@ -8,33 +8,28 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-CLUSTER_TIME = "kvstore/server/cluster_time.py"
-MACHINE = "kvstore/kv/machine.py"
-NODE = "kvstore/server/node.py"
-SESSIONS_FILE = "kvstore/kv/sessions.py"
-
 APPLYING = (
     Mutant(
         "a page leads on behind the key that it left out",
-        MACHINE,
+        "StateMachine._scan",
         "next_start=key)",
         'next_start=key + b"\\0")',
     ),
     Mutant(
         "last_applied is saved one too low, so an entry is applied twice",
-        MACHINE,
+        "StateMachine.applied",
         "        return Applied(self.last_applied, self.revision, self.time_ms)",
         "        return Applied(max(0, self.last_applied - 1), self.revision, self.time_ms)",
     ),
     Mutant(
         "the revision is forgotten in a restart",
-        MACHINE,
+        "StateMachine.__init__",
         "        self.revision = applied.revision",
         "        self.revision = applied.last_applied",
     ),
     Mutant(
         "last_applied is saved without the data of the turn",
-        NODE,
+        "Node.checkpoint",
         "        applied = self.machine.applied\n        if applied != self._checkpointed",
         "        applied = self.machine.applied\n"
         "        applied = type(applied)(\n"
@@ -43,13 +38,13 @@ APPLYING = (
     ),
     Mutant(
         "a condition is judged by the leader when the write is proposed",
-        MACHINE,
+        "StateMachine._put",
         "        if put.when is not _ALWAYS and not _may_write(put, old):",
         "        if put.when is api.When.ABSENT and not _may_write(put, old):",
     ),
     Mutant(
         "a result depends on more than the log",
-        MACHINE,
+        "StateMachine._delete",
         "    def _delete(self, delete: api.Delete) -> api.Result:\n"
         "        self.steps += _WRITE_STEPS * len(delete.keys)\n"
         "        deleted = sum(map(self._view.delete, delete.keys))\n"
@@ -60,19 +55,19 @@ APPLYING = (
     ),
     Mutant(
         "a retry is applied again",
-        SESSIONS_FILE,
+        "Sessions.once",
         "        if once.sequence > record.sequence:",
         "        if once.sequence >= record.sequence:",
     ),
     Mutant(
         "the digest of a write is not compared, so a copy of a client gets its answer",
-        SESSIONS_FILE,
+        "Sessions.once",
         "        elif digest == record.digest:",
         "        elif digest:",
     ),
     Mutant(
         "the digest of a write leaves its guard out",
-        SESSIONS_FILE,
+        "sessions._digest",
         "    return hashlib.blake2b(_encode_write(write), ",
         "    write = msgspec.structs.replace(write, guard=None)\n"
         "    return hashlib.blake2b(_encode_write(write), ",
@@ -81,7 +76,7 @@ APPLYING = (
     ),
     Mutant(
         "a refused put is told to be written when it comes again",
-        SESSIONS_FILE,
+        "Sessions._kept",
         "PutRepeated(result.revision, result.written)",
         "PutRepeated(result.revision, True)",
         test="tests/kv/test_sessions.py"
@@ -89,13 +84,13 @@ APPLYING = (
     ),
     Mutant(
         "sessions are forgotten in a restart",
-        SESSIONS_FILE,
+        "Sessions.__init__.found",
         'for key, record in table.scan(b"")]',
         "for key, record in ()]",
     ),
     Mutant(
         "the answer of a retry is not kept over a restart",
-        SESSIONS_FILE,
+        "Sessions._keep",
         "        self._table.put(_KEY.pack(session), _encode_record(record))",
         "        self._table.put(\n"
         "            _KEY.pack(session), _encode_record(_Record(record.used_index, 0, 0, b''))\n"
@@ -103,7 +98,7 @@ APPLYING = (
     ),
     Mutant(
         "a restart sorts sessions by their age instead of their use",
-        SESSIONS_FILE,
+        "Sessions.__init__",
         "key=lambda one: one[1].used_index",
         "key=lambda one: one[0]",
         test="tests/kv/test_sessions.py"
@@ -111,7 +106,7 @@ APPLYING = (
     ),
     Mutant(
         "sessions expire by the clock of each replica",
-        NODE,
+        "Node._apply.result",
         "        result = self.machine.apply(entry.index, entry.data)",
         "        self.machine._sessions.time_ms = self._time.advance(\n"
         "            self._now_ms, self.machine.time_ms\n        )\n"
@@ -119,28 +114,28 @@ APPLYING = (
     ),
     Mutant(
         "the time is forgotten in a restart",
-        MACHINE,
+        "StateMachine.__init__",
         "Sessions(view.sessions, sessions, applied.time_ms)",
         "Sessions(view.sessions, sessions, 0)",
         test="tests/kv/test_sessions.py::test_a_restart_keeps_answers_and_time",
     ),
     Mutant(
         "the time follows every leader, back as well",
-        SESSIONS_FILE,
+        "Sessions._let_time_pass",
         "        self.time_ms = max(self.time_ms, time_ms)",
         "        self.time_ms = time_ms",
         test="tests/kv/test_sessions.py::test_time_does_not_go_back_with_a_leader_that_lags",
     ),
     Mutant(
         "a session begins at the stamp of its entry, though the cluster's time is ahead",
-        SESSIONS_FILE,
+        "Sessions.open",
         '_Record(index, self.time_ms, 0, b"", b"")',
         '_Record(index, time_ms, 0, b"", b"")',
         test="tests/kv/test_session_model.py",
     ),
     Mutant(
         "an expired session lives on until it is removed",
-        SESSIONS_FILE,
+        "Sessions.once",
         "        if record is None or self._is_expired(record):\n            return _no_session",
         "        if record is None:\n            return _no_session",
         test="tests/kv/test_sessions.py"
@@ -148,39 +143,39 @@ APPLYING = (
     ),
     Mutant(
         "a number that was passed over takes effect later",
-        SESSIONS_FILE,
+        "Sessions.once",
         "        if once.sequence < max(1, record.sequence):",
         "        if once.sequence < 1:",
         test="tests/kv/test_sessions.py::test_a_number_that_was_passed_over_can_never_take_effect",
     ),
     Mutant(
         "the cluster's time is set back by what was applied",
-        CLUSTER_TIME,
+        "ClusterTime.advance",
         "        self._time_ms = max(self._time_ms, float(applied_ms))",
         "        self._time_ms = float(applied_ms)",
         test="tests/server/test_cluster_time.py::test_it_goes_on_by_the_nodes_own_clock",
     ),
     Mutant(
         "a guard is not checked",
-        MACHINE,
+        "StateMachine._write_guarded",
         "            if mod_revision != write.guard.mod_revision:",
         "            if mod_revision < 0:",
     ),
     Mutant(
         "a guard holds as long as its key exists",
-        MACHINE,
+        "StateMachine._write_guarded",
         "            if mod_revision != write.guard.mod_revision:",
         "            if not mod_revision:",
     ),
     Mutant(
         "a scan in reverse leaves out the key that it goes on at",
-        MACHINE,
+        "StateMachine._walk.behind_start",
         '        behind_start = scan.start + b"\\x00"\n',
         "        behind_start = scan.start\n",
     ),
     Mutant(
         "a scan in reverse begins at a key that is not of its prefix",
-        MACHINE,
+        "_after_all_with",
         "    return stem[:-1] + bytes((stem[-1] + 1,)) if stem else None\n",
         "    return None\n",
         test="tests/kv/test_machine.py::test_scan_in_reverse_shows_the_same_from_the_other_end",

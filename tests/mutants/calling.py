@@ -9,64 +9,56 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-ARGUMENTS = "kvstore/arguments.py"
-CALLER = "kvstore/caller.py"
-CLIENT = "kvstore/client.py"
-COURSE = "kvstore/course.py"
-GATE = "kvstore/gate.py"
-LINK = "kvstore/link.py"
-LINKS = "kvstore/links.py"
-
 CALLING = (
     Mutant(
         "a bare write is sent again",
-        CALLER,
+        "_may_be_repeated",
         "    return not isinstance(request, api.WRITES)\n",
         "    return True\n",
     ),
     Mutant(
         "a node that says it does not know is taken to have refused",
-        CALLER,
+        "Caller._turn_away",
         '            _doubt(course, request, f"which said: {failure.message}")\n',
         "",
         test="tests/client/test_retries.py",
     ),
     Mutant(
         "a node that is full is no such thing to a stale read",
-        LINKS,
+        "Links._link",
         "raise Full if is_full else NotSent(",
         "raise NotSent(",
         test="tests/client/test_full_nodes.py",
     ),
     Mutant(
         "a look-up that hangs hides why the one before failed",
-        LINK,
+        "Link.__init__",
         "            raise NotSent(reason, is_silence=True)\n",
         "            raise NotSent(reason)\n",
         test="tests/client/test_names.py",
     ),
     Mutant(
         "a handover that was not answered is said to have changed nothing",
-        CALLER,
+        "_doubt",
         "    if not isinstance(asked, (*api.WRITES, api.HandOver)):\n",
         "    if not isinstance(asked, api.WRITES):\n",
         test="tests/client/test_transfer_leader.py",
     ),
     Mutant(
         "a reply that did not come is taken for a request that did not arrive",
-        CALLER,
+        "Caller._carry_out",
         "                if isinstance(setback, Unanswered):\n",
         "                if isinstance(setback, Unanswered) and isinstance(request, api.Put):\n",
     ),
     Mutant(
         "a request that did not arrive leaves the outcome unknown",
-        CALLER,
+        "Caller._carry_out",
         "                if isinstance(setback, Unanswered):\n",
         "                if isinstance(setback, Unanswered | NotSent):\n",
     ),
     Mutant(
         "an interrupted write's number is used again",
-        CALLER,
+        "Caller._carry_out_once",
         "            self._sequence += 1\n            once = api.Once("
         "self._session, self._sequence, write)\n"
         "            try:\n                return (yield from self._carry_out(course, once, "
@@ -77,19 +69,19 @@ CALLING = (
     ),
     Mutant(
         "a request outlives its deadline",
-        CALLER,
+        "Caller._carry_out.reply_until",
         "_until if _may_be_repeated(request) else course.deadline\n",
         "_until if _may_be_repeated(request) else course.deadline + 1\n",
     ),
     Mutant(
         "a session that is gone is asked for again and again",
-        CALLER,
+        "Caller._carry_out_once",
         "                self._session = None\n                if gone",
         "                if gone",
     ),
     Mutant(
         "a client forgets that a copy was sent",
-        CALLER,
+        "_doubt",
         "    course.doubt = doubt\n",
         "    course.doubt = None\n",
         test="tests/client/test_sessions.py"
@@ -97,7 +89,7 @@ CALLING = (
     ),
     Mutant(
         "a refusal settles what an earlier copy may have done",
-        COURSE,
+        "Course.end",
         "        if self.doubt is None:\n            return refusal",
         "        if self.doubt != refusal:\n            return refusal",
         test="tests/client/test_sessions.py"
@@ -105,14 +97,14 @@ CALLING = (
     ),
     Mutant(
         "a lone text is a list of its characters",
-        ARGUMENTS,
+        "_items",
         "    if isinstance(things, _TEXTS) or not",
         "    if not",
         test="tests/client/test_arguments.py::test_what_is_wrong_is_told_before_anything_is_sent",
     ),
     Mutant(
         "a value that is given as an array is sent as it is by then",
-        ARGUMENTS,
+        "as_bytes",
         "        return bytes(text)\n",
         "        return text\n",
         test="tests/client/test_requests.py"
@@ -120,7 +112,7 @@ CALLING = (
     ),
     Mutant(
         "a name is waited for beyond the deadline",
-        LINK,
+        "Link.__init__",
         "        if not lookup.wait(_rest_of(until)):\n",
         "        if not lookup.wait(5.0 + _rest_of(until)):\n",
         test="tests/client/test_names.py"
@@ -128,7 +120,7 @@ CALLING = (
     ),
     Mutant(
         "a resolver that hangs gets another thread with each attempt",
-        "kvstore/links.py",
+        "Links._lookup",
         "            self._lookups[node] = lookup\n",
         "            pass\n",
         test="tests/client/test_names.py"
@@ -136,7 +128,7 @@ CALLING = (
     ),
     Mutant(
         "the first address of a name has all the time",
-        LINK,
+        "_connected",
         "            sock.settimeout(_rest_of(until) / left)\n",
         "            sock.settimeout(_rest_of(until))\n",
         test="tests/client/test_names.py"
@@ -144,7 +136,7 @@ CALLING = (
     ),
     Mutant(
         "a forked child waits for a thread that its parent has",
-        "kvstore/links.py",
+        "Links.abandon",
         "            lookup.abandon()\n",
         "            pass\n",
         test="tests/client/test_copies.py"
@@ -152,21 +144,21 @@ CALLING = (
     ),
     Mutant(
         "who waits is told of it ten times a second",
-        "kvstore/patience.py",
+        "told.watch",
         "            last = found[0]\n",
         "",
         test="tests/cli/test_waiting.py::test_a_command_that_gets_nowhere_says_once_what_it_tries",
     ),
     Mutant(
         "what a client waits for is told when it waits no more",
-        CALLER,
-        "            self.course = None\n\n",
-        "            pass\n\n",
+        "Caller.ask",
+        "        finally:\n            self.course = None\n",
+        "        finally:\n            pass\n",
         test="tests/cli/test_waiting.py::test_a_client_tells_other_threads_what_it_waits_for",
     ),
     Mutant(
         "a handover is asked for again of whoever leads by then",
-        CALLER,
+        "Caller._ask.request",
         "            request = api.HandOver(request.heir, self._term)\n",
         "            request = api.HandOver(request.heir)\n",
         test="tests/client/test_transfer_leader.py"
@@ -174,7 +166,7 @@ CALLING = (
     ),
     Mutant(
         "a write in doubt is repeated under a new session",
-        CALLER,
+        "Caller._carry_out_once",
         "                if course.doubt is not None:\n",
         "                if course.doubt == '':\n",
         test="tests/client/test_sessions.py"
@@ -182,7 +174,7 @@ CALLING = (
     ),
     Mutant(
         "a client believes every node about the term",
-        CALLER,
+        "Caller._answer_to",
         "        if not stale and not isinstance(call.request, api.Status):\n"
         "            # Other answers",
         "        if True:\n            # Other answers",
@@ -191,7 +183,7 @@ CALLING = (
     ),
     Mutant(
         "a reset after the whole request was sent is taken for not sent",
-        LINK,
+        "Link._receive",
         '            raise Unanswered(f"the connection broke: {_reason(error)}") from None',
         '            raise NotSent(f"the connection broke: {_reason(error)}") from None',
         test="tests/client/test_resets.py"
@@ -199,7 +191,7 @@ CALLING = (
     ),
     Mutant(
         "an end before the reply is taken for not sent",
-        LINK,
+        "Link._receive",
         '                    raise Unanswered("the connection was closed before the reply")',
         '                    raise NotSent("the connection was closed before the reply")',
         test="tests/client/test_resets.py"
@@ -207,7 +199,7 @@ CALLING = (
     ),
     Mutant(
         "a refusal that comes before the request is over is not heard",
-        LINK,
+        "Link.ask",
         "            if refusal is None:\n",
         "            if True:\n",
         test="tests/client/test_resets.py"
@@ -215,14 +207,14 @@ CALLING = (
     ),
     Mutant(
         "the next request follows one that was sent in part",
-        LINK,
+        "Link.is_idle",
         "        if not self._is_in_step:\n            return False\n",
         "",
         test="tests/client/test_resets.py::test_nothing_follows_a_request_that_was_sent_in_part",
     ),
     Mutant(
         "a copy of a client goes on with its session",
-        CALLER,
+        "Caller.fresh",
         "        other._begin()\n",
         "        other._is_abandoned = False\n",
         test="tests/client/test_copies.py"
@@ -230,15 +222,15 @@ CALLING = (
     ),
     Mutant(
         "a forked child goes on where its parent is",
-        CLIENT,
-        "os.register_at_fork(after_in_child=_leave_all_to_parent)\n",
-        "",
+        "_leave_all_to_parent",
+        "        client._leave_to_parent()\n",
+        "        pass\n",
         test="tests/client/test_copies.py"
         "::test_forked_children_begin_their_own_and_leave_their_parent_s_alone",
     ),
     Mutant(
         "a forked child waits at its parent's gate",
-        CLIENT,
+        "Client._leave_to_parent",
         "caller.fresh()\n        self._links, self._gate = Links(), Gate()\n",
         "caller.fresh()\n        self._links = Links()\n",
         test="tests/client/test_copies.py"
@@ -246,7 +238,7 @@ CALLING = (
     ),
     Mutant(
         "a forked child keeps its parent's connections open",
-        CLIENT,
+        "Client._leave_to_parent",
         "        self._links.abandon()\n",
         "",
         test="tests/client/test_copies.py"
@@ -254,7 +246,7 @@ CALLING = (
     ),
     Mutant(
         "a request is carried out by both processes if one forks in its middle",
-        CALLER,
+        "Caller._check_whose",
         "        if self._is_abandoned:\n",
         "        if self._clock is None:\n",
         test="tests/client/test_copies.py"
@@ -262,14 +254,14 @@ CALLING = (
     ),
     Mutant(
         "two threads are served at once",
-        GATE,
+        "Gate.turn",
         "            while self._line[0] is not mine:\n",
         "            while False:\n",
         test="tests/client/test_threads.py::test_an_interrupt_while_waiting_leaves_the_line",
     ),
     Mutant(
         "whoever leaves the gate wakes nobody",
-        GATE,
+        "Gate.turn",
         "                self._line[0].release()\n",
         "                pass\n",
         test="tests/client/test_threads.py"
@@ -277,7 +269,7 @@ CALLING = (
     ),
     Mutant(
         "who gave up waiting stays in the line",
-        GATE,
+        "Gate.turn",
         "                self._line.remove(mine)\n",
         "                if self._line[0] is mine:\n                    self._line.remove(mine)\n",
         test="tests/client/test_threads.py"
@@ -285,7 +277,7 @@ CALLING = (
     ),
     Mutant(
         "a callback waits for the request that called it",
-        GATE,
+        "Gate.turn",
         "        if thread in self._threads:\n",
         "        if not thread:\n",
         test="tests/client/test_threads.py"
@@ -293,7 +285,7 @@ CALLING = (
     ),
     Mutant(
         "what no node takes is sent all the same",
-        ARGUMENTS,
+        "checked",
         "    if complaint := complaint_about(request, _WIDEST):\n",
         "    if (complaint := complaint_about(request, _WIDEST)) and not request:\n",
         test="tests/client/test_limits.py"
@@ -301,7 +293,7 @@ CALLING = (
     ),
     Mutant(
         "a leader that did not answer is asked first again",
-        CALLER,
+        "Caller._carry_out",
         " as setback:\n                self._leader = None\n",
         " as setback:\n",
         test="tests/client/test_second_times.py"
@@ -309,7 +301,7 @@ CALLING = (
     ),
     Mutant(
         "who did not answer is asked first again in the next round",
-        COURSE,
+        "Course.failed",
         "        self._nodes.remove(self.node)\n        self._nodes.append(self.node)\n",
         "",
         test="tests/client/test_second_times.py"
@@ -317,7 +309,7 @@ CALLING = (
     ),
     Mutant(
         "who was asked in one round is not asked in the next",
-        COURSE,
+        "Course._plan_rest",
         "        self._tried.clear()\n",
         "",
         test="tests/client/test_second_times.py"
@@ -325,7 +317,7 @@ CALLING = (
     ),
     Mutant(
         "a node that has no room is taken to refuse the request",
-        CALLER,
+        "Caller._answer_to",
         "            if str(answer).startswith(Full.words):\n",
         "            if not str(answer):\n",
         test="tests/client/test_full_nodes.py"
@@ -333,14 +325,14 @@ CALLING = (
     ),
     Mutant(
         "clients that found a node full come back ten times a second",
-        COURSE,
+        "Course.full",
         "        self._is_crowded = True\n",
         "        self._is_crowded = False\n",
         test="tests/client/test_full_nodes.py::test_full_nodes_are_asked_less_and_less_often",
     ),
     Mutant(
         "what a node says beyond its reply is taken for the next one",
-        LINK,
+        "Link.is_idle",
         "            return not self._reader.has_data()\n",
         "            return True\n",
         test="tests/client/test_second_times.py"
@@ -348,14 +340,14 @@ CALLING = (
     ),
     Mutant(
         "a redirect settles what an earlier copy may have done",
-        CALLER,
+        "Caller._turn_away",
         "                raise course.end(refusal)\n            asked",
         "                raise refusal\n            asked",
         test="tests/client/test_honesty.py",
     ),
     Mutant(
         "a session that is gone was never written under",
-        CALLER,
+        "Caller._carry_out_once",
         "                if gone.is_certain:\n",
         "                if gone:\n",
         test="tests/client/test_honesty.py",

@@ -8,38 +8,30 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-CORE = "kvstore/raft/core.py"
-LEADERSHIP = "kvstore/raft/leadership.py"
-LOG = "kvstore/raft/log.py"
-OUTBOX = "kvstore/raft/outbox.py"
-PROGRESS = "kvstore/raft/progress.py"
-QUORUM = "kvstore/raft/quorum.py"
-READS = "kvstore/raft/reads.py"
-
 CONSENSUS = (
     Mutant(
         "a higher term is not adopted",
-        CORE,
+        "Raft.step",
         "            self._become_follower(message.term)\n        elif",
         "            pass\n        elif",
     ),
     Mutant(
         "a lower term is processed",
-        CORE,
+        "Raft.step",
         "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
         "            return\n",
         "            self._outbox.reject_stale(message, self.current_term, self.log)\n",
     ),
     Mutant(
         "a lower term gets no answer, so its leader is never fenced",
-        OUTBOX,
+        "Outbox.reject_stale",
         "        elif isinstance(request, AppendEntries):\n            self.reject_append",
         "        elif isinstance(request, RequestVote):\n            self.reject_append",
         test="tests/raft/test_terms.py::test_every_role_rejects_an_append_of_a_lower_term",
     ),
     Mutant(
         "replies to votes of an old term count",
-        CORE,
+        "Raft.step",
         "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
         "            return\n",
         "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
@@ -47,7 +39,7 @@ CONSENSUS = (
     ),
     Mutant(
         "replies to appends of an old term count",
-        CORE,
+        "Raft.step",
         "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
         "            return\n",
         "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
@@ -56,65 +48,65 @@ CONSENSUS = (
     ),
     Mutant(
         "the vote is kept into a new term",
-        CORE,
+        "Raft._become_follower",
         "            self.voted_for = None\n            self._leader_of_term = None\n",
         "            self._leader_of_term = None\n",
     ),
     Mutant(
         "the vote is cleared by a step-down within a term",
-        CORE,
+        "Raft._become_follower",
         "            self.voted_for = None\n            self._leader_of_term = None\n",
         "            self._leader_of_term = None\n        self.voted_for = None\n",
     ),
     Mutant(
         "a candidate keeps its term",
-        CORE,
+        "Raft._become_candidate",
         "        self.current_term += 1\n        self.voted_for = self.id\n",
         "        self.voted_for = self.id\n",
     ),
     Mutant(
         "a second vote in one term",
-        CORE,
+        "Raft._on_request_vote",
         "elif self.voted_for not in (None, message.sender):",
         "elif message.sender == self.id:",
     ),
     Mutant(
         "a vote for a candidate whose log is behind",
-        CORE,
+        "Raft._on_request_vote",
         "        elif self.log.is_ahead_of(message):",
         "        elif message.last_log_index < 0:",
         test="tests/raft/test_elections.py::test_a_vote_needs_a_log_at_least_as_up_to_date",
     ),
     Mutant(
         "logs are compared by length alone",
-        LOG,
+        "RaftLog.is_ahead_of",
         "        return (self.last_term, self.last_index) > theirs",
         "        return self.last_index > theirs[1]",
         test="tests/raft/test_elections.py::test_a_vote_needs_a_log_at_least_as_up_to_date",
     ),
     Mutant(
         "the vote is not persisted",
-        CORE,
+        "Raft.take_effects.hard_state",
         "        hard_state = HardState(self.current_term, self.voted_for, self.admitted_at)\n",
         "        voted_for = self._durable_hard_state.voted_for\n"
         "        hard_state = HardState(self.current_term, voted_for, self.admitted_at)\n",
     ),
     Mutant(
         "the term is persisted only with a vote",
-        CORE,
+        "Raft.take_effects.hard_state_is_durable",
         "        hard_state_is_durable = hard_state == self._durable_hard_state\n",
         "        hard_state_is_durable = (\n"
         "            hard_state == self._durable_hard_state or self.voted_for is None\n        )\n",
     ),
     Mutant(
         "a vote that was refused counts",
-        CORE,
+        "Raft._on_vote_reply",
         "if self.role is asked_as and message.vote_granted:",
         "if self.role is asked_as:",
     ),
     Mutant(
         "half of the votes is enough",
-        QUORUM,
+        "majority",
         "    return member_count // 2 + 1",
         "    return (member_count + 1) // 2",
         test="tests/raft/test_elections.py"
@@ -122,61 +114,61 @@ CONSENSUS = (
     ),
     Mutant(
         "one vote less than a majority is enough",
-        QUORUM,
+        "has_majority",
         "    return len(supporters & members) >= majority(len(members))",
         "    return len(supporters & members) >= majority(len(members)) - 1",
     ),
     Mutant(
         "votes of an earlier candidacy are kept",
-        CORE,
+        "Raft._ask_for_votes",
         "        self._votes = set()\n        self._timer.start(self._now_ms)",
         "        self._timer.start(self._now_ms)",
     ),
     Mutant(
         "a new leader opens its term with no entry",
-        CORE,
+        "Raft._become_leader",
         "        self.log.add(self.current_term, EntryKind.NOOP, opening)\n",
         "",
     ),
     Mutant(
         "blind truncation",
-        LOG,
+        "RaftLog.take",
         "            if self.holds(entry.index, entry.term):\n",
         "            if entry.index == 0:\n",
     ),
     Mutant(
         "a conflicting entry stays",
-        LOG,
+        "RaftLog.take",
         "            if self.holds(entry.index, entry.term):\n",
         "            if entry.index <= self.last_index:\n",
     ),
     Mutant(
         "prev_log_term is not compared",
-        CORE,
+        "Raft._on_append_entries",
         "        if not self.log.holds(message.prev_log_index, message.prev_log_term):",
         "        if message.prev_log_index > self.log.last_index:",
     ),
     Mutant(
         "a follower vouches for its whole log",
-        CORE,
+        "Raft._on_append_entries",
         "self.log, last_taken=last_taken)",
         "self.log, last_taken=self.log.last_index)",
     ),
     Mutant(
         "a follower commits past what the leader vouched for",
-        CORE,
+        "Raft._on_append_entries",
         "min(message.leader_commit, last_taken)",
         "min(message.leader_commit, self.log.last_index)",
     ),
     Mutant(
         "the commit index follows every leader, back as well",
-        CORE,
+        "Raft._on_append_entries",
         "max(self.commit_index, min(message.leader_commit, last_taken))",
         "min(message.leader_commit, last_taken)",
     ),
     Mutant(
         "a rejection of the past moves next_index back",
-        PROGRESS,
+        "Progress.rejected",
         "        if prev_log_index <= self.match_index or prev_log_index >= self.next_index:\n"
         "            return\n",
         "",
@@ -184,33 +176,33 @@ CONSENSUS = (
     ),
     Mutant(
         "match_index goes back",
-        PROGRESS,
+        "Progress.accepted",
         "        self.match_index = max(self.match_index, match_index)",
         "        self.match_index = match_index",
         test="tests/raft/test_faults.py::test_a_delayed_success_does_not_move_match_index_back",
     ),
     Mutant(
         "a rejection does not back up",
-        PROGRESS,
+        "Progress.rejected",
         "        self.next_index = max(self.match_index + 1, min(next_index, prev_log_index))\n",
         "",
     ),
     Mutant(
         "a truncation leaves the terms of what it removed",
-        LOG,
+        "RaftLog.truncate",
         "        while self._range_starts and self._range_starts[-1] >= from_index:",
         "        while self._range_starts and self._range_starts[-1] > from_index:",
         test="tests/raft/test_log.py::test_a_truncation_keeps_the_terms_before_it",
     ),
     Mutant(
         "a truncation does not reach the disk",
-        LOG,
+        "RaftLog.truncate",
         "            self._truncate_from = from_index\n            self.durable_index",
         "            self.durable_index",
     ),
     Mutant(
         "entries of an old term are committed by counting",
-        CORE,
+        "Raft._advance_commit_index",
         "if index > self.commit_index and self.log.term(index) == self.current_term:",
         "if index > self.commit_index:",
         test="tests/raft/test_commitment.py"
@@ -218,20 +210,20 @@ CONSENSUS = (
     ),
     Mutant(
         "a minority commits",
-        QUORUM,
+        "reached_by_majority",
         "    return ordered[majority(len(ordered)) - 1]",
         "    return ordered[majority(len(ordered)) - 2]",
     ),
     Mutant(
         "the leader counts its own entries before its fsync",
-        CORE,
+        "Raft._advance_commit_index.index",
         "reached_by_majority([self.log.durable_index, *leadership.vouched])",
         "reached_by_majority([self.log.last_index, *leadership.vouched])",
         test="tests/raft/test_durability.py::test_the_own_entries_count_only_once_they_are_durable",
     ),
     Mutant(
         "what is not durable here is applied",
-        LOG,
+        "RaftLog.readable",
         "        stop = min(last, self.durable_index) + 1\n",
         "        stop = last + 1\n",
         test="tests/raft/test_durability.py"
@@ -239,7 +231,7 @@ CONSENSUS = (
     ),
     Mutant(
         "a new leader reads before its no-op is committed",
-        CORE,
+        "Raft.ready_reads",
         "self.leadership.reads and self.has_committed_in_term:\n            ready",
         "self.leadership.reads:\n            ready",
         test="tests/raft/test_reads.py"
@@ -247,14 +239,14 @@ CONSENSUS = (
     ),
     Mutant(
         "a leader reads without asking a majority",
-        READS,
+        "PendingReads.release",
         "        while self._waiting and self._waiting[0][0] <= confirmed:",
         "        while self._waiting:",
         test="tests/sim/test_plans.py::test_a_bug_that_was_found_once_is_gone",
     ),
     Mutant(
         "a confirmation from before the read counts",
-        READS,
+        "PendingReads.add",
         "        self._waiting.append((self.newest_round + 1, read))",
         "        self._waiting.append((self.newest_round, read))",
         test="tests/raft/test_reads.py"
@@ -262,7 +254,7 @@ CONSENSUS = (
     ),
     Mutant(
         "a read is answered as of nothing",
-        LEADERSHIP,
+        "Leadership.add_read.index",
         "        index = max(commit_index, self._log.last_term_start)",
         "        index = 0",
         test="tests/raft/test_reads.py"
@@ -270,7 +262,7 @@ CONSENSUS = (
     ),
     Mutant(
         "only the first entry of a batch may admit somebody",
-        LOG,
+        "RaftLog.append",
         "                self._note(entry)\n                last_term = entry.term\n",
         "                if entry.kind is COMMAND or entry is entries[0]:\n"
         "                    self._note(entry)\n                last_term = entry.term\n",
@@ -278,7 +270,7 @@ CONSENSUS = (
     ),
     Mutant(
         "entries that are here already take room once more",
-        LOG,
+        "RaftLog.part_that_fits",
         "entries[: held + self.room.fitting(entries[held:])]",
         "entries[: max(held, self.room.fitting(entries))]",
         test="tests/raft/test_batches.py"

@@ -7,21 +7,6 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-CONNECTION = "kvstore/server/connection.py"
-DIRECTORIES = "kvstore/raft/directories.py"
-ENTRY_ROOM = "kvstore/raft/room.py"
-LEADERSHIP = "kvstore/raft/leadership.py"
-LMDB_TABLE = "kvstore/storage/lmdb_table.py"
-LOG = "kvstore/raft/log.py"
-MEMORY = "kvstore/storage/memory.py"
-NODE = "kvstore/server/node.py"
-PROGRESS = "kvstore/raft/progress.py"
-READS = "kvstore/raft/reads.py"
-REPLIES = "kvstore/server/replies.py"
-ROOM = "kvstore/server/room.py"
-WAITING_READS = "kvstore/server/reads.py"
-SCAN_CURSORS = "kvstore/server/scan_cursors.py"
-
 BOOKINGS = "tests/server/test_bookings.py"
 CORE_ACCOUNTS = "tests/raft/test_accounts.py"
 SERVER_ACCOUNTS = "tests/server/test_accounts.py"
@@ -30,70 +15,70 @@ STORAGE_ACCOUNTS = "tests/storage/test_accounts.py"
 COUNTING = (
     Mutant(
         "bytes of entries that a truncation removes are counted on",
-        LOG,
+        "RaftLog.truncate",
         "            self.cached_bytes -= len(self._cache.pop().data)\n",
         "            self._cache.pop()\n",
         test=f"{CORE_ACCOUNTS}::test_the_log_s_cache_is_counted_byte_by_byte",
     ),
     Mutant(
         "bytes of entries that leave the cache are counted on",
-        LOG,
+        "RaftLog.shrink_cache",
         "        self.cached_bytes -= sum(len(entry.data) for entry in self._cache[:dropped])\n",
         "",
         test=f"{CORE_ACCOUNTS}::test_the_log_s_cache_is_counted_byte_by_byte",
     ),
     Mutant(
         "a truncation keeps the repairs of what it removes",
-        LOG,
+        "RaftLog.truncate",
         "        self._repairs = {",
         "        self._repairs = self._repairs or {",
         test=f"{CORE_ACCOUNTS}::test_the_log_s_cache_is_counted_byte_by_byte",
     ),
     Mutant(
         "requests that a follower without room left out count as out",
-        PROGRESS,
+        "Progress.told_room",
         "            self.next_index = self.match_index + 1\n            self._inflight.clear()\n",
         "            self.next_index = self.match_index + 1\n",
         test=f"{CORE_ACCOUNTS}::test_requests_that_are_out_are_those_that_nobody_answered",
     ),
     Mutant(
         "a request that was answered in full stays under way",
-        PROGRESS,
+        "Progress.accepted",
         "        while self._inflight and self._inflight[0] <= match_index:",
         "        while self._inflight and self._inflight[0] < match_index:",
         test=f"{CORE_ACCOUNTS}::test_requests_that_are_out_are_those_that_nobody_answered",
     ),
     Mutant(
         "requests that a rejection made void count as out",
-        PROGRESS,
+        "Progress.rejected",
         "        self._inflight.clear()\n        self._probing = True\n",
         "        self._probing = True\n",
         test=f"{CORE_ACCOUNTS}::test_requests_that_are_out_are_those_that_nobody_answered",
     ),
     Mutant(
         "an echo of a round that was never opened is kept",
-        READS,
+        "PendingReads.confirmed",
         "        if read_round <= self.newest_round:\n",
         "        if True:\n",
         test=f"{CORE_ACCOUNTS}::test_a_read_waits_for_a_round_and_leaves_once",
     ),
     Mutant(
         "reads of a lost leader are kept until they are due",
-        WAITING_READS,
+        "WaitingReads.take_all",
         "        for stage in (self._reads, self._arrived, self._asked, self._ready):\n",
         "        for stage in (self._reads, self._arrived, self._asked):\n",
         test=f"{SERVER_ACCOUNTS}::test_a_read_stands_in_one_stage_until_it_leaves_and_leaves_once",
     ),
     Mutant(
         "reads that were overdue are kept in their stage",
-        WAITING_READS,
+        "WaitingReads.take_overdue",
         "        if len(self._reads) < before:\n",
         "        if len(self._reads) < 0:\n",
         test=f"{SERVER_ACCOUNTS}::test_a_read_stands_in_one_stage_until_it_leaves_and_leaves_once",
     ),
     Mutant(
         "changes of writes that were applied are held back for ever",
-        ROOM,
+        "_Pending.forget",
         "            self._sum -= self._counted.popleft()[1]\n",
         "            self._counted.popleft()\n",
         test=f"{SERVER_ACCOUNTS}"
@@ -101,7 +86,7 @@ COUNTING = (
     ),
     Mutant(
         "what was added up is added again",
-        ROOM,
+        "_Pending.sum",
         "            self._next = entry.index + 1\n",
         "",
         test=f"{SERVER_ACCOUNTS}"
@@ -109,21 +94,21 @@ COUNTING = (
     ),
     Mutant(
         "entries wait for ever for reads that were answered",
-        REPLIES,
+        "Replies.came",
         "            self._pin(-slot.pinned_steps)\n",
         "",
         test=f"{BOOKINGS}::test_every_account_is_the_sum_of_what_it_counts",
     ),
     Mutant(
         "a client that scanned once is remembered for ever",
-        SCAN_CURSORS,
+        "ScanCursors._forget",
         "            if not told:\n                del self._told[found.client]\n",
         "",
         test=f"{BOOKINGS}::test_every_account_is_the_sum_of_what_it_counts",
     ),
     Mutant(
         "the end of a stream is news again and again",
-        CONNECTION,
+        "Connection.read",
         "            self.is_at_end = True\n            self._watch()\n        return",
         "            self.is_at_end = True\n        return",
         test="tests/server/test_session.py"
@@ -131,28 +116,28 @@ COUNTING = (
     ),
     Mutant(
         "what a commit made durable is counted as changed",
-        LMDB_TABLE,
+        "LmdbTable.begin",
         "        self._put_bytes = self._deletes = 0\n",
         "        self._put_bytes = 0\n        self._deletes = getattr(self, '_deletes', 0)\n",
         test=STORAGE_ACCOUNTS,
     ),
     Mutant(
         "a key that is put again stands twice in the order",
-        MEMORY,
+        "MemoryTable._replace",
         "            if old is None:\n                insort",
         "            if old != value:\n                insort",
         test=STORAGE_ACCOUNTS,
     ),
     Mutant(
         "what a commit kept is taken back by the next end",
-        MEMORY,
+        "MemoryTable.keep_changes",
         '        """A commit."""\n        self._before.clear()\n',
         '        """A commit."""\n',
         test=STORAGE_ACCOUNTS,
     ),
     Mutant(
         "what is on the disk takes nothing of the room for no-ops",
-        ENTRY_ROOM,
+        "EntryRoom.durable",
         "        self._last_bytes -= self._written_bytes\n",
         "",
         test="tests/raft/test_accounts.py"
@@ -160,28 +145,28 @@ COUNTING = (
     ),
     Mutant(
         "what is appended while a turn ends is taken to be durable with it",
-        ENTRY_ROOM,
+        "EntryRoom.durable",
         "        self.taken_bytes -= self._written_bytes\n",
         "        self.taken_bytes = 0\n",
         test="tests/server/test_room.py::test_what_is_begun_while_a_turn_ends_is_counted",
     ),
     Mutant(
         "writes that were rolled back are held on to",
-        ROOM,
+        "_Pending.begin",
         "        if term != self._term:\n",
         "        if not self._term:\n",
         test="tests/server/test_room.py::test_writes_that_were_rolled_back_are_not_held",
     ),
     Mutant(
         "the name of an admission that was truncated is not proposed again",
-        DIRECTORIES,
+        "Admissions.truncate",
         "for at, named in self._named.items() if at < from_index}\n",
         "for at, named in self._named.items() if at <= from_index}\n",
         test=CORE_ACCOUNTS,
     ),
     Mutant(
         "a leader's entries may take what the state owes to the same disk",
-        ROOM,
+        "Room.look",
         "            log_bytes - self._state_store.owed_bytes() - half,\n",
         "            log_bytes - half,\n",
         test="tests/server/test_accounts.py"
@@ -189,21 +174,21 @@ COUNTING = (
     ),
     Mutant(
         "the key space is committed in every turn",
-        NODE,
+        "Node.tick",
         "            self._next_checkpoint_ms = now_ms + self.settings.checkpoint_interval_ms\n",
         "",
         test="tests/server/test_node.py",
     ),
     Mutant(
         "room is looked at in every turn",
-        ROOM,
+        "Room.tick",
         "        self._next_ms = now_ms + self._interval_ms\n",
         "",
         test="tests/server/test_node.py",
     ),
     Mutant(
         "a heartbeat leaves in every turn",
-        LEADERSHIP,
+        "Leadership.tick",
         "            self._heartbeat_deadline_ms = now_ms + self._settings.heartbeat_interval_ms\n",
         "",
         test="tests/server/test_node.py",

@@ -8,45 +8,41 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-SESSION = "kvstore/server/session.py"
-SHARD = "kvstore/server/shard.py"
-KEY_SLOTS = "kvstore/wire/key_slots.py"
-
 _CLIENTS = "tests/server/test_cluster_clients.py"
 _SLOTS = "tests/wire/test_key_slots.py"
 
 GUIDING = (
     Mutant(
         "a cluster client is sent to a leader that has just died",
-        SESSION,
+        "Session.refusal.is_there",
         "self.context.node.leader_in_reach is not None",
         "True",
         test=f"{_CLIENTS}::test_nobody_is_sent_to_a_leader_that_cannot_be_reached",
     ),
     Mutant(
         "a node that is cut off names itself for all slots",
-        SHARD,
+        "shard._owner",
         "node.raft.id if node.reaches_majority else None",
         "node.raft.id",
         test=f"{_CLIENTS}::test_who_is_to_be_asked_is_the_leader_or_who_may_see_one_elected",
     ),
     Mutant(
         "who asks for the nodes is told in words that it does not know",
-        SHARD,
+        "shard._owner",
         "    session.follows_moved = True\n",
         "",
         test=f"{_CLIENTS}::test_who_knows_clusters_is_told_where_the_first_key_is",
     ),
     Mutant(
         "a follower's own log counts for that of others",
-        SHARD,
+        "_offset",
         "status.match_index.get(node, 0)",
         "status.match_index.get(node, own)",
         test=f"{_CLIENTS}::test_a_follower_tells_how_far_its_own_log_goes_and_no_other",
     ),
     Mutant(
         "a brace that is not closed makes a tag",
-        KEY_SLOTS,
+        "key_slot",
         "tag if tag and brace else key",
         "tag or key",
         test=f"{_SLOTS}::test_clients_find_the_same_slots",

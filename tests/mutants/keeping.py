@@ -8,69 +8,60 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-COST = "kvstore/storage/cost.py"
-LMDB_FILES = "kvstore/storage/lmdb_files.py"
-LMDB_LOG = "kvstore/storage/lmdb_log.py"
-LMDB_SALVAGE = "kvstore/storage/lmdb_salvage.py"
-LMDB_STATE = "kvstore/storage/lmdb_state.py"
-MEMORY = "kvstore/storage/memory.py"
-RECORDS = "kvstore/storage/records.py"
-SEQUENCE = "kvstore/storage/sequence.py"
-
 COSTS = "tests/storage/test_cost.py"
 
 KEEPING = (
     Mutant(
         "a deletion copies one page",
-        COST,
+        "changes_bytes.leaves",
         "    leaves = min(puts + 2 * deletes, tree.leaf_pages) + new_leaves\n",
         "    leaves = min(1, tree.leaf_pages) + new_leaves\n",
         test=f"{COSTS}::test_changes_of_the_state_take_no_more_than_is_said_before",
     ),
     Mutant(
         "a long record takes its own bytes only",
-        COST,
+        "entry_bytes",
         "    return _overflow_pages(_ENTRY_HEAD_BYTES + data_bytes,",
         "    return data_bytes or _overflow_pages(_ENTRY_HEAD_BYTES + data_bytes,",
         test=f"{COSTS}::test_entries_take_no_more_of_the_log_than_is_said_before",
     ),
     Mutant(
         "what is allocated ahead is allocated again only when it is used up",
-        LMDB_FILES,
+        "DataFile.fill_up",
         "        if needed + self._reserve_bytes * 3 // 4 <= self._bytes:\n",
         "        if needed <= self._bytes:\n",
         test=f"{COSTS}::test_what_is_allocated_ahead_stays_ahead_of_what_is_written",
     ),
     Mutant(
         "the list of the pages that long records give back takes nothing",
-        COST,
+        "changes_bytes.freed",
         "(puts + deletes) * longest, tree.overflow_pages + overflow)\n",
         "(puts + deletes) * longest, overflow)\n",
         test=f"{COSTS}::test_the_pages_that_long_records_give_back_are_listed_in_what_was_said",
     ),
     Mutant(
         "readers of the log that died are never looked for",
-        LMDB_LOG,
+        "LmdbLog._transaction",
         "            self._check_readers()\n",
         "",
         test="tests/storage/test_dead_readers.py",
     ),
     Mutant(
         "readers of the key space that died are never looked for",
-        LMDB_STATE,
+        "LmdbState.commit",
         "            self._env.reader_check()\n",
         "",
         test="tests/storage/test_dead_readers.py",
     ),
     Mutant(
         "sessions are committed without the keys",
-        MEMORY,
+        "MemoryState.crash",
         "        self.sessions.take_back_changes()\n",
         "",
     ),
     Mutant(
         "a commit of the log is not synced",
-        LMDB_FILES,
+        "_open.env",
         "            sync=True,",
         "            sync=False,",
         test="tests/process/test_persist_then_speak.py"
@@ -78,21 +69,21 @@ KEEPING = (
     ),
     Mutant(
         "the crc32c of an entry is not compared",
-        RECORDS,
+        "decode_entry",
         "    if crc32c(data, crc32c(key + value[_CRC_BYTES:_VALUE_BYTES])) != crc:",
         "    if crc is None:",
         test="tests/storage/test_records.py::test_every_flipped_bit_of_a_log_record_is_noticed",
     ),
     Mutant(
         "a truncation is left out of the transaction",
-        LMDB_LOG,
+        "LmdbLog._write",
         "            for index in range(self.last_index, update.truncate_from - 1, -1):",
         "            for index in range(self.last_index, update.truncate_from, -1):",
         test="tests/storage/test_log_store.py::test_truncation_removes_the_tail",
     ),
     Mutant(
         "after a write that failed, another one is tried",
-        LMDB_LOG,
+        "LmdbLog._transaction",
         "        if self._failed:",
         "        if self._failed and not self._path:",
         test="tests/storage/test_lmdb_crash.py"
@@ -100,7 +91,7 @@ KEEPING = (
     ),
     Mutant(
         "the key space is committed without last_applied",
-        LMDB_STATE,
+        "LmdbState.commit",
         "            self._txn.put(records.APPLIED, record, db=self._main)\n",
         "",
         test="tests/storage/test_state_store.py"
@@ -108,28 +99,28 @@ KEEPING = (
     ),
     Mutant(
         "a log is taken to end before its first damaged record",
-        SEQUENCE,
+        "recovered",
         "            damaged.append(index)\n            continue\n",
         "            outline = outline.after(DurableUpdate(truncate_from=index))\n"
         "            break\n",
     ),
     Mutant(
         "records that are lost from the end of the log are not missed",
-        SEQUENCE,
+        "recovered",
         "    damaged.extend(range(next_index, outline.last_index + 1))\n",
         "",
         test="tests/storage/test_damage.py::test_a_missing_record_is_known_by_its_name",
     ),
     Mutant(
         "the terms of removed entries stay on record",
-        LMDB_LOG,
+        "LmdbLog._write_outline",
         "        for gone in old[kept:]:\n",
         "        for gone in old[kept:kept]:\n",
         test="tests/storage/test_log_store.py::test_the_whole_log_can_be_truncated",
     ),
     Mutant(
         "a salvaged log forgets what could not be read",
-        LMDB_SALVAGE,
+        "salvage.outline",
         "        outline = sequence.decode_outline(named.get(records.EXTENT), terms, hard_state)\n",
         "        outline = Outline()\n",
         test="tests/storage/test_damage.py"
@@ -137,7 +128,7 @@ KEEPING = (
     ),
     Mutant(
         "a salvaged log knows nobody any more",
-        LMDB_SALVAGE,
+        "salvage.lineage",
         '        lineage = [*pages.pairs(records.LINEAGE, b"", _refuse)]\n',
         '        lineage = [*pages.pairs(records.LINEAGE, b"", _ignore)]\n',
         test="tests/storage/test_lineage.py"
@@ -145,7 +136,7 @@ KEEPING = (
     ),
     Mutant(
         "a log is refused where all records of a term are lost",
-        SEQUENCE,
+        "recovered",
         "        while index >= following.first_index:\n",
         "        if index >= following.first_index:\n",
         test="tests/storage/test_damage.py"
@@ -153,7 +144,7 @@ KEEPING = (
     ),
     Mutant(
         "entries go on with a term that was truncated",
-        SEQUENCE,
+        "Outline.after",
         "last_term = ranges[-1].term if ranges else None",
         "last_term = self.ranges[-1].term if self.ranges else None",
         test="tests/storage/test_log_store.py"

@@ -8,43 +8,35 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-CORE = "kvstore/raft/core.py"
-ENTRY_ROOM = "kvstore/raft/room.py"
-LEADERSHIP = "kvstore/raft/leadership.py"
-LOG = "kvstore/raft/log.py"
-OUTBOX = "kvstore/raft/outbox.py"
-PROGRESS = "kvstore/raft/progress.py"
-REPAIR = "kvstore/raft/repair.py"
-
 LEADING = (
     Mutant(
         "a pre-candidate stands without a majority",
-        CORE,
+        "Raft._count_vote",
         "        if not has_majority(self._votes, self._membership.members):\n",
         "        is_done = self.role is Role.PRE_CANDIDATE\n"
         "        if not is_done and not has_majority(self._votes, self._membership.members):\n",
     ),
     Mutant(
         "a pre-vote is given while a leader is heard",
-        CORE,
+        "Raft._on_pre_vote.lost_leader",
         "self.leader_id is None or silent_ms >= self._settings.election_timeout_min_ms\n",
         "self.leadership is None\n",
     ),
     Mutant(
         "who heard of a term beyond belief stands without asking for ever after",
-        CORE,
+        "Raft._on_silence",
         "            self._is_out_of_reach = False\n            self._become_candidate()",
         "            self._become_candidate()",
     ),
     Mutant(
         "a leader counts as heard at the first contact only",
-        CORE,
+        "Raft._follow",
         "        self._leader_heard_ms = self._now_ms\n        self._timer.restart()\n",
         "            self._leader_heard_ms = self._now_ms\n        self._timer.restart()\n",
     ),
     Mutant(
         "heartbeats are so rare that only their followers' patience keeps a leader",
-        LEADERSHIP,
+        "Leadership.tick",
         "            self._heir_was_told = False\n"
         "            self._heartbeat_deadline_ms = now_ms + ",
         "            self._heir_was_told = False\n"
@@ -52,14 +44,14 @@ LEADING = (
     ),
     Mutant(
         "a pre-vote is given to a shorter log",
-        CORE,
+        "Raft._on_pre_vote.granted",
         "        granted = self._counts and lost_leader and not self.log.is_ahead_of(message)\n",
         "        granted = self._counts and lost_leader\n",
         test="tests/raft/test_leadership.py::test_a_pre_vote_needs_a_log_at_least_as_up_to_date",
     ),
     Mutant(
         "a pre-vote of a lower term gets no answer, so the longer log never learns the term",
-        OUTBOX,
+        "Outbox.reject_stale",
         "        if isinstance(request, PreVote | RequestVote):\n            self.reply",
         "        if isinstance(request, RequestVote):\n            self.reply",
         test="tests/raft/test_leadership.py"
@@ -67,14 +59,14 @@ LEADING = (
     ),
     Mutant(
         "a leader that nobody answers leads on",
-        CORE,
+        "Raft._tick_leader",
         "        if silent_ms >= self._settings.election_timeout_max_ms:\n"
         "            self._events.append(events.LostMajority",
         "        if silent_ms >= 1e12:\n            self._events.append(events.LostMajority",
     ),
     Mutant(
         "one follower that answers keeps a leader",
-        LEADERSHIP,
+        "Leadership.silent_ms",
         "reached_by_majority([now_ms, *self._heard_ms.values()])",
         "max(self._heard_ms.values(), default=now_ms)",
         test="tests/raft/test_leadership.py"
@@ -82,7 +74,7 @@ LEADING = (
     ),
     Mutant(
         "a leader that stood still goes on as if nothing were",
-        CORE,
+        "Raft.wake",
         "        elif silent_ms > self._settings.election_timeout_max_ms and ",
         "        elif silent_ms < 0 and ",
         test="tests/raft/test_leadership.py"
@@ -90,14 +82,14 @@ LEADING = (
     ),
     Mutant(
         "the heir is told to stand before it has caught up",
-        LEADERSHIP,
+        "Leadership._heir_is_ready",
         "            and self._progress[self.heir].match_index == self._log.last_index\n",
         "",
         test="tests/raft/test_handing_over.py::test_an_heir_that_lags_gets_its_entries_first",
     ),
     Mutant(
         "leadership goes to a follower that is gone, if it was as close",
-        LEADERSHIP,
+        "Leadership._heirs",
         "key=lambda peer: (self._progress[peer].match_index, self._heard_ms[peer]),",
         "key=lambda peer: self._progress[peer].match_index,",
         test="tests/raft/test_handing_over.py"
@@ -105,20 +97,20 @@ LEADING = (
     ),
     Mutant(
         "leadership is handed to a follower that was silent for long",
-        LEADERSHIP,
+        "Leadership._heirs.answering",
         "            and self._heard_ms[peer] >= since_ms\n            and peer not",
         "            and peer not",
     ),
     Mutant(
         "leadership is handed to a follower whose link is down",
-        LEADERSHIP,
+        "Leadership._heirs.answering",
         "            and peer not in self._unreachable\n",
         "",
         test="tests/raft/test_handing_over.py::test_nobody_without_a_link_is_chosen",
     ),
     Mutant(
         "a follower without room is no heir though it lacks nothing",
-        LEADERSHIP,
+        "Leadership._heirs",
         "                or self._progress[peer].match_index == self._log.last_index\n"
         "            ),\n",
         "            ),\n",
@@ -127,14 +119,14 @@ LEADING = (
     ),
     Mutant(
         "an heir that is gone has its time all the same",
-        LEADERSHIP,
+        "Leadership.tick",
         " or self.heir in self._unreachable\n",
         "\n",
         test="tests/raft/test_handing_over.py::test_an_heir_whose_link_breaks_is_not_waited_for",
     ),
     Mutant(
         "leadership is handed over where no majority could elect",
-        LEADERSHIP,
+        "Leadership._heirs",
         "        if 1 + len(answering) < majority(1 + len(self._progress)):\n",
         "        if not answering:\n",
         test="tests/raft/test_handing_over.py"
@@ -142,20 +134,20 @@ LEADING = (
     ),
     Mutant(
         "commands are taken while leadership moves",
-        CORE,
+        "Raft.takes_commands",
         "        return self.leadership is not None and self.leadership.heir is None",
         "        return self.leadership is not None",
         test="tests/raft/test_handing_over.py::test_a_leader_that_hands_over_takes_no_commands",
     ),
     Mutant(
         "a follower answers reads as of what it knows to be committed",
-        CORE,
+        "Raft.read",
         "            self._outbox.ask_read_index(self.leader_id, self.current_term, read_id)\n",
         "            self._ready_reads.append(ReadReady(self.id, read_id, self.commit_index))\n",
     ),
     Mutant(
         "a follower is told an index that no majority confirmed",
-        CORE,
+        "Raft._on_read_index",
         "            self.leadership.add_read(message.sender, message.read_id, "
         "self.commit_index)\n",
         "            read = ReadReady(message.sender, message.read_id, self.commit_index)\n"
@@ -165,14 +157,14 @@ LEADING = (
     ),
     Mutant(
         "any node's word on a read index is believed",
-        CORE,
+        "Raft._on_read_index_reply",
         "        if message.sender == self.leader_id:\n            self._ready",
         "        if True:\n            self._ready",
         test="tests/raft/test_reads.py::test_a_follower_believes_only_its_leader",
     ),
     Mutant(
         "a leader reads in one turn all that a follower lacks",
-        LEADERSHIP,
+        "Leadership._catch_up",
         "        while waiting and work_left > 0:\n",
         "        while waiting:\n",
         test="tests/raft/test_catch_up.py"
@@ -180,7 +172,7 @@ LEADING = (
     ),
     Mutant(
         "a leader reads entries for a link that does not take them",
-        LEADERSHIP,
+        "Leadership.messages",
         "            if peer in crowded:\n                continue\n",
         "",
         test="tests/raft/test_catch_up.py"
@@ -188,41 +180,41 @@ LEADING = (
     ),
     Mutant(
         "a leader forgets what its last turn left to do",
-        LEADERSHIP,
+        "Leadership._catch_up",
         "        self.has_more = any(map(self._can_send, waiting))\n",
         "",
         test="tests/raft/test_catch_up.py::test_what_a_turn_left_is_the_next_one_s",
     ),
     Mutant(
         "a node acknowledges entries that it has lost",
-        OUTBOX,
+        "Outbox.accept_append",
         "min(last_taken, log.vouched_index)",
         "last_taken",
     ),
     Mutant(
         "a lost entry is replaced by any of its index",
-        LOG,
+        "RaftLog.repair",
         "        if is_missed and self.holds(entry.index, entry.term) and ",
         "        if is_missed and ",
         test="tests/raft/test_repair.py::test_an_entry_of_another_term_repairs_nothing",
     ),
     Mutant(
         "a node that lost entries stands for election",
-        CORE,
+        "Raft._may_stand",
         "        return self._counts and not self.log.damaged and ",
         "        return self._counts and ",
         test="tests/raft/test_repair.py::test_it_never_stands_for_election",
     ),
     Mutant(
         "a node that lost an entry gives what stands in its place",
-        LOG,
+        "RaftLog.sound_runs",
         "        for damaged_first, damaged_last in self.damaged.runs(start):\n",
         "        for damaged_first, damaged_last in list[tuple[int, int]]():\n",
         test="tests/raft/test_repair.py::test_who_has_lost_it_too_says_so",
     ),
     Mutant(
         "a peer that does not answer keeps others from giving",
-        REPAIR,
+        "Repair._ask",
         "            sweep.gives = False\n        sweep.claim = _NOTHING\n",
         "            return\n        sweep.claim = _NOTHING\n",
         test="tests/raft/test_repair.py"
@@ -230,14 +222,14 @@ LEADING = (
     ),
     Mutant(
         "lost entries are asked for again while they are on their way to the disk",
-        REPAIR,
+        "Repair._may_ask",
         "bool(log.damaged) and not log.is_repairing and ",
         "bool(log.damaged) and ",
         test="tests/raft/test_repair.py::test_different_peers_are_asked_for_different_entries",
     ),
     Mutant(
         "questions for lost entries pile up at a giver that stood still",
-        REPAIR,
+        "Repair.give",
         "        self._questions[request.sender] = request\n",
         "        self._questions[len(self._questions)] = request\n",
         test="tests/raft/test_repair.py"
@@ -245,14 +237,14 @@ LEADING = (
     ),
     Mutant(
         "a follower without room takes entries",
-        CORE,
+        "Raft._on_append_entries.entries",
         "        entries = self.log.part_that_fits(message.entries)\n",
         "        entries = message.entries\n",
         test="tests/raft/test_room.py::test_a_follower_without_room_leaves_entries_out_and_says_so",
     ),
     Mutant(
         "followers look at a threshold only",
-        ENTRY_ROOM,
+        "EntryRoom.fitting",
         "                taken += needed[position]\n",
         "",
         test="tests/raft/test_room.py"
@@ -260,14 +252,14 @@ LEADING = (
     ),
     Mutant(
         "repairs do not ask for room",
-        LOG,
+        "RaftLog.repair",
         " and self.room.take_repair(entry):\n",
         ":\n",
         test="tests/raft/test_room.py::test_repairs_wait_until_they_fit",
     ),
     Mutant(
         "what a follower has no room for is sent again and again",
-        ENTRY_ROOM,
+        "EntryRoom.has_room",
         "        return self._left_bytes - self.taken_bytes > self._needed_bytes\n",
         "        return self._left_bytes - self.taken_bytes > 0\n",
         test="tests/raft/test_room.py"
@@ -275,7 +267,7 @@ LEADING = (
     ),
     Mutant(
         "leadership goes to whoever takes entries",
-        LEADERSHIP,
+        "Leadership.roomier",
         "                if self._progress[peer].has_headroom\n",
         "                if self._progress[peer].has_room\n",
         test="tests/server/test_room.py"
@@ -283,27 +275,27 @@ LEADING = (
     ),
     Mutant(
         "who only rejected counts as one with headroom",
-        LEADERSHIP,
+        "Leadership.roomier",
         "                and self._progress[peer].match_index\n",
         "",
         test="tests/raft/test_room.py",
     ),
     Mutant(
         "who has no room for a no-op stands",
-        CORE,
+        "Raft._may_stand",
         " and self.log.room.takes_noops\n",
         "\n",
         test="tests/raft/test_room.py::test_who_could_not_open_a_term_does_not_stand",
     ),
     Mutant(
         "entries that were left out for want of room are vouched for",
-        CORE,
+        "Raft._on_append_entries.last_taken",
         "        last_taken = message.prev_log_index + len(entries)\n",
         "        last_taken = message.last_entry_index\n",
     ),
     Mutant(
         "a follower that has room again is sent nothing",
-        PROGRESS,
+        "Progress.told_room",
         "        self.has_room = has_room\n",
         "        self.has_room = has_room and self.has_room\n",
     ),

@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from .places import ROOT, place_of
+
 HUNT = Path(__file__).with_name("hunt.py")
 NURSERY = Path(__file__).with_name("nursery.py")
 SEEDS = 400
@@ -33,13 +34,13 @@ with the next kind of fault it means another run, and all seeds follow."""
 
 @dataclass(frozen=True)
 class Mutant:
-    """Replace `old` by `new` in `file`.
+    """Replace `old` by `new` in the definition that is called `place`, wherever that stands.
 
     * `test`: the scripted test that must fail; without one, the simulator must find it.
     """
 
     name: str
-    file: str
+    place: str
     old: str
     new: str
     test: str | None = None
@@ -88,7 +89,8 @@ def make_original(directory: Path) -> None:
 @contextmanager
 def _copied(mutant: Mutant, original: Path) -> Iterator[Path]:
     """The mutant: a directory that shares every file with the original but one."""
-    file = Path(mutant.file)
+    place = place_of(mutant.place)
+    file = place.file
     with tempfile.TemporaryDirectory(dir=original.parent) as name:
         directory = Path(name)
         # What the one file was compiled to stays behind, so that no trace of it is left.
@@ -96,11 +98,9 @@ def _copied(mutant: Mutant, original: Path) -> Iterator[Path]:
         shutil.copytree(
             original, directory, copy_function=os.link, ignore=ignored, dirs_exist_ok=True
         )
-        source = (directory / file).read_text()
-        found = source.count(mutant.old)
-        assert found == 1, f"{mutant.name} fits {found} places of {file}; bring it up to date"
+        edited = place.edited((directory / file).read_text(), mutant.old, mutant.new)
         (directory / file).unlink()
-        (directory / file).write_text(source.replace(mutant.old, mutant.new))
+        (directory / file).write_text(edited)
         yield directory
 
 

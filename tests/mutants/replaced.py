@@ -8,67 +8,58 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-ACQUAINTANCES = "kvstore/server/acquaintances.py"
-ADMISSION = "kvstore/raft/admission.py"
-CORE = "kvstore/raft/core.py"
-DIRECTORIES = "kvstore/raft/directories.py"
-LEADERSHIP = "kvstore/raft/leadership.py"
-LOG = "kvstore/raft/log.py"
-SESSION = "kvstore/server/session.py"
-SEQUENCE = "kvstore/storage/sequence.py"
-
 OLD = "tests/raft/test_old_directories.py"
 REJOIN = "tests/raft/test_rejoin.py"
 
 REPLACED = (
     Mutant(
         "a directory that was not admitted votes",
-        CORE,
+        "Raft._on_request_vote",
         "        if not self._counts:\n            self._refuse_vote",
         "        if False:\n            self._refuse_vote",
     ),
     Mutant(
         "a directory that was not admitted stands",
-        CORE,
+        "Raft._may_stand",
         "        return self._counts and not self.log.damaged and ",
         "        return not self.log.damaged and ",
     ),
     Mutant(
         "what a directory holds that was not admitted counts",
-        LEADERSHIP,
+        "Leadership.vouched",
         "        return [0 if one.rejoining else one.match_index for one in ",
         "        return [one.match_index for one in ",
     ),
     Mutant(
         "a new directory is taken to hold what the old one held",
-        LEADERSHIP,
+        "Leadership.heard",
         "        if reply.rejoining != progress.rejoining:\n",
         "        if reply.rejoining and not progress.rejoining and not progress.match_index:\n",
         test=f"{REJOIN}::test_what_it_holds_does_not_commit_anything",
     ),
     Mutant(
         "a directory confirms reads before it is admitted",
-        LEADERSHIP,
+        "Leadership.heard",
         "        if not reply.rejoining:\n",
         "        if True:\n",
         test=f"{REJOIN}::test_it_confirms_no_reads_and_keeps_no_leader",
     ),
     Mutant(
         "any directory is admitted under the name of another",
-        CORE,
+        "Raft.admit",
         " admission_of(entry) == (self.id, self._outbox.rejoining):\n",
         " admission_of(entry)[0] == self.id:\n",
     ),
     Mutant(
         "a directory that is admitted votes once more in the term of its admission",
-        CORE,
+        "Raft.admit",
         "            self.voted_for = self._leader_of_term\n            self._events",
         "            self._events",
         test=f"{REJOIN}::test_it_is_admitted_once_it_has_caught_up_and_then_votes",
     ),
     Mutant(
         "a directory votes once more in the term in which a later leader commits its admission",
-        CORE,
+        "Raft.admit",
         "            self.voted_for = self._leader_of_term\n            self._events",
         "            if entry.term == self.current_term:\n"
         "                self.voted_for = self._leader_of_term\n            self._events",
@@ -76,14 +67,14 @@ REPLACED = (
     ),
     Mutant(
         "the log does not bind whom a node believes",
-        ADMISSION,
+        "reason_to_ignore",
         "    if index is not None and not isinstance(message, AppendEntries):\n",
         "    if index is not None and message.term < 0:\n",
         test=f"{OLD}::test_only_the_vote_of_the_directory_that_the_log_admits_counts",
     ),
     Mutant(
         "nobody's log tells that a directory was replaced",
-        DIRECTORIES,
+        "Admissions.replaced_at",
         "        if not indexes or admitted_at == NOT_ADMITTED:\n",
         "        if not indexes or admitted_at < len(self._named):\n",
         test="tests/sim/test_old_directories.py"
@@ -91,7 +82,7 @@ REPLACED = (
     ),
     Mutant(
         "a link that is up is not held against the log",
-        SESSION,
+        "Session._take_message",
         "        if replaced is None:\n            self.context.node.receive(message)\n",
         "        if True:\n            self.context.node.receive(message)\n",
         test="tests/server/test_peer_sessions.py"
@@ -99,28 +90,28 @@ REPLACED = (
     ),
     Mutant(
         "an admission in the log keeps a node from its leader",
-        ADMISSION,
+        "reason_to_ignore",
         "    if index is not None and not isinstance(message, AppendEntries):\n",
         "    if index is not None:\n",
         test=f"{OLD}::test_who_leads_is_followed_whatever_an_admission_says",
     ),
     Mutant(
         "an admission is forgotten in a restart",
-        SEQUENCE,
+        "recovered",
         "            admissions.append(entry)\n",
         "            pass\n",
         test="tests/storage/test_log_store.py::test_admissions_that_can_be_read_are_found_at_start",
     ),
     Mutant(
         "an admission that was truncated binds",
-        LOG,
+        "RaftLog.truncate",
         "        self.admissions.truncate(from_index)\n",
         "",
         test=f"{OLD}::test_an_admission_that_is_truncated_binds_no_more",
     ),
     Mutant(
         "a damaged admission binds nobody when it is back",
-        LOG,
+        "RaftLog.repair",
         "            if entry.kind is ADMIT:\n"
         "                self.admissions.add(entry)\n            self._repairs",
         "            self._repairs",
@@ -128,7 +119,7 @@ REPLACED = (
     ),
     Mutant(
         "a directory that finds itself replaced votes and stands",
-        CORE,
+        "Raft._counts",
         "        return self.is_voter and not self.log.admissions.replaced_at(self.id, "
         "self.admitted_at)\n",
         "        return self.is_voter\n",
@@ -136,42 +127,42 @@ REPLACED = (
     ),
     Mutant(
         "a directory asks under the same name at every start",
-        CORE,
+        "Raft.__init__.name",
         'f"{rng.getrandbits(128):032x}"',
         'f"{self.id:032x}"',
         test=f"{OLD}::test_a_copy_that_still_waited_is_not_admitted_by_its_old_admission",
     ),
     Mutant(
         "a leader without room proposes admissions",
-        LEADERSHIP,
+        "Leadership.admit",
         " or self.heir is not None or not log.room.takes_noops:\n",
         " or self.heir is not None:\n",
         test=REJOIN,
     ),
     Mutant(
         "an admission is proposed while leadership moves",
-        LEADERSHIP,
+        "Leadership.admit",
         " or self.heir is not None or not log.room.takes_noops:\n",
         " or not log.room.takes_noops:\n",
         test=REJOIN,
     ),
     Mutant(
         "a name is proposed again and again",
-        DIRECTORIES,
+        "Admissions.covers",
         "        return (node_id, name) in self._named.values() or bool(\n",
         "        return bool(\n",
         test=f"{OLD}::test_a_new_name_is_admitted_after_the_one_before_is_committed",
     ),
     Mutant(
         "a directory that was admitted speaks as the first of its node",
-        CORE,
+        "Raft.persisted",
         "            self._outbox.admitted_at = update.hard_state.admitted_at\n",
         "            self._outbox.admitted_at = 0\n",
         test=f"{REJOIN}::test_what_it_holds_does_not_commit_anything",
     ),
     Mutant(
         "a copy of a directory that waited is taken for a new one",
-        ACQUAINTANCES,
+        "_continues",
         "theirs.admitted_at == NOT_ADMITTED and theirs.incarnation != known.incarnation\n",
         "theirs.admitted_at == NOT_ADMITTED\n",
         test="tests/server/test_acquaintances.py"
@@ -179,7 +170,7 @@ REPLACED = (
     ),
     Mutant(
         "a hello is not held against the log",
-        ACQUAINTANCES,
+        "Acquaintances.reason_to_refuse",
         "        if replaced := self.reason_to_hang_up(theirs.node_id, theirs.admitted_at):\n",
         "        if replaced := self.reason_to_hang_up(theirs.node_id, -1):\n",
         test="tests/server/test_acquaintances.py"

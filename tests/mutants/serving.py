@@ -8,17 +8,10 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-NODE = "kvstore/server/node.py"
-ROOM = "kvstore/server/room.py"
-OWN_WRITES = "kvstore/server/own_writes.py"
-NODE_READS = "kvstore/server/reads.py"
-PEERS = "kvstore/server/peers.py"
-SESSION = "kvstore/server/session.py"
-
 SERVING = (
     Mutant(
         "a peer's name is looked up once and for all",
-        PEERS,
+        "PeerLink._dial",
         "        lookup, self._lookup = self._lookup, None\n",
         "        lookup = self._lookup\n",
         test="tests/server/test_peers.py"
@@ -26,7 +19,7 @@ SERVING = (
     ),
     Mutant(
         "a peer that was lost once is dialled slower for ever",
-        PEERS,
+        "PeerLink._on_bytes",
         "            self._pause_ms = _FIRST_RETRY_MS\n            self._last",
         "            self._last",
         test="tests/server/test_peers.py"
@@ -34,7 +27,7 @@ SERVING = (
     ),
     Mutant(
         "a link that was up once speaks before its next hello is answered",
-        PEERS,
+        "PeerLink._lost",
         "        self._is_ready = False\n        self._last_complaint = why\n",
         "        self._last_complaint = why\n",
         test="tests/server/test_peers.py"
@@ -42,14 +35,14 @@ SERVING = (
     ),
     Mutant(
         "a link goes on with the answer that its last connection began",
-        PEERS,
+        "PeerLink._dial",
         "        self._answer = HelloAnswer()\n        self._connection = Connection(",
         "        self._connection = Connection(",
         test="tests/server/test_peers.py",
     ),
     Mutant(
         "a link does not notice that its peer is gone",
-        PEERS,
+        "PeerLink._dial",
         "        self._connection.detect_dead_link()\n",
         "",
         test="tests/server/test_peers.py"
@@ -57,7 +50,7 @@ SERVING = (
     ),
     Mutant(
         "a peer's own link does not notice that it is gone",
-        SESSION,
+        "Session.greet_peer",
         "            self._connection.detect_dead_link()\n",
         "",
         test="tests/server/test_peer_sessions.py"
@@ -65,27 +58,27 @@ SERVING = (
     ),
     Mutant(
         "replies leave before the fsync",
-        NODE,
+        "Node.prepare",
         "        return Outcome(self._effects.early_messages, self._take_answers(), ())",
         "        early = [*self._effects.early_messages, *self._effects.messages]\n"
         "        return Outcome(early, self._take_answers(), ())",
     ),
     Mutant(
         "a turn is reported durable without a write",
-        NODE,
+        "Node.complete",
         "            self.log_store.write(effects.update)\n",
         "",
     ),
     Mutant(
         "only turns with entries are written",
-        NODE,
+        "Node.complete",
         "            self.log_store.write(effects.update)\n",
         "            if effects.update.entries:\n"
         "                self.log_store.write(effects.update)\n",
     ),
     Mutant(
         "a waiting write is known by its index alone",
-        NODE,
+        "Node._apply.write",
         "        write = self._writes.pop((entry.index, entry.term), None)",
         "        found = [name for name in self._writes if name[0] == entry.index]\n"
         "        write = self._writes.pop(found[0]) if found else None",
@@ -94,50 +87,50 @@ SERVING = (
     ),
     Mutant(
         "a write is answered when it is proposed",
-        NODE,
+        "Node.submit_command",
         "        self._writes[name] = _Write(ticket, self._deadline_ms)\n",
         "        self._answer(ticket, api.PutResult(0, True))\n",
     ),
     Mutant(
         "a deposed leader says of every waiting write that it was rolled back",
-        NODE,
+        "_is_dead",
         "    return index <= applied_index or term < applied_term",
         "    return True",
     ),
     Mutant(
         "a write that waited too long is said to be refused",
-        NODE,
+        "Node._give_up_overdue",
         "            self._answer(write.ticket, refusals.write_is_overdue(raft.id, waiting))",
         "            self._answer(write.ticket, refusals.BUSY)",
     ),
     Mutant(
         "a read that waited too long is not answered",
-        NODE,
+        "Node._give_up_overdue",
         "            self._answer(read.ticket, refusals.read_is_overdue(raft.id, waiting))\n",
         "            pass\n",
     ),
     Mutant(
         "who asked for a handover is not told that it succeeded",
-        NODE,
+        "Node._settle_handover",
         "            self._answer(waiting.ticket, outcome)\n",
         "            if isinstance(outcome, api.Failure):\n"
         "                self._answer(waiting.ticket, outcome)\n",
     ),
     Mutant(
         "a refused write makes a connection forget the one before",
-        OWN_WRITES,
+        "OwnWrites.submit_command",
         "node.submit_command(command, ticket) or self._last",
         "node.submit_command(command, ticket)",
     ),
     Mutant(
         "a read does not wait for the write before it on its connection",
-        NODE_READS,
+        "WaitingReads.is_ready",
         "(max(self._ready_index, read.after), number)",
         "(self._ready_index, number)",
     ),
     Mutant(
         "a read waits for an answer that a later one has overtaken",
-        NODE_READS,
+        "WaitingReads.is_ready",
         "            for number in self._asked.pop(next(iter(self._asked))):\n",
         "            for number in self._asked.pop(batch):\n",
         test="tests/server/test_follower_reads.py"
@@ -145,7 +138,7 @@ SERVING = (
     ),
     Mutant(
         "a read goes back behind one that arrived before it",
-        NODE_READS,
+        "WaitingReads.is_ready",
         "        self._ready_index = max(self._ready_index, index)\n",
         "        self._ready_index = index\n",
         test="tests/server/test_follower_reads.py"
@@ -153,27 +146,27 @@ SERVING = (
     ),
     Mutant(
         "a turn takes what comes by the room of the turn before",
-        NODE,
+        "Node.wake",
         "        self.room.wake(now_ms, self.raft.current_term, self.machine.last_applied)\n",
         "",
         test="tests/server/test_room.py::test_room_is_looked_at_before_a_turn_takes_anything",
     ),
     Mutant(
         "a read waits for what was sent after it",
-        NODE,
+        "Node._apply_committed",
         "                if has_reads:\n",
         "                if False:\n",
     ),
     Mutant(
         "who asked for a handover is not told that it failed",
-        NODE,
+        "Node._settle_handover",
         "            self._answer(waiting.ticket, outcome)\n",
         "            if not isinstance(outcome, api.Failure):\n"
         "                self._answer(waiting.ticket, outcome)\n",
     ),
     Mutant(
         "a leader of a later term than was named hands over",
-        "kvstore/server/handover.py",
+        "_answer_at_once.has_moved",
         "    has_moved = request.term != 0 and term > request.term\n",
         "    has_moved = False\n",
         test="tests/server/test_handover.py"
@@ -181,13 +174,13 @@ SERVING = (
     ),
     Mutant(
         "whoever leads is taken for the heir",
-        "kvstore/server/handover.py",
+        "Handover.outcome",
         "        if raft.leader_id == self.heir:",
         "        if raft.leader_id is not None:",
     ),
     Mutant(
         "a leader that became known in this turn is known since the one before was",
-        NODE,
+        "Node.leader_ms",
         " if leader == self._known_leader else 0.0\n",
         "\n",
         test="tests/server/test_node.py"
@@ -195,14 +188,14 @@ SERVING = (
     ),
     Mutant(
         "a follower takes writes",
-        NODE,
+        "Node.submit_command",
         "        if not raft.takes_commands:\n"
         "            self._answer(ticket, self.redirect())\n            return None\n",
         "",
     ),
     Mutant(
         "a node of an older term serves whoever knows of a newer one",
-        NODE,
+        "Node.refuse_call",
         "        if term < call.min_term:",
         "        if term < 0:",
         test="tests/server/test_envelope.py"
@@ -210,7 +203,7 @@ SERVING = (
     ),
     Mutant(
         "a client is told a term that is not on the disk yet",
-        NODE,
+        "Node.reply",
         "            self.durable_term,\n",
         "            self.raft.current_term,\n",
         test="tests/server/test_envelope.py"
@@ -218,7 +211,7 @@ SERVING = (
     ),
     Mutant(
         "numbers of reads begin anew after a restart",
-        NODE_READS,
+        "WaitingReads.__init__",
         "        self._numbers = count(first_number)\n",
         "        self._numbers = count()\n",
         test="tests/server/test_follower_reads.py"
@@ -226,13 +219,13 @@ SERVING = (
     ),
     Mutant(
         "a leader takes whatever comes, though no majority has it",
-        NODE,
+        "Node._is_full",
         "            raft.log.last_index - raft.commit_index >= limits.pending_writes_max\n",
         "            raft.log.last_index < raft.commit_index\n",
     ),
     Mutant(
         "a full disk is noticed after the append",
-        NODE,
+        "Node.submit_command",
         "        if refusal := self.room.refuse(command, data):\n",
         "        self.room.refuse(command, data)\n        if False:\n",
         test="tests/server/test_room.py"
@@ -240,7 +233,7 @@ SERVING = (
     ),
     Mutant(
         "the entry's size is not looked at",
-        ROOM,
+        "Room._refuse_exactly.entry_bytes",
         "        entry_bytes = self._log_store.entry_bytes(len(data))\n",
         "        entry_bytes = 0\n",
         test="tests/server/test_room.py"
@@ -248,7 +241,7 @@ SERVING = (
     ),
     Mutant(
         "what applying a write changes is not looked at",
-        ROOM,
+        "Room._left_after.state_bytes",
         "        state_bytes = self._state_store.room_bytes(self._pending.sum() + changes)\n",
         "        state_bytes = self._state_store.room_bytes()\n",
         test="tests/server/test_room.py"
@@ -256,21 +249,21 @@ SERVING = (
     ),
     Mutant(
         "writes that were proposed and not applied are forgotten",
-        ROOM,
+        "_Pending.sum",
         "            self._sum += changes\n",
         "            pass\n",
         test="tests/server/test_room.py::test_what_is_not_applied_yet_is_counted",
     ),
     Mutant(
         "applying does not ask for room",
-        ROOM,
+        "Room._fitting_exactly",
         "            if entry.kind is COMMAND and not",
         "            if False and not",
         test="tests/server/test_room.py",
     ),
     Mutant(
         "a node that waits for room asks in every turn",
-        NODE,
+        "Node.is_busy",
         " and not self.room.waiting_index)",
         ")",
         test="tests/server/test_room.py"
@@ -278,14 +271,14 @@ SERVING = (
     ),
     Mutant(
         "room is looked at once a heartbeat only",
-        ROOM,
+        "Room._is_due",
         "        return now_ms >= self._next_ms or self.is_scarce\n",
         "        return now_ms >= self._next_ms\n",
         test="tests/server/test_room.py::test_room_is_looked_at_in_every_turn_when_there_is_little",
     ),
     Mutant(
         "deletions are refused where puts are",
-        ROOM,
+        "Room._refuse_exactly",
         "            kept = kept * 3 // 4\n",
         "            pass\n",
         test="tests/server/test_room.py"
@@ -293,14 +286,14 @@ SERVING = (
     ),
     Mutant(
         "deletions under a session are refused where puts are",
-        ROOM,
+        "_frees_room",
         "    if isinstance(command, api.Once):\n        command = command.write\n",
         "",
         test="tests/server/test_room.py",
     ),
     Mutant(
         "a new leader does not count what earlier ones took",
-        NODE,
+        "Node._is_full",
         "            or (self.room.is_scarce and",
         "            or (False and",
         test="tests/server/test_room.py"
@@ -308,21 +301,21 @@ SERVING = (
     ),
     Mutant(
         "a leader short of room goes on leading",
-        NODE,
+        "Node._mind_room",
         "        if self.room.is_short and raft.takes_commands",
         "        if False and raft.takes_commands",
         test="tests/server/test_room.py::test_leadership_moves_to_a_node_with_room",
     ),
     Mutant(
         "peers count as clients",
-        "kvstore/server/context.py",
+        "Context.clients",
         "[s for s in self.sessions if s.peer is None and s not in newcomers]",
         "[s for s in self.sessions if s not in newcomers]",
         test="tests/server/test_info.py::test_peers_are_no_clients",
     ),
     Mutant(
         "a scan is answered in a transaction that was refused",
-        "kvstore/server/requests.py",
+        "_understand_other",
         """        return None
     if session.refuses_transaction:
         raise CommandError(f"ERR {NO_TRANSACTIONS}")
@@ -336,14 +329,14 @@ SERVING = (
     ),
     Mutant(
         "a vertical tab ends a word of a line",
-        "kvstore/wire/inline.py",
+        "_BARE",
         """re.compile(rb"\\S[^ \\t\\r\\n]*+")""",
         """re.compile(rb"\\S++")""",
         test="tests/wire/test_request_parser.py::test_quotes_and_escapes_are_those_of_redis",
     ),
     Mutant(
         "whoever announces a million arguments is hung up on",
-        "kvstore/wire/resp.py",
+        "ANNOUNCED_ARGUMENTS_MAX",
         "ANNOUNCED_ARGUMENTS_MAX: Final = (1 << 31) - 1\n",
         "ANNOUNCED_ARGUMENTS_MAX: Final = 1 << 20\n",
         test="tests/wire/test_request_parser.py"
@@ -351,21 +344,21 @@ SERVING = (
     ),
     Mutant(
         "nobody who is turned away is counted",
-        "kvstore/server/listener.py",
+        "Listener._turn_away",
         "        self._note_rejected()\n",
         "",
         test="tests/server/test_listener.py::test_who_is_turned_away_is_told_why_and_counted",
     ),
     Mutant(
         "the rate of commands is that of all time",
-        "kvstore/server/traffic.py",
+        "Traffic.__init__",
         "deque(maxlen=_SAMPLES)",
         "deque()",
         test="tests/server/test_info.py::test_the_rate_is_that_of_the_last_seconds",
     ),
     Mutant(
         "who stops waits for writers although no majority is left",
-        NODE,
+        "Node.is_needed",
         "(bool(self._writes) and self.reaches_majority)\n",
         "bool(self._writes)\n",
         test="tests/server/test_handover.py"

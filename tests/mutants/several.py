@@ -8,10 +8,6 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-MACHINE = "kvstore/kv/machine.py"
-NODE = "kvstore/server/node.py"
-CURSORS = "kvstore/server/scan_cursors.py"
-
 _WRITE_ALL = (
     "        for (key, value), history in zip(last_of_each.items(), histories, strict=True):\n"
 )
@@ -22,45 +18,45 @@ _COUNT = "        return api.CountResult(self.revision, self._view.count())\n"
 SEVERAL = (
     Mutant(
         "an MSET writes all of its keys but the last",
-        MACHINE,
+        "StateMachine._put_many",
         _WRITE_ALL,
         _WRITE_ALL + "            if len(histories) > 1 and key == [*last_of_each][-1]:\n"
         "                break\n",
     ),
     Mutant(
         "each key of an MSET has a revision of its own",
-        MACHINE,
+        "StateMachine._put_many",
         _WRITE_ALL,
         _WRITE_ALL + "            self.revision += key != [*last_of_each][0]\n",
     ),
     Mutant(
         "of equal keys in an MSET the first wins",
-        MACHINE,
+        "StateMachine._put_many.last_of_each",
         "        last_of_each = dict(put.pairs)\n",
         "        last_of_each = dict(reversed(put.pairs))\n",
     ),
     Mutant(
         "an MSET whose guard does not hold is written all the same",
-        MACHINE,
+        "StateMachine._write_guarded",
         "            if mod_revision != write.guard.mod_revision:\n",
         "            is_put = isinstance(write, api.PutMany)\n"
         "            if mod_revision != write.guard.mod_revision and not is_put:\n",
     ),
     Mutant(
         "a DEL counts the keys that it was given",
-        MACHINE,
+        "StateMachine._delete.deleted",
         _DELETE_ALL,
         _DELETE_ALL + "        deleted = deleted and len(delete.keys)\n",
     ),
     Mutant(
         "a DEL counts one key at most",
-        MACHINE,
+        "StateMachine._delete.deleted",
         _DELETE_ALL,
         _DELETE_ALL + "        deleted = min(deleted, 1)\n",
     ),
     Mutant(
         "a DEL stops at the first key that is not there",
-        MACHINE,
+        "StateMachine._delete.deleted",
         _DELETE_ALL,
         "        deleted = 0\n"
         "        while deleted < len(delete.keys) and self._view.delete(delete.keys[deleted]):\n"
@@ -68,7 +64,7 @@ SEVERAL = (
     ),
     Mutant(
         "an MGET reads its keys as of two moments",
-        MACHINE,
+        "StateMachine._get",
         _READ_ALL,
         _READ_ALL + "            if key != get.keys[0]:\n"
         "                earlier = vars(self).setdefault('_earlier', {})\n"
@@ -76,7 +72,7 @@ SEVERAL = (
     ),
     Mutant(
         "an MGET tells the revision of its newest record",
-        MACHINE,
+        "StateMachine._get",
         "        return api.GetResult(self.revision, tuple(items))\n",
         "        newest = max((one.mod_revision for one in items if one), default=self.revision)\n"
         "        is_one = len(items) == 1\n"
@@ -84,7 +80,7 @@ SEVERAL = (
     ),
     Mutant(
         "DBSIZE counts what was there at the last count",
-        MACHINE,
+        "StateMachine._count",
         _COUNT,
         "        earlier = vars(self).setdefault('_counted', self._view.count())\n"
         "        vars(self)['_counted'] = self._view.count()\n"
@@ -92,7 +88,7 @@ SEVERAL = (
     ),
     Mutant(
         "DBSIZE is answered by whoever is asked, as of whatever it has applied",
-        NODE,
+        "Node.submit_query",
         "        self._refuse_reads_of_others()\n        after = 0\n",
         "        self._refuse_reads_of_others()\n"
         "        if isinstance(query, api.Count):\n"
@@ -102,31 +98,31 @@ SEVERAL = (
     ),
     Mutant(
         "a cursor leads to where its page began",
-        CURSORS,
+        "ScanCursors.page.render",
         "                cursor = self.remember(result.next_start, scan.cursor, client)\n",
         "                cursor = self.remember(start_key, scan.cursor, client)\n",
     ),
     Mutant(
         "a scan has one cursor for all of its pages",
-        CURSORS,
+        "ScanCursors.page.render",
         "            return scan.render(result, cursor)\n",
         "            return scan.render(result, scan.cursor or cursor)\n",
     ),
     Mutant(
         "a cursor is forgotten when it was used",
-        CURSORS,
+        "ScanCursors.remember",
         "            self._forget(self._cursors[previous].previous)\n",
         "            self._forget(previous)\n",
     ),
     Mutant(
         "a page ends the scans of others",
-        CURSORS,
+        "ScanCursors.remember",
         "        if len(told) > _CURSORS_OF_CLIENT:\n",
         "        if len(told) > 2:\n",
     ),
     Mutant(
         "an MSET that was rolled back is told to have been written",
-        NODE,
+        "Node._refuse_overwritten_writes",
         "            self._answer(self._writes.pop(name).ticket, self._rolled_back())\n",
         "            told = api.PutResult(self.machine.revision, written=True)\n"
         "            self._answer(self._writes.pop(name).ticket, told)\n",

@@ -8,15 +8,6 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-CORE = "kvstore/raft/core.py"
-LOAD = "kvstore/server/load.py"
-LOG = "kvstore/raft/log.py"
-LOOP = "kvstore/server/loop.py"
-MACHINE = "kvstore/kv/machine.py"
-NODE = "kvstore/server/node.py"
-REPLIES = "kvstore/server/replies.py"
-SESSION = "kvstore/server/session.py"
-
 LAST_TERM = (
     "tests/raft/test_log.py::test_the_entries_of_the_last_term_are_those_in_memory_from_an_index_on"
 )
@@ -24,7 +15,7 @@ LAST_TERM = (
 SHARING = (
     Mutant(
         "a turn reads as many entries as it could if they cost nothing",
-        NODE,
+        "Node._apply_committed.count",
         "            count = -(-(self._steps_end - machine.steps) // ENTRY_STEPS)\n",
         "            count = self._steps_end - machine.steps + ENTRY_STEPS\n",
         test="tests/server/test_work_per_turn.py"
@@ -32,14 +23,14 @@ SHARING = (
     ),
     Mutant(
         "a peer is heard as long as it has something to say",
-        SESSION,
+        "Session._read_messages",
         "        for _ in range(_READS_OF_PEER):\n",
         "        for _ in range(1 << 20):\n",
         test="tests/server/test_work_per_turn.py::test_a_peer_is_heard_so_far_in_a_turn",
     ),
     Mutant(
         "two peers are asked for the same lost entries",
-        "kvstore/raft/repair.py",
+        "Repair._ranges.claims",
         "        claims = sorted(sweep.claim for sweep in self._sweeps.values())\n",
         "        claims = [_NOTHING for _ in self._sweeps]\n",
         test="tests/server/test_at_scale.py"
@@ -47,7 +38,7 @@ SHARING = (
     ),
     Mutant(
         "answers at the end of a turn are no work of it",
-        SESSION,
+        "Session.send_ready_replies",
         "        if self.replies.open_reads or self._is_stalled:\n            self._take_slice()\n",
         "",
         test="tests/server/test_turns.py"
@@ -55,14 +46,14 @@ SHARING = (
     ),
     Mutant(
         "what is ready beyond one piece waits for another answer",
-        SESSION,
+        "Session._send_replies",
         "            if len(piece) < _PIECE_BYTES:\n                break\n",
         "            break\n",
         test="tests/server/test_session.py::test_all_that_is_ready_leaves_at_once_however_long",
     ),
     Mutant(
         "entries wait for ever for reads of who is gone",
-        REPLIES,
+        "Replies.leave",
         "        self._sums.pinned_steps -= self.pinned_steps\n",
         "",
         test="tests/server/test_load.py"
@@ -70,7 +61,7 @@ SHARING = (
     ),
     Mutant(
         "what was booked for a client stays booked for a peer",
-        REPLIES,
+        "Replies.leave",
         "        self._sums.output_bytes -= self.held_bytes\n",
         "",
         test="tests/server/test_peer_sessions.py"
@@ -78,7 +69,7 @@ SHARING = (
     ),
     Mutant(
         "a peer shares the turn with clients",
-        SESSION,
+        "Session._take_slice",
         "        if self.peer is None:\n"
         "            self._slice_ends = self.served + self.context.load.slice_steps\n",
         "        self._slice_ends = self.served + self.context.load.slice_steps\n",
@@ -87,7 +78,7 @@ SHARING = (
     ),
     Mutant(
         "what a socket does not take is booked when it takes it",
-        SESSION,
+        "Session._send_replies",
         "            # What the socket takes at once makes room for the next answer.\n"
         "            self._account.book_unsent(connection.unsent_bytes)\n",
         "",
@@ -96,7 +87,7 @@ SHARING = (
     ),
     Mutant(
         "what a socket takes later stays booked",
-        SESSION,
+        "Session.on_events",
         "            connection.flush()\n"
         "            self._account.book_unsent(connection.unsent_bytes)\n",
         "            connection.flush()\n",
@@ -104,21 +95,21 @@ SHARING = (
     ),
     Mutant(
         "what a peer does not read leaves clients less",
-        LOAD,
+        "Account.book_unsent",
         "        if self._is_open:\n            self._load.output_bytes",
         "        if True:\n            self._load.output_bytes",
         test="tests/server/test_peer_sessions.py::test_what_a_peer_does_not_read_is_not_booked",
     ),
     Mutant(
         "a small write costs no work",
-        MACHINE,
+        "StateMachine.advance",
         "        self.steps += ENTRY_STEPS\n",
         "",
         test="tests/kv/test_work.py::test_small_writes_cost_as_well",
     ),
     Mutant(
         "a follower counts its leader's writes as its own",
-        CORE,
+        "Raft.proposed_from",
         "        return () if self.leadership is None else self.log.last_term_from(index)\n",
         "        return self.log.last_term_from(index)\n",
         test="tests/server/test_room.py"
@@ -126,28 +117,28 @@ SHARING = (
     ),
     Mutant(
         "what was proposed is looked for before the cache",
-        LOG,
+        "RaftLog._cached_from",
         "max(0, index - self._cache_start)",
         "index - self._cache_start",
         test=LAST_TERM,
     ),
     Mutant(
         "what was proposed in earlier terms is counted",
-        LOG,
+        "RaftLog.last_term_from",
         "self._cached_from(max(index, self.last_term_start))",
         "self._cached_from(index)",
         test=LAST_TERM,
     ),
     Mutant(
         "what waits unread is forgotten when a client is given up",
-        LOAD,
+        "Account.close",
         "        self.book_input(0)\n",
         "",
         test="tests/server/test_load.py::test_what_is_held_is_given_back",
     ),
     Mutant(
         "a read waits for ever for the room that later replies of its own kind take",
-        SESSION,
+        "Session._wait_for_room",
         "SHORT_OUTPUT_BYTES and context.now_ms >= overdue_ms:",
         "0:",
         test="tests/server/test_load.py"
@@ -155,7 +146,7 @@ SHARING = (
     ),
     Mutant(
         "a long reply is made at once, whatever is held",
-        LOAD,
+        "Load.lacks_room_for",
         "        return reply_bytes > SHORT_OUTPUT_BYTES and not self.share_bytes\n",
         "        return False\n",
         test="tests/server/test_load.py"
@@ -163,7 +154,7 @@ SHARING = (
     ),
     Mutant(
         "a write that waits for its reads keeps a refused client for ever",
-        SESSION,
+        "Session._refuse_long_request",
         "            self._held_write = None  # It was not started",
         "            # It was not started",
         test="tests/server/test_load.py"
@@ -171,7 +162,7 @@ SHARING = (
     ),
     Mutant(
         "replies that are made while others are delivered wait for the next event",
-        LOOP,
+        "Server._deliver",
         "        dirty, self._context.dirty = self._context.dirty, {}\n"
         "        for session in dirty:\n            session.send_ready_replies()\n",
         "        for session in [*self._context.dirty]:\n            session.send_ready_replies()\n"
@@ -181,28 +172,28 @@ SHARING = (
     ),
     Mutant(
         "one client may fill a turn",
-        LOAD,
+        "Load.slice_steps",
         "        return min(left, self._limits.slice_steps_max)\n",
         "        return left\n",
         test="tests/server/test_load.py::test_one_client_s_pipeline_leaves_the_turn_to_others",
     ),
     Mutant(
         "all clients together may fill a turn",
-        LOAD,
+        "Load.slice_steps.left",
         "        left = self._limits.turn_steps_max - self.steps\n",
         "        left = self._limits.turn_steps_max\n",
         test="tests/server/test_load.py::test_one_client_s_pipeline_leaves_the_turn_to_others",
     ),
     Mutant(
         "applying goes on for as long as there are entries",
-        NODE,
+        "Node._apply_committed",
         "                if machine.steps >= self._steps_end:\n",
         "                self._steps_end = machine.steps + 10_000\n                if False:\n",
         test="tests/server/test_turns.py::test_entries_are_applied_over_several_turns",
     ),
     Mutant(
         "a read that waits for room sees a later write of its client",
-        REPLIES,
+        "Replies.allow_write",
         "        if steps > steps_left or any(slot.query is not None for slot in reads):\n"
         "            return not reads\n",
         "",
@@ -210,42 +201,42 @@ SHARING = (
     ),
     Mutant(
         "a scan counts the keys that match and not those that it looks at",
-        MACHINE,
+        "StateMachine._scan",
         "            looked_at += 1\n",
         "            looked_at = len(items) + 1\n",
         test="tests/kv/test_work.py::test_a_pattern_narrows_a_page_while_it_is_read",
     ),
     Mutant(
         "a pattern costs nothing",
-        MACHINE,
+        "StateMachine._scan",
         "                self.steps += glob.width * len(key) // _MATCHES_PER_STEP\n",
         "",
         test="tests/kv/test_work.py::test_a_page_ends_when_its_work_is_done_though_it_is_empty",
     ),
     Mutant(
         "a reply is booked by what it might have been",
-        REPLIES,
+        "Replies.came",
         "        self.held_bytes += size - slot.held_bytes\n",
         "        self.held_bytes += max(0, size - slot.held_bytes)\n",
         test="tests/server/test_bookings.py::test_every_account_is_the_sum_of_what_it_counts",
     ),
     Mutant(
         "whoever holds replies is hung up on when room is short",
-        "kvstore/server/context.py",
+        "Context._hang_up_on_stuck",
         "            if stuck_ms >= _STUCK_MS:",
         "            if session.unsent_bytes:",
         test="tests/server/test_load.py::test_who_reads_slowly_is_not_hung_up_on",
     ),
     Mutant(
         "an exception in one command ends the node",
-        REPLIES,
+        "ENDS_THE_NODE",
         "ENDS_THE_NODE: Final = (StorageError, SafetyViolationError)",
         "ENDS_THE_NODE: Final = (Exception,)",
         test="tests/server/test_mistakes.py::test_a_builtin_that_fails_ends_its_connection",
     ),
     Mutant(
         "a storage error in one command ends that connection alone",
-        REPLIES,
+        "ENDS_THE_NODE",
         "ENDS_THE_NODE: Final = (StorageError, SafetyViolationError)",
         "ENDS_THE_NODE: Final = (SafetyViolationError,)",
         test="tests/server/test_mistakes.py"
@@ -253,14 +244,14 @@ SHARING = (
     ),
     Mutant(
         "a server that is full of clients turns its peers away",
-        SESSION,
+        "Session._start",
         '        if self in self.context.newcomers and name != b"RAFT":\n',
         "        if self in self.context.newcomers:\n",
         test="tests/server/test_load.py::test_a_newcomer_that_is_a_peer_is_heard",
     ),
     Mutant(
         "a HELLO that is refused switches the protocol",
-        "kvstore/server/clients.py",
+        "_hello",
         "    session.name = _name_of_hello(args[2:], session.name)\n"
         "    session.resp_version = version\n",
         "    session.resp_version = version\n"
@@ -269,42 +260,42 @@ SHARING = (
     ),
     Mutant(
         "a reply comes in the protocol of a later HELLO",
-        REPLIES,
+        "Slot.fill",
         "self._render(result, self._resp_version)",
         "self._render(result, session.resp_version)",
         test="tests/server/test_talks.py",
     ),
     Mutant(
         "who waits for room does not hear that its client reads",
-        LOAD,
+        "Load.hear",
         "        masks.update(news)\n",
         "        masks = {**news, **masks}\n",
         test="tests/server/test_load.py::test_who_reads_slowly_is_not_hung_up_on",
     ),
     Mutant(
         "an EXISTS reads whatever there is",
-        MACHINE,
+        "StateMachine._get",
         "                room -= len(record) - HISTORY_BYTES\n",
         "                room -= len(item.value)\n",
         test="tests/server/test_estimates.py",
     ),
     Mutant(
         "values cost nothing while a write waits until they are read",
-        "kvstore/wire/limits.py",
+        "query_steps_bound",
         " + ((values_bytes + keys * _HISTORY_BYTES) >> 10)\n",
         "\n",
         test="tests/server/test_estimates.py",
     ),
     Mutant(
         "who reads slowly is taken for one who does not read",
-        "kvstore/server/connection.py",
+        "Connection.stuck_ms",
         "        if self.unsent_bytes < _STUCK_BYTES or self._taken_bytes != self._stuck_at:\n",
         "        if self.unsent_bytes < _STUCK_BYTES:\n",
         test="tests/server/test_load.py::test_who_reads_slowly_is_not_hung_up_on",
     ),
     Mutant(
         "who asks for little waits behind who asks for much",
-        LOAD,
+        "Load.hear",
         "        self.least_served = self._served - steps_max\n",
         "        self.least_served = self._served\n",
         test="tests/server/test_load.py"
@@ -312,7 +303,7 @@ SHARING = (
     ),
     Mutant(
         "what was parsed ahead costs nothing",
-        "kvstore/wire/resp.py",
+        "RequestParser.held_bytes.ready_bytes",
         "        ready_bytes = self._ready_bytes if self.ready else 0\n",
         "        ready_bytes = 0\n",
         test="tests/wire/test_request_parser.py"
@@ -320,7 +311,7 @@ SHARING = (
     ),
     Mutant(
         "what comes behind a piece that ends with a request is lost",
-        "kvstore/wire/resp.py",
+        "RequestParser._take_short_requests",
         "        if taken == len(self._buffer):\n",
         "        if not rest:\n",
         test="tests/wire/test_request_parser.py"

@@ -7,14 +7,6 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-DIRECTORY = "kvstore/storage/directory.py"
-FAILURES = "kvstore/storage/failures.py"
-FILESYSTEM = "kvstore/storage/filesystem.py"
-LMDB_FILES = "kvstore/storage/lmdb_files.py"
-LISTENER = "kvstore/server/listener.py"
-LMDB_SALVAGE = "kvstore/storage/lmdb_salvage.py"
-SIGNALS = "kvstore/server/signals.py"
-
 _FAILURES = "tests/storage/test_failures.py"
 _FILE = "tests/storage/test_power_cuts.py"
 POWER_CUT = f"{_FILE}::test_what_was_promised_outlasts_every_power_cut"
@@ -25,28 +17,28 @@ KILLED_BEFORE = (
 STARTING = (
     Mutant(
         "the directory of a new log is renamed and not synced",
-        DIRECTORY,
-        "    filesystem.sync_directory(data_dir)\n\n\ndef _open_stores(",
-        "\n\ndef _open_stores(",
+        "_create",
+        "    filesystem.sync_directory(data_dir)\n",
+        "",
         test=f"{POWER_CUT}[first_start]",
     ),
     Mutant(
         "a new environment's data file may have no name after a power cut",
-        LMDB_FILES,
+        "new_environment",
         "    sync_directory(environment)\n    sync_directory(environment.parent)\n",
         "    sync_directory(environment.parent)\n",
         test=f"{POWER_CUT}[first_start]",
     ),
     Mutant(
         "an unfinished log may be gone while the state that follows it is there",
-        LMDB_FILES,
+        "new_environment",
         "    sync_directory(environment)\n    sync_directory(environment.parent)\n",
         "    sync_directory(environment)\n",
         test=f"{POWER_CUT}[first_start]",
     ),
     Mutant(
         "the state of an unfinished creation comes back when the log of it is gone",
-        DIRECTORY,
+        "_is_new",
         "                shutil.rmtree(state)\n"
         "                filesystem.sync_directory(data_dir)\n",
         "                shutil.rmtree(state)\n",
@@ -54,35 +46,35 @@ STARTING = (
     ),
     Mutant(
         "a damaged state that was set aside comes back",
-        DIRECTORY,
-        "    filesystem.sync_directory(data_dir)\n\n\ndef _check_identity(",
-        "\n\ndef _check_identity(",
+        "set_state_aside",
+        "    filesystem.sync_directory(data_dir)\n",
+        "",
         test=f"{POWER_CUT}[state_that_is_set_aside_while_it_runs_twice]",
     ),
     Mutant(
         "a salvaged log is put in place and not synced",
-        LMDB_SALVAGE,
+        "_put_in_place",
         "    sync_directory(environment)\n    _remove(target)\n",
         "    _remove(target)\n",
         test=f"{POWER_CUT}[log_that_is_damaged_twice]",
     ),
     Mutant(
         "a start relies on a rename that a killed one had not synced",
-        DIRECTORY,
+        "_sync_names",
         "    filesystem.sync_directory(data_dir)\n    if (data_dir / RAFT).exists():\n",
         "    if (data_dir / RAFT).exists():\n",
         test=f"{KILLED_BEFORE}[first_start]",
     ),
     Mutant(
         "a start relies on a salvage that a killed one had not synced",
-        DIRECTORY,
+        "_sync_names",
         "        filesystem.sync_directory(data_dir / RAFT)\n",
         "        pass\n",
         test=f"{KILLED_BEFORE}[log_that_is_damaged_twice]",
     ),
     Mutant(
         "a start that is refused is added to the lineage",
-        DIRECTORY,
+        "open_directory",
         "        if rejoins:\n"
         "            _check_rejoins(data_dir, log)\n"
         "        log.add_start(start)\n",
@@ -93,21 +85,21 @@ STARTING = (
     ),
     Mutant(
         "the names above what a link leads to are not synced",
-        FILESYSTEM,
+        "make_directory",
         "    for named in {path.absolute(), path.resolve()}:\n",
         "    for named in {path.absolute()}:\n",
         test=f"{_FILE}::test_the_names_above_what_a_link_leads_to_are_synced_too",
     ),
     Mutant(
         "the name of the data directory itself is not synced",
-        FILESYSTEM,
+        "make_directory",
         "            sync_directory(directory.parent)\n",
         "            pass\n",
         test=f"{POWER_CUT}[first_start]",
     ),
     Mutant(
         "two signals at once are taken for two requests",
-        SIGNALS,
+        "Signals._on_stop",
         "        elif now_ms - self._asked_ms > _SAME_REQUEST_MS:\n",
         "        else:\n",
         test="tests/server/test_signals.py"
@@ -115,14 +107,14 @@ STARTING = (
     ),
     Mutant(
         "a node that is told again to stop makes its checkpoint all the same",
-        "kvstore/server/loop.py",
+        "loop._run",
         "        if not signals.is_pressed:\n",
         "        if True:\n",
         test="tests/server/test_loop.py::test_who_is_told_again_to_stop_makes_no_checkpoint",
     ),
     Mutant(
         "a signal in the midst of the end makes a good end of a failed start",
-        SIGNALS,
+        "Signals.__exit__",
         "        self.may_interrupt = False\n        for",
         "        for",
         test="tests/server/test_signals.py"
@@ -130,7 +122,7 @@ STARTING = (
     ),
     Mutant(
         "signals are not held back while modules load",
-        "kvstore/start.py",
+        "main.before",
         "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())",
         "signal.pthread_sigmask(signal.SIG_BLOCK, ())",
         test="tests/process/test_first_moments.py"
@@ -138,7 +130,7 @@ STARTING = (
     ),
     Mutant(
         "a node never hears what was held back while it loaded",
-        SIGNALS,
+        "Signals.hear_what_was_held",
         "        signal.pthread_sigmask(signal.SIG_SETMASK, ())\n",
         "        pass\n",
         test="tests/server/test_signals.py"
@@ -146,7 +138,7 @@ STARTING = (
     ),
     Mutant(
         "what was started with nohup ends with its terminal",
-        SIGNALS,
+        "Signals.__enter__",
         "            if not _is_nohup(number):\n",
         "            if True:\n",
         test="tests/server/test_signals.py"
@@ -154,7 +146,7 @@ STARTING = (
     ),
     Mutant(
         "callers are let in before they can be answered",
-        LISTENER,
+        "bind",
         "        sock.bind((address.host, address.port))\n",
         "        sock.bind((address.host, address.port))\n        sock.listen(_BACKLOG)\n",
         test="tests/process/test_starts.py"
@@ -162,14 +154,14 @@ STARTING = (
     ),
     Mutant(
         "a map that does not fit is taken for damage",
-        LMDB_FILES,
+        "_open",
         "        raise _no_address_space(environment, map_bytes) from None\n",
         '        raise DamagedError(f"{environment}: cannot be opened") from None\n',
         test=f"{_FAILURES}::test_a_map_that_does_not_fit_says_so_and_what_to_do",
     ),
     Mutant(
         "a file that cannot be read for any reason is taken for damaged",
-        FAILURES,
+        "read_failed",
         "    if error.errno in UNREADABLE:\n        return DamagedError",
         "    if error.errno:\n        return DamagedError",
         test=f"{_FAILURES}"
@@ -177,7 +169,7 @@ STARTING = (
     ),
     Mutant(
         "whatever the engine refuses is taken for damage",
-        LMDB_FILES,
+        "read_error",
         "    if isinstance(error, (DamagedError, *_SAYS_DAMAGE)):\n",
         "    if isinstance(error, (DamagedError, lmdb.Error)):\n",
         test=f"{_FAILURES}"
@@ -185,42 +177,42 @@ STARTING = (
     ),
     Mutant(
         "a page that the disk does not give back ends the salvage of all others",
-        "kvstore/storage/lmdb_pages.py",
+        "PageReader._read",
         "            if error.errno in UNREADABLE:\n",
         "            if not error.errno:\n",
         test=f"{_FAILURES}::test_a_disk_that_does_not_give_a_page_back_is_damage_of_that_page",
     ),
     Mutant(
         "everybody may read what is above a data directory that was made",
-        FILESYSTEM,
+        "make_directory",
         "            missing.mkdir(PRIVATE, exist_ok=True)\n",
         "            missing.mkdir(exist_ok=True)\n",
         test=f"{_FAILURES}::test_what_is_made_is_for_its_user_alone",
     ),
     Mutant(
         "everybody may read the data files",
-        LMDB_FILES,
+        "_open.env",
         "            mode=_FILE_MODE,\n",
         "",
         test=f"{_FAILURES}::test_what_is_made_is_for_its_user_alone",
     ),
     Mutant(
         "a directory that others may list, and not enter, is all that is told",
-        FILESYSTEM,
+        "_OF_OTHERS",
         "_OF_OTHERS: Final = 0o077\n",
         "_OF_OTHERS: Final = 0o066\n",
         test=f"{_FAILURES}::test_a_directory_that_others_may_enter_is_told_with_what_to_do",
     ),
     Mutant(
         "whoever runs a node is told of what only another user could change",
-        FILESYSTEM,
+        "exposure_of",
         " or os.geteuid() not in (found.st_uid, 0):\n",
         ":\n",
         test=f"{_FAILURES}::test_what_whoever_runs_the_node_cannot_change_is_not_told",
     ),
     Mutant(
         "the engine's lock file may have holes on a full disk",
-        LMDB_FILES,
+        "_open",
         "        _allocate_lock(environment)\n",
         "",
         test=f"{_FAILURES}"

@@ -6,16 +6,16 @@ import ast
 
 import pytest
 
-from .mutant import HINTS, ROOT, SEEDS, Mutant
+from .mutant import HINTS, SEEDS, Mutant
+from .places import ROOT, place_of
 from .table import MUTANTS
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_wrong_version_fits_the_code(mutant: Mutant) -> None:
-    """Who moves a line learns of it before all mutants are hunted."""
-    source = (ROOT / mutant.file).read_text()
-    assert source.count(mutant.old) == 1
-    ast.parse(source.replace(mutant.old, mutant.new))
+    """Who changes a line learns of it before all mutants are hunted."""
+    place = place_of(mutant.place)
+    ast.parse(place.edited((ROOT / place.file).read_text(), mutant.old, mutant.new))
     if mutant.test is not None:
         file, _, test = mutant.test.partition("::")
         assert f"def {test.partition('[')[0]}" in (ROOT / file).read_text()
@@ -24,7 +24,7 @@ def test_a_wrong_version_fits_the_code(mutant: Mutant) -> None:
 def test_there_are_enough_of_them_and_no_two_alike() -> None:
     assert len(MUTANTS) >= 30
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
-    assert len({(mutant.file, mutant.old, mutant.new) for mutant in MUTANTS}) == len(MUTANTS)
+    assert len({(mutant.place, mutant.old, mutant.new) for mutant in MUTANTS}) == len(MUTANTS)
 
 
 def test_a_hint_is_one_of_the_seeds_that_are_searched_for_a_mutant_that_there_is() -> None:

@@ -7,21 +7,6 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-ADVICE = "kvstore/advice.py"
-ASKING = "kvstore/asking.py"
-CONFIG = "kvstore/config.py"
-CORE = "kvstore/raft/core.py"
-EVENT_LOG = "kvstore/server/event_log.py"
-HEALTH = "kvstore/health.py"
-LAST_WORDS = "kvstore/last_words.py"
-NODE = "kvstore/server/node.py"
-OUTCOMES = "kvstore/outcomes.py"
-OVERVIEW = "kvstore/overview.py"
-PEERS = "kvstore/server/peers.py"
-PROBE = "kvstore/probe.py"
-SOURCES = "kvstore/sources.py"
-WATCH = "kvstore/watch.py"
-
 _ADVICE = "tests/test_advice.py"
 _JSON = "tests/cli/test_json.py"
 _WATCHING = "tests/cli/test_watching.py"
@@ -30,203 +15,203 @@ _EVENTS = "tests/server/test_event_log.py"
 WATCHING = (
     Mutant(
         "a leader that was deposed counts beside the one that followed it",
-        OVERVIEW,
+        "View.__init__",
         "            key=lambda answer: answer.term,\n            default=None",
         "            key=lambda answer: -answer.term,\n            default=None",
         test=_ADVICE,
     ),
     Mutant(
         "no leader is blamed on one full disk of three",
-        ADVICE,
+        "_why_no_leader",
         "    if len(short) >= view.majority:\n",
         "    if short:\n",
         test=_ADVICE,
     ),
     Mutant(
         "a pipe with settings is read for the format of the log alone",
-        SOURCES,
+        "_format_in.text",
         ' if path.is_file() else ""\n',
         "\n",
         test="tests/test_sources.py::test_a_pipe_is_left_to_who_gathers_settings",
     ),
     Mutant(
         "a file that a variable names is read in place of --config",
-        SOURCES,
+        "gather.file_name",
         '    file_name = options.get("config") or environ.get("KVSTORE_CONFIG")\n',
         '    file_name = environ.get("KVSTORE_CONFIG") or options.get("config")\n',
         test="tests/test_sources.py::test_the_file_of_the_command_line_is_read_and_no_other",
     ),
     Mutant(
         "a node that was not asked is counted among those that answer",
-        ADVICE,
+        "_spares.answering",
         "    answering = sum(member in view.answers for member in view.members)\n",
         "    answering = len(view.members) - len(view.silent)\n",
         test=_ADVICE,
     ),
     Mutant(
         "a node that waits to be admitted counts as one that may fail",
-        OVERVIEW,
+        "View.voters",
         "return [one.node_id for one in self.answers.values() if one.is_voter]",
         "return [one.node_id for one in self.answers.values()]",
         test=_ADVICE,
     ),
     Mutant(
         "a node that was not asked is taken for one that is down",
-        OVERVIEW,
+        "View.may_fail.there",
         "one for one in self.not_asked if self.linked_to(one)",
         "one for one in self.not_asked if False",
         test=_ADVICE,
     ),
     Mutant(
         "a node that has moved is told as one that is down",
-        ADVICE,
+        "_absent",
         "        if view.heard_by(member) and view.without_link_to(member):\n",
         "        if False:\n",
         test=_ADVICE,
     ),
     Mutant(
         "lost directories are hoped for",
-        ADVICE,
+        "_why_no_leader",
         "    if waiting and may_count < view.majority:\n",
         "    if False:\n",
         test=_ADVICE,
     ),
     Mutant(
         "a leader without a majority passes for one that takes writes",
-        ADVICE,
+        "_leadership",
         "        if (view.may_fail or 0) < 0:\n",
         "        if False:\n",
         test=_ADVICE,
     ),
     Mutant(
         "a full leader passes for one that takes writes",
-        ADVICE,
+        "_room.leads",
         "    leads = view.leader is not None and view.leader.is_short_of_room\n",
         "    leads = False\n",
         test=_ADVICE,
     ),
     Mutant(
         "a node is ready by what it believes",
-        HEALTH,
+        "_reason_not_ready",
         "    if isinstance(found, api.GetResult):\n        return None\n",
         "    if found:\n        return None\n",
         test=_WATCHING,
     ),
     Mutant(
         "a read of what the node has shows that it is ready",
-        HEALTH,
+        "_reason_not_ready.read",
         ", from_any=True)",
         ")",
         test=_WATCHING,
     ),
     Mutant(
         "an error is told on standard error to who wants JSON",
-        OUTCOMES,
+        "outcomes.tell",
         "    if not (as_json and _is_printed(outcome)):\n",
         "    if not as_json or _is_printed(outcome):\n",
         test=_JSON,
     ),
     Mutant(
         "a value behind -- asks for JSON",
-        OUTCOMES,
+        "are_json.options",
         'words[: words.index("--")] if "--" in words else words',
         "words",
         test=f"{_JSON}::test_a_value_is_no_option",
     ),
     Mutant(
         "a command that is to be quiet tells of its waiting",
-        ASKING,
+        "telling",
         "return nullcontext() if is_quiet else patience.told(waiting)",
         "return nullcontext() if not waiting else patience.told(waiting)",
         test="tests/cli/test_waiting.py",
     ),
     Mutant(
         "the second question of health gets the whole timeout again",
-        HEALTH,
+        "_reason_not_ready",
         "probe.ask_all([node], read, until)",
         "probe.ask_all([node], read, until + 2.0)",
         test=f"{_WATCHING}::test_both_questions_of_health_have_one_deadline",
     ),
     Mutant(
         "nodes are asked one after the other",
-        PROBE,
+        "ask_all",
         "    with ThreadPoolExecutor(len(nodes)) as threads:\n",
         "    with ThreadPoolExecutor(1) as threads:\n",
         test="tests/cli/test_reading.py::test_status_asks_the_nodes_side_by_side",
     ),
     Mutant(
         "a variable comes before the command line",
-        WATCH,
+        "all_nodes",
         '    if config is None and (named := environ.get("KVSTORE_TO")):\n',
         '    if named := environ.get("KVSTORE_TO"):\n',
         test=_WATCHING,
     ),
     Mutant(
         "health asks where the others reach the node",
-        CONFIG,
+        "cluster_from.bound",
         '    bound = _read(given, "bind", partial(parse_bind, port=address.port), address)\n',
         "    bound = address\n",
         test=_WATCHING,
     ),
     Mutant(
         "a mistyped variable is passed over",
-        SOURCES,
+        "gather",
         "    _check_variables(environ)\n",
         "",
         test="tests/test_sources.py",
     ),
     Mutant(
         "a service link is a setting",
-        SOURCES,
+        "gather",
         "        if environ.get(variable) and not _is_service_link(variable, environ):\n",
         "        if environ.get(variable):\n",
         test="tests/test_sources.py",
     ),
     Mutant(
         "a switch in the file must be text",
-        SOURCES,
+        "_toml_text",
         "    if name in _YES_OR_NO and isinstance(value, bool):\n",
         "    if False:\n",
         test="tests/test_sources.py",
     ),
     Mutant(
         "why a server ends is text, whatever its log is",
-        LAST_WORDS,
+        "LastWords.say",
         "        if logs.are_json():\n",
         "        if False:\n",
         test="tests/test_last_words.py",
     ),
     Mutant(
         "being replaced is told as a handover",
-        CORE,
+        "Raft.step.kind",
         "            kind = events.Deposed if self.takes_commands else events.SteppingDown\n",
         "            kind = events.SteppingDown\n",
         test=_EVENTS,
     ),
     Mutant(
         "a handover is told as a loss",
-        CORE,
+        "Raft.step.kind",
         "            kind = events.Deposed if self.takes_commands else events.SteppingDown\n",
         "            kind = events.Deposed if self.role is Role.LEADER else events.SteppingDown\n",
         test=_EVENTS,
     ),
     Mutant(
         "refusing writes is told like a restart",
-        EVENT_LOG,
+        "WARNINGS",
         "    events.ShortOfRoom,\n",
         "",
         test=_EVENTS,
     ),
     Mutant(
         "a start is told as a standstill",
-        NODE,
+        "Node._notice_stall.silent_ms",
         "        silent_ms = now_ms - self._now_ms if self._now_ms else 0.0\n",
         "        silent_ms = now_ms - self._now_ms\n",
         test=_EVENTS,
     ),
     Mutant(
         "a peer that is restarted is a warning",
-        PEERS,
+        "PeerLink._lost.say",
         "            say = self._log.warning if is_refused else self._log.info\n",
         "            say = self._log.warning\n",
         test=_EVENTS,
