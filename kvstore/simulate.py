@@ -20,7 +20,8 @@ from kvstore.printable import printable
 
 if TYPE_CHECKING:
     from kvstore.sim.campaign import Group, Summary
-    from kvstore.sim.world import Report, Scenario
+    from kvstore.sim.run import Report
+    from kvstore.sim.scenario import Scenario
 
 _HELD: Final = 0
 _BROKEN: Final = 1
@@ -132,7 +133,7 @@ def _window(text: str | None) -> tuple[float | None, float | None]:
 
 
 def _of_seed(seed: int | None) -> Scenario:
-    from kvstore.sim.world import scenario  # slow to load, and only needed here
+    from kvstore.sim.scenario import scenario  # slow to load, and only needed here
 
     assert seed is not None
     return scenario(seed)
@@ -148,7 +149,7 @@ def _of_file(file: Path) -> Scenario:
 
 
 def _with_only(scenario: Scenario, kept: str) -> Scenario:
-    from kvstore.sim.world import only_faults
+    from kvstore.sim.scenario import only_faults
 
     try:
         return only_faults(scenario, [int(number) for number in kept.split(",") if number.strip()])
@@ -159,8 +160,8 @@ def _with_only(scenario: Scenario, kept: str) -> Scenario:
 
 def _shrunk(scenario: Scenario, deadline_s: float) -> Scenario:
     """Without the faults that its failure does not need, as far as there is time to try."""
+    from kvstore.sim.run import run
     from kvstore.sim.shrink import shrink
-    from kvstore.sim.world import run
 
     report = run(scenario)
     if report.violation is None:
@@ -173,7 +174,7 @@ def _tell(
 ) -> int:
     """Run it, show how it went, and draw it and write it down where that was asked for."""
     from kvstore.sim.film import film
-    from kvstore.sim.world import run
+    from kvstore.sim.run import run
 
     report = run(scenario, traced=True)
     _describe(report)

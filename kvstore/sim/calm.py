@@ -8,7 +8,7 @@ its leader hands over under the same load, and everything is well again at once.
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kvstore import api
 from kvstore.sim.calls import Call, Connection
@@ -16,9 +16,8 @@ from kvstore.sim.checkers.checker import ViolationError
 from kvstore.sim.checkers.liveness import missing_progress
 from kvstore.sim.checkers.steadiness import Steadiness, unfit_answers
 from kvstore.sim.host import Host
-
-if TYPE_CHECKING:
-    from kvstore.sim.world import World
+from kvstore.sim.network import FAIR
+from kvstore.sim.world import World
 
 CALM_MS: Final = 15_000.0
 """Simulated time within which a cluster without faults must be well again."""
@@ -30,6 +29,23 @@ _STEP_MS: Final = 50.0
 _AFTERWARDS_MS: Final = 4_000.0
 """Within which clients and followers end what they are at, when the load has ended."""
 _HANDOVER_MS: Final = 1_000.0
+
+
+def end_all_faults(world: World) -> None:
+    """End all faults, and let every client ask for what it must now get."""
+    world.is_calm = True
+    world.network.conditions = FAIR
+    world.network.change_links(())
+    for host in world.hosts.values():
+        host.take_newest_directory()
+        host.disk.mend()
+        host.resume()
+        host.find_damage()
+        host.start()
+    gone = {host.id for host in world.hosts.values() if host.node is None}
+    for client in (*world.clients, *world.operators):
+        client.leave_out(gone)
+        client.insist_on_everything()
 
 
 def recover(world: World) -> None:

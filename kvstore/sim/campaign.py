@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from kvstore.sim.world import Report, run, scenario
+from kvstore.sim.run import Report, run
+from kvstore.sim.scenario import scenario
 
 _BATCH = 10
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from kvstore import api
 from kvstore.errors import StorageError
@@ -17,11 +16,8 @@ from kvstore.raft.types import DurableUpdate
 from kvstore.server.node import Outcome
 from kvstore.sim import trace
 from kvstore.sim.calls import Call, CursorCall
-from kvstore.sim.checkers.checker import Checker
+from kvstore.sim.checkers.checker import Checker, Watched
 from kvstore.sim.schedule import Schedule
-
-if TYPE_CHECKING:
-    from kvstore.sim.host import Host
 
 
 class Observer:
@@ -53,10 +49,9 @@ class Observer:
 
     # --- Life and death -------------------------------------------------------------------
 
-    def started(self, host: Host) -> None:
+    def started(self, host: Watched) -> None:
         """A node has read its disk and runs."""
-        assert host.node is not None
-        raft = host.node.raft
+        raft = host.running.raft
         self._seen.pop(host.id, None)
         self._committed[host.id] = raft.commit_index
         if raft.log.last_index:
@@ -75,21 +70,20 @@ class Observer:
                 )
             )
 
-    def refused_to_start(self, host: Host, error: StorageError) -> None:
+    def refused_to_start(self, host: Watched, error: StorageError) -> None:
         """A node finds damage on its disk, and does not start."""
         self.reached["damage found at start"] += 1
         if self._record:
             self.disturbed(host.id, f"does not start: {error}")
 
-    def ended(self, host: Host, error: StorageError) -> None:
+    def ended(self, host: Watched, error: StorageError) -> None:
         """A node ends itself."""
         for checker in self._checkers:
             checker.ended(host, error)
 
-    def crashed(self, host: Host, why: str, *, lost: bool, last_index: int) -> None:
+    def crashed(self, host: Watched, why: str, *, lost: bool, lost_entries: int) -> None:
         """A node has ended without notice."""
         self.reached["crash"] += 1
-        lost_entries = max(0, last_index - len(host.disk.log.pairs))
         self.reached["unsynced write lost"] += lost
         if self._record:
             self._record(
@@ -98,18 +92,18 @@ class Observer:
                 )
             )
 
-    def directory_changed(self, host: Host) -> None:
+    def directory_changed(self, host: Watched) -> None:
         """A machine has another directory, an empty one or an old one."""
         for checker in self._checkers:
             checker.directory_changed(host)
 
-    def paused(self, host: Host) -> None:
+    def paused(self, host: Watched) -> None:
         """A node stands still."""
         self.reached["pause of a leader" if host.is_leading else "pause of a follower"] += 1
         if self._record:
             self._record(trace.Paused(at_ms=self._schedule.now_ms, node=host.id))
 
-    def resumed(self, host: Host) -> None:
+    def resumed(self, host: Watched) -> None:
         """A node goes on."""
         if self._record:
             self._record(trace.Resumed(at_ms=self._schedule.now_ms, node=host.id))
@@ -121,12 +115,12 @@ class Observer:
 
     # --- A turn ---------------------------------------------------------------------------
 
-    def stepped(self, host: Host, action: str, message: Message | None = None) -> None:
+    def stepped(self, host: Watched, action: str, message: Message | None = None) -> None:
         """One input, or the write, of a turn is done."""
         if message is not None:
             for hears in self._hears:
                 hears(host, message)
-        node = host.node
+        node = host.running
         assert node is not None
         raft, log = node.raft, node.raft.log
         seen = (
@@ -159,7 +153,7 @@ class Observer:
                     )
                 )
 
-    def synced(self, host: Host, update: DurableUpdate) -> None:
+    def synced(self, host: Watched, update: DurableUpdate) -> None:
         """An update is durable."""
         for synced in self._synced:
             synced(host, update)
@@ -176,12 +170,12 @@ class Observer:
                 )
             )
 
-    def persisted(self, host: Host) -> None:
+    def persisted(self, host: Watched) -> None:
         """The turn of a node is on its disk, and it may speak."""
         if self._model_step is not None:
             self._step(host, "persist")
 
-    def speaks(self, host: Host, outcome: Outcome) -> None:
+    def speaks(self, host: Watched, outcome: Outcome) -> None:
         """Messages and answers leave a node."""
         for message in outcome.messages:
             for speaks in self._speaks:
@@ -202,12 +196,12 @@ class Observer:
         is_refused = isinstance(result, api.Failure)
         self.reached["call refused as stale" if is_refused else "read of what was applied"] += 1
 
-    def turned(self, host: Host) -> None:
+    def turned(self, host: Watched) -> None:
         """A turn of a node is over."""
         for turned in self._turned:
             turned(host)
 
-    def noted(self, host: Host, event: events.Event) -> None:
+    def noted(self, host: Watched, event: events.Event) -> None:
         """The core reports something."""
         self.reached[_names.get(type(event), type(event).__name__)] += 1
         if self._record:
@@ -229,11 +223,10 @@ class Observer:
         if isinstance(result, api.ScanResult) and result.next_start is not None:
             self.reached["page that goes on"] += 1
 
-    def _step(self, host: Host, action: str, message: Message | None = None) -> None:
+    def _step(self, host: Watched, action: str, message: Message | None = None) -> None:
         if self._model_step is None:
             return
-        assert host.node is not None
-        raft = host.node.raft
+        raft = host.running.raft
         self._model_step(
             trace.ModelStep(
                 node=host.id,

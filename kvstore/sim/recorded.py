@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from kvstore.sim.faults import KINDS
-from kvstore.sim.world import Scenario
+from kvstore.sim.scenario import Scenario
 
 
 class _About(msgspec.Struct, frozen=True):

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from kvstore.sim.faults import Fault
-from kvstore.sim.world import Report, Scenario
+from kvstore.sim.run import Report
+from kvstore.sim.scenario import Scenario
 
 
 def shrink(

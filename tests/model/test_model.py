@@ -13,8 +13,8 @@ import pytest
 
 from kvstore.raft.types import Role
 from kvstore.sim import recorded
+from kvstore.sim.run import run
 from kvstore.sim.trace import ModelStep
-from kvstore.sim.world import run
 
 from .tlc import Verdict, check_model, missing, validate
 

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import kvstore
-from kvstore.sim.world import run, scenario
+from kvstore.sim.run import run
+from kvstore.sim.scenario import scenario
 
 assert Path(kvstore.__file__).parents[1] == Path.cwd(), "the hunt is on for another version"
 

@@ -15,7 +15,9 @@ from kvstore.sim.checkers.exactly_once import ExactlyOnce
 from kvstore.sim.checkers.linearizability import check_history
 from kvstore.sim.checkers.revisions import check_revisions
 from kvstore.sim.history import Operation
-from kvstore.sim.world import World, scenario
+from kvstore.sim.run import go_through
+from kvstore.sim.scenario import scenario
+from kvstore.sim.world import World
 
 ADD = api.Increment(b"n", 1)
 
@@ -39,7 +41,7 @@ def test_runs_come_to_retries_lost_sessions_copied_clients_and_guards_that_do_no
     reached: Counter[str] = Counter()
     for seed in range(80):
         world = World(scenario(seed))
-        world.run()
+        go_through(world)
         reached["lost session"] += world.observer.reached["answer NOSESSION"]
         reached["copied client"] += world.observer.reached["answer TAKEN"]
         reached["retry"] += sum(count > 1 for count in numbers_in_the_log(world).values())

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from kvstore.sim import faults
+from kvstore.sim.run import go_through
 from kvstore.sim.world import World
 
 from .worlds import in_fair_weather
@@ -29,5 +30,5 @@ def test_losses_leave_a_majority_of_sound_machines(kind: str, members: int, seed
 
     for at_ms in range(STORM_MS):
         world.schedule.after(at_ms, count)
-    world.run()
+    go_through(world)
     assert 0 < lost_at_once <= (members - 1) // 2

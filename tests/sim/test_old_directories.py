@@ -7,7 +7,7 @@ import random
 import pytest
 
 from kvstore.sim.faults import Fault
-from kvstore.sim.world import Report, run
+from kvstore.sim.run import Report, run
 
 from .worlds import in_fair_weather
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from kvstore.sim import recorded
-from kvstore.sim.world import run
+from kvstore.sim.run import run
 
 PLANS = sorted((Path(__file__).parent / "plans").glob("*.json"))
 SEEDS = 5

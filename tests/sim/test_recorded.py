@@ -9,7 +9,8 @@ import pytest
 from kvstore.cli import main
 from kvstore.sim import recorded
 from kvstore.sim.recorded import Recorded
-from kvstore.sim.world import run, scenario
+from kvstore.sim.run import run
+from kvstore.sim.scenario import scenario
 
 
 @pytest.mark.parametrize("seed", range(20))

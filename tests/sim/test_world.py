@@ -10,9 +10,10 @@ import msgspec
 
 from kvstore.cli import main
 from kvstore.sim.network import FAIR
+from kvstore.sim.run import Report, run
+from kvstore.sim.scenario import Scenario, only_faults, scenario
 from kvstore.sim.shrink import shrink
 from kvstore.sim.trace import Crashed, Noted, Sent
-from kvstore.sim.world import Report, Scenario, only_faults, run, scenario
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kvstore.raft.types import RaftSettings
 from kvstore.sim.faults import Fault
 from kvstore.sim.network import FAIR
-from kvstore.sim.world import Scenario
+from kvstore.sim.scenario import Scenario
 
 
 def in_fair_weather(

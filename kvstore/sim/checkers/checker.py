@@ -64,6 +64,11 @@ class Watched(Protocol):
         ...
 
     @property
+    def is_leading(self) -> bool:
+        """Whether its node runs, and leads as far as it knows."""
+        ...
+
+    @property
     def running(self) -> Node:
         """Its node, while that runs."""
         ...

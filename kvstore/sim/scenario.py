@@ -1,0 +1,99 @@
+"""What makes a run what it is: everything about it, drawn from one seed.
+
+Law: a value. The same scenario is the same run.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import msgspec
+
+from kvstore import api
+from kvstore.config import Limits
+from kvstore.raft.types import RaftSettings
+from kvstore.sim import faults
+from kvstore.sim.faults import Fault
+from kvstore.sim.network import FAIR, Conditions
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """Everything that makes a run what it is. The same scenario is the same run."""
+
+    seed: int
+    members: tuple[int, ...]
+    raft: RaftSettings
+    drift: float
+    weather: Conditions
+    """On all links, when no fault says otherwise."""
+    clients: int
+    calls: int
+    """Of each client, in the storm."""
+    storm_ms: float
+    faults: tuple[Fault, ...]
+    session_clients: int = 0
+    """How many of the clients have sessions."""
+    session_rules: api.SessionRules = api.SessionRules()
+    pipeline_clients: int = 0
+    scan_clients: int = 0
+    shipped_clients: int = 0
+    """Beside the others: users of the client that ships."""
+    cursor_clients: int = 0
+    """Beside the others: those that SCAN through the Redis door."""
+    operators: int = 0
+    limits: Limits = Limits()
+    checkpoint_interval_ms: int = 500
+
+
+def scenario(seed: int) -> Scenario:
+    """The scenario of a seed."""
+    rng = random.Random(seed)
+    small = RaftSettings(
+        append_bytes_max=40,
+        append_entries_max=3,
+        catch_up_work_max=1,
+        inflight_messages_max=2,
+        cached_bytes_max=120,
+    )
+    storm_ms = rng.choice((4_000.0, 8_000.0, 12_000.0))
+    plan = Scenario(
+        seed=seed,
+        members=tuple(range(1, rng.choice((3, 3, 3, 5, 5)) + 1)),
+        raft=rng.choice((RaftSettings(), small)),
+        drift=rng.choice((0.0, 0.02, 0.2)),
+        weather=FAIR if rng.random() < 0.6 else faults.weather(rng),
+        clients=rng.randint(2, 7),
+        calls=rng.choice((20, 60, 120)),
+        storm_ms=storm_ms,
+        faults=faults.plan(rng, storm_ms, faults.choose_kinds(rng)),
+    )
+    # In half of all worlds nobody has a session.
+    narrow = api.SessionRules(ttl_ms=rng.choice((300, 1_500)), sessions_max=rng.choice((2, 100)))
+    return msgspec.structs.replace(
+        plan,
+        session_clients=min(plan.clients, rng.choice((0, 1, 3, 0))),
+        session_rules=rng.choice((api.SessionRules(), narrow)),
+        pipeline_clients=rng.choice((0, 1, 2)),
+        scan_clients=rng.choice((0, 1)),
+        shipped_clients=rng.choice((0, 1)),
+        cursor_clients=rng.choice((0, 0, 1)),
+        operators=rng.choice((0, 0, 1)),
+        limits=Limits(
+            headroom_bytes=1 << 20,
+            # In one world of four, leaders are soon busy.
+            pending_writes_max=2 if seed % 4 == 3 else Limits().pending_writes_max,
+            apply_steps_per_turn_max=rng.choice((1, 20, Limits().apply_steps_per_turn_max)),
+            reply_bytes_max=rng.choice((400_000, Limits().reply_bytes_max)),
+        ),
+        checkpoint_interval_ms=rng.choice((50, 500)),
+        faults=plan.faults + faults.plan_twice(rng, storm_ms, len(plan.faults)),
+    )
+
+
+def only_faults(plan: Scenario, numbers: Sequence[int]) -> Scenario:
+    """The scenario with these of its faults only. Raises `ValueError` for one it has not."""
+    if unknown := set(numbers) - {fault.number for fault in plan.faults}:
+        raise ValueError(f"it has no fault {min(unknown)}")
+    kept = tuple(fault for fault in plan.faults if fault.number in numbers)
+    return msgspec.structs.replace(plan, faults=kept)
