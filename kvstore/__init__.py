@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         SessionResult,
         StatusResult,
     )
-    from kvstore.client import Client
+    from kvstore.client.blocking import Client
     from kvstore.errors import (
         ConfigError,
         GuardFailedError,
@@ -88,5 +88,5 @@ def __dir__() -> list[str]:
 def _home_of(name: str) -> str:
     """Where a name is defined that is not loaded yet: the client, the errors, or the contract."""
     if name == "Client":
-        return "kvstore.client"
+        return "kvstore.client.blocking"
     return "kvstore.errors" if name.endswith("Error") else "kvstore.api"

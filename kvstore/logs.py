@@ -23,8 +23,8 @@ from typing import Any, Final, TextIO
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
+from kvstore.config.sources import LOG_FORMATS
 from kvstore.printable import printable
-from kvstore.sources import LOG_FORMATS
 
 _DIM: Final = "\x1b[2m"
 _RESET: Final = "\x1b[0m"

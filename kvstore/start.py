@@ -16,7 +16,7 @@ import sys
 def main() -> int:
     """Run the command line of this process; the exit code."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    from kvstore import cli
+    from kvstore.cli import main as cli
     from kvstore.exit_codes import INTERRUPTED
 
     try:

@@ -29,7 +29,7 @@ from pathlib import Path
 import click
 
 from kvstore import api
-from kvstore.client import Client
+from kvstore.client.blocking import Client
 from kvstore.demo.nodes import Interrupts, Nodes, wait_for
 from kvstore.errors import KvstoreError, OutcomeUnknownError
 

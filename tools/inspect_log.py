@@ -16,7 +16,7 @@ ENVIRONMENT = CHECKOUT / ".venv" / "bin" / "python"
 sys.path.insert(0, str(CHECKOUT))
 
 try:
-    from kvstore.cli import main
+    from kvstore.cli.main import main
 except ImportError as error:
     if "KVSTORE_INSPECT_AGAIN" in os.environ or not ENVIRONMENT.exists():
         sys.stderr.write(

@@ -28,12 +28,14 @@ from typing import Any, Final
 import click
 import msgspec
 
-from kvstore import api, cli, config
-from kvstore.client import Client
+from kvstore import api
+from kvstore.cli import main as cli
+from kvstore.cli.options import Option
+from kvstore.cli.serve import serve
+from kvstore.client.blocking import Client
+from kvstore.config import limits
 from kvstore.logs import code_of
-from kvstore.options import Option
 from kvstore.raft import events, messages
-from kvstore.serve import serve
 from kvstore.server.event_log import WARNINGS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -158,8 +160,8 @@ def _option_row(option: Option) -> tuple[str, str, str]:
 
 
 def _limits() -> str:
-    texts = _class_texts(config, "Limits")
-    defaults = msgspec.structs.asdict(config.Limits())
+    texts = _class_texts(limits, "Limits")
+    defaults = msgspec.structs.asdict(limits.Limits())
     return _table(
         ("Limit", "Default", ""),
         ((f"`{name}`", _amount(name, defaults[name]), texts[name]) for name in defaults),

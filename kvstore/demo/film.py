@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 import hiredis
 
 from kvstore import api
-from kvstore.client import Client
+from kvstore.client.blocking import Client
 from kvstore.demo.nodes import WAIT_S, Nodes, wait_for
 from kvstore.demo.screen import Screen
 from kvstore.errors import KvstoreError

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Final, TypeVar
 
 from kvstore import api
-from kvstore.client import Client
+from kvstore.client.blocking import Client
 from kvstore.demo.screen import BrokenClaimError
 from kvstore.errors import KvstoreError
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from structlog.typing import FilteringBoundLogger
 
 from kvstore import api
-from kvstore.config import Settings
+from kvstore.config.settings import Settings
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.load import Load
 from kvstore.server.node import Node

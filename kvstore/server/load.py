@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final
 
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.server.connection import Owner
 from kvstore.server.replies import Sums
 

@@ -22,7 +22,7 @@ from functools import partial
 
 from structlog.typing import FilteringBoundLogger
 
-from kvstore.config import Settings
+from kvstore.config.settings import Settings
 from kvstore.errors import DamagedStateError
 from kvstore.exit_codes import BROKEN
 from kvstore.logs import logger_for

@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from kvstore import api
-from kvstore.config import Settings
+from kvstore.config.settings import Settings
 from kvstore.kv.machine import ENTRY_STEPS, StateMachine
 from kvstore.raft.core import Raft
 from kvstore.raft.effects import Effects

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from structlog.typing import FilteringBoundLogger
 
 from kvstore.address import Address
-from kvstore.config import Settings
+from kvstore.config.settings import Settings
 from kvstore.errors import DirectoryRefusedError, ProtocolError
 from kvstore.lookup import Lookup
 from kvstore.raft.messages import Message

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from kvstore import api
-from kvstore.attempt import Attempt
+from kvstore.client.attempt import Attempt
 from kvstore.server.node import Node
 from kvstore.server.own_writes import OwnWrites
 from kvstore.server.scan_cursors import ScanCursors

@@ -14,7 +14,7 @@ from collections.abc import Callable, Set
 from functools import partial
 
 from kvstore import api
-from kvstore.config import Settings
+from kvstore.config.settings import Settings
 from kvstore.errors import DirectoryRefusedError, StorageError
 from kvstore.raft.messages import Message
 from kvstore.raft.types import NOT_ADMITTED, Role

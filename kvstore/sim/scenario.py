@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from kvstore import api
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.raft.types import RaftSettings
 from kvstore.sim import faults
 from kvstore.sim.faults import Fault

@@ -1,11 +1,11 @@
 """Callers that ask as the client that ships does: its own decisions, in simulated worlds.
 
 Law: whom to ask, when again, under which number, and what that means for its user decides
-`kvstore.caller`, the very code of production. This module does what that wants done, on
+`kvstore.client.caller`, the very code of production. This module does what that wants done, on
 simulated connections that break now and then, and writes down what the user is told. It
 adds nothing to what the client knows.
 
-What is left out: threads, copies in other processes, and the sockets of `kvstore.link`.
+What is left out: threads, copies in other processes, and the sockets of `kvstore.client.link`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,18 @@ import msgspec
 
 from kvstore import api
 from kvstore.address import Address
-from kvstore.attempt import Attempt, Full, HangUp, NotSent, Rest, Setback, Step, Unanswered, Way
-from kvstore.caller import Caller, Source
+from kvstore.client.attempt import (
+    Attempt,
+    Full,
+    HangUp,
+    NotSent,
+    Rest,
+    Setback,
+    Step,
+    Unanswered,
+    Way,
+)
+from kvstore.client.caller import Caller, Source
 from kvstore.errors import OutcomeUnknownError, RequestError
 from kvstore.sim.calls import Call, Connection, TypedCall
 from kvstore.sim.clients import DELAY_MS, Client

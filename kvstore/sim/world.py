@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from kvstore.address import Address
-from kvstore.config import Settings
+from kvstore.config.settings import Settings
 from kvstore.raft.messages import Message
 from kvstore.sim.checkers import STEPWISE
 from kvstore.sim.checkers.replay import Replay

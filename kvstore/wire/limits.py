@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sized
 from typing import Any, Final
 
 from kvstore import api
-from kvstore.config import NODE_ID_MAX, Limits
+from kvstore.config.limits import NODE_ID_MAX, Limits
 from kvstore.glob import PATTERN_BYTES_MAX
 
 _EQUAL: Final = api.When.EQUAL  # A look-up in the class takes longer than the other checks.

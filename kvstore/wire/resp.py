@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.errors import ProtocolError
 from kvstore.wire.inline import split_words
 

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from kvstore import api
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.glob import PATTERN_BYTES_MAX, compiled
 from kvstore.wire import resp
 from kvstore.wire.catalogue import Arguments

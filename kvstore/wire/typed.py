@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from kvstore import api
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.errors import ProtocolError
 from kvstore.wire import resp
 from kvstore.wire.limits import check_call

@@ -20,8 +20,8 @@ from process.workload import Workload
 
 from kvstore import api
 from kvstore.address import Address
-from kvstore.attempt import NotSent, Unanswered
-from kvstore.link import Link
+from kvstore.client.attempt import NotSent, Unanswered
+from kvstore.client.link import Link
 from kvstore.lookup import Lookup
 from kvstore.sim.history import Operation
 from kvstore.wire import typed

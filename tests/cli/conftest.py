@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from kvstore.cli import main
+from kvstore.cli.main import main
 
 from .shell import Ran, Run
 
@@ -21,7 +21,7 @@ def run(
 ) -> Run:
     """Runs a command line in this process."""
     # A machine that is busy is no reason for a line that no test expects.
-    monkeypatch.setattr("kvstore.patience.MOMENT_S", 60.0)
+    monkeypatch.setattr("kvstore.cli.patience.MOMENT_S", 60.0)
     for name in [name for name in os.environ if name.startswith("KVSTORE_")]:
         monkeypatch.delenv(name)
 

@@ -23,8 +23,9 @@ from scripted_node import (
     not_leader,
 )
 
-from kvstore import api, cli
-from kvstore.outcomes import are_json
+from kvstore import api
+from kvstore.cli import main as cli
+from kvstore.cli.outcomes import are_json
 
 from .shell import MISSING, Run, found, record, spawn
 

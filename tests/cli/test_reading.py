@@ -16,9 +16,10 @@ from scripted_node import (
     status_of,
 )
 
-from kvstore import api, render
-from kvstore.advice import judge
-from kvstore.overview import Asked, Silence, Why
+from kvstore import api
+from kvstore.cli import render
+from kvstore.cli.advice import judge
+from kvstore.cli.overview import Asked, Silence, Why
 
 from .shell import MISSING, Run, found, record, spawn, status
 

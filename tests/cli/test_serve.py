@@ -21,7 +21,7 @@ from scripted_node import (
 )
 
 from kvstore import api
-from kvstore.config import Settings
+from kvstore.config.settings import Settings
 from kvstore.errors import ConfigError, DirectoryRefusedError
 from kvstore.logs import logger_for
 

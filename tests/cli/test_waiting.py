@@ -19,7 +19,7 @@ from scripted_node import NO_LEADER, OK, ClosedPort, Misbehave, ScriptedNode
 from storage.samples import led, make_node
 
 from kvstore import Client, RefusedError, api
-from kvstore.cli import main
+from kvstore.cli.main import main
 from kvstore.storage import inspect as storage_inspect
 
 from .shell import Run, found, record
@@ -30,7 +30,7 @@ DEADLINE_S = 30.0
 @pytest.fixture
 def short(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A moment is soon over."""
-    monkeypatch.setattr("kvstore.patience.MOMENT_S", 0.2)
+    monkeypatch.setattr("kvstore.cli.patience.MOMENT_S", 0.2)
 
 
 @pytest.mark.usefixtures("short")

@@ -14,8 +14,8 @@ from scripted_node import ClosedPort, Misbehave, ScriptedNode, status_of
 
 from kvstore import api
 from kvstore.address import Address
+from kvstore.cli.watch import Target, all_nodes, this_node
 from kvstore.errors import ConfigError
-from kvstore.watch import Target, all_nodes, this_node
 
 from .shell import Run
 

@@ -7,8 +7,8 @@ from scripted_node import FULL, OK, ClosedPort, ScriptedNode, not_leader
 
 from kvstore import Client, NotLeaderError, RefusedError, UnreachableError
 from kvstore.address import Address
-from kvstore.attempt import Full
-from kvstore.course import Course
+from kvstore.client.attempt import Full
+from kvstore.client.course import Course
 from kvstore.server import refusals
 
 from .answers import FOO, FOUND, STATUS

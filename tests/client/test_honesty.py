@@ -15,7 +15,8 @@ import msgspec
 import pytest
 from scripted_node import ClosedPort, Misbehave, ScriptedNode, Step, not_leader
 
-from kvstore import Client, OutcomeUnknownError, RequestError, api, course
+from kvstore import Client, OutcomeUnknownError, RequestError, api
+from kvstore.client import course
 from kvstore.kv.machine import StateMachine
 from kvstore.storage.base import Applied, Identity
 from kvstore.storage.memory import MemoryState

@@ -8,7 +8,7 @@ import pytest
 from scripted_node import OK, ClosedPort, ScriptedNode
 
 from kvstore import Client, RefusedError, api
-from kvstore.config import VALUE_BYTES_CEILING, Limits
+from kvstore.config.limits import VALUE_BYTES_CEILING, Limits
 
 KEY = b"k" * (api.KEY_BYTES_MAX + 1)
 VALUE = bytes(VALUE_BYTES_CEILING + 1)

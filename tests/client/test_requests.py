@@ -13,12 +13,8 @@ from scripted_node import (
     Step,
 )
 
-from kvstore import (
-    Client,
-    ProtocolError,
-    api,
-)
-from kvstore.arguments import Text
+from kvstore import Client, ProtocolError, api
+from kvstore.client.arguments import Text
 
 from .answers import FOO, FOUND
 from .numbers import numbers

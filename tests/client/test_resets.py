@@ -6,7 +6,7 @@ import pytest
 from scripted_node import OK, ClosedPort, Misbehave, ScriptedNode, Step
 
 from kvstore import Client, OutcomeUnknownError, RefusedError, UnreachableError, api
-from kvstore.config import VALUE_BYTES_CEILING
+from kvstore.config.limits import VALUE_BYTES_CEILING
 
 from .answers import FOO, FOUND
 

@@ -18,12 +18,7 @@ from scripted_node import (
     bulk,
 )
 
-from kvstore import (
-    Client,
-    OutcomeUnknownError,
-    RefusedError,
-    api,
-)
+from kvstore import Client, OutcomeUnknownError, RefusedError, api
 
 from .answers import FOO, FOUND, interrupt
 

@@ -19,14 +19,7 @@ from scripted_node import (
 )
 
 import kvstore
-from kvstore import (
-    Client,
-    ConfigError,
-    NotLeaderError,
-    RefusedError,
-    UnreachableError,
-    api,
-)
+from kvstore import Client, ConfigError, NotLeaderError, RefusedError, UnreachableError, api
 
 from .answers import FOO, FOUND, STATUS
 

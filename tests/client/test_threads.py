@@ -17,7 +17,7 @@ from process.cluster import eventually
 from scripted_node import OK, Misbehave, ScriptedNode, Step, not_leader
 
 from kvstore import Client, NotLeaderError, OutcomeUnknownError, RefusedError, RequestError, api
-from kvstore.gate import Gate
+from kvstore.client.gate import Gate
 
 from .answers import FOO, FOUND
 from .numbers import numbers

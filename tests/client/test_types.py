@@ -11,7 +11,7 @@ import pytest
 from test_architecture import ROOT
 
 from kvstore import Client
-from kvstore.client import Settings
+from kvstore.client.blocking import Settings
 
 PROGRAM = """
 import kvstore

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-_ADVICE = "tests/test_advice.py"
+_ADVICE = "tests/cli/test_advice.py"
 _JSON = "tests/cli/test_json.py"
 _WATCHING = "tests/cli/test_watching.py"
 _EVENTS = "tests/server/test_event_log.py"
@@ -32,14 +32,14 @@ WATCHING = (
         "_format_in.text",
         ' if path.is_file() else ""\n',
         "\n",
-        test="tests/test_sources.py::test_a_pipe_is_left_to_who_gathers_settings",
+        test="tests/config/test_sources.py::test_a_pipe_is_left_to_who_gathers_settings",
     ),
     Mutant(
         "a file that a variable names is read in place of --config",
         "gather.file_name",
         '    file_name = options.get("config") or environ.get("KVSTORE_CONFIG")\n',
         '    file_name = environ.get("KVSTORE_CONFIG") or options.get("config")\n',
-        test="tests/test_sources.py::test_the_file_of_the_command_line_is_read_and_no_other",
+        test="tests/config/test_sources.py::test_the_file_of_the_command_line_is_read_and_no_other",
     ),
     Mutant(
         "a node that was not asked is counted among those that answer",
@@ -149,7 +149,7 @@ WATCHING = (
     Mutant(
         "health asks where the others reach the node",
         "cluster_from.bound",
-        '    bound = _read(given, "bind", partial(parse_bind, port=address.port), address)\n',
+        '    bound = read(given, "bind", partial(parse_bind, port=address.port), address)\n',
         "    bound = address\n",
         test=_WATCHING,
     ),
@@ -158,28 +158,28 @@ WATCHING = (
         "gather",
         "    _check_variables(environ)\n",
         "",
-        test="tests/test_sources.py",
+        test="tests/config/test_sources.py",
     ),
     Mutant(
         "a service link is a setting",
         "gather",
         "        if environ.get(variable) and not _is_service_link(variable, environ):\n",
         "        if environ.get(variable):\n",
-        test="tests/test_sources.py",
+        test="tests/config/test_sources.py",
     ),
     Mutant(
         "a switch in the file must be text",
         "_toml_text",
         "    if name in _YES_OR_NO and isinstance(value, bool):\n",
         "    if False:\n",
-        test="tests/test_sources.py",
+        test="tests/config/test_sources.py",
     ),
     Mutant(
         "why a server ends is text, whatever its log is",
         "LastWords.say",
         "        if logs.are_json():\n",
         "        if False:\n",
-        test="tests/test_last_words.py",
+        test="tests/cli/test_last_words.py",
     ),
     Mutant(
         "being replaced is told as a handover",

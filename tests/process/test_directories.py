@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kvstore.client import Client
+from kvstore.client.blocking import Client
 
 from .cluster import Cluster
 from .conftest import MakeCluster

@@ -10,7 +10,7 @@ from datetime import datetime
 import pytest
 
 from kvstore import RefusedError, api
-from kvstore.client import Client
+from kvstore.client.blocking import Client
 
 from .conftest import MakeCluster
 from .steps import assert_holds_everywhere, others, progress, put

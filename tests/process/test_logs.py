@@ -20,7 +20,7 @@ pytestmark = pytest.mark.process
 JSON = {"KVSTORE_LOG_FORMAT": "json"}
 CRASH = """
 import sys
-from kvstore.cli import main
+from kvstore.cli.main import main
 from kvstore.server import loop
 def fail(read_settings):
     read_settings()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-import kvstore.arguments
+import kvstore.client.arguments
 from kvstore import Client, RefusedError
 
 from .cluster import Cluster, running
@@ -44,8 +44,8 @@ def test_a_client_that_knows_no_limit_hears_the_node_s(
     address: str, size: int, exactly_once: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long the request is, and whether or not the node reads all of it."""
-    wider = msgspec.structs.replace(kvstore.arguments._WIDEST, value_bytes_max=1 << 40)
-    monkeypatch.setattr(kvstore.arguments, "_WIDEST", wider)
+    wider = msgspec.structs.replace(kvstore.client.arguments._WIDEST, value_bytes_max=1 << 40)
+    monkeypatch.setattr(kvstore.client.arguments, "_WIDEST", wider)
     with Client(address, timeout_ms=PATIENCE_MS, exactly_once=exactly_once) as client:
         for _ in range(2):
             with pytest.raises(RefusedError, match=r"ERR .*(the limit is|too large)") as caught:

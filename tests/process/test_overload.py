@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from kvstore.client import Client
+from kvstore.client.blocking import Client
 from kvstore.errors import KvstoreError
 
 from .cluster import Cluster, eventually

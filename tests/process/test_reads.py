@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kvstore.client import Client
+from kvstore.client.blocking import Client
 from kvstore.errors import RefusedError
 
 from .conftest import MakeCluster

@@ -9,8 +9,9 @@ import subprocess
 
 import pytest
 
-from kvstore import api, probe
+from kvstore import api
 from kvstore.address import Address
+from kvstore.cli import probe
 
 from .cluster import DEADLINE_S, Cluster
 from .conftest import MakeCluster

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kvstore.api import KEYS_MAX
-from kvstore.config import MAP_BYTES_FLOOR
+from kvstore.config.limits import MAP_BYTES_FLOOR
 
 from .cluster import Cluster, eventually
 from .steps import asked

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from storage.samples import noop, open_node
 
-from kvstore.config import MAP_BYTES_CEILING
+from kvstore.config.limits import MAP_BYTES_CEILING
 from kvstore.raft.types import DurableUpdate, HardState
 
 from .cluster import CLUSTER_NAME, DEADLINE_S, ROOT, Cluster, eventually

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from kvstore.config import MAP_BYTES_FLOOR
+from kvstore.config.limits import MAP_BYTES_FLOOR
 
 from .cluster import DEADLINE_S, ROOT, Cluster, eventually
 from .conftest import MakeCluster

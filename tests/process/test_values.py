@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from kvstore.config import VALUE_BYTES_CEILING
+from kvstore.config.limits import VALUE_BYTES_CEILING
 
 from .cluster import Cluster
 from .conftest import MakeCluster

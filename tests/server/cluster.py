@@ -11,7 +11,8 @@ from pathlib import Path
 
 from kvstore import api
 from kvstore.address import Address
-from kvstore.config import Limits, Settings
+from kvstore.config.limits import Limits
+from kvstore.config.settings import Settings
 from kvstore.errors import DiskWriteError
 from kvstore.raft.events import Event
 from kvstore.raft.messages import Message

@@ -12,7 +12,8 @@ from pathlib import Path
 from until import until
 
 from kvstore.address import Address
-from kvstore.config import Limits, Settings
+from kvstore.config.limits import Limits
+from kvstore.config.settings import Settings
 from kvstore.logs import logger_for
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.context import Context

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from kvstore import api
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.kv.machine import StateMachine
 from kvstore.storage.base import Applied, Identity
 from kvstore.storage.memory import MemoryState

@@ -20,7 +20,7 @@ from until import until_events
 
 import kvstore.errors
 from kvstore.address import Address
-from kvstore.config import Settings
+from kvstore.config.settings import Settings
 from kvstore.errors import StorageError
 from kvstore.logs import code_of, configure, logger_for
 from kvstore.raft import events

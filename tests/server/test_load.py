@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from until import until
 
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.server.connection import _STUCK_BYTES
 from kvstore.server.load import SHORT_INPUT_BYTES
 from kvstore.server.session import Session

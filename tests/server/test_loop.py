@@ -15,8 +15,9 @@ import pytest
 from until import until
 
 from kvstore.address import Address
-from kvstore.client import Client
-from kvstore.config import Limits, Settings
+from kvstore.client.blocking import Client
+from kvstore.config.limits import Limits
+from kvstore.config.settings import Settings
 from kvstore.logs import logger_for
 from kvstore.server import loop
 from kvstore.server.node import Node

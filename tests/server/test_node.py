@@ -8,7 +8,7 @@ import pytest
 from until import until
 
 from kvstore import api
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.errors import DiskWriteError
 from kvstore.raft.messages import AppendEntries, RequestVote
 from kvstore.raft.types import Role

@@ -14,7 +14,8 @@ import pytest
 from until import until, until_events
 
 from kvstore.address import Address
-from kvstore.config import Limits, Settings
+from kvstore.config.limits import Limits
+from kvstore.config.settings import Settings
 from kvstore.logs import logger_for
 from kvstore.lookup import Lookup
 from kvstore.raft.messages import AppendEntries

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from kvstore.address import Address
-from kvstore.config import Settings
+from kvstore.config.settings import Settings
 from kvstore.errors import DirectoryRefusedError
 from kvstore.raft.messages import AppendEntries
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState

@@ -5,7 +5,7 @@ from __future__ import annotations
 from until import until
 
 from kvstore import api
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.raft.messages import AppendEntries
 from kvstore.raft.types import Role
 from kvstore.server.node import Node

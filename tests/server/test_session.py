@@ -9,7 +9,7 @@ import pytest
 from until import until
 
 from kvstore import api
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.raft.messages import PreVoteReply, RequestVoteReply
 from kvstore.raft.types import Role
 from kvstore.server.load import ARGUMENT_STEPS

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from kvstore import api
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.wire.resp import command
 
 from .accounts import check_accounts

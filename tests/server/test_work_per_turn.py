@@ -16,7 +16,7 @@ import pytest
 from until import until
 
 from kvstore import api
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.kv.machine import ENTRY_STEPS
 from kvstore.raft.messages import (
     FETCHED_ENTRIES_MAX,

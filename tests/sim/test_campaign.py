@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from kvstore.cli import main
+from kvstore.cli.main import main
 from kvstore.raft.types import Role
 from kvstore.sim import world
 from kvstore.sim.campaign import Failure, group

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kvstore.cli import main
+from kvstore.cli.main import main
 from kvstore.sim import recorded
 from kvstore.sim.recorded import Recorded
 from kvstore.sim.run import run

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from kvstore.cli import main
+from kvstore.cli.main import main
 from kvstore.sim.network import FAIR
 from kvstore.sim.run import Report, run
 from kvstore.sim.scenario import Scenario, only_faults, scenario

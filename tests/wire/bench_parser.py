@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import hiredis
 
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.raft.messages import AppendEntries
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.wire import commands, peer, resp

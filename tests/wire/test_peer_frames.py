@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.errors import ProtocolError
 from kvstore.raft.messages import (
     INDEX_MAX,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kvstore import api
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.wire import commands
 from kvstore.wire.commands import COMMANDS, CommandError
 from kvstore.wire.limits import complaint_about

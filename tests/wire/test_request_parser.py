@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.errors import ProtocolError
 from kvstore.wire import resp
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kvstore import api
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.wire.commands import CommandError
 from kvstore.wire.limits import complaint_about
 from kvstore.wire.scan import PATTERN_BYTES_MAX, ScanArguments, parse_scan

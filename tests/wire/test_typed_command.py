@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scripted_node import status_of
 
 from kvstore import api
-from kvstore.config import Limits
+from kvstore.config.limits import Limits
 from kvstore.errors import ProtocolError
 from kvstore.wire import resp, typed
 from kvstore.wire.limits import place_bytes

@@ -1,0 +1,356 @@
+"""A sequential caller of a cluster: its session, what it knows, and the way of a request.
+
+Law: nothing that it tries again can take effect twice. A write goes under a client
+session and keeps its number, so the cluster carries it out once, however often it
+arrives. Without a session, a command whose last byte was sent is never sent again.
+What has changed nothing (a refusal, a failed connection, a request sent in part) or
+cannot change anything (a query) is tried again until the timeout.
+
+This module must not know how the server works inside, nor sockets, clocks or threads: it
+decides, step by step, and is told what came of it (`attempt.py`). `Client` lets one request
+in at a time.
+"""
+
+from __future__ import annotations
+
+import copy
+import enum
+from collections.abc import Callable, Sequence
+from typing import Final, cast
+
+import hiredis
+
+from kvstore import api
+from kvstore.address import Address, parse_address
+from kvstore.client.attempt import Attempt, Full, HangUp, NotSent, Setback, Unanswered, Way
+from kvstore.client.course import Course
+from kvstore.errors import (
+    ConfigError,
+    NotLeaderError,
+    OutcomeUnknownError,
+    ProtocolError,
+    RefusedError,
+    UnreachableError,
+)
+from kvstore.wire import typed
+
+_ANSWERS: Final[dict[type, type]] = {
+    api.Put: api.PutResult,
+    api.PutMany: api.PutResult,
+    api.Delete: api.DeleteResult,
+    api.Increment: api.IncrementResult,
+    api.OpenSession: api.SessionResult,
+    api.Get: api.GetResult,
+    api.Scan: api.ScanResult,
+    api.Count: api.CountResult,
+    api.Status: api.StatusResult,
+    api.HandOver: api.HandOverResult,
+}
+_NO_LEADER: Final = api.FailureCode.NO_LEADER.value
+_NOT_CONFIRMED: Final[dict[type, RefusedError]] = {
+    api.OpenSession: RefusedError(
+        "no majority confirmed the session, so the write was not sent", _NO_LEADER
+    ),
+}
+"""What an unknown outcome of a request means to the caller, who did not ask for it."""
+
+
+_NOT_OF_WHO_LEADS: Final = (
+    api.FailureCode.INVALID,
+    api.FailureCode.NO_HEIR,
+    api.FailureCode.BUSY,
+    api.FailureCode.NO_SESSION,
+    api.FailureCode.TAKEN,
+)
+"""Refusals for reasons of the request: the node may lead as before."""
+
+
+_WHO_LEADS: Final = api.Get(())
+"""A read that asks for nothing: whoever answers it leads, by the word of a majority."""
+
+
+class Source(enum.Enum):
+    """Who may answer a request."""
+
+    LEADER = enum.auto()
+    ANY = enum.auto()
+    """Any node, as freshly as the leader would."""
+    STALE = enum.auto()
+    """Any node, from what it has applied."""
+
+
+class Caller:
+    """One caller, which has at most one request under way.
+
+    * `_session` and `_sequence` (of the last write under it) are its own: no two callers,
+      and no two processes, go on with the same ones.
+    * `_term` (the highest in which a leader has answered), `_cluster_id` and `_leader` are
+      known, and may be passed on. It never goes back in time: a node whose term is below
+      that of an earlier answer refuses it, but for stale reads.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        follow: bool,
+        on_redirect: Callable[[str, str], None] | None,
+        exactly_once: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        """`clock`: a monotonic one, in s; deadlines are by it."""
+        self._clock = clock
+        self._addresses = addresses
+        self._follow = follow
+        self._on_redirect = on_redirect
+        self._exactly_once = exactly_once
+        self._term = 0
+        self._cluster_id = ""
+        self._leader: Address | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Have nothing yet."""
+        self.course: Course | None = None
+        """The way of the request under way, with what was learned on it; None if there is none."""
+        self._session: int | None = None
+        self._sequence = 0
+        self._is_abandoned = False
+
+    def fresh(self) -> Caller:
+        """Another one, with the same settings and knowledge, and nothing of this one's own."""
+        other = copy.copy(self)
+        other._begin()
+        return other
+
+    def abandon(self) -> None:
+        """This is a child's copy of its parent's caller: ask nobody any more."""
+        self._is_abandoned = True
+
+    # --- The way of one request -----------------------------------------------------------
+
+    def ask(self, request: api.Request, source: Source, timeout_ms: int, deadline: float) -> Way:
+        """Carry out a request; the result is never a `Failure`, that is raised."""
+        course = self.course = Course(self._nodes(source), timeout_ms, deadline, self._clock)
+        try:
+            return (yield from self._ask(course, request, source))
+        finally:
+            self.course = None
+
+    def _ask(self, course: Course, request: api.Request, source: Source) -> Way:
+        if self._exactly_once and isinstance(request, api.WRITES):
+            return (yield from self._carry_out_once(course, request))
+        if isinstance(request, api.HandOver) and not request.term:
+            # Named, so that a copy which comes late moves leadership no second time.
+            yield from self._carry_out(course, _WHO_LEADS, Source.LEADER)
+            request = api.HandOver(request.heir, self._term)
+        try:
+            return (yield from self._carry_out(course, request, source))
+        except _SessionGoneError as gone:
+            raise gone if gone.is_certain else course.end(gone) from None
+
+    def ask_node(self, node: Address, request: api.Request, deadline: float) -> Way:
+        """Ask this node and no other, once, for what is no command."""
+        try:
+            result = yield from self._attempt(node, request, Source.LEADER, deadline, deadline)
+        except (NotSent, Unanswered) as setback:
+            raise UnreachableError(f"node at {node}: {setback}") from None
+        if isinstance(result, api.Failure):
+            raise _refusal_of(result)
+        return result
+
+    def _carry_out_once(self, course: Course, write: api.Write) -> Way:
+        """Send a write under the session until it is answered."""
+        while True:
+            if self._session is None:
+                opened = yield from self._carry_out(course, api.OpenSession(), Source.LEADER)
+                self._session, self._sequence = cast(api.SessionResult, opened).session, 0
+            # A number is used for one write only, also if the write is interrupted.
+            self._sequence += 1
+            once = api.Once(self._session, self._sequence, write)
+            try:
+                return (yield from self._carry_out(course, once, Source.LEADER))
+            except _SessionGoneError as gone:
+                self._session = None
+                if gone.is_certain:
+                    course.doubt = None
+                if course.doubt is not None:
+                    raise course.end(gone) from None
+                course.refused(RefusedError(f"{gone}, and no new one was opened", _NO_LEADER))
+
+    def _carry_out(self, course: Course, request: api.Request, source: Source) -> Way:
+        """Ask one node after another, also when a copy may have arrived, if that is safe."""
+        while True:
+            if (rest := course.take_rest()) is not None:
+                yield rest
+            self._check_whose(course)
+            course.check_deadline()
+            node, try_until = course.node, course.try_until()
+            reply_until = try_until if _may_be_repeated(request) else course.deadline
+            try:
+                result = yield from self._attempt(node, request, source, try_until, reply_until)
+            except (NotSent, Unanswered) as setback:
+                self._leader = None
+                if isinstance(setback, Unanswered):
+                    _doubt(course, request, f"but {setback}")
+                self._check_whose(course)
+                if isinstance(setback, Full):
+                    course.full(str(setback))
+                else:
+                    course.failed(str(setback), is_silence=setback.is_silence)
+                continue
+            if not isinstance(result, api.Failure):
+                if source is Source.LEADER and not isinstance(request, api.Status):
+                    self._leader = node
+                return result
+            if result.code not in _NOT_OF_WHO_LEADS:
+                self._leader = None
+            self._turn_away(course, request, result)
+
+    def _check_whose(self, course: Course) -> None:
+        """A child that was forked in the middle must not go on: its parent does."""
+        if self._is_abandoned:
+            what = "this process was forked in the middle of a request, which is its parent's"
+            raise course.end(RefusedError(f"{what}: ask again", "FORKED"))
+
+    def _turn_away(self, course: Course, request: api.Request, failure: api.Failure) -> None:
+        """Set the course for the next attempt, or raise if there must not be one."""
+        code, refusal = failure.code, _refusal_of(failure)
+        if code in (api.FailureCode.INVALID, api.FailureCode.NO_HEIR):
+            raise refusal if failure.is_final else course.end(refusal)
+        if code in (api.FailureCode.NO_SESSION, api.FailureCode.TAKEN):
+            raise _SessionGoneError(str(refusal), code.value, is_certain=failure.is_final)
+        if code is api.FailureCode.UNKNOWN:
+            _doubt(course, request, f"which said: {failure.message}")
+            course.refused(_NOT_CONFIRMED.get(type(request), refusal))
+        elif code is api.FailureCode.BUSY:
+            course.busy(refusal)
+        elif isinstance(refusal, NotLeaderError):
+            if not self._follow:
+                raise course.end(refusal)
+            asked, leader = course.node, _leader_of(failure)
+            if course.redirected(leader, refusal):
+                self._tell_redirect(str(asked), str(leader))
+        else:
+            course.refused(refusal)
+
+    def _tell_redirect(self, asked: str, leader: str) -> None:
+        if self._on_redirect is not None:
+            self._on_redirect(asked, leader)
+
+    def _nodes(self, source: Source) -> list[Address]:
+        """Whom to ask: the last known leader first, if it is known and has to be asked."""
+        if source is not Source.LEADER or self._leader is None:
+            return list(self._addresses)
+        return [self._leader, *(node for node in self._addresses if node != self._leader)]
+
+    # --- One attempt ----------------------------------------------------------------------
+
+    def _attempt(
+        self,
+        node: Address,
+        request: api.Request,
+        source: Source,
+        send_until: float,
+        reply_until: float,
+    ) -> Way:
+        """Ask one node, once. Raises NotSent or Unanswered; the connection is gone then."""
+        stale = source is Source.STALE
+        min_term = 0 if stale or isinstance(request, api.Status) else self._term
+        call = api.Call(request, min_term, self._cluster_id, source is Source.ANY)
+        answer = yield Attempt(node, stale, call, send_until, reply_until)
+        try:
+            return self._answer_to(call, answer, stale)
+        except Setback:
+            yield HangUp(node, stale)
+            raise
+
+    def _answer_to(self, call: api.Call, answer: object, stale: bool) -> api.Result:
+        """Read a reply, and learn from it; raises Unanswered if it is not one to this call."""
+        if isinstance(answer, hiredis.ReplyError):
+            if str(answer).startswith(Full.words):
+                raise Full
+            return _failure_of(str(answer))
+        if not isinstance(answer, bytes):
+            raise Unanswered("the reply is not one of kvstore")
+        try:
+            reply = typed.decode_reply(answer)
+        except ProtocolError as error:
+            raise Unanswered(str(error)) from None
+        if call.cluster_id not in ("", reply.cluster_id):
+            # The node has refused: the call says for which cluster it is.
+            raise NotSent(f"it belongs to cluster {reply.cluster_id}, not to {call.cluster_id}")
+        self._cluster_id = reply.cluster_id
+        if isinstance(reply.result, api.Failure):
+            return reply.result
+        if not isinstance(reply.result, _answers_to(call.request)):
+            raise Unanswered("the reply belongs to another request")
+        if not stale and not isinstance(call.request, api.Status):
+            # Other answers do not show that anybody was elected in the node's term.
+            self._term = max(self._term, reply.term)
+        return reply.result
+
+
+# --- Small things -------------------------------------------------------------------------
+
+
+class _SessionGoneError(RefusedError):
+    """The cluster does not know the session, or somebody else writes under it.
+
+    `is_certain`: no copy of the request was carried out under it, or ever will be.
+    """
+
+    def __init__(self, message: str, code: str, *, is_certain: bool) -> None:
+        super().__init__(message, code)
+        self.is_certain = is_certain
+
+
+def _may_be_repeated(request: api.Request) -> bool:
+    """Whether a copy that may have arrived does no harm: only a bare write may have two effects."""
+    return not isinstance(request, api.WRITES)
+
+
+def _answers_to(request: api.Request) -> tuple[type, ...]:
+    """The results that answer a request, failures aside."""
+    if isinstance(request, api.Once):
+        return (api.PutRepeated, *_answers_to(request.write))
+    if isinstance(request, api.WRITES):
+        return (api.GuardFailed, _ANSWERS[type(request)])
+    return (_ANSWERS[type(request)],)
+
+
+def _doubt(course: Course, request: api.Request, why: str) -> None:
+    """Note, or raise if nothing may be repeated, that something may have been changed by it."""
+    asked = request.write if isinstance(request, api.Once) else request
+    if not isinstance(asked, (*api.WRITES, api.HandOver)):
+        return
+    doubt = f"the {type(asked).__name__.lower()} was sent to {course.node}, {why}"
+    if not _may_be_repeated(request):
+        raise OutcomeUnknownError(
+            f"{doubt}: it may or may not take effect, so read the key before you try again"
+        )
+    course.doubt = doubt
+
+
+def _failure_of(text: str) -> api.Failure:
+    """An error of the Redis kind. Its first word is the code; only known ones are certain."""
+    word, _, message = text.partition(" ")
+    try:
+        return api.Failure(api.FailureCode(word), message)
+    except ValueError:
+        raise Unanswered(f"the reply is an error that kvstore does not know: {text}") from None
+
+
+def _leader_of(failure: api.Failure) -> Address | None:
+    try:
+        return None if failure.leader is None else parse_address(failure.leader)
+    except ConfigError:
+        return None
+
+
+def _refusal_of(failure: api.Failure) -> RefusedError:
+    """What a node's refusal is to the caller, if it is no worse."""
+    code = failure.code.value
+    text = f"{code} {failure.message}"
+    if failure.code is api.FailureCode.NOT_LEADER:
+        return NotLeaderError(text, failure.leader)
+    return RefusedError(text, code)

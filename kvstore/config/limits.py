@@ -1,0 +1,102 @@
+"""Every limit: bounds of sizes, counts and times.
+
+Law: each has its unit last in its name. This module must not know where a limit is kept to.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from kvstore.api import KEYS_MAX
+
+MEMBERS_MAX: Final = 7
+NODE_ID_MAX: Final = 65_535
+VALUE_BYTES_CEILING: Final = 4 << 20
+"""The most that `Limits.value_bytes_max` may be raised to.
+
+A conditional write carries two, and no turn that handles them may be long enough to cost
+an election; `tests/process/test_values.py` holds it to that.
+"""
+TIME_MS_CEILING: Final = 3_600_000
+"""The longest time that any setting may ask for: one hour."""
+MAP_BYTES_FLOOR: Final = 24 << 20
+"""The smallest map: in less, nothing could be written beside what is kept free."""
+MAP_BYTES_CEILING: Final = 32 << 40
+"""The largest map: two of them, and all else, fit into the 128 TiB of a process on x86-64."""
+MAP_BYTES: Final = 64 << 30
+"""A map, unless told otherwise."""
+_REQUEST_MARGIN_BYTES: Final = 1 << 20
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Bounds on what one peer or client may cost."""
+
+    value_bytes_max: int = 1 << 20
+    """A value, and the pairs of one MSET together."""
+    request_bytes_max: int = 8 << 20
+    """One whole request of a client; a longer one is read to its end and refused."""
+    request_keys_max: int = KEYS_MAX
+    """Keys that one request reads or writes."""
+    request_arguments_max: int = 1 + 2 * KEYS_MAX
+    """Arguments of one request, its name included."""
+    connections_max: int = 4_096
+    """Of clients; fewer, where the system allows this process fewer descriptors."""
+    newcomers_max: int = 32
+    """Connections beyond that, which may turn out to be peers if they say so within 2 s."""
+    pipeline_requests_max: int = 4_096
+    """Unanswered requests of one connection; further bytes wait unread."""
+    turn_steps_max: int = 20_000
+    """Work for all clients in one turn, in steps of about a microsecond (`server/load.py`);
+    what is more waits for the next turn, that of peers comes before."""
+    slice_steps_max: int = 1_000
+    """The same for one connection, before others have theirs."""
+    pinned_steps_max: int = 20_000
+    """Work for reads before which no further entry may be applied."""
+    clients_input_bytes_max: int = 32 << 20
+    """Unfinished requests of all clients; beyond it each may hold 8 KiB, and who sends a
+    longer one gets BUSY."""
+    clients_output_bytes_max: int = 128 << 20
+    """Unsent replies of all clients, and places of those to come. One connection may hold an
+    eighth of what is free; then its requests wait, and its reads too: as long as the client
+    has something to read, otherwise for `request_timeout_ms`."""
+    peer_message_bytes_max: int = 32 << 20
+    """One message of a peer."""
+    peer_backlog_bytes_max: int = 2 << 20
+    """Unsent messages to one peer with which it gets no further entries, only heartbeats."""
+    peer_output_bytes_max: int = 32 << 20
+    """Unsent messages to one peer; further ones are dropped, as a network may."""
+    apply_steps_per_turn_max: int = 10_000
+    """Work of applying in one turn: a long replay must not keep a node from its peers."""
+    pending_writes_max: int = 65_536
+    """Entries of the log that wait for a majority; further writes get BUSY."""
+    pending_bytes_max: int = 128 << 20
+    """Recent entries that the log keeps in memory; beyond it, writes get BUSY too."""
+    headroom_bytes: int = 16 << 20
+    """Room on disk or in a map that clients' writes leave, or get NOSPACE; followers leave half."""
+    reply_bytes_max: int = 16 << 20
+    """Values read for one reply; a scan ends its page there, a larger MGET or EXISTS is refused."""
+    scan_keys_max: int = 10_000
+    """Keys of one page of a scan."""
+    scan_cursors_max: int = 8_192
+    """SCAN positions remembered for all clients; who has most of them loses one first."""
+
+    @classmethod
+    def for_values(cls, value_bytes_max: int) -> Limits:
+        """The default limits, raised where they would not let a value that long through.
+
+        A conditional put carries two values, and its reply or the message that
+        replicates it must fit into the buffers too.
+        """
+        frame_bytes = 2 * value_bytes_max + _REQUEST_MARGIN_BYTES
+        default = cls()
+        return cls(
+            value_bytes_max=value_bytes_max,
+            request_bytes_max=max(default.request_bytes_max, frame_bytes),
+            reply_bytes_max=max(default.reply_bytes_max, value_bytes_max),
+            clients_input_bytes_max=max(default.clients_input_bytes_max, 2 * frame_bytes),
+            clients_output_bytes_max=max(default.clients_output_bytes_max, 2 * frame_bytes),
+            peer_message_bytes_max=max(default.peer_message_bytes_max, frame_bytes),
+            peer_output_bytes_max=max(default.peer_output_bytes_max, frame_bytes),
+        )

@@ -1,0 +1,168 @@
+"""The settings of a node, frozen, made from what was given and checked as a whole.
+
+Law: they are checked once, here, however they were made. This module must not know sockets,
+directories or processes, nor where a text was given: that is for `sources`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from kvstore.address import Address, parse_bind, parse_host
+from kvstore.config.limits import MAP_BYTES, MEMBERS_MAX, VALUE_BYTES_CEILING, Limits
+from kvstore.config.members import membership
+from kvstore.config.sources import gather
+from kvstore.config.values import (
+    parse_cluster,
+    parse_log_format,
+    parse_map_bytes,
+    parse_path,
+    parse_range_ms,
+    parse_time_ms,
+    parse_value_bytes,
+    parse_yes_or_no,
+    read,
+)
+from kvstore.errors import ConfigError
+from kvstore.raft.types import RaftSettings
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything `kvstore serve` needs to know."""
+
+    node_id: int
+    members: dict[int, Address]
+    """All nodes of the cluster, this one included."""
+    bind: Address | None = None
+    """Where this node listens, if that is not where the others reach it (NAT, containers)."""
+    cluster_id: str
+    data_dir: Path
+    rejoins: bool = False
+    """The node had another directory before: a new one must be admitted before it votes."""
+    raft: RaftSettings = RaftSettings()
+    limits: Limits = Limits()
+    request_timeout_ms: int = 4_000
+    """After this a waiting write is answered `outcome unknown`, a waiting read refused; a read
+    that waits for room for its reply has the same time once more."""
+    checkpoint_interval_ms: int = 500
+    """How often the applied key space is made durable."""
+    peer_retry_max_ms: int = 200
+    """Longest pause between dials: a node that is back must hear its leader before it stands."""
+    log_map_bytes: int = MAP_BYTES
+    """How far the log may grow: address space, the file grows as it is needed."""
+    state_map_bytes: int = MAP_BYTES
+    log_format: str = "text"
+
+    @property
+    def address(self) -> Address:
+        """Where the others reach this node."""
+        return self.members[self.node_id]
+
+    @property
+    def listens_at(self) -> Address:
+        """What this node binds."""
+        return self.bind or self.address
+
+
+def settings_from(options: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
+    """Build checked settings: `options` win over KVSTORE_* variables, those over the file.
+
+    `options` holds the command line under the long options' names with
+    underscores; None means not given. The file is the `config` option's or
+    KVSTORE_CONFIG's. Raises ConfigError.
+    """
+    given = gather(options, environ)
+    host = read(given, "host", parse_host, "127.0.0.1")
+    node_id, members = membership(given, host)
+    election_min_ms, election_max_ms = read(given, "election_ms", parse_range_ms, (500, 1_000))
+    settings = Settings(
+        node_id=node_id,
+        members=members,
+        bind=read(given, "bind", partial(parse_bind, port=members[node_id].port), None),
+        cluster_id=read(given, "cluster", parse_cluster, default_cluster_id(members)),
+        data_dir=read(given, "data", parse_path, Path("data") / f"n{node_id}"),
+        rejoins=read(given, "rejoin", parse_yes_or_no, False),
+        raft=RaftSettings(
+            heartbeat_interval_ms=read(given, "heartbeat_ms", parse_time_ms, 100),
+            election_timeout_min_ms=election_min_ms,
+            election_timeout_max_ms=election_max_ms,
+        ),
+        limits=Limits.for_values(read(given, "value_bytes_max", parse_value_bytes, 1 << 20)),
+        request_timeout_ms=read(given, "request_timeout_ms", parse_time_ms, 4_000),
+        log_map_bytes=read(given, "log_map_bytes", parse_map_bytes, MAP_BYTES),
+        state_map_bytes=read(given, "state_map_bytes", parse_map_bytes, MAP_BYTES),
+        log_format=read(given, "log_format", parse_log_format, "text"),
+    )
+    check(settings)
+    return settings
+
+
+class ClusterSettings(msgspec.Struct, frozen=True):
+    """What settings say of the nodes; `reached_here_at`: this node, from its own machine."""
+
+    node_id: int
+    members: dict[int, Address]
+    reached_here_at: Address
+
+
+def cluster_from(
+    options: Mapping[str, str | None], environ: Mapping[str, str]
+) -> ClusterSettings | None:
+    """The nodes that the settings of `serve` name, None if they name none. Raises ConfigError."""
+    given = gather(options, environ)
+    if not given.keys() & {"id", "port", "peers"}:
+        return None
+    node_id, members = membership(given, read(given, "host", parse_host, "127.0.0.1"))
+    address = members[node_id]
+    bound = read(given, "bind", partial(parse_bind, port=address.port), address)
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is asked there, not bound
+    here = Address(loopback.get(bound.host, bound.host), bound.port)
+    return ClusterSettings(node_id, members, here)
+
+
+def default_cluster_id(members: Mapping[int, Address]) -> str:
+    """A name that differs when the member lists differ, so that a mix-up is noticed."""
+    text = ",".join(f"{node_id}={members[node_id]}" for node_id in sorted(members))
+    return f"kvstore-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def check(settings: Settings) -> None:
+    """Raise ConfigError unless the settings hold together, however they were made."""
+    if not 1 <= len(settings.members) <= MEMBERS_MAX:
+        raise ConfigError(
+            f"a cluster has 1 to {MEMBERS_MAX} nodes, not {len(settings.members)}: correct --peers"
+        )
+    if settings.node_id not in settings.members:
+        raise ConfigError(f"node {settings.node_id} is not among the members of its cluster")
+    if len(set(settings.members.values())) != len(settings.members):
+        raise ConfigError("two nodes have the same address: give each its own in --peers")
+    if settings.rejoins and len(settings.members) == 1:
+        raise ConfigError("--rejoin needs other nodes, which hold what this one lost")
+    raft = settings.raft
+    if raft.election_timeout_min_ms <= raft.heartbeat_interval_ms:
+        raise ConfigError(
+            f"the shortest election timeout ({raft.election_timeout_min_ms} ms) must be longer "
+            f"than the heartbeat interval ({raft.heartbeat_interval_ms} ms), best five times: "
+            "correct --election-ms or --heartbeat-ms"
+        )
+    if raft.election_timeout_max_ms < raft.election_timeout_min_ms:
+        raise ConfigError(
+            f"--election-ms {raft.election_timeout_min_ms}-{raft.election_timeout_max_ms} "
+            "is backwards: say the shorter time first"
+        )
+    for part in (settings, raft, settings.limits):
+        _check_positive(part)
+    if settings.limits.value_bytes_max > VALUE_BYTES_CEILING:
+        raise ConfigError(f"value_bytes_max must not be above {VALUE_BYTES_CEILING} bytes")
+
+
+def _check_positive(part: msgspec.Struct) -> None:
+    for name in part.__struct_fields__:
+        value = getattr(part, name)
+        if isinstance(value, int) and not isinstance(value, bool) and value <= 0:
+            raise ConfigError(f"{name} must be positive, not {value}")

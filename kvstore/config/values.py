@@ -1,0 +1,103 @@
+"""How the text of one setting becomes its value.
+
+Law: what is refused is refused with a `ConfigError` that says what would be taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, TypeVar
+
+from kvstore.address import parse_int, quoted
+from kvstore.config.limits import (
+    MAP_BYTES_CEILING,
+    MAP_BYTES_FLOOR,
+    NODE_ID_MAX,
+    TIME_MS_CEILING,
+    VALUE_BYTES_CEILING,
+)
+from kvstore.config.sources import LOG_FORMATS, Given
+from kvstore.errors import ConfigError
+
+_YES: Final = ("yes", "true", "on", "1")
+_NO: Final = ("no", "false", "off", "0")
+_UNITS: Final = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_T = TypeVar("_T")
+
+
+def read(given: Mapping[str, Given], name: str, parse: Callable[[str], _T], default: _T) -> _T:
+    if name not in given:
+        return default
+    try:
+        return parse(given[name].text)
+    except ConfigError as error:
+        raise ConfigError(f"{given[name].source}: {error}") from None
+
+
+def parse_id(text: str) -> int:
+    return parse_int(text, 1, NODE_ID_MAX, "a node id")
+
+
+def parse_time_ms(text: str) -> int:
+    return parse_int(text, 1, TIME_MS_CEILING, "a time in milliseconds")
+
+
+def parse_range_ms(text: str) -> tuple[int, int]:
+    low, dash, high = text.partition("-")
+    if not dash:
+        raise ConfigError(f"{text!r} is not a range: write the shortest and longest, as 500-1000")
+    return parse_time_ms(low), parse_time_ms(high)
+
+
+def parse_value_bytes(text: str) -> int:
+    return _parse_bytes(text, 1, VALUE_BYTES_CEILING)
+
+
+def parse_map_bytes(text: str) -> int:
+    return _parse_bytes(text, MAP_BYTES_FLOOR, MAP_BYTES_CEILING)
+
+
+def _parse_bytes(text: str, low: int, high: int) -> int:
+    """A number of bytes, as it is or in binary units."""
+    match = re.fullmatch(rf"([0-9]{{1,19}}) ?({'|'.join(_UNITS)})?", text.strip())
+    size = int(match[1]) * _UNITS.get(match[2], 1) if match else -1
+    if not low <= size <= high:
+        raise ConfigError(
+            f"{quoted(text)} is not a size that is allowed here: give a number of bytes from "
+            f"{_in_units(low)} to {_in_units(high)}, plain or in {', '.join(_UNITS)} (as 8GiB)"
+        )
+    return size
+
+
+def _in_units(size_bytes: int) -> str:
+    for unit, unit_bytes in reversed(_UNITS.items()):
+        if size_bytes % unit_bytes == 0:
+            return f"{size_bytes // unit_bytes}{unit}"
+    return str(size_bytes)
+
+
+def parse_yes_or_no(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in (*_YES, *_NO):
+        raise ConfigError(f"{quoted(text)} is neither yes nor no: say true or false")
+    return word in _YES
+
+
+def parse_cluster(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text):
+        raise ConfigError(f"{text!r} is not a cluster name: use 1 to 64 of A-Z a-z 0-9 . _ -")
+    return text
+
+
+def parse_path(text: str) -> Path:
+    if not text:
+        raise ConfigError("a directory is needed, for instance data/n1")
+    return Path(text)
+
+
+def parse_log_format(text: str) -> str:
+    if text not in LOG_FORMATS:
+        raise ConfigError(f"{text!r} is not a log format: say {' or '.join(LOG_FORMATS)}")
+    return text
