@@ -21,11 +21,11 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 ARROWS = {
     "raft": {"raft"},
-    "kv": {"api", "errors", "glob", "kv", "storage.base"},
-    "wire": {"api", "config.limits", "errors", "glob", "raft.messages", "wire"},
+    "kv": {"api", "errors", "kv", "storage.base"},
+    "wire": {"api", "config.limits", "errors", "raft.messages", "wire"},
     "storage": {"errors", "raft.types", "storage"},
     "server": {
-        *("address", "api", "config.limits", "config.settings", "errors", "exit_codes", "glob"),
+        *("address", "api", "config.limits", "config.settings", "errors", "exit_codes"),
         *("kv.machine", "logs", "lookup", "raft", "server", "storage.base", "storage.directory"),
         *("storage.records", "version", "wire"),
     },
@@ -35,12 +35,11 @@ ARROWS = {
         *("server.replaced", "server.scan_cursors", "sim", "storage.base", "storage.cost"),
         *("storage.memory", "storage.records", "storage.sequence", "wire.commands", "wire.scan"),
     },
-    "api": set(),
+    "api": {"api"},
     "errors": set(),
-    "glob": set(),
     "address": {"errors"},
     "config": {"address", "config", "errors", "raft.types"},
-    "config.limits": {"api"},
+    "config.limits": {"api.base"},
     "config.sources": {"errors"},
     "client": {
         *("address", "api", "client", "config.limits", "errors", "lookup", "wire.limits"),

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from kvstore.api import KEYS_MAX
+from kvstore.api.base import KEYS_MAX
 
 MEMBERS_MAX: Final = 7
 NODE_ID_MAX: Final = 65_535

@@ -17,8 +17,8 @@ from typing import Any, Final
 import msgspec
 
 from kvstore import api
+from kvstore.api.glob import compiled
 from kvstore.errors import DirectoryRefusedError
-from kvstore.glob import compiled
 from kvstore.kv.footprint import footprint
 from kvstore.kv.record import HISTORY_BYTES, pack_history, to_key_value, unpack_history
 from kvstore.kv.sessions import Sessions

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
-from kvstore.glob import COMPILE_STEPS, Glob
+from kvstore.api.glob import COMPILE_STEPS, Glob
 from kvstore.server import clients, info, shard
 from kvstore.server.subcommands import HANDSHAKE, Answer, Builtin, subcommand, with_subcommands
 from kvstore.wire import catalogue, commands, resp

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from kvstore import api
-from kvstore.glob import COMPILE_STEPS, Glob
+from kvstore.api.glob import COMPILE_STEPS, Glob
 from kvstore.server.clients import REDIS_VERSION
 from kvstore.server.context import Context
 from kvstore.server.subcommands import (

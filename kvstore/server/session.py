@@ -14,8 +14,8 @@ import socket
 from typing import Final
 
 from kvstore import api
+from kvstore.api.glob import COMPILE_STEPS
 from kvstore.errors import ProtocolError
-from kvstore.glob import COMPILE_STEPS
 from kvstore.server import refusals
 from kvstore.server.connection import READ_BYTES, Connection, SocketFacts
 from kvstore.server.context import Context

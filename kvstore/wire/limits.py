@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sized
 from typing import Any, Final
 
 from kvstore import api
+from kvstore.api.glob import PATTERN_BYTES_MAX
 from kvstore.config.limits import NODE_ID_MAX, Limits
-from kvstore.glob import PATTERN_BYTES_MAX
 
 _EQUAL: Final = api.When.EQUAL  # A look-up in the class takes longer than the other checks.
 _CLUSTER_ID_CHARACTERS_MAX: Final = 64

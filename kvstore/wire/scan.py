@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from kvstore import api
+from kvstore.api.glob import PATTERN_BYTES_MAX, compiled
 from kvstore.config.limits import Limits
-from kvstore.glob import PATTERN_BYTES_MAX, compiled
 from kvstore.wire import resp
 from kvstore.wire.catalogue import Arguments
 from kvstore.wire.commands import CommandError, integer_argument

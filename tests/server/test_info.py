@@ -9,7 +9,7 @@ import pytest
 from redis._parsers.helpers import parse_client_list, parse_info
 from until import until
 
-from kvstore.glob import COMPILE_STEPS
+from kvstore.api.glob import COMPILE_STEPS
 from kvstore.raft.messages import AppendEntries, PreVoteReply, RequestVoteReply
 from kvstore.raft.types import Role
 from kvstore.server.session import Session

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kvstore.glob import Glob
+from kvstore.api.glob import Glob
 
 
 def redis_matches(pattern: bytes, text: bytes) -> bool:

@@ -1,0 +1,117 @@
+"""The one contract: typed requests and results that every protocol and the state machine share.
+
+Law: a command is a value. It says everything that applying it needs (no clock,
+no chance, no node), because each replica applies the same bytes and must reach
+the same result. A command travels and rests as the msgpack of its struct.
+
+This room must not know how requests arrive, where data rests, or who leads. It is one contract,
+read as a whole, so its names are handed on from here: `from kvstore import api`, `api.Put`.
+"""
+
+from kvstore.api.base import (
+    INTEGER_MAX,
+    INTEGER_MIN,
+    KEY_BYTES_MAX,
+    KEYS_MAX,
+    REVISION_MAX,
+    parse_integer,
+)
+from kvstore.api.calls import (
+    COMMANDS,
+    Call,
+    Command,
+    Reply,
+    Request,
+    Result,
+)
+from kvstore.api.data import (
+    QUERIES,
+    WRITES,
+    Count,
+    CountResult,
+    Delete,
+    DeleteResult,
+    Get,
+    GetResult,
+    Guard,
+    GuardFailed,
+    Increment,
+    IncrementResult,
+    KeyValue,
+    Put,
+    PutMany,
+    PutRepeated,
+    PutResult,
+    Query,
+    Scan,
+    ScanResult,
+    When,
+    Write,
+)
+from kvstore.api.failures import (
+    Failure,
+    FailureCode,
+)
+from kvstore.api.nodes import (
+    HandOver,
+    HandOverResult,
+    Status,
+    StatusResult,
+)
+from kvstore.api.sessions import (
+    Logged,
+    Once,
+    OpenSession,
+    SessionResult,
+    SessionRules,
+    Stamped,
+)
+
+__all__ = [
+    "COMMANDS",
+    "INTEGER_MAX",
+    "INTEGER_MIN",
+    "KEYS_MAX",
+    "KEY_BYTES_MAX",
+    "QUERIES",
+    "REVISION_MAX",
+    "WRITES",
+    "Call",
+    "Command",
+    "Count",
+    "CountResult",
+    "Delete",
+    "DeleteResult",
+    "Failure",
+    "FailureCode",
+    "Get",
+    "GetResult",
+    "Guard",
+    "GuardFailed",
+    "HandOver",
+    "HandOverResult",
+    "Increment",
+    "IncrementResult",
+    "KeyValue",
+    "Logged",
+    "Once",
+    "OpenSession",
+    "Put",
+    "PutMany",
+    "PutRepeated",
+    "PutResult",
+    "Query",
+    "Reply",
+    "Request",
+    "Result",
+    "Scan",
+    "ScanResult",
+    "SessionResult",
+    "SessionRules",
+    "Stamped",
+    "Status",
+    "StatusResult",
+    "When",
+    "Write",
+    "parse_integer",
+]

@@ -1,0 +1,77 @@
+"""What travels between a typed client and a node: one of all requests, one of all results.
+
+Law: failures travel as results, each in the same envelope.
+
+It must not know who sends one, nor over what.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from kvstore.api.base import Struct
+from kvstore.api.data import (
+    WRITES,
+    CountResult,
+    DeleteResult,
+    GetResult,
+    GuardFailed,
+    IncrementResult,
+    PutRepeated,
+    PutResult,
+    Query,
+    ScanResult,
+    Write,
+)
+from kvstore.api.failures import Failure
+from kvstore.api.nodes import HandOver, HandOverResult, Status, StatusResult
+from kvstore.api.sessions import Once, OpenSession, SessionResult
+
+Command: TypeAlias = Write | OpenSession | Once
+Request: TypeAlias = Command | Query | Status | HandOver
+COMMANDS: Final = (*WRITES, OpenSession, Once)
+
+
+class Call(Struct, frozen=True):
+    """What a typed client sends.
+
+    * `min_term`: a node whose term is lower refuses, with STALE.
+    * `cluster_id`: a node of another cluster refuses; "" is any.
+    * `from_any`: a query may be answered by a node that does not lead, after it has asked its
+      leader as of which index; the answer is as fresh as the leader's.
+    """
+
+    request: Request
+    min_term: int = 0
+    cluster_id: str = ""
+    from_any: bool = False
+
+
+Result: TypeAlias = (
+    PutResult
+    | DeleteResult
+    | IncrementResult
+    | GuardFailed
+    | SessionResult
+    | PutRepeated
+    | GetResult
+    | ScanResult
+    | CountResult
+    | StatusResult
+    | HandOverResult
+    | Failure
+)
+
+
+class Reply(Struct, frozen=True):
+    """What a typed client gets, failures included.
+
+    * `node_id`, `term`: who answers, and the term that it has on its disk.
+    * `revision`: how far the node's data has come.
+    """
+
+    cluster_id: str
+    node_id: int
+    term: int
+    revision: int
+    result: Result

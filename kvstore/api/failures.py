@@ -1,0 +1,47 @@
+"""How a node refuses: a code, and words.
+
+Law: all codes but UNKNOWN mean that this request changed nothing.
+
+It must not know who refuses, nor why.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from kvstore.api.base import Struct
+
+
+class FailureCode(enum.StrEnum):
+    """First word of an error reply. All but UNKNOWN mean: this request changed nothing."""
+
+    INVALID = "ERR"
+    NOT_LEADER = "NOTLEADER"
+    NO_LEADER = "NOLEADER"
+    BUSY = "BUSY"
+    NO_SPACE = "NOSPACE"
+    """The disk, or the map of a store, is nearly full."""
+    NO_HEIR = "NOHEIR"
+    """Who is to lead next is known to be unable to, for now."""
+    STALE = "STALE"
+    """The node's term is below the request's `min_term`."""
+    NO_SESSION = "NOSESSION"
+    """The session is unknown or expired; of an earlier copy of the request it says nothing."""
+    TAKEN = "TAKEN"
+    """Another write came under this number of the session (then it is final: no copy was, or
+    will be, carried out) or under a later one (then it says nothing of an earlier copy)."""
+    UNKNOWN = "UNKNOWN"
+
+
+class Failure(Struct, frozen=True, tag="failure"):
+    """The request was not carried out, or (UNKNOWN) nobody can tell whether it was.
+
+    * `leader`: `host:port` of the leader, for NOT_LEADER.
+    * `is_final`: the state machine refused the write itself, so this is its one answer,
+      also under a session; other refusals speak for one copy of a request alone.
+    """
+
+    code: FailureCode
+    message: str
+    leader: str | None = None
+    is_final: bool = False

@@ -1,0 +1,76 @@
+"""What a node is asked of itself, and asked to do, beside the data.
+
+Law: the node that is asked answers; none of it goes through the log.
+
+It must not know how a node finds out.
+"""
+
+from __future__ import annotations
+
+from kvstore.api.base import Struct
+
+
+class Status(Struct, frozen=True, tag="status"):
+    """Describe the node itself; answered by any node, without consensus."""
+
+
+class HandOver(Struct, frozen=True, tag="handover"):
+    """Have node `heir` lead, or the one that lags least; asked of the leader (thesis §3.10).
+
+    `term` is that of the leader that is to hand over: a later one does not, as leadership has
+    moved by then. So a request that is sent again moves it once. 0 is whoever leads.
+    """
+
+    heir: int | None = None
+    term: int = 0
+
+
+class StatusResult(Struct, frozen=True, tag="status"):
+    """What a node knows of itself and of its cluster; `leader_id` is None when unknown."""
+
+    node_id: int
+    cluster_id: str
+    incarnation: str
+    role: str
+    term: int
+    voted_for: int | None
+    leader_id: int | None
+    leader_address: str | None
+    commit_index: int
+    last_applied: int
+    last_log_index: int
+    revision: int
+    keys: int
+    members: dict[int, str]
+    match_index: dict[int, int]
+    """Per node, what the leader knows to be on its disk; empty on other nodes."""
+    leader_ms: float | None
+    """For how long this node has known its leader; None if it knows none."""
+    is_voter: bool
+    """False for a node that rejoined and was not admitted yet."""
+    damaged_entries: int
+    """Of the log; they are asked for at the other nodes."""
+    room_bytes: int
+    """Left on the disk, or in the maps of the stores if that is less."""
+    waits_for_room: int
+    """Index of the committed entry that cannot be applied until there is room; 0 for none."""
+    sync_last_ms: float | None
+    """How long the last write to the log took; None before the first."""
+    sync_p99_ms: float | None
+    is_short_of_room: bool
+    """Too little is left for clients' writes: this node, as a leader, would refuse them."""
+    links: dict[int, str]
+    """Per peer, why this node has no link to it; "" if it has one."""
+    heard_from: tuple[int, ...]
+    """The peers that have a link to this node."""
+    refused: dict[int, str]
+    """Per peer whose directory this node refused when it came last, why it did."""
+    version: str
+    """Of the program."""
+
+
+class HandOverResult(Struct, frozen=True, tag="handover"):
+    """Who leads now, and since which term."""
+
+    leader_id: int
+    term: int

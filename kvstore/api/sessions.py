@@ -1,0 +1,68 @@
+"""Client sessions: what makes a write that arrives again have one effect.
+
+Law: when a session ends, and what is kept of it, is the same on every node.
+
+It must not know how that is seen to.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from kvstore.api.base import Struct
+from kvstore.api.data import Write
+
+
+class OpenSession(Struct, frozen=True, tag="opensession"):
+    """Begin a client session (thesis §6.3); its number is the index of the entry."""
+
+
+class Once(Struct, frozen=True, tag="once"):
+    """Carry out a write once, however often this request arrives.
+
+    A session has one request under way at a time, and numbers them by a `sequence`
+    that begins at 1 and grows. A request under the last sequence gets the answer that
+    is kept, if it is the same write; one under an earlier sequence is refused, so a
+    number that was passed over can never take effect any more.
+    """
+
+    session: int
+    sequence: int
+    write: Write
+
+
+class Stamped(Struct, frozen=True, tag="stamped"):
+    """How a session's command stands in the log: with the cluster's time, in ms.
+
+    The leader's node gives the time. No request carries one.
+    """
+
+    time_ms: int
+    command: OpenSession | Once
+
+
+class SessionRules(msgspec.Struct, frozen=True):
+    """When sessions end, and what is kept of them.
+
+    Not settings of a node: every replica must go by the same rules, or they differ.
+
+    * `ttl_ms`: a session that was not used for longer, in the cluster's time, is expired.
+    * `sessions_max`: to open one more ends the one that was not used for longest.
+    * `result_bytes_max`: a longer result is not kept; `PutRepeated` stands for it.
+    """
+
+    ttl_ms: int = 600_000
+    sessions_max: int = 10_000
+    result_bytes_max: int = 1_024
+
+
+class SessionResult(Struct, frozen=True, tag="session"):
+    """The number of the new session."""
+
+    session: int
+
+
+Logged: TypeAlias = Write | Stamped
+"""What the log holds: plain writes as they came, sessions' commands with the time."""
