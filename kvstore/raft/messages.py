@@ -2,7 +2,9 @@
 
 Law: every message names its cluster, sender, recipient and the sender's term,
 so that one comparison of terms can stand before everything else. Building or
-decoding a message checks its shape; what it means is the core's business.
+decoding a message checks its shape; what it means is the core's business. A kind of
+message may grow at its end, by fields with defaults: an older node ignores them, and
+leaves them out (decision 38).
 """
 
 from __future__ import annotations
@@ -41,10 +43,11 @@ class EntryRange(
     term: int
 
 
-class _Message(
-    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True
-):
-    """`admitted_at`: of the sender's directory, as its disk holds it."""
+class _Message(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What every message begins with; it never grows, as the fields of each kind come behind it.
+
+    * `admitted_at`: of the sender's directory, as its disk holds it.
+    """
 
     cluster_id: str
     sender: int
@@ -67,7 +70,7 @@ class _Message(
             raise ValueError("index or round out of range")
 
 
-class _VoteRequest(_Message, frozen=True):
+class _VoteRequest(_Message, frozen=True, kw_only=True):
     """It shows how complete the sender's log is (Raft §5.4.1)."""
 
     last_log_index: int
@@ -82,7 +85,7 @@ class _VoteRequest(_Message, frozen=True):
             raise ValueError("one of last index and term says that the log is empty")
 
 
-class PreVote(_VoteRequest, frozen=True, tag="pre_vote"):
+class PreVote(_VoteRequest, frozen=True, kw_only=True, tag="pre_vote"):
     """Thesis §9.6: would the recipient vote for `sender` in the term after `term`?
 
     It moves no term and costs no vote. `term` is the sender's, 0 in a new cluster.
@@ -91,7 +94,7 @@ class PreVote(_VoteRequest, frozen=True, tag="pre_vote"):
     TERM_MIN: ClassVar[int] = 0
 
 
-class PreVoteReply(_Message, frozen=True, tag="pre_vote_reply"):
+class PreVoteReply(_Message, frozen=True, kw_only=True, tag="pre_vote_reply"):
     """Thesis §9.6. A grant promises nothing: it says how things looked when it was written."""
 
     vote_granted: bool
@@ -99,7 +102,7 @@ class PreVoteReply(_Message, frozen=True, tag="pre_vote_reply"):
     TERM_MIN: ClassVar[int] = 0
 
 
-class RequestVote(_VoteRequest, frozen=True, tag="request_vote"):
+class RequestVote(_VoteRequest, frozen=True, kw_only=True, tag="request_vote"):
     """Raft §5.2: `sender` asks for a vote."""
 
     def __post_init__(self) -> None:
@@ -109,13 +112,13 @@ class RequestVote(_VoteRequest, frozen=True, tag="request_vote"):
             raise ValueError("the log is not older than its candidate's term")
 
 
-class RequestVoteReply(_Message, frozen=True, tag="request_vote_reply"):
+class RequestVoteReply(_Message, frozen=True, kw_only=True, tag="request_vote_reply"):
     """Raft §5.2. A granted vote is durable at the sender."""
 
     vote_granted: bool
 
 
-class AppendEntries(_Message, frozen=True, tag="append_entries"):
+class AppendEntries(_Message, frozen=True, kw_only=True, tag="append_entries"):
     """Raft §5.3; without entries it is a heartbeat (§5.2).
 
     * `read_round`: the newest round of reads that the leader has opened in this term, 0
@@ -160,7 +163,7 @@ class AppendEntries(_Message, frozen=True, tag="append_entries"):
         return self.entries[-1].term if self.entries else self.prev_log_term
 
 
-class AppendEntriesReply(_Message, frozen=True, tag="append_entries_reply"):
+class AppendEntriesReply(_Message, frozen=True, kw_only=True, tag="append_entries_reply"):
     """Raft §5.3, with the fast back-up of `next_index` that its last paragraphs describe.
 
     * `prev_log_index`: of the request answered, so that a late rejection can be told.
@@ -199,11 +202,11 @@ class AppendEntriesReply(_Message, frozen=True, tag="append_entries_reply"):
             raise ValueError("one of name and admission says that the directory waits")
 
 
-class TimeoutNow(_Message, frozen=True, tag="timeout_now"):
+class TimeoutNow(_Message, frozen=True, kw_only=True, tag="timeout_now"):
     """Thesis §3.10: the leader asks `recipient`, whose log equals its own, to stand at once."""
 
 
-class ReadIndex(_Message, frozen=True, tag="read_index"):
+class ReadIndex(_Message, frozen=True, kw_only=True, tag="read_index"):
     """Thesis §6.4: a follower asks its leader as of which index it may answer reads."""
 
     read_id: int
@@ -213,7 +216,7 @@ class ReadIndex(_Message, frozen=True, tag="read_index"):
         self._require_range(self.read_id)
 
 
-class ReadIndexReply(_Message, frozen=True, tag="read_index_reply"):
+class ReadIndexReply(_Message, frozen=True, kw_only=True, tag="read_index_reply"):
     """Thesis §6.4: a majority followed `sender` after it was asked; read as of `index`."""
 
     read_id: int
@@ -224,7 +227,7 @@ class ReadIndexReply(_Message, frozen=True, tag="read_index_reply"):
         self._require_range(self.read_id, self.index)
 
 
-class FetchEntries(_Message, frozen=True, tag="fetch_entries"):
+class FetchEntries(_Message, frozen=True, kw_only=True, tag="fetch_entries"):
     """A node asks a peer, whatever its role, for entries that its own disk has lost.
 
     * `ranges`: ascending; index and term name one entry wherever it is found (Raft §5.3).
@@ -245,7 +248,7 @@ class FetchEntries(_Message, frozen=True, tag="fetch_entries"):
             last, term = one.last, one.term
 
 
-class FetchEntriesReply(_Message, frozen=True, tag="fetch_entries_reply"):
+class FetchEntriesReply(_Message, frozen=True, kw_only=True, tag="fetch_entries_reply"):
     """Those of the entries asked for that the sender holds, as far as one message carries them.
 
     * `until`: what was asked for up to this index and is not among them, the sender lacks;

@@ -220,7 +220,6 @@ def test_the_hand_made_messages_are_sound_before_they_are_spoilt() -> None:
         "request_vote",
         ["request_vote"],
         ["no_such_message", *hand_made(VOTE)[1:]],
-        [*hand_made(VOTE), 1],
         hand_made(VOTE)[:-2],
         hand_made({**VOTE, "term": 0}),
         hand_made({**VOTE, "term": -1}),

@@ -1,0 +1,190 @@
+"""What a peer of another version says is understood as far as this one can, and no further.
+
+The golden frames are those of version 2: whatever comes later must read them, and be read where
+it says no more. A frame here changes only while nothing is released.
+"""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import crc32c
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvstore.errors import ProtocolError
+from kvstore.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    EntryRange,
+    FetchEntries,
+    FetchEntriesReply,
+    Message,
+    PreVote,
+    PreVoteReply,
+    ReadIndex,
+    ReadIndexReply,
+    RequestVote,
+    RequestVoteReply,
+    TimeoutNow,
+)
+from kvstore.raft.types import Entry, EntryKind
+from kvstore.wire import peer
+
+ENVELOPE: dict[str, Any] = {
+    "cluster_id": "c1",
+    "sender": 1,
+    "recipient": 2,
+    "term": 4,
+    "admitted_at": 3,
+}
+ENTRIES = (Entry(8, 3, EntryKind.NOOP, b"1"), Entry(9, 4, EntryKind.COMMAND, b"x"))
+GOLDEN: list[tuple[Message, str]] = [
+    (
+        PreVote(**ENVELOPE, last_log_index=9, last_log_term=3),
+        "98a87072655f766f7465a26331010204030903",
+    ),
+    (
+        PreVoteReply(**ENVELOPE, vote_granted=True),
+        "97ae7072655f766f74655f7265706c79a2633101020403c3",
+    ),
+    (
+        RequestVote(**ENVELOPE, last_log_index=9, last_log_term=3),
+        "98ac726571756573745f766f7465a26331010204030903",
+    ),
+    (
+        RequestVoteReply(**ENVELOPE, vote_granted=True),
+        "97b2726571756573745f766f74655f7265706c79a2633101020403c3",
+    ),
+    (
+        AppendEntries(
+            **ENVELOPE,
+            prev_log_index=7,
+            prev_log_term=3,
+            entries=ENTRIES,
+            leader_commit=7,
+            read_round=5,
+        ),
+        "9bae617070656e645f656e7472696573a263310102040307039294080300c4013194090401c401780705",
+    ),
+    (
+        AppendEntriesReply(
+            **ENVELOPE, success=False, prev_log_index=7, conflict_term=3, conflict_index=5
+        ),
+        "9fb4617070656e645f656e74726965735f7265706c79a2633101020403c20700030500c3c3a0",
+    ),
+    (TimeoutNow(**ENVELOPE), "96ab74696d656f75745f6e6f77a2633101020403"),
+    (ReadIndex(**ENVELOPE, read_id=6), "97aa726561645f696e646578a263310102040306"),
+    (
+        ReadIndexReply(**ENVELOPE, read_id=6, index=9),
+        "98b0726561645f696e6465785f7265706c79a26331010204030609",
+    ),
+    (
+        FetchEntries(**ENVELOPE, ranges=(EntryRange(1, 6, 2), EntryRange(8, 8, 3))),
+        "97ad66657463685f656e7472696573a2633101020403929301060293080803",
+    ),
+    (
+        FetchEntriesReply(**ENVELOPE, entries=ENTRIES, until=9),
+        "98b366657463685f656e74726965735f7265706c79a26331010204039294080300c4013194090401c4017809",
+    ),
+]
+MESSAGES = [message for message, _ in GOLDEN]
+
+
+def framed(value: object) -> list[bytes]:
+    """A frame's arguments, the checksum right, whatever it holds."""
+    payload = msgspec.msgpack.encode(value)
+    return [b"RAFT", payload, crc32c.crc32c(payload).to_bytes(4, "big")]
+
+
+def fields_of(message: Message) -> list[Any]:
+    """A message as it travels."""
+    fields: list[Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(message))
+    return fields
+
+
+def test_there_is_a_golden_frame_of_every_kind() -> None:
+    assert {type(message) for message in MESSAGES} == set(get_args(Message))
+
+
+@pytest.mark.parametrize(("message", "golden"), GOLDEN)
+def test_a_golden_frame_is_read_and_is_what_is_written(message: Message, golden: str) -> None:
+    fields = msgspec.msgpack.decode(bytes.fromhex(golden))
+    assert peer.decode_message(framed(fields)) == message
+    assert fields_of(message)[: len(fields)] == fields
+
+
+def test_the_envelope_never_grows_as_the_fields_of_each_kind_stand_behind_it() -> None:
+    names = tuple(ENVELOPE)
+    for message in MESSAGES:
+        assert message.__struct_fields__[: len(names)] == names
+    assert TimeoutNow.__struct_fields__ == names
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_fields_that_an_older_node_leaves_out_have_their_defaults(message: Message) -> None:
+    fields = fields_of(message)
+    names = message.__struct_fields__
+    required = sum(
+        field.default is msgspec.NODEFAULT for field in msgspec.structs.fields(type(message))
+    )
+    # `admitted_at` has a default, and what stands behind it need not.
+    required = max(required + 1, len(ENVELOPE)) if len(names) > len(ENVELOPE) else required
+    for count in range(required, len(names) + 1):
+        read = peer.decode_message(framed(fields[: 1 + count]))
+        expected = {name: getattr(message, name) for name in names[:count]}
+        assert read == type(message)(**expected)
+    with pytest.raises(ProtocolError):
+        peer.decode_message(framed(fields[:required]))
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.binary() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(MESSAGES), st.lists(ANYTHING, min_size=1, max_size=4))
+def test_fields_of_a_newer_node_are_ignored(message: Message, more: list[object]) -> None:
+    assert peer.decode_message(framed([*fields_of(message), *more])) == message
+
+
+@given(st.sampled_from(MESSAGES), st.binary(min_size=1, max_size=60))
+def test_what_follows_a_message_must_be_fields_of_it(message: Message, more: bytes) -> None:
+    """Bytes behind the array are no field: that payload is not what a peer wrote."""
+    payload = msgspec.msgpack.encode(message) + more
+    with pytest.raises(ProtocolError):
+        peer.decode_message([b"RAFT", payload, crc32c.crc32c(payload).to_bytes(4, "big")])
+
+
+def test_what_is_ignored_is_under_the_checksum_all_the_same() -> None:
+    args = framed([*fields_of(MESSAGES[0]), "more"])
+    spoilt = args[1].replace(b"more", b"mode")
+    with pytest.raises(ProtocolError, match="checksum"):
+        peer.decode_message([args[0], spoilt, args[2]])
+
+
+def test_a_field_that_is_nested_without_end_is_refused() -> None:
+    fields = fields_of(MESSAGES[0])
+    payload = msgspec.msgpack.encode([*fields, None])[:-1] + b"\x91" * 5_000 + b"\xc0"
+    with pytest.raises(ProtocolError):
+        peer.decode_message([b"RAFT", payload, crc32c.crc32c(payload).to_bytes(4, "big")])
+
+
+@pytest.mark.parametrize(
+    "entries", [[[8, 3, 1, b"x", 0]], [[8, 3, 9, b"x"]], [[8, 3, 1]], [[8, 3, 1, b"x"], []]]
+)
+def test_of_an_entry_nothing_is_ignored_and_nothing_made_up(entries: list[object]) -> None:
+    """It rests in logs, and its checksum covers each field."""
+    fields = [*fields_of(MESSAGES[4])]
+    fields[8] = entries
+    with pytest.raises(ProtocolError):
+        peer.decode_message(framed(fields))
+
+
+def test_a_kind_that_this_version_does_not_know_is_refused() -> None:
+    with pytest.raises(ProtocolError):
+        peer.decode_message(framed(["install_snapshot", *fields_of(MESSAGES[0])[1:]]))
