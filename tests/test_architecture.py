@@ -205,6 +205,43 @@ def test_what_a_room_must_not_know_is_out_of_its_reach(name: str) -> None:
     assert not known, f"{name} reaches {known}"
 
 
+def circles(arrows: dict[str, set[str]]) -> Iterator[list[str]]:
+    """Each set of names of which every one leads to all others (Tarjan's algorithm)."""
+    numbers: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    path: list[str] = []
+
+    def visit(name: str) -> Iterator[list[str]]:
+        numbers[name] = lowest[name] = len(numbers)
+        path.append(name)
+        for other in sorted(arrows[name]):
+            if other not in numbers:
+                yield from visit(other)
+                lowest[name] = min(lowest[name], lowest[other])
+            elif other in path:
+                lowest[name] = min(lowest[name], numbers[other])
+        if lowest[name] == numbers[name]:
+            found = path[path.index(name) :]
+            del path[path.index(name) :]
+            if len(found) > 1:
+                yield sorted(found)
+
+    for name in arrows:
+        if name not in numbers:
+            yield from visit(name)
+
+
+def test_no_files_know_each_other_in_a_circle() -> None:
+    """Imports for types alone count: who reads one of them would have to read all."""
+
+    def file_of(name: str) -> str:
+        return name if name in BY_NAME else name.rpartition(".")[0]
+
+    arrows = {name: {*map(file_of, imported(module))} for name, module in BY_NAME.items()}
+    own = {name: (others & arrows.keys()) - {name} for name, others in arrows.items()}
+    assert not [*circles(own)]
+
+
 @each(MODULES)
 def test_only_the_lmdb_files_import_lmdb(module: Path) -> None:
     may = place(module).startswith("storage/lmdb_") or place(module) in LMDB_FILES

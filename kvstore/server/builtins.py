@@ -7,17 +7,16 @@ at once; an unknown subcommand or argument gets the error that Redis gives.
 from __future__ import annotations
 
 from functools import cache, partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kvstore.api.glob import COMPILE_STEPS, Glob
 from kvstore.server import clients, info, shard
+from kvstore.server.client_state import ClientState
 from kvstore.server.subcommands import HANDSHAKE, Answer, Builtin, subcommand, with_subcommands
+from kvstore.server.view import ServerView
 from kvstore.wire import catalogue, commands, resp
 from kvstore.wire.catalogue import Arguments, Row
 from kvstore.wire.commands import CommandError
-
-if TYPE_CHECKING:
-    from kvstore.server.session import Session
 
 NO_TRANSACTIONS: Final = (
     "MULTI is not supported; send the commands without it (DISCARD ends what it began)"
@@ -31,79 +30,79 @@ _NAMES_MAX: Final = 256
 # --- The connection -----------------------------------------------------------------------
 
 
-def _ping(_session: Session, args: Arguments) -> bytes:
+def _ping(_state: ClientState, _view: ServerView, args: Arguments) -> bytes:
     if len(args) > 2:
         raise CommandError(commands.wrong_arity("ping"))
     return resp.bulk(args[1]) if len(args) > 1 else resp.simple("PONG")
 
 
-def _echo(_session: Session, args: Arguments) -> bytes:
+def _echo(_state: ClientState, _view: ServerView, args: Arguments) -> bytes:
     return resp.bulk(args[1])
 
 
-def _select(_session: Session, args: Arguments) -> bytes:
+def _select(_state: ClientState, _view: ServerView, args: Arguments) -> bytes:
     if commands.integer_argument(args[1]):
         raise CommandError("ERR DB index is out of range; there is only database 0")
     return resp.OK
 
 
-def _quit(session: Session, _args: Arguments) -> bytes:
-    session.close_after_replies()
+def _quit(state: ClientState, _view: ServerView, _args: Arguments) -> bytes:
+    state.has_quit = True
     return resp.OK
 
 
-def _readonly(session: Session, _args: Arguments) -> bytes:
-    session.reads_stale = True
+def _readonly(state: ClientState, _view: ServerView, _args: Arguments) -> bytes:
+    state.reads_stale = True
     return resp.OK
 
 
-def _readwrite(session: Session, _args: Arguments) -> bytes:
-    session.reads_stale = False
+def _readwrite(state: ClientState, _view: ServerView, _args: Arguments) -> bytes:
+    state.reads_stale = False
     return resp.OK
 
 
 # --- MULTI, which is refused as a whole ---------------------------------------------------
 
 
-def _multi(session: Session, _args: Arguments) -> bytes:
+def _multi(state: ClientState, _view: ServerView, _args: Arguments) -> bytes:
     """Refuse, and what follows too: a client that pipelines has sent it already."""
-    session.refuses_transaction = True
+    state.refuses_transaction = True
     raise CommandError(f"ERR {NO_TRANSACTIONS}")
 
 
-def _exec(session: Session, _args: Arguments) -> bytes:
-    _end_transaction(session, "EXEC")
+def _exec(state: ClientState, _view: ServerView, _args: Arguments) -> bytes:
+    _end_transaction(state, "EXEC")
     raise CommandError(f"EXECABORT nothing was done: {NO_TRANSACTIONS}")
 
 
-def _discard(session: Session, _args: Arguments) -> bytes:
-    _end_transaction(session, "DISCARD")
+def _discard(state: ClientState, _view: ServerView, _args: Arguments) -> bytes:
+    _end_transaction(state, "DISCARD")
     return resp.OK
 
 
-def _end_transaction(session: Session, name: str) -> None:
-    if not session.refuses_transaction:
+def _end_transaction(state: ClientState, name: str) -> None:
+    if not state.refuses_transaction:
         raise CommandError(f"ERR {name} without MULTI")
-    session.refuses_transaction = False
+    state.refuses_transaction = False
 
 
 # --- COMMAND ------------------------------------------------------------------------------
 
 
-def _command(session: Session, _args: Arguments) -> bytes:
-    return resp.array([_entry(name, session.resp_version) for name in _KNOWN])
+def _command(state: ClientState, _view: ServerView, _args: Arguments) -> bytes:
+    return resp.array([_entry(name, state.resp_version) for name in _KNOWN])
 
 
-def _command_count(_session: Session, _args: Arguments) -> bytes:
+def _command_count(_state: ClientState, _view: ServerView, _args: Arguments) -> bytes:
     return resp.integer(len(_KNOWN))
 
 
-def _command_info(session: Session, args: Arguments) -> bytes:
+def _command_info(state: ClientState, view: ServerView, args: Arguments) -> bytes:
     if len(args) == 2:
-        return _command(session, args)
+        return _command(state, view, args)
     if len(args) > _NAMES_MAX + 2:
         raise CommandError(f"ERR too many names, the limit is {_NAMES_MAX}")
-    version = session.resp_version
+    version = state.resp_version
     nothing = resp.null(version)
     rows = map(_named, args[2:])
     return resp.array([nothing if row is None else _entry(row.name, version) for row in rows])
@@ -117,8 +116,8 @@ def _entry(name: str, version: int) -> bytes:
     return catalogue.entry(row, _parts(row), version)
 
 
-def _command_docs(session: Session, args: Arguments) -> bytes:
-    version = session.resp_version
+def _command_docs(state: ClientState, _view: ServerView, args: Arguments) -> bytes:
+    version = state.resp_version
     rows = {row.name: row for row in map(_named, args[2:]) if row} if args[2:] else _KNOWN
     documented = [(resp.bulk(name.encode()), _documentation(name, version)) for name in rows]
     return resp.mapping(documented, version)
@@ -132,14 +131,14 @@ def _documentation(name: str, version: int) -> bytes:
     return catalogue.documentation(row, _parts(row), version)
 
 
-def _command_list(session: Session, args: Arguments) -> bytes:
+def _command_list(state: ClientState, _view: ServerView, args: Arguments) -> bytes:
     rows = [each for row in _KNOWN.values() for each in (row, *_parts(row))]
     if len(args) > 2:
-        rows = _filtered(session, rows, args[2:])
+        rows = _filtered(state, rows, args[2:])
     return resp.array([resp.bulk(row.name.encode()) for row in rows])
 
 
-def _filtered(session: Session, rows: list[Row], words: Arguments) -> list[Row]:
+def _filtered(state: ClientState, rows: list[Row], words: Arguments) -> list[Row]:
     """FILTERBY (MODULE name | ACLCAT category | PATTERN pattern). Raises `CommandError`."""
     if len(words) != 3 or words[0].upper() != b"FILTERBY":
         raise CommandError("ERR syntax error")
@@ -152,19 +151,19 @@ def _filtered(session: Session, rows: list[Row], words: Arguments) -> list[Row]:
     if kind == b"PATTERN":
         if len(wanted) > _PATTERN_BYTES_MAX:
             raise CommandError(f"ERR a pattern has at most {_PATTERN_BYTES_MAX} bytes")
-        session.served += len(wanted) * COMPILE_STEPS + len(rows) * _LONGEST_MATCH_STEPS
+        state.steps += len(wanted) * COMPILE_STEPS + len(rows) * _LONGEST_MATCH_STEPS
         glob = Glob(wanted)
         return [row for row in rows if glob.matches(row.name.encode())]
     raise CommandError("ERR syntax error")
 
 
-def _command_keys(_session: Session, args: Arguments) -> bytes:
+def _command_keys(_state: ClientState, _view: ServerView, args: Arguments) -> bytes:
     row = _with_keys(args[2:])
     return resp.array([*map(resp.bulk, catalogue.keys_of(row, args[2:]))])
 
 
-def _command_keys_and_flags(session: Session, args: Arguments) -> bytes:
-    return catalogue.keys_with_flags(_with_keys(args[2:]), args[2:], session.resp_version)
+def _command_keys_and_flags(state: ClientState, _view: ServerView, args: Arguments) -> bytes:
+    return catalogue.keys_with_flags(_with_keys(args[2:]), args[2:], state.resp_version)
 
 
 def _with_keys(call: Arguments) -> Row:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kvstore import api
+from kvstore.server.client_state import ClientState
 from kvstore.server.subcommands import (
     ABOUT_CONNECTION,
     FOR_ADMINISTRATORS,
@@ -18,12 +19,10 @@ from kvstore.server.subcommands import (
     subcommand,
     with_subcommands,
 )
+from kvstore.server.view import Listed, ServerView
 from kvstore.wire import resp
 from kvstore.wire.catalogue import Arguments
 from kvstore.wire.commands import CommandError
-
-if TYPE_CHECKING:
-    from kvstore.server.session import Session
 
 REDIS_VERSION: Final = "7.4.0"
 """The Redis whose command semantics this server follows, for clients that ask."""
@@ -40,8 +39,8 @@ _LOOKS_PER_STEP: Final = 4
 _TYPES: Final = (b"NORMAL", b"MASTER", b"REPLICA", b"SLAVE", b"PUBSUB")
 
 
-def _hello(session: Session, args: Arguments) -> bytes:
-    version = session.resp_version
+def _hello(state: ClientState, view: ServerView, args: Arguments) -> bytes:
+    version = state.resp_version
     if len(args) > 1:
         asked = api.parse_integer(args[1])
         if asked is None:
@@ -49,17 +48,16 @@ def _hello(session: Session, args: Arguments) -> bytes:
         if asked not in (2, 3):
             raise CommandError("NOPROTO unsupported protocol version; use 2 or 3")
         version = asked
-    session.name = _name_of_hello(args[2:], session.name)
-    session.resp_version = version
-    raft = session.context.node.raft
+    state.name = _name_of_hello(args[2:], state.name)
+    state.resp_version = version
     return resp.mapping(
         [
             (resp.bulk(b"server"), resp.bulk(b"kvstore")),
             (resp.bulk(b"version"), resp.bulk(REDIS_VERSION.encode())),
             (resp.bulk(b"proto"), resp.integer(version)),
-            (resp.bulk(b"id"), resp.integer(session.number)),
+            (resp.bulk(b"id"), resp.integer(state.number)),
             (resp.bulk(b"mode"), resp.bulk(b"standalone")),
-            (resp.bulk(b"role"), resp.bulk(b"master" if raft.leader_id == raft.id else b"replica")),
+            (resp.bulk(b"role"), resp.bulk(b"master" if view.leads else b"replica")),
             (resp.bulk(b"modules"), resp.array([])),
         ],
         version,
@@ -94,16 +92,16 @@ def _checked_name(name: bytes) -> bytes:
 # --- CLIENT -------------------------------------------------------------------------------
 
 
-def _set_name(session: Session, args: Arguments) -> bytes:
-    session.name = _checked_name(args[2])
+def _set_name(state: ClientState, _view: ServerView, args: Arguments) -> bytes:
+    state.name = _checked_name(args[2])
     return resp.OK
 
 
-def _get_name(session: Session, _args: Arguments) -> bytes:
-    return resp.bulk(session.name) if session.name else resp.null(session.resp_version)
+def _get_name(state: ClientState, _view: ServerView, _args: Arguments) -> bytes:
+    return resp.bulk(state.name) if state.name else resp.null(state.resp_version)
 
 
-def _set_info(session: Session, args: Arguments) -> bytes:
+def _set_info(state: ClientState, _view: ServerView, args: Arguments) -> bytes:
     attribute = args[2].upper()
     if attribute not in (b"LIB-NAME", b"LIB-VER"):
         shown = args[2][:128].decode("utf-8", "replace")
@@ -113,63 +111,63 @@ def _set_info(session: Session, args: Arguments) -> bytes:
             f"ERR {attribute.decode()} cannot contain spaces, newlines or special characters, "
             "or be longer than 128 bytes"
         )
-    session.library[attribute.decode().lower()] = args[3].decode()
-    session.follows_moved = True
+    state.library[attribute.decode().lower()] = args[3].decode()
+    state.follows_moved = True
     return resp.OK
 
 
-def _id(session: Session, _args: Arguments) -> bytes:
-    return resp.integer(session.number)
+def _id(state: ClientState, _view: ServerView, _args: Arguments) -> bytes:
+    return resp.integer(state.number)
 
 
-def _switch(_session: Session, args: Arguments) -> bytes:
+def _switch(_state: ClientState, _view: ServerView, args: Arguments) -> bytes:
     """Of no effect: nobody is evicted, nor is it noted who touches a key."""
     if args[2].upper() not in (b"ON", b"OFF"):
         raise CommandError("ERR syntax error")
     return resp.OK
 
 
-def _info(session: Session, _args: Arguments) -> bytes:
-    return resp.verbatim(_line_of(session), session.resp_version)
+def _info(state: ClientState, view: ServerView, _args: Arguments) -> bytes:
+    return resp.verbatim(_line_of(view.client(state.number)), state.resp_version)
 
 
-def _list(session: Session, args: Arguments) -> bytes:
-    listed = _listed(session, args)
-    looked_at = len(session.context.sessions) // _LOOKS_PER_STEP
-    session.served += looked_at + len(listed) * _LINE_STEPS
-    return resp.verbatim("".join(map(_line_of, listed)), session.resp_version)
+def _list(state: ClientState, view: ServerView, args: Arguments) -> bytes:
+    listed = _listed(view, args)
+    looked_at = view.connections_count // _LOOKS_PER_STEP
+    state.steps += looked_at + len(listed) * _LINE_STEPS
+    return resp.verbatim("".join(map(_line_of, listed)), state.resp_version)
 
 
-def _listed(session: Session, args: Arguments) -> list[Session]:
+def _listed(view: ServerView, args: Arguments) -> list[Listed]:
     """All clients, or those of a type, or those of some numbers, as they are asked for."""
-    clients = session.context.clients
+    clients = view.clients
     if len(args) == 2:
-        return clients
+        return [*clients.values()]
     option = args[2].upper()
     if option == b"TYPE" and len(args) == 4:
         if (kind := args[3].upper()) not in _TYPES:
             shown = args[3][:128].decode("utf-8", "replace")
             raise CommandError(f"ERR Unknown client type '{shown}'")
-        return clients if kind == b"NORMAL" else []
+        return [*clients.values()] if kind == b"NORMAL" else []
     if option == b"ID" and len(args) > 3:
         numbers = [*map(api.parse_integer, args[3:])]
         if None in numbers:
             raise CommandError("ERR Invalid client ID")
-        numbered: dict[int | None, Session] = {client.number: client for client in clients}
-        return [numbered[number] for number in numbers if number in numbered]
+        return [clients[number] for number in filter(None, numbers) if number in clients]
     raise CommandError("ERR syntax error")
 
 
-def _line_of(session: Session) -> str:
+def _line_of(client: Listed) -> str:
     """One line of CLIENT LIST."""
-    session_socket, library = session.socket_facts(), session.library
+    socket, state = client.socket_facts(), client.state
+    library = state.library
     return (
-        f"id={session.number} addr={session.address} laddr={session_socket.local_address} "
-        f"fd={session_socket.descriptor} name={session.name.decode()} "
-        f"age={session.age_ms // 1000} idle={session_socket.idle_ms // 1000} "
-        f"flags={'r' if session.reads_stale else 'N'} db=0 sub=0 psub=0 multi=-1 "
-        f"qbuf={session.input_bytes} oll={len(session.replies.places)} "
-        f"omem={session.unsent_bytes + session.replies.held_bytes} resp={session.resp_version} "
+        f"id={state.number} addr={client.address} laddr={socket.local_address} "
+        f"fd={socket.descriptor} name={state.name.decode()} "
+        f"age={client.age_ms // 1000} idle={socket.idle_ms // 1000} "
+        f"flags={'r' if state.reads_stale else 'N'} db=0 sub=0 psub=0 multi=-1 "
+        f"qbuf={client.input_bytes} oll={client.places} "
+        f"omem={client.output_bytes} resp={state.resp_version} "
         f"lib-name={library.get('lib-name', '')} lib-ver={library.get('lib-ver', '')}\n"
     )
 

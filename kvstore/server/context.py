@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
@@ -19,10 +19,8 @@ from kvstore.server.node import Node
 from kvstore.server.node_status import status_of
 from kvstore.server.scan_cursors import ScanCursors
 from kvstore.server.traffic import Traffic
-
-if TYPE_CHECKING:
-    from kvstore.server.session import Session
-
+from kvstore.server.view import Listed
+from kvstore.wire import typed
 
 _NEWCOMER_MS: Final = 2_000.0
 _STUCK_MS: Final = 10_000.0
@@ -31,6 +29,34 @@ _LINGER_MS: Final = 5_000.0
 _PROGRESS_MS: Final = 500.0
 _DESCRIPTORS_KEPT: Final = 96
 """For files, peers both ways, newcomers, and whoever is turned away."""
+
+
+class Member(Listed, Protocol):
+    """Somebody who is connected: a client, a newcomer, or a peer."""
+
+    lingers_since_ms: float
+
+    @property
+    def peer(self) -> int | None:
+        """The node that said hello here; None for a client."""
+        ...
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Replies that were not read, nor taken by the system on the other side."""
+        ...
+
+    def stuck_ms(self, now_ms: float) -> float:
+        """For how long nothing of these was taken, as far as seen."""
+        ...
+
+    def send_ready_replies(self) -> None:
+        """The turn ends: hand over every reply that no earlier request holds back."""
+        ...
+
+    def close(self) -> None:
+        """Hang up now."""
+        ...
 
 
 class Context:
@@ -48,7 +74,7 @@ class Context:
         connections_max = settings.limits.connections_max
         self.clients_max = max(1, min(connections_max, descriptors_max - _DESCRIPTORS_KEPT))
         self._newcomers_until_ms = self._progress_ms = 0.0
-        self._silent_newcomers: set[Session] = set()
+        self._silent_newcomers: set[Member] = set()
         self.settings = settings
         self.node = node
         self.links: Callable[[], Mapping[int, str]] = dict
@@ -57,18 +83,18 @@ class Context:
         self.log = log
         self.cursors = ScanCursors(settings.limits.scan_cursors_max)
         self.peer_ids = frozenset(settings.members) - {settings.node_id}
-        self.sessions: dict[Session, None] = {}
-        """Open connections, in the order of their arrival."""
-        self.linked: dict[int, Session] = {}
+        self.sessions: dict[int, Member] = {}
+        """Open connections by their numbers, in the order of their arrival."""
+        self.linked: dict[int, Member] = {}
         """Those of peers that have said hello: one of each."""
         self.refused: dict[int, str] = {}
         """Peers whose directory was refused when they came last, and why."""
-        self.newcomers: dict[Session, None] = {}
+        self.newcomers: dict[Member, None] = {}
         """Those that came when there was no room for clients, and have not said hello yet."""
-        self.lingering: dict[Session, None] = {}
+        self.lingering: dict[Member, None] = {}
         """Those that were told all, and are read until they hang up, in order of their time."""
         self.load = Load(settings.limits)
-        self.dirty: dict[Session, None] = {}
+        self.dirty: dict[Member, None] = {}
         """Sessions with replies to send at the end of the turn."""
         self.now_ms = 0.0
         """When this turn began."""
@@ -77,29 +103,62 @@ class Context:
         self.traffic = Traffic()
 
     @property
-    def clients(self) -> list[Session]:
-        """Who is connected and no peer; nor has come when there was no room."""
+    def clients(self) -> dict[int, Listed]:
+        """Who is connected and no peer, by number; nor has come when there was no room."""
         newcomers = self.newcomers
-        return [s for s in self.sessions if s.peer is None and s not in newcomers]
+        return {
+            number: member
+            for number, member in self.sessions.items()
+            if member.peer is None and member not in newcomers
+        }
+
+    def client(self, number: int) -> Listed:
+        """One of these."""
+        return self.sessions[number]
 
     @property
     def clients_count(self) -> int:
         """How many these are, at no cost."""
         return len(self.sessions) - len(self.linked) - len(self.newcomers)
 
+    @property
+    def connections_count(self) -> int:
+        """How many are connected, peers and newcomers too."""
+        return len(self.sessions)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this node leads, as far as it knows."""
+        raft = self.node.raft
+        return raft.leader_id == raft.id
+
+    @property
+    def leader_in_reach(self) -> int | None:
+        """Who leads, if there is a link to it."""
+        return self.node.leader_in_reach
+
+    @property
+    def reaches_majority(self) -> bool:
+        """Whether it has links to so many that one of them may lead, and commit."""
+        return self.node.reaches_majority
+
     def answer(self, query: api.Query | api.Status) -> api.Result:
         """What this node has applied by now, or what it says of itself."""
         return self.status() if isinstance(query, api.Status) else self.node.answer(query)
+
+    def typed_reply(self, result: api.Result) -> bytes:
+        """The bytes of a result in its envelope."""
+        return typed.encode_reply(self.node.reply(result))
 
     def status(self) -> api.StatusResult:
         """This node, and what it has of its peers."""
         return status_of(self.node, self.links(), self.linked, self.refused)
 
-    def link(self, node_id: int, session: Session) -> None:
+    def link(self, node_id: int, member: Member) -> None:
         """A peer has said hello. What waits in its earlier link came from an earlier start."""
         if (earlier := self.linked.get(node_id)) is not None:
             earlier.close()
-        self.linked[node_id] = session
+        self.linked[node_id] = member
 
     def has_room(self) -> bool:
         """Whether another client may come in."""
@@ -114,13 +173,13 @@ class Context:
         """Hang up on who keeps room from others: silent newcomers, and who does not read."""
         self.now_ms = now_ms
         self.traffic.tick(now_ms, self.commands_processed)
-        for session in [*self.lingering]:
-            if session.lingers_since_ms + _LINGER_MS > now_ms:
+        for member in [*self.lingering]:
+            if member.lingers_since_ms + _LINGER_MS > now_ms:
                 break
-            session.close()
+            member.close()
         if now_ms >= self._newcomers_until_ms:
-            for session in self._silent_newcomers & self.newcomers.keys():
-                session.close()
+            for member in self._silent_newcomers & self.newcomers.keys():
+                member.close()
             self._silent_newcomers = {*self.newcomers}
             self._newcomers_until_ms = now_ms + _NEWCOMER_MS
         if self.load.is_output_short and now_ms >= self._progress_ms:
@@ -129,12 +188,12 @@ class Context:
 
     def _hang_up_on_stuck(self, now_ms: float) -> None:
         """Who reads slowly may take its time; who reads nothing, only while there is room."""
-        for session in [*self.sessions]:
-            stuck_ms = session.stuck_ms(now_ms)
+        for member in [*self.sessions.values()]:
+            stuck_ms = member.stuck_ms(now_ms)
             if stuck_ms >= _STUCK_MS:
                 self.log.warning(
-                    f"hung up on a client that did not read {session.unsent_bytes} bytes for "
+                    f"hung up on a client that did not read {member.unsent_bytes} bytes for "
                     f"{stuck_ms / 1000:.0f} s, as there is little room for the replies of others",
                     code="client_stuck",
                 )
-                session.close()
+                member.close()

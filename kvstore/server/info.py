@@ -11,12 +11,12 @@ import re
 import resource
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from kvstore import api
 from kvstore.api.glob import COMPILE_STEPS, Glob
+from kvstore.server.client_state import ClientState
 from kvstore.server.clients import REDIS_VERSION
-from kvstore.server.context import Context
 from kvstore.server.subcommands import (
     FOR_ADMINISTRATORS,
     HANDSHAKE,
@@ -24,12 +24,10 @@ from kvstore.server.subcommands import (
     subcommand,
     with_subcommands,
 )
+from kvstore.server.view import ServerView
 from kvstore.wire import resp
 from kvstore.wire.catalogue import Arguments
 from kvstore.wire.commands import CommandError
-
-if TYPE_CHECKING:
-    from kvstore.server.session import Session
 
 Fields: TypeAlias = dict[str, object]
 
@@ -48,27 +46,27 @@ _SYSTEM: Final = f"{platform.system()} {platform.release()} {platform.machine()}
 # --- INFO ---------------------------------------------------------------------------------
 
 
-def _info(session: Session, args: Arguments) -> bytes:
+def _info(state: ClientState, view: ServerView, args: Arguments) -> bytes:
     wanted = {a.decode("utf-8", "replace").lower() for a in args[1:]}
     is_wanted = not wanted or wanted & _EVERYTHING
-    session.served += _INFO_STEPS
-    sections = _info_sections(session.context)
+    state.steps += _INFO_STEPS
+    sections = _info_sections(view)
     chosen = [(n, f) for n, f in sections.items() if is_wanted or n.lower() in wanted]
     text = "\r\n".join(
         f"# {name}\r\n" + "".join(f"{k}:{v}\r\n" for k, v in fields.items())
         for name, fields in chosen
     )
-    return resp.verbatim(text, session.resp_version)
+    return resp.verbatim(text, state.resp_version)
 
 
-def _info_sections(context: Context) -> dict[str, Fields]:
-    status = context.status()
+def _info_sections(view: ServerView) -> dict[str, Fields]:
+    status = view.status()
     return {
-        "Server": _server(context, status),
+        "Server": _server(view, status),
         "Clients": {
-            "connected_clients": context.clients_count,
-            "cluster_connections": len(context.sessions) - context.clients_count,
-            "maxclients": context.clients_max,
+            "connected_clients": view.clients_count,
+            "cluster_connections": view.connections_count - view.clients_count,
+            "maxclients": view.clients_max,
             "blocked_clients": 0,
         },
         "Memory": _memory(),
@@ -81,22 +79,22 @@ def _info_sections(context: Context) -> dict[str, Fields]:
             "aof_last_write_status": "ok",
         },
         "Stats": {
-            "total_connections_received": context.traffic.connections_received,
-            "total_commands_processed": context.commands_processed,
-            "instantaneous_ops_per_sec": context.traffic.commands_per_second,
-            "rejected_connections": context.traffic.connections_rejected,
+            "total_connections_received": view.traffic.connections_received,
+            "total_commands_processed": view.commands_processed,
+            "instantaneous_ops_per_sec": view.traffic.commands_per_second,
+            "rejected_connections": view.traffic.connections_rejected,
             "expired_keys": 0,
             "evicted_keys": 0,
         },
-        "Replication": {**_replication(context, status), **_raft(status)},
+        "Replication": {**_replication(view, status), **_raft(status)},
         "CPU": _cpu(),
         "Cluster": {"cluster_enabled": 0},
         "Keyspace": {"db0": f"keys={status.keys},expires=0,avg_ttl=0"} if status.keys else {},
     }
 
 
-def _server(context: Context, status: api.StatusResult) -> Fields:
-    uptime_s = context.traffic.uptime_ms // 1000
+def _server(view: ServerView, status: api.StatusResult) -> Fields:
+    uptime_s = view.traffic.uptime_ms // 1000
     return {
         "redis_version": REDIS_VERSION,
         "kvstore_version": status.version,
@@ -104,7 +102,7 @@ def _server(context: Context, status: api.StatusResult) -> Fields:
         "os": _SYSTEM,
         "arch_bits": 64 if sys.maxsize > 1 << 32 else 32,
         "process_id": os.getpid(),
-        "tcp_port": context.settings.listens_at.port,
+        "tcp_port": view.settings.listens_at.port,
         "uptime_in_seconds": uptime_s,
         "uptime_in_days": uptime_s // 86_400,
     }
@@ -139,10 +137,10 @@ def _cpu() -> Fields:
     return {"used_cpu_sys": f"{used.ru_stime:.6f}", "used_cpu_user": f"{used.ru_utime:.6f}"}
 
 
-def _replication(context: Context, status: api.StatusResult) -> Fields:
+def _replication(view: ServerView, status: api.StatusResult) -> Fields:
     """A leader's followers that have a link to it; a follower's leader."""
-    linked = context.linked
-    members, leader = context.settings.members, status.leader_id
+    linked = view.linked
+    members, leader = view.settings.members, status.leader_id
     if leader == status.node_id:
         followers = {
             f"slave{number}": f"ip={members[node].host},port={members[node].port},state=online,"
@@ -195,13 +193,13 @@ def _raft(status: api.StatusResult) -> Fields:
 # --- CONFIG -------------------------------------------------------------------------------
 
 
-def _config_get(session: Session, args: Arguments) -> bytes:
+def _config_get(state: ClientState, view: ServerView, args: Arguments) -> bytes:
     """A name is told as it was asked for; patterns find those that there are."""
     patterns = args[2:]
     if len(patterns) > _CONFIG_PATTERNS_MAX or max(map(len, patterns)) > _CONFIG_PATTERN_BYTES_MAX:
         raise CommandError("ERR too many or too long patterns")
-    session.served += sum(map(len, patterns)) * COMPILE_STEPS
-    settings = _settings_as_redis(session.context)
+    state.steps += sum(map(len, patterns)) * COMPILE_STEPS
+    settings = _settings_as_redis(view)
     found = {}
     for pattern in patterns:
         if _IS_GLOB.search(pattern):
@@ -210,12 +208,12 @@ def _config_get(session: Session, args: Arguments) -> bytes:
         elif (text := settings.get(pattern.lower())) is not None:
             found[pattern] = text
     pairs = [(resp.bulk(name), resp.bulk(text.encode())) for name, text in found.items()]
-    return resp.mapping(pairs, session.resp_version)
+    return resp.mapping(pairs, state.resp_version)
 
 
-def _settings_as_redis(context: Context) -> dict[bytes, str]:
+def _settings_as_redis(view: ServerView) -> dict[bytes, str]:
     """The settings that Redis clients and redis-benchmark ask for, as they are here."""
-    settings = context.settings
+    settings = view.settings
     return {
         b"appendfsync": "always",
         b"appendonly": "yes",
@@ -223,7 +221,7 @@ def _settings_as_redis(context: Context) -> dict[bytes, str]:
         b"cluster-enabled": "no",
         b"databases": "1",
         b"dir": str(settings.data_dir),
-        b"maxclients": str(context.clients_max),
+        b"maxclients": str(view.clients_max),
         b"maxmemory": "0",
         b"maxmemory-policy": "noeviction",
         b"port": str(settings.listens_at.port),

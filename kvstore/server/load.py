@@ -11,14 +11,11 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kvstore.config.limits import Limits
 from kvstore.server.connection import Owner
 from kvstore.server.replies import Sums
-
-if TYPE_CHECKING:
-    from kvstore.server.session import Session
 
 SHORT_INPUT_BYTES: Final = 8 << 10
 """So much of an unfinished request anybody may hold, however busy the server is."""
@@ -54,7 +51,7 @@ class Load(Sums):
         who waits, and not for ever."""
         self._served = 0
         self._waiting: dict[Owner, None] = {}
-        self._waits_for_room: dict[Session, None] = {}
+        self._waits_for_room: dict[Owner, None] = {}
 
     def hear(self, news: Mapping[Owner, int]) -> None:
         """The clients' part of a turn: who waited, and who has news; the least served first.
@@ -122,18 +119,18 @@ class Load(Sums):
         """Whether a reply that cannot wait, once begun, must be refused: a short one never is."""
         return reply_bytes > SHORT_OUTPUT_BYTES and not self.share_bytes
 
-    def wait(self, session: Session) -> None:
-        """The session goes on in the next turn."""
-        self._waiting[session] = None
+    def wait(self, owner: Owner) -> None:
+        """The client goes on in the next turn."""
+        self._waiting[owner] = None
 
-    def wait_for_room(self, session: Session) -> None:
-        """The session goes on when others have made room."""
-        self._waits_for_room[session] = None
+    def wait_for_room(self, owner: Owner) -> None:
+        """The client goes on when others have made room."""
+        self._waits_for_room[owner] = None
 
-    def forget(self, session: Session) -> None:
-        """The session is closed."""
-        self._waiting.pop(session, None)
-        self._waits_for_room.pop(session, None)
+    def forget(self, owner: Owner) -> None:
+        """The client is gone."""
+        self._waiting.pop(owner, None)
+        self._waits_for_room.pop(owner, None)
 
     @property
     def patience_ms(self) -> float:

@@ -214,7 +214,7 @@ class Server:
             self._log.warning("told to stop again: waits for nobody", code="told_to_stop_again")
 
     def _hang_up(self) -> None:
-        for session in [*self._context.sessions]:
+        for session in [*self._context.sessions.values()]:
             session.close()
         self._peers.close()
 

@@ -11,56 +11,69 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import msgspec
 
 from kvstore import api
 from kvstore.errors import StorageError
 from kvstore.raft.safety import SafetyViolationError
-from kvstore.wire.commands import Render
-
-if TYPE_CHECKING:
-    from kvstore.server.session import Session
 
 ENDS_THE_NODE: Final = (StorageError, SafetyViolationError)
 """What is wrong with the disk, or with a promise of Raft. So is anything that goes wrong in
 consensus, or while an entry is applied. A mistake elsewhere ends one connection."""
 
 
-class Submission(msgspec.Struct, frozen=True):
-    """What the node is to be asked, and how its result becomes a reply.
+class Submission(msgspec.Struct, frozen=True, gc=False):
+    """What the node is to be asked, and how its result is written as a reply.
 
-    * `render` is None for a typed reply.
-    * `key_slot` is that of the first key, where the client may be told that it is elsewhere.
+    * `is_stale`: a read of what this node has applied, however far that lags behind;
+      `from_any`: it may be answered by a follower that asks its leader.
     """
 
     request: api.Request
-    render: Render | None
-    key_slot: int | None = None
+    write: Callable[[api.Result], bytes]
+    is_stale: bool = False
     from_any: bool = False
+
+
+class Receiver(Protocol):
+    """Who sends the replies of a client."""
+
+    @property
+    def now_ms(self) -> float:
+        """When this turn began."""
+        ...
+
+    def mark_dirty(self) -> None:
+        """Something may be ready to be sent at the end of the turn."""
+        ...
+
+    def has_failed(self, what: str) -> None:
+        """A mistake of ours in what one client asked for."""
+        ...
 
 
 class Slot:
     """The place of one reply in the order of its connection; the ticket of its request.
 
     * `held_bytes`: the length of the reply; until it is there, what is booked for it.
-    * `query`: what is due to be answered, when its session has room, `due_since_ms`.
+    * `query`: what is due to be answered, when its client has room, `due_since_ms`.
     * `pinned_steps`: what a read may cost that must be answered when it is due, as a later
       write of this client is on its way; 0 for others.
-    * `_render` makes the reply of a Redis command; None stands for a typed reply.
+    * `_write` makes the reply of a result.
     """
 
     __slots__ = (
-        *("_key_slot", "_render", "_resp_version", "_session"),
+        *("_replies", "_write"),
         *("due_since_ms", "held_bytes", "pinned_steps", "query", "reply"),
     )
 
-    def __init__(self, session: Session, submission: Submission, held_bytes: int) -> None:
-        self._session = session
-        self._resp_version = session.resp_version
-        self._render = submission.render
-        self._key_slot = submission.key_slot
+    def __init__(
+        self, replies: Replies, write: Callable[[api.Result], bytes], held_bytes: int
+    ) -> None:
+        self._replies = replies
+        self._write = write
         self.held_bytes = held_bytes
         self.query: api.Query | api.Status | None = None
         self.due_since_ms = 0.0
@@ -69,31 +82,23 @@ class Slot:
 
     def fill(self, result: api.Result) -> None:
         """The result is there; it leaves at the end of the turn, after those before it."""
-        session = self._session
         try:
-            if self._render is None:
-                reply = session.typed_reply(result)
-            elif isinstance(result, api.Failure):
-                reply = session.refusal(result, self._key_slot)
-            else:
-                reply = self._render(result, self._resp_version)
+            reply = self._write(result)
         except ENDS_THE_NODE:
             raise
         except Exception:
-            session.has_failed("rendering a reply")
+            self._replies.receiver.has_failed("rendering a reply")
         else:
-            is_being_sent = self.query is not None  # Its session has asked, to send it now.
-            session.replies.came(self, reply)
-            if not is_being_sent:
-                session.mark_dirty()
+            self._replies.came(self, reply)
 
     def takes_over(self, query: api.Query | api.Status) -> bool:
         """A read is due: it waits here for room, unless a later write waits for it."""
         if self.pinned_steps:
             return False
+        receiver = self._replies.receiver
         self.query = query
-        self.due_since_ms = self._session.context.now_ms
-        self._session.mark_dirty()
+        self.due_since_ms = receiver.now_ms
+        receiver.mark_dirty()
         return True
 
 
@@ -120,8 +125,9 @@ class Replies:
       the steps that each may cost.
     """
 
-    def __init__(self, sums: Sums) -> None:
+    def __init__(self, sums: Sums, receiver: Receiver) -> None:
         self._sums = sums
+        self.receiver = receiver
         self.places: deque[Slot | bytes] = deque()
         self.open_reads: dict[Slot, int] = {}
         self.held_bytes = 0
@@ -152,8 +158,10 @@ class Replies:
         self.held_bytes += size - slot.held_bytes
         self._sums.output_bytes += size - slot.held_bytes
         slot.held_bytes = size
-        slot.query = None
         slot.reply = reply
+        if slot.query is None:
+            self.receiver.mark_dirty()
+        slot.query = None  # Else its receiver has asked, to send it now.
 
     def allow_write(self, steps_left: int) -> bool:
         """Whether a write may be started: not while a read waits that might see it.

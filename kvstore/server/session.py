@@ -17,6 +17,7 @@ from kvstore import api
 from kvstore.api.glob import COMPILE_STEPS
 from kvstore.errors import ProtocolError
 from kvstore.server import refusals
+from kvstore.server.client_state import ClientState
 from kvstore.server.connection import READ_BYTES, Connection, SocketFacts
 from kvstore.server.context import Context
 from kvstore.server.greeting import greet, refuse
@@ -31,7 +32,7 @@ from kvstore.server.load import (
 from kvstore.server.own_writes import OwnWrites
 from kvstore.server.replies import ENDS_THE_NODE, Replies, Slot, Submission
 from kvstore.server.requests import understand
-from kvstore.wire import commands, key_slots, peer, resp, typed
+from kvstore.wire import commands, peer, resp
 from kvstore.wire.commands import CommandError
 from kvstore.wire.limits import place_bytes, query_steps_bound
 
@@ -61,23 +62,14 @@ class Session:
         is_newcomer: bool = False,  # It came when there was no room: it may only be a peer.
     ) -> None:
         self.context = context
-        self.number = next(context.session_numbers)
-        self.name = b""
-        self.library: dict[str, str] = {}
-        """What the client says of its library, by CLIENT SETINFO."""
-        self.follows_moved = False
-        """It has said which library it is, or asked for the nodes: MOVED tells it who leads."""
-        self.resp_version = 2
-        self.reads_stale = False
-        self.refuses_transaction = False
-        """A MULTI was refused, so what comes before its EXEC must not be carried out."""
+        self.state = ClientState(next(context.session_numbers))
         self.served = 0
         """Work done for this client so far; it catches up with others when it was idle."""
         self.address = address
         self._since_ms = context.now_ms
         self.limits = context.settings.limits
         self._parser = resp.RequestParser(resp.Bounds.of_client(self.limits))
-        self.replies = Replies(context.load)
+        self.replies = Replies(context.load, self)
         self._held_write: Submission | None = None
         self._own_writes = OwnWrites()
         self.peer: int | None = None
@@ -96,7 +88,7 @@ class Session:
         self._connection = Connection(sock, selector, self)
         self._account = Account(context.load)
         self._connection.detect_vanished_client()
-        context.sessions[self] = None
+        context.sessions[self.state.number] = self
         context.traffic.note_received()
         if is_newcomer:
             context.newcomers[self] = None
@@ -240,7 +232,7 @@ class Session:
         if self.peer is not None:
             self.close()
         elif error.name.upper() == b"KV":
-            self.reply(self.typed_reply(refusals.invalid(str(error))))
+            self.reply(self.context.typed_reply(refusals.invalid(str(error))))
         else:
             self.reply(resp.error(f"ERR {error}"))
 
@@ -257,22 +249,35 @@ class Session:
             self.reply(resp.error(refusals.NO_ROOM))
             self.close_after_replies()
             return
-        submission = None
         try:
-            submission = understand(self, name, args)
+            understood = understand(self.state, self.context, name, args)
+            if understood is None:
+                self._greet_peer(args)
         except CommandError as error:
-            self.reply(resp.error(str(error)))
+            understood = resp.error(str(error))
         except ENDS_THE_NODE:
             raise
         except Exception:
             self.has_failed(f"the command {name[:32]!a}")
+            return
         self._is_used = True
-        if submission is not None:
-            self._submit(submission)
+        if isinstance(understood, Submission):
+            self._submit(understood)
+        elif understood is not None:
+            self._tell(understood)
+
+    def _tell(self, reply: bytes) -> None:
+        """Reply at once, and do as a command has told the server."""
+        state = self.state
+        self.served += state.steps
+        state.steps = 0
+        self.reply(reply)
+        if state.has_quit:
+            self.close_after_replies()
 
     def _submit(self, submission: Submission) -> None:
         request, node, limits = submission.request, self.context.node, self.limits
-        slot = Slot(self, submission, place_bytes(request, limits))
+        slot = Slot(self.replies, submission.write, place_bytes(request, limits))
         if self.context.load.lacks_room_for(slot.held_bytes):
             self.replies.expect(slot)
             slot.fill(refusals.BUSY_OUTPUT)
@@ -286,7 +291,7 @@ class Session:
             if isinstance(request, api.Scan) and request.pattern is not None:
                 self.served += len(request.pattern) * COMPILE_STEPS
             self.replies.expect(slot, query_steps_bound(request, limits))
-            if self.reads_stale:
+            if submission.is_stale:
                 slot.takes_over(request)
             else:
                 self._own_writes.submit_query(node, request, slot, from_any=submission.from_any)
@@ -305,20 +310,9 @@ class Session:
             load.wait_for_room(self)
         return is_allowed
 
-    def typed_reply(self, result: api.Result) -> bytes:
-        """The bytes of a result in its envelope."""
-        return typed.encode_reply(self.context.node.reply(result))
-
-    def refusal(self, failure: api.Failure, key_slot: int | None) -> bytes:
-        """What this client is told; nobody is sent to a leader out of reach: it may be gone."""
-        if not self.follows_moved:
-            return commands.render_failure(failure)
-        is_there = self.context.node.leader_in_reach is not None
-        return key_slots.render_failure(key_slot if is_there else None, failure)
-
     # --- Peers ----------------------------------------------------------------------------
 
-    def greet_peer(self, args: list[bytes]) -> None:
+    def _greet_peer(self, args: list[bytes]) -> None:
         """Answer the hello of a node of our cluster; from then on it sends only messages."""
         if self._is_used:
             # With requests before it, messages could be taken in the middle of a turn.
@@ -433,7 +427,7 @@ class Session:
         self.replies.clear()
         self._held_write = None
         self.context.lingering.pop(self, None)
-        self.context.sessions.pop(self, None)
+        self.context.sessions.pop(self.state.number, None)
         if self.peer is not None and self.context.linked.get(self.peer) is self:
             del self.context.linked[self.peer]
 
@@ -453,6 +447,21 @@ class Session:
     def input_bytes(self) -> int:
         """What is kept of requests that are not started."""
         return self._account.input_bytes
+
+    @property
+    def output_bytes(self) -> int:
+        """What is held of replies, and what the client has not read of them."""
+        return self._connection.unsent_bytes + self.replies.held_bytes
+
+    @property
+    def places(self) -> int:
+        """How many replies are held, or expected."""
+        return len(self.replies.places)
+
+    @property
+    def now_ms(self) -> float:
+        """When this turn began."""
+        return self.context.now_ms
 
     @property
     def age_ms(self) -> int:

@@ -8,17 +8,16 @@ ask others. It must not know how leaders are elected.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from kvstore import api
 from kvstore.address import Address
+from kvstore.server.client_state import ClientState
 from kvstore.server.subcommands import Builtin, subcommand, with_subcommands
+from kvstore.server.view import ServerView
 from kvstore.wire import resp
 from kvstore.wire.catalogue import Arguments
 from kvstore.wire.key_slots import SLOTS
-
-if TYPE_CHECKING:
-    from kvstore.server.session import Session
 
 
 def _node_name(cluster_id: str, node_id: int) -> str:
@@ -26,12 +25,12 @@ def _node_name(cluster_id: str, node_id: int) -> str:
     return f"{node_id:08x}" + cluster_id.encode().hex()[:32].ljust(32, "0")
 
 
-def _info(session: Session, _args: Arguments) -> bytes:
-    status = session.context.status()
-    state = "fail" if status.leader_id is None else "ok"
+def _info(state: ClientState, view: ServerView, _args: Arguments) -> bytes:
+    status = view.status()
+    health = "fail" if status.leader_id is None else "ok"
     slots = 0 if status.leader_id is None else SLOTS
     fields = {
-        "cluster_state": state,
+        "cluster_state": health,
         "cluster_slots_assigned": SLOTS,
         "cluster_slots_ok": slots,
         "cluster_slots_pfail": 0,
@@ -42,28 +41,27 @@ def _info(session: Session, _args: Arguments) -> bytes:
         "cluster_my_epoch": status.term,
     }
     text = "".join(f"{k}:{v}\r\n" for k, v in fields.items())
-    return resp.verbatim(text, session.resp_version)
+    return resp.verbatim(text, state.resp_version)
 
 
-def _my_id(session: Session, _args: Arguments) -> bytes:
-    settings = session.context.settings
+def _my_id(_state: ClientState, view: ServerView, _args: Arguments) -> bytes:
+    settings = view.settings
     return resp.bulk(_node_name(settings.cluster_id, settings.node_id).encode())
 
 
-def _owner(session: Session) -> int | None:
+def _owner(state: ClientState, view: ServerView) -> int | None:
     """Who is to be asked for any key; None if this node cannot tell."""
-    session.follows_moved = True
-    node = session.context.node
-    if (leader := node.leader_in_reach) is not None:
+    state.follows_moved = True
+    if (leader := view.leader_in_reach) is not None:
         return leader
-    return node.raft.id if node.reaches_majority else None
+    return view.settings.node_id if view.reaches_majority else None
 
 
-def _nodes(session: Session, _args: Arguments) -> bytes:
-    status = session.context.status()
-    owner = _owner(session)
+def _nodes(state: ClientState, view: ServerView, _args: Arguments) -> bytes:
+    status = view.status()
+    owner = _owner(state, view)
     lines = []
-    for node, address in sorted(session.context.settings.members.items()):
+    for node, address in sorted(view.settings.members.items()):
         name = _node_name(status.cluster_id, node)
         flags = "master" if node == owner else "slave"
         flags = f"myself,{flags}" if node == status.node_id else flags
@@ -72,14 +70,14 @@ def _nodes(session: Session, _args: Arguments) -> bytes:
         link = "disconnected" if status.links.get(node) else "connected"
         where = f"{address.host}:{address.port}@0"  # Without brackets, as clients split it.
         lines.append(f"{name} {where} {flags} {follows} 0 0 {status.term} {link}{slots}\n")
-    return resp.verbatim("".join(lines), session.resp_version)
+    return resp.verbatim("".join(lines), state.resp_version)
 
 
-def _owner_first(session: Session, owner: int | None) -> list[tuple[int, Address]]:
+def _owner_first(view: ServerView, owner: int | None) -> list[tuple[int, Address]]:
     """The members, whoever is to be asked first; empty if nobody is."""
     if owner is None:
         return []
-    members = session.context.settings.members
+    members = view.settings.members
     return sorted(members.items(), key=lambda item: (item[0] != owner, item[0]))
 
 
@@ -89,28 +87,28 @@ def _offset(status: api.StatusResult, node: int) -> int:
     return own if node == status.node_id else status.match_index.get(node, 0)
 
 
-def _slots(session: Session, _args: Arguments) -> bytes:
-    status = session.context.status()
+def _slots(state: ClientState, view: ServerView, _args: Arguments) -> bytes:
+    status = view.status()
     nodes = [
         resp.array(
             [
                 resp.bulk(address.host.encode()),
                 resp.integer(address.port),
                 resp.bulk(_node_name(status.cluster_id, node).encode()),
-                resp.mapping([], session.resp_version),  # Other names of the node.
+                resp.mapping([], state.resp_version),  # Other names of the node.
             ]
         )
-        for node, address in _owner_first(session, _owner(session))
+        for node, address in _owner_first(view, _owner(state, view))
     ]
     if not nodes:
         return resp.array([])
     return resp.array([resp.array([resp.integer(0), resp.integer(SLOTS - 1), *nodes])])
 
 
-def _shards(session: Session, _args: Arguments) -> bytes:
-    status = session.context.status()
-    owner = _owner(session)
-    version = session.resp_version
+def _shards(state: ClientState, view: ServerView, _args: Arguments) -> bytes:
+    status = view.status()
+    owner = _owner(state, view)
+    version = state.resp_version
 
     def text(value: str) -> bytes:
         return resp.bulk(value.encode())
@@ -128,7 +126,7 @@ def _shards(session: Session, _args: Arguments) -> bytes:
             ],
             version,
         )
-        for node, address in _owner_first(session, owner)
+        for node, address in _owner_first(view, owner)
     ]
     if not nodes:
         return resp.array([])

@@ -7,18 +7,17 @@ by its row, before it is carried out. It must not know what any of them does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
+from kvstore.server.client_state import ClientState
+from kvstore.server.view import ServerView
 from kvstore.wire import resp
 from kvstore.wire.catalogue import Arguments, Row
 from kvstore.wire.commands import CommandError, wrong_arity
 
-if TYPE_CHECKING:
-    from kvstore.server.session import Session
-
-Answer: TypeAlias = "Callable[[Session, Arguments], bytes]"
+Answer: TypeAlias = Callable[[ClientState, ServerView, Arguments], bytes]
 
 HANDSHAKE: Final = ("loading", "stale")
 """What is asked while a connection is made is answered whatever the server is at."""
@@ -29,8 +28,8 @@ FOR_ADMINISTRATORS: Final = ("admin", *ABOUT_CONNECTION)
 class Builtin(Row, frozen=True, kw_only=True):
     """One row of `BUILTINS`, or of the `subcommands` of one.
 
-    * `answer` may be missing where there are subcommands, and where the session itself
-      carries the command out.
+    * `answer` may be missing where there are subcommands, and where the command is
+      carried out elsewhere.
     """
 
     answer: Answer | None = None
@@ -99,7 +98,7 @@ def with_subcommands(row: Builtin, subcommands: Iterable[Builtin]) -> Builtin:
         group=row.group,
         flags=HANDSHAKE,
         categories=parts[0].categories,
-        answer=lambda _session, _args: text,
+        answer=lambda _state, _view, _args: text,
     )
     named = {p.name.partition("|")[2].upper().encode(): p for p in (*parts, help_row)}
     return msgspec.structs.replace(row, subcommands=named)

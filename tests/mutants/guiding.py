@@ -14,22 +14,22 @@ _SLOTS = "tests/wire/test_key_slots.py"
 GUIDING = (
     Mutant(
         "a cluster client is sent to a leader that has just died",
-        "Session.refusal.is_there",
-        "self.context.node.leader_in_reach is not None",
+        "_refusal.is_there",
+        "context.leader_in_reach is not None",
         "True",
         test=f"{_CLIENTS}::test_nobody_is_sent_to_a_leader_that_cannot_be_reached",
     ),
     Mutant(
         "a node that is cut off names itself for all slots",
         "shard._owner",
-        "node.raft.id if node.reaches_majority else None",
-        "node.raft.id",
+        "view.settings.node_id if view.reaches_majority else None",
+        "view.settings.node_id",
         test=f"{_CLIENTS}::test_who_is_to_be_asked_is_the_leader_or_who_may_see_one_elected",
     ),
     Mutant(
         "who asks for the nodes is told in words that it does not know",
         "shard._owner",
-        "    session.follows_moved = True\n",
+        "    state.follows_moved = True\n",
         "",
         test=f"{_CLIENTS}::test_who_knows_clusters_is_told_where_the_first_key_is",
     ),

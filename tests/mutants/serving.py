@@ -50,7 +50,7 @@ SERVING = (
     ),
     Mutant(
         "a peer's own link does not notice that it is gone",
-        "Session.greet_peer",
+        "Session._greet_peer",
         "            self._connection.detect_dead_link()\n",
         "",
         test="tests/server/test_peer_sessions.py"
@@ -309,15 +309,15 @@ SERVING = (
     Mutant(
         "peers count as clients",
         "Context.clients",
-        "[s for s in self.sessions if s.peer is None and s not in newcomers]",
-        "[s for s in self.sessions if s not in newcomers]",
+        "            if member.peer is None and member not in newcomers\n",
+        "            if member not in newcomers\n",
         test="tests/server/test_info.py::test_peers_are_no_clients",
     ),
     Mutant(
         "a scan is answered in a transaction that was refused",
         "_understand_other",
         """        return None
-    if session.refuses_transaction:
+    if state.refuses_transaction:
         raise CommandError(f"ERR {NO_TRANSACTIONS}")
     if name == b"KV":
 """,

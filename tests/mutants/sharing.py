@@ -224,7 +224,7 @@ SHARING = (
         "whoever holds replies is hung up on when room is short",
         "Context._hang_up_on_stuck",
         "            if stuck_ms >= _STUCK_MS:",
-        "            if session.unsent_bytes:",
+        "            if member.unsent_bytes:",
         test="tests/server/test_load.py::test_who_reads_slowly_is_not_hung_up_on",
     ),
     Mutant(
@@ -252,17 +252,15 @@ SHARING = (
     Mutant(
         "a HELLO that is refused switches the protocol",
         "_hello",
-        "    session.name = _name_of_hello(args[2:], session.name)\n"
-        "    session.resp_version = version\n",
-        "    session.resp_version = version\n"
-        "    session.name = _name_of_hello(args[2:], session.name)\n",
+        "    state.name = _name_of_hello(args[2:], state.name)\n    state.resp_version = version\n",
+        "    state.resp_version = version\n    state.name = _name_of_hello(args[2:], state.name)\n",
         test="tests/server/test_talks.py",
     ),
     Mutant(
         "a reply comes in the protocol of a later HELLO",
-        "Slot.fill",
-        "self._render(result, self._resp_version)",
-        "self._render(result, session.resp_version)",
+        "requests._write",
+        "render(result, version)",
+        "render(result, state.resp_version)",
         test="tests/server/test_talks.py",
     ),
     Mutant(

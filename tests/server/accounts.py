@@ -15,20 +15,24 @@ from kvstore.server.session import Session
 
 def check_accounts(context: Context) -> None:
     """Raise `AssertionError` for an account that is wrong."""
-    clients = [session for session in context.sessions if session.peer is None]
+    clients = [session for session in _sessions(context) if session.peer is None]
     load = context.load
     assert load.input_bytes == sum(one._parser.held_bytes for one in clients)
     assert load.output_bytes == sum(map(_output_bytes, clients))
     assert load.pinned_steps == sum(_pinned_steps(one.replies) for one in clients)
     assert min(load.input_bytes, load.output_bytes, load.pinned_steps) >= 0
-    for session in context.sessions:
+    for session in _sessions(context):
         _check_watch(session._connection)
     for group in (context.newcomers, context.lingering, load._waits_for_room):
-        assert group.keys() <= context.sessions.keys()
+        assert group.keys() <= {*context.sessions.values()}
     told = [cursor for cursors in context.cursors._told.values() for cursor in cursors]
     assert sorted(told) == sorted(context.cursors._cursors)
     assert all(context.cursors._told.values()), "who was told nothing that counts is forgotten"
     assert len(told) <= context.settings.limits.scan_cursors_max
+
+
+def _sessions(context: Context) -> list[Session]:
+    return [session for session in context.sessions.values() if isinstance(session, Session)]
 
 
 def _check_watch(connection: Connection) -> None:

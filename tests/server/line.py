@@ -59,9 +59,11 @@ class Line:
         )
         self.selector = selectors.DefaultSelector()
         self.context = Context(settings, self.node, acquaintances, logger_for(1), 10_000)
+        self.sessions: list[Session] = []
+        """In the order in which they came, open or not."""
         self.client = self.connect()
         self.earlier_clients: list[socket.socket] = []
-        [self.session] = self.context.sessions
+        [self.session] = self.sessions
         self.now_ms = 0.0
         if members == 1:
             until(lambda: self.node.raft.has_committed_in_term, self.turn, "it leads")
@@ -70,14 +72,14 @@ class Line:
         """Another client."""
         client, ours = tcp_pair()
         client.setblocking(False)
-        Session(ours, "test", self.context, self.selector)
+        self.sessions.append(Session(ours, "test", self.context, self.selector))
         return client
 
     def connect_anew(self) -> None:
         """Go on with another connection; the one before stays."""
         self.earlier_clients.append(self.client)
         self.client = self.connect()
-        self.session = [*self.context.sessions][-1]
+        self.session = self.sessions[-1]
 
     def turn(self) -> None:
         """What the loop does in one turn."""
@@ -145,8 +147,8 @@ class Line:
 
     def close(self) -> None:
         self.client.close()
-        for session in [*self.context.sessions]:
-            session.close()
+        for member in [*self.context.sessions.values()]:
+            member.close()
         for client in self.earlier_clients:
             client.close()
         self.selector.close()

@@ -90,7 +90,11 @@ def test_the_links_of_peers_are_counted_as_they_come_and_go(follower: Line) -> N
     context = follower.context
 
     def agree() -> bool:
-        peers = {session.peer: session for session in context.sessions if session.peer is not None}
+        peers = {
+            session.peer: session
+            for session in context.sessions.values()
+            if session.peer is not None
+        }
         return context.linked == peers and context.clients_count == len(context.clients)
 
     links = []
@@ -154,7 +158,7 @@ def test_who_came_when_there_was_no_room_is_not_listed(line: Line) -> None:
     client, ours = tcp_pair()
     with client:
         newcomer = Session(ours, "test", line.context, line.selector, is_newcomer=True)
-        assert str(newcomer.number) not in [found["id"] for found in clients(line)]
+        assert str(newcomer.state.number) not in [found["id"] for found in clients(line)]
         assert info(line)["connected_clients"] == len(clients(line)) == 1
 
 
@@ -232,9 +236,9 @@ def test_a_line_of_client_list_tells_of_its_client(line: Line) -> None:
 
 
 def test_a_list_may_be_of_some_clients(line: Line) -> None:
-    first = str(line.session.number)
+    first = str(line.session.state.number)
     line.connect_anew()
-    second = str(line.session.number)
+    second = str(line.session.state.number)
 
     def ids(*words: bytes) -> list[str]:
         return [found["id"] for found in clients(line, *words)]

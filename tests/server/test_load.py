@@ -12,6 +12,7 @@ from until import until
 
 from kvstore.config.limits import Limits
 from kvstore.server.connection import _STUCK_BYTES
+from kvstore.server.context import Member
 from kvstore.server.load import SHORT_INPUT_BYTES
 from kvstore.server.session import Session
 from kvstore.wire import peer, resp
@@ -43,8 +44,8 @@ def read(client: socket.socket) -> bytes:
         return b"nothing yet"
 
 
-def sessions(line: Line) -> list[Session]:
-    return [*line.context.sessions]
+def sessions(line: Line) -> list[Member]:
+    return [*line.context.sessions.values()]
 
 
 def test_unfinished_requests_of_all_clients_are_bounded() -> None:
@@ -271,7 +272,7 @@ def test_fewer_descriptors_mean_fewer_clients(descriptors: int) -> None:
         line.context.log,
         descriptors,
     )
-    context.sessions = {object(): None for _ in range(descriptors - 96 + 2)}  # type: ignore[misc]
+    context.sessions = {n: object() for n in range(descriptors - 96 + 2)}  # type: ignore[misc]
     assert not context.has_room()
     context.sessions.popitem()
     assert context.has_room()

@@ -58,7 +58,7 @@ class Talker:
         self._socket.setblocking(False)
         ours = NarrowSocket(fileno=accepted.detach())
         ours.rng, ours.takes = rng, rng.choice((400, 5_000, 1 << 20))
-        self.talk = Talk(rng, own, Session(ours, "test", line.context, line.selector).number)
+        self.talk = Talk(rng, own, Session(ours, "test", line.context, line.selector).state.number)
         self._unsent = self.talk.sent
         self._sends_pieces_of = rng.choice((60, 1_000, 100_000))
         self._awaited = len(self.talk.expected) if rng.random() < 0.5 else 0
