@@ -23,7 +23,7 @@ ARROWS = {
     "raft": {"raft"},
     "kv": {"api", "errors", "kv", "storage.base"},
     "wire": {"api", "config.limits", "errors", "raft.messages", "wire"},
-    "storage": {"errors", "raft.types", "storage"},
+    "storage": {"errors", "raft.configuration", "raft.types", "storage"},
     "server": {
         *("address", "api", "config.limits", "config.settings", "errors", "exit_codes"),
         *("kv.machine", "logs", "lookup", "raft", "server", "storage.base", "storage.directory"),
@@ -50,7 +50,7 @@ ARROWS = {
     },
     "client.course": {"address", "client.attempt", "errors"},
     "client.attempt": {"address", "api"},
-    "cli.overview": {"api"},
+    "cli.overview": {"api", "raft.configuration"},
     "cli.advice": {"api", "cli.overview"},
     "cli.render": {"api", "cli.advice", "cli.overview"},
     "cli.reports": {"api", "printable", "raft.types", "storage.compare", "storage.inspect"},

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from kvstore import api
+from kvstore.raft.configuration import Configuration
 
 
 class Why(enum.StrEnum):
@@ -68,7 +69,7 @@ class View:
         views = Counter(tuple(sorted(answer.members)) for answer in ours)
         members = self.leader and tuple(sorted(self.leader.members))
         self.members = members or max(views, key=lambda view: views[view], default=())
-        self.majority = len(self.members) // 2 + 1
+        self.majority = Configuration(frozenset(self.members)).majority
         self.silent = self._silent_members()
 
     def _silent_members(self) -> dict[int, Asked]:

@@ -5,12 +5,12 @@ Law: what is refused here changes no term, no vote and no timer.
 
 from __future__ import annotations
 
-from kvstore.raft.directories import Admissions
+from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import TERM_LEAP_MAX, AppendEntries, Message
 from kvstore.raft.types import Membership
 
 
-def reason_to_ignore(message: Message, ours: Membership, admissions: Admissions) -> str | None:
+def reason_to_ignore(message: Message, ours: Membership, log: RaftLog) -> str | None:
     """Why a message is none for this node, None if it comes from a peer that counts.
 
     A leader's AppendEntries needs no judging: were the admission of another directory
@@ -20,9 +20,9 @@ def reason_to_ignore(message: Message, ours: Membership, admissions: Admissions)
         return f"it belongs to cluster {message.cluster_id!r}, this is {ours.cluster_id!r}"
     if message.recipient != ours.node_id:
         return f"it is for node {message.recipient}"
-    if message.sender == ours.node_id or message.sender not in ours.members:
+    if message.sender == ours.node_id or message.sender not in log.configuration.voters:
         return f"its sender, node {message.sender}, is not a peer of this node"
-    index = admissions.replaced_at(message.sender, message.admitted_at)
+    index = log.admissions.replaced_at(message.sender, message.admitted_at)
     if index is not None and not isinstance(message, AppendEntries):
         return f"log entry {index} admits another directory of node {message.sender}"
     return None

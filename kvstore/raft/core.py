@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence, Set
 
 from kvstore.raft import events
 from kvstore.raft.admission import reason_to_doubt, reason_to_ignore, seems_out_of_reach
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.directories import admission_of
 from kvstore.raft.effects import Effects
 from kvstore.raft.leadership import Leadership
@@ -38,7 +39,6 @@ from kvstore.raft.messages import (
     TimeoutNow,
 )
 from kvstore.raft.outbox import Outbox
-from kvstore.raft.quorum import has_majority, reached_by_majority
 from kvstore.raft.reads import ReadReady
 from kvstore.raft.repair import Repair
 from kvstore.raft.safety import require
@@ -78,7 +78,8 @@ class Raft:
         self.id = membership.node_id
         self.current_term = recovered.hard_state.current_term
         self.voted_for = recovered.hard_state.voted_for
-        self.log = RaftLog(stable, recovered, settings.cached_bytes_max)
+        first = Configuration(membership.members)
+        self.log = RaftLog(stable, recovered, first, settings.cached_bytes_max)
         self.role = Role.FOLLOWER
         self.leader_id: int | None = None
         require(self.id in membership.members, "this node is not a member of its cluster")
@@ -86,7 +87,6 @@ class Raft:
         require(self.log.last_term <= self.current_term, "the log is newer than the term")
         # What was applied was committed; a restarted node learns the rest from its leader.
         self.commit_index = last_applied
-
         self._membership = membership
         self._settings = settings
         self._durable_hard_state = recovered.hard_state
@@ -107,7 +107,7 @@ class Raft:
         name = "" if self.is_voter else f"{rng.getrandbits(128):032x}"
         self._outbox = Outbox(membership.cluster_id, self.id, self.admitted_at, name)
         self._events: list[events.Event] = []
-        self._repair = Repair(self.log, self._outbox, membership.peers, settings, self._events)
+        self._repair = Repair(self.id, self.log, self._outbox, settings, self._events)
         self._handlers: dict[type, Callable[..., None]] = {
             PreVote: self._on_pre_vote,
             PreVoteReply: self._on_vote_reply,
@@ -130,7 +130,7 @@ class Raft:
         The term comes first (Raft §5.1): a higher one is adopted, a lower one is
         answered with ours, and only messages of the current term are processed.
         """
-        reason = reason_to_ignore(message, self._membership, self.log.admissions)
+        reason = reason_to_ignore(message, self._membership, self.log)
         if reason is None:
             reason = reason_to_doubt(message, self.current_term)
             before, is_voter = self._is_out_of_reach, self.is_voter
@@ -159,7 +159,7 @@ class Raft:
         if self.leadership is None:
             if silent_ms > self._settings.election_timeout_min_ms:
                 self._timer.restart()
-        elif silent_ms > self._settings.election_timeout_max_ms and self._membership.peers:
+        elif silent_ms > self._settings.election_timeout_max_ms and self.leadership.has_peers:
             self._events.append(events.StoodStill(self.current_term, round(silent_ms)))
             self._become_follower(self.current_term)
 
@@ -267,7 +267,7 @@ class Raft:
         """Own reads that a majority has confirmed, each once; those of followers are answered."""
         ready, self._ready_reads = self._ready_reads, []
         if self.leadership is not None and self.leadership.reads and self.has_committed_in_term:
-            ready += self.leadership.release_reads(self.id)
+            ready += self.leadership.release_reads()
         return ready
 
     @property
@@ -365,7 +365,7 @@ class Raft:
     def _ask_for_votes(self, kind: type[PreVote | RequestVote]) -> None:
         self._votes = set()
         self._timer.start(self._now_ms)
-        for peer in self._membership.peers:
+        for peer in self.log.configuration.peers_of(self.id):
             self._outbox.request_vote(kind, peer, self.current_term, self.log)
 
     def _become_leader(self) -> None:
@@ -374,7 +374,7 @@ class Raft:
         self.leader_id = self._leader_of_term = self.id
         self._events.append(events.BecameLeader(self.current_term, tuple(sorted(self._votes))))
         self.leadership = Leadership(
-            self._membership.peers,
+            self.id,
             self.log,
             self._outbox,
             self._settings,
@@ -442,7 +442,7 @@ class Raft:
 
     def _count_vote(self, voter: int) -> None:
         self._votes.add(voter)
-        if not has_majority(self._votes, self._membership.members):
+        if not self.log.configuration.has_majority(self._votes):
             return
         if self.role is Role.PRE_CANDIDATE:
             self._become_candidate()
@@ -485,7 +485,7 @@ class Raft:
 
     def _advance_commit_index(self, leadership: Leadership) -> None:
         """Commit what a majority holds, counting only entries of this term (Raft §5.4.2)."""
-        index = reached_by_majority([self.log.durable_index, *leadership.vouched])
+        index = self.log.configuration.reached_by_majority(leadership.vouched)
         if index > self.commit_index and self.log.term(index) == self.current_term:
             self.commit_index = index
 

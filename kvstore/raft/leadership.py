@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import Sequence, Set
 from typing import Final
 
+from kvstore.raft.configuration import PerPeer
 from kvstore.raft.directories import admission_data
 from kvstore.raft.events import Event, HandingOver, HandoverFailed
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import AppendEntriesReply, Message
 from kvstore.raft.outbox import Outbox
 from kvstore.raft.progress import Progress
-from kvstore.raft.quorum import majority, reached_by_majority
 from kvstore.raft.reads import PendingReads, ReadReady
 from kvstore.raft.safety import require
 from kvstore.raft.types import Entry, EntryKind, RaftSettings
@@ -39,7 +39,7 @@ class Leadership:
 
     def __init__(
         self,
-        peers: Sequence[int],
+        node_id: int,
         log: RaftLog,
         outbox: Outbox,
         settings: RaftSettings,
@@ -47,21 +47,20 @@ class Leadership:
         events: list[Event],
     ) -> None:
         """`events` is where it says what happened."""
-        self.reads = PendingReads(peers)
+        self.reads = PendingReads(node_id)
         self.heir: int | None = None
         self.has_more = False
+        self._id = node_id
         self._log = log
         self._outbox = outbox
         self._settings = settings
         self._events = events
-        self._progress = {peer: self._new_progress("") for peer in peers}
-        self._heard_ms = dict.fromkeys(peers, now_ms)
-        """When each follower answered last; the election that was just won counts."""
         self._offered_index = log.last_index
         """The end of the log when messages were last written: what is behind it is new."""
         self._next_behind: tuple[int, ...] = ()
         """Whose turn it is, among those that the last turn's bound left waiting."""
         self._now_ms = now_ms
+        self._followers = PerPeer(node_id, log.configuration, self._new_follower)
         self._unreachable: Set[int] = frozenset()
         self._heartbeat_deadline_ms = now_ms + settings.heartbeat_interval_ms
         self._heartbeat_is_due = False
@@ -81,14 +80,18 @@ class Leadership:
             self._heir_was_told = False
             self._heartbeat_deadline_ms = now_ms + self._settings.heartbeat_interval_ms
         if self.heir is not None and (
-            now_ms >= self._handover_deadline_ms or self.heir in self._unreachable
+            now_ms >= self._handover_deadline_ms
+            or self.heir in self._unreachable
+            or self.heir not in self._progress
         ):
             self._events.append(HandoverFailed(self._log.last_term, self.heir))
             self.heir = None
 
     def silent_ms(self, now_ms: float) -> float:
         """For how long no majority, this node included, has answered (thesis §6.2)."""
-        return now_ms - reached_by_majority([now_ms, *self._heard_ms.values()])
+        heard_ms = {peer: progress.heard_ms for peer, progress in self._progress.items()}
+        heard_ms[self._id] = now_ms
+        return now_ms - self._log.configuration.reached_by_majority(heard_ms)
 
     # --- Followers ------------------------------------------------------------------------
 
@@ -100,10 +103,10 @@ class Leadership:
         """
         progress = self._progress[reply.sender]
         if reply.rejoining != progress.rejoining:
-            progress = self._new_progress(reply.rejoining)
+            progress = self._new_progress(progress.heard_ms, reply.rejoining)
             self._progress[reply.sender] = progress
         if not reply.rejoining:
-            self._heard_ms[reply.sender] = now_ms
+            progress.heard_ms = now_ms
             self.reads.confirmed(reply.sender, reply.read_round)
         if not reply.success:
             progress.rejected(reply.prev_log_index, self._next_index_after(reply))
@@ -119,9 +122,23 @@ class Leadership:
                 return last + 1
         return rejection.conflict_index
 
-    def _new_progress(self, rejoining: str) -> Progress:
+    @property
+    def has_peers(self) -> bool:
+        """Whether anybody else could lead."""
+        return bool(self._progress)
+
+    @property
+    def _progress(self) -> dict[int, Progress]:
+        """Of each follower in the configuration in force."""
+        return self._followers.of(self._log.configuration)
+
+    def _new_follower(self) -> Progress:
+        """The election that was just won counts as an answer; so does coming to be a voter."""
+        return self._new_progress(self._now_ms, "")
+
+    def _new_progress(self, heard_ms: float, rejoining: str) -> Progress:
         inflight_max = self._settings.inflight_messages_max
-        return Progress(self._log.last_index + 1, inflight_max, rejoining)
+        return Progress(self._log.last_index + 1, inflight_max, heard_ms, rejoining)
 
     @property
     def match_index(self) -> dict[int, int]:
@@ -129,9 +146,14 @@ class Leadership:
         return {peer: progress.match_index for peer, progress in self._progress.items()}
 
     @property
-    def vouched(self) -> list[int]:
-        """The last index for which each follower vouches: 0 for one that does not count."""
-        return [0 if one.rejoining else one.match_index for one in self._progress.values()]
+    def vouched(self) -> dict[int, int]:
+        """The last index for which each node vouches: 0 for one that does not count."""
+        vouched = {
+            peer: 0 if progress.rejoining else progress.match_index
+            for peer, progress in self._progress.items()
+        }
+        vouched[self._id] = self._log.durable_index
+        return vouched
 
     def admit(self, peer: int, commit_index: int) -> None:
         """Propose that the directory with which `peer` rejoins counts, once it has caught up.
@@ -155,13 +177,13 @@ class Leadership:
         index = max(commit_index, self._log.last_term_start)
         self.reads.add(ReadReady(reader, read_id, index))
 
-    def release_reads(self, own_id: int) -> list[ReadReady]:
+    def release_reads(self) -> list[ReadReady]:
         """Own reads that a majority has confirmed; those of followers are answered."""
-        released = self.reads.release()
+        released = self.reads.release(self._log.configuration)
         for read in released:
-            if read.reader != own_id:
+            if read.reader != self._id:
                 self._outbox.tell_read_index(read, self._log.last_term)
-        return [read for read in released if read.reader == own_id]
+        return [read for read in released if read.reader == self._id]
 
     # --- Handing over (thesis §3.10) ------------------------------------------------------
 
@@ -190,10 +212,10 @@ class Leadership:
             peer
             for peer, progress in self._progress.items()
             if not progress.rejoining
-            and self._heard_ms[peer] >= since_ms
+            and progress.heard_ms >= since_ms
             and peer not in self._unreachable
         ]
-        if 1 + len(answering) < majority(1 + len(self._progress)):
+        if not self._log.configuration.has_majority({self._id, *answering}):
             return []
         return sorted(
             (
@@ -202,7 +224,7 @@ class Leadership:
                 if self._progress[peer].has_room
                 or self._progress[peer].match_index == self._log.last_index
             ),
-            key=lambda peer: (self._progress[peer].match_index, self._heard_ms[peer]),
+            key=lambda peer: (self._progress[peer].match_index, self._progress[peer].heard_ms),
             reverse=True,
         )
 
@@ -214,7 +236,7 @@ class Leadership:
                 for peer in self._heirs
                 if self._progress[peer].has_headroom
                 and self._progress[peer].match_index
-                and self._heard_ms[peer] > since_ms
+                and self._progress[peer].heard_ms > since_ms
             ),
             None,
         )
@@ -317,6 +339,7 @@ class Leadership:
         return (
             self.heir is not None
             and not self._heir_was_told
+            and self.heir in self._progress
             and self._progress[self.heir].match_index == self._log.last_index
         )
 
@@ -325,5 +348,4 @@ class Leadership:
         for progress in self._progress.values():
             progress.check(self._log.last_index)
         self.reads.check()
-        require(self._heard_ms.keys() == self._progress.keys(), "followers came or went")
         require(self.heir in (None, *self._progress), "the heir is no follower")

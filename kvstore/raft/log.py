@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
 
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.directories import Admissions
 from kvstore.raft.messages import PreVote, RequestVote
 from kvstore.raft.room import EntryRoom
@@ -56,8 +57,16 @@ class RaftLog:
       that is not durable is in it, repairs apart.
     """
 
-    def __init__(self, stable: StableLog, recovered: Recovered, cached_bytes_max: int) -> None:
+    def __init__(
+        self,
+        stable: StableLog,
+        recovered: Recovered,
+        configuration: Configuration,
+        cached_bytes_max: int,
+    ) -> None:
         self._stable = stable
+        self.configuration = configuration
+        """The one in force: who asks for it later may find another."""
         self.room = EntryRoom(stable)
         self._range_starts = [r.first_index for r in recovered.term_ranges]
         self._range_terms = [r.term for r in recovered.term_ranges]

@@ -17,12 +17,17 @@ class Progress:
 
     * Probing: agreement is unknown, so one request is out at a time.
     * Otherwise: pipelining, with a bounded number of requests out.
+    * `heard_ms`: when it answered last, as one whose directory counts; at first, since when it
+      is asked.
     * `rejoining`: the name under which it waits to be admitted; empty if it counts.
     * `has_room`: whether it takes entries, by its last word; else it gets heartbeats only.
     * `has_headroom`: whether it would take writes of clients.
     """
 
-    def __init__(self, next_index: int, inflight_messages_max: int, rejoining: str = "") -> None:
+    def __init__(
+        self, next_index: int, inflight_messages_max: int, heard_ms: float, rejoining: str = ""
+    ) -> None:
+        self.heard_ms = heard_ms
         self.rejoining = rejoining
         self.match_index = 0
         self.next_index = next_index

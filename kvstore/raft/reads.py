@@ -9,12 +9,11 @@ asked it for an index may answer as of that one.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections import defaultdict, deque
 
 import msgspec
 
-from kvstore.raft.quorum import reached_by_majority
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.safety import require
 
 
@@ -31,15 +30,16 @@ class PendingReads:
 
     * Rounds are numbered from 1. A read waits for the first round that is opened after it
       arrived, so whoever echoes that round, or a newer one, followed the leader since.
-    * Each peer counts with the newest round that it echoed: an echo that is late or
-      repeated changes nothing.
+    * Each node counts with the newest round that it echoed, the leader with the newest: an
+      echo that is late or repeated changes nothing.
     * They end with the leadership, which does not outlast its majority.
     """
 
-    def __init__(self, peers: Iterable[int]) -> None:
+    def __init__(self, leader: int) -> None:
+        self._leader = leader
         self.newest_round = 0
         """What every AppendEntries carries; 0 until there was a read."""
-        self._echoed = dict.fromkeys(peers, 0)
+        self._echoed = defaultdict[int, int](int)
         self._waiting: deque[tuple[int, ReadReady]] = deque()
         """(round, read); rounds do not go back."""
 
@@ -55,6 +55,7 @@ class PendingReads:
         if not self._waiting or self._waiting[-1][0] <= self.newest_round:
             return False
         self.newest_round += 1
+        self._echoed[self._leader] = self.newest_round
         return True
 
     def confirmed(self, peer: int, read_round: int) -> None:
@@ -62,9 +63,9 @@ class PendingReads:
         if read_round <= self.newest_round:
             self._echoed[peer] = max(self._echoed[peer], read_round)
 
-    def release(self) -> list[ReadReady]:
-        """The reads whose round a majority has reached, each once; the leader is one of it."""
-        confirmed = reached_by_majority([self.newest_round, *self._echoed.values()])
+    def release(self, configuration: Configuration) -> list[ReadReady]:
+        """The reads whose round a majority has reached, each once."""
+        confirmed = configuration.reached_by_majority(self._echoed)
         ready: list[ReadReady] = []
         while self._waiting and self._waiting[0][0] <= confirmed:
             ready.append(self._waiting.popleft()[1])

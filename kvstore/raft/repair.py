@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+from kvstore.raft.configuration import PerPeer
 from kvstore.raft.events import CannotVouch, Event, Repaired
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import (
@@ -53,9 +54,9 @@ class Repair:
 
     def __init__(
         self,
+        node_id: int,
         log: RaftLog,
         outbox: Outbox,
-        peers: Sequence[int],
         settings: RaftSettings,
         events: list[Event],
     ) -> None:
@@ -64,13 +65,17 @@ class Repair:
         self._outbox = outbox
         self._settings = settings
         self._events = events
-        self._sweeps = {peer: _Sweep() for peer in peers}
+        self._sweeps_by_peer = PerPeer(node_id, log.configuration, _Sweep)
         self._questions: dict[int, FetchEntries] = {}
         """By who asked, who waits longest first."""
         self._has_told = False
         self._now_ms = self._told_ms = -math.inf
         self._untold = 0
         """Entries that were repaired since it last said so."""
+
+    @property
+    def _sweeps(self) -> dict[int, _Sweep]:
+        return self._sweeps_by_peer.of(self._log.configuration)
 
     @property
     def has_more(self) -> bool:

@@ -24,16 +24,11 @@ class Role(enum.StrEnum):
 
 
 class Membership(msgspec.Struct, frozen=True):
-    """Who this node is, and who counts."""
+    """Who this node is, and who votes when its log says nothing else."""
 
     cluster_id: str
     node_id: int
     members: frozenset[int]
-
-    @property
-    def peers(self) -> tuple[int, ...]:
-        """The other nodes."""
-        return tuple(sorted(self.members - {self.node_id}))
 
 
 class EntryKind(enum.IntEnum):

@@ -24,7 +24,6 @@ from kvstore.raft.core import Raft
 from kvstore.raft.effects import Effects
 from kvstore.raft.events import Event, Stalled
 from kvstore.raft.messages import Message
-from kvstore.raft.quorum import has_majority
 from kvstore.raft.types import ADMIT, COMMAND, Entry, Membership, Role
 from kvstore.server import refusals
 from kvstore.server.cluster_time import ClusterTime
@@ -249,8 +248,8 @@ class Node:
     @property
     def reaches_majority(self) -> bool:
         """Whether it has links to so many that one of them may lead, and commit."""
-        members = self.settings.members.keys()
-        return has_majority(members - self._unreachable, members)
+        configuration = self.raft.log.configuration
+        return configuration.has_majority(configuration.voters - self._unreachable)
 
     def _mind_room(self, now_ms: float) -> None:
         """See how much is left; a leader that is short of room lets one lead that is not."""

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.messages import (
     TERM_LEAP_MAX,
     Message,
@@ -168,8 +169,8 @@ def _lose_directory(world: World, fault: Fault, rng: random.Random) -> None:
 
 def _others_are_sound(world: World, host: Host) -> bool:
     """Whether without this machine a majority has directories that are sound, and count."""
-    unsound = {one.id for one in world.hosts.values() if not one.is_sound}
-    return len(unsound | {host.id}) <= (len(world.members) - 1) // 2
+    sound = {one.id for one in world.hosts.values() if one.is_sound}
+    return Configuration(frozenset(world.members)).has_majority(sound - {host.id})
 
 
 def _old_directory(world: World, fault: Fault, rng: random.Random) -> None:

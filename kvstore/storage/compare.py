@@ -15,6 +15,7 @@ from itertools import combinations
 
 import msgspec
 
+from kvstore.raft.configuration import Configuration
 from kvstore.storage.inspect import Report
 
 
@@ -45,7 +46,7 @@ def compare(reports: Sequence[Report]) -> Comparison:
     committed_index = _applied(furthest)
     candidates = [report for report in reports if report.last_index >= _applied(report)]
     holders = [one for one in candidates if _agree_up_to(one, furthest) >= committed_index]
-    findings += _majority_findings(furthest, len(holders), len(candidates))
+    findings += _majority_findings(furthest, holders, candidates)
     notes = [
         note
         for report in candidates
@@ -105,19 +106,26 @@ def _applied_findings(reports: Sequence[Report]) -> Iterator[str]:
             )
 
 
-def _majority_findings(furthest: Report, holders: int, seen: int) -> Iterator[str]:
+def _majority_findings(
+    furthest: Report, holders: Sequence[Report], seen: Sequence[Report]
+) -> Iterator[str]:
     """Raft §5.3: what was committed is in the logs of a majority, and stays there.
 
     Nodes whose log was not given, or could not be read, may hold it.
     """
     if furthest.identity is None:
         return
-    members = len(furthest.identity.members)
-    if holders + max(members - seen, 0) <= members // 2:
+    members = Configuration(frozenset(furthest.identity.members))
+    may_hold = _nodes(holders) | (members.voters - _nodes(seen))
+    if not members.has_majority(may_hold):
         yield (
             f"entry {_applied(furthest)} was applied by {furthest.name},"
-            f" but only {holders} of {members} nodes hold it"
+            f" but only {len(holders)} of {len(members.voters)} nodes hold it"
         )
+
+
+def _nodes(reports: Sequence[Report]) -> set[int]:
+    return {report.identity.node_id for report in reports if report.identity is not None}
 
 
 def _notes(report: Report, furthest: Report, committed_index: int) -> Iterator[str]:

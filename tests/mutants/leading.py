@@ -12,9 +12,9 @@ LEADING = (
     Mutant(
         "a pre-candidate stands without a majority",
         "Raft._count_vote",
-        "        if not has_majority(self._votes, self._membership.members):\n",
+        "        if not self.log.configuration.has_majority(self._votes):\n",
         "        is_done = self.role is Role.PRE_CANDIDATE\n"
-        "        if not is_done and not has_majority(self._votes, self._membership.members):\n",
+        "        if not is_done and not self.log.configuration.has_majority(self._votes):\n",
     ),
     Mutant(
         "a pre-vote is given while a leader is heard",
@@ -67,8 +67,8 @@ LEADING = (
     Mutant(
         "one follower that answers keeps a leader",
         "Leadership.silent_ms",
-        "reached_by_majority([now_ms, *self._heard_ms.values()])",
-        "max(self._heard_ms.values(), default=now_ms)",
+        "self._log.configuration.reached_by_majority(heard_ms)",
+        "max(heard_ms[peer] for peer in self._progress)",
         test="tests/raft/test_leadership.py"
         "::test_a_leader_that_no_majority_answers_steps_down_within_an_election_timeout",
     ),
@@ -90,7 +90,7 @@ LEADING = (
     Mutant(
         "leadership goes to a follower that is gone, if it was as close",
         "Leadership._heirs",
-        "key=lambda peer: (self._progress[peer].match_index, self._heard_ms[peer]),",
+        "key=lambda peer: (self._progress[peer].match_index, self._progress[peer].heard_ms),",
         "key=lambda peer: self._progress[peer].match_index,",
         test="tests/raft/test_handing_over.py"
         "::test_of_equally_close_followers_the_one_that_answered_last_is_chosen",
@@ -98,7 +98,7 @@ LEADING = (
     Mutant(
         "leadership is handed to a follower that was silent for long",
         "Leadership._heirs.answering",
-        "            and self._heard_ms[peer] >= since_ms\n            and peer not",
+        "            and progress.heard_ms >= since_ms\n            and peer not",
         "            and peer not",
     ),
     Mutant(
@@ -120,14 +120,14 @@ LEADING = (
     Mutant(
         "an heir that is gone has its time all the same",
         "Leadership.tick",
-        " or self.heir in self._unreachable\n",
-        "\n",
+        "            or self.heir in self._unreachable\n",
+        "",
         test="tests/raft/test_handing_over.py::test_an_heir_whose_link_breaks_is_not_waited_for",
     ),
     Mutant(
         "leadership is handed over where no majority could elect",
         "Leadership._heirs",
-        "        if 1 + len(answering) < majority(1 + len(self._progress)):\n",
+        "        if not self._log.configuration.has_majority({self._id, *answering}):\n",
         "        if not answering:\n",
         test="tests/raft/test_handing_over.py"
         "::test_an_heir_that_no_majority_could_elect_is_not_chosen",

@@ -42,7 +42,7 @@ class Place(NamedTuple):
 
 
 def place_of(name: str) -> Place:
-    """Of a class, function, attribute or constant: `Raft.propose`, `has_majority`.
+    """Of a class, function, attribute or constant: `Raft.propose`, `place_of`.
 
     With the file's name in front where there are more of that name: `outcomes.tell`.
     """

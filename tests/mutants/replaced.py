@@ -27,8 +27,8 @@ REPLACED = (
     Mutant(
         "what a directory holds that was not admitted counts",
         "Leadership.vouched",
-        "        return [0 if one.rejoining else one.match_index for one in ",
-        "        return [one.match_index for one in ",
+        "            peer: 0 if progress.rejoining else progress.match_index\n",
+        "            peer: progress.match_index\n",
     ),
     Mutant(
         "a new directory is taken to hold what the old one held",

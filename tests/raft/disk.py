@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, Recovered, TermRange
+
+THREE = Configuration(frozenset({1, 2, 3}))
 
 
 def entry(index: int, term: int) -> Entry:

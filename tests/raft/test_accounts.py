@@ -16,7 +16,7 @@ from kvstore.raft.room import EntryRoom
 from kvstore.raft.safety import SafetyViolationError
 from kvstore.raft.types import Entry, EntryKind
 
-from .disk import Disk, entries_of_terms, entry
+from .disk import THREE, Disk, entries_of_terms, entry
 
 CACHED_BYTES_MAX = 12
 INFLIGHT_MAX = 3
@@ -34,7 +34,7 @@ short = st.lists(one_act, min_size=1, max_size=12)
 def test_the_log_s_cache_is_counted_byte_by_byte(held, lost, story):
     disk = Disk(log=entries_of_terms([1] * held))
     disk.damaged = {index for index in lost if index <= held}
-    log = RaftLog(disk, disk.recovered(), CACHED_BYTES_MAX)
+    log = RaftLog(disk, disk.recovered(), THREE, CACHED_BYTES_MAX)
     for act, one, two in story:
         if act in "ab":
             add(log, count=one % 4, term=log.last_term + two % 2)
@@ -58,7 +58,7 @@ def test_the_log_s_admissions_are_those_of_its_entries(held, lost, story):
     """Durable or not, cached or not, once they can be read, and until they are truncated."""
     disk = Disk(log=[admission(index, index % 2) for index in range(1, held + 1)])
     disk.damaged = {index for index in lost if index <= held}
-    log = RaftLog(disk, disk.recovered(), CACHED_BYTES_MAX)
+    log = RaftLog(disk, disk.recovered(), THREE, CACHED_BYTES_MAX)
     now = {one.index: one for one in disk.log if one.index not in disk.damaged}
     for act, one, two in story:
         index = log.last_index + 1
@@ -101,7 +101,7 @@ def add(log: RaftLog, count: int, term: int) -> None:
 def test_requests_that_are_out_are_those_that_nobody_answered(story):
     """A leader whose log grows; replies come late, twice, and in any order."""
     last_index = 4
-    progress = Progress(last_index + 1, INFLIGHT_MAX)
+    progress = Progress(last_index + 1, INFLIGHT_MAX, heard_ms=0.0)
     sent = [0]
     for act, one, two in story:
         if act == "a":
@@ -123,7 +123,7 @@ def test_requests_that_are_out_are_those_that_nobody_answered(story):
 
 @given(acts)
 def test_a_read_waits_for_a_round_and_leaves_once(story):
-    reads = PendingReads(PEERS)
+    reads = PendingReads(leader=1)
     added, released = 0, 0
     for act, one, two in story:
         if act in "ab":
@@ -134,7 +134,7 @@ def test_a_read_waits_for_a_round_and_leaves_once(story):
         elif act == "e":
             reads.confirmed(PEERS[one % 2], two)
         else:
-            released += len(reads.release())
+            released += len(reads.release(THREE))
         reads.check()
         assert len(reads) == added - released
 
@@ -170,7 +170,7 @@ def test_room_for_entries_is_what_was_offered_less_what_was_taken(story):
 
 
 def test_an_account_that_does_not_hold_is_noticed():
-    log = RaftLog(Disk(), Disk().recovered(), CACHED_BYTES_MAX)
+    log = RaftLog(Disk(), Disk().recovered(), THREE, CACHED_BYTES_MAX)
     add(log, count=3, term=1)
     log.cached_bytes += 1
     with pytest.raises(SafetyViolationError, match="bytes are not those of its entries"):

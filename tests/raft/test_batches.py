@@ -11,7 +11,7 @@ from kvstore.raft.directories import admission_data
 from kvstore.raft.log import RaftLog
 from kvstore.raft.types import Entry, EntryKind
 
-from .disk import Disk
+from .disk import THREE, Disk
 from .harness import UNBOUNDED
 
 small = st.integers(0, 12)
@@ -34,7 +34,7 @@ def entries_after(last_index: int, last_term: int, story: list) -> list[Entry]:
 def log_of(entries: list[Entry]) -> RaftLog:
     """One by one, and nothing on the disk."""
     disk = Disk()
-    log = RaftLog(disk, disk.recovered(), UNBOUNDED)
+    log = RaftLog(disk, disk.recovered(), THREE, UNBOUNDED)
     for entry in entries:
         log.add(entry.term, entry.kind, entry.data)
     return log

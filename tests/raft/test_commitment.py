@@ -5,39 +5,11 @@ from __future__ import annotations
 import pytest
 from until import until
 
-from kvstore.raft.quorum import has_majority, majority, reached_by_majority
 from kvstore.raft.types import HardState, Role
 
 from .disk import Disk, entries_of_terms, entry
 from .harness import UNBOUNDED, World, bench, leader_bench
 from .messages import accepted, append
-
-# --- Quorums -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("members", "needed"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (6, 4), (7, 4)]
-)
-def test_two_majorities_always_share_a_node(members: int, needed: int) -> None:
-    """Raft §5.4.3: the smallest group for which that holds."""
-    assert majority(members) == needed
-    assert 2 * needed > members >= 2 * (needed - 1)
-
-
-def test_outsiders_are_no_part_of_a_majority() -> None:
-    """Raft §5.2: only members vote."""
-    assert has_majority({1, 2}, {1, 2, 3})
-    assert not has_majority({1, 8, 9}, {1, 2, 3})
-
-
-@pytest.mark.parametrize(
-    ("match", "index"),
-    [([5], 5), ([5, 3], 3), ([9, 4, 1], 4), ([9, 8, 2, 1], 2), ([9, 8, 5, 2, 1], 5)],
-)
-def test_the_index_held_by_a_majority(match: list[int], index: int) -> None:
-    """Raft Figure 2, leaders 4: a majority of match indexes is at or above it."""
-    assert reached_by_majority(match) == index
-
 
 # --- The leader's commit index -----------------------------------------------------------------
 

@@ -11,9 +11,9 @@ from collections import defaultdict
 from typing import TypeAlias
 
 from kvstore.raft.messages import AppendEntriesReply, Message
-from kvstore.raft.quorum import has_majority
 from kvstore.raft.types import Role
 from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.majority import are_majority
 
 _Leadership: TypeAlias = tuple[int, int]
 """(leader, term)."""
@@ -58,7 +58,7 @@ class Commitment(Checker):
         }
         if disk.hard_state.is_voter and disk.terms[index - 1 : index] == [term]:
             supporters.add(leader.id)
-        if not has_majority(supporters, frozenset(self.members)):
+        if not are_majority(supporters, self.members):
             self.fail(
                 f"leader {leader.id} of term {raft.current_term} takes entry {index} of term {term}"
                 f" for committed by the word of {sorted(supporters)} of {list(self.members)}"

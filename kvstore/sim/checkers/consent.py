@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 from kvstore.raft.messages import TERM_LEAP_MAX, Message, PreVoteReply, TimeoutNow
-from kvstore.raft.quorum import has_majority
 from kvstore.raft.types import Role
 from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.majority import are_majority
 
 
 class Consent(Checker):
@@ -52,9 +52,7 @@ class Consent(Checker):
         if self._stood.get(host.id) == raft.current_term:
             return
         self._stood[host.id] = raft.current_term
-        if before in self._told or has_majority(
-            self._given[before] | {host.id}, frozenset(self.members)
-        ):
+        if before in self._told or are_majority(self._given[before] | {host.id}, self.members):
             return
         is_shaken = host.id in self._shaken
         self._shaken.discard(host.id)

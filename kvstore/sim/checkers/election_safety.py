@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from kvstore.raft.quorum import has_majority
 from kvstore.raft.types import DurableUpdate, Role
 from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.majority import are_majority
 
 
 class ElectionSafety(Checker):
@@ -38,7 +38,7 @@ class ElectionSafety(Checker):
         if leader != host.id:
             self.fail(f"nodes {leader} and {host.id} both lead term {term}")
         voters = self._voters[term, leader]
-        if not has_majority(voters, frozenset(self.members)):
+        if not are_majority(voters, self.members):
             self.fail(
                 f"node {leader} leads term {term} with the votes of {sorted(voters)} of"
                 f" {list(self.members)}"

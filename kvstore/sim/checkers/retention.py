@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from kvstore.raft.quorum import majority
 from kvstore.raft.types import NOT_ADMITTED, DurableUpdate
 from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.majority import are_majority
 
 _EntryName: TypeAlias = tuple[int, int]
 """(index, term)."""
@@ -103,7 +103,7 @@ class Retention(Checker):
                 )
             if held < committed:
                 lacking.append(node)
-        if len(lacking) >= majority(len(self.members)):
+        if are_majority({*lacking}, self.members):
             self.fail(
                 f"entry {committed} is committed, and the disks of {lacking} of"
                 f" {list(self.members)} count without it"
