@@ -17,7 +17,7 @@ from scripted_node import ClosedPort
 import kvstore
 from kvstore import Client, ConfigError, KvstoreError, RefusedError, UnreachableError, api
 
-CHECKS = Path(kvstore.__file__).with_name("arguments.py")
+CHECKS = Path(kvstore.__file__).with_name("client") / "arguments.py"
 
 HOSTILE: dict[str, object] = {
     "none": None,

@@ -5,15 +5,20 @@ Forks run in programs of their own, because the process of the tests has many th
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import os
 import pickle
+import signal
 import subprocess
 import sys
 import textwrap
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from process.cluster import eventually
 from scripted_node import OK, ScriptedNode, Step, not_leader, reply
 
 from kvstore import Client, NotLeaderError, api
@@ -421,35 +426,40 @@ def test_a_child_of_a_handler_in_a_look_up_is_told_that_the_request_is_its_paren
         assert sorted(run(program, node.address)) == ["FORKED soon", "put 1"]
 
 
-def test_an_unknown_outcome_stays_one_in_the_child_that_was_forked_meanwhile() -> None:
-    """A signal handler forks while the answer is awaited."""
+def test_an_unknown_outcome_stays_one_in_the_child_that_was_forked_meanwhile(
+    tmp_path: Path,
+) -> None:
+    """A signal handler forks while the answer is awaited, and lets its child end first."""
     program = """
         import signal
-        pid = None
 
         def handle(_number, _frame):
-            global pid
             pid = os.fork()
+            if pid:
+                assert os.waitpid(pid, 0)[1] == 0
+                open(sys.argv[2], "x").close()
 
         signal.signal(signal.SIGALRM, handle)
         client = Client(sys.argv[1])
-        signal.setitimer(signal.ITIMER_REAL, 0.3)
         try:
-            say("put", client.put("k", "1").revision)
+            say("put", client.put("k", str(os.getpid())).revision)
         except kvstore.OutcomeUnknownError as error:
             say(error)
-        if pid:
-            assert os.waitpid(pid, 0)[1] == 0
         """
-    answers = threading.Event()
 
-    def late() -> api.Result:
-        answers.wait(1.5)
+    child_ended = tmp_path / "ended"
+
+    def has_it_fork() -> api.Result:
+        put = node.requests[-1]
+        assert isinstance(put, api.Put)
+        os.kill(int(put.value), signal.SIGALRM)
+        with contextlib.suppress(AssertionError):  # A child that goes on waits for the answer.
+            eventually(child_ended.exists, "the child has ended", deadline_s=3.0)
         return OK
 
-    script: list[Step] = [late]
+    script: list[Step] = [has_it_fork]
     with ScriptedNode(*script) as node:
-        lines = sorted(run(program, node.address))
+        lines = sorted(run(program, node.address, str(child_ended)))
         assert lines[0] == "put 1"
         assert "forked in the middle of a request" in lines[1]
         assert numbers(node) == [(1, 1)]

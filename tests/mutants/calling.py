@@ -241,8 +241,7 @@ CALLING = (
         "Client._leave_to_parent",
         "        self._links.abandon()\n",
         "",
-        test="tests/client/test_copies.py"
-        "::test_an_unknown_outcome_stays_one_in_the_child_that_was_forked_meanwhile",
+        test="tests/client/test_copies.py::test_an_unknown_outcome_stays_one_in_the_child_that_was_forked_meanwhile",
     ),
     Mutant(
         "a request is carried out by both processes if one forks in its middle",
@@ -257,7 +256,8 @@ CALLING = (
         "Gate.turn",
         "            while self._line[0] is not mine:\n",
         "            while False:\n",
-        test="tests/client/test_threads.py::test_an_interrupt_while_waiting_leaves_the_line",
+        test="tests/client/test_threads.py"
+        "::test_threads_that_share_a_client_use_each_number_once_and_get_their_own_answers",
     ),
     Mutant(
         "whoever leaves the gate wakes nobody",
