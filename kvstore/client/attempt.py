@@ -4,7 +4,8 @@ Law: the two ways to fail are kept apart. `NotSent` is certain: the node never h
 request. `Unanswered` is not: the node may have carried it out.
 
 A way is a request under way: it says step by step what to do, and is told what came of it
-(`carry_out` of `links.py` does that with sockets and a clock, the simulator without). This
+(`carry_out` of `links.py` does that with sockets and a clock, the simulator without,
+`tests/client/test_asyncio.py` with an event loop). This
 module must not know who decides, nor who acts.
 """
 
