@@ -113,6 +113,9 @@ class Leadership:
         elif reply.match_index <= self._log.last_index:
             progress.accepted(reply.match_index)
             progress.told_room(reply.has_room, reply.has_headroom)
+        self.advance_commit_index()
+        if reply.rejoining and self.has_committed:
+            self._admit(reply.sender)
 
     def _next_index_after(self, rejection: AppendEntriesReply) -> int:
         """Back up by a whole term at a time (Raft §5.3, last paragraphs)."""
@@ -142,8 +145,9 @@ class Leadership:
 
     @property
     def match_index(self) -> dict[int, int]:
-        """Per follower, the last index known to be on its disk."""
-        return {peer: progress.match_index for peer, progress in self._progress.items()}
+        """Per node, the last index known to be on its disk."""
+        known = {peer: progress.match_index for peer, progress in self._progress.items()}
+        return {self._id: self._log.durable_index, **known}
 
     @property
     def vouched(self) -> dict[int, int]:
@@ -155,26 +159,38 @@ class Leadership:
         vouched[self._id] = self._log.durable_index
         return vouched
 
-    def admit(self, peer: int, commit_index: int) -> None:
+    def advance_commit_index(self) -> None:
+        """Commit what a majority holds, counting only entries of this term (Raft §5.4.2)."""
+        log = self._log
+        index = log.configuration.reached_by_majority(self.vouched)
+        if index > log.commit_index and log.term(index) == log.last_term:
+            log.commit(index)
+
+    @property
+    def has_committed(self) -> bool:
+        """Whether something of its own term is committed, so that it knows what is (Raft §8)."""
+        return self._log.term(self._log.commit_index) == self._log.last_term
+
+    def _admit(self, peer: int) -> None:
         """Propose that the directory with which `peer` rejoins counts, once it has caught up.
 
         Once per name, and not while another node is to lead.
         """
         progress, log = self._progress[peer], self._log
-        if not progress.rejoining or self.heir is not None or not log.room.takes_noops:
+        if self.heir is not None or not log.room.takes_noops:
             return
-        if progress.match_index < commit_index:
+        if progress.match_index < log.commit_index:
             return
-        if log.admissions.covers(peer, progress.rejoining, commit_index):
+        if log.admissions.covers(peer, progress.rejoining, log.commit_index):
             return
         data = admission_data(peer, progress.rejoining)
         log.add(log.last_term, EntryKind.ADMIT, data)
 
     # --- Reads (Raft §8) ------------------------------------------------------------------
 
-    def add_read(self, reader: int, read_id: int, commit_index: int) -> None:
+    def add_read(self, reader: int, read_id: int) -> None:
         """A read has arrived: it may be answered as of what is, or of what opened the term."""
-        index = max(commit_index, self._log.last_term_start)
+        index = max(self._log.commit_index, self._log.last_term_start)
         self.reads.add(ReadReady(reader, read_id, index))
 
     def release_reads(self) -> list[ReadReady]:
@@ -243,7 +259,7 @@ class Leadership:
 
     # --- Messages out ---------------------------------------------------------------------
 
-    def messages(self, commit_index: int, crowded: Set[int]) -> list[Message]:
+    def messages(self, crowded: Set[int]) -> list[Message]:
         """New entries for each follower that can take them, older ones as far as a turn goes.
 
         The others get a heartbeat if it is due, or if reads wait for a round that opens here.
@@ -265,14 +281,14 @@ class Leadership:
                 behind.append(peer)
                 continue
             while progress.next_index <= last_index:
-                if not self._send_entries(out, peer, commit_index):
+                if not self._send_entries(out, peer):
                     break
-        bulk = self._catch_up(behind, commit_index)
+        bulk = self._catch_up(behind)
         self._offered_index = last_index
         if speaks_to_all:
             spoken_to = {message.recipient for message in (*out, *bulk)}
             out += [
-                self._append(peer, progress.next_index, [], commit_index)
+                self._append(peer, progress.next_index, [])
                 for peer, progress in self._progress.items()
                 if peer not in spoken_to
             ]
@@ -282,7 +298,7 @@ class Leadership:
             self._heir_was_told = True
         return out + bulk
 
-    def _catch_up(self, behind: Sequence[int], commit_index: int) -> list[Message]:
+    def _catch_up(self, behind: Sequence[int]) -> list[Message]:
         """A message for each in turn, until the turn's work is done.
 
         What is new comes on top of the bound, or load would leave them behind for ever.
@@ -296,7 +312,7 @@ class Leadership:
         work_left = self._settings.catch_up_work_max + self._new_work
         while waiting and work_left > 0:
             peer = waiting.popleft()
-            if work := self._send_entries(out, peer, commit_index):
+            if work := self._send_entries(out, peer):
                 work_left -= work
                 waiting.append(peer)
         self._next_behind = tuple(waiting)
@@ -313,7 +329,7 @@ class Leadership:
         progress = self._progress[peer]
         return progress.next_index <= self._log.last_index and progress.can_send_entries
 
-    def _send_entries(self, out: list[Message], peer: int, commit_index: int) -> int:
+    def _send_entries(self, out: list[Message], peer: int) -> int:
         """One message with entries, if it may leave; the work that it was, 0 for none."""
         if not self._can_send(peer):
             return 0
@@ -322,15 +338,13 @@ class Leadership:
         entry_work = _ENTRY_WORK + (0 if log.is_in_memory(start) else _READ_WORK)
         stop = min(log.last_index + 1, start + settings.append_entries_max)
         entries = log.slice(start, stop, settings.append_bytes_max)
-        out.append(self._append(peer, start, entries, commit_index))
+        out.append(self._append(peer, start, entries))
         progress.sent_entries(entries[-1].index)
         return sum([len(entry.data) for entry in entries]) + entry_work * len(entries)
 
-    def _append(
-        self, peer: int, next_index: int, entries: Sequence[Entry], commit_index: int
-    ) -> Message:
+    def _append(self, peer: int, next_index: int, entries: Sequence[Entry]) -> Message:
         return self._outbox.append_entries(
-            peer, self._log, next_index, entries, commit_index, self.reads.newest_round
+            peer, self._log, next_index, entries, self.reads.newest_round
         )
 
     @property

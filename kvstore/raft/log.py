@@ -53,6 +53,7 @@ class RaftLog:
     """Entries 1..last_index.
 
     * `durable_index` <= `last_index`.
+    * `commit_index` never goes back, and what it covers is never removed.
     * The cache holds a contiguous run that ends at `last_index`, and every entry
       that is not durable is in it, repairs apart.
     """
@@ -82,6 +83,7 @@ class RaftLog:
         self.admissions = Admissions(recovered.admissions)
         self.last_index = recovered.last_index
         self.durable_index = recovered.last_index
+        self.commit_index = 0
         self._checked = _NOT_CHECKED
 
     @property
@@ -174,7 +176,11 @@ class RaftLog:
         last = self.last_index if is_last else self._range_starts[position + 1] - 1
         return self._range_starts[position], last
 
-    def take(self, entries: Sequence[Entry], commit_index: int) -> tuple[int, int] | None:
+    def commit(self, index: int) -> None:
+        """Up to `index` it is decided for ever; what was decided stays so."""
+        self.commit_index = max(self.commit_index, index)
+
+    def take(self, entries: Sequence[Entry]) -> tuple[int, int] | None:
         """Append what is new; truncate only where a term really differs (Raft §5.3).
 
         Entries already held stay: a delayed short request must not erase what a
@@ -186,7 +192,7 @@ class RaftLog:
                 self.repair(entry)
                 continue
             if entry.index <= self.last_index:
-                require(entry.index > commit_index, "a committed entry would be removed")
+                require(entry.index > self.commit_index, "a committed entry would be removed")
                 removed = (entry.index, self.last_index)
                 self.truncate(entry.index)
             self.append(entries[position:])

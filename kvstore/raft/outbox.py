@@ -110,7 +110,6 @@ class Outbox:
         log: RaftLog,
         next_index: int,
         entries: Sequence[Entry],
-        commit_index: int,
         read_round: int,
     ) -> AppendEntries:
         """Entries from `next_index` on, or a heartbeat; it promises nothing and need not wait.
@@ -124,7 +123,7 @@ class Outbox:
             prev_log_index=next_index - 1,
             prev_log_term=log.term(next_index - 1),
             entries=tuple(entries),
-            leader_commit=commit_index,
+            leader_commit=log.commit_index,
             read_round=read_round,
         )
 

@@ -48,32 +48,32 @@ CONSENSUS = (
     ),
     Mutant(
         "the vote is kept into a new term",
-        "Raft._become_follower",
-        "            self.voted_for = None\n            self._leader_of_term = None\n",
-        "            self._leader_of_term = None\n",
+        "Standing.enter",
+        "        self.voted_for = vote\n",
+        "        self.voted_for = self.voted_for if vote is None else vote\n",
     ),
     Mutant(
         "the vote is cleared by a step-down within a term",
-        "Raft._become_follower",
-        "            self.voted_for = None\n            self._leader_of_term = None\n",
-        "            self._leader_of_term = None\n        self.voted_for = None\n",
+        "Follower.become",
+        "        if term > standing.current_term:\n            standing.enter(term)\n",
+        "        standing.enter(term)\n",
     ),
     Mutant(
         "a candidate keeps its term",
-        "Raft._become_candidate",
-        "        self.current_term += 1\n        self.voted_for = self.id\n",
-        "        self.voted_for = self.id\n",
+        "Election._become_candidate",
+        "standing.enter(standing.current_term + 1, vote",
+        "standing.enter(standing.current_term, vote",
     ),
     Mutant(
         "a second vote in one term",
-        "Raft._on_request_vote",
-        "elif self.voted_for not in (None, message.sender):",
-        "elif message.sender == self.id:",
+        "Election.on_request_vote",
+        "elif voted_for not in (None, message.sender):",
+        "elif message.sender == self._standing.id:",
     ),
     Mutant(
         "a vote for a candidate whose log is behind",
-        "Raft._on_request_vote",
-        "        elif self.log.is_ahead_of(message):",
+        "Election.on_request_vote",
+        "        elif self._log.is_ahead_of(message):",
         "        elif message.last_log_index < 0:",
         test="tests/raft/test_elections.py::test_a_vote_needs_a_log_at_least_as_up_to_date",
     ),
@@ -87,9 +87,10 @@ CONSENSUS = (
     Mutant(
         "the vote is not persisted",
         "Raft.take_effects.hard_state",
-        "        hard_state = HardState(self.current_term, self.voted_for, self.admitted_at)\n",
-        "        voted_for = self._durable_hard_state.voted_for\n"
-        "        hard_state = HardState(self.current_term, voted_for, self.admitted_at)\n",
+        "        hard_state = self._standing.hard_state\n",
+        "        hard_state = HardState(\n"
+        "            self.current_term, self._durable_hard_state.voted_for, self.admitted_at\n"
+        "        )\n",
     ),
     Mutant(
         "the term is persisted only with a vote",
@@ -100,9 +101,9 @@ CONSENSUS = (
     ),
     Mutant(
         "a vote that was refused counts",
-        "Raft._on_vote_reply",
-        "if self.role is asked_as and message.vote_granted:",
-        "if self.role is asked_as:",
+        "Election.on_vote_reply",
+        "if self._standing.role is asked_as and message.vote_granted:",
+        "if self._standing.role is asked_as:",
     ),
     Mutant(
         "half of the votes is enough",
@@ -134,14 +135,14 @@ CONSENSUS = (
     ),
     Mutant(
         "votes of an earlier candidacy are kept",
-        "Raft._ask_for_votes",
-        "        self._votes = set()\n        self._timer.start(self._now_ms)",
-        "        self._timer.start(self._now_ms)",
+        "Election._ask_for_votes",
+        "        self.votes = set()\n",
+        "",
     ),
     Mutant(
         "a new leader opens its term with no entry",
         "Raft._become_leader",
-        "        self.log.add(self.current_term, EntryKind.NOOP, opening)\n",
+        "        self.log.add(self.current_term, EntryKind.NOOP, str(self.id).encode())\n",
         "",
     ),
     Mutant(
@@ -158,27 +159,27 @@ CONSENSUS = (
     ),
     Mutant(
         "prev_log_term is not compared",
-        "Raft._on_append_entries",
-        "        if not self.log.holds(message.prev_log_index, message.prev_log_term):",
-        "        if message.prev_log_index > self.log.last_index:",
+        "Follower.on_append_entries",
+        "        if not log.holds(message.prev_log_index, message.prev_log_term):",
+        "        if message.prev_log_index > log.last_index:",
     ),
     Mutant(
         "a follower vouches for its whole log",
-        "Raft._on_append_entries",
-        "self.log, last_taken=last_taken)",
-        "self.log, last_taken=self.log.last_index)",
+        "Follower.on_append_entries",
+        "term, log, last_taken=last_taken)",
+        "term, log, last_taken=log.last_index)",
     ),
     Mutant(
         "a follower commits past what the leader vouched for",
-        "Raft._on_append_entries",
+        "Follower.on_append_entries",
         "min(message.leader_commit, last_taken)",
-        "min(message.leader_commit, self.log.last_index)",
+        "min(message.leader_commit, log.last_index)",
     ),
     Mutant(
         "the commit index follows every leader, back as well",
-        "Raft._on_append_entries",
-        "max(self.commit_index, min(message.leader_commit, last_taken))",
-        "min(message.leader_commit, last_taken)",
+        "RaftLog.commit",
+        "max(self.commit_index, index)",
+        "index",
     ),
     Mutant(
         "a rejection of the past moves next_index back",
@@ -216,9 +217,9 @@ CONSENSUS = (
     ),
     Mutant(
         "entries of an old term are committed by counting",
-        "Raft._advance_commit_index",
-        "if index > self.commit_index and self.log.term(index) == self.current_term:",
-        "if index > self.commit_index:",
+        "Leadership.advance_commit_index",
+        "if index > log.commit_index and log.term(index) == log.last_term:",
+        "if index > log.commit_index:",
         test="tests/raft/test_commitment.py"
         "::test_entries_of_old_terms_are_not_committed_by_counting",
     ),
@@ -246,7 +247,7 @@ CONSENSUS = (
     Mutant(
         "a new leader reads before its no-op is committed",
         "Raft.ready_reads",
-        "self.leadership.reads and self.has_committed_in_term:\n            ready",
+        "self.leadership.reads and self.leadership.has_committed:\n            ready",
         "self.leadership.reads:\n            ready",
         test="tests/raft/test_reads.py"
         "::test_a_new_leader_answers_no_read_before_its_no_op_is_committed",
@@ -269,7 +270,7 @@ CONSENSUS = (
     Mutant(
         "a read is answered as of nothing",
         "Leadership.add_read.index",
-        "        index = max(commit_index, self._log.last_term_start)",
+        "        index = max(self._log.commit_index, self._log.last_term_start)",
         "        index = 0",
         test="tests/raft/test_reads.py"
         "::test_a_read_is_answered_once_and_not_below_the_commit_index",

@@ -11,28 +11,28 @@ from .mutant import Mutant
 LEADING = (
     Mutant(
         "a pre-candidate stands without a majority",
-        "Raft._count_vote",
-        "        if not self.log.configuration.has_majority(self._votes):\n",
-        "        is_done = self.role is Role.PRE_CANDIDATE\n"
-        "        if not is_done and not self.log.configuration.has_majority(self._votes):\n",
+        "Election._count_vote",
+        "        if not self._log.configuration.has_majority(self.votes):\n",
+        "        is_done = self._standing.role is Role.PRE_CANDIDATE\n"
+        "        if not is_done and not self._log.configuration.has_majority(self.votes):\n",
     ),
     Mutant(
         "a pre-vote is given while a leader is heard",
-        "Raft._on_pre_vote.lost_leader",
-        "self.leader_id is None or silent_ms >= self._settings.election_timeout_min_ms\n",
-        "self.leadership is None\n",
+        "Election.on_pre_vote.is_led",
+        "self._standing.role is Role.LEADER or self._follower.hears_leader\n",
+        "self._standing.role is Role.LEADER\n",
     ),
     Mutant(
         "who heard of a term beyond belief stands without asking for ever after",
-        "Raft._on_silence",
+        "Election._on_silence",
         "            self._is_out_of_reach = False\n            self._become_candidate()",
         "            self._become_candidate()",
     ),
     Mutant(
         "a leader counts as heard at the first contact only",
-        "Raft._follow",
-        "        self._leader_heard_ms = self._now_ms\n        self._timer.restart()\n",
-        "            self._leader_heard_ms = self._now_ms\n        self._timer.restart()\n",
+        "Follower._follow",
+        "        self._heard_ms = standing.now_ms\n        self._timer.restart()\n",
+        "            self._heard_ms = standing.now_ms\n        self._timer.restart()\n",
     ),
     Mutant(
         "heartbeats are so rare that only their followers' patience keeps a leader",
@@ -44,9 +44,9 @@ LEADING = (
     ),
     Mutant(
         "a pre-vote is given to a shorter log",
-        "Raft._on_pre_vote.granted",
-        "        granted = self._counts and lost_leader and not self.log.is_ahead_of(message)\n",
-        "        granted = self._counts and lost_leader\n",
+        "Election.on_pre_vote.granted",
+        "        granted = self._counts and not is_led and not self._log.is_ahead_of(message)\n",
+        "        granted = self._counts and not is_led\n",
         test="tests/raft/test_leadership.py::test_a_pre_vote_needs_a_log_at_least_as_up_to_date",
     ),
     Mutant(
@@ -59,10 +59,9 @@ LEADING = (
     ),
     Mutant(
         "a leader that nobody answers leads on",
-        "Raft._tick_leader",
-        "        if silent_ms >= self._settings.election_timeout_max_ms:\n"
-        "            self._events.append(events.LostMajority",
-        "        if silent_ms >= 1e12:\n            self._events.append(events.LostMajority",
+        "Raft.tick",
+        "        if silent_ms >= self._settings.election_timeout_max_ms:\n",
+        "        if silent_ms >= 1e12:\n",
     ),
     Mutant(
         "one follower that answers keeps a leader",
@@ -141,15 +140,15 @@ LEADING = (
     ),
     Mutant(
         "a follower answers reads as of what it knows to be committed",
-        "Raft.read",
-        "            self._outbox.ask_read_index(self.leader_id, self.current_term, read_id)\n",
-        "            self._ready_reads.append(ReadReady(self.id, read_id, self.commit_index))\n",
+        "Follower.ask_read_index",
+        "self._outbox.ask_read_index(self.leader_id, self._standing.current_term, read_id)\n",
+        "read = ReadReady(self._standing.id, read_id, self._log.commit_index)\n"
+        "        self._ready_reads.append(read)\n",
     ),
     Mutant(
         "a follower is told an index that no majority confirmed",
         "Raft._on_read_index",
-        "            self.leadership.add_read(message.sender, message.read_id, "
-        "self.commit_index)\n",
+        "            self.leadership.add_read(message.sender, message.read_id)\n",
         "            read = ReadReady(message.sender, message.read_id, self.commit_index)\n"
         "            self._outbox.tell_read_index(read, self.current_term)\n",
         test="tests/raft/test_reads.py"
@@ -157,9 +156,9 @@ LEADING = (
     ),
     Mutant(
         "any node's word on a read index is believed",
-        "Raft._on_read_index_reply",
-        "        if message.sender == self.leader_id:\n            self._ready",
-        "        if True:\n            self._ready",
+        "Follower.on_read_index_reply",
+        "        if message.sender == self.leader_id:\n",
+        "        if True:\n",
         test="tests/raft/test_reads.py::test_a_follower_believes_only_its_leader",
     ),
     Mutant(
@@ -200,8 +199,8 @@ LEADING = (
     ),
     Mutant(
         "a node that lost entries stands for election",
-        "Raft._may_stand",
-        "        return self._counts and not self.log.damaged and ",
+        "Election._may_stand",
+        "        return self._counts and not self._log.damaged and ",
         "        return self._counts and ",
         test="tests/raft/test_repair.py::test_it_never_stands_for_election",
     ),
@@ -237,8 +236,8 @@ LEADING = (
     ),
     Mutant(
         "a follower without room takes entries",
-        "Raft._on_append_entries.entries",
-        "        entries = self.log.part_that_fits(message.entries)\n",
+        "Follower.on_append_entries.entries",
+        "        entries = log.part_that_fits(message.entries)\n",
         "        entries = message.entries\n",
         test="tests/raft/test_room.py::test_a_follower_without_room_leaves_entries_out_and_says_so",
     ),
@@ -282,14 +281,14 @@ LEADING = (
     ),
     Mutant(
         "who has no room for a no-op stands",
-        "Raft._may_stand",
-        " and self.log.room.takes_noops\n",
+        "Election._may_stand",
+        " and self._log.room.takes_noops\n",
         "\n",
         test="tests/raft/test_room.py::test_who_could_not_open_a_term_does_not_stand",
     ),
     Mutant(
         "entries that were left out for want of room are vouched for",
-        "Raft._on_append_entries.last_taken",
+        "Follower.on_append_entries.last_taken",
         "        last_taken = message.prev_log_index + len(entries)\n",
         "        last_taken = message.last_entry_index\n",
     ),

@@ -14,15 +14,15 @@ REJOIN = "tests/raft/test_rejoin.py"
 REPLACED = (
     Mutant(
         "a directory that was not admitted votes",
-        "Raft._on_request_vote",
-        "        if not self._counts:\n            self._refuse_vote",
-        "        if False:\n            self._refuse_vote",
+        "Election.on_request_vote",
+        "        if not self._counts:\n",
+        "        if False:\n",
     ),
     Mutant(
         "a directory that was not admitted stands",
-        "Raft._may_stand",
-        "        return self._counts and not self.log.damaged and ",
-        "        return not self.log.damaged and ",
+        "Election._may_stand",
+        "        return self._counts and not self._log.damaged and ",
+        "        return not self._log.damaged and ",
     ),
     Mutant(
         "what a directory holds that was not admitted counts",
@@ -53,16 +53,16 @@ REPLACED = (
     Mutant(
         "a directory that is admitted votes once more in the term of its admission",
         "Raft.admit",
-        "            self.voted_for = self._leader_of_term\n            self._events",
-        "            self._events",
+        "            self._standing.voted_for = self._standing.leader_of_term\n",
+        "",
         test=f"{REJOIN}::test_it_is_admitted_once_it_has_caught_up_and_then_votes",
     ),
     Mutant(
         "a directory votes once more in the term in which a later leader commits its admission",
         "Raft.admit",
-        "            self.voted_for = self._leader_of_term\n            self._events",
+        "            self._standing.voted_for = self._standing.leader_of_term\n",
         "            if entry.term == self.current_term:\n"
-        "                self.voted_for = self._leader_of_term\n            self._events",
+        "                self._standing.voted_for = self._standing.leader_of_term\n",
         test=f"{REJOIN}::test_its_vote_is_spent_in_the_term_of_whoever_committed_its_admission",
     ),
     Mutant(
@@ -119,10 +119,9 @@ REPLACED = (
     ),
     Mutant(
         "a directory that finds itself replaced votes and stands",
-        "Raft._counts",
-        "        return self.is_voter and not self.log.admissions.replaced_at(self.id, "
-        "self.admitted_at)\n",
-        "        return self.is_voter\n",
+        "Election._counts",
+        "standing.is_voter and not admissions.replaced_at(standing.id, standing.admitted_at)\n",
+        "standing.is_voter\n",
         test=f"{OLD}::test_a_replaced_directory_neither_votes_nor_stands",
     ),
     Mutant(
@@ -134,16 +133,16 @@ REPLACED = (
     ),
     Mutant(
         "a leader without room proposes admissions",
-        "Leadership.admit",
-        " or self.heir is not None or not log.room.takes_noops:\n",
-        " or self.heir is not None:\n",
+        "Leadership._admit",
+        "        if self.heir is not None or not log.room.takes_noops:\n",
+        "        if self.heir is not None:\n",
         test=REJOIN,
     ),
     Mutant(
         "an admission is proposed while leadership moves",
-        "Leadership.admit",
-        " or self.heir is not None or not log.room.takes_noops:\n",
-        " or not log.room.takes_noops:\n",
+        "Leadership._admit",
+        "        if self.heir is not None or not log.room.takes_noops:\n",
+        "        if not log.room.takes_noops:\n",
         test=REJOIN,
     ),
     Mutant(
