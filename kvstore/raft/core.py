@@ -200,6 +200,12 @@ class Raft:
             self._events.append(events.LostMajority(self.current_term, round(silent_ms)))
             self._become_follower(self.current_term)
 
+    @property
+    def due_ms(self) -> float:
+        """When to `tick`, whatever arrives; well before `wake` takes the silence for a stall."""
+        latest_ms = self._standing.now_ms + self._settings.election_timeout_min_ms / 2
+        return min(latest_ms, (self.leadership or self._timer).due_ms, self._repair.due_ms)
+
     def propose(self, command: bytes) -> int:
         """Append a command to the log of who `takes_commands`; its entry's index (Raft §5.3)."""
         assert self.takes_commands

@@ -7,6 +7,7 @@ answers, which reads that majority confirms, and to whom the leadership is being
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence, Set
 from typing import Final
@@ -87,11 +88,22 @@ class Leadership:
             self._events.append(HandoverFailed(self._log.last_term, self.heir))
             self.heir = None
 
+    @property
+    def due_ms(self) -> float:
+        """When `tick` has something to note, or no majority has answered for too long."""
+        lost_ms = self._heard_ms(math.inf) + self._settings.election_timeout_max_ms
+        due_ms = min(self._heartbeat_deadline_ms, lost_ms)
+        return due_ms if self.heir is None else min(due_ms, self._handover_deadline_ms)
+
     def silent_ms(self, now_ms: float) -> float:
         """For how long no majority, this node included, has answered (thesis §6.2)."""
+        return now_ms - self._heard_ms(now_ms)
+
+    def _heard_ms(self, own_ms: float) -> float:
+        """When a majority had answered last, if this node answers itself at `own_ms`."""
         heard_ms = {peer: progress.heard_ms for peer, progress in self._progress.items()}
-        heard_ms[self._id] = now_ms
-        return now_ms - self._log.configuration.reached_by_majority(heard_ms)
+        heard_ms[self._id] = own_ms
+        return self._log.configuration.reached_by_majority(heard_ms)
 
     # --- Followers ------------------------------------------------------------------------
 

@@ -84,6 +84,13 @@ class Repair:
             self._may_ask and any(sweep.due_ms == -math.inf for sweep in self._sweeps.values())
         )
 
+    @property
+    def due_ms(self) -> float:
+        """When somebody is to be asked again."""
+        if not self._may_ask:
+            return math.inf
+        return min((sweep.due_ms for sweep in self._sweeps.values()), default=math.inf)
+
     def write_messages(self, now_ms: float, term: int) -> None:
         """Answer the question that waits longest; ask whoever is due."""
         self._now_ms = now_ms

@@ -6,6 +6,7 @@ once (Raft §5.2). It knows no clock: the time comes with every call.
 
 from __future__ import annotations
 
+import math
 import random
 
 from kvstore.raft.types import RaftSettings
@@ -30,6 +31,11 @@ class ElectionTimer:
         self._deadline_ms = now_ms + self._rng.uniform(
             settings.election_timeout_min_ms, settings.election_timeout_max_ms
         )
+
+    @property
+    def due_ms(self) -> float:
+        """When it runs out; at once, if somebody must look for it to begin."""
+        return -math.inf if self._deadline_ms is None else self._deadline_ms
 
     def has_run_out(self, now_ms: float) -> bool:
         """Whether the wait is over; one that has not begun begins."""

@@ -318,6 +318,15 @@ class Node:
             or bool(self._answers or self._reads.has_arrivals)
         )
 
+    @property
+    def due_ms(self) -> float:
+        """By when the next turn must begin, whatever arrives, by the clock of `tick`."""
+        waiting = (self._handover, next(iter(self._writes.values()), None))
+        due = [one.deadline_ms for one in waiting if one is not None]
+        if self.machine.applied != self._checkpointed:
+            due.append(self._next_checkpoint_ms)
+        return min(self.raft.due_ms, self._reads.due_ms, self.room.due_ms, *due)
+
     def abandon_clients(self) -> list[Answer]:
         """The node stops: what each waiting client can be told."""
         for write in self._writes.values():
@@ -369,11 +378,7 @@ class Node:
     def reply(self, result: api.Result) -> api.Reply:
         """A result with what a typed client is told beside it."""
         return api.Reply(
-            self.settings.cluster_id,
-            self.raft.id,
-            self.durable_term,
-            self.machine.revision,
-            result,
+            self.settings.cluster_id, self.raft.id, self.durable_term, self.machine.revision, result
         )
 
     def redirect(self) -> api.Failure:
@@ -393,9 +398,8 @@ class Node:
     def _rolled_back(self) -> api.Failure:
         """A redirect that also tells what became of a write this node had taken."""
         redirect = self.redirect()
-        return msgspec.structs.replace(
-            redirect, message=f"{redirect.message}; the write was rolled back"
-        )
+        message = f"{redirect.message}; the write was rolled back"
+        return msgspec.structs.replace(redirect, message=message)
 
     # --- Applying -------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ before it, whichever of the leader's answers are lost or overtake each other.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator
 from itertools import count
 
@@ -90,6 +91,11 @@ class WaitingReads:
             _, number = heapq.heappop(self._ready)
             if read := self._reads.pop(number, None):
                 yield read
+
+    @property
+    def due_ms(self) -> float:
+        """When the oldest one is overdue."""
+        return next(iter(self._reads.values())).deadline_ms if self._reads else math.inf
 
     def take_overdue(self, now_ms: float) -> Iterator[Read]:
         """Those whose deadline has passed."""

@@ -13,6 +13,7 @@ its changes fit. Four marks share the last of the room:
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
@@ -121,6 +122,11 @@ class Room:
                 else ApplyingAgain(term, last_applied + 1)
             )
         return said
+
+    @property
+    def due_ms(self) -> float:
+        """When to look again though nothing is taken: there must be little left."""
+        return self._next_ms if self.is_scarce or self.is_short else math.inf
 
     def _is_due(self, now_ms: float) -> bool:
         """Once an interval, and in every turn with little left."""

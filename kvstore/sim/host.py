@@ -64,7 +64,9 @@ class Host:
         on_crash: Callable[[Host], None],
         unreachable: Callable[[], Set[int]],
         session_rules: api.SessionRules,
+        idle_turns: float,
     ) -> None:
+        """`idle_turns`: how often it takes a turn within half a heartbeat though none is due."""
         self.id = settings.node_id
         self._directories = 0
         self.disk = self._newest = self._new_disk(settings, rng, observer, admitted_at=0)
@@ -81,6 +83,7 @@ class Host:
         self._on_crash = on_crash
         self._unreachable = unreachable
         self.session_rules = session_rules
+        self._idle_turns = idle_turns
         self._idle_ms = settings.raft.heartbeat_interval_ms / 2
         self._messages: list[Message] = []
         self._calls: list[Call] = []
@@ -347,7 +350,15 @@ class Host:
         self._let_out(outcome)
         self._observer.turned(self)
         is_busy = node.is_busy or self._messages or self._calls
-        self._plan_turn(_TURN_MS if is_busy else self._idle_ms / self._clock.rate)
+        self._plan_turn(_TURN_MS if is_busy else self._rest_ms(node) / self._clock.rate)
+
+    def _rest_ms(self, node: Node) -> float:
+        """How long it sleeps, by its own clock, if nothing arrives."""
+        if self._idle_turns == 1.0:
+            return self._idle_ms
+        if self._idle_turns and self._rng.random() < self._idle_turns:
+            return self._rng.uniform(0.0, self._idle_ms)
+        return max(_TURN_MS, node.due_ms - self._clock.read(self._schedule.now_ms))
 
     def _submit(self, node: Node, call: Call) -> None:
         if isinstance(call, CursorCall) and not call.begin(self._cursors, self._life):

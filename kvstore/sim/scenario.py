@@ -44,6 +44,8 @@ class Scenario(msgspec.Struct, frozen=True):
     operators: int = 0
     limits: Limits = Limits()
     checkpoint_interval_ms: int = 500
+    idle_turns: float = 1.0
+    """How often a node takes a turn within half a heartbeat, though nothing is due."""
 
 
 def scenario(seed: int) -> Scenario:
@@ -88,6 +90,7 @@ def scenario(seed: int) -> Scenario:
         ),
         checkpoint_interval_ms=rng.choice((50, 500)),
         faults=plan.faults + faults.plan_twice(rng, storm_ms, len(plan.faults)),
+        idle_turns=rng.choice((0.0, 0.0, 0.1, 1.0)),
     )
 
 

@@ -116,6 +116,7 @@ class World:
             self._restart_later,
             self._down,
             self.plan.session_rules,
+            self.plan.idle_turns,
         )
 
     def _deliver(self, message: Message, life: int) -> str | None:

@@ -65,7 +65,7 @@ LEADING = (
     ),
     Mutant(
         "one follower that answers keeps a leader",
-        "Leadership.silent_ms",
+        "Leadership._heard_ms",
         "self._log.configuration.reached_by_majority(heard_ms)",
         "max(heard_ms[peer] for peer in self._progress)",
         test="tests/raft/test_leadership.py"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
+_DUE = "tests/server/test_due.py"
+
 SERVING = (
     Mutant(
         "a peer's name is looked up once and for all",
@@ -204,8 +206,8 @@ SERVING = (
     Mutant(
         "a client is told a term that is not on the disk yet",
         "Node.reply",
-        "            self.durable_term,\n",
-        "            self.raft.current_term,\n",
+        "self.durable_term, ",
+        "self.raft.current_term, ",
         test="tests/server/test_envelope.py"
         "::test_clients_hear_of_a_term_only_when_it_is_on_the_disk",
     ),
@@ -363,5 +365,40 @@ SERVING = (
         "bool(self._writes)\n",
         test="tests/server/test_handover.py"
         "::test_who_stops_waits_for_writers_only_while_a_majority_is_in_reach",
+    ),
+    Mutant(
+        "nobody wakes for a read that is overdue",
+        "Node.due_ms",
+        "self._reads.due_ms, ",
+        "",
+        test=f"{_DUE}::test_a_request_that_waits_too_long_is_due_when_its_time_is_up",
+    ),
+    Mutant(
+        "nobody wakes for a write that is overdue",
+        "Node.due_ms",
+        "(self._handover, next(iter(self._writes.values()), None))",
+        "(self._handover,)",
+        test=f"{_DUE}::test_a_request_that_waits_too_long_is_due_when_its_time_is_up",
+    ),
+    Mutant(
+        "nobody wakes for a checkpoint",
+        "Node.due_ms",
+        "if self.machine.applied != self._checkpointed:",
+        "if False:",
+        test=f"{_DUE}::test_nothing_happens_before_it_is_due",
+    ),
+    Mutant(
+        "a leader without news sleeps through its heartbeats",
+        "Leadership.due_ms",
+        "min(self._heartbeat_deadline_ms, lost_ms)",
+        "lost_ms",
+        test=f"{_DUE}::test_nothing_happens_before_it_is_due",
+    ),
+    Mutant(
+        "nobody wakes when the election timer runs out",
+        "ElectionTimer.due_ms",
+        "-math.inf if self._deadline_ms is None else self._deadline_ms",
+        "math.inf",
+        test=f"{_DUE}::test_nothing_happens_before_it_is_due",
     ),
 )
