@@ -38,12 +38,12 @@ ARROWS = {
     "api": {"api"},
     "errors": set(),
     "address": {"errors"},
-    "config": {"address", "config", "errors", "raft.types"},
+    "config": {"address", "api.base", "config", "errors", "raft.types"},
     "config.limits": {"api.base"},
     "config.sources": {"errors"},
     "client": {
-        *("address", "api", "client", "config.limits", "errors", "lookup", "wire.limits"),
-        *("wire.resp", "wire.typed"),
+        *("address", "api", "client", "config.limits", "errors", "lookup", "wire.resp"),
+        "wire.typed",
     },
     "client.caller": {
         *("address", "api", "client.attempt", "client.course", "errors", "wire.typed"),

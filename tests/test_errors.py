@@ -103,6 +103,6 @@ def test_the_package_offers_what_its_methods_give_and_raise() -> None:
     for name in kvstore.__all__:
         assert getattr(kvstore, name).__name__ == name
         assert name in dir(kvstore)
-    given = {kind.__name__ for kind in api.Result.__args__} - {"Failure", "GuardFailed"}
+    given = {kind.__name__ for kind in api.RESULTS} - {"Failure", "GuardFailed"}
     assert given | {"KeyValue"} <= set(kvstore.__all__)
     assert {kind.__name__ for kind in kinds(errors.RequestError)} <= set(kvstore.__all__)

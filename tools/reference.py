@@ -190,7 +190,7 @@ def _messages() -> str:
 
 
 def _requests() -> str:
-    return _structs(("Request", "Fields", ""), _members(api.Request))
+    return _structs(("Request", "Fields", ""), api.REQUESTS)
 
 
 def _methods() -> str:
@@ -225,10 +225,10 @@ def _first_sentence(method: Any) -> str:
 
 
 def _results() -> str:
-    return _structs(("Result", "Fields", ""), _members(api.Result))
+    return _structs(("Result", "Fields", ""), api.RESULTS)
 
 
-def _structs(head: tuple[str, ...], structs: list[type]) -> str:
+def _structs(head: tuple[str, ...], structs: Iterable[type]) -> str:
     return _table(
         head,
         (

@@ -14,26 +14,20 @@ from kvstore.api.base import (
     KEY_BYTES_MAX,
     KEYS_MAX,
     REVISION_MAX,
+    Guard,
     parse_integer,
 )
 from kvstore.api.calls import (
-    COMMANDS,
     Call,
-    Command,
     Reply,
-    Request,
-    Result,
 )
 from kvstore.api.data import (
-    QUERIES,
-    WRITES,
     Count,
     CountResult,
     Delete,
     DeleteResult,
     Get,
     GetResult,
-    Guard,
     GuardFailed,
     Increment,
     IncrementResult,
@@ -42,11 +36,9 @@ from kvstore.api.data import (
     PutMany,
     PutRepeated,
     PutResult,
-    Query,
     Scan,
     ScanResult,
     When,
-    Write,
 )
 from kvstore.api.failures import (
     Failure,
@@ -58,13 +50,37 @@ from kvstore.api.nodes import (
     Status,
     StatusResult,
 )
-from kvstore.api.sessions import (
+from kvstore.api.registry import (
+    COMMANDS,
+    QUERIES,
+    REQUESTS,
+    RESULTS,
+    ROWS,
+    Command,
     Logged,
+    Query,
+    Request,
+    Result,
+    answers_to,
+    complaint_about,
+    extent_of,
+    place_bytes,
+    query_steps_bound,
+)
+from kvstore.api.row import (
+    Extent,
+)
+from kvstore.api.sessions import (
     Once,
     OpenSession,
     SessionResult,
     SessionRules,
     Stamped,
+)
+from kvstore.api.writes import (
+    WRITE_ROWS,
+    WRITES,
+    Write,
 )
 
 __all__ = [
@@ -74,14 +90,19 @@ __all__ = [
     "KEYS_MAX",
     "KEY_BYTES_MAX",
     "QUERIES",
+    "REQUESTS",
+    "RESULTS",
     "REVISION_MAX",
+    "ROWS",
     "WRITES",
+    "WRITE_ROWS",
     "Call",
     "Command",
     "Count",
     "CountResult",
     "Delete",
     "DeleteResult",
+    "Extent",
     "Failure",
     "FailureCode",
     "Get",
@@ -113,5 +134,10 @@ __all__ = [
     "StatusResult",
     "When",
     "Write",
+    "answers_to",
+    "complaint_about",
+    "extent_of",
     "parse_integer",
+    "place_bytes",
+    "query_steps_bound",
 ]

@@ -1,14 +1,17 @@
-"""What all of the contract is made of: its bounds, and how a struct looks on the wire.
+"""What all of the contract is made of: its bounds, and how requests and results look on the wire.
 
 Law: field order is part of the format. A bound here holds for every request of every client.
 
-It must not know any request.
+It must not know any one request.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -17,6 +20,7 @@ KEY_BYTES_MAX: Final = 480
 """Longest key, in bytes. LMDB stops at 511; the rest is kept for prefixes of the storage."""
 KEYS_MAX: Final = 4_096
 """Most keys that one request may read or write: each costs every node some microseconds."""
+NODE_ID_MAX: Final = 65_535
 
 REVISION_MAX: Final = (1 << 63) - 1
 """Largest revision, session and sequence number that a request may name."""
@@ -38,3 +42,40 @@ def parse_integer(text: bytes) -> int | None:
 
 class Struct(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Immutable, and a plain array on the wire: field order is part of the format."""
+
+
+class Guard(Struct, frozen=True):
+    """A further condition of a write: the `mod_revision` that `key` must have, 0 for no key.
+
+    It is checked when the write is applied. With the `mod_revision` of a lock's key it
+    is a fencing token: once the lock has changed hands, nothing is written under it.
+    """
+
+    key: bytes
+    mod_revision: int
+
+
+class Request(Struct, frozen=True):
+    """What a node can be asked for. Only writes have a guard, those that have the field."""
+
+    @property
+    def guard(self) -> Guard | None:
+        """A condition beside the request's own."""
+        return None
+
+
+class Write(Request, frozen=True):
+    """A change of data: it goes through the log, alone or under a session."""
+
+
+class Query(Request, frozen=True):
+    """A look at the data of one node."""
+
+
+class Result(Struct, frozen=True):
+    """What a request is answered."""
+
+
+def union(types: Iterable[type]) -> Any:
+    """One of these, as msgspec reads it."""
+    return functools.reduce(operator.or_, types)

@@ -7,29 +7,8 @@ It must not know who sends one, nor over what.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
-
 from kvstore.api.base import Struct
-from kvstore.api.data import (
-    WRITES,
-    CountResult,
-    DeleteResult,
-    GetResult,
-    GuardFailed,
-    IncrementResult,
-    PutRepeated,
-    PutResult,
-    Query,
-    ScanResult,
-    Write,
-)
-from kvstore.api.failures import Failure
-from kvstore.api.nodes import HandOver, HandOverResult, Status, StatusResult
-from kvstore.api.sessions import Once, OpenSession, SessionResult
-
-Command: TypeAlias = Write | OpenSession | Once
-Request: TypeAlias = Command | Query | Status | HandOver
-COMMANDS: Final = (*WRITES, OpenSession, Once)
+from kvstore.api.registry import Request, Result
 
 
 class Call(Struct, frozen=True):
@@ -45,22 +24,6 @@ class Call(Struct, frozen=True):
     min_term: int = 0
     cluster_id: str = ""
     from_any: bool = False
-
-
-Result: TypeAlias = (
-    PutResult
-    | DeleteResult
-    | IncrementResult
-    | GuardFailed
-    | SessionResult
-    | PutRepeated
-    | GetResult
-    | ScanResult
-    | CountResult
-    | StatusResult
-    | HandOverResult
-    | Failure
-)
 
 
 class Reply(Struct, frozen=True):

@@ -8,9 +8,9 @@ It must not know how requests arrive, nor where data rests.
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated
 
-from kvstore.api.base import UP_TO_KEYS_MAX, Struct
+from kvstore.api.base import UP_TO_KEYS_MAX, Guard, Query, Result, Struct, Write
 
 
 class When(enum.IntEnum):
@@ -26,18 +26,7 @@ class When(enum.IntEnum):
 # --- Commands: they change data, so they go through the log -------------------------------
 
 
-class Guard(Struct, frozen=True):
-    """A further condition of a write: the `mod_revision` that `key` must have, 0 for no key.
-
-    It is checked when the write is applied. With the `mod_revision` of a lock's key it
-    is a fencing token: once the lock has changed hands, nothing is written under it.
-    """
-
-    key: bytes
-    mod_revision: int
-
-
-class Put(Struct, frozen=True, tag="put"):
+class Put(Write, frozen=True, tag="put"):
     """Write one key, if `when` holds; `expected` belongs to `When.EQUAL` alone."""
 
     key: bytes
@@ -48,21 +37,21 @@ class Put(Struct, frozen=True, tag="put"):
     guard: Guard | None = None
 
 
-class PutMany(Struct, frozen=True, tag="putmany"):
+class PutMany(Write, frozen=True, tag="putmany"):
     """Write several keys in one step; the last of equal keys wins."""
 
     pairs: Annotated[tuple[tuple[bytes, bytes], ...], UP_TO_KEYS_MAX]
     guard: Guard | None = None
 
 
-class Delete(Struct, frozen=True, tag="delete"):
+class Delete(Write, frozen=True, tag="delete"):
     """Remove keys in one step; absent and repeated keys count as not deleted."""
 
     keys: Annotated[tuple[bytes, ...], UP_TO_KEYS_MAX]
     guard: Guard | None = None
 
 
-class Increment(Struct, frozen=True, tag="increment"):
+class Increment(Write, frozen=True, tag="increment"):
     """Add `by` to a signed 64-bit decimal integer; an absent key counts as 0."""
 
     key: bytes
@@ -70,20 +59,17 @@ class Increment(Struct, frozen=True, tag="increment"):
     guard: Guard | None = None
 
 
-Write: TypeAlias = Put | PutMany | Delete | Increment
-
-
 # --- Queries: they read data on one node --------------------------------------------------
 
 
-class Get(Struct, frozen=True, tag="get"):
+class Get(Query, frozen=True, tag="get"):
     """Read keys, in the order asked; without values, items say only that a key exists."""
 
     keys: Annotated[tuple[bytes, ...], UP_TO_KEYS_MAX]
     with_values: bool = True
 
 
-class Scan(Struct, frozen=True, tag="scan"):
+class Scan(Query, frozen=True, tag="scan"):
     """Look at `limit` keys that begin with `prefix`, at most, in byte order.
 
     * `start`: the first key to be looked at, if there is such a key; None for no bound.
@@ -100,13 +86,8 @@ class Scan(Struct, frozen=True, tag="scan"):
     reverse: bool = False
 
 
-class Count(Struct, frozen=True, tag="count"):
+class Count(Query, frozen=True, tag="count"):
     """Count the keys."""
-
-
-Query: TypeAlias = Get | Scan | Count
-QUERIES: Final = (Get, Scan, Count)
-WRITES: Final = (Put, PutMany, Delete, Increment)
 
 
 # --- Results ------------------------------------------------------------------------------
@@ -126,7 +107,7 @@ class KeyValue(Struct, frozen=True):
     version: int
 
 
-class PutResult(Struct, frozen=True, tag="put"):
+class PutResult(Result, frozen=True, tag="put"):
     """`written` is false when the condition did not hold, and then nothing changed.
 
     If it is true, `revision` is the `mod_revision` of what was written.
@@ -138,21 +119,21 @@ class PutResult(Struct, frozen=True, tag="put"):
     previous: KeyValue | None = None
 
 
-class DeleteResult(Struct, frozen=True, tag="delete"):
+class DeleteResult(Result, frozen=True, tag="delete"):
     """How many of the keys existed."""
 
     revision: int
     deleted: int
 
 
-class IncrementResult(Struct, frozen=True, tag="increment"):
+class IncrementResult(Result, frozen=True, tag="increment"):
     """The value after the addition."""
 
     revision: int
     value: int
 
 
-class GuardFailed(Struct, frozen=True, tag="guardfailed"):
+class GuardFailed(Result, frozen=True, tag="guardfailed"):
     """The guard of a write did not hold, so nothing was changed.
 
     `mod_revision` is what the guard's key really has, 0 if there is no such key.
@@ -162,7 +143,7 @@ class GuardFailed(Struct, frozen=True, tag="guardfailed"):
     mod_revision: int
 
 
-class PutRepeated(Struct, frozen=True, tag="put_repeated"):
+class PutRepeated(Result, frozen=True, tag="put_repeated"):
     """A put came again, and the record that it met was too large to be kept for that.
 
     The rest is as in the `PutResult` that it was answered with the first time.
@@ -172,14 +153,14 @@ class PutRepeated(Struct, frozen=True, tag="put_repeated"):
     written: bool
 
 
-class GetResult(Struct, frozen=True, tag="get"):
+class GetResult(Result, frozen=True, tag="get"):
     """One item for each key asked, None where there is no such key."""
 
     revision: int
     items: tuple[KeyValue | None, ...]
 
 
-class ScanResult(Struct, frozen=True, tag="scan"):
+class ScanResult(Result, frozen=True, tag="scan"):
     """Keys in the order of the scan; `next_start` is where to go on, None at the end."""
 
     revision: int
@@ -187,7 +168,7 @@ class ScanResult(Struct, frozen=True, tag="scan"):
     next_start: bytes | None
 
 
-class CountResult(Struct, frozen=True, tag="count"):
+class CountResult(Result, frozen=True, tag="count"):
     """The number of keys."""
 
     revision: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 
-from kvstore.api.base import Struct
+from kvstore.api.base import Result
 
 
 class FailureCode(enum.StrEnum):
@@ -33,7 +33,7 @@ class FailureCode(enum.StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-class Failure(Struct, frozen=True, tag="failure"):
+class Failure(Result, frozen=True, tag="failure"):
     """The request was not carried out, or (UNKNOWN) nobody can tell whether it was.
 
     * `leader`: `host:port` of the leader, for NOT_LEADER.

@@ -7,14 +7,14 @@ It must not know how a node finds out.
 
 from __future__ import annotations
 
-from kvstore.api.base import Struct
+from kvstore.api.base import Request, Result
 
 
-class Status(Struct, frozen=True, tag="status"):
+class Status(Request, frozen=True, tag="status"):
     """Describe the node itself; answered by any node, without consensus."""
 
 
-class HandOver(Struct, frozen=True, tag="handover"):
+class HandOver(Request, frozen=True, tag="handover"):
     """Have node `heir` lead, or the one that lags least; asked of the leader (thesis §3.10).
 
     `term` is that of the leader that is to hand over: a later one does not, as leadership has
@@ -25,7 +25,7 @@ class HandOver(Struct, frozen=True, tag="handover"):
     term: int = 0
 
 
-class StatusResult(Struct, frozen=True, tag="status"):
+class StatusResult(Result, frozen=True, tag="status"):
     """What a node knows of itself and of its cluster; `leader_id` is None when unknown."""
 
     node_id: int
@@ -69,7 +69,7 @@ class StatusResult(Struct, frozen=True, tag="status"):
     """Of the program."""
 
 
-class HandOverResult(Struct, frozen=True, tag="handover"):
+class HandOverResult(Result, frozen=True, tag="handover"):
     """Who leads now, and since which term."""
 
     leader_id: int

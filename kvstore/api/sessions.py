@@ -7,19 +7,17 @@ It must not know how that is seen to.
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import msgspec
 
-from kvstore.api.base import Struct
-from kvstore.api.data import Write
+from kvstore.api.base import Request, Result, Struct
+from kvstore.api.writes import Write
 
 
-class OpenSession(Struct, frozen=True, tag="opensession"):
+class OpenSession(Request, frozen=True, tag="opensession"):
     """Begin a client session (thesis §6.3); its number is the index of the entry."""
 
 
-class Once(Struct, frozen=True, tag="once"):
+class Once(Request, frozen=True, tag="once"):
     """Carry out a write once, however often this request arrives.
 
     A session has one request under way at a time, and numbers them by a `sequence`
@@ -58,11 +56,7 @@ class SessionRules(msgspec.Struct, frozen=True):
     result_bytes_max: int = 1_024
 
 
-class SessionResult(Struct, frozen=True, tag="session"):
+class SessionResult(Result, frozen=True, tag="session"):
     """The number of the new session."""
 
     session: int
-
-
-Logged: TypeAlias = Write | Stamped
-"""What the log holds: plain writes as they came, sessions' commands with the time."""

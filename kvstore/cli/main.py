@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import click
 
+from kvstore.api.base import NODE_ID_MAX
 from kvstore.cli import outcomes, render, streams
 from kvstore.cli.asking import with_client
 from kvstore.cli.health import health
@@ -25,7 +26,6 @@ from kvstore.cli.simulate import simulate
 from kvstore.cli.status import status
 from kvstore.cli.streams import OutputFailedError, PipeClosedError
 from kvstore.client.blocking import Client
-from kvstore.config.limits import NODE_ID_MAX
 from kvstore.errors import KvstoreError
 from kvstore.exit_codes import BROKEN, DONE, INTERRUPTED, PIPE_CLOSED
 from kvstore.version import version

@@ -188,7 +188,21 @@ def _command_text(command: api.Write) -> str:
         return f"put {len(command.pairs)} keys: {_listed([key for key, _ in command.pairs])}"
     if isinstance(command, api.Delete):
         return f"delete {_listed(list(command.keys))}"
-    return f"increment {_short(command.key)} by {command.by}"
+    if isinstance(command, api.Increment):
+        return f"increment {_short(command.key)} by {command.by}"
+    told = (
+        f"{name} {_value_text(getattr(command, name))}"
+        for name in command.__struct_fields__
+        if name != "guard"
+    )
+    return " ".join([type(command).__name__.lower(), *told])
+
+
+def _value_text(value: object) -> str:
+    """A field of a write for which there are no words."""
+    if isinstance(value, tuple) and all(isinstance(one, bytes) for one in value):
+        return _listed(list(value))
+    return _short(value) if isinstance(value, bytes) else _printable(repr(value).encode())
 
 
 def _condition_text(put: api.Put) -> str:

@@ -18,7 +18,6 @@ import msgspec
 from kvstore import api
 from kvstore.config.limits import TIME_MS_CEILING, VALUE_BYTES_CEILING, Limits
 from kvstore.errors import ConfigError, RefusedError
-from kvstore.wire.limits import complaint_about
 
 Text: TypeAlias = str | bytes | bytearray | memoryview
 """A key or a value; `str` is sent as UTF-8."""
@@ -146,7 +145,7 @@ def as_request(request: api.Request) -> api.Request:
 
 def checked(request: _Request) -> _Request:
     """A request that some node may take."""
-    if complaint := complaint_about(request, _WIDEST):
+    if complaint := api.complaint_about(request, _WIDEST):
         raise _refused(complaint)
     return request
 

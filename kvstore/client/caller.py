@@ -34,18 +34,6 @@ from kvstore.errors import (
 )
 from kvstore.wire import typed
 
-_ANSWERS: Final[dict[type, type]] = {
-    api.Put: api.PutResult,
-    api.PutMany: api.PutResult,
-    api.Delete: api.DeleteResult,
-    api.Increment: api.IncrementResult,
-    api.OpenSession: api.SessionResult,
-    api.Get: api.GetResult,
-    api.Scan: api.ScanResult,
-    api.Count: api.CountResult,
-    api.Status: api.StatusResult,
-    api.HandOver: api.HandOverResult,
-}
 _NO_LEADER: Final = api.FailureCode.NO_LEADER.value
 _NOT_CONFIRMED: Final[dict[type, RefusedError]] = {
     api.OpenSession: RefusedError(
@@ -282,7 +270,7 @@ class Caller:
         self._cluster_id = reply.cluster_id
         if isinstance(reply.result, api.Failure):
             return reply.result
-        if not isinstance(reply.result, _answers_to(call.request)):
+        if not isinstance(reply.result, api.answers_to(call.request)):
             raise Unanswered("the reply belongs to another request")
         if not stale and not isinstance(call.request, api.Status):
             # Other answers do not show that anybody was elected in the node's term.
@@ -307,15 +295,6 @@ class _SessionGoneError(RefusedError):
 def _may_be_repeated(request: api.Request) -> bool:
     """Whether a copy that may have arrived does no harm: only a bare write may have two effects."""
     return not isinstance(request, api.WRITES)
-
-
-def _answers_to(request: api.Request) -> tuple[type, ...]:
-    """The results that answer a request, failures aside."""
-    if isinstance(request, api.Once):
-        return (api.PutRepeated, *_answers_to(request.write))
-    if isinstance(request, api.WRITES):
-        return (api.GuardFailed, _ANSWERS[type(request)])
-    return (_ANSWERS[type(request)],)
 
 
 def _doubt(course: Course, request: api.Request, why: str) -> None:

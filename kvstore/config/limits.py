@@ -12,7 +12,6 @@ import msgspec
 from kvstore.api.base import KEYS_MAX
 
 MEMBERS_MAX: Final = 7
-NODE_ID_MAX: Final = 65_535
 VALUE_BYTES_CEILING: Final = 4 << 20
 """The most that `Limits.value_bytes_max` may be raised to.
 

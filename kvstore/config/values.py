@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from kvstore.address import parse_int, quoted
+from kvstore.api.base import NODE_ID_MAX
 from kvstore.config.limits import (
     MAP_BYTES_CEILING,
     MAP_BYTES_FLOOR,
-    NODE_ID_MAX,
     TIME_MS_CEILING,
     VALUE_BYTES_CEILING,
 )

@@ -13,7 +13,6 @@ from kvstore.kv.record import HISTORY_BYTES
 from kvstore.kv.sessions import EXPIRED_AT_ONCE
 from kvstore.storage.base import Changes, TableChanges
 
-_INTEGER_BYTES: Final = 20
 _SESSION_BYTES: Final = 128
 """A session's key and record, without the answer that is kept."""
 
@@ -29,11 +28,6 @@ def footprint(logged: api.Logged, rules: api.SessionRules) -> Changes:
 
 
 def _of_write(write: api.Write) -> TableChanges:
-    if isinstance(write, api.Put):
-        return TableChanges(1, len(write.key) + HISTORY_BYTES + len(write.value))
-    if isinstance(write, api.Delete):
-        return TableChanges(deletes=len(write.keys))
-    if isinstance(write, api.Increment):
-        return TableChanges(1, len(write.key) + HISTORY_BYTES + _INTEGER_BYTES)
-    pairs_bytes = sum(len(key) + len(value) for key, value in write.pairs)
-    return TableChanges(len(write.pairs), pairs_bytes + HISTORY_BYTES * len(write.pairs))
+    extent = api.extent_of(write)
+    put_bytes = extent.put_bytes + HISTORY_BYTES * extent.puts
+    return TableChanges(extent.puts, put_bytes, extent.deletes)

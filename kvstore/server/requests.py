@@ -19,7 +19,6 @@ from kvstore.server.replies import Submission
 from kvstore.wire import commands, key_slots, typed
 from kvstore.wire.catalogue import Arguments
 from kvstore.wire.commands import CommandError, Render
-from kvstore.wire.limits import complaint_about
 from kvstore.wire.scan import parse_scan
 
 Understood: TypeAlias = Submission | bytes | None
@@ -34,7 +33,7 @@ def understand(state: ClientState, context: Context, name: bytes, args: Argument
     if state.refuses_transaction:
         raise CommandError(f"ERR {NO_TRANSACTIONS}")
     request = commands.parse(spec, args)
-    if complaint := complaint_about(request, context.settings.limits):
+    if complaint := api.complaint_about(request, context.settings.limits):
         return commands.render_failure(refusals.invalid(complaint))
     key = args[spec.keys[0]] if state.follows_moved and spec.keys[0] else None
     write = writer(state, context, commands.render_for(spec, request), key)

@@ -37,8 +37,7 @@ _ENTRY_BYTES: Final = 1 << 10
 _SMALLEST_CHANGE_BYTES: Final = 2
 """Of an entry's data, those that can stand for one change; but sessions change as well."""
 _SESSION_CHANGES: Final = 32
-_OF_ONE_KEY: Final = (api.Put, api.Increment)
-_FREES_ROOM: Final = (api.Delete, api.OpenSession)
+_OF_ONE_KEY: Final = tuple(row.request for row in api.WRITE_ROWS if row.is_of_one_key)
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -243,7 +242,7 @@ def _frees_room(command: api.Command) -> bool:
     """Deletions do, in the state; and so do sessions, without which clients send none."""
     if isinstance(command, api.Once):
         command = command.write
-    return isinstance(command, _FREES_ROOM)
+    return isinstance(command, api.OpenSession) or not api.extent_of(command).puts
 
 
 def _bound_of_changes(command: api.Command) -> int:
@@ -252,11 +251,10 @@ def _bound_of_changes(command: api.Command) -> int:
         return _CHANGE_BYTES
     if isinstance(command, api.Once):
         return _bound_of_changes(command.write) + _SESSION_CHANGES * _CHANGE_BYTES
-    if isinstance(command, api.Delete):
-        return len(command.keys) * _CHANGE_BYTES
-    if isinstance(command, api.PutMany):
-        return len(command.pairs) * _CHANGE_BYTES
-    return _SESSION_CHANGES * _CHANGE_BYTES
+    if isinstance(command, api.OpenSession):
+        return _SESSION_CHANGES * _CHANGE_BYTES
+    extent = api.extent_of(command)
+    return (extent.puts + extent.deletes) * _CHANGE_BYTES
 
 
 def _bound_of_data(entries: int, data_bytes: int) -> int:

@@ -34,7 +34,6 @@ from kvstore.server.replies import ENDS_THE_NODE, Replies, Slot, Submission
 from kvstore.server.requests import understand
 from kvstore.wire import commands, peer, resp
 from kvstore.wire.commands import CommandError
-from kvstore.wire.limits import place_bytes, query_steps_bound
 
 _PIECE_BYTES: Final = 64 << 10
 """Written at once if it is there."""
@@ -277,7 +276,7 @@ class Session:
 
     def _submit(self, submission: Submission) -> None:
         request, node, limits = submission.request, self.context.node, self.limits
-        slot = Slot(self.replies, submission.write, place_bytes(request, limits))
+        slot = Slot(self.replies, submission.write, api.place_bytes(request, limits))
         if self.context.load.lacks_room_for(slot.held_bytes):
             self.replies.expect(slot)
             slot.fill(refusals.BUSY_OUTPUT)
@@ -290,7 +289,7 @@ class Session:
         elif isinstance(request, api.QUERIES):
             if isinstance(request, api.Scan) and request.pattern is not None:
                 self.served += len(request.pattern) * COMPILE_STEPS
-            self.replies.expect(slot, query_steps_bound(request, limits))
+            self.replies.expect(slot, api.query_steps_bound(request, limits))
             if submission.is_stale:
                 slot.takes_over(request)
             else:

@@ -6,14 +6,16 @@ results, so that a typed client never parses error texts. It must not know socke
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from kvstore import api
 from kvstore.config.limits import Limits
 from kvstore.errors import ProtocolError
 from kvstore.wire import resp
-from kvstore.wire.limits import check_call
 
+_CLUSTER_ID_CHARACTERS_MAX: Final = 64
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """msgspec passes on what the text decoder raises, and how deep it may look."""
 _encode = msgspec.msgpack.Encoder().encode
@@ -32,7 +34,17 @@ def decode_call(payload: bytes, limits: Limits) -> api.Call | api.Failure:
         call: api.Call = _decode_call(payload)
     except _UNDECODABLE as error:
         return api.Failure(api.FailureCode.INVALID, f"malformed request: {error}")
-    return check_call(call, limits) or call
+    complaint = _complaint_about(call, limits)
+    return api.Failure(api.FailureCode.INVALID, complaint) if complaint else call
+
+
+def _complaint_about(call: api.Call, limits: Limits) -> str | None:
+    """Why the call is refused, None if it is within every limit."""
+    if not 0 <= call.min_term <= api.REVISION_MAX:
+        return f"the lowest term must be 0 to {api.REVISION_MAX}, not {call.min_term}"
+    if len(call.cluster_id) > _CLUSTER_ID_CHARACTERS_MAX:
+        return f"a cluster's name has at most {_CLUSTER_ID_CHARACTERS_MAX} characters"
+    return api.complaint_about(call.request, limits)
 
 
 def encode_reply(reply: api.Reply) -> bytes:

@@ -286,8 +286,8 @@ CALLING = (
     Mutant(
         "what no node takes is sent all the same",
         "checked",
-        "    if complaint := complaint_about(request, _WIDEST):\n",
-        "    if (complaint := complaint_about(request, _WIDEST)) and not request:\n",
+        "    if complaint := api.complaint_about(request, _WIDEST):\n",
+        "    if (complaint := api.complaint_about(request, _WIDEST)) and not request:\n",
         test="tests/client/test_limits.py"
         "::test_what_no_node_takes_is_refused_before_anything_is_sent",
     ),

@@ -279,7 +279,7 @@ SHARING = (
     ),
     Mutant(
         "values cost nothing while a write waits until they are read",
-        "query_steps_bound",
+        "_steps_of_get",
         " + ((values_bytes + keys * _HISTORY_BYTES) >> 10)\n",
         "\n",
         test="tests/server/test_estimates.py",

@@ -13,7 +13,6 @@ from kvstore.kv.machine import StateMachine
 from kvstore.storage.base import Applied, Identity
 from kvstore.storage.memory import MemoryState
 from kvstore.wire import commands, typed
-from kvstore.wire.limits import complaint_about, place_bytes, query_steps_bound
 
 SLOW = b"*" + b"[^x]" * 120 + b"y"
 
@@ -75,11 +74,11 @@ def test_no_query_costs_more_work_than_was_set_aside_for_it(seed: int) -> None:
     store = Store(seed)
     for _ in range(20):
         query = store.query()
-        assert complaint_about(query, store.limits) is None
+        assert api.complaint_about(query, store.limits) is None
         before = store.machine.steps
         store.machine.query(query)
         steps = store.machine.steps - before
-        assert steps <= query_steps_bound(query, store.limits), type(query)
+        assert steps <= api.query_steps_bound(query, store.limits), type(query)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -88,10 +87,10 @@ def test_no_write_is_answered_by_more_bytes_than_its_place_has(seed: int) -> Non
     store = Store(seed)
     for _ in range(20):
         write = store.write()
-        if complaint_about(write, store.limits) is not None:
+        if api.complaint_about(write, store.limits) is not None:
             continue
-        place = place_bytes(write, store.limits)
-        assert place == place_bytes(api.Once(1, 1, write), store.limits)
+        place = api.place_bytes(write, store.limits)
+        assert place == api.place_bytes(api.Once(1, 1, write), store.limits)
         result = store.apply(write)
         replies = [typed.encode_reply(api.Reply("c" * 64, 1 << 15, 1 << 62, 1 << 62, result))]
         if isinstance(result, api.Failure):

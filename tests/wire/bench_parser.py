@@ -13,11 +13,11 @@ from collections.abc import Callable
 
 import hiredis
 
+from kvstore import api
 from kvstore.config.limits import Limits
 from kvstore.raft.messages import AppendEntries
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.wire import commands, peer, resp
-from kvstore.wire.limits import complaint_about
 
 LIMITS = Limits()
 SET = resp.command(b"SET", b"key:000000000042", b"x" * 100)
@@ -52,7 +52,7 @@ def parse_in_pieces(data: bytes) -> None:
 def interpret(args: list[bytes]) -> None:
     spec = commands.COMMANDS[args[0].upper()]
     request = commands.parse(spec, args)
-    complaint_about(request, LIMITS)
+    api.complaint_about(request, LIMITS)
     commands.render_for(spec, request)
 
 

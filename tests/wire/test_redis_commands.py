@@ -11,7 +11,6 @@ from kvstore import api
 from kvstore.config.limits import Limits
 from kvstore.wire import commands
 from kvstore.wire.commands import COMMANDS, CommandError
-from kvstore.wire.limits import complaint_about
 
 LIMITS = Limits(value_bytes_max=1_000)
 LONGEST_KEY = b"k" * api.KEY_BYTES_MAX
@@ -78,7 +77,7 @@ def reply(line: str, result: api.Result, version: int = 2) -> bytes:
 )
 def test_a_command_is_the_request_that_it_means(line: str, request_: api.Request) -> None:
     assert parse(line) == request_
-    assert complaint_about(request_, LIMITS) is None
+    assert api.complaint_about(request_, LIMITS) is None
 
 
 # --- Errors -------------------------------------------------------------------------------
@@ -148,7 +147,7 @@ def test_the_one_integer_that_cannot_be_negated_is_an_overflow() -> None:
     ],
 )
 def test_a_key_beyond_the_limit_is_refused_with_the_limit(line: list[bytes]) -> None:
-    assert complaint_about(parse(line), LIMITS) == "key has 481 bytes, the limit is 480"
+    assert api.complaint_about(parse(line), LIMITS) == "key has 481 bytes, the limit is 480"
 
 
 @pytest.mark.parametrize(
@@ -160,13 +159,13 @@ def test_a_key_beyond_the_limit_is_refused_with_the_limit(line: list[bytes]) -> 
     ],
 )
 def test_a_value_beyond_the_limit_is_refused_with_the_limit(line: list[bytes]) -> None:
-    complaint = complaint_about(parse(line), LIMITS)
+    complaint = api.complaint_about(parse(line), LIMITS)
     assert complaint is not None
     assert "the limit is 1000" in complaint
 
 
 def test_the_longest_key_and_value_are_taken() -> None:
-    assert complaint_about(parse([b"SET", LONGEST_KEY, b"x" * 1_000]), LIMITS) is None
+    assert api.complaint_about(parse([b"SET", LONGEST_KEY, b"x" * 1_000]), LIMITS) is None
 
 
 # --- Replies ------------------------------------------------------------------------------

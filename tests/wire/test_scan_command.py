@@ -7,7 +7,6 @@ import pytest
 from kvstore import api
 from kvstore.config.limits import Limits
 from kvstore.wire.commands import CommandError
-from kvstore.wire.limits import complaint_about
 from kvstore.wire.scan import PATTERN_BYTES_MAX, ScanArguments, parse_scan
 
 LIMITS = Limits(scan_keys_max=100)
@@ -47,7 +46,7 @@ def test_the_literal_prefix_of_the_pattern_narrows_the_scan() -> None:
 
 def test_a_prefix_longer_than_any_key_is_still_a_valid_scan() -> None:
     request = parse("SCAN 0 MATCH " + "x" * 500).request(b"")
-    assert complaint_about(request, LIMITS) is None
+    assert api.complaint_about(request, LIMITS) is None
 
 
 def test_every_key_is_a_string_and_nothing_is_of_another_type() -> None:

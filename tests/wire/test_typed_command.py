@@ -15,7 +15,6 @@ from kvstore import api
 from kvstore.config.limits import Limits
 from kvstore.errors import ProtocolError
 from kvstore.wire import resp, typed
-from kvstore.wire.limits import place_bytes
 
 LIMITS = Limits(value_bytes_max=1_000, request_keys_max=50, scan_keys_max=100)
 LONGEST_KEY = b"k" * api.KEY_BYTES_MAX
@@ -246,6 +245,6 @@ def test_lists_of_keys_round_trip(many: list[bytes]) -> None:
 
 @pytest.mark.parametrize("write", [one for one in REQUESTS if isinstance(one, api.WRITES)])
 def test_a_write_under_a_session_keeps_as_much_room_for_its_reply(write: api.Write) -> None:
-    bound = place_bytes(write, LIMITS)
-    assert place_bytes(api.Once(1, 1, write), LIMITS) == bound
+    bound = api.place_bytes(write, LIMITS)
+    assert api.place_bytes(api.Once(1, 1, write), LIMITS) == bound
     assert bound >= LIMITS.value_bytes_max or not getattr(write, "return_previous", False)

@@ -146,6 +146,8 @@ class Replay(Checker):
                 if number is None or not api.INTEGER_MIN <= number + write.by <= api.INTEGER_MAX:
                     return {}
                 return {write.key: b"%d" % (number + write.by)}
+            case _:
+                raise ValueError(f"the model does not know {write}")
 
 
 def holds(put: api.Put, there: api.KeyValue | None) -> bool:

@@ -1,0 +1,185 @@
+"""The rows of all requests, and what follows from them: which there are, and what each is held to.
+
+Law: whatever is a list of requests is made from the rows. To the type checker, `Request` and
+its like are what all of a kind have in common; to msgspec, one of those that have a row.
+
+It must not know who asks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from kvstore.api import base
+from kvstore.api.base import NODE_ID_MAX, REVISION_MAX, union
+from kvstore.api.checks import check_guard, check_key, check_keys
+from kvstore.api.data import (
+    Count,
+    CountResult,
+    Get,
+    GetResult,
+    GuardFailed,
+    PutRepeated,
+    Scan,
+    ScanResult,
+)
+from kvstore.api.failures import Failure
+from kvstore.api.glob import PATTERN_BYTES_MAX
+from kvstore.api.nodes import HandOver, HandOverResult, Status, StatusResult
+from kvstore.api.row import KEY_STEPS, PLACE_BYTES, Bounds, Extent, QueryRow, Row
+from kvstore.api.sessions import Once, OpenSession, SessionResult, Stamped
+from kvstore.api.writes import WRITE_ROWS, WRITES, Write
+
+_KEY_BYTES: Final = 56
+"""What a key takes in memory beside its text."""
+_SCAN_STEPS: Final = 6_000
+"""As the state machine counts them: of a whole page, but for the record that ends it."""
+_HISTORY_BYTES: Final = 24
+"""What a record has beside its value."""
+
+
+# --- Sessions -----------------------------------------------------------------------------
+
+
+def _check_once(once: Once, bounds: Bounds) -> str | None:
+    for what, number in (("session", once.session), ("sequence", once.sequence)):
+        if not 1 <= number <= REVISION_MAX:
+            return f"a {what} is numbered 1 to {REVISION_MAX}, not {number}"
+    return complaint_about(once.write, bounds)
+
+
+SESSION_ROWS: Final = (
+    Row(request=OpenSession, result=SessionResult),
+    Row(
+        request=Once,
+        result=None,
+        check=_check_once,
+        place_bytes=lambda once, bounds: place_bytes(once.write, bounds),
+    ),
+)
+
+
+# --- Queries ------------------------------------------------------------------------------
+
+
+def _place_of_get(get: Get, _bounds: Bounds) -> int:
+    if len(get.keys) > 1:
+        return PLACE_BYTES + sum(map(len, get.keys)) + len(get.keys) * _KEY_BYTES
+    return PLACE_BYTES
+
+
+def _steps_of_get(get: Get, bounds: Bounds) -> int:
+    keys = len(get.keys)
+    # The value that is one too many is read as well.
+    values_bytes = min(
+        keys * bounds.value_bytes_max, bounds.reply_bytes_max + bounds.value_bytes_max
+    )
+    return KEY_STEPS * (1 + keys) + ((values_bytes + keys * _HISTORY_BYTES) >> 10)
+
+
+def _check_scan(scan: Scan, bounds: Bounds) -> str | None:
+    if not 1 <= scan.limit <= bounds.scan_keys_max:
+        return f"a scan takes 1 to {bounds.scan_keys_max} keys at once, not {scan.limit}"
+    if scan.pattern is not None and len(scan.pattern) > PATTERN_BYTES_MAX:
+        return f"a pattern has {len(scan.pattern)} bytes, the limit is {PATTERN_BYTES_MAX}"
+    return check_key(scan.prefix) or check_key(scan.start or b"")
+
+
+def _steps_of_scan(_scan: Scan, bounds: Bounds) -> int:
+    return _SCAN_STEPS + ((bounds.value_bytes_max + _HISTORY_BYTES) >> 10)
+
+
+QUERY_ROWS: Final = (
+    QueryRow(
+        request=Get,
+        result=GetResult,
+        check=lambda get, bounds: check_keys(get.keys, bounds),
+        place_bytes=_place_of_get,
+        steps_max=_steps_of_get,
+    ),
+    QueryRow(request=Scan, result=ScanResult, check=_check_scan, steps_max=_steps_of_scan),
+    QueryRow(request=Count, result=CountResult),
+)
+
+
+# --- Nodes --------------------------------------------------------------------------------
+
+
+def _check_hand_over(request: HandOver, _bounds: Bounds) -> str | None:
+    if request.heir is not None and not 1 <= request.heir <= NODE_ID_MAX:
+        return f"a node's id is 1 to {NODE_ID_MAX}, not {request.heir}"
+    if not 0 <= request.term <= REVISION_MAX:
+        return f"a term is 0 to {REVISION_MAX}, not {request.term}"
+    return None
+
+
+NODE_ROWS: Final = (
+    Row(request=Status, result=StatusResult),
+    Row(request=HandOver, result=HandOverResult, check=_check_hand_over),
+)
+"""What a node answers by itself."""
+
+
+# --- All of them --------------------------------------------------------------------------
+
+ROWS: Final = (*WRITE_ROWS, *SESSION_ROWS, *QUERY_ROWS, *NODE_ROWS)
+ROW_OF: Final[dict[type, Row]] = {row.request: row for row in ROWS}
+
+REQUESTS: Final[tuple[type, ...]] = tuple(row.request for row in ROWS)
+RESULTS: Final[tuple[type, ...]] = tuple(
+    dict.fromkeys(
+        [*(row.result for row in ROWS if row.result is not None), GuardFailed, PutRepeated, Failure]
+    )
+)
+"""What requests are answered, and what may be the answer instead."""
+
+if TYPE_CHECKING:
+    QUERIES: Final = (base.Query,)
+    Query: TypeAlias = base.Query
+    COMMANDS: Final = (*WRITES, OpenSession, Once)
+    Command: TypeAlias = Write | OpenSession | Once
+    Request: TypeAlias = Command | Query | Status | HandOver
+    Result: TypeAlias = base.Result
+    Logged: TypeAlias = Write | Stamped
+    """What the log holds: plain writes as they came, sessions' commands with the time."""
+else:
+    QUERIES = tuple(row.request for row in QUERY_ROWS)
+    COMMANDS = (*WRITES, *(row.request for row in SESSION_ROWS))
+    Query, Command, Request, Result = map(union, (QUERIES, COMMANDS, REQUESTS, RESULTS))
+    Logged = union((*WRITES, Stamped))
+
+_CHECKS: Final = {row.request: row.check for row in ROWS}
+_PLACES: Final = {row.request: row.place_bytes for row in ROWS}
+_EXTENTS: Final = {row.request: row.extent for row in WRITE_ROWS}
+_STEPS: Final = {row.request: row.steps_max for row in QUERY_ROWS}
+
+
+def complaint_about(request: Request, bounds: Bounds) -> str | None:
+    """Why the request is refused, None if it is within every limit."""
+    if request.guard is not None and (complaint := check_guard(request.guard)):
+        return complaint
+    return _CHECKS[type(request)](request, bounds)
+
+
+def place_bytes(request: Request, bounds: Bounds) -> int:
+    """What is booked for a checked request until its reply is there."""
+    return _PLACES[type(request)](request, bounds)
+
+
+def extent_of(write: Write) -> Extent:
+    """How much a write changes, at most."""
+    return _EXTENTS[type(write)](write)
+
+
+def query_steps_bound(query: Query, bounds: Bounds) -> int:
+    """What a checked query may cost the state machine, in its steps."""
+    return _STEPS[type(query)](query, bounds)
+
+
+def answers_to(request: Request) -> tuple[type[Result], ...]:
+    """The results that answer a request, failures aside."""
+    if isinstance(request, Once):
+        return (PutRepeated, *answers_to(request.write))
+    result = ROW_OF[type(request)].result
+    assert result is not None
+    return (GuardFailed, result) if isinstance(request, WRITES) else (result,)

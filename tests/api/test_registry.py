@@ -1,0 +1,77 @@
+"""What the rows of requests say, and who has to decide something for each of them.
+
+Law: a list of requests anywhere is made from the rows, or stands here, where a new request
+is missed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+
+from kvstore import api
+
+PACKAGE = Path(api.__file__).parents[1]
+NAMES = [request.__name__ for request in api.REQUESTS]
+CLIENTS = ("clients", "session_clients", "scan_clients", "shipped_clients", "pipeline_clients")
+SIMULATED = [f"sim/{name}.py" for name in CLIENTS]
+
+DECIDED = {
+    "its Redis command": (
+        ["wire/commands.py", "wire/scan.py"],
+        {"OpenSession", "Once", "Status", "HandOver"},
+    ),
+    "how the client asks for it": (["client/blocking.py", "client/caller.py"], set[str]()),
+    "whether the simulator's clients ask for it": (
+        SIMULATED,
+        {"Status"},
+    ),
+    "its words in the simulator's film": (["sim/film.py"], {"Count", "Status", "HandOver"}),
+    "whether it has a share for each of its keys": (
+        ["sim/checkers/shares.py"],
+        {"OpenSession", "Once", "Scan", "Count", "Status", "HandOver"},
+    ),
+}
+"""What no row can say of a request: in which files it is decided, and for whom there is nothing."""
+
+
+@pytest.mark.parametrize("what", DECIDED)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_needs_a_decision_for_each_request_was_decided(name: str, what: str) -> None:
+    files, without = DECIDED[what]
+    text = "".join((PACKAGE / file).read_text() for file in files)
+    is_there = f"api.{name}(" in text
+    assert is_there != (name in without), f"{name}: decide {what}, in {files}, or say here: none"
+
+
+def test_msgspec_reads_whatever_has_a_row_and_nothing_else() -> None:
+    assert get_args(api.Request) == api.REQUESTS == tuple(row.request for row in api.ROWS)
+    assert get_args(api.Command) == api.COMMANDS
+    assert get_args(api.Query) == api.QUERIES
+    assert get_args(api.Write) == api.WRITES == tuple(row.request for row in api.WRITE_ROWS)
+    assert get_args(api.Logged) == (*api.WRITES, api.Stamped)
+    assert get_args(api.Result) == api.RESULTS
+
+
+@pytest.mark.parametrize("kind", [*api.REQUESTS, *api.RESULTS], ids=lambda kind: kind.__name__)
+def test_whatever_has_a_row_has_a_tag_and_says_what_it_is(kind: type[msgspec.Struct]) -> None:
+    assert kind.__struct_config__.tag
+    assert kind.__doc__
+
+
+def test_only_writes_have_a_guard() -> None:
+    """Who treats all requests alike asks each for its guard."""
+    assert {one for one in api.REQUESTS if "guard" in one.__struct_fields__} == {*api.WRITES}
+    assert api.Get(()).guard is None
+
+
+def test_a_write_changes_one_key_where_its_row_says_so() -> None:
+    writes = [api.Put(b"k", b"v"), api.PutMany(((b"k", b"v"),) * 2), api.Delete((b"k",) * 2)]
+    extents = {type(one): api.extent_of(one) for one in [*writes, api.Increment(b"k", 1)]}
+    assert extents.keys() == {*api.WRITES}
+    for row in api.WRITE_ROWS:
+        extent = extents[row.request]
+        assert (extent.puts + extent.deletes == 1) == row.is_of_one_key, row.request
