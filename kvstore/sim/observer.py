@@ -7,17 +7,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from kvstore import api
 from kvstore.errors import StorageError
 from kvstore.raft import events
 from kvstore.raft.messages import AppendEntries, AppendEntriesReply, Message
-from kvstore.raft.types import DurableUpdate
+from kvstore.raft.types import DurableUpdate, Role
 from kvstore.server.node import Outcome
 from kvstore.sim import trace
 from kvstore.sim.calls import Call, CursorCall
-from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.checker import ALL_KINDS, Checker, Part, Watched
 from kvstore.sim.schedule import Schedule
+
+_Seen: TypeAlias = tuple[tuple[int, Role, int | None], tuple[int, int], int, int]
+"""Of a node, in the order of `Part`."""
+
+_EVERYTHING, _ROLE, _LOG = int(Part.ALL), int(Part.ROLE), int(Part.LOG)
+_COMMITTED, _APPLIED = int(Part.COMMITTED), int(Part.APPLIED)
 
 
 class Observer:
@@ -36,15 +43,25 @@ class Observer:
         self.reached: Counter[str] = Counter()
         self._schedule = schedule
         self._checkers = checkers
-        self._hears = _watching(checkers, "hears")
-        self._changed = _watching(checkers, "changed")
-        self._synced = _watching(checkers, "synced")
-        self._speaks = _watching(checkers, "speaks")
-        self._answers = _watching(checkers, "answers")
-        self._turned = _watching(checkers, "turned")
+        hearing, heeding = _watching(checkers, "hears"), _watching(checkers, "speaks")
+        self._hears = {
+            kind: [one.hears for one in hearing if kind in one.hears_of] for kind in ALL_KINDS
+        }
+        self._speaks = {
+            kind: [one.speaks for one in heeding if kind in one.heeds] for kind in ALL_KINDS
+        }
+        watching = _watching(checkers, "changed")
+        self._changed = [
+            [one.changed for one in watching if one.watches & parts]
+            for parts in range(Part.ALL + 1)
+        ]
+        """Who is to be told, by what has changed."""
+        self._synced = [one.synced for one in _watching(checkers, "synced")]
+        self._answers = [one.answers for one in _watching(checkers, "answers")]
+        self._turned = [one.turned for one in _watching(checkers, "turned")]
         self._record = record
         self._model_step = model_step
-        self._seen: dict[int, object] = {}
+        self._seen: dict[int, _Seen] = {}
         self._committed: dict[int, int] = {}
 
     # --- Life and death -------------------------------------------------------------------
@@ -118,26 +135,23 @@ class Observer:
     def stepped(self, host: Watched, action: str, message: Message | None = None) -> None:
         """One input, or the write, of a turn is done."""
         if message is not None:
-            for hears in self._hears:
+            for hears in self._hears[type(message)]:
                 hears(host, message)
         node = host.running
-        assert node is not None
         raft, log = node.raft, node.raft.log
         seen = (
-            raft.current_term,
-            raft.role,
-            raft.voted_for,
+            (raft.current_term, raft.role, raft.voted_for),
+            (log.last_index, log.durable_index),
             raft.commit_index,
-            log.last_index,
-            log.durable_index,
             node.machine.last_applied,
         )
-        if seen == self._seen.get(host.id):
+        before = self._seen.get(host.id)
+        if seen == before:
             if message is not None and self._model_step is not None:
                 self._step(host, action, message)
             return
         self._seen[host.id] = seen
-        for changed in self._changed:
+        for changed in self._changed[_changed_parts(before, seen)]:
             changed(host)
         if action != "persist":
             self._step(host, action, message)
@@ -178,7 +192,7 @@ class Observer:
     def speaks(self, host: Watched, outcome: Outcome) -> None:
         """Messages and answers leave a node."""
         for message in outcome.messages:
-            for speaks in self._speaks:
+            for speaks in self._speaks[type(message)]:
                 speaks(host, message)
             self._count_message(message)
         for answer in outcome.answers:
@@ -242,10 +256,24 @@ class Observer:
         )
 
 
-def _watching(checkers: Sequence[Checker], moment: str) -> list[Callable[..., None]]:
-    """That method of each checker that has one of its own."""
+def _watching(checkers: Sequence[Checker], moment: str) -> list[Checker]:
+    """Those that have a method of their own for it."""
     base = getattr(Checker, moment)
-    return [getattr(one, moment) for one in checkers if getattr(type(one), moment) is not base]
+    return [one for one in checkers if getattr(type(one), moment) is not base]
+
+
+def _changed_parts(before: _Seen | None, seen: _Seen) -> int:
+    """Of a node that was not seen in its present life, everything is new."""
+    if before is None:
+        return _EVERYTHING
+    parts = _ROLE if before[0] != seen[0] else 0
+    if before[1] != seen[1]:
+        parts |= _LOG
+    if before[2] != seen[2]:
+        parts |= _COMMITTED
+    if before[3] != seen[3]:
+        parts |= _APPLIED
+    return parts
 
 
 def _kind_of(request: api.Request) -> str | None:

@@ -7,13 +7,14 @@ committed as its limits allow, admissions apart, of which each other node may wa
 from __future__ import annotations
 
 from kvstore.raft.types import Role
-from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.checker import Checker, Part, Watched
 
 
 class Backlog(Checker):
     """Looks at every leader."""
 
     theorem = "what waits for a majority is bounded"
+    watches = Part.ROLE | Part.LOG | Part.COMMITTED
 
     def changed(self, host: Watched) -> None:
         raft = host.running.raft

@@ -6,7 +6,8 @@ that breaks its theorem, in words that name nodes, terms and indexes.
 
 from __future__ import annotations
 
-from typing import ClassVar, NoReturn, Protocol
+import enum
+from typing import ClassVar, Final, NoReturn, Protocol, get_args
 
 from kvstore import api
 from kvstore.errors import StorageError
@@ -14,6 +15,18 @@ from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, HardState
 from kvstore.server.node import Node
 from kvstore.storage.base import View
+
+
+class Part(enum.IntFlag):
+    """What can change of a node from one step to the next."""
+
+    ROLE = enum.auto()
+    """Its term, its role, or its vote."""
+    LOG = enum.auto()
+    """Where its log ends, or up to where that is durable."""
+    COMMITTED = enum.auto()
+    APPLIED = enum.auto()
+    ALL = ROLE | LOG | COMMITTED | APPLIED
 
 
 class ViolationError(Exception):
@@ -77,10 +90,22 @@ class Watched(Protocol):
     def disk(self) -> WatchedDisk: ...
 
 
+ALL_KINDS: Final[tuple[type[Message], ...]] = get_args(Message)
+
+
 class Checker:
-    """One theorem. Each method is a moment at which it may be broken."""
+    """One theorem. Each method is a moment at which it may be broken.
+
+    * `watches`: the parts of a node on which the theorem depends: it is told when one of them
+      has changed.
+    * `heeds`, `hears_of`: the kinds of messages of which it is told when they leave, and
+      when they are taken.
+    """
 
     theorem: ClassVar[str]
+    watches: ClassVar[Part] = Part.ALL
+    heeds: ClassVar[tuple[type[Message], ...]] = ALL_KINDS
+    hears_of: ClassVar[tuple[type[Message], ...]] = ALL_KINDS
 
     def __init__(self, members: tuple[int, ...]) -> None:
         self.members = members
@@ -95,16 +120,16 @@ class Checker:
         """A node has ended itself, as its disk failed it."""
 
     def changed(self, host: Watched) -> None:
-        """Term, role, vote, log, commit index or applied index of a node is another."""
+        """One of the parts that it watches is another."""
 
     def synced(self, host: Watched, update: DurableUpdate) -> None:
         """The update is durable."""
 
     def speaks(self, host: Watched, message: Message) -> None:
-        """A message leaves a node."""
+        """A message that it heeds leaves a node."""
 
     def hears(self, host: Watched, message: Message) -> None:
-        """A message was taken by a node."""
+        """A message of which it hears was taken by a node."""
 
     def answers(self, host: Watched, request: api.Request, result: api.Result) -> None:
         """An answer to a client leaves a node."""

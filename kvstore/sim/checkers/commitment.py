@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from kvstore.raft.messages import AppendEntriesReply, Message
 from kvstore.raft.types import Role
-from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.checkers.majority import are_majority
 
 _Leadership: TypeAlias = tuple[int, int]
@@ -23,6 +23,8 @@ class Commitment(Checker):
     """Remembers what each node said to each leader, and how far each leader has committed."""
 
     theorem = "a majority vouched for what is committed"
+    watches = Part.ROLE | Part.COMMITTED
+    heeds = (AppendEntriesReply,)
 
     def __init__(self, members: tuple[int, ...]) -> None:
         super().__init__(members)

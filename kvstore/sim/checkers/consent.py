@@ -11,7 +11,7 @@ from collections import defaultdict
 
 from kvstore.raft.messages import TERM_LEAP_MAX, Message, PreVoteReply, TimeoutNow
 from kvstore.raft.types import Role
-from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.checkers.majority import are_majority
 
 
@@ -19,6 +19,8 @@ class Consent(Checker):
     """Remembers who would have voted for whom, by what they said."""
 
     theorem = "no term without a majority's consent"
+    watches = Part.ROLE
+    heeds = (PreVoteReply, TimeoutNow)
 
     def __init__(self, members: tuple[int, ...]) -> None:
         super().__init__(members)

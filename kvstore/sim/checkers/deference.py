@@ -15,6 +15,8 @@ class Deference(Checker):
     """Remembers when each node heard its leader last, and who asked it in its present turn."""
 
     theorem = "who hears a leader grants no pre-vote"
+    heeds = (PreVoteReply,)
+    hears_of = (AppendEntries, PreVote)
 
     def __init__(self, members: tuple[int, ...]) -> None:
         super().__init__(members)

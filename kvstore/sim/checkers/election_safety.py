@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from kvstore.raft.types import DurableUpdate, Role
-from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.checkers.majority import are_majority
 
 
@@ -17,6 +17,7 @@ class ElectionSafety(Checker):
     """Remembers who led each term, and every vote that was ever durable."""
 
     theorem = "election safety"
+    watches = Part.ROLE
 
     def __init__(self, members: tuple[int, ...]) -> None:
         super().__init__(members)

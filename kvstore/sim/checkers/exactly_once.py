@@ -12,7 +12,7 @@ import msgspec
 
 from kvstore import api
 from kvstore.raft.types import Entry, EntryKind
-from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.checker import Checker, Part, Watched
 
 _ALL = 1 << 40
 _decode = msgspec.msgpack.Decoder(api.Logged).decode
@@ -22,6 +22,7 @@ class ExactlyOnce(Checker):
     """Remembers where each number was applied first, and how far each node has come."""
 
     theorem = "a request of a session takes effect at most once"
+    watches = Part.APPLIED
 
     def __init__(self, members: tuple[int, ...]) -> None:
         super().__init__(members)

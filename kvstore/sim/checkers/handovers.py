@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from kvstore import api
 from kvstore.raft.types import Role
-from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.checker import Checker, Part, Watched
 
 
 class Handovers(Checker):
     """Remembers who led which term."""
 
     theorem = "handovers are told as they were"
+    watches = Part.ROLE
 
     def __init__(self, members: tuple[int, ...]) -> None:
         super().__init__(members)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from kvstore.raft.messages import AppendEntriesReply, Message
 from kvstore.raft.types import Role
-from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.checker import Checker, Part, Watched
 
 
 class Heirs(Checker):
     """Remembers when each leader heard each of its followers last, and when its last turn was."""
 
     theorem = "leadership is offered to nobody who may be gone"
+    watches = Part.ROLE
+    hears_of = (AppendEntriesReply,)
 
     def __init__(self, members: tuple[int, ...]) -> None:
         super().__init__(members)

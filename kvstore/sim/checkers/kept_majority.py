@@ -20,6 +20,8 @@ class KeptMajority(Checker):
     """Remembers when each leader last heard each node, and when it began to lead."""
 
     theorem = "a leader keeps a majority, or stops leading"
+    heeds = (AppendEntries,)
+    hears_of = (AppendEntriesReply,)
 
     def __init__(self, members: tuple[int, ...]) -> None:
         super().__init__(members)

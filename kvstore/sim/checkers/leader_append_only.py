@@ -7,13 +7,14 @@ stays in its place.
 from __future__ import annotations
 
 from kvstore.raft.types import Role
-from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.checker import Checker, Part, Watched
 
 
 class LeaderAppendOnly(Checker):
     """Remembers, per node, the end of the log of its present leadership."""
 
     theorem = "leader append-only"
+    watches = Part.ROLE | Part.LOG
 
     def __init__(self, members: tuple[int, ...]) -> None:
         super().__init__(members)

@@ -7,13 +7,14 @@ comes to lead.
 from __future__ import annotations
 
 from kvstore.raft.types import Role
-from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.checker import Checker, Part, Watched
 
 
 class LeaderCompleteness(Checker):
     """Remembers what is committed, and in which term that was first known."""
 
     theorem = "leader completeness"
+    watches = Part.ROLE | Part.COMMITTED
 
     def __init__(self, members: tuple[int, ...]) -> None:
         super().__init__(members)

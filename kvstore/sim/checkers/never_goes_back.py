@@ -21,6 +21,8 @@ class NeverGoesBack(Checker):
         super().__init__(members)
         self._before: dict[int, tuple[Snapshot, int]] = {}
         self._durable: dict[int, HardState] = {}
+        self._unchecked: set[int] = set()
+        """Nodes that have changed in their turn at hand."""
 
     def started(self, host: Watched) -> None:
         raft = host.running.raft
@@ -34,11 +36,17 @@ class NeverGoesBack(Checker):
     def changed(self, host: Watched) -> None:
         node = host.running
         before, applied = self._before[host.id]
-        check_state(node.raft)
         check_step(before, node.raft)
         if node.machine.last_applied < applied:
             self.fail(f"node {host.id} un-applies entries")
         self._before[host.id] = (Snapshot.of(node.raft), node.machine.last_applied)
+
+        self._unchecked.add(host.id)
+
+    def turned(self, host: Watched) -> None:
+        if host.id in self._unchecked:
+            self._unchecked.discard(host.id)
+            check_state(host.running.raft)
 
     def synced(self, host: Watched, update: DurableUpdate) -> None:
         if update.hard_state is not None:

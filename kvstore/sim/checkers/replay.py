@@ -14,7 +14,7 @@ import msgspec
 
 from kvstore import api
 from kvstore.raft.types import Entry, EntryKind
-from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.checker import Checker, Part, Watched
 
 _ALL = 1 << 40
 _decode = msgspec.msgpack.Decoder(api.Logged).decode
@@ -46,6 +46,7 @@ class Replay(Checker):
     """
 
     theorem = "what is applied is what the log says"
+    watches = Part.APPLIED
 
     def __init__(self, members: tuple[int, ...]) -> None:
         super().__init__(members)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from kvstore.raft.types import NOT_ADMITTED, DurableUpdate
-from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.checkers.majority import are_majority
 
 _EntryName: TypeAlias = tuple[int, int]
@@ -24,6 +24,7 @@ class Retention(Checker):
     """Remembers what is committed, and what was ever on the disks of voters."""
 
     theorem = "what is committed stays with the voters"
+    watches = Part.COMMITTED
 
     def __init__(self, members: tuple[int, ...]) -> None:
         super().__init__(members)

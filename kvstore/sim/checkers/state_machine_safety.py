@@ -7,7 +7,7 @@ after any number of restarts; and what is committed at an index is one entry.
 from __future__ import annotations
 
 from kvstore.raft.types import Entry
-from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.checkers.checker import Checker, Part, Watched
 
 _ALL = 1 << 40
 
@@ -16,6 +16,7 @@ class StateMachineSafety(Checker):
     """Remembers the entries applied, and how far each node has come in its present life."""
 
     theorem = "state machine safety"
+    watches = Part.COMMITTED | Part.APPLIED
 
     def __init__(self, members: tuple[int, ...]) -> None:
         super().__init__(members)

@@ -16,6 +16,7 @@ class Vouching(Checker):
     """Remembers, for each node, what it found damaged when it started."""
 
     theorem = "damage is not absence"
+    heeds = (AppendEntriesReply,)
 
     def __init__(self, members: tuple[int, ...]) -> None:
         super().__init__(members)
