@@ -22,8 +22,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ARROWS = {
     "raft": {"raft"},
     "kv": {"api", "errors", "kv", "storage.base"},
-    "wire": {"api", "config.limits", "errors", "raft.messages", "wire"},
-    "storage": {"errors", "raft.configuration", "raft.types", "storage"},
+    "wire": {"api", "config.limits", "errors", "raft.messages", "raft.versions", "wire"},
+    "storage": {"errors", "raft.configuration", "raft.types", "raft.versions", "storage"},
     "server": {
         *("address", "api", "config.limits", "config.settings", "errors", "exit_codes"),
         *("kv.machine", "logs", "lookup", "raft", "server", "storage.base", "storage.directory"),

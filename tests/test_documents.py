@@ -222,7 +222,8 @@ SENTENCES = {
         f"`FORMAT_VERSION` is {records.FORMAT_VERSION}",
         f"An entry's kind is {EntryKind.NOOP} for a no-op, whose data is the leader's id in "
         f"decimal, {EntryKind.ADMIT} for an admission, whose data is `<node id> <name>`, "
-        f"or {EntryKind.COMMAND} for a command",
+        f"{EntryKind.VERSION} for a version of the protocol that the cluster has from then on, in "
+        f"decimal, or {EntryKind.COMMAND} for a command",
     ),
 }
 

@@ -64,6 +64,7 @@ def _directory_text(report: Report) -> Iterator[str]:
             f"up to {applied.last_applied}, revision {applied.revision}, {report.keys} keys, "
             f"{report.sessions} sessions",
         )
+        yield _field("protocol", f"version {applied.cluster_version} of the cluster")
     yield from _terms_text(report.terms)
 
 
@@ -159,6 +160,8 @@ def _what(entry: Entry) -> str:
     if entry.kind is EntryKind.ADMIT:
         node_id, _, incarnation = _printable(entry.data).partition(" ")
         return f"node {node_id} counts again, with directory {incarnation}"
+    if entry.kind is EntryKind.VERSION:
+        return f"the cluster has version {_printable(entry.data)} of the protocol"
     try:
         logged = msgspec.msgpack.decode(entry.data, type=api.Logged)
     except msgspec.DecodeError:

@@ -56,6 +56,7 @@ class StateMachine:
 
     * Entries are applied once each, in index order; `last_applied` never goes back.
     * `revision` equals the largest `mod_revision` that was ever given.
+    * `cluster_version` never goes back.
     * `steps`, the work of all entries and queries so far, only grows.
     """
 
@@ -69,6 +70,7 @@ class StateMachine:
         self.steps = 0
         self.last_applied = applied.last_applied
         self.revision = applied.revision
+        self.cluster_version = applied.cluster_version
         self._apply: dict[type, Callable[[Any], api.Result]] = {
             api.Put: self._put,
             api.PutMany: self._put_many,
@@ -84,7 +86,7 @@ class StateMachine:
     @property
     def applied(self) -> Applied:
         """What a commit of the view must carry."""
-        return Applied(self.last_applied, self.revision, self.time_ms)
+        return Applied(self.last_applied, self.revision, self.time_ms, self.cluster_version)
 
     @property
     def time_ms(self) -> int:
@@ -123,6 +125,12 @@ class StateMachine:
         assert index == self.last_applied + 1
         self.last_applied = index
         self.steps += ENTRY_STEPS
+
+    def adopt(self, version: int) -> bool:
+        """The entry passed last gives the cluster a version; whether it is newer than before."""
+        is_newer = version > self.cluster_version
+        self.cluster_version = max(version, self.cluster_version)
+        return is_newer
 
     def query(self, query: api.Query) -> api.Result:
         """Answer from the entries applied so far."""

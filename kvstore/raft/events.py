@@ -205,6 +205,16 @@ class Admitted(msgspec.Struct, frozen=True):
         return f"admitted by log entry {self.entry_index}: this node votes again"
 
 
+class VersionRaised(msgspec.Struct, frozen=True):
+    """The cluster has a newer version of the protocol: no node goes back to an older release."""
+
+    term: int
+    version: int
+
+    def __str__(self) -> str:
+        return f"the cluster has version {self.version} of the protocol"
+
+
 class ShortOfRoom(msgspec.Struct, frozen=True):
     """The disk, or the map of a store, is nearly full: clients' writes are refused."""
 
@@ -282,6 +292,7 @@ Event: TypeAlias = (
     | CannotVouch
     | Repaired
     | Admitted
+    | VersionRaised
     | ShortOfRoom
     | RoomIsBack
     | WaitsForRoom

@@ -22,6 +22,7 @@ from kvstore.raft.progress import Progress
 from kvstore.raft.reads import PendingReads, ReadReady
 from kvstore.raft.safety import require
 from kvstore.raft.types import Entry, EntryKind, RaftSettings
+from kvstore.raft.versions import version_data
 
 _ENTRY_WORK: Final = 128
 _READ_WORK: Final = 1_408
@@ -67,6 +68,8 @@ class Leadership:
         self._heartbeat_is_due = False
         self._handover_deadline_ms = 0.0
         self._heir_was_told = False
+        self._version = 0
+        """Of the cluster, as proposed last."""
 
     # --- Time -----------------------------------------------------------------------------
 
@@ -197,6 +200,13 @@ class Leadership:
             return
         data = admission_data(peer, progress.rejoining)
         log.add(log.last_term, EntryKind.ADMIT, data)
+
+    def raise_version(self, version: int) -> None:
+        """Propose that the cluster has `version`: once, and not while another node is to lead."""
+        if version <= self._version or self.heir is not None or not self._log.room.takes_noops:
+            return
+        self._version = version
+        self._log.add(self._log.last_term, EntryKind.VERSION, version_data(version))
 
     # --- Reads (Raft §8) ------------------------------------------------------------------
 

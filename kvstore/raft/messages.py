@@ -14,7 +14,8 @@ from typing import ClassVar, TypeAlias
 import msgspec
 
 from kvstore.raft.directories import admission_of
-from kvstore.raft.types import ADMIT, INDEX_MAX, NOT_ADMITTED, Entry
+from kvstore.raft.types import ADMIT, COMMAND, INDEX_MAX, NOT_ADMITTED, VERSION, Entry
+from kvstore.raft.versions import version_of
 
 TERM_LEAP_MAX = 1 << 32
 """How far above its own a node believes a term: beyond that it is damaged or forged.
@@ -56,6 +57,8 @@ class _Message(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     admitted_at: int = 0
 
     TERM_MIN: ClassVar[int] = 1
+    SINCE: ClassVar[int] = 0
+    """Version of the protocol since which there is this kind: it is sent to no older node."""
 
     def __post_init__(self) -> None:
         if not self.TERM_MIN <= self.term <= INDEX_MAX:
@@ -150,7 +153,7 @@ class AppendEntries(_Message, frozen=True, kw_only=True, tag="append_entries"):
         terms = [entry.term for entry in self.entries]
         if terms != sorted(terms):
             raise ValueError("the terms of entries go back")
-        _require_admissions(self.entries)
+        _require_readable(self.entries)
 
     @property
     def last_entry_index(self) -> int:
@@ -265,14 +268,18 @@ class FetchEntriesReply(_Message, frozen=True, kw_only=True, tag="fetch_entries_
         self._require_range(self.until)
         if len(self.entries) > FETCHED_ENTRIES_MAX:
             raise ValueError("more entries than are given at once")
-        _require_admissions(self.entries)
+        _require_readable(self.entries)
 
 
-def _require_admissions(entries: tuple[Entry, ...]) -> None:
-    """Each that admits somebody says whom."""
+def _require_readable(entries: tuple[Entry, ...]) -> None:
+    """Each that admits somebody says whom, and each that gives a version, which."""
     for entry in entries:
+        if entry.kind is COMMAND:
+            continue
         if entry.kind is ADMIT:
             admission_of(entry)
+        elif entry.kind is VERSION:
+            version_of(entry)
 
 
 Message: TypeAlias = (

@@ -43,10 +43,13 @@ class EntryKind(enum.IntEnum):
 
     Data is `<node id> <name>`; the name is that of one start of the directory.
     """
+    VERSION = 3
+    """The cluster has a version of the protocol from now on; data is its number in decimal."""
 
 
 COMMAND: Final = EntryKind.COMMAND
 ADMIT: Final = EntryKind.ADMIT
+VERSION: Final = EntryKind.VERSION
 """For what is done for each entry: a look-up in the class takes longer than adding one."""
 
 

@@ -1,5 +1,8 @@
 """Which directories speak: this node's own, and those of its peers as they were last seen.
 
+What hellos say of versions is judged here too: a program that is too old for the cluster may
+no more speak with the right directory than any other may with a wrong one.
+
 Law: what was seen of a peer's directory is durable before anything that the peer says
 counts. A directory that lacks what was seen of its node, as it was wiped or copied, or that
 the log has replaced, may neither vote nor vouch under the node's name until an operator says
@@ -12,11 +15,13 @@ from collections.abc import Callable
 
 import msgspec
 
+from kvstore.errors import DirectoryRefusedError
 from kvstore.raft.types import NOT_ADMITTED
+from kvstore.raft.versions import FIRST_VERSION, SPOKEN, Versions
 from kvstore.server.replaced import ADVICE
 from kvstore.storage.base import Acquaintance, Lineage
 from kvstore.storage.records import START_BYTES
-from kvstore.wire.peer import Hello
+from kvstore.wire.peer import Hello, reason_outdated
 
 
 class Acquaintances:
@@ -31,14 +36,18 @@ class Acquaintances:
         lineage: Lineage,
         admitted_at: Callable[[], int],
         replaced_at: Callable[[int, int], int | None],
+        cluster_version: Callable[[], int] = lambda: FIRST_VERSION,
+        speaks: Versions = SPOKEN,
     ) -> None:
-        """What this node's log says now of directories.
+        """What this node's log says now of directories, and of versions.
 
         * `admitted_at`: index of the entry that admitted its own.
         * `replaced_at`: of a node's directory, by that index of its own: index of the committed
           entry that put another in its place, if one did.
+        * `cluster_version`: that which the cluster has, as far as the log is applied here.
         """
         self._own = Hello(
+            speaks=speaks,
             cluster_id=cluster_id,
             node_id=node_id,
             incarnation=incarnation,
@@ -48,15 +57,21 @@ class Acquaintances:
         self._lineage = lineage
         self._admitted_at = admitted_at
         self._replaced_at = replaced_at
+        self._cluster_version = cluster_version
 
     def hello_to(self, recipient: int) -> Hello:
         """How this node greets another."""
         return msgspec.structs.replace(
-            self._own, admitted_at=self._admitted_at(), recipient=recipient
+            self._own,
+            admitted_at=self._admitted_at(),
+            recipient=recipient,
+            cluster_version=self._cluster_version(),
         )
 
     def reason_to_refuse(self, theirs: Hello) -> str | None:
-        """Why a peer's directory may not speak for it, None if it may."""
+        """Why a peer may not speak with this directory and program, None if it may."""
+        if outdated := reason_outdated(theirs, self.hello_to(theirs.node_id)):
+            return outdated
         if replaced := self.reason_to_hang_up(theirs.node_id, theirs.admitted_at):
             return replaced
         known = self._lineage.known.get(theirs.node_id)
@@ -66,6 +81,11 @@ class Acquaintances:
             f"node {self._own.node_id} knows node {theirs.node_id} by another directory than "
             f"{theirs.incarnation}, which was wiped, or copied before its last starts. {ADVICE}"
         )
+
+    def check_own_version(self, theirs: Hello) -> None:
+        """Raises `DirectoryRefusedError` if a peer's word shows this program to be too old."""
+        if outdated := reason_outdated(self.hello_to(theirs.node_id), theirs):
+            raise DirectoryRefusedError(outdated)
 
     def reason_to_hang_up(self, node_id: int, admitted_at: int) -> str | None:
         """Why a directory of a peer, admitted then, may speak no more, None if it may."""

@@ -23,7 +23,11 @@ class Greeting(msgspec.Struct, frozen=True):
 
 
 def greet(context: Context, args: list[bytes], address: str) -> Greeting:
-    """Answer RAFT HELLO. Raises `CommandError` for what is none, `DiskWriteError` too."""
+    """Answer RAFT HELLO.
+
+    Raises `CommandError` for what is none, `DiskWriteError`, and `DirectoryRefusedError` if it
+    shows that this node's own program is too old for its cluster.
+    """
     if len(args) != 3 or args[1].upper() != b"HELLO":
         raise CommandError("ERR RAFT is for peers, after RAFT HELLO")
     try:
@@ -32,21 +36,24 @@ def greet(context: Context, args: list[bytes], address: str) -> Greeting:
         raise CommandError(f"ERR {error}") from None
     ours = context.acquaintances.hello_to(theirs.node_id)
     complaint = peer.check_hello(ours, theirs)
-    replaced = None
+    final = None
     if complaint is None and theirs.node_id not in context.peer_ids:
         complaint = f"node {theirs.node_id} is not a peer of node {ours.node_id}"
     if complaint is None:
-        complaint = replaced = context.acquaintances.reason_to_refuse(theirs)
-    if replaced is not None:
-        context.refused[theirs.node_id] = replaced
+        complaint = final = context.acquaintances.reason_to_refuse(theirs)
+    if final is not None:
+        context.refused[theirs.node_id] = final
+    if complaint is None:
+        context.acquaintances.check_own_version(theirs)
+        complaint = peer.check_versions(ours, theirs)
     if complaint is not None:
-        return Greeting(refuse(context, complaint, address, is_replaced=replaced is not None))
+        return Greeting(refuse(context, complaint, address, is_final=final is not None))
     context.refused.pop(theirs.node_id, None)
     context.acquaintances.remember(theirs)
     return Greeting(peer.encode_hello_answer(ours), theirs.node_id)
 
 
-def refuse(context: Context, complaint: str, address: str, *, is_replaced: bool) -> bytes:
-    """Tell a peer why it is not heard, or no longer; `is_replaced` ends it."""
+def refuse(context: Context, complaint: str, address: str, *, is_final: bool) -> bytes:
+    """Tell a peer why it is not heard, or no longer; `is_final` ends it."""
     context.log.warning(f"refused a peer: {complaint}", code="peer_refused", address=address)
-    return peer.encode_refusal(complaint, is_replaced=is_replaced)
+    return peer.encode_refusal(complaint, is_final=is_final)

@@ -145,6 +145,7 @@ class Server:
             lineage=lineage,
             admitted_at=lambda: node.raft.admitted_at,
             replaced_at=partial(replaced_at, node.raft),
+            cluster_version=lambda: node.machine.cluster_version,
         )
         self._node = node
         self._sock = sock
@@ -227,6 +228,7 @@ class Server:
         now_ms = _clock_ms()
         node.tick(now_ms, peers.unreachable)
         peers.tick(now_ms)
+        node.cluster_version.tick(peers.spoken)
         self._listener.tick(now_ms)
         self._context.tick(now_ms)
         self._apply_log.tick(now_ms, node.machine.last_applied, node.raft.commit_index)

@@ -24,9 +24,11 @@ from kvstore.raft.core import Raft
 from kvstore.raft.effects import Effects
 from kvstore.raft.events import Event, Stalled
 from kvstore.raft.messages import Message
-from kvstore.raft.types import ADMIT, COMMAND, Entry, Membership, Role
+from kvstore.raft.types import ADMIT, COMMAND, VERSION, Entry, Membership, Role
+from kvstore.raft.versions import SPOKEN, Versions
 from kvstore.server import refusals
 from kvstore.server.cluster_time import ClusterTime
+from kvstore.server.cluster_version import ClusterVersion
 from kvstore.server.handover import Handover, begin_handover
 from kvstore.server.reads import Read, WaitingReads
 from kvstore.server.replaced import check_directory
@@ -75,6 +77,7 @@ class Node:
         rng: random.Random,
         session_rules: api.SessionRules = _SESSION_RULES,
         sync_times: SyncTimes | None = None,
+        speaks: Versions = SPOKEN,
     ) -> None:
         """`session_rules` must be the same on every node of a cluster."""
         self.sync_times = sync_times or SyncTimes()
@@ -95,6 +98,7 @@ class Node:
             rng,
         )
         check_directory(self.raft, settings.data_dir)
+        self.cluster_version = ClusterVersion(speaks, self.machine, self.raft, settings.members)
         self.durable_term = self.raft.current_term
         """The term on this node's disk: the one that may be told to clients."""
         self._now_ms = self._deadline_ms = 0.0
@@ -165,6 +169,9 @@ class Node:
             return None
         if self._is_full:
             self._answer(ticket, refusals.BUSY)
+            return None
+        if failure := self.cluster_version.refuse(command):
+            self._answer(ticket, failure)
             return None
         logged = command if isinstance(command, api.WRITES) else self._stamped(command)
         data = _encode_logged(logged)
@@ -361,19 +368,7 @@ class Node:
 
     def refuse_call(self, call: api.Call) -> api.Failure | None:
         """Why this node must not serve the call, whatever it asks; None if it may."""
-        cluster_id, term = self.settings.cluster_id, self.raft.current_term
-        if call.cluster_id not in ("", cluster_id):
-            return refusals.invalid(
-                f"this node belongs to cluster {cluster_id}, the request is for "
-                f"{call.cluster_id}; correct the addresses"
-            )
-        if term < call.min_term:
-            return api.Failure(
-                api.FailureCode.STALE,
-                f"this node is in term {term}, the request asks for at least {call.min_term}; "
-                "try another node",
-            )
-        return None
+        return refusals.of_call(call, self.settings.cluster_id, self.raft.current_term)
 
     def reply(self, result: api.Result) -> api.Reply:
         """A result with what a typed client is told beside it."""
@@ -428,6 +423,8 @@ class Node:
             if entry.kind is ADMIT:
                 self.raft.admit(entry)
                 check_directory(self.raft, self.settings.data_dir)
+            elif entry.kind is VERSION:
+                self._events += self.cluster_version.apply(entry)
             return
         result = self.machine.apply(entry.index, entry.data)
         write = self._writes.pop((entry.index, entry.term), None) if self._writes else None

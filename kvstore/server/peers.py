@@ -2,7 +2,7 @@
 
 Law: a message is sent once or lost, never kept for later, as Raft expects of a
 network. Nothing is sent before both sides have agreed, in a hello, on protocol
-version, cluster and node ids. What a peer sends us arrives on the link that it
+versions, cluster and node ids. What a peer sends us arrives on the link that it
 dialled, through `session`.
 """
 
@@ -21,15 +21,17 @@ from kvstore.config.settings import Settings
 from kvstore.errors import DirectoryRefusedError, ProtocolError
 from kvstore.lookup import Lookup
 from kvstore.raft.messages import Message
+from kvstore.raft.versions import SPOKEN, Versions
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.connection import Connection
 from kvstore.wire.peer import (
     Hello,
     HelloAnswer,
     check_hello,
+    check_versions,
     encode_hello,
     encode_message,
-    says_replaced,
+    says_final,
 )
 
 _FIRST_RETRY_MS = 20.0
@@ -67,6 +69,7 @@ class PeerLink:
         self._connection: Connection | None = None
         self._answer = HelloAnswer()
         self._is_ready = False
+        self._speaks = SPOKEN
         self._pause_ms = _FIRST_RETRY_MS
         self._last_complaint = ""
         self._down_since_ms = math.inf
@@ -103,6 +106,11 @@ class PeerLink:
         return self._is_ready and connection is not None and connection.is_open
 
     @property
+    def speaks(self) -> Versions | None:
+        """What the peer's program speaks, by its hello; None if there is no link."""
+        return self._speaks if self.is_ready else None
+
+    @property
     def trouble(self) -> str:
         """Why there is no link, "" if there is one."""
         return "" if self.is_ready else self._last_complaint or "not connected yet"
@@ -116,9 +124,9 @@ class PeerLink:
         return connection.unsent_bytes >= limits.peer_backlog_bytes_max
 
     def send(self, message: Message) -> None:
-        """Send now, or lose it: the link is down, or the peer does not read."""
+        """Send now, or lose it: the link is down, the peer does not read, or knows no such kind."""
         connection = self._connection
-        if connection is None or not self._is_ready:
+        if connection is None or not self._is_ready or self._speaks.newest < message.SINCE:
             return
         if connection.unsent_bytes < self._settings.limits.peer_output_bytes_max:
             connection.write(encode_message(message))
@@ -169,10 +177,11 @@ class PeerLink:
             self._is_refused = True
             connection.failure = complaint
             connection.close()
-            if replaced := says_replaced(complaint):
-                raise DirectoryRefusedError(f"{self._settings.data_dir}: {replaced}")
+            if final := says_final(complaint):
+                raise DirectoryRefusedError(f"{self._settings.data_dir}: {final}")
         elif theirs is not None:
             self._acquaintances.remember(theirs)
+            self._speaks = theirs.speaks
             self._is_ready = True
             self.deadline_ms = float("inf")
             self._pause_ms = _FIRST_RETRY_MS
@@ -182,7 +191,10 @@ class PeerLink:
 
     def _reason_to_refuse(self, theirs: Hello) -> str | None:
         ours = self._acquaintances.hello_to(self._peer)
-        return check_hello(ours, theirs) or self._acquaintances.reason_to_refuse(theirs)
+        if complaint := check_hello(ours, theirs) or self._acquaintances.reason_to_refuse(theirs):
+            return complaint
+        self._acquaintances.check_own_version(theirs)
+        return check_versions(ours, theirs)
 
     def _lost(self, why: str, now_ms: float) -> None:
         """Plan the next attempt; say why, but the same thing only once.
@@ -230,6 +242,11 @@ class Peers:
     def unreachable(self) -> set[int]:
         """The peers to whom there is no link."""
         return {peer for peer, link in self._links.items() if not link.is_ready}
+
+    @property
+    def spoken(self) -> dict[int, Versions]:
+        """What each peer speaks to whom there is a link."""
+        return {peer: v for peer, link in self._links.items() if (v := link.speaks) is not None}
 
     @property
     def crowded(self) -> set[int]:

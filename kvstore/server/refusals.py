@@ -112,6 +112,30 @@ def _size(size_bytes: int) -> str:
     return f"{size_bytes >> 10} KiB" if size_bytes < 64 << 20 else f"{size_bytes >> 20} MiB"
 
 
+def needs_version(needed: int, has: int) -> api.Failure:
+    """A command that not every node knows yet."""
+    return invalid(
+        f"this needs version {needed} of the protocol, and the cluster has {has} until every node "
+        "is up and runs a release that speaks it: finish the upgrade, then try again"
+    )
+
+
+def of_call(call: api.Call, cluster_id: str, term: int) -> api.Failure | None:
+    """Why a node of this cluster, in this term, must not serve the call, whatever it asks."""
+    if call.cluster_id not in ("", cluster_id):
+        return invalid(
+            f"this node belongs to cluster {cluster_id}, the request is for {call.cluster_id}; "
+            "correct the addresses"
+        )
+    if term < call.min_term:
+        return api.Failure(
+            api.FailureCode.STALE,
+            f"this node is in term {term}, the request asks for at least {call.min_term}; "
+            "try another node",
+        )
+    return None
+
+
 UNKNOWN: Final = api.Failure(
     api.FailureCode.UNKNOWN,
     "outcome unknown: no majority confirmed the write in time; it may or may not take effect, "

@@ -342,7 +342,7 @@ class Session:
         if replaced is None:
             self.context.node.receive(message)
         else:
-            self.reply(refuse(self.context, replaced, self.address, is_replaced=True))
+            self.reply(refuse(self.context, replaced, self.address, is_final=True))
             self.close_after_replies()
 
     # --- Output ---------------------------------------------------------------------------

@@ -312,6 +312,7 @@ _names = {
     events.CannotVouch: "damage found",
     events.Repaired: "damage repaired",
     events.Admitted: "admission",
+    events.VersionRaised: "version raised",
     events.ShortOfRoom: "short of room",
     events.RoomIsBack: "room is back",
     events.WaitsForRoom: "applying waits for room",

@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from kvstore.raft.types import DurableUpdate, Entry, Recovered
+from kvstore.raft.versions import FIRST_VERSION
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -31,14 +32,16 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """How far the data has come: the last log index in it, its revision, and its time.
+    """How far the data has come: the last log index in it, its revision, time and version.
 
-    `time_ms` is the cluster's time, as the log told it last.
+    `time_ms` is the cluster's time, as the log told it last; `cluster_version` that of the
+    protocol which the cluster had by then.
     """
 
     last_applied: int = 0
     revision: int = 0
     time_ms: int = 0
+    cluster_version: int = FIRST_VERSION
 
 
 class TableChanges(msgspec.Struct, frozen=True, gc=False):

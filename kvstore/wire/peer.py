@@ -19,11 +19,11 @@ import msgspec
 
 from kvstore.errors import ProtocolError
 from kvstore.raft.messages import Message
+from kvstore.raft.versions import FIRST_VERSION, SPOKEN, VERSION_MAX, Versions
 from kvstore.wire import resp
 
-PROTOCOL_VERSION: Final = 2
-_REPLACED: Final = "REPLACED"
-"""First word of a refusal that no new attempt of the same directory will change."""
+_FINAL: Final = "FINAL"
+"""First word of a refusal that no new attempt of the same directory and program will change."""
 _CLUSTER_ID_CHARACTERS_MAX: Final = 64
 _INCARNATION: Final = re.compile(r"[0-9a-f]{32}")
 _START_BYTES: Final = 8
@@ -31,9 +31,12 @@ _HELLO_BYTES_MAX: Final = 16 << 10
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """Who is speaking, and to whom it believes it speaks."""
+    """Who is speaking, and to whom it believes it speaks.
 
-    protocol_version: int = PROTOCOL_VERSION
+    It may grow at its end, as messages do: every version reads every other's.
+    """
+
+    speaks: Versions = SPOKEN
     cluster_id: str
     node_id: int
     incarnation: str
@@ -44,6 +47,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     -1 for one that waits for it."""
     recipient: int = 0
     """0 until the link is known."""
+    cluster_version: int = FIRST_VERSION
+    """As far as the speaker has applied the log."""
 
 
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -79,6 +84,8 @@ def decode_hello(payload: bytes) -> Hello:
         raise ProtocolError("the starts of the peer's directory are malformed")
     if hello.admitted_at < -1:
         raise ProtocolError("the peer's admission is malformed")
+    if not 0 < hello.cluster_version <= VERSION_MAX:
+        raise ProtocolError("the peer's version of the cluster is malformed")
     return hello
 
 
@@ -119,13 +126,9 @@ class HelloAnswer:
 def check_hello(ours: Hello, theirs: Hello) -> str | None:
     """Why the two may not talk, None if they may.
 
-    Both sides say it, each in its own log, so it names the nodes.
+    Both sides say it, each in its own log, so it names the nodes. Of versions not a word: they
+    mean nothing before it is certain that both belong together.
     """
-    if theirs.protocol_version != ours.protocol_version:
-        return (
-            f"node {theirs.node_id} speaks peer protocol {theirs.protocol_version}, node "
-            f"{ours.node_id} {ours.protocol_version}; run the same version everywhere"
-        )
     if theirs.cluster_id != ours.cluster_id:
         return (
             f"node {theirs.node_id} belongs to cluster {theirs.cluster_id}, node {ours.node_id} to "
@@ -140,14 +143,38 @@ def check_hello(ours: Hello, theirs: Hello) -> str | None:
     return None
 
 
-def encode_refusal(complaint: str, *, is_replaced: bool) -> bytes:
+def check_versions(ours: Hello, theirs: Hello) -> str | None:
+    """Why the two cannot understand each other, None if they can."""
+    if theirs.speaks.meets(ours.speaks):
+        return None
+    older, newer = sorted((theirs, ours), key=lambda hello: hello.speaks.newest)
+    return (
+        f"node {older.node_id} speaks protocol {older.speaks}, node {newer.node_id} "
+        f"{newer.speaks}; start node {older.node_id} with a release that speaks "
+        f"{newer.speaks.oldest}, or node {newer.node_id} with one that still speaks "
+        f"{older.speaks.newest}"
+    )
+
+
+def reason_outdated(one: Hello, other: Hello) -> str | None:
+    """Why the first one's program is too old for the cluster, as the second knows it; else None."""
+    if one.speaks.newest >= other.cluster_version:
+        return None
+    return (
+        f"the cluster has version {other.cluster_version} of the protocol, and node {one.node_id} "
+        f"speaks {one.speaks}: start it with a release that speaks {other.cluster_version}, as "
+        f"node {other.node_id} does"
+    )
+
+
+def encode_refusal(complaint: str, *, is_final: bool) -> bytes:
     """The acceptor's reply to a hello that it refuses."""
-    return resp.error(f"{_REPLACED if is_replaced else 'ERR refused:'} {complaint}")
+    return resp.error(f"{_FINAL if is_final else 'ERR refused:'} {complaint}")
 
 
-def says_replaced(refusal: str) -> str | None:
-    """What the other side holds against our directory; None if that is not why it refused."""
-    return refusal.removeprefix(_REPLACED).strip() if refusal.startswith(_REPLACED) else None
+def says_final(refusal: str) -> str | None:
+    """What the other side holds against us for good; None if that is not why it refused."""
+    return refusal.removeprefix(_FINAL).strip() if refusal.startswith(f"{_FINAL} ") else None
 
 
 def encode_message(message: Message) -> bytes:

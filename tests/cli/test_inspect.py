@@ -61,6 +61,7 @@ def test_entries_are_listed_on_request_in_words(tmp_path):
             Entry(7, 1, EntryKind.COMMAND, b"junk"),
             command(8, api.Stamped(5, api.OpenSession())),
             command(9, api.Stamped(6, api.Once(8, 1, api.Delete((b"a",), api.Guard(b"l", 3))))),
+            Entry(10, 1, EntryKind.VERSION, b"3"),
         ],
     )
     lines = inspect("--entries", tmp_path).stdout.splitlines()
@@ -75,6 +76,7 @@ def test_entries_are_listed_on_request_in_words(tmp_path):
         ["7", "1", "command", "4 bytes that are no command of this version"],
         ["8", "1", "command", "open session 8"],
         ["9", "1", "command", 'delete "a" if "l" has revision 3 (request 1 of session 8)'],
+        ["10", "1", "version", "the cluster has version 3 of the protocol"],
     ]
     assert not any(line.lstrip()[:1].isdigit() for line in inspect(tmp_path).stdout.splitlines())
 
@@ -141,7 +143,12 @@ def test_json_says_the_same(tmp_path):
     one, two = values["directories"]
     assert one["identity"]["node_id"] == 1
     assert one["hard_state"] == {"current_term": 3, "voted_for": 1, "admitted_at": 0}
-    assert one["applied"] == {"last_applied": 8, "revision": 8, "time_ms": 0}
+    assert one["applied"] == {
+        "last_applied": 8,
+        "revision": 8,
+        "time_ms": 0,
+        "cluster_version": 2,
+    }
     assert (one["first_index"], one["last_index"], one["unread"]) == (1, 8, [])
     assert one["terms"][1] == {"term": 3, "first_index": 6, "last_index": 8, "leader": 2}
     assert one["entries"][0] == {"index": 1, "term": 1, "kind": "noop", "what": "node 1 leads"}

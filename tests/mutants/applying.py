@@ -18,8 +18,8 @@ APPLYING = (
     Mutant(
         "last_applied is saved one too low, so an entry is applied twice",
         "StateMachine.applied",
-        "        return Applied(self.last_applied, self.revision, self.time_ms)",
-        "        return Applied(max(0, self.last_applied - 1), self.revision, self.time_ms)",
+        "        return Applied(self.last_applied,",
+        "        return Applied(max(0, self.last_applied - 1),",
     ),
     Mutant(
         "the revision is forgotten in a restart",

@@ -197,9 +197,9 @@ SERVING = (
     ),
     Mutant(
         "a node of an older term serves whoever knows of a newer one",
-        "Node.refuse_call",
-        "        if term < call.min_term:",
-        "        if term < 0:",
+        "refusals.of_call",
+        "    if term < call.min_term:",
+        "    if term < 0:",
         test="tests/server/test_envelope.py"
         "::test_a_refusal_comes_in_the_same_envelope_and_changes_nothing",
     ),

@@ -17,6 +17,7 @@ from .serving import SERVING
 from .several import SEVERAL
 from .sharing import SHARING
 from .starting import STARTING
+from .upgrading import UPGRADING
 from .watching import WATCHING
 
 MUTANTS = (
@@ -33,4 +34,5 @@ MUTANTS = (
     *COUNTING,
     *WATCHING,
     *GUIDING,
+    *UPGRADING,
 )

@@ -56,6 +56,7 @@ class Line:
             lineage=self.lineage,
             admitted_at=lambda: self.node.raft.admitted_at,
             replaced_at=partial(replaced_at, self.node.raft),
+            cluster_version=lambda: self.node.machine.cluster_version,
         )
         self.selector = selectors.DefaultSelector()
         self.context = Context(settings, self.node, acquaintances, logger_for(1), 10_000)

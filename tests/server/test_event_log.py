@@ -212,7 +212,7 @@ def test_a_peer_that_refuses_is_a_warning_at_once(lines: io.StringIO) -> None:
         link.tick(0.0)
         theirs, _ = door.accept()
         with theirs:
-            theirs.sendall(encode_refusal("it belongs to another cluster", is_replaced=False))
+            theirs.sendall(encode_refusal("it belongs to another cluster", is_final=False))
             turn(link, selector, 0.0)
     (said,) = records(lines)
     assert (said["level"], said["code"]) == ("warning", "peer_lost")

@@ -9,6 +9,7 @@ import pytest
 
 from kvstore.raft.messages import AppendEntries, RequestVote
 from kvstore.raft.types import Entry, EntryKind
+from kvstore.raft.versions import Versions
 from kvstore.wire import peer
 from kvstore.wire.resp import command
 
@@ -48,7 +49,7 @@ def test_a_peer_that_is_gone_without_a_word_is_noticed(follower: Line) -> None:
         ({"recipient": 3}, b"looks for node 3"),
         ({"node_id": 9}, b"node 9 is not a peer"),
         ({"node_id": 1}, b"node 1 is not a peer"),
-        ({"protocol_version": 1}, b"peer protocol 1"),
+        ({"speaks": Versions(3, 3)}, b"node 1 speaks protocol 2, node 2 3;"),
     ],
 )
 def test_a_stranger_is_refused_and_not_heard(
@@ -70,7 +71,7 @@ def test_a_directory_that_is_not_the_one_seen_last_is_refused_and_not_heard(
     wiped = msgspec.structs.replace(THEIRS, starts=b"9" * 8)
     follower.connect_anew()
     answer = follower.ask(peer.encode_hello(wiped), peer.encode_message(VOTE))
-    assert answer.startswith(b"-REPLACED node 1 knows node 2 by another directory")
+    assert answer.startswith(b"-FINAL node 1 knows node 2 by another directory")
     assert follower.is_closed
     assert follower.node.raft.current_term == 0
 
@@ -96,7 +97,7 @@ def test_a_directory_that_is_replaced_while_its_link_is_up_is_hung_up_on(followe
         )
     )
     answer = follower.ask(peer.encode_message(msgspec.structs.replace(VOTE, term=9)))
-    assert answer.startswith(b"-REPLACED log entry 2 of node 1 admits another directory of node 2")
+    assert answer.startswith(b"-FINAL log entry 2 of node 1 admits another directory of node 2")
     assert follower.is_closed
     assert follower.node.raft.current_term == 1
 

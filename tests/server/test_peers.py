@@ -8,6 +8,7 @@ import selectors
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -18,13 +19,14 @@ from kvstore.config.limits import Limits
 from kvstore.config.settings import Settings
 from kvstore.logs import logger_for
 from kvstore.lookup import Lookup
-from kvstore.raft.messages import AppendEntries
+from kvstore.raft.messages import AppendEntries, TimeoutNow
 from kvstore.raft.types import Entry, EntryKind
+from kvstore.raft.versions import SPOKEN, Versions
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.connection import Connection
 from kvstore.server.peers import PeerLink
 from kvstore.storage.memory import MemoryLineage
-from kvstore.wire.peer import Hello, encode_hello_answer
+from kvstore.wire.peer import Hello, encode_hello_answer, encode_message
 
 
 def acquaintances() -> Acquaintances:
@@ -239,3 +241,27 @@ def test_a_link_that_breaks_with_much_to_send_is_just_closed() -> None:
         link.on_events(selectors.EVENT_WRITE)
         assert (connection.is_open, connection.unsent_bytes) == (False, 0)
         assert connection.failure == "Broken pipe"
+
+
+class Later(TimeoutNow, frozen=True, kw_only=True, tag="later"):
+    """A kind of message that there is since version 3."""
+
+    SINCE: ClassVar[int] = 3
+
+
+def test_a_peer_gets_no_message_of_a_kind_it_does_not_know(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would hang up; lost, the message is repeated like any other, when it may be known."""
+    fields: dict[str, Any] = {"cluster_id": "test", "sender": 1, "recipient": 2, "term": 1}
+    known, later = TimeoutNow(**fields), Later(**fields)
+    written: list[bytes] = []
+    with link_to_a_peer_that_never_reads(Limits()) as link:
+        assert link.speaks == SPOKEN
+        monkeypatch.setattr(link._connection, "write", written.append)
+        link.send(later)
+        link.send(known)
+        assert written == [encode_message(known)]
+        link._speaks = Versions(2, 3)
+        link.send(later)
+        assert written[1:] == [encode_message(later)]

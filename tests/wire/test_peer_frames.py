@@ -299,7 +299,6 @@ def test_garbage_is_refused_and_raises_nothing_else(payload: bytes) -> None:
 
 def hello(**changes: Any) -> Hello:
     fields: dict[str, Any] = {
-        "protocol_version": peer.PROTOCOL_VERSION,
         "cluster_id": "c1",
         "node_id": 1,
         "recipient": 2,
@@ -323,10 +322,6 @@ def test_nodes_that_expect_each_other_may_talk() -> None:
 @pytest.mark.parametrize(
     ("theirs", "words"),
     [
-        (
-            hello(node_id=2, recipient=1, protocol_version=1),
-            "node 2 speaks peer protocol 1, node 1 ",
-        ),
         (
             hello(node_id=2, recipient=1, cluster_id="other"),
             "node 2 belongs to cluster other, node 1 to ",

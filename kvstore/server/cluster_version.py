@@ -1,0 +1,74 @@
+"""Which version of the protocol the cluster has, and what follows for this node.
+
+Law: what needs a version is proposed only where that version is applied, so it stands behind
+the entry that gave it in every log; and who does not speak a version applies nothing behind
+that entry. It must not know what commands mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from kvstore import api
+from kvstore.errors import DirectoryRefusedError
+from kvstore.kv.machine import StateMachine
+from kvstore.raft.core import Raft
+from kvstore.raft.events import Event, VersionRaised
+from kvstore.raft.types import Entry
+from kvstore.raft.versions import Versions, version_of
+from kvstore.server import refusals
+
+
+class ClusterVersion:
+    """The cluster's version as this node's state machine has it, beside what its program speaks."""
+
+    def __init__(
+        self, speaks: Versions, machine: StateMachine, raft: Raft, members: Iterable[int]
+    ) -> None:
+        """Raises `DirectoryRefusedError` if the program is too old for what was applied here."""
+        self._speaks = speaks
+        self._machine = machine
+        self._raft = raft
+        self._peers = {*members} - {raft.id}
+        self._check(machine.cluster_version)
+
+    def refuse(self, command: api.Command) -> api.Failure | None:
+        """Why a command is not proposed yet; None if every log may hold it."""
+        has = self._machine.cluster_version
+        # Of a cluster that has all that its leader speaks, nothing need be asked.
+        if has >= self._speaks.newest or command.since <= has:
+            return None
+        return refusals.needs_version(command.since, has)
+
+    def tick(self, spoken: Mapping[int, Versions]) -> None:
+        """A leader raises the version when every peer is there and speaks a newer one.
+
+        `spoken`: what each peer speaks to whom there is a link.
+        """
+        raft, has = self._raft, self._machine.cluster_version
+        if self._speaks.newest <= has or not raft.has_committed_in_term:
+            return
+        if raft.leadership is None or not self._peers <= spoken.keys():
+            return
+        version = min([self._speaks.newest, *(spoken[peer].newest for peer in self._peers)])
+        if version > has:
+            raft.leadership.raise_version(version)
+
+    def apply(self, entry: Entry) -> list[Event]:
+        """An entry that gives a version is committed; what to say of it.
+
+        Raises `DirectoryRefusedError` if this program does not speak it.
+        """
+        version = version_of(entry)
+        self._check(version)
+        if not self._machine.adopt(version):
+            return []
+        return [VersionRaised(self._raft.current_term, version)]
+
+    def _check(self, version: int) -> None:
+        if version > self._speaks.newest:
+            raise DirectoryRefusedError(
+                f"the cluster has version {version} of the protocol, and this program speaks "
+                f"{self._speaks}: start this node with a release that speaks {version}, as the "
+                "other nodes do; there is no way back to an older one"
+            )

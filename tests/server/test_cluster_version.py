@@ -1,0 +1,259 @@
+"""Which version of the protocol a cluster has, and who may speak there (decision 38)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+import pytest
+
+from kvstore import api
+from kvstore.errors import DirectoryRefusedError
+from kvstore.raft.events import VersionRaised
+from kvstore.raft.types import Entry, EntryKind
+from kvstore.raft.versions import FIRST_VERSION, Versions, version_data, version_of
+from kvstore.server.cluster_version import ClusterVersion
+from kvstore.wire import peer
+
+from .cluster import Claim, Cluster, FullState
+from .line import THEIRS, Line
+
+OLD, NEW, NEWEST = Versions(2, 2), Versions(2, 3), Versions(3, 4)
+
+
+class Mixed(Cluster):
+    """Nodes of different programs; each has a link to all others that take turns."""
+
+    def __init__(self, *speaks: Versions) -> None:
+        super().__init__(len(speaks), speaks=dict(enumerate(speaks, start=1)))
+
+    def replace(self, node_id: int, speaks: Versions) -> None:
+        """Start a node again with another program."""
+        self.speaks[node_id] = speaks
+        self.crash(node_id)
+
+    def turn(self, node_id: int) -> None:
+        there = self.speaks.keys() - self.asleep - {node_id}
+        self.nodes[node_id].cluster_version.tick({at: self.speaks[at] for at in there})
+        super().turn(node_id)
+
+    @property
+    def versions(self) -> list[int]:
+        """What the cluster has, as each node sees it."""
+        return [node.machine.cluster_version for node in self.nodes.values()]
+
+    def proposed(self) -> list[bytes]:
+        """The versions in the log of who leads."""
+        log = self.elect().raft.log
+        return [e.data for e in log.slice(1, log.last_index + 1, 1 << 20) if e.kind is VERSION]
+
+
+VERSION = EntryKind.VERSION
+
+
+class Touch(msgspec.Struct, frozen=True, array_like=True, tag="touch"):
+    """A command of version 3, as far as a leader looks at it."""
+
+    key: bytes
+    since: ClassVar[int] = 3
+
+
+def test_a_log_that_says_nothing_else_is_of_the_first_version() -> None:
+    cluster = Mixed(OLD, OLD, OLD)
+    cluster.elect()
+    cluster.run()
+    assert cluster.versions == [FIRST_VERSION] * 3
+    assert cluster.proposed() == []
+
+
+def test_the_leader_raises_the_version_when_all_speak_a_newer_one() -> None:
+    cluster = Mixed(NEW, NEW, Versions(2, 4))
+    cluster.elect()
+    cluster.run(1_000)
+    assert cluster.versions == [3, 3, 3]
+    assert cluster.proposed() == [b"3"], "once, though every turn asks"
+    for events in cluster.events.values():
+        assert [event.version for event in events if isinstance(event, VersionRaised)] == [3]
+
+
+def test_one_that_is_older_or_away_holds_the_version_back() -> None:
+    cluster = Mixed(NEW, NEW, OLD)
+    cluster.elect()
+    cluster.run(1_000)
+    assert cluster.proposed() == []
+    cluster.asleep = {3}
+    cluster.run(1_000)
+    assert cluster.proposed() == [], "who is away may come back as it was"
+    cluster.asleep = set()
+    cluster.replace(3, NEW)
+    cluster.elect()
+    cluster.run(1_000)
+    assert cluster.versions == [3, 3, 3]
+
+
+def test_the_version_is_kept_with_the_data_and_found_again() -> None:
+    cluster = Mixed(NEW, NEW, NEW)
+    cluster.elect()
+    cluster.run(1_000)
+    for node_id, node in cluster.nodes.items():
+        node.checkpoint()
+        cluster.crash(node_id)
+    assert cluster.versions == [3, 3, 3]
+
+
+def test_a_version_does_not_go_back_whatever_a_later_entry_says() -> None:
+    cluster = Mixed(NEW)
+    leader = cluster.elect()
+    cluster.run()
+    assert leader.raft.leadership is not None
+    leader.raft.log.add(leader.raft.current_term, VERSION, version_data(2))
+    cluster.run()
+    assert cluster.proposed() == [b"3", b"2"]
+    assert cluster.versions == [3]
+    said = [event for event in cluster.events[1] if isinstance(event, VersionRaised)]
+    assert len(said) == 1
+
+
+def test_what_needs_a_newer_version_is_refused_until_the_cluster_has_it() -> None:
+    cluster = Mixed(OLD, NEW, NEW)
+    leader = cluster.elect()
+    assert cluster.speaks[leader.raft.id] == NEW
+    claim, plain = Claim(), Claim()
+    last = leader.raft.log.last_index
+    assert leader.submit_command(Touch(b"k"), claim) is None  # type: ignore[arg-type]
+    assert leader.raft.log.last_index == last
+    leader.submit_command(api.Put(b"k", b"v"), plain)
+    cluster.run()
+    assert claim.failure.code is api.FailureCode.INVALID
+    assert "needs version 3 of the protocol, and the cluster has 2" in claim.failure.message
+    assert isinstance(plain.result, api.PutResult)
+
+
+def test_what_needs_it_is_taken_as_soon_as_it_is_applied_and_not_before() -> None:
+    cluster = Mixed(NEW)
+    version = cluster.elect().cluster_version
+    has = cluster.nodes[1].machine.cluster_version
+    if has < 3:
+        assert version.refuse(Touch(b"k")) is not None  # type: ignore[arg-type]
+    cluster.run()
+    assert version.refuse(Touch(b"k")) is None  # type: ignore[arg-type]
+
+
+def test_a_write_in_a_session_needs_what_its_write_needs() -> None:
+    once = api.Once(7, 1, Touch(b"k"))  # type: ignore[arg-type]
+    assert once.since == 3
+    assert api.Once(7, 1, api.Put(b"k", b"v")).since == 0
+
+
+def test_a_program_that_is_too_old_ends_at_the_entry_and_applies_nothing_behind_it() -> None:
+    cluster = Mixed(NEW, NEW, NEW)
+    cluster.elect()
+    cluster.asleep = {3}
+    cluster.run(1_000)
+    assert cluster.proposed() == [], "one was away"
+    cluster.asleep = set()
+    cluster.elect()
+    cluster.run(1_000)
+    # Its data is gone, so it is built anew from the log.
+    identity = cluster.states[3].identity
+    cluster.states[3] = FullState(identity, cluster.room, cluster.state_room)
+    cluster.replace(3, OLD)
+    with pytest.raises(DirectoryRefusedError) as refused:
+        cluster.run(1_000)
+    assert "the cluster has version 3 of the protocol, and this program speaks 2" in str(
+        refused.value
+    )
+    assert "start this node with a release that speaks 3" in str(refused.value)
+    log = cluster.logs[3]
+    at = cluster.nodes[3].machine.last_applied
+    [entry] = log.entries(at, at + 1, 1 << 20)
+    assert entry.kind is VERSION
+
+
+def test_a_program_that_is_too_old_for_its_own_data_does_not_start() -> None:
+    cluster = Mixed(NEW)
+    cluster.elect()
+    cluster.run()
+    cluster.nodes[1].checkpoint()
+    with pytest.raises(DirectoryRefusedError, match="version 3 of the protocol"):
+        cluster.replace(1, OLD)
+
+
+def test_an_upgrade_is_undone_node_by_node_until_the_last_node_has_it() -> None:
+    cluster = Mixed(OLD, OLD, OLD)
+    for node_id, speaks in ((1, NEW), (2, NEW), (2, OLD), (1, OLD)):
+        cluster.replace(node_id, speaks)
+        leader = cluster.elect()
+        claim = Claim()
+        leader.submit_command(api.Put(b"k", b"v"), claim)
+        cluster.run(1_000)
+        assert isinstance(claim.result, api.PutResult)
+    assert cluster.versions == [2, 2, 2]
+
+
+@pytest.mark.parametrize("data", [b"", b"0", b"-1", b"03", b"3 ", b"x", b"9" * 11, b"4294967297"])
+def test_an_entry_that_names_no_version_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="names no version"):
+        version_of(Entry(1, 1, VERSION, data))
+
+
+def test_a_version_is_in_its_entry_as_it_was() -> None:
+    for version in (1, 2, 10, 1 << 32):
+        assert version_of(Entry(1, 1, VERSION, version_data(version))) == version
+
+
+@pytest.mark.parametrize(("oldest", "newest"), [(0, 1), (3, 2), (1, (1 << 32) + 1), (-1, -1)])
+def test_a_range_that_makes_no_sense_is_none(oldest: int, newest: int) -> None:
+    with pytest.raises(ValueError, match="out of range"):
+        Versions(oldest, newest)
+
+
+# --- Hellos -----------------------------------------------------------------------------------
+
+
+def greeting(line: Line, **changes: object) -> bytes:
+    return line.ask(peer.encode_hello(msgspec.structs.replace(THEIRS, **changes)))
+
+
+@pytest.mark.parametrize("speaks", [Versions(1, 2), Versions(2, 9), Versions(1, 9)])
+def test_peers_whose_ranges_meet_talk(follower: Line, speaks: Versions) -> None:
+    assert greeting(follower, speaks=speaks).startswith(b"$")
+
+
+def test_peers_whose_ranges_do_not_meet_are_told_which_to_upgrade(follower: Line) -> None:
+    answer = greeting(follower, speaks=NEWEST)
+    assert answer.startswith(b"-ERR refused: node 1 speaks protocol 2, node 2 3 to 4; start node 1")
+    assert b"with a release that speaks 3, or node 2 with one that still speaks 2" in answer
+    assert follower.is_closed
+
+
+def test_who_is_too_old_for_the_cluster_is_refused_for_good(follower: Line) -> None:
+    follower.node.machine.adopt(3)
+    answer = greeting(follower, speaks=OLD)
+    assert answer.startswith(b"-FINAL the cluster has version 3 of the protocol, and node 2 speaks")
+    assert b"start it with a release that speaks 3, as node 1 does" in answer
+    assert follower.is_closed
+
+
+def test_a_stranger_that_is_too_old_is_told_first_that_it_is_one(follower: Line) -> None:
+    follower.node.machine.adopt(3)
+    assert b"belongs to cluster" in greeting(follower, speaks=OLD, cluster_id="other")
+
+
+def test_a_node_that_a_peer_shows_to_be_too_old_ends(follower: Line) -> None:
+    with pytest.raises(DirectoryRefusedError, match=r"has version 3 .* node 1 speaks 2: start it"):
+        greeting(follower, speaks=NEW, cluster_version=3)
+
+
+def test_a_hello_tells_the_version_of_the_cluster_as_it_was_applied(follower: Line) -> None:
+    follower.node.machine.adopt(2)
+    answer = greeting(follower)
+    hello = peer.decode_hello(answer.split(b"\r\n", 1)[1][:-2])
+    assert (hello.speaks, hello.cluster_version) == (Versions(2, 2), 2)
+
+
+def test_who_speaks_all_that_the_cluster_has_is_asked_nothing() -> None:
+    """A leader's hot path: with nothing newer to speak, no command is looked at."""
+    node = Mixed(OLD).nodes[1]
+    version = ClusterVersion(OLD, node.machine, node.raft, [1])
+    assert version.refuse(object()) is None  # type: ignore[arg-type]
