@@ -19,6 +19,7 @@ from process.workload import check_disks, read_everything
 from kvstore import api
 from kvstore.sim.checkers.linearizability import check_history
 from kvstore.sim.checkers.revisions import check_revisions
+from kvstore.sim.checkers.serializability import check_real_time
 
 from .cluster import ChaosCluster
 from .workload import Caller, Calls
@@ -32,6 +33,7 @@ def judge(cluster: ChaosCluster, history: Calls) -> list[str]:
     read_all_keys(cluster, history)
     cluster.wait_until_level()
     findings = check_history(history.operations) + check_revisions(history.operations)
+    findings += check_real_time(history.operations)
     findings += check_samples(history.samples) + _check_replicas(cluster)
     cluster.end_all()
     findings += check_disks(cluster, history) + cluster.audit()

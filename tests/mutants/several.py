@@ -87,6 +87,12 @@ SEVERAL = (
         "        return api.CountResult(self.revision, earlier)\n",
     ),
     Mutant(
+        "DBSIZE tells the revision before the one that it counts at",
+        "StateMachine._count",
+        _COUNT,
+        "        return api.CountResult(max(0, self.revision - 1), self._view.count())\n",
+    ),
+    Mutant(
         "DBSIZE is answered by whoever is asked, as of whatever it has applied",
         "Node.submit_query",
         "        self._refuse_reads_of_others()\n        after = 0\n",

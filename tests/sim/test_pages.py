@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kvstore import api
-from kvstore.sim.checkers.pages import check_pages
 from kvstore.sim.history import Operation
+
+from .still import judged
 
 KEYS = (b"", b"a", b"a1", b"b")
 THERE = {key: api.KeyValue(key, b"of " + key, 1, 1, 1) for key in KEYS}
@@ -14,7 +15,7 @@ THERE = {key: api.KeyValue(key, b"of " + key, 1, 1, 1) for key in KEYS}
 
 def findings(scan: api.Scan, keys: tuple[bytes, ...], next_start: bytes | None) -> list[str]:
     page = api.ScanResult(1, tuple(THERE[key] for key in keys), next_start)
-    return check_pages([Operation(1, 0.0, 1.0, scan, page)], lambda _revision: THERE)
+    return judged(THERE, Operation(1, 0.0, 1.0, scan, page))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The checker of revisions: one order over all keys, in step with real time.
+"""The rules of revisions: one order over all keys, in step with real time.
 
 Law: brute force compares every two operations, on what the rules say of two.
 """
@@ -14,11 +14,17 @@ import pytest
 
 from kvstore import api
 from kvstore.sim.checkers.revisions import check_revisions
+from kvstore.sim.checkers.serializability import check_real_time
 from kvstore.sim.history import Operation
 
 from .histories import random_history
 
 K, OTHER = b"k", b"other"
+
+
+def judged(history: Sequence[Operation]) -> list[str]:
+    """What numbers alone show."""
+    return [*check_real_time(history), *check_revisions(history)]
 
 
 # --- Building histories -------------------------------------------------------------------
@@ -207,26 +213,26 @@ BAD = {
 
 @pytest.mark.parametrize("history", GOOD.values(), ids=GOOD)
 def test_revisions_in_one_order_pass(history: list[Operation]) -> None:
-    assert check_revisions(history) == []
+    assert judged(history) == []
 
 
 @pytest.mark.parametrize(("words", "history"), BAD.values(), ids=BAD)
 def test_revisions_that_contradict_are_a_finding(words: str, history: list[Operation]) -> None:
-    findings = check_revisions(history)
+    findings = judged(history)
     assert len(findings) == 1
     assert words in findings[0].splitlines()[0]
 
 
 def test_the_order_of_the_list_does_not_matter() -> None:
     for _, history in BAD.values():
-        assert len(check_revisions(history[::-1])) == 1
+        assert len(judged(history[::-1])) == 1
 
 
 # --- What it says -------------------------------------------------------------------------
 
 
 def test_a_finding_shows_both_operations() -> None:
-    (finding,) = check_revisions([put(0, 1, 2, b"a"), put(2, 3.5, 1, b"b", key=OTHER)])
+    (finding,) = judged([put(0, 1, 2, b"a"), put(2, 3.5, 1, b"b", key=OTHER)])
     assert finding.splitlines() == [
         "revisions go back in time",
         "  client 1 [0.0 .. 1.0 ms] put k = 'a' -> revision 2",
@@ -236,7 +242,7 @@ def test_a_finding_shows_both_operations() -> None:
 
 def test_one_revision_that_is_too_high_is_said_once() -> None:
     reads = [get(10 + n, 10.5 + n, 1, None) for n in range(50)]
-    assert len(check_revisions([put(0, 1, 1_000, key=OTHER), *reads])) == 1
+    assert len(judged([put(0, 1, 1_000, key=OTHER), *reads])) == 1
 
 
 # --- Random histories ---------------------------------------------------------------------
@@ -247,7 +253,7 @@ def test_histories_of_a_sequential_copy_pass(seed: int) -> None:
     rng = random.Random(seed)
     for _ in range(10):
         history = random_history(rng, rng.randrange(1, 60), rng.choice([5.0, 50.0]), (K, OTHER))
-        assert check_revisions(history) == []
+        assert judged(history) == []
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -260,7 +266,7 @@ def test_brute_force_over_all_pairs_agrees(seed: int) -> None:
         is_contradicted = any(
             contradict(one, other) for one, other in itertools.product(history, repeat=2)
         )
-        assert bool(check_revisions(history)) == is_contradicted
+        assert bool(judged(history)) == is_contradicted
         verdicts.add(is_contradicted)
     assert verdicts == {True, False}
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from kvstore import api
-from kvstore.sim.checkers.effects import check_effects
 from kvstore.sim.checkers.linearizability import check_history
 from kvstore.sim.checkers.replay import Change
+from kvstore.sim.checkers.serializability import check_serializability
 from kvstore.sim.checkers.shares import shares
 from kvstore.sim.history import Operation
 
@@ -124,8 +125,13 @@ class Log:
     def record(self, key: bytes, revision: int) -> api.KeyValue | None:
         return self._records[key][revision] if key in self._records else None
 
+    def contents(self, revision: int) -> dict[bytes, api.KeyValue]:
+        found = {key: self.record(key, revision) for key in self._records}
+        return {key: record for key, record in found.items() if record is not None}
+
 
 A, C = record(K, b"a", 1, 1), record(K, b"c", 1, 2, 2)
+B, N = record(OTHER, b"b", 1, 1), record(b"n", b"2", 3, 3)
 GUARD = api.Guard(OTHER, 1)
 TOLD: list[tuple[api.Request, api.Result | None]] = [
     (Log.PUT_MANY, api.PutResult(1, True)),
@@ -145,6 +151,12 @@ TRUE: dict[str, list[tuple[api.Request, api.Result | None]]] = {
         (api.PutMany(((K, b"x"),), GUARD), api.GuardFailed(4, 0)),
         (api.Put(K, b"x", guard=api.Guard(K, 1)), api.GuardFailed(3, 2)),
     ],
+    "a read of several keys": [
+        (api.Get((K, b"n", K)), api.GetResult(4, (None, N, None))),
+        (api.Get((b"n",), with_values=False), api.GetResult(4, (record(b"n", b"", 3, 3),))),
+    ],
+    "a count": [(api.Count(), api.CountResult(4, 1))],
+    "a page": [(api.Scan(), api.ScanResult(4, (N,), None))],
     "unknown and refused": [(Log.PUT_MANY, None), (Log.PUT, BUSY)],
     "an MSET of nothing": [(api.PutMany(()), api.PutResult(3, False))],
 }
@@ -167,13 +179,21 @@ FALSE: dict[str, list[tuple[api.Request, api.Result | None]]] = {
         (api.Put(K, b"x", guard=api.Guard(K, 9)), api.GuardFailed(3, 1))
     ],
     "a guard that is none": [(api.Put(K, b"x"), api.GuardFailed(3, 2))],
+    "a read of two moments": [(api.Get((K, OTHER)), api.GetResult(4, (None, B)))],
+    "a read as of somebody else's revision": [
+        (api.Get((K, OTHER)), api.GetResult(3, (None, None)))
+    ],
+    "a read of what is not yet": [(api.Get((K,)), api.GetResult(5, (None,)))],
+    "a count of more than there is": [(api.Count(), api.CountResult(4, 2))],
+    "a count as of an earlier time": [(api.Count(), api.CountResult(2, 3))],
     "an MSET that is not written": [(Log.PUT_MANY, api.PutResult(3, False))],
 }
 
 
 def judged(told: list[tuple[api.Request, api.Result | None]]) -> list[str]:
-    history = [operation(1, at, at + 1, *one) for at, one in enumerate(told)]
-    return check_effects(history, Log())
+    """All at the same time, so that real time says nothing of their order."""
+    history = [operation(1, 0, 1, *one) for one in told]
+    return check_serializability(history, Log())
 
 
 @pytest.mark.parametrize("told", TRUE.values(), ids=TRUE)
@@ -205,6 +225,16 @@ def test_an_answer_to_a_write_says_what_it_did(position: int, wrong: api.Result)
     told = list(TOLD)
     told[position] = (told[position][0], wrong)
     assert len(judged(told)) == 1
+
+
+def test_answers_that_the_log_bears_out_must_come_in_its_order() -> None:
+    history = [operation(1, at, at + 0.5, *one) for at, one in enumerate(TOLD)]
+    late = operation(2, 9, 9.5, api.Get((K,)), api.GetResult(3, (C,)))
+    assert check_serializability(history, Log()) == []
+    (finding,) = check_serializability([*history, late], Log())
+    assert finding.startswith("revisions go back in time")
+    stale = msgspec.structs.replace(late, is_stale=True)
+    assert check_serializability([*history, stale], Log()) == []
 
 
 def test_who_was_refused_changed_nothing() -> None:

@@ -6,11 +6,12 @@ import pytest
 
 from kvstore import api
 from kvstore.sim.checkers.linearizability import check_history
-from kvstore.sim.checkers.pages import check_pages
 from kvstore.sim.checkers.revisions import check_revisions
 from kvstore.sim.checkers.steadiness import unfit_answers
 from kvstore.sim.history import Operation
 from kvstore.sim.words import describe, said, shown
+
+from .still import judged
 
 LARGE = b"1.29" + bytes(300_000)
 OTHER = b"2.30" + bytes(60_000)
@@ -44,7 +45,7 @@ HISTORY = [WRITE, READ, LATER, MISSED]
 FINDINGS = {
     "linearizability": lambda: check_history(HISTORY),
     "revisions": lambda: check_revisions([*HISTORY, READ]),
-    "pages": lambda: check_pages([READ, PAGE], lambda _revision: {b"red": RECORD}),
+    "serializability": lambda: judged({b"red": RECORD}, READ, PAGE),
     "steadiness": lambda: unfit_answers([LOST]),
 }
 

@@ -1,19 +1,15 @@
-"""Revisions: judges whether the numbers in the answers agree with time and with each other.
+"""Revisions: judges whether what the answers say of records and revisions agrees with each other.
 
 Law: the store has one revision for all keys, and it counts the changes in the order in
-which they took effect. So the revisions that clients were told put everything in one
-order, over all keys, and that order must be the one of real time. This is strict
-serializability of what was answered.
+which they took effect. So whoever is told of a revision is told the same as all others.
 
-* What returned before something else was invoked has no higher revision, and a lower one
-  if the later of the two changed something.
 * No two changes have one revision.
 * A guard that held, or did not, tells the revision of its key's record.
 * A record was written at or before the revision at which it was read, nobody changed its
   key in between, and a record that was written once is the same wherever it shows up.
 
-A revision of 0 says nothing: the protocol did not tell it. Requests of unknown outcome
-have no revision, and are not judged here.
+Requests of unknown outcome have no revision, and are not judged here. That the order of revisions
+is the one of real time, and of the log, `serializability` sees to.
 
 It must not know nodes or logs, nor search: numbers are compared with numbers.
 """
@@ -26,11 +22,9 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from kvstore import api
+from kvstore.sim.checkers.told import Told, has_changed, revision_told
 from kvstore.sim.history import Operation
 from kvstore.sim.words import describe, said
-
-_Told: TypeAlias = tuple[int, Operation]
-"""A revision, and the operation that was told it."""
 
 _Subject: TypeAlias = tuple[bytes, int, str]
 """A key, a revision, and what can be known of the key's record of that revision."""
@@ -44,78 +38,29 @@ def check_revisions(operations: Sequence[Operation]) -> list[str]:
     told = [(revision, one) for one in operations if (revision := revision_told(one))]
     changes = sorted((one for one in told if has_changed(one[1])), key=_by_revision)
     return [
-        *_back_in_time(told),
         *_shared(changes),
         *_unseen_changes(told, changes),
         *_contradictions(_facts(told)),
     ]
 
 
-def revision_told(operation: Operation) -> int:
-    """The revision that the client was told, 0 if none."""
-    match operation.result:
-        case (
-            api.PutResult(revision=revision)
-            | api.PutRepeated(revision=revision)
-            | api.DeleteResult(revision=revision)
-            | api.IncrementResult(revision=revision)
-            | api.GuardFailed(revision=revision)
-            | api.GetResult(revision=revision)
-            | api.ScanResult(revision=revision)
-            | api.CountResult(revision=revision)
-        ):
-            return revision
-    return 0
-
-
-def _by_revision(told: _Told) -> int:
+def _by_revision(told: Told) -> int:
     return told[0]
-
-
-def has_changed(operation: Operation) -> bool:
-    """Whether the answer says that data was changed, under the revision it tells."""
-    match operation.result:
-        case api.PutResult(written=is_written) | api.PutRepeated(written=is_written):
-            return is_written
-        case api.DeleteResult(deleted=deleted):
-            return deleted > 0
-        case api.IncrementResult():
-            return True
-    return False
 
 
 # --- The rules ----------------------------------------------------------------------------
 
 
-def _back_in_time(told: Sequence[_Told]) -> Iterator[str]:
-    """Real time: each operation against the highest revision that was told before it."""
-    returned = sorted(told, key=lambda one: one[1].returned_ms)
-    passed = 0
-    highest: _Told | None = None
-    blamed: _Told | None = None
-    for revision, operation in sorted(told, key=lambda one: one[1].invoked_ms):
-        while passed < len(returned) and returned[passed][1].returned_ms < operation.invoked_ms:
-            if highest is None or returned[passed][0] > highest[0]:
-                highest = returned[passed]
-            passed += 1
-        if highest is None or highest is blamed:
-            continue
-        if revision < highest[0] or (revision == highest[0] and has_changed(operation)):
-            # One revision that is too high contradicts everything after it: say it once.
-            blamed = highest
-            yield _finding("revisions go back in time", highest[1], operation)
-
-
-def _shared(changes: Sequence[_Told]) -> Iterator[str]:
+def _shared(changes: Sequence[Told]) -> Iterator[str]:
     """Every change has a revision of its own."""
     for (revision, one), (next_revision, other) in pairwise(changes):
         if revision == next_revision:
             yield _finding(f"two changes have revision {revision}", one, other)
 
 
-def _unseen_changes(told: Iterable[_Told], changes: Iterable[_Told]) -> Iterator[str]:
+def _unseen_changes(told: Iterable[Told], changes: Iterable[Told]) -> Iterator[str]:
     """A record is the latest of its key at the revision at which it was read."""
-    by_key: dict[bytes, list[_Told]] = {}
+    by_key: dict[bytes, list[Told]] = {}
     for revision, change in changes:
         if (key := _changed_key(change.request)) is not None:
             by_key.setdefault(key, []).append((revision, change))
@@ -148,7 +93,7 @@ def _contradictions(facts: Iterable[_Fact]) -> Iterator[str]:
 # --- What is told of records --------------------------------------------------------------
 
 
-def _facts(told: Iterable[_Told]) -> Iterator[_Fact]:
+def _facts(told: Iterable[Told]) -> Iterator[_Fact]:
     for revision, operation in told:
         key = _changed_key(operation.request)
         if key is not None and has_changed(operation):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from kvstore.sim.checkers.revisions import has_changed, revision_told
+from kvstore.sim.checkers.told import has_changed, revision_told
 from kvstore.sim.history import Operation
 from kvstore.sim.words import describe
 

@@ -1,0 +1,44 @@
+"""What an answer tells of revisions.
+
+Law: it says what the client was told, and nothing of whether that is true. A revision of 0 says
+nothing: the protocol did not tell it.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from kvstore import api
+from kvstore.sim.history import Operation
+
+Told: TypeAlias = tuple[int, Operation]
+"""A revision, and the operation that was told it."""
+
+
+def revision_told(operation: Operation) -> int:
+    """The revision that the client was told, 0 if none."""
+    match operation.result:
+        case (
+            api.PutResult(revision=revision)
+            | api.PutRepeated(revision=revision)
+            | api.DeleteResult(revision=revision)
+            | api.IncrementResult(revision=revision)
+            | api.GuardFailed(revision=revision)
+            | api.GetResult(revision=revision)
+            | api.ScanResult(revision=revision)
+            | api.CountResult(revision=revision)
+        ):
+            return revision
+    return 0
+
+
+def has_changed(operation: Operation) -> bool:
+    """Whether the answer says that data was changed, under the revision it tells."""
+    match operation.result:
+        case api.PutResult(written=is_written) | api.PutRepeated(written=is_written):
+            return is_written
+        case api.DeleteResult(deleted=deleted):
+            return deleted > 0
+        case api.IncrementResult():
+            return True
+    return False
