@@ -31,9 +31,10 @@ ARROWS = {
     },
     "sim": {
         *("address", "api", "client.attempt", "client.caller", "config.limits", "config.settings"),
-        *("errors", "raft", "server.acquaintances", "server.node", "server.own_writes"),
-        *("server.replaced", "server.scan_cursors", "sim", "storage.base", "storage.cost"),
-        *("storage.memory", "storage.records", "storage.sequence", "wire.commands", "wire.scan"),
+        *("errors", "kv.machine", "kv.record", "raft", "server.acquaintances", "server.node"),
+        *("server.own_writes", "server.replaced", "server.scan_cursors", "sim", "storage.base"),
+        *("storage.cost", "storage.memory", "storage.records", "storage.sequence"),
+        *("wire.commands", "wire.scan"),
     },
     "api": {"api"},
     "errors": set(),

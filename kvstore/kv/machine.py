@@ -19,6 +19,7 @@ import msgspec
 from kvstore import api
 from kvstore.api.glob import compiled
 from kvstore.errors import DirectoryRefusedError
+from kvstore.kv.effect import Change, Effect
 from kvstore.kv.footprint import footprint
 from kvstore.kv.record import HISTORY_BYTES, pack_history, to_key_value, unpack_history
 from kvstore.kv.sessions import Sessions
@@ -71,17 +72,6 @@ class StateMachine:
         self.last_applied = applied.last_applied
         self.revision = applied.revision
         self.cluster_version = applied.cluster_version
-        self._apply: dict[type, Callable[[Any], api.Result]] = {
-            api.Put: self._put,
-            api.PutMany: self._put_many,
-            api.Delete: self._delete,
-            api.Increment: self._increment,
-        }
-        self._query: dict[type, Callable[[Any], api.Result]] = {
-            api.Get: self._get,
-            api.Scan: self._scan,
-            api.Count: self._count,
-        }
 
     @property
     def applied(self) -> Applied:
@@ -93,7 +83,7 @@ class StateMachine:
         """The cluster's time, as far as the entries applied tell it."""
         return self._sessions.time_ms
 
-    def apply(self, index: int, data: bytes) -> api.Result:
+    def apply(self, index: int, data: bytes) -> Effect:
         """Apply the command that the log holds at `index`.
 
         Raises `DirectoryRefusedError` for bytes that are no command of this version.
@@ -110,7 +100,7 @@ class StateMachine:
         if not isinstance(logged, api.Stamped):
             return self._write_guarded(logged)
         if isinstance(logged.command, api.OpenSession):
-            return self._sessions.open(index, logged.time_ms)
+            return Effect(self._sessions.open(index, logged.time_ms))
         return self._sessions.once(index, logged.time_ms, logged.command, self._write_guarded)
 
     def footprint(self, data: bytes) -> Changes:
@@ -135,17 +125,17 @@ class StateMachine:
     def query(self, query: api.Query) -> api.Result:
         """Answer from the entries applied so far."""
         self.steps += _READ_STEPS
-        return self._query[type(query)](query)
+        return QUERIES[type(query)](self, query)
 
     # --- Commands -------------------------------------------------------------------------
 
-    def _write_guarded(self, write: api.Write) -> api.Result:
+    def _write_guarded(self, write: api.Write) -> Effect:
         """Carry out a write, unless it has a guard that does not hold."""
         if write.guard is not None:
             mod_revision = self._mod_revision(write.guard.key)
             if mod_revision != write.guard.mod_revision:
-                return api.GuardFailed(self.revision, mod_revision)
-        return self._apply[type(write)](write)
+                return Effect(api.GuardFailed(self.revision, mod_revision))
+        return WRITES[type(write)](self, write)
 
     def _mod_revision(self, key: bytes) -> int:
         record = self._record(key)
@@ -154,18 +144,18 @@ class StateMachine:
         mod_revision: int = unpack_history(record)[1]
         return mod_revision
 
-    def _put(self, put: api.Put) -> api.Result:
+    def _put(self, put: api.Put) -> Effect:
         old = self._record(put.key)
         previous = None
         if put.return_previous and old is not None:
             previous = to_key_value(put.key, old)
         if put.when is not _ALWAYS and not _may_write(put, old):
-            return api.PutResult(self.revision, False, previous)
+            return Effect(api.PutResult(self.revision, False, previous))
         self.revision += 1
-        self._write(put.key, put.value, old)
-        return api.PutResult(self.revision, True, previous)
+        change = self._write(put.key, put.value, old)
+        return Effect(api.PutResult(self.revision, True, previous), (change,))
 
-    def _put_many(self, put: api.PutMany) -> api.Result:
+    def _put_many(self, put: api.PutMany) -> Effect:
         last_of_each = dict(put.pairs)
         self.steps += _WRITE_STEPS * len(put.pairs)
         histories: list[bytes | None] = []
@@ -176,32 +166,34 @@ class StateMachine:
                 room -= len(old) - HISTORY_BYTES
                 old = old[:HISTORY_BYTES]
             if room < 0:
-                return _REPLACES_TOO_MUCH
+                return Effect(_REPLACES_TOO_MUCH)
             histories.append(old)
         if last_of_each:
             self.revision += 1
+        changes = []
         for (key, value), history in zip(last_of_each.items(), histories, strict=True):
-            self._write(key, value, history)
-        return api.PutResult(self.revision, bool(last_of_each))
+            changes.append(self._write(key, value, history))
+        return Effect(api.PutResult(self.revision, bool(last_of_each)), tuple(changes))
 
-    def _delete(self, delete: api.Delete) -> api.Result:
+    def _delete(self, delete: api.Delete) -> Effect:
         self.steps += _WRITE_STEPS * len(delete.keys)
-        deleted = sum(map(self._view.delete, delete.keys))
+        gone = [(key, None) for key in delete.keys if self._view.delete(key)]
+        deleted = len(gone)
         if deleted:
             self.revision += 1
-        return api.DeleteResult(self.revision, deleted)
+        return Effect(api.DeleteResult(self.revision, deleted), tuple(gone))
 
-    def _increment(self, increment: api.Increment) -> api.Result:
+    def _increment(self, increment: api.Increment) -> Effect:
         old = self._record(increment.key)
         current = 0 if old is None else api.parse_integer(old[HISTORY_BYTES:])
         if current is None:
-            return _NOT_AN_INTEGER
+            return Effect(_NOT_AN_INTEGER)
         value = current + increment.by
         if not api.INTEGER_MIN <= value <= api.INTEGER_MAX:
-            return _OVERFLOW
+            return Effect(_OVERFLOW)
         self.revision += 1
-        self._write(increment.key, b"%d" % value, old)
-        return api.IncrementResult(self.revision, value)
+        change = self._write(increment.key, b"%d" % value, old)
+        return Effect(api.IncrementResult(self.revision, value), (change,))
 
     def _record(self, key: bytes) -> bytes | None:
         record = self._view.get(key)
@@ -209,14 +201,16 @@ class StateMachine:
             self.steps += len(record) >> 10
         return record
 
-    def _write(self, key: bytes, value: bytes, old: bytes | None) -> None:
+    def _write(self, key: bytes, value: bytes, old: bytes | None) -> Change:
         """Write under the current revision, going on with the history that `old` begins with."""
         if old is None:
             history = pack_history(self.revision, self.revision, 1)
         else:
             create_revision, _, version = unpack_history(old)
             history = pack_history(create_revision, self.revision, version + 1)
-        self._view.put(key, history + value)
+        record = history + value
+        self._view.put(key, record)
+        return key, record
 
     # --- Queries --------------------------------------------------------------------------
 
@@ -290,3 +284,19 @@ def _may_write(put: api.Put, old: bytes | None) -> bool:
     if put.when is api.When.PRESENT:
         return old is not None
     return old is not None and old[HISTORY_BYTES:] == put.expected
+
+
+WRITES: Final[dict[type, Callable[[StateMachine, Any], Effect]]] = {
+    api.Put: StateMachine._put,
+    api.PutMany: StateMachine._put_many,
+    api.Delete: StateMachine._delete,
+    api.Increment: StateMachine._increment,
+}
+"""What carries out a write, by its type."""
+
+QUERIES: Final[dict[type, Callable[[StateMachine, Any], api.Result]]] = {
+    api.Get: StateMachine._get,
+    api.Scan: StateMachine._scan,
+    api.Count: StateMachine._count,
+}
+"""What answers a query, by its type."""

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from kvstore import api
+from kvstore.kv.effect import Effect
 from kvstore.storage.base import Table
 
 EXPIRED_AT_ONCE: Final = 16
@@ -74,26 +75,26 @@ class Sessions:
         return api.SessionResult(index)
 
     def once(
-        self, index: int, time_ms: int, once: api.Once, carry_out: Callable[[api.Write], api.Result]
-    ) -> api.Result:
+        self, index: int, time_ms: int, once: api.Once, carry_out: Callable[[api.Write], Effect]
+    ) -> Effect:
         """The answer to a request; `carry_out` is called if it comes for the first time."""
         self._let_time_pass(time_ms)
         record = self._records.get(once.session)
         if record is None or self._is_expired(record):
-            return _no_session(once)
+            return Effect(_no_session(once))
         if once.sequence < max(1, record.sequence):
-            return _overtaken(once, record)
+            return Effect(_overtaken(once, record))
         digest = _digest(once.write)
         if once.sequence > record.sequence:
-            result = carry_out(once.write)
-            kept = self._kept(result)
+            effect = carry_out(once.write)
+            kept = self._kept(effect.result)
         elif digest == record.digest:
-            result = _decode_result(record.result)
+            effect = Effect(_decode_result(record.result))
             kept = record.result
         else:
-            return _given_to_another(once)
+            return Effect(_given_to_another(once))
         self._keep(once.session, _Record(index, self.time_ms, once.sequence, digest, kept))
-        return result
+        return effect
 
     def _let_time_pass(self, time_ms: int) -> None:
         self.time_ms = max(self.time_ms, time_ms)

@@ -426,10 +426,10 @@ class Node:
             elif entry.kind is VERSION:
                 self._events += self.cluster_version.apply(entry)
             return
-        result = self.machine.apply(entry.index, entry.data)
+        effect = self.machine.apply(entry.index, entry.data)
         write = self._writes.pop((entry.index, entry.term), None) if self._writes else None
         if write is not None:
-            self._answers.append(Answer(write.ticket, result))
+            self._answers.append(Answer(write.ticket, effect.result))
 
     def _refuse_overwritten_writes(self) -> None:
         """Answer the writes that can never happen.

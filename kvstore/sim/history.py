@@ -7,9 +7,14 @@ take effect later, or never.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from kvstore import api
+
+_OF_KEYS: Final = (api.Put, api.PutMany, api.Delete, api.Increment, api.Get)
+"""Those that have a share for each of their keys (`checkers/shares.py`)."""
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -45,4 +50,4 @@ class Operation(msgspec.Struct, frozen=True):
     @property
     def names_its_keys(self) -> bool:
         """Whether its request says which keys it reads or writes."""
-        return isinstance(self.request, (*api.WRITES, api.Get))
+        return isinstance(self.request, _OF_KEYS)

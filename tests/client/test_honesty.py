@@ -75,7 +75,7 @@ class Fate:
         return msgspec.msgpack.encode(request)
 
     def _apply(self, data: bytes) -> api.Result:
-        return self._machine.apply(self._machine.last_applied + 1, data)
+        return self._machine.apply(self._machine.last_applied + 1, data).result
 
     def end(self) -> int:
         """What the writes have come to, with all that was late."""

@@ -31,7 +31,7 @@ class Machine:
 
     def run(self, command: api.Logged) -> api.Result:
         data = msgspec.msgpack.encode(command)
-        return self.machine.apply(self.machine.last_applied + 1, data)
+        return self.machine.apply(self.machine.last_applied + 1, data).result
 
     def put(self, key: bytes, value: bytes) -> api.Result:
         return self.run(api.Put(key, value))

@@ -45,12 +45,14 @@ APPLYING = (
     Mutant(
         "a result depends on more than the log",
         "StateMachine._delete",
-        "    def _delete(self, delete: api.Delete) -> api.Result:\n"
+        "    def _delete(self, delete: api.Delete) -> Effect:\n"
         "        self.steps += _WRITE_STEPS * len(delete.keys)\n"
-        "        deleted = sum(map(self._view.delete, delete.keys))\n"
+        "        gone = [(key, None) for key in delete.keys if self._view.delete(key)]\n"
+        "        deleted = len(gone)\n"
         "        if deleted:\n",
-        "    def _delete(self, delete, calls=iter(range(1 << 30))) -> api.Result:\n"
-        "        deleted = sum(map(self._view.delete, delete.keys))\n"
+        "    def _delete(self, delete, calls=iter(range(1 << 30))) -> Effect:\n"
+        "        gone = [(key, None) for key in delete.keys if self._view.delete(key)]\n"
+        "        deleted = len(gone)\n"
         "        if deleted and next(calls) % 2:\n",
     ),
     Mutant(
@@ -106,11 +108,11 @@ APPLYING = (
     ),
     Mutant(
         "sessions expire by the clock of each replica",
-        "Node._apply.result",
-        "        result = self.machine.apply(entry.index, entry.data)",
+        "Node._apply.effect",
+        "        effect = self.machine.apply(entry.index, entry.data)",
         "        self.machine._sessions.time_ms = self._time.advance(\n"
         "            self._now_ms, self.machine.time_ms\n        )\n"
-        "        result = self.machine.apply(entry.index, entry.data)",
+        "        effect = self.machine.apply(entry.index, entry.data)",
     ),
     Mutant(
         "the time is forgotten in a restart",
@@ -136,8 +138,8 @@ APPLYING = (
     Mutant(
         "an expired session lives on until it is removed",
         "Sessions.once",
-        "        if record is None or self._is_expired(record):\n            return _no_session",
-        "        if record is None:\n            return _no_session",
+        "        if record is None or self._is_expired(record):\n",
+        "        if record is None:\n",
         test="tests/kv/test_sessions.py"
         "::test_an_entry_removes_a_bounded_number_and_counts_the_others_as_ended",
     ),

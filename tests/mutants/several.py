@@ -11,7 +11,7 @@ from .mutant import Mutant
 _WRITE_ALL = (
     "        for (key, value), history in zip(last_of_each.items(), histories, strict=True):\n"
 )
-_DELETE_ALL = "        deleted = sum(map(self._view.delete, delete.keys))\n"
+_DELETED = "        deleted = len(gone)\n"
 _READ_ALL = "        for key in get.keys:\n            record = self._record(key)\n"
 _COUNT = "        return api.CountResult(self.revision, self._view.count())\n"
 
@@ -45,22 +45,42 @@ SEVERAL = (
     Mutant(
         "a DEL counts the keys that it was given",
         "StateMachine._delete.deleted",
-        _DELETE_ALL,
-        _DELETE_ALL + "        deleted = deleted and len(delete.keys)\n",
+        _DELETED,
+        _DELETED + "        deleted = deleted and len(delete.keys)\n",
     ),
     Mutant(
         "a DEL counts one key at most",
         "StateMachine._delete.deleted",
-        _DELETE_ALL,
-        _DELETE_ALL + "        deleted = min(deleted, 1)\n",
+        _DELETED,
+        _DELETED + "        deleted = min(deleted, 1)\n",
     ),
     Mutant(
         "a DEL stops at the first key that is not there",
-        "StateMachine._delete.deleted",
-        _DELETE_ALL,
-        "        deleted = 0\n"
-        "        while deleted < len(delete.keys) and self._view.delete(delete.keys[deleted]):\n"
-        "            deleted += 1\n",
+        "StateMachine._delete.gone",
+        "        gone = [(key, None) for key in delete.keys if self._view.delete(key)]\n",
+        "        gone = []\n"
+        "        for key in delete.keys:\n"
+        "            if not self._view.delete(key):\n"
+        "                break\n"
+        "            gone.append((key, None))\n",
+    ),
+    Mutant(
+        "who watches hears of one key of a DEL only",
+        "StateMachine._delete",
+        "deleted), tuple(gone))\n",
+        "deleted), tuple(gone[:1]))\n",
+    ),
+    Mutant(
+        "who watches hears of the keys of an MSET in the order of their writing, and of one again",
+        "StateMachine._put_many",
+        "tuple(changes))\n",
+        "(*changes, *changes[:1]))\n",
+    ),
+    Mutant(
+        "who watches hears of an increment twice, when it comes and when it comes again",
+        "Sessions.once",
+        "            effect = Effect(_decode_result(record.result))\n",
+        "            effect = Effect(_decode_result(record.result), ((once.write.key, None),))\n",
     ),
     Mutant(
         "an MGET reads its keys as of two moments",

@@ -38,7 +38,7 @@ class Store:
 
     def apply(self, write: api.Command) -> api.Result:
         data = msgspec.msgpack.encode(write)
-        return self.machine.apply(self.machine.last_applied + 1, data)
+        return self.machine.apply(self.machine.last_applied + 1, data).result
 
     def query(self) -> api.Query:
         rng = self.rng

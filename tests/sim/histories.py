@@ -338,7 +338,7 @@ class Copy:
     def answer(self, request: api.Request) -> api.Result:
         if isinstance(request, api.COMMANDS):
             data = msgspec.msgpack.encode(request)
-            return self.machine.apply(self.machine.last_applied + 1, data)
+            return self.machine.apply(self.machine.last_applied + 1, data).result
         assert isinstance(request, api.Get)
         return self.machine.query(request)
 

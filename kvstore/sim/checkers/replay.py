@@ -1,8 +1,10 @@
 """What a node makes of its log is what the log says.
 
 Law: the entries that were applied, carried out here once more by a model that shares nothing
-with `kvstore.kv`, lead every node to the same revision at every index. The model also tells
-what was there at any revision, for those who judge what clients were shown.
+with `kvstore.kv`, lead every node to the same revision at every index; and what `kvstore.kv`
+tells that an entry changed, for those who watch, is what the model changes. The model also tells
+what was there at any revision, for those who judge what clients were shown. Of a write that it
+does not know it believes what is told.
 """
 
 from __future__ import annotations
@@ -13,14 +15,21 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from kvstore import api
+from kvstore.kv.machine import StateMachine
+from kvstore.kv.record import to_key_value
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.sim.checkers.checker import Checker, Part, Watched
+from kvstore.sim.words import said
+from kvstore.storage.base import Identity
+from kvstore.storage.memory import MemoryState
 
 _ALL = 1 << 40
 _decode = msgspec.msgpack.Decoder(api.Logged).decode
 
 
 Contents: TypeAlias = dict[bytes, api.KeyValue]
+Changes: TypeAlias = dict[bytes, api.KeyValue | None]
+"""What one entry changes: each key with what it leaves there."""
 
 
 class Change(NamedTuple):
@@ -56,6 +65,7 @@ class Replay(Checker):
         self._sessions: dict[int, _Session] = {}
         self._time_ms = 0
         self._rules = api.SessionRules()
+        self._told_by: StateMachine | None = None
 
     def changed(self, host: Watched) -> None:
         machine = host.running.machine
@@ -63,7 +73,7 @@ class Replay(Checker):
         while len(self._revisions) <= machine.last_applied:
             start, stop = len(self._revisions), machine.last_applied + 1
             for entry in host.running.raft.log.slice(start, stop, _ALL):
-                self._revisions.append(self._revisions[-1] + self._apply(entry))
+                self._revisions.append(self._revisions[-1] + bool(self._judged(entry)))
         expected = self._revisions[machine.last_applied]
         if machine.revision != expected:
             self.fail(
@@ -86,54 +96,85 @@ class Replay(Checker):
         position = bisect_right(changes, revision, key=lambda change: change[0])
         return changes[position - 1][1] if position else None
 
+    # --- What is told ---------------------------------------------------------------------
+
+    def _judged(self, entry: Entry) -> Changes:
+        """What an entry changes, by the model, and by what is told of it alike."""
+        told = self._told(entry)
+        changes = self._apply(entry, told)
+        if changes != told:
+            self.fail(
+                f"of entry {entry.index} is told that it changes {said(tuple(told.items()))},"
+                f" and it changes {said(tuple(changes.items()))}"
+            )
+        return changes
+
+    def _told(self, entry: Entry) -> Changes:
+        """What the state machine tells, which here begins with the log and never restarts."""
+        if self._told_by is None:
+            state = MemoryState(Identity(0, "replay", 0, (), ""))
+            self._told_by = StateMachine(state, state.applied(), 0, self._rules)
+        if entry.kind is not EntryKind.COMMAND:
+            self._told_by.advance(entry.index)
+            return {}
+        changes = self._told_by.apply(entry.index, entry.data).changes
+        told = {key: to_key_value(key, record) if record else None for key, record in changes}
+        if len(told) < len(changes):
+            self.fail(f"of entry {entry.index} one key is told twice: {said(changes)}")
+        return told
+
     # --- The model ------------------------------------------------------------------------
 
-    def _apply(self, entry: Entry) -> bool:
-        """Whether the entry changes anything."""
+    def _apply(self, entry: Entry, told: Changes) -> Changes:
         if entry.kind is not EntryKind.COMMAND:
-            return False
+            return {}
         logged = _decode(entry.data)
         if not isinstance(logged, api.Stamped):
-            return self._write(logged)
+            return self._write(logged, told)
         self._time_ms = max(self._time_ms, logged.time_ms)
         if isinstance(logged.command, api.Once):
-            return self._once(logged.command)
+            return self._once(logged.command, told)
         while len(self._sessions) >= self._rules.sessions_max:
             del self._sessions[next(iter(self._sessions))]
         self._sessions[entry.index] = _Session(self._time_ms, 0, None)
-        return False
+        return {}
 
-    def _once(self, once: api.Once) -> bool:
+    def _once(self, once: api.Once, told: Changes) -> Changes:
         session = self._sessions.get(once.session)
         if session is None or self._time_ms - session.used_ms > self._rules.ttl_ms:
-            return False
+            return {}
         is_new = once.sequence > session.sequence
         if not is_new and (once.sequence, once.write) != (session.sequence, session.write):
-            return False
+            return {}
         del self._sessions[once.session]
         self._sessions[once.session] = _Session(self._time_ms, once.sequence, once.write)
-        return is_new and self._write(once.write)
+        return self._write(once.write, told) if is_new else {}
 
-    def _write(self, write: api.Write) -> bool:
+    def _write(self, write: api.Write, told: Changes) -> Changes:
         if write.guard is not None:
             record = self._newest(write.guard.key)
             if write.guard.mod_revision != (record.mod_revision if record else 0):
-                return False
-        changes = self._changes_of(write)
+                return {}
         revision = self._revisions[-1] + 1
-        for key, value in changes.items():
-            old = self._newest(key)
-            record = value if value is None else _next_record(key, value, old, revision)
+        values = self._values_left_by(write)
+        changes = told
+        if values is not None:
+            changes = {
+                key: _next_record(key, value, self._newest(key), revision)
+                for key, value in values.items()
+            }
+        for key, record in changes.items():
             self._changes.setdefault(key, []).append((revision, record))
         if changes:
             self.made_by.append(Change(write, len(changes)))
-        return bool(changes)
+        return changes
 
     def _newest(self, key: bytes) -> api.KeyValue | None:
         changes = self._changes.get(key)
         return changes[-1][1] if changes else None
 
-    def _changes_of(self, write: api.Write) -> dict[bytes, bytes | None]:
+    def _values_left_by(self, write: api.Write) -> dict[bytes, bytes | None] | None:
+        """What each changed key has then; None for a write that the model does not know."""
         match write:
             case api.Put():
                 return {write.key: write.value} if holds(write, self._newest(write.key)) else {}
@@ -148,7 +189,7 @@ class Replay(Checker):
                     return {}
                 return {write.key: b"%d" % (number + write.by)}
             case _:
-                raise ValueError(f"the model does not know {write}")
+                return None
 
 
 def holds(put: api.Put, there: api.KeyValue | None) -> bool:
@@ -164,7 +205,11 @@ def holds(put: api.Put, there: api.KeyValue | None) -> bool:
             return there is not None and there.value == put.expected
 
 
-def _next_record(key: bytes, value: bytes, old: api.KeyValue | None, revision: int) -> api.KeyValue:
+def _next_record(
+    key: bytes, value: bytes | None, old: api.KeyValue | None, revision: int
+) -> api.KeyValue | None:
+    if value is None:
+        return None
     if old is None:
         return api.KeyValue(key, value, revision, revision, 1)
     return api.KeyValue(key, value, old.create_revision, revision, old.version + 1)

@@ -17,19 +17,10 @@ Told: TypeAlias = tuple[int, Operation]
 
 def revision_told(operation: Operation) -> int:
     """The revision that the client was told, 0 if none."""
-    match operation.result:
-        case (
-            api.PutResult(revision=revision)
-            | api.PutRepeated(revision=revision)
-            | api.DeleteResult(revision=revision)
-            | api.IncrementResult(revision=revision)
-            | api.GuardFailed(revision=revision)
-            | api.GetResult(revision=revision)
-            | api.ScanResult(revision=revision)
-            | api.CountResult(revision=revision)
-        ):
-            return revision
-    return 0
+    if isinstance(operation.request, api.Status):
+        return 0  # It is the node's own, which may lag.
+    revision: int = getattr(operation.result, "revision", 0)
+    return revision
 
 
 def has_changed(operation: Operation) -> bool:
