@@ -85,6 +85,7 @@ class Raft:
         require(self.id in membership.members, "this node is not a member of its cluster")
         require(last_applied <= self.log.last_index, "more was applied than the log holds")
         require(self.log.last_term <= self.current_term, "the log is newer than the term")
+        require(self.log.start.index <= last_applied, "the log begins after what was not applied")
         # What was applied was committed; a restarted node learns the rest from its leader.
         self.log.commit(last_applied)
         name = "" if self.is_voter else f"{rng.getrandbits(128):032x}"
@@ -255,10 +256,9 @@ class Raft:
         hard_state_is_durable = hard_state == self._durable_hard_state
         assert hard_state_is_durable or self.role is not Role.LEADER
         self._repair.write_messages(self._standing.now_ms, self.current_term)
-        early = self.leadership.messages(crowded) if self.leadership else []
         effects = Effects(
             update=self.log.unpersisted(None if hard_state_is_durable else hard_state),
-            early_messages=early,
+            early_messages=self.leadership.messages(crowded) if self.leadership else [],
             messages=self._outbox.take(self.current_term),
             events=[*self._events],
         )

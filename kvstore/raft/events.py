@@ -143,6 +143,20 @@ class HandoverFailed(msgspec.Struct, frozen=True):
         return f"node {self.heir} did not take over; leading on"
 
 
+class NeedsOlder(msgspec.Struct, frozen=True):
+    """`follower` lacks entries from before the leader's log, so that only heartbeats reach it."""
+
+    term: int
+    follower: int
+    first_index: int
+
+    def __str__(self) -> str:
+        return (
+            f"node {self.follower} needs log entries from before {self.first_index}, "
+            "where the log of this node begins: it gets heartbeats only"
+        )
+
+
 class ToldToStand(msgspec.Struct, frozen=True):
     """The leader hands its leadership to this node (thesis §3.10)."""
 
@@ -287,6 +301,7 @@ Event: TypeAlias = (
     | VoteRefused
     | HandingOver
     | HandoverFailed
+    | NeedsOlder
     | ToldToStand
     | LogTruncated
     | CannotVouch

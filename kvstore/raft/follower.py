@@ -97,7 +97,8 @@ class Follower:
         if removed := log.take(entries):
             self._events.append(events.LogTruncated(term, *removed))
         # Beyond what this request vouches for, our log may still differ from the leader's.
-        last_taken = message.prev_log_index + len(entries)
+        # What comes before it, it holds all the same.
+        last_taken = max(message.prev_log_index + len(entries), log.start.index)
         log.commit(min(message.leader_commit, last_taken))
         self._outbox.accept_append(message, term, log, last_taken=last_taken)
 

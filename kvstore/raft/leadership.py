@@ -14,7 +14,7 @@ from typing import Final
 
 from kvstore.raft.configuration import PerPeer
 from kvstore.raft.directories import admission_data
-from kvstore.raft.events import Event, HandingOver, HandoverFailed
+from kvstore.raft.events import Event, HandingOver, HandoverFailed, NeedsOlder
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import AppendEntriesReply, Message
 from kvstore.raft.outbox import Outbox
@@ -124,7 +124,11 @@ class Leadership:
             progress.heard_ms = now_ms
             self.reads.confirmed(reply.sender, reply.read_round)
         if not reply.success:
+            needed_older = progress.needs_older
             progress.rejected(reply.prev_log_index, self._next_index_after(reply))
+            if progress.needs_older and not needed_older:
+                first_index = self._log.start.index + 1
+                self._events.append(NeedsOlder(self._log.last_term, reply.sender, first_index))
         elif reply.match_index <= self._log.last_index:
             progress.accepted(reply.match_index)
             progress.told_room(reply.has_room, reply.has_headroom)
@@ -156,7 +160,9 @@ class Leadership:
 
     def _new_progress(self, heard_ms: float, rejoining: str) -> Progress:
         inflight_max = self._settings.inflight_messages_max
-        return Progress(self._log.last_index + 1, inflight_max, heard_ms, rejoining)
+        log = self._log
+        first_index = log.start.index + 1
+        return Progress(log.last_index + 1, inflight_max, heard_ms, rejoining, first_index)
 
     @property
     def match_index(self) -> dict[int, int]:

@@ -50,8 +50,10 @@ _NOT_CHECKED: Final = _Checked([], 0, ())
 
 
 class RaftLog:
-    """Entries 1..last_index.
+    """Entries start.index + 1..last_index.
 
+    * What is at and before `start` is committed, so every leader has it (Raft §5.4.3), and no
+      damage matters there.
     * `durable_index` <= `last_index`.
     * `commit_index` never goes back, and what it covers is never removed.
     * The cache holds a contiguous run that ends at `last_index`, and every entry
@@ -66,6 +68,7 @@ class RaftLog:
         cached_bytes_max: int,
     ) -> None:
         self._stable = stable
+        self.start = recovered.start
         self.configuration = configuration
         """The one in force: who asks for it later may find another."""
         self.room = EntryRoom(stable)
@@ -83,13 +86,13 @@ class RaftLog:
         self.admissions = Admissions(recovered.admissions)
         self.last_index = recovered.last_index
         self.durable_index = recovered.last_index
-        self.commit_index = 0
+        self.commit_index = self.start.index
         self._checked = _NOT_CHECKED
 
     @property
     def vouched_index(self) -> int:
         """Last index up to which every entry is here, or on its way to the disk."""
-        first = self.damaged.first_from(1)
+        first = self.damaged.first_from(0)
         return self.last_index if first is None else first - 1
 
     @property
@@ -107,13 +110,13 @@ class RaftLog:
 
     @property
     def last_term(self) -> int:
-        """Term of the last entry, 0 for an empty log."""
-        return self._range_terms[-1] if self._range_terms else 0
+        """Term of the last entry; in an empty log, of what comes before it."""
+        return self._range_terms[-1] if self._range_terms else self.start.term
 
     @property
     def last_term_start(self) -> int:
-        """First index of the last entry's term, 0 for an empty log."""
-        return self._range_starts[-1] if self._range_starts else 0
+        """First index here of the last entry's term; in an empty log, of what comes before it."""
+        return self._range_starts[-1] if self._range_starts else self.start.index
 
     @property
     def term_ranges(self) -> tuple[TermRange, ...]:
@@ -121,14 +124,20 @@ class RaftLog:
         return tuple(map(TermRange, self._range_starts, self._range_terms))
 
     def term(self, index: int) -> int:
-        """Term at `index`; 0 at index 0, the position before the log."""
-        assert 0 <= index <= self.last_index
-        if index == 0:
-            return 0
+        """Term at `index`, which is that of an entry, or of what comes before the log."""
+        start = self.start
+        assert start.index <= index <= self.last_index
+        if index == start.index:
+            return start.term
         return self._range_terms[bisect_right(self._range_starts, index) - 1]
 
     def holds(self, index: int, term: int) -> bool:
-        """Whether the entry at `index` has `term` (the AppendEntries check, Raft §5.3)."""
+        """Whether the entry at `index` has `term` (the AppendEntries check, Raft §5.3).
+
+        Before the log begins whatever a leader has is what was here: it is committed.
+        """
+        if index < self.start.index:
+            return True
         return index <= self.last_index and self.term(index) == term
 
     def is_ahead_of(self, candidate: PreVote | RequestVote) -> bool:
@@ -209,7 +218,7 @@ class RaftLog:
     def append(self, entries: Sequence[Entry]) -> None:
         """Add entries that follow the last one, and each other."""
         assert not entries or entries[0].index == self.last_index + 1
-        last_term = self.last_term
+        last_term = self._range_terms[-1] if self._range_terms else 0
         for entry in entries:
             if entry.term != last_term or entry.kind is not COMMAND:
                 self._note(entry)
@@ -235,8 +244,9 @@ class RaftLog:
 
     def _note(self, entry: Entry) -> None:
         """An entry comes that may open a term, or admit a directory."""
-        if entry.term != self.last_term:
-            assert entry.term > self.last_term
+        if not self._range_terms or entry.term != self._range_terms[-1]:
+            # What comes before the log may be of the term in which it begins.
+            assert entry.term > self.last_term or not self._range_terms
             self._range_starts.append(entry.index)
             self._range_terms.append(entry.term)
         if entry.kind is ADMIT:
@@ -244,7 +254,7 @@ class RaftLog:
 
     def truncate(self, from_index: int) -> None:
         """Remove the entries at and after `from_index`, on disk with the next update."""
-        assert 1 <= from_index <= self.last_index
+        assert self.start.index < from_index <= self.last_index
         while self._range_starts and self._range_starts[-1] >= from_index:
             self._range_starts.pop()
             self._range_terms.pop()
@@ -268,7 +278,7 @@ class RaftLog:
 
     def slice(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
         """Entries of [start, stop), cut after `bytes_max` of data but never empty."""
-        assert 1 <= start < stop <= self.last_index + 1
+        assert self.start.index < start < stop <= self.last_index + 1
         stop = min(stop, start + _SLICE_ENTRIES_MAX)
         cache_start = self._cache_start
         if start < cache_start:
@@ -387,10 +397,18 @@ class RaftLog:
             "terms go back, or begin twice",
         )
         require(
-            (starts[:1] == [1] and starts[-1] <= self.last_index)
-            if self.last_index
+            (starts[:1] == [self.start.index + 1] and starts[-1] <= self.last_index)
+            if self.last_index > self.start.index
             else not starts,
             "the terms are not those of the log",
+        )
+        require(
+            self.start.term <= self.last_term and self.start.index <= self.commit_index,
+            "the log begins after what is not committed",
+        )
+        require(
+            all(first > self.start.index for first, _ in self.damaged.runs(0)),
+            "what comes before the log is damaged",
         )
         require(all(index in self.damaged for index in self._repairs), "what was sound is repaired")
         require(

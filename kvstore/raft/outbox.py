@@ -187,10 +187,13 @@ class Outbox:
 
 
 def _conflict(request: AppendEntries, log: RaftLog) -> tuple[int, int]:
-    """The term here at `prev_log_index` and the first index of it; (0, end) where the log ends."""
+    """The term here at `prev_log_index` and the first index of it; (0, end) where the log ends.
+
+    (0, first) where it begins only later: there is no other way back.
+    """
     if request.prev_log_index > log.last_index:
         return 0, log.last_index + 1
+    if request.prev_log_index <= log.start.index:
+        return 0, log.start.index + 1
     term = log.term(request.prev_log_index)
-    if term == 0:
-        return 0, 1
     return term, log.first_index_of_term(term, request.prev_log_index)

@@ -2,7 +2,7 @@
 
 Law: `match_index` only grows within a leadership, whatever is delayed,
 duplicated or reordered; `next_index` is a guess and may go back, never below
-`match_index` + 1.
+`match_index` + 1, nor to what the leader's log does not hold.
 """
 
 from __future__ import annotations
@@ -20,17 +20,27 @@ class Progress:
     * `heard_ms`: when it answered last, as one whose directory counts; at first, since when it
       is asked.
     * `rejoining`: the name under which it waits to be admitted; empty if it counts.
+    * `needs_older`: whether it lacks what comes before the leader's log: it gets heartbeats only,
+      until it has that from elsewhere.
     * `has_room`: whether it takes entries, by its last word; else it gets heartbeats only.
     * `has_headroom`: whether it would take writes of clients.
     """
 
     def __init__(
-        self, next_index: int, inflight_messages_max: int, heard_ms: float, rejoining: str = ""
+        self,
+        next_index: int,
+        inflight_messages_max: int,
+        heard_ms: float,
+        rejoining: str = "",
+        first_index: int = 1,
     ) -> None:
+        """`first_index`: of the leader's log, if that held an entry."""
+        self._first_index = first_index
         self.heard_ms = heard_ms
         self.rejoining = rejoining
         self.match_index = 0
         self.next_index = next_index
+        self.needs_older = False
         self.has_room = True
         self.has_headroom = True
         self._inflight_max = inflight_messages_max
@@ -42,7 +52,7 @@ class Progress:
     @property
     def can_send_entries(self) -> bool:
         """Whether another request with entries may leave now."""
-        if not self.has_room:
+        if not self.has_room or self.needs_older:
             return False
         if self._probing:
             return not self._probe_is_out
@@ -59,11 +69,12 @@ class Progress:
     def accepted(self, match_index: int) -> None:
         """The follower holds our log up to `match_index`."""
         self.match_index = max(self.match_index, match_index)
+        self.needs_older = False
         while self._inflight and self._inflight[0] <= match_index:
             self._inflight.popleft()
         if self._probing:
             self._probing = False
-            self.next_index = self.match_index + 1
+            self.next_index = self._first_that_may_lack
         else:
             self.next_index = max(self.next_index, self.match_index + 1)
 
@@ -74,7 +85,8 @@ class Progress:
         """
         if prev_log_index <= self.match_index or prev_log_index >= self.next_index:
             return
-        self.next_index = max(self.match_index + 1, min(next_index, prev_log_index))
+        self.needs_older = prev_log_index < self._first_index
+        self.next_index = max(self._first_that_may_lack, min(next_index, prev_log_index))
         self._inflight.clear()
         self._probing = True
         self._probe_is_out = False
@@ -84,8 +96,12 @@ class Progress:
         self.has_room = has_room
         self.has_headroom = has_headroom
         if not has_room:
-            self.next_index = self.match_index + 1
+            self.next_index = self._first_that_may_lack
             self._inflight.clear()
+
+    @property
+    def _first_that_may_lack(self) -> int:
+        return max(self.match_index + 1, self._first_index)
 
     def heartbeat_due(self) -> None:
         """A heartbeat leaves: an unanswered probe counts as lost and may be sent again."""
@@ -103,6 +119,6 @@ class Progress:
         require(not (out and self._probing), "a follower is probed while requests are out")
         require(not (out and not self.has_room), "requests are out to a follower without room")
         require(
-            self.match_index < self.next_index <= last_index + 1,
+            max(self.match_index, self._first_index - 1) < self.next_index <= last_index + 1,
             "next_index is not one of the follower's future",
         )

@@ -54,7 +54,7 @@ VERSION: Final = EntryKind.VERSION
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    """One slot of the replicated log. Indexes start at 1; (index, term) names it uniquely."""
+    """One slot of the replicated log; (index, term) names it uniquely. The first index is 1."""
 
     index: int
     term: int
@@ -89,9 +89,20 @@ class TermRange(msgspec.Struct, frozen=True, gc=False):
     term: int
 
 
+class LogStart(msgspec.Struct, frozen=True, gc=False):
+    """The entry after which a log begins, itself no part of it; zeros before the first of all.
+
+    It is committed, and so is everything before it.
+    """
+
+    index: int = 0
+    term: int = 0
+
+
 class Recovered(msgspec.Struct, frozen=True):
     """What a node finds on its disk when it starts.
 
+    * `last_index`: that of `start` if there are no entries.
     * `damaged`: indexes, ascending, of entries whose record is damaged or missing. Which
       entries they are is known all the same: `term_ranges` covers them.
     * `admissions`: the entries of that kind that can be read.
@@ -102,6 +113,7 @@ class Recovered(msgspec.Struct, frozen=True):
     last_index: int
     damaged: tuple[int, ...] = ()
     admissions: tuple[Entry, ...] = ()
+    start: LogStart = LogStart()
 
 
 class DurableUpdate(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ WARNINGS: Final = (
     events.StoodStill,
     events.Stalled,
     events.HandoverFailed,
+    events.NeedsOlder,
     events.CannotVouch,
     events.ShortOfRoom,
     events.WaitsForRoom,

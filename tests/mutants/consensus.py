@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
+LOG_START = "tests/raft/test_log_start.py"
+
 CONSENSUS = (
     Mutant(
         "a higher term is not adopted",
@@ -199,8 +201,8 @@ CONSENSUS = (
     Mutant(
         "a rejection does not back up",
         "Progress.rejected",
-        "        self.next_index = max(self.match_index + 1, min(next_index, prev_log_index))\n",
-        "",
+        "self.next_index = max(self._first_that_may_lack, min(next_index, prev_log_index))\n",
+        "pass\n",
     ),
     Mutant(
         "a truncation leaves the terms of what it removed",
@@ -214,6 +216,48 @@ CONSENSUS = (
         "RaftLog.truncate",
         "            self._truncate_from = from_index\n            self.durable_index",
         "            self.durable_index",
+    ),
+    Mutant(
+        "what comes before the log is compared",
+        "RaftLog.holds",
+        "            return True\n",
+        "            return False\n",
+        test=LOG_START,
+    ),
+    Mutant(
+        "a log that begins in the term of its start knows no terms",
+        "RaftLog._note",
+        "        if not self._range_terms or entry.term != self._range_terms[-1]:\n",
+        "        if entry.term != self.last_term:\n",
+        test=LOG_START,
+    ),
+    Mutant(
+        "what is before its log a follower vouches for one by one",
+        "Follower.on_append_entries.last_taken",
+        "max(message.prev_log_index + len(entries), log.start.index)",
+        "message.prev_log_index + len(entries)",
+        test=LOG_START,
+    ),
+    Mutant(
+        "a leader goes back to where its log does not reach",
+        "Progress._first_that_may_lack",
+        "max(self.match_index + 1, self._first_index)",
+        "self.match_index + 1",
+        test=LOG_START,
+    ),
+    Mutant(
+        "who needs what is before the log is sent entries again and again",
+        "Progress.can_send_entries",
+        "not self.has_room or self.needs_older",
+        "not self.has_room",
+        test=LOG_START,
+    ),
+    Mutant(
+        "who needed what is before the log never gets entries again",
+        "Progress.accepted",
+        "        self.needs_older = False\n",
+        "",
+        test=LOG_START,
     ),
     Mutant(
         "entries of an old term are committed by counting",

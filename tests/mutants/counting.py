@@ -37,8 +37,9 @@ COUNTING = (
     Mutant(
         "requests that a follower without room left out count as out",
         "Progress.told_room",
-        "            self.next_index = self.match_index + 1\n            self._inflight.clear()\n",
-        "            self.next_index = self.match_index + 1\n",
+        "            self.next_index = self._first_that_may_lack\n"
+        "            self._inflight.clear()\n",
+        "            self.next_index = self._first_that_may_lack\n",
         test=f"{CORE_ACCOUNTS}::test_requests_that_are_out_are_those_that_nobody_answered",
     ),
     Mutant(

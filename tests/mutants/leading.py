@@ -289,8 +289,8 @@ LEADING = (
     Mutant(
         "entries that were left out for want of room are vouched for",
         "Follower.on_append_entries.last_taken",
-        "        last_taken = message.prev_log_index + len(entries)\n",
-        "        last_taken = message.last_entry_index\n",
+        "message.prev_log_index + len(entries)",
+        "message.last_entry_index",
     ),
     Mutant(
         "a follower that has room again is sent nothing",

@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kvstore.raft.configuration import Configuration
-from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, Recovered, TermRange
+from kvstore.raft.types import (
+    DurableUpdate,
+    Entry,
+    EntryKind,
+    HardState,
+    LogStart,
+    Recovered,
+    TermRange,
+)
 
 THREE = Configuration(frozenset({1, 2, 3}))
 
@@ -29,10 +37,16 @@ class Disk:
     * `last_applied` stands for the lazily committed state environment: it may lag.
     """
 
-    def __init__(self, hard_state: HardState | None = None, log: Iterable[Entry] = ()) -> None:
-        self.hard_state = hard_state or HardState()
+    def __init__(
+        self,
+        hard_state: HardState | None = None,
+        log: Iterable[Entry] = (),
+        start: LogStart = LogStart(),  # noqa: B008 - frozen
+    ) -> None:
+        self.hard_state = hard_state or HardState(start.term)
+        self.start = start
         self.log = list(log)
-        self.last_applied = 0
+        self.last_applied = start.index
         self.damaged: set[int] = set()
         """Indexes of records that cannot be read; which entries they were is still known."""
         self.writes: list[DurableUpdate] = []
@@ -47,15 +61,27 @@ class Disk:
         admissions = tuple(
             one for one in self.log if one.kind is EntryKind.ADMIT and one.index not in self.damaged
         )
-        return Recovered(self.hard_state, tuple(ranges), len(self.log), damaged, admissions)
+        return Recovered(
+            self.hard_state, tuple(ranges), self.last_index, damaged, admissions, self.start
+        )
+
+    @property
+    def last_index(self) -> int:
+        return self.start.index + len(self.log)
+
+    def before(self, index: int) -> int:
+        """How many entries there are before that one."""
+        return index - self.start.index - 1
 
     def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
         self.reads += 1
-        assert 1 <= start < stop <= len(self.log) + 1, "read of an entry that is not on disk"
+        assert self.start.index < start < stop <= self.last_index + 1, (
+            "read of an entry that is not on disk"
+        )
         assert not self.damaged & set(range(start, stop)), "read of a damaged record"
         taken: list[Entry] = []
         total = 0
-        for one in self.log[start - 1 : stop - 1]:
+        for one in self.log[self.before(start) : self.before(stop)]:
             total += len(one.data)
             if taken and total > bytes_max:
                 break
@@ -71,15 +97,16 @@ class Disk:
     def write(self, update: DurableUpdate) -> None:
         kept = self.log
         if update.truncate_from is not None:
-            assert 1 <= update.truncate_from <= len(kept), "truncates what is not on disk"
-            kept = kept[: update.truncate_from - 1]
+            left = self.before(update.truncate_from)
+            assert 0 <= left < len(kept), "truncates what is not on disk"
+            kept = kept[:left]
             self.damaged = {index for index in self.damaged if index < update.truncate_from}
         for one in update.repairs:
             assert one.index in self.damaged, "repairs what is whole"
-            assert one == kept[one.index - 1], "repairs with another entry"
+            assert one == kept[self.before(one.index)], "repairs with another entry"
             self.damaged.discard(one.index)
-        for position, one in enumerate(update.entries, len(kept) + 1):
-            assert one.index == position, "a hole or an overlap in the log on disk"
+        for position, one in enumerate(update.entries, len(kept)):
+            assert self.before(one.index) == position, "a hole or an overlap in the log on disk"
         self.log = [*kept, *update.entries]
         if update.hard_state is not None:
             assert update.hard_state.current_term >= self.hard_state.current_term

@@ -20,7 +20,7 @@ from kvstore.raft.events import Event
 from kvstore.raft.invariants import Snapshot, check_state, check_step
 from kvstore.raft.messages import Message, PreVote
 from kvstore.raft.reads import ReadReady
-from kvstore.raft.types import Entry, EntryKind, HardState, Membership, RaftSettings, Role
+from kvstore.raft.types import Entry, EntryKind, HardState, LogStart, Membership, RaftSettings, Role
 
 from .disk import Disk, entries_of_terms
 from .messages import CLUSTER, pre_vote_reply, vote_reply
@@ -53,7 +53,7 @@ class Node:
 
     def start(self) -> Raft:
         """Begin from what the disk holds."""
-        del self.applied[self.disk.last_applied :]
+        del self.applied[self.disk.last_applied - self.disk.start.index :]
         self.reads = []
         self.raft = Raft(
             self.membership,
@@ -64,6 +64,10 @@ class Node:
             self._rng,
         )
         return self.raft
+
+    @property
+    def last_applied(self) -> int:
+        return self.disk.start.index + len(self.applied)
 
 
 class World:
@@ -81,17 +85,19 @@ class World:
         disks: dict[int, Disk] | None = None,
         seed: int = 0,
         settings: RaftSettings | None = None,
+        start: LogStart = LogStart(),  # noqa: B008 - frozen
     ) -> None:
+        """`start`: after which the logs of the nodes without a disk of their own begin."""
         ids = range(1, members + 1)
         self.bag: list[Message] = []
         self.cut: set[tuple[int, int]] = set()
         self.crowded: set[int] = set()
         self.unreachable: set[int] = set()
-        self.safety = Safety()
+        self.safety = Safety(start)
         self.nodes = {
             node_id: Node(
                 Membership(CLUSTER, node_id, frozenset(ids)),
-                (disks or {}).get(node_id) or Disk(),
+                (disks or {}).get(node_id) or Disk(start=start),
                 settings or RaftSettings(),
                 random.Random(f"{seed}/{node_id}"),
             )
@@ -122,8 +128,8 @@ class World:
         """The whole log as the core sees it, durable or not."""
         log = self.raft(node_id).log
         found: list[Entry] = []
-        while len(found) < log.last_index:
-            found += log.slice(len(found) + 1, log.last_index + 1, UNBOUNDED)
+        while (read := log.start.index + len(found)) < log.last_index:
+            found += log.slice(read + 1, log.last_index + 1, UNBOUNDED)
         return found
 
     def terms(self, node_id: int = 1) -> list[int]:
@@ -176,7 +182,7 @@ class World:
     def write(self, node_id: int, effects: Effects) -> None:
         """The disk has it, and the core knows."""
         self.disk(node_id).write(effects.update)
-        self.safety.stored(self.disk(node_id).log, effects.update)
+        self.safety.stored(self.disk(node_id).log, effects.update, self.disk(node_id).start)
         self.act(node_id, lambda raft: raft.persisted(effects.update))
 
     def release(self, node_id: int, effects: Effects) -> None:
@@ -184,7 +190,7 @@ class World:
         self._send(effects.messages)
         node = self.nodes[node_id]
         raft = self.raft(node_id)
-        while taken := raft.committed_entries(len(node.applied), UNBOUNDED, UNBOUNDED):
+        while taken := raft.committed_entries(node.last_applied, UNBOUNDED, UNBOUNDED):
             self.safety.applied(taken)
             node.applied += taken
             for entry in taken:
@@ -322,10 +328,12 @@ def bench(
     members: int = 3,
     settings: RaftSettings | None = None,
     admitted_at: int = 0,
+    start: LogStart = LogStart(),  # noqa: B008 - frozen
 ) -> World:
     """Node 1 alone on a bench, with a log of these terms; the test plays its peers."""
-    disk = Disk(HardState(term, voted_for, admitted_at), entries_of_terms(terms))
-    return World(members, running=[1], disks={1: disk}, settings=settings)
+    log = entries_of_terms(terms, start.index + 1)
+    disk = Disk(HardState(term, voted_for, admitted_at), log, start)
+    return World(members, running=[1], disks={1: disk}, settings=settings, start=start)
 
 
 def leader_bench(terms: Iterable[int] = (), term: int = 1, members: int = 3, **rest) -> World:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from kvstore.raft.core import Raft
 from kvstore.raft.reads import ReadReady
-from kvstore.raft.types import DurableUpdate, Entry, Role
+from kvstore.raft.types import DurableUpdate, Entry, LogStart, Role
 
 
 class Safety:
@@ -24,13 +24,13 @@ class Safety:
     * `applied_entries`: what any node has applied; a client may have been told of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, start: LogStart) -> None:
         self.leaders: dict[int, int] = {}
         self.history: dict[tuple[int, int], tuple[Entry, int]] = {}
         self.committed: dict[int, tuple[int, int]] = {}
         self.applied_entries: dict[int, Entry] = {}
         self.reads_answered = 0
-        self._commit_index_seen = 0
+        self._commit_index_seen = start.index
         self._asked: dict[tuple[int, int], int] = {}
         """Per (node, read) the last index that anybody had applied when it arrived."""
 
@@ -44,7 +44,7 @@ class Safety:
         for index in range(self._commit_index_seen + 1, raft.commit_index + 1):
             self.committed[index] = (raft.log.term(index), raft.current_term)
         self._commit_index_seen = max(self._commit_index_seen, raft.commit_index)
-        if raft.commit_index:
+        if raft.commit_index in self.committed:
             found = raft.log.term(raft.commit_index)
             expected, _ = self.committed[raft.commit_index]
             assert found == expected, "state machine safety: nodes commit different entries"
@@ -55,10 +55,11 @@ class Safety:
             if committed_in < raft.current_term:
                 assert raft.log.holds(index, term), f"leader completeness: {raft.id} lacks {index}"
 
-    def stored(self, log: Sequence[Entry], update: DurableUpdate) -> None:
-        """These entries are now on a disk that holds `log`."""
+    def stored(self, log: Sequence[Entry], update: DurableUpdate, start: LogStart) -> None:
+        """These entries are now on a disk that holds `log`, which begins after `start`."""
         for one in update.entries:
-            before = log[one.index - 2].term if one.index > 1 else 0
+            position = one.index - start.index - 1
+            before = log[position - 1].term if position else start.term
             known = self.history.setdefault((one.index, one.term), (one, before))
             assert known == (one, before), f"log matching: two entries {one.index}.{one.term}"
 

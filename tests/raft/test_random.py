@@ -11,13 +11,15 @@ import random
 import pytest
 
 from kvstore.raft.reads import ReadReady
-from kvstore.raft.types import RaftSettings, Role
+from kvstore.raft.types import LogStart, RaftSettings, Role
 
 from .harness import World
 
 SEEDS = 250
 STEPS = 400
 BATCH = 25
+STARTS = (LogStart(), LogStart(1, 1), LogStart(1_000_000_000, 7))
+"""Where the logs of a world begin."""
 ROUNDS_TO_CALM = 100
 """Of 50 ms: several elections' worth, should the first ones split the vote. Time passes in steps
 for all nodes alike, so two that draw the same step split it, and may do so again."""
@@ -40,6 +42,7 @@ class Storm:
         self.world = World(
             self.chance.choice([1, 2, 3, 3, 3, 4, 5, 5]),
             seed=seed,
+            start=random.Random(f"start of {seed}").choice(STARTS),
             settings=self.chance.choice([RaftSettings(), small]),
         )
         self.proposed = 0
@@ -147,7 +150,7 @@ class Storm:
         """The key space of a node reaches its disk, as far as it is applied."""
         node = self.world.nodes[self.chance.choice(sorted(self.world.nodes))]
         if node.raft is not None:
-            node.disk.last_applied = len(node.applied)
+            node.disk.last_applied = node.last_applied
 
     def partition(self) -> None:
         if self.chance.random() < 0.5:
@@ -182,7 +185,7 @@ def require_progress(world: World) -> None:
     world.settle()
     assert world.answered(leader) == [ReadReady(leader, PEACE, index)]
     for node in world.nodes.values():
-        assert len(node.applied) == index
+        assert node.last_applied == index
         assert node.applied == world.nodes[leader].applied
     assert world.leaders == [leader]
 

@@ -67,6 +67,7 @@ def sample(kind: type[msgspec.Struct]) -> msgspec.Struct:
         events.ShortOfRoom,
         events.WaitsForRoom,
         events.HandoverFailed,
+        events.NeedsOlder,
         events.CannotVouch,
         events.MessageIgnored,
     ],
