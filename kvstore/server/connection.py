@@ -1,244 +1,388 @@
-"""A non-blocking TCP connection with a bounded output buffer.
+"""One accepted connection: requests in, replies out in the same order.
 
-Law: no call blocks, and a closed connection stays closed: writing to it is
-silently lost, as a network may lose it. It must not know protocols or peers.
+Law: every request gets one reply, in the order of the requests, however late or
+early its result comes. Input is bounded by leaving it unread, output by keeping
+room for a reply before its request is started. It must not know any language: what
+bytes mean, and how an answer is written, is for its codec. Nor must it know Raft.
 """
 
 from __future__ import annotations
 
-import contextlib
 import selectors
 import socket
-import struct
-from collections import deque
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Final
 
-from kvstore.address import Address
-
-READ_BYTES: Final = 64 << 10
-"""Read at once: room for much more would take longer to find than it saves."""
-_WRITE_BYTES: Final = 1 << 20
-_STUCK_BYTES: Final = 16 << 10
-"""With less unsent, a client keeps nobody waiting: 4,096 of them hold half of what all may."""
-_CHUNK_BYTES: Final = 64 << 10
-"""Short pieces of output are put together up to this size."""
-_CLIENT_KEEPALIVE: Final = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6),
+from kvstore import api
+from kvstore.api.glob import COMPILE_STEPS
+from kvstore.server import refusals
+from kvstore.server.client_state import ClientState
+from kvstore.server.codec import Codec, Said, Submission, Switch, Upgrade
+from kvstore.server.context import Context
+from kvstore.server.languages import LANGUAGES, Language, Opening
+from kvstore.server.load import (
+    MOVED_BYTES_PER_STEP,
+    SHORT_INPUT_BYTES,
+    SHORT_OUTPUT_BYTES,
+    Account,
 )
-"""Two minutes: a client that vanished holds a place that others may want."""
-_KEEPALIVE: Final = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 2),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-    # In ms: TCP alone would go on for minutes, with ever longer pauses after the link is back.
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 3_000),
-)
+from kvstore.server.own_writes import OwnWrites
+from kvstore.server.replies import ENDS_THE_NODE, Replies, Slot
+from kvstore.server.stream import READ_BYTES, SocketFacts, Stream
 
-
-_LAST_DATA_MS: Final = struct.Struct("=52xI")
-"""Where `tcp_info` of Linux has for how long nothing came."""
-
-
-class SocketFacts(NamedTuple):
-    """What the system knows of a connection; of a closed one, nothing."""
-
-    local_address: str = ""
-    descriptor: int = -1
-    idle_ms: int = 0
-    """Since something came."""
-
-
-class Owner(Protocol):
-    """Whom the selector calls for a socket."""
-
-    @property
-    def comes_first(self) -> bool:
-        """Whether it is heard before those of whom this is false."""
-        ...
-
-    @property
-    def served(self) -> int:
-        """Of those who do not come first, who was served least comes before the others."""
-        ...
-
-    def on_events(self, mask: int) -> None:
-        """The socket can be read or written; the owner may close it."""
-        ...
+_PIECE_BYTES: Final = 64 << 10
+"""Written at once if it is there."""
 
 
 class Connection:
-    """One socket in the selector, connected or connecting.
+    """A client's connection, until it turns out to be a peer's.
 
-    * While open, it is registered for reads unless `pause_reading` or the end of
-      the stream stopped them, and for writes while output waits.
-    * `_output` is what waits, in the pieces in which it came; `_sent` bytes of the first
-      have left. Nothing is copied, but short pieces.
+    * `_held_write` is a write that was parsed, and waits until the reads before it have
+      been answered: they must not see it.
+    * Nothing is started, and no read answered, while replies that are held or not sent fill
+      this client's share, so who reads little costs bounded memory; nor when the work of
+      this turn is done. Nothing is read before all that was read is started.
     """
+
+    comes_first = False
 
     def __init__(
         self,
         sock: socket.socket,
+        address: str,
+        context: Context,
         selector: selectors.BaseSelector,
-        owner: Owner,
+        *,
+        is_newcomer: bool = False,  # It came when there was no room: it may only be a peer.
+        languages: Sequence[Language] = LANGUAGES,
     ) -> None:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._sock = sock
-        self._selector = selector
-        self._owner = owner
-        self._output: deque[bytes | bytearray] = deque()
-        self._sent = 0
-        self.unsent_bytes = 0
-        """Bytes that the socket has not taken yet."""
-        self._taken_bytes = 0
-        self._stuck_at, self._stuck_since_ms = -1, 0.0
-        self._mask = 0
-        self._wants_reads = True
-        self.is_open = True
-        self.is_at_end = False
-        """The other side will send nothing more, or the connection is closed."""
-        self.failure = "connection closed"
-        """Why it closed, in words."""
-        self._watch()
+        self.context = context
+        self.state = ClientState(next(context.numbers))
+        self.served = 0
+        """Work done for this client so far; it catches up with others when it was idle."""
+        self.address = address
+        self._since_ms = context.now_ms
+        self.limits = context.settings.limits
+        self._codec: Codec = Opening(languages, self.state, context, address, is_newcomer)
+        self._is_gone = False
+        """Somebody else goes on with the stream."""
+        self.replies = Replies(context.load, self)
+        self._held_write: Submission | None = None
+        self._own_writes = OwnWrites()
+        self._closes_after_replies = False
+        self._is_stalled = False
+        """Reading is paused: there is no room for replies."""
+        self._is_dry = True
+        """Everything that was read has been started, but for what is not whole."""
+        self._slice_ends = 0.0
+        """How far `served` may go before others have their slice."""
+        self._stream = Stream(sock, selector, self)
+        self._account = Account(context.load)
+        self._stream.detect_vanished_client()
+        context.connections[self.state.number] = self
+        context.traffic.note_received()
+        if is_newcomer:
+            context.newcomers[self] = None
 
-    def detect_dead_link(self) -> None:
-        """Notice within seconds that the other side is gone, also when nothing is sent."""
-        for level, option, value in _KEEPALIVE:
-            self._sock.setsockopt(level, option, value)
+    # --- Input ----------------------------------------------------------------------------
 
-    def detect_vanished_client(self) -> None:
-        """Notice within minutes that the other side is gone, if nothing is sent."""
-        for level, option, value in _CLIENT_KEEPALIVE:
-            self._sock.setsockopt(level, option, value)
-
-    def read(self, bytes_max: int = READ_BYTES) -> bytes:
-        """What has arrived; empty if nothing has, or (see `is_at_end`) nothing will."""
-        try:
-            data = self._sock.recv(bytes_max)
-        except BlockingIOError:
-            return b""
-        except OSError as error:
-            self._fail(error)
-            return b""
-        if not data:
-            self.is_at_end = True
-            self._watch()
-        return data
-
-    def write(self, data: bytes) -> None:
-        """Send now what the socket takes, and keep the rest for later."""
-        if not self.is_open:
+    def on_events(self, mask: int) -> None:
+        """A turn of this client: the selector says what its socket can do, if anything."""
+        stream, load = self._stream, self.context.load
+        if not stream.is_open:
             return
-        if not self._output:
-            sent = self._send(data)
-            data = data[sent:] if sent else data
-        if data and self.is_open:
-            self._keep(data)
-            self._watch()
+        if self.served < load.least_served:
+            self.served = load.least_served
+        began = self.served
+        self._take_slice()
+        if mask & selectors.EVENT_WRITE:
+            before = stream.unsent_bytes
+            stream.flush()
+            self._account.book_unsent(stream.unsent_bytes)
+            self._has_moved(before - stream.unsent_bytes)
+        if mask & selectors.EVENT_READ and stream.is_open:
+            self._read()
+        self._go_on()
+        load.steps += self.served - began
 
-    def _keep(self, data: bytes) -> None:
-        self.unsent_bytes += len(data)
-        if len(data) >= _CHUNK_BYTES:
-            self._output.append(data)
-            return
-        last = self._output[-1] if self._output else None
-        if isinstance(last, bytearray) and len(last) < _CHUNK_BYTES:
-            last += data
-        else:
-            self._output.append(bytearray(data))
+    def _take_slice(self) -> None:
+        self._slice_ends = self.served + self.context.load.slice_steps
 
-    def flush(self) -> None:
-        """The socket takes bytes again: give it some."""
-        room = _WRITE_BYTES
-        while room > 0 and self._output:
-            piece = self._output[0]
-            offered = memoryview(piece)[self._sent : self._sent + room]
-            sent = self._send(offered)
-            if not self.is_open:
-                return
-            is_refused = sent < len(offered)
-            offered.release()
-            self.unsent_bytes -= sent
-            self._sent += sent
-            room -= sent
-            if self._sent == len(piece):
-                self._output.popleft()
-                self._sent = 0
-            if is_refused:
+    def _read(self) -> None:
+        if self._closes_after_replies:
+            self._has_moved(len(self._stream.read()))
+        elif self._is_dry:
+            is_full = self.context.load.is_input_full
+            data = self._stream.read(SHORT_INPUT_BYTES if is_full else READ_BYTES)
+            self.served += 1 + len(data) // MOVED_BYTES_PER_STEP
+            self._codec.feed(data, is_thrifty=is_full)
+
+    def _has_moved(self, count: int) -> None:
+        """So many bytes went through the socket."""
+        self.served += 1 + count // MOVED_BYTES_PER_STEP
+
+    def _go_on(self) -> None:
+        """Answer and start what there is room for; hang up when all is done."""
+        if self.replies.places:
+            self._send_replies()
+        self._is_dry = False
+        while (
+            not self._is_dry
+            and (has_room := self._has_room())
+            and (self.served < self._slice_ends or self._may_work())
+        ):
+            if self._held_write is None:
+                self._is_dry = not self._start_next()
+            elif self._may_write():
+                submission, self._held_write = self._held_write, None
+                self._submit(submission)
+            else:
                 break
-        self._watch()
-
-    def stop_writing(self) -> None:
-        """Tell the other side that nothing more will come."""
-        if self.is_open:
-            with contextlib.suppress(OSError):
-                self._sock.shutdown(socket.SHUT_WR)
-
-    def stuck_ms(self, now_ms: float) -> float:
-        """For how long nothing of what waits was taken, if that is much, and as far as seen."""
-        if self.unsent_bytes < _STUCK_BYTES or self._taken_bytes != self._stuck_at:
-            self._stuck_at, self._stuck_since_ms = self._taken_bytes, now_ms
-        return now_ms - self._stuck_since_ms
-
-    def facts(self) -> SocketFacts:
-        """What the system knows; asked for when it is wanted, as nothing is noted here."""
-        if not self.is_open:
-            return SocketFacts()
-        host, port, *_ = self._sock.getsockname()
-        info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_MS.size)
-        [idle_ms] = _LAST_DATA_MS.unpack(info)
-        return SocketFacts(str(Address(host, port)), self._sock.fileno(), idle_ms)
-
-    def pause_reading(self, paused: bool) -> None:
-        """Leave bytes unread: they fill the sender's window, and that slows the sender."""
-        self._wants_reads = not paused
-        self._watch()
-
-    def close(self) -> None:
-        """Let go of the socket; unsent output is lost."""
-        if not self.is_open:
+        if self._is_gone:
             return
-        self.is_open = False
-        self.is_at_end = True
-        self._watch()
-        self._sock.close()
-        self._output.clear()
-        self._sent = self.unsent_bytes = 0
+        # What comes after the last request is read and forgotten: hanging up on it would
+        # reset the connection, and with it the replies that are on their way.
+        is_stalled = not (has_room or self._closes_after_replies) or self._held_write is not None
+        if is_stalled is not self._is_stalled:
+            self._is_stalled = is_stalled
+            self._stream.pause_reading(is_stalled)
+        self._book_input()
+        if not self._stream.is_open:
+            self.close()
+        elif self._closes_after_replies or (self._is_dry and self._stream.is_at_end):
+            self._hang_up_if_done()
+        elif self._account.input_bytes > SHORT_INPUT_BYTES and self.context.load.is_input_full:
+            self._refuse_long_request()
 
-    def _send(self, data: bytes | memoryview) -> int:
-        """How many bytes the socket took; a broken connection takes, and loses, none."""
+    def _start_next(self) -> bool:
+        """Start the next request; whether there may be another one."""
+        codec, state = self._codec, self.state
         try:
-            sent = self._sock.send(data)
-            self._taken_bytes += sent
-            return sent
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            self._fail(error)
-            return 0
+            heard = codec.next()
+        except ENDS_THE_NODE:
+            raise
+        except Exception:
+            self.has_failed(codec.under_way)
+            return False
+        self.served += state.steps
+        state.steps = 0
+        if isinstance(heard, Submission):
+            self._submit(heard)
+        elif isinstance(heard, Said):
+            self.reply(heard.reply)
+            if heard.is_last:
+                self.close_after_replies()
+        elif isinstance(heard, Switch):
+            self._codec = codec = heard.codec
+        else:
+            if heard is not None:
+                self._leave_to(heard)
+            return False
+        return not codec.is_empty
 
-    def _fail(self, error: OSError) -> None:
-        self.failure = error.strerror or str(error)
+    def _leave_to(self, upgrade: Upgrade) -> None:
+        """This is no client. What it was told before, as too long, is not held up any more."""
+        self._send_replies()
+        self._is_gone = True
+        self._forget()
+        upgrade.by(self._stream)
+
+    def _has_room(self) -> bool:
+        """Whether another request may be started, as there is room for its reply."""
+        stream, replies = self._stream, self.replies
+        if self._closes_after_replies or not stream.is_open:
+            return False
+        held_bytes = replies.held_bytes + stream.unsent_bytes
+        return len(replies.places) < self.limits.pipeline_requests_max and (
+            held_bytes < SHORT_OUTPUT_BYTES or held_bytes < self.context.load.share_bytes
+        )
+
+    def _may_work(self) -> bool:
+        """Whether neither this client's slice nor the turn of all is used up."""
+        if self.served < self._slice_ends:
+            return True
+        self.context.load.wait(self)
+        return False
+
+    def _book_input(self) -> None:
+        """Tell what is kept of this client's requests."""
+        input_bytes = 0
+        if not self._codec.is_empty and self._stream.is_open:
+            input_bytes = self._codec.held_bytes
+        if input_bytes != self._account.input_bytes:
+            self._account.book_input(input_bytes)
+
+    def _refuse_long_request(self) -> None:
+        """There is no room for what this client sends: it may do so later."""
+        if self._codec.is_in_request:
+            self._held_write = None  # It was not started: this refusal is its answer.
+            self._account.book_input(0)
+            self.reply(self._codec.give_up(refusals.BUSY_INPUT))
+            self.close_after_replies()
+
+    def _submit(self, submission: Submission) -> None:
+        request, node, limits = submission.request, self.context.node, self.limits
+        slot = Slot(self.replies, submission.write, api.place_bytes(request, limits))
+        if slot.held_bytes > SHORT_OUTPUT_BYTES and self.context.load.is_output_full:
+            self.replies.expect(slot)
+            slot.fill(refusals.BUSY_OUTPUT)
+        elif isinstance(request, api.COMMANDS):
+            if self.replies.open_reads and not self._may_write():
+                self._held_write = submission
+                return
+            self.replies.expect(slot)
+            self._own_writes.submit_command(node, request, slot)
+        elif isinstance(request, api.QUERIES):
+            if isinstance(request, api.Scan) and request.pattern is not None:
+                self.served += len(request.pattern) * COMPILE_STEPS
+            self.replies.expect(slot, api.query_steps_bound(request, limits))
+            if submission.is_stale:
+                slot.takes_over(request)
+            else:
+                self._own_writes.submit_query(node, request, slot, from_any=submission.from_any)
+        else:
+            self.replies.expect(slot)
+            if isinstance(request, api.Status):
+                slot.takes_over(request)
+            else:
+                node.hand_over(request, slot)
+
+    def _may_write(self) -> bool:
+        """Whether a write may be started, as no read before it will see it."""
+        load = self.context.load
+        is_allowed = self.replies.allow_write(self.limits.pinned_steps_max - load.pinned_steps)
+        if not is_allowed:
+            load.wait_for_room(self)
+        return is_allowed
+
+    # --- Output ---------------------------------------------------------------------------
+
+    def send_ready_replies(self) -> None:
+        """Hand the socket every reply that no earlier request holds back."""
+        if not self._stream.is_open:
+            return
+        load, began = self.context.load, self.served
+        if self.replies.open_reads or self._is_stalled:
+            self._take_slice()
+        self._send_replies()
+        if self._is_stalled or self._stream.is_at_end or self._closes_after_replies:
+            self._go_on()
+        load.steps += self.served - began
+
+    def _send_replies(self) -> None:
+        stream = self._stream
+        while piece := self.replies.take_ready(self._answer, _PIECE_BYTES):
+            stream.write(piece)
+            # What the socket takes at once makes room for the next answer.
+            self._account.book_unsent(stream.unsent_bytes)
+            if len(piece) < _PIECE_BYTES:
+                break
+
+    def _answer(self, slot: Slot) -> None:
+        """Answer what is due, if there is work left for it in this turn, and room."""
+        node, load = self.context.node, self.context.load
+        assert slot.query is not None
+        if not self._may_work():
+            return
+        if self._stream.unsent_bytes >= load.share_bytes:
+            self._wait_for_room(slot)
+            return
+        before = node.machine.steps
+        try:
+            result = self.context.answer(slot.query)
+        except ENDS_THE_NODE:
+            raise
+        except Exception:
+            self.has_failed("a query")
+        else:
+            slot.fill(result)
+        self.served += node.machine.steps - before
+
+    def _wait_for_room(self, slot: Slot) -> None:
+        """Replies of others, or our own later ones, have the room: not for ever."""
+        context = self.context
+        overdue_ms = slot.due_since_ms + context.settings.request_timeout_ms
+        if self._stream.unsent_bytes < SHORT_OUTPUT_BYTES and context.now_ms >= overdue_ms:
+            slot.fill(refusals.BUSY_OUTPUT)
+        else:
+            context.load.wait_for_room(self)
+
+    def has_failed(self, what: str) -> None:
+        """A mistake of ours in what one client asked for: the others must not pay for it.
+
+        Nobody knows how far it came, so the connection ends.
+        """
+        text = f"hung up on a client: {what} failed"
+        self.context.log.exception(text, code="request_failed", address=self.address)
         self.close()
 
-    def _watch(self) -> None:
-        """Tell the selector what is wanted now; a socket that wants nothing leaves it."""
-        mask = 0
-        if self.is_open:
-            reads = self._wants_reads and not self.is_at_end
-            mask = (selectors.EVENT_READ if reads else 0) | (
-                selectors.EVENT_WRITE if self._output else 0
-            )
-        if mask == self._mask:
-            return
-        if not mask:
-            self._selector.unregister(self._sock)
-        elif not self._mask:
-            self._selector.register(self._sock, mask, self._owner)
-        else:
-            self._selector.modify(self._sock, mask, self._owner)
-        self._mask = mask
+    def stuck_ms(self, now_ms: float) -> float:
+        """For how long the client has taken nothing of what it is to read, as far as seen."""
+        return self._stream.stuck_ms(now_ms)
+
+    def mark_dirty(self) -> None:
+        """Something may be ready to be sent at the end of the turn."""
+        self.context.dirty[self] = None
+
+    def close_after_replies(self) -> None:
+        """Take no more requests; hang up when the last reply has left and was seen."""
+        self._closes_after_replies = True
+        self.mark_dirty()
+
+    def close(self) -> None:
+        """Hang up now."""
+        self._stream.close()
+        self._forget()
+        self.replies.clear()
+        self._held_write = None
+        self.context.lingering.pop(self, None)
+
+    def _forget(self) -> None:
+        """This is no client's connection any more."""
+        self._account.close()
+        self.replies.leave()
+        self.context.load.forget(self)
+        self.context.newcomers.pop(self, None)
+        self.context.connections.pop(self.state.number, None)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Replies that the client has not read, nor its system for it."""
+        return self._stream.unsent_bytes
+
+    @property
+    def input_bytes(self) -> int:
+        """What is kept of requests that are not started."""
+        return self._account.input_bytes
+
+    @property
+    def output_bytes(self) -> int:
+        """What is held of replies, and what the client has not read of them."""
+        return self._stream.unsent_bytes + self.replies.held_bytes
+
+    @property
+    def places(self) -> int:
+        """How many replies are held, or expected."""
+        return len(self.replies.places)
+
+    @property
+    def age_ms(self) -> int:
+        """For how long the connection has been there."""
+        return int(self.context.now_ms - self._since_ms)
+
+    def socket_facts(self) -> SocketFacts:
+        """What the system knows of the stream."""
+        return self._stream.facts()
+
+    def reply(self, reply: bytes) -> None:
+        self.replies.add(reply)
+        self.mark_dirty()
+
+    def _hang_up_if_done(self) -> None:
+        """Hang up once all is sent, and the client has hung up or had its time to."""
+        stream = self._stream
+        if not (self.replies.places or stream.unsent_bytes or self._held_write):
+            if stream.is_at_end:
+                self.close()
+            else:
+                self.context.linger(self, stream)

@@ -1,4 +1,4 @@
-"""What every session of one server shares.
+"""What the connections of one server share.
 
 Law: plain state, no behaviour of its own beyond keeping itself bounded.
 """
@@ -18,6 +18,7 @@ from kvstore.server.load import Load
 from kvstore.server.node import Node
 from kvstore.server.node_status import status_of
 from kvstore.server.scan_cursors import ScanCursors
+from kvstore.server.stream import Stream
 from kvstore.server.traffic import Traffic
 from kvstore.server.view import Listed
 from kvstore.wire import typed
@@ -31,36 +32,37 @@ _DESCRIPTORS_KEPT: Final = 96
 """For files, peers both ways, newcomers, and whoever is turned away."""
 
 
-class Member(Listed, Protocol):
-    """Somebody who is connected: a client, a newcomer, or a peer."""
-
-    lingers_since_ms: float
-
-    @property
-    def peer(self) -> int | None:
-        """The node that said hello here; None for a client."""
-        ...
-
-    @property
-    def unsent_bytes(self) -> int:
-        """Replies that were not read, nor taken by the system on the other side."""
-        ...
-
-    def stuck_ms(self, now_ms: float) -> float:
-        """For how long nothing of these was taken, as far as seen."""
-        ...
-
-    def send_ready_replies(self) -> None:
-        """The turn ends: hand over every reply that no earlier request holds back."""
-        ...
+class Closable(Protocol):
+    """Somebody who is connected."""
 
     def close(self) -> None:
         """Hang up now."""
         ...
 
 
+class Sender(Protocol):
+    """Somebody to whom replies go."""
+
+    def send_ready_replies(self) -> None:
+        """The turn ends: hand over every reply that no earlier request holds back."""
+        ...
+
+
+class Member(Listed, Closable, Protocol):
+    """A client, or who came when there was no room for one."""
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Replies that the client has not read, nor its system for it."""
+        ...
+
+    def stuck_ms(self, now_ms: float) -> float:
+        """For how long the client has taken nothing of these, as far as seen."""
+        ...
+
+
 class Context:
-    """The server as its sessions see it."""
+    """The server as its connections see it."""
 
     def __init__(
         self,
@@ -83,22 +85,23 @@ class Context:
         self.log = log
         self.cursors = ScanCursors(settings.limits.scan_cursors_max)
         self.peer_ids = frozenset(settings.members) - {settings.node_id}
-        self.sessions: dict[int, Member] = {}
-        """Open connections by their numbers, in the order of their arrival."""
-        self.linked: dict[int, Member] = {}
-        """Those of peers that have said hello: one of each."""
+        self.connections: dict[int, Member] = {}
+        """Those of clients and newcomers, by their numbers, in the order of their arrival."""
+        self.linked: dict[int, Closable] = {}
+        """The links of peers that have said hello: one of each."""
         self.refused: dict[int, str] = {}
         """Peers whose directory was refused when they came last, and why."""
         self.newcomers: dict[Member, None] = {}
         """Those that came when there was no room for clients, and have not said hello yet."""
-        self.lingering: dict[Member, None] = {}
-        """Those that were told all, and are read until they hang up, in order of their time."""
+        self.lingering: dict[Closable, float] = {}
+        """Who was told all, and is read until he hangs up, since when; in order of time."""
         self.load = Load(settings.limits)
-        self.dirty: dict[Member, None] = {}
-        """Sessions with replies to send at the end of the turn."""
+        self.dirty: dict[Sender, None] = {}
+        """Who has replies to send at the end of the turn."""
         self.now_ms = 0.0
         """When this turn began."""
-        self.session_numbers = count(1)
+        self.numbers = count(1)
+        """Of connections."""
         self.commands_processed = 0
         self.traffic = Traffic()
 
@@ -106,25 +109,21 @@ class Context:
     def clients(self) -> dict[int, Listed]:
         """Who is connected and no peer, by number; nor has come when there was no room."""
         newcomers = self.newcomers
-        return {
-            number: member
-            for number, member in self.sessions.items()
-            if member.peer is None and member not in newcomers
-        }
+        return {n: member for n, member in self.connections.items() if member not in newcomers}
 
     def client(self, number: int) -> Listed:
         """One of these."""
-        return self.sessions[number]
+        return self.connections[number]
 
     @property
     def clients_count(self) -> int:
         """How many these are, at no cost."""
-        return len(self.sessions) - len(self.linked) - len(self.newcomers)
+        return len(self.connections) - len(self.newcomers)
 
     @property
     def connections_count(self) -> int:
         """How many are connected, peers and newcomers too."""
-        return len(self.sessions)
+        return len(self.connections) + len(self.linked)
 
     @property
     def leads(self) -> bool:
@@ -154,16 +153,27 @@ class Context:
         """This node, and what it has of its peers."""
         return status_of(self.node, self.links(), self.linked, self.refused)
 
-    def link(self, node_id: int, member: Member) -> None:
+    def link(self, node_id: int, link: Closable) -> None:
         """A peer has said hello. What waits in its earlier link came from an earlier start."""
         if (earlier := self.linked.get(node_id)) is not None:
             earlier.close()
-        self.linked[node_id] = member
+        self.linked[node_id] = link
+
+    def unlink(self, node_id: int, link: Closable) -> None:
+        """This link of the peer is gone."""
+        if self.linked.get(node_id) is link:
+            del self.linked[node_id]
+
+    def linger(self, member: Closable, stream: Stream) -> None:
+        """All is sent that will be: give the other side its time to see that, and hang up."""
+        if member not in self.lingering:
+            stream.stop_writing()
+            self.lingering[member] = self.now_ms
 
     def has_room(self) -> bool:
         """Whether another client may come in."""
         peers = len(self.peer_ids) + len(self.newcomers)
-        return len(self.sessions) - peers < self.clients_max
+        return self.connections_count - peers < self.clients_max
 
     def has_room_for_newcomers(self) -> bool:
         """Whether a connection may come in that is perhaps a peer's."""
@@ -171,12 +181,12 @@ class Context:
 
     def tick(self, now_ms: float) -> None:
         """Hang up on who keeps room from others: silent newcomers, and who does not read."""
-        self.now_ms = now_ms
+        self.now_ms = self.load.now_ms = now_ms
         self.traffic.tick(now_ms, self.commands_processed)
-        for member in [*self.lingering]:
-            if member.lingers_since_ms + _LINGER_MS > now_ms:
+        for lingerer, since_ms in [*self.lingering.items()]:
+            if since_ms + _LINGER_MS > now_ms:
                 break
-            member.close()
+            lingerer.close()
         if now_ms >= self._newcomers_until_ms:
             for member in self._silent_newcomers & self.newcomers.keys():
                 member.close()
@@ -188,7 +198,7 @@ class Context:
 
     def _hang_up_on_stuck(self, now_ms: float) -> None:
         """Who reads slowly may take its time; who reads nothing, only while there is room."""
-        for member in [*self.sessions.values()]:
+        for member in [*self.connections.values()]:
             stuck_ms = member.stuck_ms(now_ms)
             if stuck_ms >= _STUCK_MS:
                 self.log.warning(

@@ -14,8 +14,8 @@ from heapq import heapify, heappop, heappush
 from typing import Final
 
 from kvstore.config.limits import Limits
-from kvstore.server.connection import Owner
 from kvstore.server.replies import Sums
+from kvstore.server.stream import Owner
 
 SHORT_INPUT_BYTES: Final = 8 << 10
 """So much of an unfinished request anybody may hold, however busy the server is."""
@@ -33,7 +33,7 @@ _RECHECK_MS: Final = 10.0
 
 
 class Load(Sums):
-    """Sums over all clients' sessions.
+    """Sums over all clients.
 
     * `input_bytes`: kept of unfinished requests; to `output_bytes` comes what the sockets
       have not taken.
@@ -115,9 +115,10 @@ class Load(Sums):
         """
         return max(0, self._limits.clients_output_bytes_max - self.output_bytes) // _SHARE_OF_FREE
 
-    def lacks_room_for(self, reply_bytes: int) -> bool:
-        """Whether a reply that cannot wait, once begun, must be refused: a short one never is."""
-        return reply_bytes > SHORT_OUTPUT_BYTES and not self.share_bytes
+    @property
+    def is_output_full(self) -> bool:
+        """Whether a reply that cannot wait, once begun, must be refused; a short one never is."""
+        return not self.share_bytes
 
     def wait(self, owner: Owner) -> None:
         """The client goes on in the next turn."""
@@ -164,7 +165,7 @@ class Account:
             self._unsent_bytes = unsent_bytes
 
     def close(self) -> None:
-        """This is no client's session any more."""
+        """This is no client's connection any more."""
         self.book_input(0)
         self.book_unsent(0)
         self._is_open = False

@@ -29,15 +29,15 @@ from kvstore.logs import logger_for
 from kvstore.raft.safety import SafetyViolationError
 from kvstore.server import event_log
 from kvstore.server.acquaintances import Acquaintances
-from kvstore.server.connection import Owner
+from kvstore.server.connection import Connection
 from kvstore.server.context import Context
 from kvstore.server.listener import Listener, bind, listen
 from kvstore.server.node import Node, Outcome
 from kvstore.server.peers import PeerLink, Peers
 from kvstore.server.replaced import replaced_at
-from kvstore.server.session import Session
 from kvstore.server.signals import Signals, Stopped
 from kvstore.server.starting import ApplyLog, StartLog
+from kvstore.server.stream import Owner
 from kvstore.server.sync_times import SyncTimes, TimedLog
 from kvstore.server.ticket import Answer
 from kvstore.storage.base import Lineage
@@ -215,12 +215,13 @@ class Server:
             self._log.warning("told to stop again: waits for nobody", code="told_to_stop_again")
 
     def _hang_up(self) -> None:
-        for session in [*self._context.sessions.values()]:
-            session.close()
+        context = self._context
+        for member in [*context.connections.values(), *context.linked.values()]:
+            member.close()
         self._peers.close()
 
     def _welcome(self, sock: socket.socket, address: str, is_newcomer: bool) -> None:
-        Session(sock, address, self._context, self._selector, is_newcomer=is_newcomer)
+        Connection(sock, address, self._context, self._selector, is_newcomer=is_newcomer)
 
     def _turn(self) -> None:
         node, peers = self._node, self._peers
@@ -268,5 +269,5 @@ class Server:
         for answer in answers:
             answer.ticket.fill(answer.result)
         dirty, self._context.dirty = self._context.dirty, {}
-        for session in dirty:
-            session.send_ready_replies()
+        for sender in dirty:
+            sender.send_ready_replies()

@@ -3,7 +3,7 @@
 Law: a message is sent once or lost, never kept for later, as Raft expects of a
 network. Nothing is sent before both sides have agreed, in a hello, on protocol
 versions, cluster and node ids. What a peer sends us arrives on the link that it
-dialled, through `session`.
+dialled (`incoming_link`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kvstore.lookup import Lookup
 from kvstore.raft.messages import Message
 from kvstore.raft.versions import SPOKEN, Versions
 from kvstore.server.acquaintances import Acquaintances
-from kvstore.server.connection import Connection
+from kvstore.server.stream import Stream
 from kvstore.wire.peer import (
     Hello,
     HelloAnswer,
@@ -66,7 +66,7 @@ class PeerLink:
         self._rng = rng
         self._log = log
         self._lookup: Lookup | None = None
-        self._connection: Connection | None = None
+        self._stream: Stream | None = None
         self._answer = HelloAnswer()
         self._is_ready = False
         self._speaks = SPOKEN
@@ -89,21 +89,21 @@ class PeerLink:
 
     def tick(self, now_ms: float) -> None:
         """Dial if it is time; give up on a greeting that takes too long."""
-        if self._connection is not None and not self._connection.is_open:
-            self._lost(self._connection.failure, now_ms)
+        if self._stream is not None and not self._stream.is_open:
+            self._lost(self._stream.failure, now_ms)
         if now_ms < self.deadline_ms:
             return
-        if self._connection is None:
+        if self._stream is None:
             self._dial(now_ms)
         else:
-            self._connection.close()
+            self._stream.close()
             self._lost("no answer to our hello", now_ms)
 
     @property
     def is_ready(self) -> bool:
         """Whether the peer is there: it has answered our hello, and has not hung up."""
-        connection = self._connection
-        return self._is_ready and connection is not None and connection.is_open
+        stream = self._stream
+        return self._is_ready and stream is not None and stream.is_open
 
     @property
     def speaks(self) -> Versions | None:
@@ -118,23 +118,23 @@ class PeerLink:
     @property
     def is_crowded(self) -> bool:
         """Whether entries should not be sent now: they would be lost, or only wait."""
-        connection, limits = self._connection, self._settings.limits
-        if connection is None or not self._is_ready:
+        stream, limits = self._stream, self._settings.limits
+        if stream is None or not self._is_ready:
             return True
-        return connection.unsent_bytes >= limits.peer_backlog_bytes_max
+        return stream.unsent_bytes >= limits.peer_backlog_bytes_max
 
     def send(self, message: Message) -> None:
         """Send now, or lose it: the link is down, the peer does not read, or knows no such kind."""
-        connection = self._connection
-        if connection is None or not self._is_ready or self._speaks.newest < message.SINCE:
+        stream = self._stream
+        if stream is None or not self._is_ready or self._speaks.newest < message.SINCE:
             return
-        if connection.unsent_bytes < self._settings.limits.peer_output_bytes_max:
-            connection.write(encode_message(message))
+        if stream.unsent_bytes < self._settings.limits.peer_output_bytes_max:
+            stream.write(encode_message(message))
 
     def close(self) -> None:
         """Hang up."""
-        if self._connection is not None:
-            self._connection.close()
+        if self._stream is not None:
+            self._stream.close()
 
     def _dial(self, now_ms: float) -> None:
         self._lookup = self._lookup or Lookup(self._address)
@@ -152,22 +152,22 @@ class PeerLink:
         sock.setblocking(False)
         sock.connect_ex(address)
         self._answer = HelloAnswer()
-        self._connection = Connection(sock, self._selector, self)
-        self._connection.detect_dead_link()
+        self._stream = Stream(sock, self._selector, self)
+        self._stream.detect_dead_link()
         # Not connected yet: the hello waits in the output buffer until the socket takes it.
-        self._connection.write(encode_hello(self._acquaintances.hello_to(self._peer)))
+        self._stream.write(encode_hello(self._acquaintances.hello_to(self._peer)))
 
     def on_events(self, mask: int) -> None:
-        connection = self._connection
-        assert connection is not None
+        stream = self._stream
+        assert stream is not None
         if mask & selectors.EVENT_WRITE:
-            connection.flush()
-        if mask & selectors.EVENT_READ and connection.is_open:
-            self._on_bytes(connection, connection.read())
-        if connection.is_at_end:
-            connection.close()
+            stream.flush()
+        if mask & selectors.EVENT_READ and stream.is_open:
+            self._on_bytes(stream, stream.read())
+        if stream.is_at_end:
+            stream.close()
 
-    def _on_bytes(self, connection: Connection, data: bytes) -> None:
+    def _on_bytes(self, stream: Stream, data: bytes) -> None:
         try:
             theirs = self._answer.feed(data)
             complaint = theirs and self._reason_to_refuse(theirs)
@@ -175,8 +175,8 @@ class PeerLink:
             theirs, complaint = None, str(error)
         if complaint:
             self._is_refused = True
-            connection.failure = complaint
-            connection.close()
+            stream.failure = complaint
+            stream.close()
             if final := says_final(complaint):
                 raise DirectoryRefusedError(f"{self._settings.data_dir}: {final}")
         elif theirs is not None:
@@ -201,7 +201,7 @@ class PeerLink:
 
         A peer that is restarted is soon back, and nobody need look at it.
         """
-        self._connection = None
+        self._stream = None
         self._down_since_ms = min(self._down_since_ms, now_ms)
         is_refused, self._is_refused = self._is_refused, False
         if self._is_ready or why != self._last_complaint:

@@ -13,8 +13,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-import msgspec
-
 from kvstore import api
 from kvstore.errors import StorageError
 from kvstore.raft.safety import SafetyViolationError
@@ -24,26 +22,8 @@ ENDS_THE_NODE: Final = (StorageError, SafetyViolationError)
 consensus, or while an entry is applied. A mistake elsewhere ends one connection."""
 
 
-class Submission(msgspec.Struct, frozen=True, gc=False):
-    """What the node is to be asked, and how its result is written as a reply.
-
-    * `is_stale`: a read of what this node has applied, however far that lags behind;
-      `from_any`: it may be answered by a follower that asks its leader.
-    """
-
-    request: api.Request
-    write: Callable[[api.Result], bytes]
-    is_stale: bool = False
-    from_any: bool = False
-
-
 class Receiver(Protocol):
     """Who sends the replies of a client."""
-
-    @property
-    def now_ms(self) -> float:
-        """When this turn began."""
-        ...
 
     def mark_dirty(self) -> None:
         """Something may be ready to be sent at the end of the turn."""
@@ -95,10 +75,10 @@ class Slot:
         """A read is due: it waits here for room, unless a later write waits for it."""
         if self.pinned_steps:
             return False
-        receiver = self._replies.receiver
+        replies = self._replies
         self.query = query
-        self.due_since_ms = receiver.now_ms
-        receiver.mark_dirty()
+        self.due_since_ms = replies.sums.now_ms
+        replies.receiver.mark_dirty()
         return True
 
 
@@ -111,6 +91,8 @@ class Sums:
     """
 
     def __init__(self) -> None:
+        self.now_ms = 0.0
+        """When this turn began."""
         self.output_bytes = 0
         self.pinned_steps = 0
 
@@ -126,7 +108,7 @@ class Replies:
     """
 
     def __init__(self, sums: Sums, receiver: Receiver) -> None:
-        self._sums = sums
+        self.sums = sums
         self.receiver = receiver
         self.places: deque[Slot | bytes] = deque()
         self.open_reads: dict[Slot, int] = {}
@@ -136,13 +118,13 @@ class Replies:
     def add(self, reply: bytes) -> None:
         """A reply that is there at once."""
         self.held_bytes += len(reply)
-        self._sums.output_bytes += len(reply)
+        self.sums.output_bytes += len(reply)
         self.places.append(reply)
 
     def expect(self, slot: Slot, read_steps: int | None = None) -> None:
         """A reply that will come; `read_steps`, if it is that of a read, which may cost so much."""
         self.held_bytes += slot.held_bytes
-        self._sums.output_bytes += slot.held_bytes
+        self.sums.output_bytes += slot.held_bytes
         self.places.append(slot)
         if read_steps is not None:
             self.open_reads[slot] = read_steps
@@ -156,7 +138,7 @@ class Replies:
             self.open_reads.pop(slot, None)
         size = len(reply)
         self.held_bytes += size - slot.held_bytes
-        self._sums.output_bytes += size - slot.held_bytes
+        self.sums.output_bytes += size - slot.held_bytes
         slot.held_bytes = size
         slot.reply = reply
         if slot.query is None:
@@ -199,7 +181,7 @@ class Replies:
             size += len(oldest)
             ready.append(oldest)
         self.held_bytes -= size
-        self._sums.output_bytes -= size
+        self.sums.output_bytes -= size
         return b"".join(ready)
 
     def clear(self) -> None:
@@ -210,10 +192,10 @@ class Replies:
 
     def leave(self) -> None:
         """They are no client's any more, and count for none."""
-        self._sums.output_bytes -= self.held_bytes
-        self._sums.pinned_steps -= self.pinned_steps
-        self._sums = Sums()
+        self.sums.output_bytes -= self.held_bytes
+        self.sums.pinned_steps -= self.pinned_steps
+        self.sums = Sums()
 
     def _pin(self, steps: int) -> None:
         self.pinned_steps += steps
-        self._sums.pinned_steps += steps
+        self.sums.pinned_steps += steps

@@ -11,7 +11,7 @@ from typing import Protocol
 from kvstore import api
 from kvstore.config.settings import Settings
 from kvstore.server.client_state import ClientState
-from kvstore.server.connection import SocketFacts
+from kvstore.server.stream import SocketFacts
 from kvstore.server.traffic import Traffic
 
 

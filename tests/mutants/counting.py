@@ -109,10 +109,10 @@ COUNTING = (
     ),
     Mutant(
         "the end of a stream is news again and again",
-        "Connection.read",
+        "Stream.read",
         "            self.is_at_end = True\n            self._watch()\n        return",
         "            self.is_at_end = True\n        return",
-        test="tests/server/test_session.py"
+        test="tests/server/test_connection.py"
         "::test_a_client_that_stops_sending_and_waits_wakes_nobody",
     ),
     Mutant(

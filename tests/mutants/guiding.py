@@ -14,8 +14,8 @@ _SLOTS = "tests/wire/test_key_slots.py"
 GUIDING = (
     Mutant(
         "a cluster client is sent to a leader that has just died",
-        "_refusal.is_there",
-        "context.leader_in_reach is not None",
+        "RespCodec._refusal.is_there",
+        "self._context.leader_in_reach is not None",
         "True",
         test=f"{_CLIENTS}::test_nobody_is_sent_to_a_leader_that_cannot_be_reached",
     ),

@@ -82,10 +82,10 @@ REPLACED = (
     ),
     Mutant(
         "a link that is up is not held against the log",
-        "Session._take_message",
-        "        if replaced is None:\n            self.context.node.receive(message)\n",
-        "        if True:\n            self.context.node.receive(message)\n",
-        test="tests/server/test_peer_sessions.py"
+        "IncomingLink._take",
+        "        if replaced is None:\n            context.node.receive(message)\n",
+        "        if True:\n            context.node.receive(message)\n",
+        test="tests/server/test_incoming_links.py"
         "::test_a_directory_that_is_replaced_while_its_link_is_up_is_hung_up_on",
     ),
     Mutant(

@@ -38,24 +38,24 @@ SERVING = (
     Mutant(
         "a link goes on with the answer that its last connection began",
         "PeerLink._dial",
-        "        self._answer = HelloAnswer()\n        self._connection = Connection(",
-        "        self._connection = Connection(",
+        "        self._answer = HelloAnswer()\n        self._stream = Stream(",
+        "        self._stream = Stream(",
         test="tests/server/test_peers.py",
     ),
     Mutant(
         "a link does not notice that its peer is gone",
         "PeerLink._dial",
-        "        self._connection.detect_dead_link()\n",
+        "        self._stream.detect_dead_link()\n",
         "",
         test="tests/server/test_peers.py"
         "::test_a_link_to_a_peer_that_is_gone_without_a_word_is_noticed",
     ),
     Mutant(
         "a peer's own link does not notice that it is gone",
-        "Session._greet_peer",
-        "            self._connection.detect_dead_link()\n",
+        "IncomingLink.begin",
+        "        stream.detect_dead_link()\n",
         "",
-        test="tests/server/test_peer_sessions.py"
+        test="tests/server/test_incoming_links.py"
         "::test_a_peer_that_is_gone_without_a_word_is_noticed",
     ),
     Mutant(
@@ -310,23 +310,18 @@ SERVING = (
     ),
     Mutant(
         "peers count as clients",
-        "Context.clients",
-        "            if member.peer is None and member not in newcomers\n",
-        "            if member not in newcomers\n",
+        "Context.clients_count",
+        "return len(self.connections) - len(self.newcomers)",
+        "return len(self.connections) - len(self.newcomers) + len(self.linked)",
         test="tests/server/test_info.py::test_peers_are_no_clients",
     ),
     Mutant(
         "a scan is answered in a transaction that was refused",
-        "_understand_other",
-        """        return None
-    if state.refuses_transaction:
-        raise CommandError(f"ERR {NO_TRANSACTIONS}")
-    if name == b"KV":
-""",
-        """        return None
-    if name == b"KV":
-""",
-        test="tests/server/test_session.py"
+        "RespCodec._understand_other",
+        "        if state.refuses_transaction:\n"
+        '            raise CommandError(f"ERR {NO_TRANSACTIONS}")\n',
+        "",
+        test="tests/server/test_connection.py"
         "::test_what_touches_no_data_is_answered_after_a_refused_multi",
     ),
     Mutant(

@@ -23,7 +23,7 @@ SHARING = (
     ),
     Mutant(
         "a peer is heard as long as it has something to say",
-        "Session._read_messages",
+        "IncomingLink._read",
         "        for _ in range(_READS_OF_PEER):\n",
         "        for _ in range(1 << 20):\n",
         test="tests/server/test_work_per_turn.py::test_a_peer_is_heard_so_far_in_a_turn",
@@ -38,7 +38,7 @@ SHARING = (
     ),
     Mutant(
         "answers at the end of a turn are no work of it",
-        "Session.send_ready_replies",
+        "Connection.send_ready_replies",
         "        if self.replies.open_reads or self._is_stalled:\n            self._take_slice()\n",
         "",
         test="tests/server/test_turns.py"
@@ -46,15 +46,15 @@ SHARING = (
     ),
     Mutant(
         "what is ready beyond one piece waits for another answer",
-        "Session._send_replies",
+        "Connection._send_replies",
         "            if len(piece) < _PIECE_BYTES:\n                break\n",
         "            break\n",
-        test="tests/server/test_session.py::test_all_that_is_ready_leaves_at_once_however_long",
+        test="tests/server/test_connection.py::test_all_that_is_ready_leaves_at_once_however_long",
     ),
     Mutant(
         "entries wait for ever for reads of who is gone",
         "Replies.leave",
-        "        self._sums.pinned_steps -= self.pinned_steps\n",
+        "        self.sums.pinned_steps -= self.pinned_steps\n",
         "",
         test="tests/server/test_load.py"
         "::test_reads_that_were_pinned_for_who_is_gone_are_given_back",
@@ -62,35 +62,32 @@ SHARING = (
     Mutant(
         "what was booked for a client stays booked for a peer",
         "Replies.leave",
-        "        self._sums.output_bytes -= self.held_bytes\n",
+        "        self.sums.output_bytes -= self.held_bytes\n",
         "",
-        test="tests/server/test_peer_sessions.py"
+        test="tests/server/test_incoming_links.py"
         "::test_what_was_booked_for_a_client_is_given_back_when_it_turns_out_to_be_a_peer",
     ),
     Mutant(
         "a peer shares the turn with clients",
-        "Session._take_slice",
-        "        if self.peer is None:\n"
-        "            self._slice_ends = self.served + self.context.load.slice_steps\n",
-        "        self._slice_ends = self.served + self.context.load.slice_steps\n",
-        test="tests/server/test_peer_sessions.py"
-        "::test_a_peer_is_heard_when_clients_have_used_up_the_turn",
+        "IncomingLink.comes_first",
+        "True",
+        "False",
+        test="tests/server/test_incoming_links.py::test_a_peer_says_hello_and_is_heard",
     ),
     Mutant(
         "what a socket does not take is booked when it takes it",
-        "Session._send_replies",
+        "Connection._send_replies",
         "            # What the socket takes at once makes room for the next answer.\n"
-        "            self._account.book_unsent(connection.unsent_bytes)\n",
+        "            self._account.book_unsent(stream.unsent_bytes)\n",
         "",
         test="tests/server/test_load.py"
         "::test_what_a_socket_does_not_take_is_booked_in_the_same_turn",
     ),
     Mutant(
         "what a socket takes later stays booked",
-        "Session.on_events",
-        "            connection.flush()\n"
-        "            self._account.book_unsent(connection.unsent_bytes)\n",
-        "            connection.flush()\n",
+        "Connection.on_events",
+        "            stream.flush()\n            self._account.book_unsent(stream.unsent_bytes)\n",
+        "            stream.flush()\n",
         test="tests/server/test_load.py::test_what_a_socket_takes_later_is_given_back_then",
     ),
     Mutant(
@@ -98,7 +95,7 @@ SHARING = (
         "Account.book_unsent",
         "        if self._is_open:\n            self._load.output_bytes",
         "        if True:\n            self._load.output_bytes",
-        test="tests/server/test_peer_sessions.py::test_what_a_peer_does_not_read_is_not_booked",
+        test="tests/server/test_incoming_links.py::test_what_a_peer_does_not_read_is_not_booked",
     ),
     Mutant(
         "a small write costs no work",
@@ -138,7 +135,7 @@ SHARING = (
     ),
     Mutant(
         "a read waits for ever for the room that later replies of its own kind take",
-        "Session._wait_for_room",
+        "Connection._wait_for_room",
         "SHORT_OUTPUT_BYTES and context.now_ms >= overdue_ms:",
         "0:",
         test="tests/server/test_load.py"
@@ -146,15 +143,15 @@ SHARING = (
     ),
     Mutant(
         "a long reply is made at once, whatever is held",
-        "Load.lacks_room_for",
-        "        return reply_bytes > SHORT_OUTPUT_BYTES and not self.share_bytes\n",
+        "Load.is_output_full",
+        "        return not self.share_bytes\n",
         "        return False\n",
         test="tests/server/test_load.py"
         "::test_long_replies_that_cannot_wait_are_refused_when_there_is_no_room",
     ),
     Mutant(
         "a write that waits for its reads keeps a refused client for ever",
-        "Session._refuse_long_request",
+        "Connection._refuse_long_request",
         "            self._held_write = None  # It was not started",
         "            # It was not started",
         test="tests/server/test_load.py"
@@ -164,8 +161,8 @@ SHARING = (
         "replies that are made while others are delivered wait for the next event",
         "Server._deliver",
         "        dirty, self._context.dirty = self._context.dirty, {}\n"
-        "        for session in dirty:\n            session.send_ready_replies()\n",
-        "        for session in [*self._context.dirty]:\n            session.send_ready_replies()\n"
+        "        for sender in dirty:\n            sender.send_ready_replies()\n",
+        "        for sender in [*self._context.dirty]:\n            sender.send_ready_replies()\n"
         "        self._context.dirty.clear()\n",
         test="tests/server/test_loop.py"
         "::test_replies_that_are_made_while_others_are_delivered_leave_too",
@@ -244,9 +241,9 @@ SHARING = (
     ),
     Mutant(
         "a server that is full of clients turns its peers away",
-        "Session._start",
-        '        if self in self.context.newcomers and name != b"RAFT":\n',
-        "        if self in self.context.newcomers:\n",
+        "RespCodec._start",
+        '        if self._is_newcomer and name != b"RAFT":\n',
+        "        if self._is_newcomer:\n",
         test="tests/server/test_load.py::test_a_newcomer_that_is_a_peer_is_heard",
     ),
     Mutant(
@@ -258,9 +255,9 @@ SHARING = (
     ),
     Mutant(
         "a reply comes in the protocol of a later HELLO",
-        "requests._write",
+        "RespCodec._write",
         "render(result, version)",
-        "render(result, state.resp_version)",
+        "render(result, self._state.resp_version)",
         test="tests/server/test_talks.py",
     ),
     Mutant(
@@ -286,7 +283,7 @@ SHARING = (
     ),
     Mutant(
         "who reads slowly is taken for one who does not read",
-        "Connection.stuck_ms",
+        "Stream.stuck_ms",
         "        if self.unsent_bytes < _STUCK_BYTES or self._taken_bytes != self._stuck_at:\n",
         "        if self.unsent_bytes < _STUCK_BYTES:\n",
         test="tests/server/test_load.py::test_who_reads_slowly_is_not_hung_up_on",

@@ -9,44 +9,43 @@ import selectors
 
 from kvstore.server.connection import Connection
 from kvstore.server.context import Context
+from kvstore.server.incoming_link import IncomingLink
 from kvstore.server.replies import Replies, Slot
-from kvstore.server.session import Session
+from kvstore.server.stream import Stream
 
 
 def check_accounts(context: Context) -> None:
     """Raise `AssertionError` for an account that is wrong."""
-    clients = [session for session in _sessions(context) if session.peer is None]
+    clients = [one for one in context.connections.values() if isinstance(one, Connection)]
+    links = [one for one in context.linked.values() if isinstance(one, IncomingLink)]
     load = context.load
-    assert load.input_bytes == sum(one._parser.held_bytes for one in clients)
+    assert load.input_bytes == sum(one._codec.held_bytes for one in clients)
     assert load.output_bytes == sum(map(_output_bytes, clients))
     assert load.pinned_steps == sum(_pinned_steps(one.replies) for one in clients)
     assert min(load.input_bytes, load.output_bytes, load.pinned_steps) >= 0
-    for session in _sessions(context):
-        _check_watch(session._connection)
-    for group in (context.newcomers, context.lingering, load._waits_for_room):
-        assert group.keys() <= {*context.sessions.values()}
+    for one in (*clients, *links):
+        _check_watch(one._stream)
+    assert context.newcomers.keys() <= {*clients}
+    assert load._waits_for_room.keys() <= {*clients}
+    assert context.lingering.keys() <= {*clients, *links}
     told = [cursor for cursors in context.cursors._told.values() for cursor in cursors]
     assert sorted(told) == sorted(context.cursors._cursors)
     assert all(context.cursors._told.values()), "who was told nothing that counts is forgotten"
     assert len(told) <= context.settings.limits.scan_cursors_max
 
 
-def _sessions(context: Context) -> list[Session]:
-    return [session for session in context.sessions.values() if isinstance(session, Session)]
+def _check_watch(stream: Stream) -> None:
+    """The selector waits for what the stream can use: no more, or it spins; no less."""
+    reads = stream._wants_reads and not stream.is_at_end
+    wanted = selectors.EVENT_READ * reads | selectors.EVENT_WRITE * bool(stream._output)
+    key = stream._selector.get_map().get(stream._sock)
+    assert (key.events if key else 0) == stream._mask == wanted
 
 
-def _check_watch(connection: Connection) -> None:
-    """The selector waits for what the connection can use: no more, or it spins; no less."""
-    reads = connection._wants_reads and not connection.is_at_end
-    wanted = selectors.EVENT_READ * reads | selectors.EVENT_WRITE * bool(connection._output)
-    key = connection._selector.get_map().get(connection._sock)
-    assert (key.events if key else 0) == connection._mask == wanted
-
-
-def _output_bytes(session: Session) -> int:
-    connection, replies = session._connection, session.replies
-    unsent = sum(map(len, connection._output)) - connection._sent
-    assert connection.unsent_bytes == unsent
+def _output_bytes(connection: Connection) -> int:
+    stream, replies = connection._stream, connection.replies
+    unsent = sum(map(len, stream._output)) - stream._sent
+    assert stream.unsent_bytes == unsent
     held = sum(one.held_bytes if isinstance(one, Slot) else len(one) for one in replies.places)
     assert replies.held_bytes == held
     return unsent + held

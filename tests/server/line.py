@@ -16,10 +16,11 @@ from kvstore.config.limits import Limits
 from kvstore.config.settings import Settings
 from kvstore.logs import logger_for
 from kvstore.server.acquaintances import Acquaintances
+from kvstore.server.connection import Connection
 from kvstore.server.context import Context
+from kvstore.server.incoming_link import IncomingLink
 from kvstore.server.node import Node, Outcome
 from kvstore.server.replaced import replaced_at
-from kvstore.server.session import Session
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryLineage, MemoryLog, MemoryState
 from kvstore.wire import peer
@@ -60,11 +61,11 @@ class Line:
         )
         self.selector = selectors.DefaultSelector()
         self.context = Context(settings, self.node, acquaintances, logger_for(1), 10_000)
-        self.sessions: list[Session] = []
+        self.connections: list[Connection] = []
         """In the order in which they came, open or not."""
         self.client = self.connect()
         self.earlier_clients: list[socket.socket] = []
-        [self.session] = self.sessions
+        [self.connection] = self.connections
         self.now_ms = 0.0
         if members == 1:
             until(lambda: self.node.raft.has_committed_in_term, self.turn, "it leads")
@@ -73,14 +74,21 @@ class Line:
         """Another client."""
         client, ours = tcp_pair()
         client.setblocking(False)
-        self.sessions.append(Session(ours, "test", self.context, self.selector))
+        self.connections.append(Connection(ours, "test", self.context, self.selector))
         return client
 
     def connect_anew(self) -> None:
         """Go on with another connection; the one before stays."""
         self.earlier_clients.append(self.client)
         self.client = self.connect()
-        self.session = self.sessions[-1]
+        self.connection = self.connections[-1]
+
+    @property
+    def link(self) -> IncomingLink:
+        """That of node 2, which has said hello."""
+        link = self.context.linked[2]
+        assert isinstance(link, IncomingLink)
+        return link
 
     def turn(self) -> None:
         """What the loop does in one turn."""
@@ -96,8 +104,8 @@ class Line:
         for answer in outcome.answers:
             answer.ticket.fill(answer.result)
         dirty, self.context.dirty = self.context.dirty, {}
-        for session in dirty:
-            session.send_ready_replies()
+        for sender in dirty:
+            sender.send_ready_replies()
 
     def send(self, data: bytes) -> None:
         """Send more than the socket's buffers hold."""
@@ -118,7 +126,7 @@ class Line:
                 rest = rest[self.client.send(rest) :]
             self.context.load.hear({key.data: mask for key, mask in self.selector.select(0)})
 
-        until(lambda: self.session._is_stalled, step, "its input is left unread")
+        until(lambda: self.connection._is_stalled, step, "its input is left unread")
         return bytes(rest)
 
     def receive(self, turns: int = 3) -> bytes:
@@ -148,7 +156,8 @@ class Line:
 
     def close(self) -> None:
         self.client.close()
-        for member in [*self.context.sessions.values()]:
+        context = self.context
+        for member in [*context.connections.values(), *context.linked.values()]:
             member.close()
         for client in self.earlier_clients:
             client.close()

@@ -186,7 +186,7 @@ def link_to(address: Address, selector: selectors.BaseSelector) -> PeerLink:
 
 def turn(link: PeerLink, selector: selectors.BaseSelector, now_ms: float) -> None:
     link.tick(now_ms)
-    connection = link._connection
+    connection = link._stream
     if connection is not None:
         until_events(selector, lambda: link._is_ready or not connection.is_open)
     link.tick(now_ms)

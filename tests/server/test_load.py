@@ -11,10 +11,10 @@ import pytest
 from until import until
 
 from kvstore.config.limits import Limits
-from kvstore.server.connection import _STUCK_BYTES
+from kvstore.server.connection import Connection
 from kvstore.server.context import Member
 from kvstore.server.load import SHORT_INPUT_BYTES
-from kvstore.server.session import Session
+from kvstore.server.stream import _STUCK_BYTES
 from kvstore.wire import peer, resp
 from kvstore.wire.resp import command
 
@@ -44,8 +44,8 @@ def read(client: socket.socket) -> bytes:
         return b"nothing yet"
 
 
-def sessions(line: Line) -> list[Member]:
-    return [*line.context.sessions.values()]
+def connections(line: Line) -> list[Member]:
+    return [*line.context.connections.values()]
 
 
 def test_unfinished_requests_of_all_clients_are_bounded() -> None:
@@ -58,7 +58,7 @@ def test_unfinished_requests_of_all_clients_are_bounded() -> None:
                 with contextlib.suppress(BlockingIOError):
                     rest = rest[client.send(rest) :]
                 line.turn()
-                if line.context.load.input_bytes > 2 * MIB or len(sessions(line)) < 6:
+                if line.context.load.input_bytes > 2 * MIB or len(connections(line)) < 6:
                     break
             line.turn()
         line.turn()
@@ -103,7 +103,7 @@ def test_who_is_refused_while_a_write_waits_for_its_reads_is_hung_up_on_all_the_
         assert line.is_closed
         client.close()
         line.turn()
-        assert not sessions(line)
+        assert not connections(line)
         other = line.connect()
         other.sendall(command(b"GET", b"k"))
         for _ in range(3):
@@ -123,7 +123,7 @@ def test_what_is_held_is_given_back() -> None:
         assert (line.context.load.input_bytes, line.context.load.output_bytes) == (0, 0)
         clients[1].sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100\r\n" + bytes(50))
         line.turn()
-        sessions(line)[1].close()
+        connections(line)[1].close()
         assert line.context.load.input_bytes == 0
 
 
@@ -136,7 +136,7 @@ def test_who_does_not_read_is_hung_up_on_when_others_have_no_room() -> None:
         greedy.sendall(command(b"GET", b"k") * 200)
         for _ in range(300):
             line.turn()
-        assert len(sessions(line)) == 1, "the greedy one is gone"
+        assert len(connections(line)) == 1, "the greedy one is gone"
         assert line.context.load.output_bytes < 1 * MIB
         modest.sendall(command(b"GET", b"absent"))
         for _ in range(5):
@@ -272,9 +272,9 @@ def test_fewer_descriptors_mean_fewer_clients(descriptors: int) -> None:
         line.context.log,
         descriptors,
     )
-    context.sessions = {n: object() for n in range(descriptors - 96 + 2)}  # type: ignore[misc]
+    context.connections = {n: object() for n in range(descriptors - 96 + 2)}  # type: ignore[misc]
     assert not context.has_room()
-    context.sessions.popitem()
+    context.connections.popitem()
     assert context.has_room()
     line.close()
 
@@ -288,7 +288,7 @@ def full() -> Iterator[Line]:
     line = Line(members=3)
     client, ours = tcp_pair()
     client.setblocking(False)
-    Session(ours, "newcomer", line.context, line.selector, is_newcomer=True)
+    Connection(ours, "newcomer", line.context, line.selector, is_newcomer=True)
     line.earlier_clients.append(line.client)
     line.client = client
     yield line
@@ -307,7 +307,8 @@ def test_a_newcomer_that_is_a_peer_is_heard(full: Line) -> None:
     """Clients must not keep a cluster from its leader."""
     assert full.ask(peer.encode_hello(THEIRS)).startswith(b"$")
     assert not full.context.newcomers
-    assert [session.peer for session in sessions(full)] == [None, 2]
+    assert len(connections(full)) == 1
+    assert full.link.node_id == 2
 
 
 def test_a_newcomer_that_says_nothing_makes_room_for_the_next(full: Line) -> None:
@@ -325,7 +326,7 @@ def test_reads_that_were_pinned_for_who_is_gone_are_given_back() -> None:
         client.sendall(command(b"GET", b"k") + command(b"SET", b"k", b"v"))
         line.context.load.hear({key.data: mask for key, mask in line.selector.select(1)})
         assert line.context.load.pinned_steps > 0
-        line.session.close()
+        line.connection.close()
         assert (line.context.load.pinned_steps, line.context.load.output_bytes) == (0, 0)
 
 
@@ -333,18 +334,18 @@ def test_what_a_socket_does_not_take_is_booked_in_the_same_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with lines(1) as (line, [client]):
-        monkeypatch.setattr(line.session._connection, "_send", lambda _data: 0)
+        monkeypatch.setattr(line.connection._stream, "_send", lambda _data: 0)
         client.sendall(command(b"SET", b"k", b"v"))
         for _ in range(4):
             line.turn()
             check_accounts(line.context)
-        assert line.session.unsent_bytes == line.context.load.output_bytes == len(resp.OK)
+        assert line.connection.unsent_bytes == line.context.load.output_bytes == len(resp.OK)
 
 
 def test_what_a_socket_takes_later_is_given_back_then(monkeypatch: pytest.MonkeyPatch) -> None:
     with lines(1) as (line, [client]):
         with monkeypatch.context() as full:
-            full.setattr(line.session._connection, "_send", lambda _data: 0)
+            full.setattr(line.connection._stream, "_send", lambda _data: 0)
             client.sendall(command(b"PING"))
             line.turn()
             assert line.context.load.output_bytes > 0

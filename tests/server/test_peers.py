@@ -23,8 +23,8 @@ from kvstore.raft.messages import AppendEntries, TimeoutNow
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.raft.versions import SPOKEN, Versions
 from kvstore.server.acquaintances import Acquaintances
-from kvstore.server.connection import Connection
 from kvstore.server.peers import PeerLink
+from kvstore.server.stream import Stream
 from kvstore.storage.memory import MemoryLineage
 from kvstore.wire.peer import Hello, encode_hello_answer, encode_message
 
@@ -51,7 +51,7 @@ def test_a_peer_that_was_down_long_is_dialled_before_it_would_stand_for_election
         pauses, now_ms = [], 0.0
         for _ in range(20):
             link.tick(now_ms)
-            connection = link._connection
+            connection = link._stream
             until_events(selector, lambda c=connection: c is None or not c.is_open)
             link.tick(now_ms)
             pauses.append(link.deadline_ms - now_ms)
@@ -120,7 +120,7 @@ def serve_one_link(link: PeerLink, poll: selectors.BaseSelector, now_ms: float) 
             until_events(poll, lambda: link._is_ready)
             theirs.settimeout(5.0)
             assert theirs.recv(1 << 16).count(b"RAFT\r\n") == 1
-    connection = link._connection
+    connection = link._stream
     assert connection is not None
     until_events(poll, lambda: not connection.is_open)
     link.tick(now_ms)
@@ -142,7 +142,7 @@ def test_a_peer_that_goes_again_and_again_is_found_again_and_again(
             while len(pauses) < 8:
                 now_ms = link.deadline_ms
                 link.tick(now_ms)
-                until_events(poll, lambda: link._connection is None or not link._connection.is_open)
+                until_events(poll, lambda: link._stream is None or not link._stream.is_open)
                 link.tick(now_ms)
                 pauses.append(link.deadline_ms - now_ms)
             assert 0 < pauses[0] <= 20
@@ -161,14 +161,14 @@ def test_a_link_that_was_lost_anywhere_in_a_greeting_is_made_anew() -> None:
         assert sum(map(len, parts)) > 16 << 10, "more than any one answer may have"
         for part in parts:
             link.tick(now_ms)
-            connection, was_ready = link._connection, False
+            connection, was_ready = link._stream, False
             assert connection is not None
             theirs, _ = listening.accept()
             with theirs:
                 theirs.sendall(part)
                 theirs.shutdown(socket.SHUT_WR)
 
-                def is_over(connection: Connection = connection) -> bool:
+                def is_over(connection: Stream = connection) -> bool:
                     nonlocal was_ready
                     was_ready |= link._is_ready
                     return not connection.is_open
@@ -183,8 +183,8 @@ def test_a_link_that_was_lost_anywhere_in_a_greeting_is_made_anew() -> None:
 def test_a_link_to_a_peer_that_is_gone_without_a_word_is_noticed() -> None:
     """Also when nothing is sent, and long before TCP by itself would give up."""
     with link_to_a_peer_that_never_reads(Limits()) as link:
-        assert link._connection is not None
-        sock = link._connection._sock
+        assert link._stream is not None
+        sock = link._stream._sock
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 2
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 3_000
@@ -204,8 +204,8 @@ def append_of(data_bytes: int) -> AppendEntries:
 
 
 def unsent_bytes(link: PeerLink) -> int:
-    assert link._connection is not None
-    return link._connection.unsent_bytes
+    assert link._stream is not None
+    return link._stream.unsent_bytes
 
 
 def test_a_peer_that_never_reads_costs_bounded_memory() -> None:
@@ -235,7 +235,7 @@ def test_a_link_is_crowded_while_much_waits_for_it() -> None:
 def test_a_link_that_breaks_with_much_to_send_is_just_closed() -> None:
     with link_to_a_peer_that_never_reads(Limits()) as link:
         until(lambda: link.is_crowded, lambda: link.send(append_of(100 << 10)), "much waits for it")
-        connection = link._connection
+        connection = link._stream
         assert connection is not None
         connection._sock.shutdown(socket.SHUT_RDWR)
         link.on_events(selectors.EVENT_WRITE)
@@ -258,7 +258,7 @@ def test_a_peer_gets_no_message_of_a_kind_it_does_not_know(
     written: list[bytes] = []
     with link_to_a_peer_that_never_reads(Limits()) as link:
         assert link.speaks == SPOKEN
-        monkeypatch.setattr(link._connection, "write", written.append)
+        monkeypatch.setattr(link._stream, "write", written.append)
         link.send(later)
         link.send(known)
         assert written == [encode_message(known)]

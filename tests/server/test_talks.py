@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from kvstore.server.session import Session
+from kvstore.server.connection import Connection
 
 from .accounts import check_accounts
 from .line import LIMITS, Line, tcp_pair
@@ -58,7 +58,9 @@ class Talker:
         self._socket.setblocking(False)
         ours = NarrowSocket(fileno=accepted.detach())
         ours.rng, ours.takes = rng, rng.choice((400, 5_000, 1 << 20))
-        self.talk = Talk(rng, own, Session(ours, "test", line.context, line.selector).state.number)
+        self.talk = Talk(
+            rng, own, Connection(ours, "test", line.context, line.selector).state.number
+        )
         self._unsent = self.talk.sent
         self._sends_pieces_of = rng.choice((60, 1_000, 100_000))
         self._awaited = len(self.talk.expected) if rng.random() < 0.5 else 0

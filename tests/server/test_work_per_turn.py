@@ -27,9 +27,9 @@ from kvstore.raft.messages import (
     PreVote,
 )
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState
-from kvstore.server.connection import READ_BYTES, Connection
+from kvstore.server.incoming_link import _READS_OF_PEER
 from kvstore.server.node import Node
-from kvstore.server.session import _READS_OF_PEER
+from kvstore.server.stream import READ_BYTES, Stream
 from kvstore.storage.memory import MemoryLog
 from kvstore.wire import peer
 from kvstore.wire.resp import command
@@ -97,8 +97,8 @@ def test_clients_get_so_much_of_a_turn(
     line.send(command(b"MSET", *[part for key in KEYS for part in (key, b"v")]))
     line.send(command(b"SET", b"large", bytes(1 << 20)))
     line.receive()
-    bytes_in = metered(Connection, "read", lambda *args: len(args[-1]))
-    bytes_out = metered(Connection, "_send", lambda *args: args[-1])
+    bytes_in = metered(Stream, "read", lambda *args: len(args[-1]))
+    bytes_out = metered(Stream, "_send", lambda *args: args[-1])
     clients = [line.connect() for _ in range(8)]
     rests = dict.fromkeys(clients, memoryview(flood))
     steps_of_clients, steps_of_data = [], []
@@ -133,7 +133,7 @@ def test_a_peer_is_heard_so_far_in_a_turn(follower: Line, metered: Callable[...,
     frame = peer.encode_message(vote)
     rest = memoryview(frame * ((8 << 20) // len(frame)))
     heard = metered(Node, "receive", lambda *_args: 1)
-    bytes_in = metered(Connection, "read", lambda *args: len(args[-1]))
+    bytes_in = metered(Stream, "read", lambda *args: len(args[-1]))
     for _ in range(10):
         with contextlib.suppress(BlockingIOError):
             while rest:

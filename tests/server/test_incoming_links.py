@@ -26,13 +26,13 @@ def test_a_peer_says_hello_and_is_heard(follower: Line) -> None:
     hello = peer.decode_hello(answer.split(b"\r\n", 1)[1][:-2])
     assert (hello.node_id, hello.recipient) == (1, 2)
     assert follower.node.raft.current_term == 7
-    assert follower.session.comes_first
+    assert follower.link.comes_first
 
 
 def test_a_peer_that_is_gone_without_a_word_is_noticed(follower: Line) -> None:
     """Nothing is sent on this way of a link, so only keepalive can tell."""
     follower.ask(peer.encode_hello(THEIRS))
-    sock = follower.session._connection._sock
+    sock = follower.link._stream._sock
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 3_000
     idle, interval, count = (
@@ -105,11 +105,11 @@ def test_a_directory_that_is_replaced_while_its_link_is_up_is_hung_up_on(followe
 def test_a_new_start_of_the_same_directory_takes_the_place_of_the_old_one(follower: Line) -> None:
     """What waits in the links of an earlier start is not heard any more."""
     follower.ask(peer.encode_hello(THEIRS))
-    earlier = follower.session
+    earlier = follower.link
     follower.connect_anew()
     follower.ask(peer.encode_hello(msgspec.structs.replace(THEIRS, starts=b"2" * 8 + b"3" * 8)))
-    assert follower.session.peer == 2
-    assert earlier not in follower.context.sessions.values()
+    assert follower.link is not earlier
+    assert not earlier._stream.is_open
     assert follower.lineage.known[2].start == b"3" * 8
 
 
@@ -154,7 +154,7 @@ def test_what_was_booked_for_a_client_is_given_back_when_it_turns_out_to_be_a_pe
         line.send(command(b"SET", b"k", bytes(100_000)) + peer.encode_hello(THEIRS))
         for _ in range(5):
             line.turn()
-        assert line.session.peer == 2
+        assert line.link.node_id == 2
         check_accounts(line.context)
         assert line.context.load.output_bytes == 0
     finally:
@@ -164,12 +164,11 @@ def test_what_was_booked_for_a_client_is_given_back_when_it_turns_out_to_be_a_pe
 def test_what_a_peer_does_not_read_is_not_booked(
     follower: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follower.session._connection, "_send", lambda _data: 0)
+    monkeypatch.setattr(follower.connection._stream, "_send", lambda _data: 0)
     follower.send(peer.encode_hello(THEIRS))
     for _ in range(3):
         follower.turn()
-    assert follower.session.peer == 2
-    assert follower.session.unsent_bytes
+    assert follower.link._stream.unsent_bytes
     check_accounts(follower.context)
     assert follower.context.load.output_bytes == 0
 

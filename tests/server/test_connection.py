@@ -42,7 +42,7 @@ def test_the_replies_of_a_pipeline_leave_in_one_piece(
     line: Line, args: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each piece is a call of the system, which costs more than to answer a GET."""
-    connection = line.session._connection
+    connection = line.connection._stream
     write, pieces = connection.write, []
 
     def note(data: bytes) -> None:
@@ -102,7 +102,7 @@ def test_a_client_that_reads_nothing_is_slowed_and_costs_bounded_memory(line: Li
     line.send(command(b"GET", b"k") * 24)
     for _ in range(20):
         line.turn()
-        assert line.session._connection.unsent_bytes <= SHARE_BYTES + len(value)
+        assert line.connection._stream.unsent_bytes <= SHARE_BYTES + len(value)
     expected = 24 * (len(value) + len(b"$1048576\r\n\r\n"))
     assert len(line.receive(turns=500)) == expected
 
@@ -115,7 +115,7 @@ def test_replies_that_need_no_turn_are_bounded_too(line: Line) -> None:
     got = 0
     for _ in range(requests):
         line.send(echo)
-        assert line.session._connection.unsent_bytes <= SHARE_BYTES + len(echo)
+        assert line.connection._stream.unsent_bytes <= SHARE_BYTES + len(echo)
     got = len(line.receive(turns=500))
     assert got == requests * len(resp.bulk(b"x" * LIMITS.value_bytes_max))
 
@@ -126,7 +126,7 @@ def test_replies_that_need_no_turn_are_bounded_behind_one_that_does(line: Line) 
     echoes = LIMITS.pipeline_requests_max - 1
     flood = command(b"SET", b"k", b"1") + command(b"ECHO", value) * echoes
     rest = line.send_until_unread(flood)
-    held = line.session.replies.held_bytes
+    held = line.connection.replies.held_bytes
     assert 0 < held <= SHARE_BYTES + len(resp.bulk(value))
     line.send(rest)
     expected = len(resp.OK) + echoes * len(resp.bulk(value))
@@ -159,8 +159,8 @@ def test_a_client_that_stops_sending_and_waits_wakes_nobody(follower: Line) -> N
     """Its end of the stream is news once."""
     follower.client.sendall(command(b"KV", b"x"))
     follower.client.shutdown(socket.SHUT_WR)
-    slot = Slot(follower.session.replies, lambda _result: resp.integer(1), 0)
-    follower.session.replies.expect(slot)
+    slot = Slot(follower.connection.replies, lambda _result: resp.integer(1), 0)
+    follower.connection.replies.expect(slot)
     follower.turn()
     follower.turn()
     assert not follower.selector.select(0)
@@ -175,7 +175,7 @@ def test_garbage_is_answered_once_after_the_replies_before_it(line: Line) -> Non
     assert line.is_closed
     line.client.close()
     line.turn()
-    assert not line.context.sessions
+    assert not line.context.connections
 
 
 def test_a_refused_multi_refuses_everything_up_to_its_exec(line: Line) -> None:
@@ -220,7 +220,7 @@ def test_a_client_that_vanishes_leaves_nothing_behind(line: Line) -> None:
     line.client.close()
     for _ in range(5):
         line.turn()
-    assert not line.context.sessions
+    assert not line.context.connections
     assert line.node.machine.revision == 1
 
 
@@ -267,7 +267,7 @@ def test_a_client_that_half_closes_gets_the_replies_that_waited_for_their_turn()
 
 
 def test_a_client_whose_host_vanished_is_noticed(line: Line) -> None:
-    sock = line.session._connection._sock
+    sock = line.connection._stream._sock
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     idle_s = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
     interval_s = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)
@@ -315,7 +315,7 @@ def test_more_arguments_than_allowed_are_read_to_their_end(line: Line, count: in
     refusal, pong, _end = line.receive(turns=200).split(b"\r\n")
     assert refusal.startswith(b"-ERR the request has %d arguments, the limit is 8193" % (count + 1))
     assert pong == b"+PONG"
-    assert line.session.served >= count * ARGUMENT_STEPS, "what is dropped is work as well"
+    assert line.connection.served >= count * ARGUMENT_STEPS, "what is dropped is work as well"
 
 
 def test_a_reply_reaches_a_client_that_is_still_sending(line: Line) -> None:
@@ -327,7 +327,7 @@ def test_a_reply_reaches_a_client_that_is_still_sending(line: Line) -> None:
         line.client.send(bytes(1_000))
         line.turn()
     line.context.tick(line.now_ms + 60_000)
-    assert not line.context.sessions, "but not for ever"
+    assert not line.context.connections, "but not for ever"
 
 
 def test_all_that_is_ready_leaves_at_once_however_long(line: Line) -> None:

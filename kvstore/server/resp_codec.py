@@ -1,0 +1,200 @@
+"""RESP as a client speaks it: Redis commands, typed requests, and the hello of a peer.
+
+Law: every command has one row, by which it is known, counted and refused; after a refused
+MULTI nothing that reads or writes data is started before its end. It must not know Raft.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from kvstore import api
+from kvstore.errors import ProtocolError
+from kvstore.server import refusals
+from kvstore.server.builtins import BUILTINS, NO_TRANSACTIONS, unknown_command
+from kvstore.server.client_state import ClientState
+from kvstore.server.codec import Heard, Said, Submission, Upgrade
+from kvstore.server.context import Context
+from kvstore.server.greeting import greet
+from kvstore.server.incoming_link import IncomingLink
+from kvstore.server.load import (
+    ARGUMENT_STEPS,
+    REPLY_BYTES_PER_STEP,
+    REQUEST_STEPS,
+    SHORT_OUTPUT_BYTES,
+)
+from kvstore.wire import commands, key_slots, resp, typed
+from kvstore.wire.catalogue import Arguments
+from kvstore.wire.commands import CommandError, Render, Spec
+from kvstore.wire.scan import parse_scan
+
+
+class RespCodec:
+    """One client's commands.
+
+    * `is_empty` is that of the parser, noted whenever it may have changed.
+    """
+
+    def __init__(
+        self,
+        state: ClientState,
+        context: Context,
+        address: str,
+        is_newcomer: bool,
+    ) -> None:
+        self._state = state
+        self._context = context
+        self._address = address
+        self._is_newcomer = is_newcomer
+        self._is_used = False
+        self._limits = context.settings.limits
+        self._parser = resp.RequestParser(resp.Bounds.of_client(self._limits))
+        self._name = b""
+        self.is_empty = True
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory that is taken by what was fed and has not been returned."""
+        return self._parser.held_bytes
+
+    @property
+    def is_in_request(self) -> bool:
+        """Whether a request has begun that is not whole."""
+        return self._parser.is_in_request
+
+    @property
+    def under_way(self) -> str:
+        """What `next` was last at, for a log."""
+        return f"the command {self._name[:32]!a}"
+
+    def feed(self, data: bytes, *, is_thrifty: bool) -> None:
+        """Take bytes as they arrived."""
+        parser = self._parser
+        before = parser.arguments
+        parser.feed(data, is_thrifty=is_thrifty)
+        self._state.steps += (parser.arguments - before) * ARGUMENT_STEPS
+        self.is_empty = parser.is_empty
+
+    def give_up(self, failure: api.Failure) -> bytes:
+        """Forget what is held of requests; what the client is told instead."""
+        self._parser = resp.RequestParser(self._parser.bounds)
+        self.is_empty = True
+        return commands.render_failure(failure)
+
+    def next(self) -> Heard | None:
+        """What the next whole request comes to, None if it is not whole yet."""
+        parser = self._parser
+        if ready := parser.ready:
+            args = ready.popleft()
+            if not ready:
+                self.is_empty = parser.is_empty
+        else:
+            before = parser.arguments
+            try:
+                found = parser.next_command(is_thrifty=self._context.load.is_input_full)
+            except resp.OversizeError as error:
+                return self._oversize(error)
+            except ProtocolError as error:
+                return Said(resp.error(f"ERR {error}"), is_last=True)
+            finally:
+                self._state.steps += (parser.arguments - before) * ARGUMENT_STEPS
+                self.is_empty = parser.is_empty
+            if found is None:
+                return None
+            args = found
+        return self._start(args)
+
+    def _oversize(self, error: resp.OversizeError) -> Said:
+        """It has been read to its end, so this connection may go on."""
+        if error.name.upper() == b"KV":
+            return Said(self._context.typed_reply(refusals.invalid(str(error))))
+        return Said(resp.error(f"ERR {error}"))
+
+    def _start(self, args: Arguments) -> Heard:
+        self._name = name = args[0].upper()
+        self._context.commands_processed += 1
+        self._state.steps += REQUEST_STEPS
+        if self._is_newcomer and name != b"RAFT":
+            self._context.traffic.note_rejected()
+            return Said(resp.error(refusals.NO_ROOM), is_last=True)
+        try:
+            spec = commands.COMMANDS.get(name)
+            if spec is None:
+                return self._understand_other(name, args)
+            return self._understand(spec, args)
+        except CommandError as error:
+            return Said(resp.error(str(error)))
+        finally:
+            self._is_used = True
+
+    def _understand(self, spec: Spec, args: Arguments) -> Heard:
+        state = self._state
+        if state.refuses_transaction:
+            raise CommandError(f"ERR {NO_TRANSACTIONS}")
+        request = commands.parse(spec, args)
+        if complaint := api.complaint_about(request, self._limits):
+            return Said(commands.render_failure(refusals.invalid(complaint)))
+        key = args[spec.keys[0]] if state.follows_moved and spec.keys[0] else None
+        # In the version of RESP that this client speaks by now.
+        render, version = commands.render_for(spec, request), state.resp_version
+        return Submission(request, partial(self._write, render, version, key), state.reads_stale)
+
+    def _understand_other(self, name: bytes, args: Arguments) -> Heard:
+        state, context = self._state, self._context
+        builtin = BUILTINS.get(name)
+        if builtin is None:
+            raise CommandError(unknown_command(args))
+        answer = builtin.called_by(args).answer
+        if answer is not None:
+            reply = answer(state, context, args)
+            state.steps += len(reply) // REPLY_BYTES_PER_STEP
+            if len(reply) > SHORT_OUTPUT_BYTES and context.load.is_output_full:
+                reply = commands.render_failure(refusals.BUSY_OUTPUT)
+            return Said(reply, state.has_quit)
+        if name == b"RAFT":
+            return self._greet_peer(args)
+        if state.refuses_transaction:
+            raise CommandError(f"ERR {NO_TRANSACTIONS}")
+        if name == b"KV":
+            return self._understand_typed(args[1])
+        scan, render = context.cursors.page(parse_scan(args, self._limits), state.number)
+        write = partial(self._write, render, state.resp_version, None)
+        return Submission(scan, write, state.reads_stale)
+
+    def _understand_typed(self, payload: bytes) -> Heard:
+        context = self._context
+        call = typed.decode_call(payload, self._limits)
+        if isinstance(call, api.Failure):
+            return Said(context.typed_reply(call))
+        if refusal := context.node.refuse_call(call):
+            return Said(context.typed_reply(refusal))
+        stale = self._state.reads_stale
+        return Submission(call.request, context.typed_reply, stale, call.from_any)
+
+    def _greet_peer(self, args: Arguments) -> Heard:
+        """Answer the hello of a node of our cluster; from then on it sends only messages."""
+        if self._is_used:
+            # With requests before it, messages could be taken in the middle of a turn.
+            raise CommandError("ERR RAFT HELLO must be the first request of a connection")
+        context = self._context
+        greeting = greet(context, args, self._address)
+        if greeting.node_id is None:
+            return Said(greeting.reply, is_last=True)
+        self._parser.bounds = resp.Bounds.of_peer(self._limits)
+        link = IncomingLink(greeting.node_id, self._address, context, self._parser)
+        return Upgrade(partial(link.begin, greeting.reply))
+
+    # --- How results are written ----------------------------------------------------------
+
+    def _write(self, render: Render, version: int, key: bytes | None, result: api.Result) -> bytes:
+        if isinstance(result, api.Failure):
+            return self._refusal(key, result)
+        return render(result, version)
+
+    def _refusal(self, key: bytes | None, failure: api.Failure) -> bytes:
+        """What a client is told; nobody is sent to a leader out of reach: it may be gone."""
+        if not self._state.follows_moved:
+            return commands.render_failure(failure)
+        is_there = self._context.leader_in_reach is not None
+        key_slot = None if key is None else key_slots.key_slot(key)
+        return key_slots.render_failure(key_slot if is_there else None, failure)

@@ -1,0 +1,119 @@
+"""Another language on the same port: one codec and one row, and nothing else of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from kvstore import api
+from kvstore.server.client_state import ClientState
+from kvstore.server.codec import Said, Submission
+from kvstore.server.connection import Connection
+from kvstore.server.context import Context
+from kvstore.server.languages import LANGUAGES, Language
+from kvstore.wire.resp import command
+
+from .accounts import check_accounts
+from .line import Line, tcp_pair
+
+
+class LinesCodec:
+    """`?key` reads and `!key value` writes, a line each; `.` ends the conversation."""
+
+    under_way = "a line"
+
+    def __init__(
+        self, state: ClientState, _context: Context, _address: str, _is_newcomer: bool
+    ) -> None:
+        self._state = state
+        self._input = b""
+        self.is_empty = True
+
+    @property
+    def held_bytes(self) -> int:
+        return len(self._input)
+
+    @property
+    def is_in_request(self) -> bool:
+        return bool(self._input)
+
+    def feed(self, data: bytes, *, is_thrifty: bool) -> None:
+        self._input += data
+        self.is_empty = not self._input
+
+    def next(self) -> Submission | Said | None:
+        line, end, rest = self._input.partition(b"\n")
+        if not end:
+            return None
+        self._input, self.is_empty = rest, not rest
+        self._state.steps += 1
+        words = line[1:].split(b" ")
+        if line[:1] == b"?":
+            return Submission(api.Get((words[0],)), self._show)
+        if line[:1] == b"!" and len(words) == 2:
+            return Submission(api.Put(words[0], words[1]), self._show)
+        return Said(b"bye\n", is_last=True)
+
+    def give_up(self, failure: api.Failure) -> bytes:
+        self._input, self.is_empty = b"", True
+        return self._show(failure)
+
+    @staticmethod
+    def _show(result: api.Result) -> bytes:
+        if isinstance(result, api.GetResult):
+            [item] = result.items
+            return b"nothing\n" if item is None else item.value + b"\n"
+        return b"done\n" if isinstance(result, api.PutResult) else b"failed\n"
+
+
+def _begins(first: bytes) -> bool | None:
+    """Its first line begins with two marks, so that one byte is too few to tell."""
+    if first[:1] not in (b"?", b"!"):
+        return False
+    return None if len(first) < 2 else True
+
+
+WITH_LINES = (Language("lines", _begins, LinesCodec), *LANGUAGES)
+
+
+@pytest.fixture
+def speaking() -> Iterator[Line]:
+    """A server that knows one language more, and somebody who has connected to it."""
+    line = Line()
+    client, ours = tcp_pair()
+    client.setblocking(False)
+    Connection(ours, "test", line.context, line.selector, languages=WITH_LINES)
+    line.earlier_clients.append(line.client)
+    line.client = client
+    yield line
+    line.close()
+
+
+def test_another_language_is_a_codec_and_a_row(speaking: Line) -> None:
+    """What a connection does for every language holds: order, and reads of what was written."""
+    assert speaking.ask(b"?k\n!k 7\n?k\n") == b"nothing\ndone\n7\n"
+    check_accounts(speaking.context)
+    assert speaking.ask(b"?k\n.\n?k\n") == b"7\nbye\n"
+    assert speaking.is_closed
+
+
+def test_the_languages_share_port_and_data(speaking: Line) -> None:
+    assert speaking.ask(command(b"SET", b"k", b"8")) == b"+OK\r\n"
+    speaking.connect_anew()
+    assert speaking.ask(command(b"GET", b"k")) == b"$1\r\n8\r\n"
+
+
+def test_a_language_is_told_by_as_many_bytes_as_it_takes(speaking: Line) -> None:
+    assert speaking.ask(b"?") == b""
+    check_accounts(speaking.context)
+    assert speaking.ask(b"k\n") == b"nothing\n"
+
+
+def test_who_leaves_before_a_language_is_told_leaves_nothing(speaking: Line) -> None:
+    speaking.client.sendall(b"!")
+    speaking.client.close()
+    for _ in range(3):
+        speaking.turn()
+    check_accounts(speaking.context)
+    assert len(speaking.context.connections) == 1, "only the one that came before"
