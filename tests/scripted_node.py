@@ -254,5 +254,8 @@ def status_of(node_id: int, **changes: Any) -> api.StatusResult:
         heard_from=(),
         refused={},
         version="0.1.0",
+        format_version=4,
+        speaks=(2, 2),
+        cluster_version=2,
     )
     return msgspec.structs.replace(status, **changes)

@@ -80,8 +80,8 @@ class Query(Request, frozen=True):
     """A look at the data of one node."""
 
 
-class Result(Struct, frozen=True):
-    """What a request is answered."""
+class Result(Struct, frozen=True, forbid_unknown_fields=False):
+    """What a request is answered. It may grow at its end: who did not ask for more ignores it."""
 
 
 def union(types: Iterable[type]) -> Any:

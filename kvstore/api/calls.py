@@ -26,7 +26,7 @@ class Call(Struct, frozen=True):
     from_any: bool = False
 
 
-class Reply(Struct, frozen=True):
+class Reply(Struct, frozen=True, forbid_unknown_fields=False):
     """What a typed client gets, failures included.
 
     * `node_id`, `term`: who answers, and the term that it has on its disk.

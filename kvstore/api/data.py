@@ -93,7 +93,7 @@ class Count(Query, frozen=True, tag="count"):
 # --- Results ------------------------------------------------------------------------------
 
 
-class KeyValue(Struct, frozen=True):
+class KeyValue(Struct, frozen=True, forbid_unknown_fields=False):
     """A key with its value and its etcd-style history numbers.
 
     `create_revision` and `mod_revision` are the store's revision when the key

@@ -67,6 +67,12 @@ class StatusResult(Result, frozen=True, tag="status"):
     """Per peer whose directory this node refused when it came last, why it did."""
     version: str
     """Of the program."""
+    format_version: int
+    """Of the data directory."""
+    speaks: tuple[int, int]
+    """Oldest and newest version of the protocol that the program speaks."""
+    cluster_version: int
+    """Of the protocol, as the cluster has it by what was applied here."""
 
 
 class HandOverResult(Result, frozen=True, tag="handover"):

@@ -141,8 +141,21 @@ def _heading(answers: Sequence[api.StatusResult], leader: api.StatusResult | Non
     return [
         f"{name}: node {leader.node_id} leads term {leader.term} for "
         f"{duration(leader.leader_ms or 0.0)}; commit {leader.commit_index}, revision "
-        f"{leader.revision}, {leader.keys} key{'' if leader.keys == 1 else 's'}"
+        f"{leader.revision}, {leader.keys} key{'' if leader.keys == 1 else 's'}",
+        _versions(answers, leader),
     ]
+
+
+def _versions(answers: Sequence[api.StatusResult], leader: api.StatusResult) -> str:
+    """Which programs run, and what they speak and write."""
+    programs = " and ".join(
+        dict.fromkeys(
+            f"kvstore {one.version} (format {one.format_version}, protocol "
+            f"{'-'.join(map(str, dict.fromkeys(one.speaks)))})"
+            for one in answers
+        )
+    )
+    return f"{programs}; the cluster has version {leader.cluster_version} of the protocol"
 
 
 def _row(one: Asked, leader: api.StatusResult | None) -> tuple[str, ...]:

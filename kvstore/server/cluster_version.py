@@ -26,7 +26,7 @@ class ClusterVersion:
         self, speaks: Versions, machine: StateMachine, raft: Raft, members: Iterable[int]
     ) -> None:
         """Raises `DirectoryRefusedError` if the program is too old for what was applied here."""
-        self._speaks = speaks
+        self.speaks = speaks
         self._machine = machine
         self._raft = raft
         self._peers = {*members} - {raft.id}
@@ -36,7 +36,7 @@ class ClusterVersion:
         """Why a command is not proposed yet; None if every log may hold it."""
         has = self._machine.cluster_version
         # Of a cluster that has all that its leader speaks, nothing need be asked.
-        if has >= self._speaks.newest or command.since <= has:
+        if has >= self.speaks.newest or command.since <= has:
             return None
         return refusals.needs_version(command.since, has)
 
@@ -46,11 +46,11 @@ class ClusterVersion:
         `spoken`: what each peer speaks to whom there is a link.
         """
         raft, has = self._raft, self._machine.cluster_version
-        if self._speaks.newest <= has or not raft.has_committed_in_term:
+        if self.speaks.newest <= has or not raft.has_committed_in_term:
             return
         if raft.leadership is None or not self._peers <= spoken.keys():
             return
-        version = min([self._speaks.newest, *(spoken[peer].newest for peer in self._peers)])
+        version = min([self.speaks.newest, *(spoken[peer].newest for peer in self._peers)])
         if version > has:
             raft.leadership.raise_version(version)
 
@@ -66,9 +66,9 @@ class ClusterVersion:
         return [VersionRaised(self._raft.current_term, version)]
 
     def _check(self, version: int) -> None:
-        if version > self._speaks.newest:
+        if version > self.speaks.newest:
             raise DirectoryRefusedError(
                 f"the cluster has version {version} of the protocol, and this program speaks "
-                f"{self._speaks}: start this node with a release that speaks {version}, as the "
+                f"{self.speaks}: start this node with a release that speaks {version}, as the "
                 "other nodes do; there is no way back to an older one"
             )

@@ -98,6 +98,8 @@ def _server(view: ServerView, status: api.StatusResult) -> Fields:
     return {
         "redis_version": REDIS_VERSION,
         "kvstore_version": status.version,
+        "kvstore_format": status.format_version,
+        "kvstore_protocol": "{}-{}".format(*status.speaks),
         "redis_mode": "standalone",
         "os": _SYSTEM,
         "arch_bits": 64 if sys.maxsize > 1 << 32 else 32,
@@ -186,6 +188,7 @@ def _raft(status: api.StatusResult) -> Fields:
         "raft_waits_for_room": status.waits_for_room,
         "raft_sync_last_ms": round(status.sync_last_ms or 0.0, 3),
         "raft_sync_p99_ms": round(status.sync_p99_ms or 0.0, 3),
+        "raft_cluster_version": status.cluster_version,
         "revision": status.revision,
     }
 

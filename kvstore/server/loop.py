@@ -27,6 +27,7 @@ from kvstore.errors import DamagedStateError
 from kvstore.exit_codes import BROKEN
 from kvstore.logs import logger_for
 from kvstore.raft.safety import SafetyViolationError
+from kvstore.raft.versions import SPOKEN
 from kvstore.server import event_log
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.connection import Connection
@@ -42,7 +43,8 @@ from kvstore.server.sync_times import SyncTimes, TimedLog
 from kvstore.server.ticket import Answer
 from kvstore.storage.base import Lineage
 from kvstore.storage.directory import DataDirectory, open_directory, set_state_aside
-from kvstore.storage.records import START_BYTES
+from kvstore.storage.records import FORMAT_VERSION, START_BYTES
+from kvstore.version import version
 
 
 def serve(read_settings: Callable[[], Settings]) -> int:
@@ -72,6 +74,13 @@ def serve(read_settings: Callable[[], Settings]) -> int:
 def _run(
     settings: Settings, signals: Signals, sock: socket.socket, log: FilteringBoundLogger
 ) -> int:
+    log.info(
+        f"kvstore {version()}: directories of format {FORMAT_VERSION}, protocol {SPOKEN}",
+        code="program",
+        version=version(),
+        format_version=FORMAT_VERSION,
+        speaks=[SPOKEN.oldest, SPOKEN.newest],
+    )
     with contextlib.closing(_open_directory(settings, log)) as directory:
         # For timeouts that differ from node to node; nothing secret is drawn from it.
         rng = random.Random(secrets.randbits(64))  # noqa: S311
@@ -186,6 +195,7 @@ class Server:
                 **({"reached_at": str(settings.address)} if settings.bind else {}),
                 code="listening",
                 cluster=settings.cluster_id,
+                cluster_version=self._node.machine.cluster_version,
                 term=raft.current_term,
                 last_index=raft.log.last_index,
             )

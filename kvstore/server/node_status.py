@@ -24,7 +24,7 @@ def status_of(
     one to this node; `refused`: why the directory of a peer was, when it came last.
     """
     raft, settings, room, times = node.raft, node.settings, node.room, node.sync_times
-    leader = raft.leader_id
+    leader, speaks = raft.leader_id, node.cluster_version.speaks
     return api.StatusResult(
         node_id=raft.id,
         cluster_id=settings.cluster_id,
@@ -53,4 +53,7 @@ def status_of(
         heard_from=tuple(sorted(heard_from)),
         refused=dict(refused or {}),
         version=version(),
+        format_version=node.log_store.identity.format_version,
+        speaks=(speaks.oldest, speaks.newest),
+        cluster_version=node.machine.cluster_version,
     )

@@ -113,7 +113,7 @@ def read_entries(directory: Path) -> Iterator[Entry | DamagedEntry]:
             damage.clear()
             try:
                 yield records.decode_entry(key, value)
-            except DamagedError as error:
+            except (DamagedError, DirectoryRefusedError) as error:
                 yield DamagedEntry(str(error))
     except DamagedError as error:
         damage.append(str(error))
@@ -230,7 +230,7 @@ class _Reading:
     def _check_entry(self, key: bytes, value: bytes) -> None:
         try:
             entry = records.decode_entry(key, value)
-        except DamagedError as error:
+        except (DamagedError, DirectoryRefusedError) as error:
             self._find(str(error))
         else:
             self._add(entry, records.entry_checksum(value))

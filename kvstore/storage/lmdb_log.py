@@ -222,11 +222,18 @@ def read_from(cursor: lmdb.Cursor[bytes], start: int) -> Iterator[tuple[bytes, b
 
 
 def _check_format(environment: Path, identity: Identity) -> None:
-    if identity.format_version != records.FORMAT_VERSION:
-        raise DirectoryRefusedError(
-            f"{environment}: has format version {identity.format_version}, this program writes"
-            f" {records.FORMAT_VERSION}; use the kvstore release that made it"
-        )
+    has, writes = identity.format_version, records.FORMAT_VERSION
+    if has == writes:
+        return
+    advice = (
+        "use the kvstore release that made it, or a later one"
+        if has > writes
+        else "use the kvstore release that made it; or, while a majority of the other nodes is up,"
+        " move the directory away and start with --rejoin, one node at a time"
+    )
+    raise DirectoryRefusedError(
+        f"{environment}: has format version {has}, this program writes {writes}; {advice}"
+    )
 
 
 def write_environment(

@@ -30,7 +30,7 @@ from typing import Final, TypeVar
 import msgspec
 from crc32c import crc32c
 
-from kvstore.errors import DamagedError
+from kvstore.errors import DamagedError, DirectoryRefusedError
 from kvstore.raft.types import Entry, EntryKind, TermRange
 from kvstore.storage.base import Acquaintance
 
@@ -87,7 +87,11 @@ def encode_entry(entry: Entry) -> tuple[bytes, bytes]:
 
 
 def decode_entry(key: bytes, value: bytes) -> Entry:
-    """The entry of one log record, checked."""
+    """The entry of one log record, checked.
+
+    Raises `DamagedError`, and `DirectoryRefusedError` for what a later version wrote: that must
+    not be taken for damage, and mended.
+    """
     index = log_index(key)
     if len(value) < _VALUE_BYTES:
         raise DamagedError(f"log record {index}: cut short, {len(value)} bytes")
@@ -98,7 +102,10 @@ def decode_entry(key: bytes, value: bytes) -> Entry:
     try:
         return Entry(index, term, _KINDS[kind], data)
     except KeyError:
-        raise DamagedError(f"log record {index}: unknown kind {kind}") from None
+        raise DirectoryRefusedError(
+            f"log record {index} is whole, and of a kind that this program does not know ({kind}):"
+            " use the kvstore release that wrote it, or a later one"
+        ) from None
 
 
 def encode_term_range(terms: TermRange) -> tuple[bytes, bytes]:

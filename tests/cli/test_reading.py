@@ -130,27 +130,30 @@ def test_status_shows_every_node_and_those_that_are_unreachable(run: Run) -> Non
         "cluster kvstore-1a2b3c4d: node 1 leads term 7 for 3 min 12 s; "
         "commit 30, revision 12, 5 keys"
     )
+    assert lines[1] == (
+        "kvstore 0.1.0 (format 4, protocol 2); the cluster has version 2 of the protocol"
+    )
     heading = "NODE ADDRESS ROLE TERM LEADER LOG MATCH LAG APPLIED FSYNC ROOM DAMAGED"
-    assert lines[1].split() == heading.split()
+    assert lines[2].split() == heading.split()
     row = f"1 {a.address} leader 7 1 31 31 0 29 0.3/1.9 ms 53 GiB -"
-    assert lines[2].split() == row.split()
-    assert lines[3] == f"-     {dead.address}  down: connection refused"
+    assert lines[3].split() == row.split()
+    assert lines[4] == f"-     {dead.address}  down: connection refused"
     row = f"2 {b.address} follower 7 1 31 28 3 29 0.3/1.9 ms 53 GiB -"
-    assert lines[4].split() == row.split()
-    assert lines[2][lines[1].index("TERM")] == "7"
-    assert lines[2].startswith("1     ")
-    assert max(map(len, lines[:3])) < 120
+    assert lines[5].split() == row.split()
+    assert lines[3][lines[2].index("TERM")] == "7"
+    assert lines[3].startswith("1     ")
+    assert max(map(len, lines[:4])) < 120
     what = f"the node at {dead.address} is down (connection refused)"
     assert (
         f"warning: {what}: start it, or wait if it is starting; its log says why it ended"
-        in lines[5:]
+        in lines[6:]
     )
 
 
 def test_an_unreachable_node_with_a_long_name_keeps_the_columns_straight() -> None:
     long_name = "a-rather-long-host-name.example:9001"
     asked = [Asked("h:1", status(1, "leader")), Asked(long_name, Silence(Why.DOWN, "why"))]
-    _, heading, first, second, *_ = render.status_table(asked, judge(asked)).splitlines()
+    _, _, heading, first, second, *_ = render.status_table(asked, judge(asked)).splitlines()
     assert first[heading.index("TERM")] == "7"
     assert second == f"-     {long_name}  down: why"
     assert second.index("down") == heading.index("ROLE")

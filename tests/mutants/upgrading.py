@@ -30,6 +30,29 @@ UPGRADING = (
         test=_FRAMES + "test_of_an_entry_nothing_is_ignored_and_nothing_made_up",
     ),
     Mutant(
+        "a result that has a field more is refused",
+        "base.Result",
+        ", forbid_unknown_fields=False",
+        "",
+        test="tests/wire/test_typed_command.py"
+        "::test_a_result_of_a_newer_node_is_read_as_far_as_it_is_known",
+    ),
+    Mutant(
+        "of a request, fields that are not known are ignored",
+        "base.Request",
+        "class Request(Struct, frozen=True):",
+        "class Request(Struct, frozen=True, forbid_unknown_fields=False):",
+        test="tests/wire/test_typed_command.py::test_of_a_request_nothing_is_ignored",
+    ),
+    Mutant(
+        "an entry of a later version is taken for damage",
+        "records.decode_entry",
+        "        raise DirectoryRefusedError(\n",
+        "        raise DamagedError(\n",
+        test="tests/storage/test_directory.py"
+        "::test_an_entry_of_a_later_version_is_refused_and_never_mended",
+    ),
+    Mutant(
         "peers that have no version in common talk",
         "check_versions",
         "    if theirs.speaks.meets(ours.speaks):\n",
@@ -60,8 +83,8 @@ UPGRADING = (
     Mutant(
         "the version is raised to what the leader speaks",
         "ClusterVersion.tick",
-        "min([self._speaks.newest, *(spoken[peer].newest for peer in self._peers)])",
-        "self._speaks.newest",
+        "min([self.speaks.newest, *(spoken[peer].newest for peer in self._peers)])",
+        "self.speaks.newest",
         test=_CLUSTER + "test_one_that_is_older_or_away_holds_the_version_back",
     ),
     Mutant(

@@ -120,6 +120,8 @@ class Node:
         self.reservation = Reservation()
         self.port = self.reservation.port
         self.process: subprocess.Popen[bytes] | None = None
+        self.root = ROOT
+        """Where the release is that it runs."""
         self.starts = 0
 
     @property
@@ -136,8 +138,8 @@ class Node:
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
-                cwd=ROOT,
-                env=environ,
+                cwd=self.root,
+                env={**environ, "PYTHONPATH": str(self.root)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from kvstore.errors import DamagedError, DirectoryRefusedError, StorageUnavailableError
-from kvstore.raft.types import DurableUpdate, HardState
+from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState
+from kvstore.storage import records
 from kvstore.storage.base import Applied
 from kvstore.storage.directory import RAFT, STATE, UNFINISHED
 from kvstore.storage.filesystem import filesystem_type, lock_holder
@@ -26,6 +27,7 @@ from storage.samples import (
     content,
     copy_of,
     make_node,
+    noop,
     open_node,
 )
 
@@ -82,14 +84,27 @@ def test_the_order_of_members_does_not_matter(tmp_path):
     open_node(tmp_path, members=[2, 3, 1]).close()
 
 
-def test_another_format_version_is_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("step", "advice"), [(1, "--rejoin, one node"), (-1, "or a later one")])
+def test_another_format_version_is_refused_untouched(tmp_path, monkeypatch, step, advice):
     make_node(tmp_path, [])
-    monkeypatch.setattr("kvstore.storage.records.FORMAT_VERSION", FORMAT_VERSION + 1)
+    before = content(tmp_path)
+    monkeypatch.setattr("kvstore.storage.records.FORMAT_VERSION", FORMAT_VERSION + step)
     with pytest.raises(
         DirectoryRefusedError,
-        match=rf"format version {FORMAT_VERSION}.*writes {FORMAT_VERSION + 1}",
+        match=rf"format version {FORMAT_VERSION}.*writes {FORMAT_VERSION + step};.*{advice}",
     ):
         open_node(tmp_path)
+    assert content(tmp_path) == before
+
+
+def test_an_entry_of_a_later_version_is_refused_and_never_mended(tmp_path, monkeypatch):
+    """Downgraded, a program would take for damage what it does not know, and ask others for it."""
+    make_node(tmp_path, [noop(1, 1, 1), Entry(2, 1, EntryKind.VERSION, b"3")])
+    before = content(tmp_path)
+    monkeypatch.delitem(records._KINDS, EntryKind.VERSION)
+    with pytest.raises(DirectoryRefusedError, match=r"record 2 is whole.*not know \(3\): use"):
+        open_node(tmp_path)
+    assert content(tmp_path) == before
 
 
 def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvstore.errors import DamagedError
+from kvstore.errors import DamagedError, DirectoryRefusedError
 from kvstore.raft.types import Entry, EntryKind, HardState
 from kvstore.storage import records
 from kvstore.storage.base import Applied, Identity
@@ -60,7 +60,7 @@ def test_every_shortened_log_record_is_noticed():
 
 def test_an_entry_of_unknown_kind_is_refused():
     key, value = records.encode_entry(Entry(7, 3, 9, b""))  # type: ignore[arg-type]
-    with pytest.raises(DamagedError, match="unknown kind 9"):
+    with pytest.raises(DirectoryRefusedError, match=r"not know \(9\): use the kvstore release"):
         records.decode_entry(key, value)
 
 

@@ -248,3 +248,27 @@ def test_a_write_under_a_session_keeps_as_much_room_for_its_reply(write: api.Wri
     bound = api.place_bytes(write, LIMITS)
     assert api.place_bytes(api.Once(1, 1, write), LIMITS) == bound
     assert bound >= LIMITS.value_bytes_max or not getattr(write, "return_previous", False)
+
+
+# --- Other versions (decision 38) -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("result", RESULTS)
+def test_a_result_of_a_newer_node_is_read_as_far_as_it_is_known(result: api.Result) -> None:
+    """As `kvstore status` does while a cluster is upgraded."""
+    reply = api.Reply("c1", 2, 7, 12, result)
+    fields = msgspec.msgpack.decode(msgspec.msgpack.encode(reply))
+    fields[4].append("more of the result")
+    longer = msgspec.msgpack.encode([*fields, "more of the envelope"])
+    assert typed.decode_reply(longer) == reply
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_of_a_request_nothing_is_ignored(request_: api.Request) -> None:
+    """A condition, unread, would be none."""
+    call = msgspec.msgpack.decode(msgspec.msgpack.encode(api.Call(request_)))
+    longer = [[[*call[0], "if"], *call[1:]], [*call, "if"]]
+    for value in longer:
+        refused = typed.decode_call(msgspec.msgpack.encode(value), LIMITS)
+        assert isinstance(refused, api.Failure)
+        assert refused.code is api.FailureCode.INVALID
