@@ -31,7 +31,15 @@ ARROWS = {
     },
     "sim": {
         *("address", "api", "client.attempt", "client.caller", "config.limits", "config.settings"),
-        *("errors", "kv.machine", "kv.record", "raft", "server.acquaintances", "server.node"),
+        *(
+            "errors",
+            "kv.machine",
+            "kv.record",
+            "raft",
+            "server.acquaintances",
+            "server.envelope",
+            "server.node",
+        ),
         *("server.own_writes", "server.replaced", "server.scan_cursors", "sim", "storage.base"),
         *("storage.cost", "storage.memory", "storage.records", "storage.sequence"),
         *("wire.commands", "wire.scan"),

@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from kvstore import api
 from kvstore.config.settings import Settings
 from kvstore.server.acquaintances import Acquaintances
+from kvstore.server.envelope import reply_of
 from kvstore.server.load import Load
 from kvstore.server.node import Node
 from kvstore.server.node_status import status_of
@@ -147,7 +148,7 @@ class Context:
 
     def typed_reply(self, result: api.Result) -> bytes:
         """The bytes of a result in its envelope."""
-        return typed.encode_reply(self.node.reply(result))
+        return typed.encode_reply(reply_of(self.node, result))
 
     def status(self) -> api.StatusResult:
         """This node, and what it has of its peers."""

@@ -29,6 +29,7 @@ from kvstore.raft.versions import SPOKEN, Versions
 from kvstore.server import refusals
 from kvstore.server.cluster_time import ClusterTime
 from kvstore.server.cluster_version import ClusterVersion
+from kvstore.server.directions import elsewhere, rolled_back
 from kvstore.server.handover import Handover, begin_handover
 from kvstore.server.reads import Read, WaitingReads
 from kvstore.server.replaced import check_directory
@@ -165,7 +166,7 @@ class Node:
         """Propose a write; the entry that it became, None if it was refused."""
         raft = self.raft
         if not raft.takes_commands:
-            self._answer(ticket, self.redirect())
+            self._answer(ticket, self._redirect())
             return None
         if self._is_full:
             self._answer(ticket, refusals.BUSY)
@@ -201,7 +202,7 @@ class Node:
         """
         raft = self.raft
         if raft.leader_id is None or (raft.role is not Role.LEADER and not from_any):
-            self._answer(ticket, self.redirect())
+            self._answer(ticket, self._redirect())
             return
         self._refuse_reads_of_others()
         after = 0
@@ -222,7 +223,7 @@ class Node:
         # An earlier one has failed in this very turn, or this node would not lead again.
         self._settle_handover()
         if raft.role is not Role.LEADER or raft.heir is not None:
-            self._answer(ticket, self.redirect())
+            self._answer(ticket, self._redirect())
         elif isinstance(begun := begin_handover(raft, request, self.settings.members), int):
             self._handover = Handover(ticket, begun, raft.current_term, self._deadline_ms)
         else:
@@ -364,37 +365,8 @@ class Node:
             self.state_store.commit(applied)
             self._checkpointed = applied
 
-    # --- What clients are told ------------------------------------------------------------
-
-    def refuse_call(self, call: api.Call) -> api.Failure | None:
-        """Why this node must not serve the call, whatever it asks; None if it may."""
-        return refusals.of_call(call, self.settings.cluster_id, self.raft.current_term)
-
-    def reply(self, result: api.Result) -> api.Reply:
-        """A result with what a typed client is told beside it."""
-        return api.Reply(
-            self.settings.cluster_id, self.raft.id, self.durable_term, self.machine.revision, result
-        )
-
-    def redirect(self) -> api.Failure:
-        """Why this node does not take the request, and where to go."""
-        leader = self.raft.leader_id
-        if leader is None and (lost := self.raft.log.damaged.first_from(1)):
-            return refusals.cannot_stand(self.raft.id, lost, self.raft.log.term(lost))
-        if (heir := self.raft.heir) is not None:
-            return refusals.no_leader(f"leadership is moving to node {heir}; try again")
-        if leader is None or leader == self.raft.id:
-            return refusals.no_leader("no leader is known, an election may be under way; try again")
-        address = str(self.settings.members[leader])
-        return api.Failure(
-            api.FailureCode.NOT_LEADER, f"not leader, try node {leader} at {address}", address
-        )
-
-    def _rolled_back(self) -> api.Failure:
-        """A redirect that also tells what became of a write this node had taken."""
-        redirect = self.redirect()
-        message = f"{redirect.message}; the write was rolled back"
-        return msgspec.structs.replace(redirect, message=message)
+    def _redirect(self) -> api.Failure:
+        return elsewhere(self.raft, self.settings.members)
 
     # --- Applying -------------------------------------------------------------------------
 
@@ -441,8 +413,9 @@ class Node:
         term = self.raft.log.term(applied)
         if not _is_dead(next(iter(self._writes)), applied, term):
             return
+        told = rolled_back(self._redirect())
         for name in [name for name in self._writes if _is_dead(name, applied, term)]:
-            self._answer(self._writes.pop(name).ticket, self._rolled_back())
+            self._answer(self._writes.pop(name).ticket, told)
 
     # --- Reads ----------------------------------------------------------------------------
 
@@ -458,7 +431,7 @@ class Node:
             return
         self._known_leader, self._leader_since_ms = leader, self._now_ms
         for read in self._reads.take_all():
-            self._answer(read.ticket, self.redirect())
+            self._answer(read.ticket, self._redirect())
 
     @property
     def leader_ms(self) -> float | None:

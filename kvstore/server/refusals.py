@@ -17,6 +17,12 @@ def invalid(message: str) -> api.Failure:
     return api.Failure(api.FailureCode.INVALID, message)
 
 
+def not_leader(leader: int, address: str) -> api.Failure:
+    """Nothing was changed; the leader is there."""
+    text = f"not leader, try node {leader} at {address}"
+    return api.Failure(api.FailureCode.NOT_LEADER, text, address)
+
+
 def no_leader(message: str) -> api.Failure:
     """Nothing was changed; another time, or another node, may do."""
     return api.Failure(api.FailureCode.NO_LEADER, message)

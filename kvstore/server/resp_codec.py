@@ -15,6 +15,7 @@ from kvstore.server.builtins import BUILTINS, NO_TRANSACTIONS, unknown_command
 from kvstore.server.client_state import ClientState
 from kvstore.server.codec import Heard, Said, Submission, Upgrade
 from kvstore.server.context import Context
+from kvstore.server.envelope import refusal_of
 from kvstore.server.greeting import greet
 from kvstore.server.incoming_link import IncomingLink
 from kvstore.server.load import (
@@ -166,7 +167,7 @@ class RespCodec:
         call = typed.decode_call(payload, self._limits)
         if isinstance(call, api.Failure):
             return Said(context.typed_reply(call))
-        if refusal := context.node.refuse_call(call):
+        if refusal := refusal_of(context.node, call):
             return Said(context.typed_reply(refusal))
         stale = self._state.reads_stale
         return Submission(call.request, context.typed_reply, stale, call.from_any)

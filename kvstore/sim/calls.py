@@ -11,6 +11,7 @@ from typing import Protocol
 
 from kvstore import api
 from kvstore.client.attempt import Attempt
+from kvstore.server.envelope import reply_of
 from kvstore.server.node import Node
 from kvstore.server.own_writes import OwnWrites
 from kvstore.server.scan_cursors import ScanCursors
@@ -116,7 +117,7 @@ class TypedCall(Call):
         self.reply: api.Reply | None = None
 
     def answer(self, node: Node, result: api.Result) -> None:
-        self.reply = node.reply(result)
+        self.reply = reply_of(node, result)
         super().answer(node, result)
 
     def give_up(self) -> None:

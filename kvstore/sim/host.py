@@ -19,6 +19,7 @@ from kvstore.errors import DirectoryRefusedError, StorageError
 from kvstore.raft.messages import Message
 from kvstore.raft.types import NOT_ADMITTED, Role
 from kvstore.server.acquaintances import Acquaintances
+from kvstore.server.envelope import refusal_of
 from kvstore.server.node import Node, Outcome
 from kvstore.server.replaced import replaced_at
 from kvstore.server.scan_cursors import ScanCursors
@@ -428,7 +429,7 @@ class Host:
 
 def _answer_at_once(node: Node, call: TypedCall) -> api.Result | None:
     """What a session answers by itself: a refusal, or a read of what the node has applied."""
-    refusal = node.refuse_call(call.typed)
+    refusal = refusal_of(node, call.typed)
     if refusal is None and call.is_stale:
         assert isinstance(call.request, api.QUERIES)
         return node.answer(call.request)

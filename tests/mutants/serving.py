@@ -192,7 +192,7 @@ SERVING = (
         "a follower takes writes",
         "Node.submit_command",
         "        if not raft.takes_commands:\n"
-        "            self._answer(ticket, self.redirect())\n            return None\n",
+        "            self._answer(ticket, self._redirect())\n            return None\n",
         "",
     ),
     Mutant(
@@ -205,9 +205,9 @@ SERVING = (
     ),
     Mutant(
         "a client is told a term that is not on the disk yet",
-        "Node.reply",
-        "self.durable_term, ",
-        "self.raft.current_term, ",
+        "reply_of",
+        "node.durable_term, ",
+        "node.raft.current_term, ",
         test="tests/server/test_envelope.py"
         "::test_clients_hear_of_a_term_only_when_it_is_on_the_disk",
     ),

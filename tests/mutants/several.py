@@ -149,8 +149,7 @@ SEVERAL = (
     Mutant(
         "an MSET that was rolled back is told to have been written",
         "Node._refuse_overwritten_writes",
-        "            self._answer(self._writes.pop(name).ticket, self._rolled_back())\n",
-        "            told = api.PutResult(self.machine.revision, written=True)\n"
-        "            self._answer(self._writes.pop(name).ticket, told)\n",
+        "        told = rolled_back(self._redirect())\n",
+        "        told = api.PutResult(self.machine.revision, written=True)\n",
     ),
 )

@@ -7,6 +7,7 @@ import pytest
 
 from kvstore import api
 from kvstore.raft.messages import RequestVote
+from kvstore.server.envelope import reply_of
 from kvstore.wire import typed
 
 from .cluster import Claim, Cluster
@@ -72,11 +73,11 @@ def test_clients_hear_of_a_term_only_when_it_is_on_the_disk() -> None:
     node.receive(RequestVote(**asks, last_log_index=0, last_log_term=0))
     assert node.raft.current_term == 1
     node.prepare()
-    assert node.reply(api.CountResult(0, 0)).term == 0
+    assert reply_of(node, api.CountResult(0, 0)).term == 0
     node.complete()
-    assert node.reply(api.CountResult(0, 0)).term == 1
+    assert reply_of(node, api.CountResult(0, 0)).term == 1
     cluster.crash(1)
-    assert cluster.nodes[1].reply(api.CountResult(0, 0)).term == 1
+    assert reply_of(cluster.nodes[1], api.CountResult(0, 0)).term == 1
 
 
 # --- Sessions through a node --------------------------------------------------------------
