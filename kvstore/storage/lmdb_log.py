@@ -16,7 +16,7 @@ from pathlib import Path
 import lmdb
 
 from kvstore.errors import DamagedError, DirectoryRefusedError, DiskWriteError
-from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered
+from kvstore.raft.types import DurableUpdate, Entry, HardState, LogStart, Recovered
 from kvstore.storage import cost, lmdb_files, records, sequence
 from kvstore.storage.base import Acquaintance, Identity
 from kvstore.storage.progress import OnProgress, nobody, told
@@ -31,7 +31,7 @@ _STARTS_MAX = 1024
 class LmdbLog:
     """A `LogStore`, and a `Lineage`, in the directory `environment`, opened for writing.
 
-    * Indexes run from 1 to the outline's last; damaged ones have no sound record.
+    * Indexes run from the outline's start to its last; damaged ones have no sound record.
     * Nothing else in this process has the environment open.
     """
 
@@ -70,13 +70,15 @@ class LmdbLog:
         map_bytes: int,
         identity: Identity,
         hard_state: HardState = HardState(),  # noqa: B008 - frozen
+        start: LogStart = LogStart(),  # noqa: B008 - frozen
     ) -> None:
         """Make the directory `environment` with an empty log in it, durably."""
-        write_environment(environment, map_bytes, identity, hard_state, Outline(), (), ())
+        outline = Outline.empty(start)
+        write_environment(environment, map_bytes, identity, hard_state, outline, (), ())
 
     @property
     def last_index(self) -> int:
-        """Index of the last entry, 0 for an empty log."""
+        """Index of the last entry; in an empty log, of what comes before it."""
         return self._outline.last_index
 
     def recover(self) -> Recovered:
@@ -94,14 +96,14 @@ class LmdbLog:
             hard_state = sequence.decode_hard_state(txn.get(records.HARD_STATE))
             terms = txn.cursor(self._terms)
             outline = sequence.decode_outline(txn.get(records.EXTENT), terms, hard_state)
-            pairs = told(txn.cursor(self._log), "log entries", outline.last_index, on_progress)
+            pairs = told(txn.cursor(self._log), "log entries", outline.count, on_progress)
             found = sequence.recovered(hard_state, outline, pairs)
         self._outline = outline
         return found
 
     def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
         """Entries of [start, stop), cut after `bytes_max` of data but never empty."""
-        sequence.check_range(start, stop, self.last_index)
+        sequence.check_range(start, stop, self._outline)
         try:
             with self._env.begin() as txn:
                 stored = starmap(records.decode_entry, read_from(txn.cursor(self._log), start))

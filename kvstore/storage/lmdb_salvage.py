@@ -44,7 +44,7 @@ def salvage(environment: Path, map_bytes: int, on_progress: OnProgress = nobody)
         terms = pages.pairs(records.TERMS, b"", _ignore)
         outline = sequence.decode_outline(named.get(records.EXTENT), terms, hard_state)
         pairs = told(
-            _sound_pairs(pages, outline), "log entries to save", outline.last_index, on_progress
+            _sound_pairs(pages, outline), "log entries to save", outline.count, on_progress
         )
         lineage = [*pages.pairs(records.LINEAGE, b"", _refuse)]
         sequence.decode_lineage(lineage)
@@ -59,7 +59,7 @@ def _sound_pairs(pages: PageReader, outline: Outline) -> Iterator[tuple[bytes, b
             entry = records.decode_entry(key, value)
         except DamagedError:
             continue
-        if 1 <= entry.index <= outline.last_index and outline.term(entry.index) == entry.term:
+        if outline.holds(entry.index) and outline.term(entry.index) == entry.term:
             yield key, value
 
 

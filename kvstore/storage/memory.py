@@ -10,7 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from itertools import starmap
 
-from kvstore.raft.types import DurableUpdate, Entry, HardState, Recovered
+from kvstore.raft.types import DurableUpdate, Entry, HardState, LogStart, Recovered
 from kvstore.storage import cost, records, sequence
 from kvstore.storage.base import NO_CHANGES, Acquaintance, Applied, Changes, Identity
 from kvstore.storage.sequence import Outline
@@ -26,10 +26,11 @@ class MemoryLog:
         self,
         identity: Identity,
         hard_state: HardState = HardState(),  # noqa: B008 - frozen
+        start: LogStart = LogStart(),  # noqa: B008 - frozen
     ) -> None:
         self.identity = identity
         self.pairs: list[tuple[bytes, bytes]] = []
-        self.outline = Outline()
+        self.outline = Outline.empty(start)
         self._hard_state = records.encode_named(records.HARD_STATE, hard_state)
 
     def recover(self) -> Recovered:
@@ -40,8 +41,8 @@ class MemoryLog:
 
     def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
         """Entries of [start, stop), cut after `bytes_max` of data but never empty."""
-        sequence.check_range(start, stop, self.outline.last_index)
-        stored = starmap(records.decode_entry, self.pairs[start - 1 : stop - 1])
+        sequence.check_range(start, stop, self.outline)
+        stored = starmap(records.decode_entry, self.pairs[self.before(start) : self.before(stop)])
         return sequence.batch(stored, start, stop, bytes_max)
 
     def write(self, update: DurableUpdate) -> None:
@@ -54,12 +55,16 @@ class MemoryLog:
             hard_state = records.encode_named(records.HARD_STATE, update.hard_state)
         # Nothing below can fail.
         if update.truncate_from is not None:
-            del self.pairs[update.truncate_from - 1 :]
+            del self.pairs[self.before(update.truncate_from) :]
         for key, value in repaired:
-            self.pairs[records.log_index(key) - 1] = (key, value)
+            self.pairs[self.before(records.log_index(key))] = (key, value)
         self.pairs.extend(added)
         self.outline = outline
         self._hard_state = hard_state
+
+    def before(self, index: int) -> int:
+        """How many entries there are before that one."""
+        return index - self.outline.start.index - 1
 
     def room_bytes(self) -> int:
         """Without bounds."""

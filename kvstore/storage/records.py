@@ -7,7 +7,7 @@ fails is never half-read: decoding returns a whole record or raises `DamagedErro
     raft/   "identity"    crc | msgpack of Identity
             "hard_state"  crc | msgpack of HardState
             "commit"      crc | number of the transaction that wrote it, u64
-            "extent"      crc | msgpack of Extent: how many entries and terms there are
+            "extent"      crc | msgpack of Extent: where the log begins and ends, how many terms
             log           index u64  ->  crc | term u64 | kind u8 | data
             terms         first index u64  ->  crc | term u64
             lineage       "starts"  ->  crc | 8 random bytes for each start, latest last
@@ -31,7 +31,7 @@ import msgspec
 from crc32c import crc32c
 
 from kvstore.errors import DamagedError, DirectoryRefusedError
-from kvstore.raft.types import Entry, EntryKind, TermRange
+from kvstore.raft.types import Entry, EntryKind, LogStart, TermRange
 from kvstore.storage.base import Acquaintance
 
 FORMAT_VERSION: Final = 4
@@ -134,10 +134,11 @@ def entry_checksum(value: bytes) -> int:
 
 
 class Extent(msgspec.Struct, frozen=True):
-    """How much of the log there must be; it is written with every change of that."""
+    """How much of the log there must be, and after what; written with every change of that."""
 
     last_index: int = 0
     terms: int = 0
+    start: LogStart = LogStart()
 
 
 def encode_named(name: bytes, record: msgspec.Struct) -> bytes:

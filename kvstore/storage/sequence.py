@@ -1,7 +1,7 @@
 """The rules that a log's records obey together, whatever holds them.
 
-Law: indexes run from 1 without a gap, terms start at 1, never go back, and never
-pass the hard state's. An update that would break them is a mistake of the caller
+Law: indexes run from the log's start without a gap, terms start at 1, never go back, and
+never pass the hard state's. An update that would break them is a mistake of the caller
 and touches nothing.
 
 Which entries a log holds is known twice: from their records, and from an outline
@@ -24,6 +24,7 @@ from kvstore.raft.types import (
     Entry,
     EntryKind,
     HardState,
+    LogStart,
     Recovered,
     TermRange,
 )
@@ -34,15 +35,30 @@ _first_index = attrgetter("first_index")
 
 
 class Outline(msgspec.Struct, frozen=True):
-    """The names of a log's entries: where it ends, and where each of its terms begins."""
+    """The names of a log's entries: after what it begins, where it ends, and each of its terms."""
 
     last_index: int = 0
     ranges: tuple[TermRange, ...] = ()
+    start: LogStart = LogStart()
+
+    @staticmethod
+    def empty(start: LogStart) -> Outline:
+        """That of a log which begins after `start`, and has no entry yet."""
+        return Outline(start.index, (), start)
+
+    @property
+    def count(self) -> int:
+        """How many entries there are."""
+        return self.last_index - self.start.index
+
+    def holds(self, index: int) -> bool:
+        """Whether there is an entry at `index`."""
+        return self.start.index < index <= self.last_index
 
     @property
     def extent(self) -> records.Extent:
         """What tells whether the outline itself is whole."""
-        return records.Extent(self.last_index, len(self.ranges))
+        return records.Extent(self.last_index, len(self.ranges), self.start)
 
     def term(self, index: int) -> int:
         """Term of the entry at `index`, which is one of this log."""
@@ -52,12 +68,13 @@ class Outline(msgspec.Struct, frozen=True):
         """What it is once `update` is done. Raises `ValueError` if that does not fit the log."""
         last_index, ranges = self.last_index, self.ranges
         if update.truncate_from is not None:
-            if not 1 <= update.truncate_from <= last_index:
+            if not self.holds(update.truncate_from):
                 raise ValueError(f"cannot truncate from {update.truncate_from} of {last_index}")
             last_index = update.truncate_from - 1
             ranges = ranges[: self.ranges_before(update.truncate_from)]
         for entry in update.repairs:
-            if not 1 <= entry.index <= last_index or self.term(entry.index) != entry.term:
+            is_there = self.start.index < entry.index <= last_index
+            if not is_there or self.term(entry.index) != entry.term:
                 raise ValueError(f"no entry {entry.index} of term {entry.term} is to be repaired")
         last_term = ranges[-1].term if ranges else None
         for index, entry in enumerate(update.entries, last_index + 1):
@@ -66,7 +83,7 @@ class Outline(msgspec.Struct, frozen=True):
             if entry.term != last_term:
                 last_term = entry.term
                 ranges = (*ranges, TermRange(index, last_term))
-        return Outline(last_index + len(update.entries), ranges)
+        return Outline(last_index + len(update.entries), ranges, self.start)
 
     def ranges_before(self, index: int) -> int:
         """How many terms begin before `index`."""
@@ -79,17 +96,21 @@ class Outline(msgspec.Struct, frozen=True):
                 f"the log has {len(self.ranges)} terms and ends at {self.last_index}, where "
                 f"{extent.terms} and {extent.last_index} are on record"
             )
-        last_term, next_index = 0, 1
+        start = self.start
+        if min(start.index, start.term) < 0 or (start.index == 0) != (start.term == 0):
+            raise DamagedError(f"the log begins after entry {start.index} of term {start.term}")
+        last_term, next_index = max(start.term - 1, 0), start.index + 1
         for position, one in enumerate(self.ranges):
             if one.term <= last_term:
                 raise DamagedError(
                     f"log record {one.first_index}: its term goes back to {one.term}"
                 )
-            if one.first_index < next_index or (position == 0 and one.first_index != 1):
+            if one.first_index < next_index or (position == 0 and one.first_index != next_index):
                 raise DamagedError(f"term {one.term} begins at log record {one.first_index}")
             last_term, next_index = one.term, one.first_index + 1
-        if next_index > self.last_index + 1 or (self.last_index > 0 and not self.ranges):
+        if next_index > self.last_index + 1 or (self.count and not self.ranges):
             raise DamagedError(f"the log ends at {self.last_index}, before its last term begins")
+        last_term = max(last_term, start.term)
         if last_term > hard_state.current_term:
             raise DamagedError(
                 f"the log ends in term {last_term}, but the hard state says only term "
@@ -109,7 +130,7 @@ def recovered(
     admissions: list[Entry] = []
     terms = iter((*outline.ranges, TermRange(outline.last_index + 1, 0)))
     term, following = 0, next(terms)
-    next_index = 1
+    next_index = outline.start.index + 1
     for key, value in pairs:
         index = records.log_index(key)
         if not next_index <= index <= outline.last_index:
@@ -129,7 +150,12 @@ def recovered(
             admissions.append(entry)
     damaged.extend(range(next_index, outline.last_index + 1))
     return Recovered(
-        hard_state, outline.ranges, outline.last_index, tuple(damaged), tuple(admissions)
+        hard_state,
+        outline.ranges,
+        outline.last_index,
+        tuple(damaged),
+        tuple(admissions),
+        outline.start,
     )
 
 
@@ -152,10 +178,13 @@ def batch(entries: Iterable[Entry], start: int, stop: int, bytes_max: int) -> li
     return taken
 
 
-def check_range(start: int, stop: int, last_index: int) -> None:
+def check_range(start: int, stop: int, outline: Outline) -> None:
     """Raises `ValueError` unless [start, stop) is a part of the log."""
-    if not 1 <= start < stop <= last_index + 1:
-        raise ValueError(f"no entries [{start}, {stop}): the log ends at {last_index}")
+    if not outline.start.index < start < stop <= outline.last_index + 1:
+        raise ValueError(
+            f"no entries [{start}, {stop}): the log begins after {outline.start.index}, and ends "
+            f"at {outline.last_index}"
+        )
 
 
 def decode_hard_state(value: bytes | None) -> HardState:
@@ -172,7 +201,7 @@ def decode_outline(
     """The outline of a log, checked; raises `DamagedError` if it is not whole."""
     extent = records.decode_named(records.EXTENT, extent_value, records.Extent)
     ranges = starmap(records.decode_term_range, term_pairs)
-    outline = Outline(extent.last_index, tuple(ranges))
+    outline = Outline(extent.last_index, tuple(ranges), extent.start)
     outline.check(extent, hard_state)
     return outline
 

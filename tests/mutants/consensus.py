@@ -260,6 +260,27 @@ CONSENSUS = (
         test=LOG_START,
     ),
     Mutant(
+        "where a log begins is not on record",
+        "Outline.extent",
+        "len(self.ranges), self.start)",
+        "len(self.ranges))",
+        test="tests/storage/test_log_start.py",
+    ),
+    Mutant(
+        "an outline that lacks its first entries passes for whole",
+        "Outline.check",
+        "(position == 0 and one.first_index != next_index)",
+        "False",
+        test="tests/storage/test_log_start.py",
+    ),
+    Mutant(
+        "a log in which what comes before it is newer than the hard state passes for whole",
+        "Outline.check",
+        "        last_term = max(last_term, start.term)\n",
+        "",
+        test="tests/storage/test_log_start.py",
+    ),
+    Mutant(
         "entries of an old term are committed by counting",
         "Leadership.advance_commit_index",
         "if index > log.commit_index and log.term(index) == log.last_term:",

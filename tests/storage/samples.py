@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState
+from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogStart
 from kvstore.storage import records
 from kvstore.storage.base import Applied, Identity
 from kvstore.storage.directory import DataDirectory, open_directory
@@ -106,8 +106,8 @@ def flip_text(path: Path, text: bytes, mask: int = 0x01) -> None:
 class LogInMemory:
     """A log without a disk; to restart it changes nothing."""
 
-    def __init__(self, path):
-        self.log = MemoryLog(IDENTITY)
+    def __init__(self, path, hard_state=HardState(), start=LogStart()):  # noqa: B008 - frozen
+        self.log = MemoryLog(IDENTITY, hard_state, start)
 
     def restart(self):
         self.log.crash()
@@ -117,9 +117,9 @@ class LogInMemory:
 class LogOnDisk:
     """A log in a directory of its own, closed and opened again by `restart`."""
 
-    def __init__(self, path):
+    def __init__(self, path, hard_state=HardState(), start=LogStart()):  # noqa: B008 - frozen
         self.path = path / "raft"
-        LmdbLog.create(self.path, MAP_BYTES, IDENTITY)
+        LmdbLog.create(self.path, MAP_BYTES, IDENTITY, hard_state, start)
         self.log = LmdbLog(self.path, MAP_BYTES)
 
     def restart(self):
