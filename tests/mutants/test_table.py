@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 import pytest
+from process.newer import EDITS
 
 from .mutant import HINTS, SEEDS, Mutant
 from .places import ROOT, place_of
@@ -31,3 +32,10 @@ def test_a_hint_is_one_of_the_seeds_that_are_searched_for_a_mutant_that_there_is
     """Else run `MUTANT_HINTS=rewrite make mutants`."""
     assert HINTS.keys() <= {mutant.name for mutant in MUTANTS if mutant.test is None}
     assert all(seed in range(SEEDS) for seed in HINTS.values())
+
+
+@pytest.mark.parametrize(("place", "old", "new"), EDITS)
+def test_the_next_release_can_be_made_of_this_one(place: str, old: str, new: str) -> None:
+    """As `tests/process/test_upgrade.py` does, which takes longer to tell."""
+    found = place_of(place)
+    assert new in found.edited((ROOT / found.file).read_text(), old, new)

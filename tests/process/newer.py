@@ -68,23 +68,20 @@ A_COMMAND_MORE = [
         "    ),\n",
     ),
     (
-        "StateMachine.__init__",
-        "            api.Put: self._put,\n",
-        "            data.Append: self._append,\n            api.Put: self._put,\n",
-    ),
-    (
         "StateMachine._put",
         "    def _put(",
-        "    def _append(self, append: data.Append) -> api.Result:\n"
+        "    def _append(self, append: Any) -> Effect:\n"
         "        old = self._record(append.key)\n"
         '        before = b"" if old is None else old[HISTORY_BYTES:]\n'
         "        return self._put(api.Put(append.key, before + append.value))\n\n"
         "    def _put(",
     ),
     (
-        "machine._NOT_AN_INTEGER",
-        "_NOT_AN_INTEGER =",
-        "from kvstore.api import data\n\n_NOT_AN_INTEGER =",
+        "machine.WRITES",
+        "WRITES: Final[dict[type, Callable[[StateMachine, Any], Effect]]] = {\n",
+        "from kvstore.api.data import Append\n\n"
+        "WRITES: Final[dict[type, Callable[[StateMachine, Any], Effect]]] = {\n"
+        "    Append: StateMachine._append,\n",
     ),
     (
         "_SPECS",
@@ -99,6 +96,7 @@ A_COMMAND_MORE = [
 ITS_VERSION = [
     ("PROTOCOL_VERSION", "PROTOCOL_VERSION: Final = 2", "PROTOCOL_VERSION: Final = 3"),
 ]
+EDITS = [*A_FIELD_MORE, *A_MESSAGE_MORE, *A_COMMAND_MORE, *ITS_VERSION]
 
 
 def make_newer(directory: Path) -> Path:
@@ -107,8 +105,7 @@ def make_newer(directory: Path) -> Path:
         ROOT / "kvstore", directory / "kvstore", ignore=shutil.ignore_patterns("__pycache__")
     )
     # The last of a file first: where the others stand is known by its lines as they were.
-    edits = [*A_FIELD_MORE, *A_MESSAGE_MORE, *A_COMMAND_MORE, *ITS_VERSION]
-    for name, old, new in sorted(edits, key=lambda edit: place_of(edit[0]).first, reverse=True):
+    for name, old, new in sorted(EDITS, key=lambda edit: place_of(edit[0]).first, reverse=True):
         place = place_of(name)
         path = directory / place.file
         path.write_text(place.edited(path.read_text(), old, new))
