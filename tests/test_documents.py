@@ -30,13 +30,14 @@ from kvstore.config.limits import (
 )
 from kvstore.config.settings import Settings
 from kvstore.kv import machine
+from kvstore.kv.view import Applied
 from kvstore.logs import code_of
 from kvstore.raft import events
 from kvstore.raft.types import EntryKind, HardState
 from kvstore.server import context
 from kvstore.server.builtins import BUILTINS
 from kvstore.storage import cost, lmdb_log, records
-from kvstore.storage.base import Acquaintance, Applied, Identity
+from kvstore.storage.base import Acquaintance, Identity
 from kvstore.wire.commands import COMMANDS
 
 DOCUMENTS = sorted(

@@ -23,9 +23,10 @@ from typing import NamedTuple
 import click
 import lmdb
 
+from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind
 from kvstore.storage import records
-from kvstore.storage.base import Applied, Identity
+from kvstore.storage.base import Identity
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
 

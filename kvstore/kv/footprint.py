@@ -11,7 +11,7 @@ from typing import Final
 from kvstore import api
 from kvstore.kv.record import HISTORY_BYTES
 from kvstore.kv.sessions import EXPIRED_AT_ONCE
-from kvstore.storage.base import Changes, TableChanges
+from kvstore.kv.view import Changes, TableChanges
 
 _SESSION_BYTES: Final = 128
 """A session's key and record, without the answer that is kept."""

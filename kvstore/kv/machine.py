@@ -23,7 +23,7 @@ from kvstore.kv.effect import Change, Effect
 from kvstore.kv.footprint import footprint
 from kvstore.kv.record import HISTORY_BYTES, pack_history, to_key_value, unpack_history
 from kvstore.kv.sessions import Sessions
-from kvstore.storage.base import NO_CHANGES, Applied, Changes, View
+from kvstore.kv.view import NO_CHANGES, Applied, Changes, View
 
 SCAN_STEPS_MAX: Final = 4_000
 """A page of a scan ends there. A step is about a microsecond of one processor in 2026."""

@@ -20,7 +20,7 @@ import msgspec
 
 from kvstore import api
 from kvstore.kv.effect import Effect
-from kvstore.storage.base import Table
+from kvstore.kv.view import Table
 
 EXPIRED_AT_ONCE: Final = 16
 """Expired sessions removed by one entry, at most; the others count as ended anyhow."""

@@ -21,10 +21,11 @@ from typing import Final
 import msgspec
 
 from kvstore import api
+from kvstore.kv.view import NO_CHANGES, Changes
 from kvstore.raft.events import ApplyingAgain, Event, RoomIsBack, ShortOfRoom, WaitsForRoom
 from kvstore.raft.room import EntryRoom
 from kvstore.raft.types import COMMAND, Entry
-from kvstore.storage.base import NO_CHANGES, Changes, LogStore, StateStore
+from kvstore.storage.base import LogStore, StateStore
 
 _PLENTY_BYTES: Final = 256 << 20
 """With less left than that, somebody looks in every turn, and not once a heartbeat."""

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from kvstore.errors import DiskWriteError
+from kvstore.kv.view import NO_CHANGES, NONE, Applied, Changes, TableChanges
 from kvstore.raft.types import DurableUpdate, HardState
 from kvstore.storage import cost
-from kvstore.storage.base import NO_CHANGES, NONE, Applied, Changes, Identity, TableChanges
+from kvstore.storage.base import Identity
 from kvstore.storage.cost import PAGE_BYTES, Tree
 from kvstore.storage.memory import MemoryLineage, MemoryLog, MemoryState, MemoryTable
 from kvstore.storage.sequence import Outline

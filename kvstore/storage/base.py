@@ -8,13 +8,12 @@ commits, it commits together with `last_applied`. Any failure raises
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Protocol
 
 import msgspec
 
+from kvstore.kv.view import NO_CHANGES, Applied, Changes, View
 from kvstore.raft.types import DurableUpdate, Entry, Recovered
-from kvstore.raft.versions import FIRST_VERSION
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -29,66 +28,6 @@ class Identity(msgspec.Struct, frozen=True):
     node_id: int
     members: tuple[int, ...]
     incarnation: str
-
-
-class Applied(msgspec.Struct, frozen=True):
-    """How far the data has come: the last log index in it, its revision, time and version.
-
-    `time_ms` is the cluster's time, as the log told it last; `cluster_version` that of the
-    protocol which the cluster had by then.
-    """
-
-    last_applied: int = 0
-    revision: int = 0
-    time_ms: int = 0
-    cluster_version: int = FIRST_VERSION
-
-
-class TableChanges(msgspec.Struct, frozen=True, gc=False):
-    """How much is changed in a table, at most: puts, with their keys and records, and deletions."""
-
-    puts: int = 0
-    put_bytes: int = 0
-    deletes: int = 0
-
-    def __add__(self, other: TableChanges) -> TableChanges:
-        return TableChanges(
-            self.puts + other.puts,
-            self.put_bytes + other.put_bytes,
-            self.deletes + other.deletes,
-        )
-
-    def __sub__(self, other: TableChanges) -> TableChanges:
-        return TableChanges(
-            self.puts - other.puts,
-            self.put_bytes - other.put_bytes,
-            self.deletes - other.deletes,
-        )
-
-
-NONE = TableChanges()
-
-
-class Changes(msgspec.Struct, frozen=True, gc=False):
-    """How much is changed in the key space, and among the sessions."""
-
-    keys: TableChanges = NONE
-    sessions: TableChanges = NONE
-
-    def __add__(self, other: Changes) -> Changes:
-        sessions = other.sessions
-        if sessions is NONE:  # as of most writes, which are counted one by one
-            return Changes(self.keys + other.keys, self.sessions)
-        return Changes(self.keys + other.keys, self.sessions + sessions)
-
-    def __sub__(self, other: Changes) -> Changes:
-        sessions = other.sessions
-        if sessions is NONE:
-            return Changes(self.keys - other.keys, self.sessions)
-        return Changes(self.keys - other.keys, self.sessions - sessions)
-
-
-NO_CHANGES = Changes()
 
 
 class LogStore(Protocol):
@@ -159,37 +98,6 @@ class Lineage(Protocol):
 
     def remember(self, node_id: int, acquaintance: Acquaintance) -> None:
         """Make durable what is known of a peer's directory."""
-        ...
-
-
-class Table(Protocol):
-    """Keys and records of bytes, in byte order."""
-
-    def get(self, key: bytes) -> bytes | None: ...
-
-    def put(self, key: bytes, record: bytes) -> None: ...
-
-    def delete(self, key: bytes) -> bool:
-        """Remove a key; false if there was none."""
-        ...
-
-    def scan(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Keys >= start with their records; the iterator ends with the next change."""
-        ...
-
-    def scan_back(self, before: bytes | None) -> Iterator[tuple[bytes, bytes]]:
-        """Keys < before (None: all) with their records, the last first; ends likewise."""
-        ...
-
-    def count(self) -> int: ...
-
-
-class View(Table, Protocol):
-    """The data as the state machine sees it: the key space, and the sessions beside it."""
-
-    @property
-    def sessions(self) -> Table:
-        """Client sessions; no read of the key space sees them."""
         ...
 
 

@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from kvstore.storage.base import TableChanges
+from kvstore.kv.view import TableChanges
 
 PAGE_BYTES: Final = 4096
 """Where no environment tells its own."""

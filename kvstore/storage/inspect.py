@@ -16,9 +16,10 @@ from typing import Final, TypeVar
 import msgspec
 
 from kvstore.errors import DamagedError, DirectoryRefusedError
+from kvstore.kv.view import Applied
 from kvstore.raft.types import Entry, EntryKind, HardState, TermRange
 from kvstore.storage import filesystem, records
-from kvstore.storage.base import Applied, Identity
+from kvstore.storage.base import Identity
 from kvstore.storage.directory import LOCK, RAFT, STATE, UNFINISHED
 from kvstore.storage.lmdb_reader import pairs_at_leisure, snapshot
 

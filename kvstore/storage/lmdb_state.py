@@ -14,8 +14,9 @@ from pathlib import Path
 import lmdb
 
 from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError
+from kvstore.kv.view import NO_CHANGES, Applied, Changes
 from kvstore.storage import cost, lmdb_files, records
-from kvstore.storage.base import NO_CHANGES, Applied, Changes, Identity
+from kvstore.storage.base import Identity
 from kvstore.storage.lmdb_table import LmdbTable
 from kvstore.storage.progress import OnProgress, nobody
 

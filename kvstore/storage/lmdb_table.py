@@ -14,8 +14,8 @@ from typing import TypeAlias
 import lmdb
 
 from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError, StorageError
+from kvstore.kv.view import TableChanges
 from kvstore.storage import cost, lmdb_files, records
-from kvstore.storage.base import TableChanges
 from kvstore.storage.cost import Tree
 
 _Cursor: TypeAlias = "lmdb.Cursor[bytes]"

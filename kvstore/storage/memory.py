@@ -10,9 +10,10 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from itertools import starmap
 
+from kvstore.kv.view import NO_CHANGES, Applied, Changes
 from kvstore.raft.types import DurableUpdate, Entry, HardState, LogStart, Recovered
 from kvstore.storage import cost, records, sequence
-from kvstore.storage.base import NO_CHANGES, Acquaintance, Applied, Changes, Identity
+from kvstore.storage.base import Acquaintance, Identity
 from kvstore.storage.sequence import Outline
 
 _KEY_BYTES_MAX = 510

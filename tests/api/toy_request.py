@@ -16,12 +16,13 @@ from kvstore.cli import reports
 from kvstore.client import arguments
 from kvstore.config.limits import Limits
 from kvstore.kv.machine import StateMachine
+from kvstore.kv.view import Applied
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.sim.clients import Client
 from kvstore.sim.run import run
 from kvstore.sim.scenario import scenario
 from kvstore.sim.world import World
-from kvstore.storage.base import Applied, Identity
+from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryState
 from kvstore.wire import typed
 

@@ -18,7 +18,8 @@ from scripted_node import ClosedPort, Misbehave, ScriptedNode, Step, not_leader
 from kvstore import Client, OutcomeUnknownError, RequestError, api
 from kvstore.client import course
 from kvstore.kv.machine import StateMachine
-from kvstore.storage.base import Applied, Identity
+from kvstore.kv.view import Applied
+from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryState
 
 TTL_MS = 1_000

@@ -10,7 +10,8 @@ from kvstore.kv import machine as handlers
 from kvstore.kv.effect import Change
 from kvstore.kv.machine import StateMachine
 from kvstore.kv.record import to_key_value
-from kvstore.storage.base import Applied, Identity
+from kvstore.kv.view import Applied
+from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryState
 
 ABSENT = api.When.ABSENT

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from kvstore import api
 from kvstore.kv.machine import StateMachine
-from kvstore.storage.base import Applied, Identity, TableChanges
+from kvstore.kv.view import Applied, TableChanges
+from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryState, MemoryTable
 
 RULES = api.SessionRules(ttl_ms=50, sessions_max=8)

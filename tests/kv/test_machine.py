@@ -11,7 +11,8 @@ from kvstore import api
 from kvstore.api import INTEGER_MAX, INTEGER_MIN
 from kvstore.errors import DirectoryRefusedError
 from kvstore.kv.machine import StateMachine
-from kvstore.storage.base import Applied, Identity
+from kvstore.kv.view import Applied
+from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryState
 
 IDENTITY = Identity(

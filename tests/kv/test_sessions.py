@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kvstore import api
 from kvstore.kv.machine import StateMachine
-from kvstore.storage.base import Applied
+from kvstore.kv.view import Applied
 
 from .test_machine import Machine
 

@@ -14,12 +14,13 @@ from kvstore.address import Address
 from kvstore.config.limits import Limits
 from kvstore.config.settings import Settings
 from kvstore.errors import DiskWriteError
+from kvstore.kv.view import NO_CHANGES, Applied, Changes
 from kvstore.raft.events import Event
 from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, RaftSettings, Role
 from kvstore.raft.versions import SPOKEN, Versions
 from kvstore.server.node import Node
-from kvstore.storage.base import NO_CHANGES, Applied, Changes, Identity
+from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryLog, MemoryState
 
 TICK_MS = 50.0

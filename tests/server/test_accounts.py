@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvstore import api
+from kvstore.kv.view import NO_CHANGES, Changes, TableChanges
 from kvstore.raft.room import EntryRoom
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.server.reads import Read, WaitingReads
 from kvstore.server.room import Room, _bound_of_data
 from kvstore.server.sync_times import SyncTimes
-from kvstore.storage.base import NO_CHANGES, Changes, Identity, TableChanges
+from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryLog, MemoryState
 from kvstore.storage.records import FORMAT_VERSION
 

@@ -10,7 +10,8 @@ import pytest
 from kvstore import api
 from kvstore.config.limits import Limits
 from kvstore.kv.machine import StateMachine
-from kvstore.storage.base import Applied, Identity
+from kvstore.kv.view import Applied
+from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryState
 from kvstore.wire import commands, typed
 

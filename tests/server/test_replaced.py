@@ -11,10 +11,11 @@ import pytest
 from kvstore.address import Address
 from kvstore.config.settings import Settings
 from kvstore.errors import DirectoryRefusedError
+from kvstore.kv.view import Applied
 from kvstore.raft.messages import AppendEntries
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState
 from kvstore.server.node import Node
-from kvstore.storage.base import Applied, Identity
+from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryLog, MemoryState
 
 IDENTITY = Identity(1, "c", 1, (1, 2, 3), "ab" * 16)

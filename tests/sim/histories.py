@@ -9,8 +9,9 @@ import msgspec
 
 from kvstore import api
 from kvstore.kv.machine import StateMachine
+from kvstore.kv.view import Applied
 from kvstore.sim.history import Operation
-from kvstore.storage.base import Applied, Identity
+from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryState
 
 K = b"k"

@@ -16,8 +16,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, HardState
-from kvstore.storage.base import Acquaintance, Applied
+from kvstore.storage.base import Acquaintance
 from kvstore.storage.directory import RAFT, STATE, STATE_ASIDE, UNFINISHED, set_state_aside
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_salvage import DAMAGED_FILE

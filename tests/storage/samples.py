@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogStart
 from kvstore.storage import records
-from kvstore.storage.base import Applied, Identity
+from kvstore.storage.base import Identity
 from kvstore.storage.directory import DataDirectory, open_directory
 from kvstore.storage.lmdb_files import sign_commit
 from kvstore.storage.lmdb_log import LmdbLog

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kvstore.kv.view import Applied, TableChanges
 from kvstore.storage import records
-from kvstore.storage.base import Applied, TableChanges
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
 from kvstore.storage.memory import MemoryState

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from kvstore.kv.view import Applied, Changes, TableChanges
 from kvstore.raft.types import DurableUpdate, HardState
 from kvstore.storage import cost
-from kvstore.storage.base import Applied, Changes, TableChanges
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
 from storage.samples import IDENTITY, command

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvstore.errors import DamagedError, DamagedStateError, StorageError
+from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, HardState, Recovered, TermRange
 from kvstore.storage import records, sequence
-from kvstore.storage.base import Applied
 from kvstore.storage.directory import RAFT, STATE, STATE_ASIDE, set_state_aside
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_salvage import DAMAGED_FILE

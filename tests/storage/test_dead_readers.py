@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, HardState
-from kvstore.storage.base import Applied
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
 from storage.samples import IDENTITY, MAP_BYTES

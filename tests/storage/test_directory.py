@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from kvstore.errors import DamagedError, DirectoryRefusedError, StorageUnavailableError
+from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState
 from kvstore.storage import records
-from kvstore.storage.base import Applied
 from kvstore.storage.directory import RAFT, STATE, UNFINISHED
 from kvstore.storage.filesystem import filesystem_type, lock_holder
 from kvstore.storage.lmdb_log import LmdbLog

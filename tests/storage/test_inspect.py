@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from kvstore.errors import DirectoryRefusedError
+from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, TermRange
 from kvstore.storage import records
-from kvstore.storage.base import Applied
 from kvstore.storage.inspect import (
     DamagedEntry,
     TermSpan,
@@ -40,7 +40,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from storage.samples import open_node, led, commands
 from kvstore.raft.types import DurableUpdate, HardState
-from kvstore.storage.base import Applied
+from kvstore.kv.view import Applied
 node = open_node(Path(sys.argv[1]))
 node.log.write(DurableUpdate(HardState(1, 1), None, led(1, 10, 1, 1)))
 term, last = 1, 9

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from kvstore.errors import DamagedError, DiskWriteError
+from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, HardState
-from kvstore.storage.base import Applied
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
 from storage.crashing_child import ADDED, REMOVED

@@ -8,8 +8,8 @@ import struct
 import pytest
 
 from kvstore.errors import DamagedError
+from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, HardState
-from kvstore.storage.base import Applied
 from kvstore.storage.lmdb_files import check_data_file
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_pages import META_BYTES

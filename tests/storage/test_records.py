@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvstore.errors import DamagedError, DirectoryRefusedError
+from kvstore.kv.view import Applied
 from kvstore.raft.types import Entry, EntryKind, HardState
 from kvstore.storage import records
-from kvstore.storage.base import Applied, Identity
+from kvstore.storage.base import Identity
 from storage.samples import IDENTITY
 
 U64 = st.integers(0, (1 << 64) - 1)

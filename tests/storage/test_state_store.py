@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvstore.storage.base import Applied
+from kvstore.kv.view import Applied
 from kvstore.storage.lmdb_files import check_data_file
 from kvstore.storage.lmdb_state import LmdbState
 from kvstore.storage.memory import MemoryState

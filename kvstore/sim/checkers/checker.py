@@ -11,10 +11,10 @@ from typing import ClassVar, Final, NoReturn, Protocol, get_args
 
 from kvstore import api
 from kvstore.errors import StorageError
+from kvstore.kv.view import View
 from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, HardState
 from kvstore.server.node import Node
-from kvstore.storage.base import View
 
 
 class Part(enum.IntFlag):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kvstore.kv.view import Applied
 from kvstore.sim.checkers.checker import Watched
-from kvstore.storage.base import Applied
 
 
 def compare_replicas(hosts: Iterable[Watched]) -> list[str]:
