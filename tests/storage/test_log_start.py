@@ -91,7 +91,7 @@ def test_what_is_damaged_lies_behind_the_start_and_is_repaired_there(start, tmp_
         Outline(2, (), LogStart(3, 1)),
         Outline(4, (), LogStart(3, 1)),
         Outline(3, (), LogStart(3, 0)),
-        Outline(3, (), LogStart(3, 9)),
+        Outline(3, (), LogStart(3, 6)),
         Outline(0, (), LogStart(0, 1)),
     ],
     ids=["a gap", "a term back", "an end before it", "no terms", "no term", "of later", "of none"],
