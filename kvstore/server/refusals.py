@@ -122,7 +122,7 @@ def needs_version(needed: int, has: int) -> api.Failure:
     """A command that not every node knows yet."""
     return invalid(
         f"this needs version {needed} of the protocol, and the cluster has {has} until every node "
-        "is up and runs a release that speaks it: finish the upgrade, then try again"
+        "is up and runs a release that speaks it: finish the upgrade first"
     )
 
 

@@ -10,6 +10,7 @@ import structlog
 import kvstore
 from kvstore import api
 from kvstore.errors import DamagedStateError
+from kvstore.kv.machine import QUERIES, WRITES
 from kvstore.raft.safety import SafetyViolationError
 from kvstore.server import info
 from kvstore.version import version
@@ -61,7 +62,7 @@ def _fields(spec: commands.Spec) -> dict[str, object]:
 def test_a_query_that_fails_ends_its_connection(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(line.node.machine._query, api.Count, fail)
+    monkeypatch.setitem(QUERIES, api.Count, fail)
     with structlog.testing.capture_logs() as log:
         line.ask(command(b"DBSIZE"))
     assert_only_one_was_hung_up_on(line, log)
@@ -71,10 +72,10 @@ def test_a_query_that_fails_ends_its_connection(
 def test_what_tells_of_the_disk_or_of_consensus_ends_the_node(
     line: Line, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def damaged(_query: object) -> api.Result:
+    def damaged(_machine: object, _query: object) -> api.Result:
         raise error
 
-    monkeypatch.setitem(line.node.machine._query, api.Count, damaged)
+    monkeypatch.setitem(QUERIES, api.Count, damaged)
     with pytest.raises(type(error)):
         line.ask(command(b"DBSIZE"))
 
@@ -83,7 +84,7 @@ def test_an_entry_that_cannot_be_applied_ends_the_node(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another replica might apply it: this is nothing of one client."""
-    monkeypatch.setitem(line.node.machine._apply, api.Increment, fail)
+    monkeypatch.setitem(WRITES, api.Increment, fail)
     with pytest.raises(KeyError):
         line.ask(command(b"INCR", b"n"))
 

@@ -17,6 +17,8 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "cannot_take_over": (2,),
     "has_moved": (3, 8, api.HandOver(2, 7)),
     "no_space": (1, Refusal(1 << 20, 1 << 10, 16 << 20, 0)),
+    "needs_version": (3, 2),
+    "not_leader": (2, "127.0.0.1:7002"),
     "no_such_node": (9, (1, 2, 3)),
     "not_taken_over": (2,),
     "read_is_overdue": (1, 7),
@@ -51,7 +53,7 @@ def test_words_and_code_agree_on_whether_to_try_again(name: str) -> None:
     if failure.code is api.FailureCode.UNKNOWN:
         return
     is_worth_it = errors.RefusedError("r", failure.code.value).retryable
-    asks = re.search(r"try again|try another|ask another|start|larger", failure.message)
+    asks = re.search(r"try again|try another|try node|ask another|start|larger", failure.message)
     assert bool(asks) is is_worth_it, failure
 
 
