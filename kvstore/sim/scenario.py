@@ -90,7 +90,7 @@ def scenario(seed: int) -> Scenario:
         ),
         checkpoint_interval_ms=rng.choice((50, 500)),
         faults=plan.faults + faults.plan_twice(rng, storm_ms, len(plan.faults)),
-        idle_turns=rng.choice((0.0, 0.0, 0.1, 1.0)),
+        idle_turns=rng.choice((0.0, 0.1, 1.0, 1.0)),
     )
 
 

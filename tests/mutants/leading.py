@@ -40,7 +40,7 @@ LEADING = (
         "            self._heir_was_told = False\n"
         "            self._heartbeat_deadline_ms = now_ms + ",
         "            self._heir_was_told = False\n"
-        "            self._heartbeat_deadline_ms = now_ms + 5 * ",
+        "            self._heartbeat_deadline_ms = now_ms + 4 * ",
     ),
     Mutant(
         "a pre-vote is given to a shorter log",
