@@ -149,26 +149,22 @@ class Account:
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._is_open = True
         self.input_bytes = self._unsent_bytes = 0
 
     def book_input(self, held_bytes: int) -> None:
         """So much is kept of requests that are not started."""
-        if self._is_open:
-            self._load.input_bytes += held_bytes - self.input_bytes
-            self.input_bytes = held_bytes
+        self._load.input_bytes += held_bytes - self.input_bytes
+        self.input_bytes = held_bytes
 
     def book_unsent(self, unsent_bytes: int) -> None:
         """So much is left to the socket, which has not taken it yet."""
-        if self._is_open:
-            self._load.output_bytes += unsent_bytes - self._unsent_bytes
-            self._unsent_bytes = unsent_bytes
+        self._load.output_bytes += unsent_bytes - self._unsent_bytes
+        self._unsent_bytes = unsent_bytes
 
     def close(self) -> None:
         """This is no client's connection any more."""
         self.book_input(0)
         self.book_unsent(0)
-        self._is_open = False
 
 
 _served: Final = operator.attrgetter("served")

@@ -60,12 +60,12 @@ SHARING = (
         "::test_reads_that_were_pinned_for_who_is_gone_are_given_back",
     ),
     Mutant(
-        "what was booked for a client stays booked for a peer",
+        "what was booked for a client stays booked when it is gone",
         "Replies.leave",
         "        self.sums.output_bytes -= self.held_bytes\n",
         "",
-        test="tests/server/test_incoming_links.py"
-        "::test_what_was_booked_for_a_client_is_given_back_when_it_turns_out_to_be_a_peer",
+        test="tests/server/test_load.py"
+        "::test_reads_that_were_pinned_for_who_is_gone_are_given_back",
     ),
     Mutant(
         "a peer shares the turn with clients",
@@ -89,13 +89,6 @@ SHARING = (
         "            stream.flush()\n            self._account.book_unsent(stream.unsent_bytes)\n",
         "            stream.flush()\n",
         test="tests/server/test_load.py::test_what_a_socket_takes_later_is_given_back_then",
-    ),
-    Mutant(
-        "what a peer does not read leaves clients less",
-        "Account.book_unsent",
-        "        if self._is_open:\n            self._load.output_bytes",
-        "        if True:\n            self._load.output_bytes",
-        test="tests/server/test_incoming_links.py::test_what_a_peer_does_not_read_is_not_booked",
     ),
     Mutant(
         "a small write costs no work",
