@@ -135,11 +135,12 @@ class Node:
 
     def spawn(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
         assert not self.is_running, f"node {self.id} runs already"
+        path = environ["PYTHONPATH"].replace(str(ROOT), str(self.root))
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
                 cwd=self.root,
-                env={**environ, "PYTHONPATH": str(self.root)},
+                env={**environ, "PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
