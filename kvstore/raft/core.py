@@ -210,7 +210,7 @@ class Raft:
     def propose(self, command: bytes) -> int:
         """Append a command to the log of who `takes_commands`; its entry's index (Raft §5.3)."""
         assert self.takes_commands
-        return self.log.add(self.current_term, COMMAND, command)
+        return self.log.add(self._standing.current_term, COMMAND, command)
 
     def proposed_from(self, index: int) -> Sequence[Entry]:
         """What a leader proposed in its term, from `index` on, as far as it is in memory."""
@@ -280,7 +280,7 @@ class Raft:
     def committed_entries(self, last_applied: int, count: int, bytes_max: int) -> list[Entry]:
         """The next entries to apply, at most `count`: committed, durable here."""
         self.log.shrink_cache(last_applied + 1)
-        last = min(self.commit_index, last_applied + count)
+        last = min(self.log.commit_index, last_applied + count)
         return self.log.readable(last_applied + 1, last, bytes_max)
 
     def ready_reads(self) -> list[ReadReady]:

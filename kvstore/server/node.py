@@ -319,7 +319,7 @@ class Node:
     def is_busy(self) -> bool:
         """Whether another turn has work to do without any further input."""
         raft = self.raft
-        committed = min(raft.commit_index, raft.log.durable_index)
+        committed = min(raft.log.commit_index, raft.log.durable_index)
         return (
             raft.has_effects
             or (committed > self.machine.last_applied and not self.room.waiting_index)
@@ -350,7 +350,7 @@ class Node:
         """Whether too much waits for a majority: in the log, whoever still waits for it."""
         raft, limits = self.raft, self.settings.limits
         return (
-            raft.log.last_index - raft.commit_index >= limits.pending_writes_max
+            raft.log.last_index - raft.log.commit_index >= limits.pending_writes_max
             or raft.log.cached_bytes >= limits.pending_bytes_max
             # What earlier leaders took is counted only as it is applied.
             or (self.room.is_scarce and self.machine.last_applied < raft.log.last_term_start)

@@ -222,8 +222,8 @@ SERVING = (
     Mutant(
         "a leader takes whatever comes, though no majority has it",
         "Node._is_full",
-        "            raft.log.last_index - raft.commit_index >= limits.pending_writes_max\n",
-        "            raft.log.last_index < raft.commit_index\n",
+        "            raft.log.last_index - raft.log.commit_index >= limits.pending_writes_max\n",
+        "            raft.log.last_index < raft.log.commit_index\n",
     ),
     Mutant(
         "a full disk is noticed after the append",
