@@ -66,6 +66,7 @@ from kvstore.api.registry import (
     extent_of,
     place_bytes,
     query_steps_bound,
+    since_of,
 )
 from kvstore.api.row import (
     Extent,
@@ -140,4 +141,5 @@ __all__ = [
     "parse_integer",
     "place_bytes",
     "query_steps_bound",
+    "since_of",
 ]

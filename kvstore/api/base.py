@@ -11,7 +11,7 @@ import functools
 import operator
 import re
 from collections.abc import Iterable
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -57,14 +57,6 @@ class Guard(Struct, frozen=True):
 
 class Request(Struct, frozen=True):
     """What a node can be asked for. Only writes have a guard, those that have the field."""
-
-    SINCE: ClassVar[int] = 0
-    """Version of the protocol since which there is such a request."""
-
-    @property
-    def since(self) -> int:
-        """Which version the cluster must have before its log may hold this."""
-        return self.SINCE
 
     @property
     def guard(self) -> Guard | None:

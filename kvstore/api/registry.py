@@ -26,7 +26,7 @@ from kvstore.api.data import (
 from kvstore.api.failures import Failure
 from kvstore.api.glob import PATTERN_BYTES_MAX
 from kvstore.api.nodes import HandOver, HandOverResult, Status, StatusResult
-from kvstore.api.row import KEY_STEPS, PLACE_BYTES, Bounds, Extent, QueryRow, Row
+from kvstore.api.row import KEY_STEPS, PLACE_BYTES, Bounds, CommandRow, Extent, QueryRow, Row
 from kvstore.api.sessions import Once, OpenSession, SessionResult, Stamped
 from kvstore.api.writes import WRITE_ROWS, WRITES, Write
 
@@ -49,8 +49,8 @@ def _check_once(once: Once, bounds: Bounds) -> str | None:
 
 
 SESSION_ROWS: Final = (
-    Row(request=OpenSession, result=SessionResult),
-    Row(
+    CommandRow(request=OpenSession, result=SessionResult),
+    CommandRow(
         request=Once,
         result=None,
         check=_check_once,
@@ -152,6 +152,7 @@ _CHECKS: Final = {row.request: row.check for row in ROWS}
 _PLACES: Final = {row.request: row.place_bytes for row in ROWS}
 _EXTENTS: Final = {row.request: row.extent for row in WRITE_ROWS}
 _STEPS: Final = {row.request: row.steps_max for row in QUERY_ROWS}
+_SINCE: Final = {row.request: row.since for row in (*WRITE_ROWS, *SESSION_ROWS)}
 
 
 def complaint_about(request: Request, bounds: Bounds) -> str | None:
@@ -174,6 +175,12 @@ def extent_of(write: Write) -> Extent:
 def query_steps_bound(query: Query, bounds: Bounds) -> int:
     """What a checked query may cost the state machine, in its steps."""
     return _STEPS[type(query)](query, bounds)
+
+
+def since_of(command: Command) -> int:
+    """Which version the cluster must have before its log may hold this."""
+    since = _SINCE[type(command)]
+    return max(since, _SINCE[type(command.write)]) if isinstance(command, Once) else since
 
 
 def answers_to(request: Request) -> tuple[type[Result], ...]:

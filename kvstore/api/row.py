@@ -79,7 +79,16 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     place_bytes: Measure = _short
 
 
-class WriteRow(Row, frozen=True, kw_only=True):
+class CommandRow(Row, frozen=True, kw_only=True):
+    """What the log may hold. `since`: the version of the protocol since which there is such a one.
+
+    No log gets it before its cluster has that version; 0 where every log may have it.
+    """
+
+    since: int = 0
+
+
+class WriteRow(CommandRow, frozen=True, kw_only=True):
     """A write. `extent`: how much it changes; `is_of_one_key`: that is one record, if any."""
 
     request: type[Write]

@@ -30,11 +30,6 @@ class Once(Request, frozen=True, tag="once"):
     sequence: int
     write: Write
 
-    @property
-    def since(self) -> int:
-        """As its write."""
-        return max(self.SINCE, self.write.since)
-
 
 class Stamped(Struct, frozen=True, tag="stamped"):
     """How a session's command stands in the log: with the cluster's time, in ms.

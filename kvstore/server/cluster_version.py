@@ -7,7 +7,10 @@ that entry. It must not know what commands mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
 
 from kvstore import api
 from kvstore.errors import DirectoryRefusedError
@@ -15,18 +18,29 @@ from kvstore.kv.machine import StateMachine
 from kvstore.raft.core import Raft
 from kvstore.raft.events import Event, VersionRaised
 from kvstore.raft.types import Entry
-from kvstore.raft.versions import Versions, version_of
+from kvstore.raft.versions import SPOKEN, Versions, version_of
 from kvstore.server import refusals
+
+
+class Release(msgspec.Struct, frozen=True):
+    """A program: which versions it speaks, and since which of them there is a command."""
+
+    speaks: Versions = SPOKEN
+    since_of: Callable[[api.Command], int] = api.since_of
+
+
+THIS_RELEASE: Final = Release()
 
 
 class ClusterVersion:
     """The cluster's version as this node's state machine has it, beside what its program speaks."""
 
     def __init__(
-        self, speaks: Versions, machine: StateMachine, raft: Raft, members: Iterable[int]
+        self, release: Release, machine: StateMachine, raft: Raft, members: Iterable[int]
     ) -> None:
         """Raises `DirectoryRefusedError` if the program is too old for what was applied here."""
-        self.speaks = speaks
+        self.speaks = release.speaks
+        self._since_of = release.since_of
         self._machine = machine
         self._raft = raft
         self._peers = {*members} - {raft.id}
@@ -36,19 +50,20 @@ class ClusterVersion:
         """Why a command is not proposed yet; None if every log may hold it."""
         has = self._machine.cluster_version
         # Of a cluster that has all that its leader speaks, nothing need be asked.
-        if has >= self.speaks.newest or command.since <= has:
+        if has >= self.speaks.newest or (needed := self._since_of(command)) <= has:
             return None
-        return refusals.needs_version(command.since, has)
+        return refusals.needs_version(needed, has)
 
-    def tick(self, spoken: Mapping[int, Versions]) -> None:
+    def tick(self, links: Callable[[], Mapping[int, Versions]]) -> None:
         """A leader raises the version when every peer is there and speaks a newer one.
 
-        `spoken`: what each peer speaks to whom there is a link.
+        `links` tells what each peer speaks to whom there is a link.
         """
         raft, has = self._raft, self._machine.cluster_version
-        if self.speaks.newest <= has or not raft.has_committed_in_term:
+        if self.speaks.newest <= has or not raft.has_committed_in_term or raft.leadership is None:
             return
-        if raft.leadership is None or not self._peers <= spoken.keys():
+        spoken = links()
+        if not self._peers <= spoken.keys():
             return
         version = min([self.speaks.newest, *(spoken[peer].newest for peer in self._peers)])
         if version > has:

@@ -239,7 +239,7 @@ class Server:
         now_ms = _clock_ms()
         node.tick(now_ms, peers.unreachable)
         peers.tick(now_ms)
-        node.cluster_version.tick(peers.spoken)
+        node.cluster_version.tick(peers.spoken_versions)
         self._listener.tick(now_ms)
         self._context.tick(now_ms)
         self._apply_log.tick(now_ms, node.machine.last_applied, node.raft.commit_index)

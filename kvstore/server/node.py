@@ -25,10 +25,9 @@ from kvstore.raft.effects import Effects
 from kvstore.raft.events import Event, Stalled
 from kvstore.raft.messages import Message
 from kvstore.raft.types import ADMIT, COMMAND, VERSION, Entry, Membership, Role
-from kvstore.raft.versions import SPOKEN, Versions
 from kvstore.server import refusals
 from kvstore.server.cluster_time import ClusterTime
-from kvstore.server.cluster_version import ClusterVersion
+from kvstore.server.cluster_version import THIS_RELEASE, ClusterVersion, Release
 from kvstore.server.directions import elsewhere, rolled_back
 from kvstore.server.handover import Handover, begin_handover
 from kvstore.server.reads import Read, WaitingReads
@@ -78,7 +77,7 @@ class Node:
         rng: random.Random,
         session_rules: api.SessionRules = _SESSION_RULES,
         sync_times: SyncTimes | None = None,
-        speaks: Versions = SPOKEN,
+        release: Release = THIS_RELEASE,
     ) -> None:
         """`session_rules` must be the same on every node of a cluster."""
         self.sync_times = sync_times or SyncTimes()
@@ -99,7 +98,7 @@ class Node:
             rng,
         )
         check_directory(self.raft, settings.data_dir)
-        self.cluster_version = ClusterVersion(speaks, self.machine, self.raft, settings.members)
+        self.cluster_version = ClusterVersion(release, self.machine, self.raft, settings.members)
         self.durable_term = self.raft.current_term
         """The term on this node's disk: the one that may be told to clients."""
         self._now_ms = self._deadline_ms = 0.0

@@ -243,8 +243,7 @@ class Peers:
         """The peers to whom there is no link."""
         return {peer for peer, link in self._links.items() if not link.is_ready}
 
-    @property
-    def spoken(self) -> dict[int, Versions]:
+    def spoken_versions(self) -> dict[int, Versions]:
         """What each peer speaks to whom there is a link."""
         return {peer: v for peer, link in self._links.items() if (v := link.speaks) is not None}
 

@@ -39,6 +39,7 @@ ROW = """\
         check=lambda append, bounds: check_key(append.key) or check_value(append.value, bounds),
         is_of_one_key=True,
         extent=lambda append: Extent(1, len(append.key) + (1 << 20)),
+        since=3,
     ),
 """
 

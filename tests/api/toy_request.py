@@ -47,6 +47,10 @@ def a_reply_carries_its_answer() -> None:
     assert api.answers_to(APPEND) == (api.GuardFailed, AppendResult)
 
 
+def no_log_gets_it_before_its_version() -> None:
+    assert (api.since_of(APPEND), api.since_of(api.Once(1, 2, APPEND))) == (3, 3)
+
+
 def the_client_takes_it_from_its_user() -> None:
     assert arguments.checked(arguments.as_request(APPEND)) == APPEND
 
@@ -97,6 +101,7 @@ def simulated_clients_are_answered_and_all_checkers_judge_it() -> None:
 if __name__ == "__main__":
     the_typed_door_reads_it_and_holds_it_to_its_bounds()
     a_reply_carries_its_answer()
+    no_log_gets_it_before_its_version()
     the_client_takes_it_from_its_user()
     the_state_machine_says_beforehand_what_it_changes()
     the_inspection_reads_it()

@@ -51,8 +51,7 @@ A_COMMAND_MORE = [
         'class Delete(Write, frozen=True, tag="delete"):\n',
         'class Append(Write, frozen=True, tag="append"):\n'
         '    """Add to the end of a value."""\n\n'
-        "    key: bytes\n    value: bytes\n\n"
-        "    SINCE: ClassVar[int] = 3\n\n\n"
+        "    key: bytes\n    value: bytes\n\n\n"
         'class Delete(Write, frozen=True, tag="delete"):\n',
     ),
     (
@@ -65,6 +64,7 @@ A_COMMAND_MORE = [
         "        result=PutResult,\n"
         "        check=lambda append, bounds: check_key(append.key),\n"
         "        extent=lambda append: Extent(1, 1 << 20),\n"
+        "        since=3,\n"
         "    ),\n",
     ),
     (
@@ -109,8 +109,4 @@ def make_newer(directory: Path) -> Path:
         place = place_of(name)
         path = directory / place.file
         path.write_text(place.edited(path.read_text(), old, new))
-    data = directory / place_of("data.Delete").file
-    data.write_text(
-        data.read_text().replace("from typing import ", "from typing import ClassVar, ", 1)
-    )
     return directory

@@ -18,7 +18,7 @@ from kvstore.kv.view import NO_CHANGES, Applied, Changes
 from kvstore.raft.events import Event
 from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, RaftSettings, Role
-from kvstore.raft.versions import SPOKEN, Versions
+from kvstore.server.cluster_version import THIS_RELEASE, Release
 from kvstore.server.node import Node
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryLog, MemoryState
@@ -108,7 +108,6 @@ class Cluster:
     * `room`: what is left on a node's disk, where the test says so; `state_room`: what is
       left in its state's map.
     * `cut`: the (sender, recipient) pairs whose messages are lost.
-    * `speaks`: which versions a node's program speaks, where it is not this one.
     * `asleep`: nodes that take no turn while time passes, like a stopped process.
     """
 
@@ -117,9 +116,7 @@ class Cluster:
         size: int = 3,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         cached_bytes_max: int = 1 << 20,
-        speaks: dict[int, Versions] | None = None,
     ) -> None:
-        self.speaks = speaks or {}
         self.raft = RaftSettings(cached_bytes_max=cached_bytes_max)
         self.members = {i: Address("127.0.0.1", 9000 + i) for i in range(1, size + 1)}
         self.limits = limits
@@ -150,9 +147,12 @@ class Cluster:
             raft=self.raft,
         )
         rng = random.Random(node_id)
-        speaks = self.speaks.get(node_id, SPOKEN)
         log, state = self.logs[node_id], self.states[node_id]
-        self.nodes[node_id] = Node(settings, log, state, rng, speaks=speaks)
+        self.nodes[node_id] = Node(settings, log, state, rng, release=self.release_of(node_id))
+
+    def release_of(self, node_id: int) -> Release:
+        """Which program a node runs."""
+        return THIS_RELEASE
 
     def crash(self, node_id: int) -> None:
         """End a node without notice, and start it again."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import msgspec
 import pytest
 
 from kvstore import api
+from kvstore.api import registry
 from kvstore.errors import DirectoryRefusedError
 from kvstore.raft.events import VersionRaised
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.raft.versions import FIRST_VERSION, Versions, version_data, version_of
-from kvstore.server.cluster_version import ClusterVersion
+from kvstore.server.cluster_version import ClusterVersion, Release
 from kvstore.wire import peer
 
 from .cluster import Claim, Cluster, FullState
@@ -25,7 +24,11 @@ class Mixed(Cluster):
     """Nodes of different programs; each has a link to all others that take turns."""
 
     def __init__(self, *speaks: Versions) -> None:
-        super().__init__(len(speaks), speaks=dict(enumerate(speaks, start=1)))
+        self.speaks = dict(enumerate(speaks, start=1))
+        super().__init__(len(speaks))
+
+    def release_of(self, node_id: int) -> Release:
+        return Release(self.speaks[node_id], since_of)
 
     def replace(self, node_id: int, speaks: Versions) -> None:
         """Start a node again with another program."""
@@ -34,7 +37,8 @@ class Mixed(Cluster):
 
     def turn(self, node_id: int) -> None:
         there = self.speaks.keys() - self.asleep - {node_id}
-        self.nodes[node_id].cluster_version.tick({at: self.speaks[at] for at in there})
+        links = {at: self.speaks[at] for at in there}
+        self.nodes[node_id].cluster_version.tick(lambda: links)
         super().turn(node_id)
 
     @property
@@ -51,11 +55,9 @@ class Mixed(Cluster):
 VERSION = EntryKind.VERSION
 
 
-class Touch(msgspec.Struct, frozen=True, array_like=True, tag="touch"):
-    """A command of version 3, as far as a leader looks at it."""
-
-    key: bytes
-    since: ClassVar[int] = 3
+def since_of(command: api.Command) -> int:
+    """In these releases, counting came with version 3."""
+    return 3 if isinstance(command, api.Increment) else 0
 
 
 def test_a_log_that_says_nothing_else_is_of_the_first_version() -> None:
@@ -120,7 +122,7 @@ def test_what_needs_a_newer_version_is_refused_until_the_cluster_has_it() -> Non
     assert cluster.speaks[leader.raft.id] == NEW
     claim, plain = Claim(), Claim()
     last = leader.raft.log.last_index
-    assert leader.submit_command(Touch(b"k"), claim) is None  # type: ignore[arg-type]
+    assert leader.submit_command(api.Increment(b"n", 1), claim) is None
     assert leader.raft.log.last_index == last
     leader.submit_command(api.Put(b"k", b"v"), plain)
     cluster.run()
@@ -134,15 +136,15 @@ def test_what_needs_it_is_taken_as_soon_as_it_is_applied_and_not_before() -> Non
     version = cluster.elect().cluster_version
     has = cluster.nodes[1].machine.cluster_version
     if has < 3:
-        assert version.refuse(Touch(b"k")) is not None  # type: ignore[arg-type]
+        assert version.refuse(api.Increment(b"n", 1)) is not None
     cluster.run()
-    assert version.refuse(Touch(b"k")) is None  # type: ignore[arg-type]
+    assert version.refuse(api.Increment(b"n", 1)) is None
 
 
-def test_a_write_in_a_session_needs_what_its_write_needs() -> None:
-    once = api.Once(7, 1, Touch(b"k"))  # type: ignore[arg-type]
-    assert once.since == 3
-    assert api.Once(7, 1, api.Put(b"k", b"v")).since == 0
+def test_a_write_in_a_session_needs_what_its_write_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._SINCE, api.Increment, 3)
+    assert api.since_of(api.Once(7, 1, api.Increment(b"n", 1))) == 3
+    assert api.since_of(api.Once(7, 1, api.Put(b"k", b"v"))) == 0
 
 
 def test_a_program_that_is_too_old_ends_at_the_entry_and_applies_nothing_behind_it() -> None:
@@ -255,5 +257,5 @@ def test_a_hello_tells_the_version_of_the_cluster_as_it_was_applied(follower: Li
 def test_who_speaks_all_that_the_cluster_has_is_asked_nothing() -> None:
     """A leader's hot path: with nothing newer to speak, no command is looked at."""
     node = Mixed(OLD).nodes[1]
-    version = ClusterVersion(OLD, node.machine, node.raft, [1])
+    version = ClusterVersion(Release(OLD), node.machine, node.raft, [1])
     assert version.refuse(object()) is None  # type: ignore[arg-type]
