@@ -16,7 +16,9 @@ from typing import NamedTuple
 
 from kvstore.errors import DiskWriteError
 from kvstore.kv.view import NO_CHANGES, NONE, Applied, Changes, TableChanges
-from kvstore.raft.types import DurableUpdate, HardState
+from kvstore.raft.types import DurableUpdate, HardState, LogStart
+from kvstore.sim.beginning import FIRST, state_as_of
+from kvstore.sim.indexed import Indexed
 from kvstore.storage import cost
 from kvstore.storage.base import Identity
 from kvstore.storage.cost import PAGE_BYTES, Tree
@@ -64,14 +66,19 @@ class Disk:
         rng: random.Random,
         on_synced: Callable[[DurableUpdate], None],
         admitted_at: int = 0,
+        start: LogStart = FIRST,
     ) -> None:
-        """`admitted_at`: `NOT_ADMITTED` for a directory that takes the place of a lost one."""
+        """`admitted_at`: `NOT_ADMITTED` for a directory that takes the place of a lost one.
+
+        It begins with the state that `start` left.
+        """
         self.rng = rng
         self.sync_ms = 0.2
         self.room_bytes = BOUNDLESS
         self.fates: set[Fate] = set()
-        self.log = SimulatedLog(identity, self, on_synced, HardState(admitted_at=admitted_at))
-        self.state = SimulatedState(identity, self)
+        hard_state = HardState(start.term, admitted_at=admitted_at)
+        self.log = SimulatedLog(identity, self, on_synced, hard_state, start)
+        self.state = SimulatedState(identity, self, state_as_of(start))
         self.lineage = MemoryLineage()
         self._spent_ms = 0.0
 
@@ -134,14 +141,15 @@ class SimulatedLog(MemoryLog):
         disk: Disk,
         on_synced: Callable[[DurableUpdate], None],
         hard_state: HardState,
+        start: LogStart,
     ) -> None:
-        super().__init__(identity, hard_state)
+        super().__init__(identity, hard_state, start)
         self._disk = disk
         self._on_synced = on_synced
         self._before: _Before | None = None
         self.hard_state = hard_state
         """The vote and term that a crash would leave for certain."""
-        self.terms: list[int] = []
+        self.terms = Indexed[int](start.index)
         """Term of each entry that a crash would leave for certain."""
         self._update: DurableUpdate | None = None
         self.unreadable: set[int] = set()
@@ -155,11 +163,11 @@ class SimulatedLog(MemoryLog):
         if taken_bytes := self._taken_bytes(update):
             disk.require_room(taken_bytes + KEPT_BYTES)
             disk.room_bytes -= taken_bytes
-        kept = len(self.pairs) if update.truncate_from is None else update.truncate_from - 1
+        kept = self.last_index if update.truncate_from is None else update.truncate_from - 1
         self._before = _Before(
             kept,
-            self.pairs[kept:],
-            {entry.index: self.pairs[entry.index - 1] for entry in update.repairs},
+            self.pairs[self.before(kept + 1) :],
+            {entry.index: self.pairs[self.before(entry.index)] for entry in update.repairs},
             self.outline,
             self._hard_state,
             frozenset(self.unreadable),
@@ -196,8 +204,8 @@ class SimulatedLog(MemoryLog):
         if update is None:
             return
         if update.truncate_from is not None:
-            del self.terms[update.truncate_from - 1 :]
-        self.terms += [entry.term for entry in update.entries]
+            self.terms.truncate(update.truncate_from)
+        self.terms.extend([entry.term for entry in update.entries])
         self.hard_state = update.hard_state or self.hard_state
         self._on_synced(update)
 
@@ -209,9 +217,9 @@ class SimulatedLog(MemoryLog):
             self.synced()
             return False
         before = self._before
-        self.pairs[before.kept :] = before.removed
+        self.pairs[self.before(before.kept + 1) :] = before.removed
         for index, pair in before.repaired.items():
-            self.pairs[index - 1] = pair
+            self.pairs[self.before(index)] = pair
         self.outline, self._hard_state = before.outline, before.hard_state
         # What was damaged meanwhile is so whatever becomes of the write.
         self.unreadable = {i for i in self.unreadable if i <= before.kept} | before.unreadable
@@ -220,31 +228,33 @@ class SimulatedLog(MemoryLog):
 
     def damage(self, rng: random.Random) -> str:
         """Flip a bit of one record, or lose a page of the log; what, in words."""
-        certain = min(len(self.terms), len(self.pairs))
-        if not certain or rng.random() < 0.1:
+        first, certain = self.terms.start + 1, min(self.terms.last, self.last_index)
+        if certain < first or rng.random() < 0.1:
             self.is_lost = True
             self._hard_state = _flipped(self._hard_state, rng)
             return "a bit of the hard state flips"
-        index = rng.randint(1, certain)
+        index = rng.randint(first, certain)
         if rng.random() < 0.7 and index not in self.unreadable:
-            key, value = self.pairs[index - 1]
-            self.pairs[index - 1] = (key, _flipped(value, rng))
+            key, value = self.pairs[self.before(index)]
+            self.pairs[self.before(index)] = (key, _flipped(value, rng))
             self.unreadable.add(index)
             return f"a bit of log record {index} flips"
         return self._lose(index, min(index + rng.randint(1, 40), certain + 1))
 
     def lose_term(self, rng: random.Random) -> str:
         """Lose all entries of one term; what, in words."""
-        certain = self.terms[: len(self.pairs)]
+        certain = [
+            (index, term) for index, term in self.terms.numbered() if index <= self.last_index
+        ]
         if not certain:
             return "nothing is lost of an empty log"
-        term = rng.choice(sorted(set(certain)))
-        first = certain.index(term) + 1
-        return self._lose(first, first + certain.count(term))
+        lost = rng.choice(sorted({term for _, term in certain}))
+        indexes = [index for index, term in certain if term == lost]
+        return self._lose(indexes[0], indexes[-1] + 1)
 
     def _lose(self, first: int, stop: int) -> str:
-        for lost in range(first, stop):
-            self.pairs[lost - 1] = (self.pairs[lost - 1][0], b"")
+        for lost in range(self.before(first), self.before(stop)):
+            self.pairs[lost] = (self.pairs[lost][0], b"")
         self.unreadable.update(range(first, stop))
         return f"log records {first} to {stop - 1} are lost"
 
@@ -310,8 +320,8 @@ class SimulatedTable(MemoryTable):
 class SimulatedState(SimulatedTable, MemoryState):
     """A `StateStore` that needs room, and in which a crash may strike between two changes."""
 
-    def __init__(self, identity: Identity, disk: Disk) -> None:
-        super().__init__(identity)
+    def __init__(self, identity: Identity, disk: Disk, applied: Applied) -> None:
+        super().__init__(identity, applied)
         self.sessions: SimulatedTable = SimulatedTable(self.sessions.prefix)
         self.disk = self.sessions.disk = disk
         self.check = self.sessions.check = self._require_room

@@ -160,8 +160,8 @@ class Host:
         self._held.clear()
         self._messages.clear()
         self._calls.clear()
-        lost = self.disk.crash() or raft.log.last_index > len(self.disk.log.pairs)
-        lost_entries = max(0, raft.log.last_index - len(self.disk.log.pairs))
+        lost = self.disk.crash() or raft.log.last_index > self.disk.log.last_index
+        lost_entries = max(0, raft.log.last_index - self.disk.log.last_index)
         self._observer.crashed(self, why, lost=lost, lost_entries=lost_entries)
         open_calls, self._open_calls = self._open_calls, {}
         for call in sorted(open_calls, key=lambda call: call.number):

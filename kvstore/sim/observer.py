@@ -71,7 +71,7 @@ class Observer:
         raft = host.running.raft
         self._seen.pop(host.id, None)
         self._committed[host.id] = raft.commit_index
-        if raft.log.last_index:
+        if raft.log.last_index > raft.log.start.index:
             self.reached["restart with a log"] += 1
         for checker in self._checkers:
             checker.started(host)
@@ -249,7 +249,9 @@ class Observer:
                 role=raft.role,
                 term=raft.current_term,
                 voted_for=raft.voted_for,
-                log=tuple(raft.log.term(i) for i in range(1, raft.log.last_index + 1)),
+                log=tuple(
+                    map(raft.log.term, range(raft.log.start.index + 1, raft.log.last_index + 1))
+                ),
                 durable_index=raft.log.durable_index,
                 commit_index=raft.commit_index,
             )
@@ -306,6 +308,7 @@ _names = {
     events.BecameCandidate: "candidacy",
     events.HandingOver: "handover begun",
     events.HandoverFailed: "handover failed",
+    events.NeedsOlder: "older entries needed",
     events.ToldToStand: "told to stand",
     events.BecameLeader: "election",
     events.LogTruncated: "truncation",

@@ -34,6 +34,11 @@ class MemoryLog:
         self.outline = Outline.empty(start)
         self._hard_state = records.encode_named(records.HARD_STATE, hard_state)
 
+    @property
+    def last_index(self) -> int:
+        """Index of the last entry; in an empty log, of what comes before it."""
+        return self.outline.last_index
+
     def recover(self) -> Recovered:
         """Read and check everything. What cannot be read of the log is named `damaged`."""
         hard_state = sequence.decode_hard_state(self._hard_state)
@@ -185,14 +190,19 @@ class MemoryTable:
 class MemoryState(MemoryTable):
     """A `StateStore`; as a table it is the key space."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        applied: Applied = Applied(),  # noqa: B008 - frozen
+    ) -> None:
+        """`applied`: as of when it begins, without a key."""
         super().__init__(records.KEY_PREFIX)
         self.identity = identity
         self.sessions = MemoryTable(records.SESSION_PREFIX)
-        self._applied = Applied()
+        self._applied = applied
 
     def applied(self) -> Applied:
-        """What the last `commit` said; zeros for a new store."""
+        """What the last `commit` said; of a new store, as of when it begins."""
         return self._applied
 
     def commit(self, applied: Applied) -> None:

@@ -8,8 +8,9 @@ from kvstore import api
 from kvstore.sim.checkers.replay import Change
 from kvstore.sim.checkers.serializability import check_serializability
 from kvstore.sim.history import Operation
+from kvstore.sim.indexed import Indexed
 
-_CHANGES = [Change(api.Increment(b"n", number), 1) for number in range(10)]
+_CHANGES = Indexed(0, [Change(api.Increment(b"n", number), 1) for number in range(10)])
 _ASKED = [Operation(0, 0.0, 0.0, change.write, None) for change in _CHANGES]
 
 

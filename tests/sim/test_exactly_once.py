@@ -25,9 +25,10 @@ ADD = api.Increment(b"n", 1)
 def numbers_in_the_log(world: World) -> Counter[tuple[int, int]]:
     """How often each number of each session stands in the longest log that can be read."""
     sound = [host.disk.log for host in world.hosts.values() if host.is_sound]
-    log = max(sound, key=lambda log: len(log.pairs))
+    log = max(sound, key=lambda log: log.last_index)
     found: Counter[tuple[int, int]] = Counter()
-    for entry in log.entries(1, len(log.pairs) + 1, 1 << 40):
+    first = log.outline.start.index + 1
+    for entry in log.entries(first, log.last_index + 1, 1 << 40):
         if entry.kind is EntryKind.COMMAND:
             logged = msgspec.msgpack.decode(entry.data, type=api.Logged)
             match logged:

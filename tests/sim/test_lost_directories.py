@@ -12,6 +12,7 @@ from kvstore.raft.types import NOT_ADMITTED, DurableUpdate, Entry, EntryKind, Ha
 from kvstore.sim.checkers.checker import Checker, ViolationError
 from kvstore.sim.checkers.commitment import Commitment
 from kvstore.sim.checkers.retention import Retention
+from kvstore.sim.indexed import Indexed
 
 MEMBERS = (1, 2, 3)
 
@@ -20,14 +21,14 @@ MEMBERS = (1, 2, 3)
 class Log:
     """What is on a disk; in the core's log is the same."""
 
-    terms: list[int] = field(default_factory=list)
+    terms: Indexed[int] = field(default_factory=Indexed)
     hard_state: HardState = field(default_factory=HardState)
 
     def term(self, index: int) -> int:
-        return self.terms[index - 1]
+        return self.terms[index]
 
     def holds(self, index: int, term: int) -> bool:
-        return self.terms[index - 1 : index] == [term]
+        return self.terms.get(index) == term
 
 
 class Host:
@@ -53,16 +54,16 @@ class Host:
     def write(self, *terms: int, admitted_at: int | None = None) -> None:
         """Append entries of these terms, or be admitted."""
         log = self.disk.log
-        first = len(log.terms) + 1
+        first = log.terms.last + 1
         entries = [Entry(first + i, t, EntryKind.COMMAND, b"") for i, t in enumerate(terms)]
-        log.terms += terms
+        log.terms.extend(terms)
         if admitted_at is not None:
             log.hard_state = HardState(admitted_at=admitted_at)
         self._checker.synced(self, DurableUpdate(entries=entries))
 
     def roll_back(self) -> None:
         """Remove all entries, as a leader has others."""
-        self.disk.log.terms.clear()
+        self.disk.log.terms.truncate(1)
         self._checker.synced(self, DurableUpdate(truncate_from=1))
 
     def accept(self, match_index: int, leader: int = 1, rejoining: str = "") -> None:
@@ -148,7 +149,7 @@ def test_a_leader_vouches_by_its_disk() -> None:
     for follower in (two, three):
         follower.write(1)
     two.accept(1)
-    one.running.raft.log = Log(terms=[1])
+    one.running.raft.log = Log(terms=Indexed(0, [1]))
     with pytest.raises(ViolationError, match=r"by the word of \[2\]"):
         one.commit(1)
 
@@ -194,7 +195,7 @@ def test_that_holds_for_what_was_committed_only_after_the_loss() -> None:
 
 def test_an_entry_that_is_removed_where_it_is_committed_is_missed() -> None:
     _, two, _ = committed()
-    two.disk.log.terms.clear()
+    two.disk.log.terms.truncate(1)
     with pytest.raises(ViolationError, match="node 2 counts"):
         two.write()
 
@@ -221,7 +222,7 @@ def test_an_old_directory_that_comes_back_counts_no_more() -> None:
     two.lose_directory()
     two.write(1, 1)
     two.write(admitted_at=2)
-    old.log.terms.clear()
+    old.log.terms.truncate(1)
     two.disk = old
     two.write()
 

@@ -11,6 +11,7 @@ from kvstore.sim.checkers.replay import Change
 from kvstore.sim.checkers.serializability import check_serializability
 from kvstore.sim.checkers.shares import shares
 from kvstore.sim.history import Operation
+from kvstore.sim.indexed import Indexed
 
 from .histories import BUSY, K, get, lost, operation, put
 
@@ -110,12 +111,8 @@ class Log:
     DELETE = api.Delete((K, OTHER, b"nobody"))
 
     def __init__(self) -> None:
-        self.made_by = [
-            Change(self.PUT_MANY, 2),
-            Change(self.PUT, 1),
-            Change(self.ADD, 1),
-            Change(self.DELETE, 2),
-        ]
+        changes = [(self.PUT_MANY, 2), (self.PUT, 1), (self.ADD, 1), (self.DELETE, 2)]
+        self.made_by = Indexed(0, [Change(write, keys) for write, keys in changes])
         self._records = {
             K: [None, record(K, b"a", 1, 1), C, C, None],
             OTHER: [None, *[record(OTHER, b"b", 1, 1)] * 3, None],

@@ -13,8 +13,10 @@ from kvstore import api
 from kvstore.errors import StorageError
 from kvstore.kv.view import View
 from kvstore.raft.messages import Message
-from kvstore.raft.types import DurableUpdate, HardState
+from kvstore.raft.types import DurableUpdate, HardState, LogStart
 from kvstore.server.node import Node
+from kvstore.sim.beginning import FIRST
+from kvstore.sim.indexed import Indexed
 
 
 class Part(enum.IntFlag):
@@ -41,7 +43,7 @@ class WatchedLog(Protocol):
     """What a crash at this moment would leave for certain, and what of it is damaged."""
 
     hard_state: HardState
-    terms: list[int]
+    terms: Indexed[int]
     unreadable: set[int]
 
 
@@ -100,6 +102,7 @@ class Checker:
       has changed.
     * `heeds`, `hears_of`: the kinds of messages of which it is told when they leave, and
       when they are taken.
+    * `start`: after which the logs of all nodes begin. It is committed.
     """
 
     theorem: ClassVar[str]
@@ -107,8 +110,9 @@ class Checker:
     heeds: ClassVar[tuple[type[Message], ...]] = ALL_KINDS
     hears_of: ClassVar[tuple[type[Message], ...]] = ALL_KINDS
 
-    def __init__(self, members: tuple[int, ...]) -> None:
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
         self.members = members
+        self.start = start
 
     def started(self, host: Watched) -> None:
         """A node has read its disk and runs."""

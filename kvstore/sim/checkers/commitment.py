@@ -11,7 +11,8 @@ from collections import defaultdict
 from typing import TypeAlias
 
 from kvstore.raft.messages import AppendEntriesReply, Message
-from kvstore.raft.types import Role
+from kvstore.raft.types import LogStart, Role
+from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.checkers.majority import are_majority
 
@@ -26,8 +27,8 @@ class Commitment(Checker):
     watches = Part.ROLE | Part.COMMITTED
     heeds = (AppendEntriesReply,)
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        super().__init__(members)
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
+        super().__init__(members, start)
         self._words: dict[_Leadership, dict[int, tuple[int, int]]] = defaultdict(dict)
         """Leadership -> node -> (index, term) of the last entry that it vouched for."""
         self._committed: dict[_Leadership, int] = {}
@@ -36,10 +37,12 @@ class Commitment(Checker):
         if not isinstance(message, AppendEntriesReply) or not message.success:
             return
         disk = host.disk.log
-        if not disk.hard_state.is_voter or message.rejoining or not message.match_index:
+        if not disk.hard_state.is_voter or message.rejoining:
+            return
+        if message.match_index <= self.start.index:
             return
         words = self._words[message.recipient, message.term]
-        last = (message.match_index, disk.terms[message.match_index - 1])
+        last = (message.match_index, disk.terms[message.match_index])
         words[host.id] = max(last, words.get(host.id, last))
 
     def changed(self, host: Watched) -> None:
@@ -58,7 +61,7 @@ class Commitment(Checker):
         supporters = {
             node for node, last in words.items() if last[0] >= index and raft.log.holds(*last)
         }
-        if disk.hard_state.is_voter and disk.terms[index - 1 : index] == [term]:
+        if disk.hard_state.is_voter and disk.terms.get(index) == term:
             supporters.add(leader.id)
         if not are_majority(supporters, self.members):
             self.fail(

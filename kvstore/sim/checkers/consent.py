@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 
 from kvstore.raft.messages import TERM_LEAP_MAX, Message, PreVoteReply, TimeoutNow
-from kvstore.raft.types import Role
+from kvstore.raft.types import LogStart, Role
+from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.checkers.majority import are_majority
 
@@ -22,8 +23,8 @@ class Consent(Checker):
     watches = Part.ROLE
     heeds = (PreVoteReply, TimeoutNow)
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        super().__init__(members)
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
+        super().__init__(members, start)
         self._given: dict[tuple[int, int], set[int]] = defaultdict(set)
         """(node, term) -> who said in that term that it would vote for the node."""
         self._told: set[tuple[int, int]] = set()

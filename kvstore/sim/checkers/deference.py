@@ -7,7 +7,8 @@ has heard that term's leader within the shortest election timeout, by its own cl
 from __future__ import annotations
 
 from kvstore.raft.messages import AppendEntries, Message, PreVote, PreVoteReply
-from kvstore.raft.types import Role
+from kvstore.raft.types import LogStart, Role
+from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Watched
 
 
@@ -18,8 +19,8 @@ class Deference(Checker):
     heeds = (PreVoteReply,)
     hears_of = (AppendEntries, PreVote)
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        super().__init__(members)
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
+        super().__init__(members, start)
         self._heard: dict[int, tuple[int, float]] = {}
         """Node -> the term whose leader it heard last, and when."""
         self._turn: dict[int, float] = {}

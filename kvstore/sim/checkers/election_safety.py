@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from kvstore.raft.types import DurableUpdate, Role
+from kvstore.raft.types import DurableUpdate, LogStart, Role
+from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.checkers.majority import are_majority
 
@@ -19,8 +20,8 @@ class ElectionSafety(Checker):
     theorem = "election safety"
     watches = Part.ROLE
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        super().__init__(members)
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
+        super().__init__(members, start)
         self._leaders: dict[int, int] = {}
         self._voters: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
         """(term, candidate) -> who voted so."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 import msgspec
 
 from kvstore import api
-from kvstore.raft.types import Entry, EntryKind
+from kvstore.raft.types import Entry, EntryKind, LogStart
+from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 
 _ALL = 1 << 40
@@ -24,8 +25,8 @@ class ExactlyOnce(Checker):
     theorem = "a request of a session takes effect at most once"
     watches = Part.APPLIED
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        super().__init__(members)
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
+        super().__init__(members, start)
         self._first_at: dict[tuple[int, int], int] = {}
         self._progress: dict[int, tuple[int, int]] = {}
         """Node -> (applied index, revision) at its last change."""

@@ -7,7 +7,8 @@ asked for, if one was.
 from __future__ import annotations
 
 from kvstore import api
-from kvstore.raft.types import Role
+from kvstore.raft.types import LogStart, Role
+from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 
 
@@ -17,8 +18,8 @@ class Handovers(Checker):
     theorem = "handovers are told as they were"
     watches = Part.ROLE
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        super().__init__(members)
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
+        super().__init__(members, start)
         self._leaders: dict[int, int] = {}
 
     def changed(self, host: Watched) -> None:

@@ -7,7 +7,8 @@ election timeout, by its own clock; that it was elected counts as an answer of a
 from __future__ import annotations
 
 from kvstore.raft.messages import AppendEntriesReply, Message
-from kvstore.raft.types import Role
+from kvstore.raft.types import LogStart, Role
+from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 
 
@@ -18,8 +19,8 @@ class Heirs(Checker):
     watches = Part.ROLE
     hears_of = (AppendEntriesReply,)
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        super().__init__(members)
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
+        super().__init__(members, start)
         self._led: dict[int, int] = {}
         """Node -> the term that it led last."""
         self._heard_ms: dict[tuple[int, int], float] = {}

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from kvstore.raft.messages import AppendEntries, AppendEntriesReply, Message
+from kvstore.raft.types import LogStart
+from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Watched
 from kvstore.sim.checkers.majority import are_majority
 
@@ -23,8 +25,8 @@ class KeptMajority(Checker):
     heeds = (AppendEntries,)
     hears_of = (AppendEntriesReply,)
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        super().__init__(members)
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
+        super().__init__(members, start)
         self._heard_ms: dict[tuple[int, int], dict[int, float]] = {}
         """(leader, term) -> when it heard each of the others last; at first, when it began."""
 

@@ -6,7 +6,8 @@ stays in its place.
 
 from __future__ import annotations
 
-from kvstore.raft.types import Role
+from kvstore.raft.types import LogStart, Role
+from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 
 
@@ -16,8 +17,8 @@ class LeaderAppendOnly(Checker):
     theorem = "leader append-only"
     watches = Part.ROLE | Part.LOG
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        super().__init__(members)
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
+        super().__init__(members, start)
         self._ends: dict[int, tuple[int, int, int]] = {}
         """Node -> (term it leads, last index, term of that entry)."""
 

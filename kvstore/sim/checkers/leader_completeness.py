@@ -6,8 +6,10 @@ comes to lead.
 
 from __future__ import annotations
 
-from kvstore.raft.types import Role
+from kvstore.raft.types import LogStart, Role
+from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
+from kvstore.sim.indexed import Indexed
 
 
 class LeaderCompleteness(Checker):
@@ -16,10 +18,10 @@ class LeaderCompleteness(Checker):
     theorem = "leader completeness"
     watches = Part.ROLE | Part.COMMITTED
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        super().__init__(members)
-        self._committed: list[tuple[int, int]] = []
-        """Per index from 1: (term of the entry, term in which it was seen committed)."""
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
+        super().__init__(members, start)
+        self._committed = Indexed[tuple[int, int]](start.index)
+        """(term of the entry, term in which it was seen committed)."""
         self._checked: set[tuple[int, int]] = set()
 
     def changed(self, host: Watched) -> None:
@@ -28,12 +30,12 @@ class LeaderCompleteness(Checker):
         if raft.role is Role.LEADER and leadership not in self._checked:
             self._checked.add(leadership)
             self._check_leader(host)
-        for index in range(len(self._committed) + 1, raft.commit_index + 1):
+        for index in range(self._committed.last + 1, raft.commit_index + 1):
             self._committed.append((raft.log.term(index), raft.current_term))
 
     def _check_leader(self, host: Watched) -> None:
         raft = host.running.raft
-        for index, (term, seen_in) in enumerate(self._committed, start=1):
+        for index, (term, seen_in) in self._committed.numbered():
             if seen_in < raft.current_term and not raft.log.holds(index, term):
                 self.fail(
                     f"node {host.id} leads term {raft.current_term} without entry {index} of term"

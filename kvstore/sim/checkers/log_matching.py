@@ -6,7 +6,8 @@ one meaning on all disks is log matching, by induction over the index.
 
 from __future__ import annotations
 
-from kvstore.raft.types import DurableUpdate
+from kvstore.raft.types import DurableUpdate, LogStart
+from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Watched
 
 
@@ -15,15 +16,16 @@ class LogMatching(Checker):
 
     theorem = "log matching"
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        super().__init__(members)
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
+        super().__init__(members, start)
         self._known: dict[tuple[int, int], tuple[bytes, int]] = {}
         """(index, term) -> (data, term of the entry before)."""
 
     def synced(self, host: Watched, update: DurableUpdate) -> None:
         terms = host.disk.log.terms
         for entry in update.entries:
-            before = terms[entry.index - 2] if entry.index > 1 else 0
+            is_first = entry.index == terms.start + 1
+            before = self.start.term if is_first else terms[entry.index - 1]
             known = self._known.setdefault((entry.index, entry.term), (entry.data, before))
             if known != (entry.data, before):
                 self.fail(

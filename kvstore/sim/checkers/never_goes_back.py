@@ -8,7 +8,8 @@ on its disk.
 from __future__ import annotations
 
 from kvstore.raft.invariants import Snapshot, check_state, check_step
-from kvstore.raft.types import DurableUpdate, HardState
+from kvstore.raft.types import DurableUpdate, HardState, LogStart
+from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Watched
 
 
@@ -17,8 +18,8 @@ class NeverGoesBack(Checker):
 
     theorem = "terms, votes and commit indexes never go back"
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        super().__init__(members)
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
+        super().__init__(members, start)
         self._before: dict[int, tuple[Snapshot, int]] = {}
         self._durable: dict[int, HardState] = {}
         self._unchecked: set[int] = set()

@@ -31,10 +31,10 @@ class PersistThenSpeak(Checker):
         elif isinstance(message, RequestVote):
             self._check_vote(host, message.term, host.id)
         elif isinstance(message, AppendEntriesReply) and message.success:
-            if len(disk.terms) < message.match_index:
+            if disk.terms.last < message.match_index:
                 self.fail(
                     f"node {host.id} vouches for entries up to {message.match_index}, its disk ends"
-                    f" at {len(disk.terms)}"
+                    f" at {disk.terms.last}"
                 )
             if not (durable.is_voter or message.rejoining):
                 self.fail(

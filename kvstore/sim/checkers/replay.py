@@ -17,8 +17,10 @@ import msgspec
 from kvstore import api
 from kvstore.kv.machine import StateMachine
 from kvstore.kv.record import to_key_value
-from kvstore.raft.types import Entry, EntryKind
+from kvstore.raft.types import Entry, EntryKind, LogStart
+from kvstore.sim.beginning import FIRST, state_as_of
 from kvstore.sim.checkers.checker import Checker, Part, Watched
+from kvstore.sim.indexed import Indexed
 from kvstore.sim.words import said
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryState
@@ -48,8 +50,8 @@ class _Session(NamedTuple):
 class Replay(Checker):
     """The model, and how far it has come.
 
-    * `_revisions`: the revision after each entry, from index 0 on.
-    * `made_by`: of each revision but 0, what made it.
+    * `_revisions`: the revision after each entry, and after what the log begins with.
+    * `made_by`: of each revision since then, what made it.
     * `_changes`: of each key, the revisions that changed it, with what they left.
     * `_sessions`: in the order of their last use.
     """
@@ -57,10 +59,11 @@ class Replay(Checker):
     theorem = "what is applied is what the log says"
     watches = Part.APPLIED
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        super().__init__(members)
-        self._revisions = [0]
-        self.made_by: list[Change] = []
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
+        super().__init__(members, start)
+        self._began_with = state_as_of(start)
+        self._revisions = Indexed(start.index - 1, [self._began_with.revision])
+        self.made_by = Indexed[Change](self._began_with.revision)
         self._changes: dict[bytes, list[tuple[int, api.KeyValue | None]]] = {}
         self._sessions: dict[int, _Session] = {}
         self._time_ms = 0
@@ -70,10 +73,10 @@ class Replay(Checker):
     def changed(self, host: Watched) -> None:
         machine = host.running.machine
         self._rules = host.session_rules
-        while len(self._revisions) <= machine.last_applied:
-            start, stop = len(self._revisions), machine.last_applied + 1
+        while self._revisions.last < machine.last_applied:
+            start, stop = self._revisions.last + 1, machine.last_applied + 1
             for entry in host.running.raft.log.slice(start, stop, _ALL):
-                self._revisions.append(self._revisions[-1] + bool(self._judged(entry)))
+                self._revisions.append(self._newest_revision + bool(self._judged(entry)))
         expected = self._revisions[machine.last_applied]
         if machine.revision != expected:
             self.fail(
@@ -112,7 +115,7 @@ class Replay(Checker):
     def _told(self, entry: Entry) -> Changes:
         """What the state machine tells, which here begins with the log and never restarts."""
         if self._told_by is None:
-            state = MemoryState(Identity(0, "replay", 0, (), ""))
+            state = MemoryState(Identity(0, "replay", 0, (), ""), self._began_with)
             self._told_by = StateMachine(state, state.applied(), 0, self._rules)
         if entry.kind is not EntryKind.COMMAND:
             self._told_by.advance(entry.index)
@@ -155,7 +158,7 @@ class Replay(Checker):
             record = self._newest(write.guard.key)
             if write.guard.mod_revision != (record.mod_revision if record else 0):
                 return {}
-        revision = self._revisions[-1] + 1
+        revision = self._newest_revision + 1
         values = self._values_left_by(write)
         changes = told
         if values is not None:
@@ -168,6 +171,10 @@ class Replay(Checker):
         if changes:
             self.made_by.append(Change(write, len(changes)))
         return changes
+
+    @property
+    def _newest_revision(self) -> int:
+        return self._revisions[self._revisions.last]
 
     def _newest(self, key: bytes) -> api.KeyValue | None:
         changes = self._changes.get(key)

@@ -12,9 +12,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from kvstore.raft.types import NOT_ADMITTED, DurableUpdate
+from kvstore.raft.types import NOT_ADMITTED, DurableUpdate, LogStart
+from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.checkers.majority import are_majority
+from kvstore.sim.indexed import Indexed
 
 _EntryName: TypeAlias = tuple[int, int]
 """(index, term)."""
@@ -26,10 +28,10 @@ class Retention(Checker):
     theorem = "what is committed stays with the voters"
     watches = Part.COMMITTED
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        super().__init__(members)
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
+        super().__init__(members, start)
         self._hosts: dict[int, Watched] = {}
-        self._terms: list[int] = []
+        self._terms = Indexed[int](start.index)
         """Of the committed entries."""
         self._admitted_at: dict[int, int] = {}
         """Node -> where its latest directory that counts was admitted."""
@@ -51,7 +53,7 @@ class Retention(Checker):
 
     def changed(self, host: Watched) -> None:
         raft = host.running.raft
-        known = len(self._terms)
+        known = self._terms.last
         if raft.commit_index <= known:
             return
         for index in range(known + 1, raft.commit_index + 1):
@@ -66,7 +68,7 @@ class Retention(Checker):
         """Whether a voter's disk holds it now."""
         log = self._hosts[node].disk.log
         is_voter = log.hard_state.admitted_at == self._admitted_at[node]
-        return is_voter and log.terms[index - 1 : index] == [term]
+        return is_voter and log.terms.get(index) == term
 
     def _note(self, host: Watched, names: Iterable[_EntryName]) -> None:
         """What is new on a disk is remembered, if it is a voter's; all of it, if it was none."""
@@ -79,18 +81,18 @@ class Retention(Checker):
             self._admitted_at[node] = admitted_at
             self._had_before[node] |= self._had.pop(node, set())
             self._owe(node, self._had_before[node])
-            names = enumerate(log.terms, start=1)
+            names = log.terms.numbered()
         new = [*names]
         self._had[node].update(new)
         self._owe(node, new)
 
     def _owe(self, node: int, names: Iterable[_EntryName]) -> None:
         for index, term in names:
-            if self._terms[index - 1 : index] == [term]:
+            if self._terms.get(index) == term:
                 self._owes[node] = max(self._owes[node], index)
 
     def _judge(self) -> None:
-        committed = len(self._terms)
+        committed = self._terms.last
         lacking: list[int] = []
         for node, admitted_at in self._admitted_at.items():
             log = self._hosts[node].disk.log
@@ -110,9 +112,9 @@ class Retention(Checker):
                 f" {list(self.members)} count without it"
             )
 
-    def _last_held(self, terms: list[int]) -> int:
+    def _last_held(self, terms: Indexed[int]) -> int:
         """The last committed entry on a disk; all before it are there too (log matching)."""
-        index = min(len(terms), len(self._terms))
-        while index and terms[index - 1] != self._terms[index - 1]:
+        index = min(terms.last, self._terms.last)
+        while index > self.start.index and terms[index] != self._terms[index]:
             index -= 1
         return index

@@ -29,6 +29,7 @@ from kvstore import api
 from kvstore.sim.checkers.replay import Change, holds
 from kvstore.sim.checkers.told import Told, has_changed, revision_told
 from kvstore.sim.history import Operation
+from kvstore.sim.indexed import Indexed
 from kvstore.sim.words import describe, said
 
 _Contents: TypeAlias = Mapping[bytes, api.KeyValue]
@@ -38,8 +39,8 @@ class Log(Protocol):
     """What the log did, as `replay` knows it."""
 
     @property
-    def made_by(self) -> Sequence[Change]:
-        """Of each revision but 0, what made it."""
+    def made_by(self) -> Indexed[Change]:
+        """Of each revision since the log began, what made it."""
         ...
 
     def record(self, key: bytes, revision: int) -> api.KeyValue | None:
@@ -109,9 +110,9 @@ def _of_write(write: api.Write, operation: Operation, log: Log) -> str | None:
     revision = revision_told(operation)
     if not has_changed(operation):
         return _why_not_idle(write, operation.result, log, revision)
-    if not 0 < revision <= len(log.made_by):
+    change = log.made_by.get(revision)
+    if change is None:
         return f"there is no revision {revision}"
-    change = log.made_by[revision - 1]
     if change.write != write:
         return f"revision {revision} was made by {said(change.write)}"
     match write, operation.result:
@@ -189,7 +190,7 @@ def _reads(operations: Iterable[Operation], log: Log) -> Iterator[str]:
 def _of_read(operation: Operation, log: Log) -> str | None:
     """What it should have shown."""
     revision = revision_told(operation)
-    if revision > len(log.made_by):
+    if revision > log.made_by.last:
         return f"there is no revision {revision}"
     match operation.request, operation.result:
         case api.Get() as get, api.GetResult(items=items):

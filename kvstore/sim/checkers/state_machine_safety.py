@@ -6,8 +6,10 @@ after any number of restarts; and what is committed at an index is one entry.
 
 from __future__ import annotations
 
-from kvstore.raft.types import Entry
+from kvstore.raft.types import Entry, LogStart
+from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
+from kvstore.sim.indexed import Indexed
 
 _ALL = 1 << 40
 
@@ -18,10 +20,10 @@ class StateMachineSafety(Checker):
     theorem = "state machine safety"
     watches = Part.COMMITTED | Part.APPLIED
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        super().__init__(members)
-        self._applied: list[Entry] = []
-        self._terms: list[int] = []
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
+        super().__init__(members, start)
+        self._applied = Indexed[Entry](start.index)
+        self._terms = Indexed[int](start.index)
         """Terms of the committed entries."""
         self._progress: dict[int, tuple[int, int]] = {}
         """Node -> (applied index, commit index) at its last change."""
@@ -42,18 +44,18 @@ class StateMachineSafety(Checker):
                 applied = entry.index
 
     def _check_committed(self, host: Watched, index: int, term: int) -> None:
-        if index > len(self._terms):
+        if index > self._terms.last:
             self._terms.append(term)
-        if self._terms[index - 1] != term:
+        if self._terms[index] != term:
             self.fail(
                 f"node {host.id} commits entry {index} of term {term}, but that of term"
-                f" {self._terms[index - 1]} is committed"
+                f" {self._terms[index]} is committed"
             )
 
     def _check_applied(self, host: Watched, entry: Entry) -> None:
-        if entry.index > len(self._applied):
+        if entry.index > self._applied.last:
             self._applied.append(entry)
-        known = self._applied[entry.index - 1]
+        known = self._applied[entry.index]
         if known is not entry and known != entry:
             self.fail(
                 f"node {host.id} applies entry {entry.index} of term {entry.term}, another node"

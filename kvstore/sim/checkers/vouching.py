@@ -8,8 +8,10 @@ it accepts no index that lies at or behind one of them.
 from __future__ import annotations
 
 from kvstore.raft.messages import AppendEntriesReply, Message
-from kvstore.raft.types import DurableUpdate
+from kvstore.raft.types import DurableUpdate, LogStart
+from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.indexed import Indexed
 
 
 class Vouching(Checker):
@@ -18,13 +20,14 @@ class Vouching(Checker):
     theorem = "damage is not absence"
     heeds = (AppendEntriesReply,)
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        super().__init__(members)
+    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
+        super().__init__(members, start)
         self._lost: dict[int, set[int]] = {}
 
     def started(self, host: Watched) -> None:
         log, disk = host.running.raft.log, host.disk.log
-        terms = [log.term(index) for index in range(1, log.last_index + 1)]
+        first = log.start.index + 1
+        terms = Indexed(log.start.index, map(log.term, range(first, log.last_index + 1)))
         if terms != disk.terms:
             self.fail(
                 f"node {host.id} starts with entries of terms {terms}, its disk held {disk.terms}"
