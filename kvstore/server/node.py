@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence, Set
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 
@@ -28,20 +28,19 @@ from kvstore.raft.types import ADMIT, COMMAND, VERSION, Entry, Membership, Role
 from kvstore.server import refusals
 from kvstore.server.cluster_time import ClusterTime
 from kvstore.server.cluster_version import THIS_RELEASE, ClusterVersion, Release
-from kvstore.server.directions import elsewhere, rolled_back
-from kvstore.server.handover import Handover, begin_handover
-from kvstore.server.reads import Read, WaitingReads
+from kvstore.server.directions import elsewhere
 from kvstore.server.replaced import check_directory
 from kvstore.server.room import Room
 from kvstore.server.sync_times import SyncTimes
 from kvstore.server.ticket import Answer, Ticket
+from kvstore.server.waiting.handovers import WaitingHandovers
+from kvstore.server.waiting.kind import Kind
+from kvstore.server.waiting.reads import Read, WaitingReads
+from kvstore.server.waiting.writes import EntryName, WaitingWrites, Write
 from kvstore.storage.base import LogStore, StateStore
 
 _APPLY_BYTES: Final = 64 << 10
 """Entry data that is read at once, of which what the turn has no work left for is wasted."""
-
-EntryName: TypeAlias = tuple[int, int]
-"""(index, term): another leader may put another entry at the same index."""
 
 _SESSION_RULES: Final = api.SessionRules()
 _encode_logged = msgspec.msgpack.Encoder().encode
@@ -55,15 +54,9 @@ class Outcome(msgspec.Struct, frozen=True):
     events: Sequence[Event]
 
 
-class _Write(msgspec.Struct, frozen=True, gc=False):
-    ticket: Ticket
-    deadline_ms: float
-
-
 class Node:
     """The driver of one `Raft`.
 
-    * A waiting write is known by the name of its entry, never by the index alone.
     * Reads and entries interleave: a read as of index i is due when i is applied and
       before i + 1 is. It is answered then, unless its ticket takes it over.
     * A turn applies until its steps are spent, and one entry at least.
@@ -101,8 +94,8 @@ class Node:
         self.cluster_version = ClusterVersion(release, self.machine, self.raft, settings.members)
         self.durable_term = self.raft.current_term
         """The term on this node's disk: the one that may be told to clients."""
-        self._now_ms = self._deadline_ms = 0.0
-        """Now, and until when a request that comes now may wait."""
+        self.now_ms = self._deadline_ms = 0.0
+        """When this turn began, and until when a request that comes in it may wait."""
         self._time = ClusterTime()
         self._next_checkpoint_ms = 0.0
         self.room = Room(
@@ -119,14 +112,14 @@ class Node:
         """How far the machine's steps may go in this turn."""
         self._events: list[Event] = []
         self._answers: list[Answer] = []
-        self._writes: dict[EntryName, _Write] = {}
-        """Writes that wait for a majority, oldest first."""
+        self._writes = WaitingWrites()
         self._reads = WaitingReads(first_number=rng.getrandbits(48))
+        self._handovers = WaitingHandovers()
+        self._kinds: tuple[Kind, ...] = (self._writes, self._reads, self._handovers)
         self._known_leader: tuple[int, int | None] = (0, None)
         """(term, leader) by whose word the reads wait."""
         self._leader_since_ms = 0.0
         """Since when that one is known."""
-        self._handover: Handover | None = None
         self._unreachable: Set[int] = frozenset()
 
     # --- Inputs ---------------------------------------------------------------------------
@@ -144,7 +137,7 @@ class Node:
 
     def _notice_stall(self, now_ms: float) -> None:
         """Of a leader that others may replace, the core speaks itself."""
-        silent_ms = now_ms - self._now_ms if self._now_ms else 0.0
+        silent_ms = now_ms - self.now_ms if self.now_ms else 0.0
         may_be_replaced = self.raft.role is Role.LEADER and len(self.settings.members) > 1
         if silent_ms > self.settings.raft.election_timeout_max_ms and not may_be_replaced:
             self._events.append(Stalled(self.raft.current_term, round(silent_ms)))
@@ -156,7 +149,9 @@ class Node:
         self._time.advance(now_ms, self.machine.time_ms)
         self._mind_room(now_ms)
         self.raft.tick(now_ms, unreachable)
-        self._give_up_overdue()
+        for kind in self._kinds:
+            if kind.waiting:
+                self._answers += kind.give_up_overdue(self)
         if now_ms >= self._next_checkpoint_ms:
             self._next_checkpoint_ms = now_ms + self.settings.checkpoint_interval_ms
             self.checkpoint()
@@ -165,7 +160,7 @@ class Node:
         """Propose a write; the entry that it became, None if it was refused."""
         raft = self.raft
         if not raft.takes_commands:
-            self._answer(ticket, self._redirect())
+            self._answer(ticket, self.redirect())
             return None
         if self._is_full:
             self._answer(ticket, refusals.BUSY)
@@ -179,12 +174,12 @@ class Node:
             self._answer(ticket, refusals.no_space(raft.id, refusal))
             return None
         name = (raft.propose(data), raft.current_term)
-        self._writes[name] = _Write(ticket, self._deadline_ms)
+        self._writes.waiting[name] = Write(ticket, self._deadline_ms)
         return name
 
     def _stamped(self, command: api.OpenSession | api.Once) -> api.Stamped:
         """As the log will hold it: the commands of sessions get the time."""
-        return api.Stamped(self._time.advance(self._now_ms, self.machine.time_ms), command)
+        return api.Stamped(self._time.advance(self.now_ms, self.machine.time_ms), command)
 
     def submit_query(
         self,
@@ -201,7 +196,7 @@ class Node:
         """
         raft = self.raft
         if raft.leader_id is None or (raft.role is not Role.LEADER and not from_any):
-            self._answer(ticket, self._redirect())
+            self._answer(ticket, self.redirect())
             return
         self._refuse_reads_of_others()
         after = 0
@@ -218,21 +213,7 @@ class Node:
 
     def hand_over(self, request: api.HandOver, ticket: Ticket) -> None:
         """Have the heir, or whoever is closest, lead in this leader's place."""
-        raft = self.raft
-        # An earlier one has failed in this very turn, or this node would not lead again.
-        self._settle_handover()
-        if raft.role is not Role.LEADER or raft.heir is not None:
-            self._answer(ticket, self._redirect())
-        elif isinstance(begun := begin_handover(raft, request, self.settings.members), int):
-            self._handover = Handover(ticket, begun, raft.current_term, self._deadline_ms)
-        else:
-            self._answer(ticket, begun)
-
-    def _settle_handover(self) -> None:
-        waiting = self._handover
-        if waiting is not None and (outcome := waiting.outcome(self.raft, self._now_ms)):
-            self._handover = None
-            self._answer(waiting.ticket, outcome)
+        self._answers += self._handovers.begin(self, request, ticket, self._deadline_ms)
 
     def hand_over_before_exit(self) -> bool:
         """Let another node lead, if this one does; whether one can.
@@ -244,7 +225,7 @@ class Node:
     @property
     def is_needed(self) -> bool:
         """Whether somebody still counts on a node that is to exit: an heir, or a writer."""
-        return self.raft.heir is not None or (bool(self._writes) and self.reaches_majority)
+        return self.raft.heir is not None or (bool(self._writes.waiting) and self.reaches_majority)
 
     @property
     def leader_in_reach(self) -> int | None:
@@ -308,7 +289,9 @@ class Node:
         for ready in self.raft.ready_reads():
             self._reads.is_ready(ready.read_id, ready.index)
         self._apply_committed()
-        self._settle_handover()
+        for kind in self._kinds:
+            if kind.waiting:
+                self._answers += kind.settle(self)
 
     def _take_answers(self) -> list[Answer]:
         answers, self._answers = self._answers, []
@@ -328,20 +311,16 @@ class Node:
     @property
     def due_ms(self) -> float:
         """By when the next turn must begin, whatever arrives, by the clock of `tick`."""
-        waiting = (self._handover, next(iter(self._writes.values()), None))
-        due = [one.deadline_ms for one in waiting if one is not None]
+        due = [kind.due_ms for kind in self._kinds if kind.waiting]
         if self.machine.applied != self._checkpointed:
             due.append(self._next_checkpoint_ms)
-        return min(self.raft.due_ms, self._reads.due_ms, self.room.due_ms, *due)
+        return min(self.raft.due_ms, self.room.due_ms, *due)
 
     def abandon_clients(self) -> list[Answer]:
         """The node stops: what each waiting client can be told."""
-        for write in self._writes.values():
-            self._answer(write.ticket, refusals.STOPPED_UNKNOWN)
-        for read in self._reads.take_all():
-            self._answer(read.ticket, refusals.STOPPED)
-        if self._handover is not None:
-            self._answer(self._handover.ticket, refusals.STOPPED)
+        for kind in self._kinds:
+            if kind.waiting:
+                self._answers += kind.abandon()
         return self._take_answers()
 
     @property
@@ -364,29 +343,29 @@ class Node:
             self.state_store.commit(applied)
             self._checkpointed = applied
 
-    def _redirect(self) -> api.Failure:
+    def redirect(self) -> api.Failure:
+        """Why this node does not take a request, and where to go."""
         return elsewhere(self.raft, self.settings.members)
 
     # --- Applying -------------------------------------------------------------------------
 
     def _apply_committed(self) -> None:
-        self._answer_due_reads()
-        machine = self.machine
+        machine, reads = self.machine, self._reads
+        if reads.has_ready:
+            self._answers += reads.settle(self)
         before = -1
         while before < machine.last_applied and machine.steps < self._steps_end:
             before = machine.last_applied
             count = -(-(self._steps_end - machine.steps) // ENTRY_STEPS)
             if not (entries := self.raft.committed_entries(before, count, _APPLY_BYTES)):
                 break
-            has_reads = self._reads.has_ready
+            has_reads = reads.has_ready
             for entry in self.room.fitting(entries, self.checkpoint):
                 self._apply(entry)
                 if has_reads:
-                    self._answer_due_reads()
+                    self._answers += reads.settle(self)
                 if machine.steps >= self._steps_end:
                     break
-        if self._writes:
-            self._refuse_overwritten_writes()
 
     def _apply(self, entry: Entry) -> None:
         if entry.kind is not COMMAND:
@@ -398,39 +377,21 @@ class Node:
                 self._events += self.cluster_version.apply(entry)
             return
         effect = self.machine.apply(entry.index, entry.data)
-        write = self._writes.pop((entry.index, entry.term), None) if self._writes else None
+        writes = self._writes.waiting
+        write = writes.pop((entry.index, entry.term), None) if writes else None
         if write is not None:
             self._answers.append(Answer(write.ticket, effect.result))
 
-    def _refuse_overwritten_writes(self) -> None:
-        """Answer the writes that can never happen.
-
-        Either another entry is committed at their index, or one of a newer term
-        is committed before it: no log that holds both can exist (Raft §5.3).
-        """
-        applied = self.machine.last_applied
-        term = self.raft.log.term(applied)
-        if not _is_dead(next(iter(self._writes)), applied, term):
-            return
-        told = rolled_back(self._redirect())
-        for name in [name for name in self._writes if _is_dead(name, applied, term)]:
-            self._answer(self._writes.pop(name).ticket, told)
-
     # --- Reads ----------------------------------------------------------------------------
-
-    def _answer_due_reads(self) -> None:
-        for read in self._reads.take_due(self.machine.last_applied):
-            if not read.ticket.takes_over(read.query):
-                self._answer(read.ticket, self.machine.query(read.query))
 
     def _refuse_reads_of_others(self) -> None:
         """Reads that wait by the word of a leader that is gone will not be answered by it."""
         leader = (self.raft.current_term, self.raft.leader_id)
         if leader == self._known_leader:
             return
-        self._known_leader, self._leader_since_ms = leader, self._now_ms
-        for read in self._reads.take_all():
-            self._answer(read.ticket, self._redirect())
+        self._known_leader, self._leader_since_ms = leader, self.now_ms
+        if self._reads.waiting:
+            self._answers += self._reads.refuse_all(self.redirect())
 
     @property
     def leader_ms(self) -> float | None:
@@ -439,30 +400,12 @@ class Node:
         if leader[1] is None:
             return None
         # Of one that became known in this turn, nobody has taken note yet.
-        return self._now_ms - self._leader_since_ms if leader == self._known_leader else 0.0
+        return self.now_ms - self._leader_since_ms if leader == self._known_leader else 0.0
 
     # --- Deadlines ------------------------------------------------------------------------
 
     def _set_time(self, now_ms: float) -> None:
-        self._now_ms, self._deadline_ms = now_ms, now_ms + self.settings.request_timeout_ms
-
-    def _give_up_overdue(self) -> None:
-        """Answer what waited too long: a write's outcome is unknown, a read is refused."""
-        raft, waiting = self.raft, self.room.waiting_index
-        while self._writes:
-            name, write = next(iter(self._writes.items()))
-            if write.deadline_ms > self._now_ms:
-                break
-            del self._writes[name]
-            self._answer(write.ticket, refusals.write_is_overdue(raft.id, waiting))
-        for read in self._reads.take_overdue(self._now_ms):
-            self._answer(read.ticket, refusals.read_is_overdue(raft.id, waiting))
+        self.now_ms, self._deadline_ms = now_ms, now_ms + self.settings.request_timeout_ms
 
     def _answer(self, ticket: Ticket, result: api.Result) -> None:
         self._answers.append(Answer(ticket, result))
-
-
-def _is_dead(name: EntryName, applied_index: int, applied_term: int) -> bool:
-    """Whether an entry that was not applied can never be, given the last one that was."""
-    index, term = name
-    return index <= applied_index or term < applied_term

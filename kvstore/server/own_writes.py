@@ -7,8 +7,9 @@ answered; a write that the node refused in between changes nothing about that.
 from __future__ import annotations
 
 from kvstore import api
-from kvstore.server.node import EntryName, Node
+from kvstore.server.node import Node
 from kvstore.server.ticket import Ticket
+from kvstore.server.waiting.writes import EntryName
 
 
 class OwnWrites:

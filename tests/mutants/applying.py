@@ -111,7 +111,7 @@ APPLYING = (
         "Node._apply.effect",
         "        effect = self.machine.apply(entry.index, entry.data)",
         "        self.machine._sessions.time_ms = self._time.advance(\n"
-        "            self._now_ms, self.machine.time_ms\n        )\n"
+        "            self.now_ms, self.machine.time_ms\n        )\n"
         "        effect = self.machine.apply(entry.index, entry.data)",
     ),
     Mutant(

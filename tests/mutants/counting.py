@@ -65,16 +65,16 @@ COUNTING = (
     ),
     Mutant(
         "reads of a lost leader are kept until they are due",
-        "WaitingReads.take_all",
-        "        for stage in (self._reads, self._arrived, self._asked, self._ready):\n",
-        "        for stage in (self._reads, self._arrived, self._asked):\n",
+        "WaitingReads.refuse_all",
+        "        for stage in (self.waiting, self._arrived, self._asked, self._ready):\n",
+        "        for stage in (self.waiting, self._arrived, self._asked):\n",
         test=f"{SERVER_ACCOUNTS}::test_a_read_stands_in_one_stage_until_it_leaves_and_leaves_once",
     ),
     Mutant(
         "reads that were overdue are kept in their stage",
         "WaitingReads.take_overdue",
-        "        if len(self._reads) < before:\n",
-        "        if len(self._reads) < 0:\n",
+        "        if overdue:\n",
+        "        if False:\n",
         test=f"{SERVER_ACCOUNTS}::test_a_read_stands_in_one_stage_until_it_leaves_and_leaves_once",
     ),
     Mutant(

@@ -81,16 +81,16 @@ SERVING = (
     Mutant(
         "a waiting write is known by its index alone",
         "Node._apply.write",
-        "        write = self._writes.pop((entry.index, entry.term), None)",
-        "        found = [name for name in self._writes if name[0] == entry.index]\n"
-        "        write = self._writes.pop(found[0]) if found else None",
+        "        write = writes.pop((entry.index, entry.term), None)",
+        "        found = [name for name in writes if name[0] == entry.index]\n"
+        "        write = writes.pop(found[0]) if found else None",
         test="tests/server/test_node.py"
         "::test_writes_whose_place_other_entries_took_are_refused_as_rolled_back",
     ),
     Mutant(
         "a write is answered when it is proposed",
         "Node.submit_command",
-        "        self._writes[name] = _Write(ticket, self._deadline_ms)\n",
+        "        self._writes.waiting[name] = Write(ticket, self._deadline_ms)\n",
         "        self._answer(ticket, api.PutResult(0, True))\n",
     ),
     Mutant(
@@ -101,22 +101,22 @@ SERVING = (
     ),
     Mutant(
         "a write that waited too long is said to be refused",
-        "Node._give_up_overdue",
-        "            self._answer(write.ticket, refusals.write_is_overdue(raft.id, waiting))",
-        "            self._answer(write.ticket, refusals.BUSY)",
+        "WaitingWrites.give_up_overdue",
+        "refusals.write_is_overdue(here.raft.id, here.room.waiting_index)",
+        "refusals.BUSY",
     ),
     Mutant(
         "a read that waited too long is not answered",
-        "Node._give_up_overdue",
-        "            self._answer(read.ticket, refusals.read_is_overdue(raft.id, waiting))\n",
-        "            pass\n",
+        "WaitingReads.give_up_overdue",
+        "        return told(overdue, ",
+        "        return told(overdue[:0], ",
     ),
     Mutant(
         "who asked for a handover is not told that it succeeded",
-        "Node._settle_handover",
-        "            self._answer(waiting.ticket, outcome)\n",
-        "            if isinstance(outcome, api.Failure):\n"
-        "                self._answer(waiting.ticket, outcome)\n",
+        "WaitingHandovers._leave",
+        "        return [Answer(handover.ticket, result)]\n",
+        "        is_done = isinstance(result, api.HandOverResult)\n"
+        "        return [] if is_done else [Answer(handover.ticket, result)]\n",
     ),
     Mutant(
         "a refused write makes a connection forget the one before",
@@ -161,10 +161,10 @@ SERVING = (
     ),
     Mutant(
         "who asked for a handover is not told that it failed",
-        "Node._settle_handover",
-        "            self._answer(waiting.ticket, outcome)\n",
-        "            if not isinstance(outcome, api.Failure):\n"
-        "                self._answer(waiting.ticket, outcome)\n",
+        "WaitingHandovers._leave",
+        "        return [Answer(handover.ticket, result)]\n",
+        "        is_done = isinstance(result, api.HandOverResult)\n"
+        "        return [Answer(handover.ticket, result)] if is_done else []\n",
     ),
     Mutant(
         "a leader of a later term than was named hands over",
@@ -177,8 +177,8 @@ SERVING = (
     Mutant(
         "whoever leads is taken for the heir",
         "Handover.outcome",
-        "        if raft.leader_id == self.heir:",
-        "        if raft.leader_id is not None:",
+        "        if leader == self.heir:",
+        "        if leader is not None:",
     ),
     Mutant(
         "a leader that became known in this turn is known since the one before was",
@@ -192,7 +192,7 @@ SERVING = (
         "a follower takes writes",
         "Node.submit_command",
         "        if not raft.takes_commands:\n"
-        "            self._answer(ticket, self._redirect())\n            return None\n",
+        "            self._answer(ticket, self.redirect())\n            return None\n",
         "",
     ),
     Mutant(
@@ -356,23 +356,23 @@ SERVING = (
     Mutant(
         "who stops waits for writers although no majority is left",
         "Node.is_needed",
-        "(bool(self._writes) and self.reaches_majority)\n",
-        "bool(self._writes)\n",
+        "(bool(self._writes.waiting) and self.reaches_majority)\n",
+        "bool(self._writes.waiting)\n",
         test="tests/server/test_handover.py"
         "::test_who_stops_waits_for_writers_only_while_a_majority_is_in_reach",
     ),
     Mutant(
         "nobody wakes for a read that is overdue",
         "Node.due_ms",
-        "self._reads.due_ms, ",
-        "",
+        "for kind in self._kinds if",
+        "for kind in self._kinds if kind is not self._reads and",
         test=f"{_DUE}::test_a_request_that_waits_too_long_is_due_when_its_time_is_up",
     ),
     Mutant(
         "nobody wakes for a write that is overdue",
         "Node.due_ms",
-        "(self._handover, next(iter(self._writes.values()), None))",
-        "(self._handover,)",
+        "for kind in self._kinds if",
+        "for kind in self._kinds if kind is not self._writes and",
         test=f"{_DUE}::test_a_request_that_waits_too_long_is_due_when_its_time_is_up",
     ),
     Mutant(

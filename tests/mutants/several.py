@@ -148,8 +148,8 @@ SEVERAL = (
     ),
     Mutant(
         "an MSET that was rolled back is told to have been written",
-        "Node._refuse_overwritten_writes",
-        "        told = rolled_back(self._redirect())\n",
-        "        told = api.PutResult(self.machine.revision, written=True)\n",
+        "WaitingWrites.settle",
+        "rolled_back(here.redirect()))",
+        "api.PutResult(here.machine.revision, written=True))",
     ),
 )

@@ -205,8 +205,8 @@ WATCHING = (
     Mutant(
         "a start is told as a standstill",
         "Node._notice_stall.silent_ms",
-        "        silent_ms = now_ms - self._now_ms if self._now_ms else 0.0\n",
-        "        silent_ms = now_ms - self._now_ms\n",
+        "        silent_ms = now_ms - self.now_ms if self.now_ms else 0.0\n",
+        "        silent_ms = now_ms - self.now_ms\n",
         test=_EVENTS,
     ),
     Mutant(

@@ -91,7 +91,7 @@ def test_input_beyond_the_pipeline_limit_waits_unread(line: Line) -> None:
     flood = command(b"INCR", b"n") * 100
     line.client.sendall(flood)
     line.selector.select(0)[0][0].data.on_events(selectors.EVENT_READ)
-    assert len(line.node._writes) == LIMITS.pipeline_requests_max
+    assert len(line.node._writes.waiting) == LIMITS.pipeline_requests_max
     assert not line.selector.select(0), "more input is not even looked at"
 
 

@@ -10,7 +10,7 @@ from until import until
 from kvstore import api
 from kvstore.raft.messages import INDEX_MAX
 from kvstore.server.node import Node
-from kvstore.server.reads import Read, WaitingReads
+from kvstore.server.waiting.reads import Read, WaitingReads
 
 from .cluster import TICK_MS, Claim, Cluster
 
@@ -47,11 +47,11 @@ def test_a_follower_that_cannot_ask_its_leader_refuses_its_readers_in_time() -> 
             claim = Claim()
             follower.submit_query(GET, claim, from_any=True)
             cluster.run(TICK_MS)
-        waiting.append((len(follower._reads), len(follower._reads._asked)))
+        waiting.append((len(follower._reads.waiting), len(follower._reads._asked)))
     assert waiting == [waiting[0]] * 3
     cluster.run(leader.settings.request_timeout_ms + 100)
     assert claim.failure.code is api.FailureCode.NO_LEADER
-    assert len(follower._reads) == len(follower._reads._asked) == 0
+    assert len(follower._reads.waiting) == len(follower._reads._asked) == 0
 
 
 def test_readers_of_a_follower_are_refused_when_its_leader_is_gone() -> None:
@@ -106,7 +106,7 @@ def test_a_read_does_not_wait_for_an_answer_that_a_later_one_has_overtaken() -> 
     reads.is_ready(batches[1], 10)
     assert due(reads, 10) == claims
     reads.is_ready(batches[0], 11)
-    assert len(reads) == 0
+    assert len(reads.waiting) == 0
 
 
 def test_no_read_goes_back_behind_one_that_arrived_before_it() -> None:

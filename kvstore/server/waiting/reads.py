@@ -9,14 +9,15 @@ before it, whichever of the leader's answers are lost or overtake each other.
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Iterator
 from itertools import count
 
 import msgspec
 
 from kvstore import api
-from kvstore.server.ticket import Ticket
+from kvstore.server import refusals
+from kvstore.server.ticket import Answer, Ticket
+from kvstore.server.waiting.kind import Here, first_deadline_ms, take_overdue, told
 
 
 class Read(msgspec.Struct, frozen=True, gc=False):
@@ -31,13 +32,14 @@ class Read(msgspec.Struct, frozen=True, gc=False):
 class WaitingReads:
     """All reads of one node that wait, oldest first.
 
-    * Numbers grow, and never come again: not in another life of this node either, or a
-      late answer to a question of that life would be taken for one of this.
+    * `waiting`: by their numbers. These grow, and never come again: not in another life of
+      this node either, or a late answer to a question of that life would be taken for one of
+      this.
     """
 
     def __init__(self, first_number: int) -> None:
         self._numbers = count(first_number)
-        self._reads: dict[int, Read] = {}
+        self.waiting: dict[int, Read] = {}
         """By number; then their numbers by stage:"""
         self._arrived: list[int] = []
         self._asked: dict[int, list[int]] = {}
@@ -47,13 +49,10 @@ class WaitingReads:
         self._ready_index = 0
         """The highest index as of which reads were ready."""
 
-    def __len__(self) -> int:
-        return len(self._reads)
-
     def add(self, read: Read) -> None:
         """A read has arrived."""
         number = next(self._numbers)
-        self._reads[number] = read
+        self.waiting[number] = read
         self._arrived.append(number)
 
     @property
@@ -82,32 +81,39 @@ class WaitingReads:
         self._ready_index = max(self._ready_index, index)
         while batch in self._asked:
             for number in self._asked.pop(next(iter(self._asked))):
-                if read := self._reads.get(number):
+                if read := self.waiting.get(number):
                     heapq.heappush(self._ready, (max(self._ready_index, read.after), number))
+
+    def settle(self, here: Here) -> Iterator[Answer]:
+        """Those leave that are due, but for whose ticket takes the read over."""
+        for read in self.take_due(here.machine.last_applied):
+            if not read.ticket.takes_over(read.query):
+                yield Answer(read.ticket, here.machine.query(read.query))
 
     def take_due(self, last_applied: int) -> Iterator[Read]:
         """Those that may be answered now that `last_applied` is applied."""
         while self._ready and self._ready[0][0] <= last_applied:
             _, number = heapq.heappop(self._ready)
-            if read := self._reads.pop(number, None):
+            if read := self.waiting.pop(number, None):
                 yield read
 
     @property
     def due_ms(self) -> float:
         """When the oldest one is overdue."""
-        return next(iter(self._reads.values())).deadline_ms if self._reads else math.inf
+        return first_deadline_ms(self.waiting)
 
-    def take_overdue(self, now_ms: float) -> Iterator[Read]:
+    def give_up_overdue(self, here: Here) -> list[Answer]:
+        """For want of a majority, or of room."""
+        if not (overdue := self.take_overdue(here.now_ms)):
+            return []
+        return told(overdue, refusals.read_is_overdue(here.raft.id, here.room.waiting_index))
+
+    def take_overdue(self, now_ms: float) -> list[Read]:
         """Those whose deadline has passed."""
-        before = len(self._reads)
-        while self._reads:
-            number, read = next(iter(self._reads.items()))
-            if read.deadline_ms > now_ms:
-                break
-            del self._reads[number]
-            yield read
-        if len(self._reads) < before:
+        overdue = take_overdue(self.waiting, now_ms)
+        if overdue:
             self._forget_who_left()
+        return overdue
 
     def _forget_who_left(self) -> None:
         """No stage keeps the numbers of reads that are gone, whatever they waited for."""
@@ -117,21 +123,25 @@ class WaitingReads:
             for batch, numbers in self._asked.items()
             if (staying := self._staying(numbers))
         }
-        self._ready = [ready for ready in self._ready if ready[1] in self._reads]
+        self._ready = [ready for ready in self._ready if ready[1] in self.waiting]
         heapq.heapify(self._ready)
 
     def _staying(self, numbers: list[int]) -> list[int]:
-        return [number for number in numbers if number in self._reads]
+        return [number for number in numbers if number in self.waiting]
 
-    def take_all(self) -> list[Read]:
+    def refuse_all(self, failure: api.Failure) -> list[Answer]:
         """Everybody leaves."""
-        reads = list(self._reads.values())
-        for stage in (self._reads, self._arrived, self._asked, self._ready):
+        answers = told(self.waiting.values(), failure)
+        for stage in (self.waiting, self._arrived, self._asked, self._ready):
             stage.clear()
-        return reads
+        return answers
+
+    def abandon(self) -> list[Answer]:
+        """Another node may answer."""
+        return self.refuse_all(refusals.STOPPED)
 
     def check(self) -> None:
         """That every read stands in one stage, and nobody else does."""
         asked = [number for numbers in self._asked.values() for number in numbers]
         ready = [number for _, number in self._ready]
-        assert sorted([*self._arrived, *asked, *ready]) == sorted(self._reads)
+        assert sorted([*self._arrived, *asked, *ready]) == sorted(self.waiting)
