@@ -51,10 +51,13 @@ from kvstore.api.nodes import (
     StatusResult,
 )
 from kvstore.api.registry import (
+    COMMAND_ROW_OF,
     COMMANDS,
     QUERIES,
+    QUERY_ROW_OF,
     REQUESTS,
     RESULTS,
+    ROW_OF,
     ROWS,
     Command,
     Logged,
@@ -63,9 +66,6 @@ from kvstore.api.registry import (
     Result,
     answers_to,
     complaint_about,
-    extent_of,
-    place_bytes,
-    query_steps_bound,
     since_of,
 )
 from kvstore.api.row import (
@@ -86,15 +86,18 @@ from kvstore.api.writes import (
 
 __all__ = [
     "COMMANDS",
+    "COMMAND_ROW_OF",
     "INTEGER_MAX",
     "INTEGER_MIN",
     "KEYS_MAX",
     "KEY_BYTES_MAX",
     "QUERIES",
+    "QUERY_ROW_OF",
     "REQUESTS",
     "RESULTS",
     "REVISION_MAX",
     "ROWS",
+    "ROW_OF",
     "WRITES",
     "WRITE_ROWS",
     "Call",
@@ -137,9 +140,6 @@ __all__ = [
     "Write",
     "answers_to",
     "complaint_about",
-    "extent_of",
     "parse_integer",
-    "place_bytes",
-    "query_steps_bound",
     "since_of",
 ]

@@ -56,16 +56,16 @@ class Guard(Struct, frozen=True):
 
 
 class Request(Struct, frozen=True):
-    """What a node can be asked for. Only writes have a guard, those that have the field."""
-
-    @property
-    def guard(self) -> Guard | None:
-        """A condition beside the request's own."""
-        return None
+    """What a node can be asked for."""
 
 
-class Write(Request, frozen=True):
-    """A change of data: it goes through the log, alone or under a session."""
+class Write(Request, frozen=True, kw_only=True):
+    """A change of data: it goes through the log, alone or under a session.
+
+    `guard`, a condition beside the write's own, comes behind all its other fields.
+    """
+
+    guard: Guard | None = None
 
 
 class Query(Request, frozen=True):

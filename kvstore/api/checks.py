@@ -8,9 +8,17 @@ It must not know any one request.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sized
+from typing import Protocol
 
 from kvstore.api.base import KEY_BYTES_MAX, REVISION_MAX, Guard
 from kvstore.api.row import Bounds
+
+
+class OfKeys(Protocol):
+    """A request that names keys, and does the same with each."""
+
+    @property
+    def keys(self) -> tuple[bytes, ...]: ...
 
 
 def check_guard(guard: Guard) -> str | None:
@@ -28,9 +36,14 @@ def check_key(key: bytes) -> str | None:
     return None
 
 
-def check_keys(keys: tuple[bytes, ...], bounds: Bounds) -> str | None:
+def check_keys(request: OfKeys, bounds: Bounds) -> str | None:
     """All keys of a request."""
-    return check_count(keys, bounds) or first(map(check_key, keys))
+    return check_count(request.keys, bounds) or check_longest(request.keys)
+
+
+def check_longest(keys: Iterable[bytes]) -> str | None:
+    """Of several keys, the one that is likeliest to be too long."""
+    return check_key(max(keys, key=len, default=b""))
 
 
 def check_count(keys: Sized, bounds: Bounds) -> str | None:
@@ -45,8 +58,3 @@ def check_value(value: bytes, bounds: Bounds) -> str | None:
     if len(value) > bounds.value_bytes_max:
         return f"value has {len(value)} bytes, the limit is {bounds.value_bytes_max}"
     return None
-
-
-def first(complaints: Iterable[str | None]) -> str | None:
-    """The first that there is."""
-    return next(filter(None, complaints), None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from typing import Annotated
 
-from kvstore.api.base import UP_TO_KEYS_MAX, Guard, Query, Result, Struct, Write
+from kvstore.api.base import UP_TO_KEYS_MAX, Query, Result, Struct, Write
 
 
 class When(enum.IntEnum):
@@ -34,21 +34,18 @@ class Put(Write, frozen=True, tag="put"):
     when: When = When.ALWAYS
     expected: bytes | None = None
     return_previous: bool = False
-    guard: Guard | None = None
 
 
 class PutMany(Write, frozen=True, tag="putmany"):
     """Write several keys in one step; the last of equal keys wins."""
 
     pairs: Annotated[tuple[tuple[bytes, bytes], ...], UP_TO_KEYS_MAX]
-    guard: Guard | None = None
 
 
 class Delete(Write, frozen=True, tag="delete"):
     """Remove keys in one step; absent and repeated keys count as not deleted."""
 
     keys: Annotated[tuple[bytes, ...], UP_TO_KEYS_MAX]
-    guard: Guard | None = None
 
 
 class Increment(Write, frozen=True, tag="increment"):
@@ -56,7 +53,6 @@ class Increment(Write, frozen=True, tag="increment"):
 
     key: bytes
     by: int
-    guard: Guard | None = None
 
 
 # --- Queries: they read data on one node --------------------------------------------------

@@ -49,12 +49,19 @@ def _check_once(once: Once, bounds: Bounds) -> str | None:
 
 
 SESSION_ROWS: Final = (
-    CommandRow(request=OpenSession, result=SessionResult),
+    CommandRow(
+        request=OpenSession,
+        result=SessionResult,
+        extent=lambda _open: Extent(),
+        changes_sessions=True,
+    ),
     CommandRow(
         request=Once,
         result=None,
         check=_check_once,
-        place_bytes=lambda once, bounds: place_bytes(once.write, bounds),
+        place_bytes=lambda once, bounds: ROW_OF[type(once.write)].place_bytes(once.write, bounds),
+        extent=lambda once: COMMAND_ROW_OF[type(once.write)].extent(once.write),
+        changes_sessions=True,
     ),
 )
 
@@ -93,7 +100,7 @@ QUERY_ROWS: Final = (
     QueryRow(
         request=Get,
         result=GetResult,
-        check=lambda get, bounds: check_keys(get.keys, bounds),
+        check=check_keys,
         place_bytes=_place_of_get,
         steps_max=_steps_of_get,
     ),
@@ -122,8 +129,11 @@ NODE_ROWS: Final = (
 
 # --- All of them --------------------------------------------------------------------------
 
-ROWS: Final = (*WRITE_ROWS, *SESSION_ROWS, *QUERY_ROWS, *NODE_ROWS)
+COMMAND_ROWS: Final[tuple[CommandRow, ...]] = (*WRITE_ROWS, *SESSION_ROWS)
+ROWS: Final = (*COMMAND_ROWS, *QUERY_ROWS, *NODE_ROWS)
 ROW_OF: Final[dict[type, Row]] = {row.request: row for row in ROWS}
+COMMAND_ROW_OF: Final[dict[type, CommandRow]] = {row.request: row for row in COMMAND_ROWS}
+QUERY_ROW_OF: Final[dict[type, QueryRow]] = {row.request: row for row in QUERY_ROWS}
 
 REQUESTS: Final[tuple[type, ...]] = tuple(row.request for row in ROWS)
 RESULTS: Final[tuple[type, ...]] = tuple(
@@ -144,43 +154,23 @@ if TYPE_CHECKING:
     """What the log holds: plain writes as they came, sessions' commands with the time."""
 else:
     QUERIES = tuple(row.request for row in QUERY_ROWS)
-    COMMANDS = (*WRITES, *(row.request for row in SESSION_ROWS))
+    COMMANDS = tuple(row.request for row in COMMAND_ROWS)
     Query, Command, Request, Result = map(union, (QUERIES, COMMANDS, REQUESTS, RESULTS))
     Logged = union((*WRITES, Stamped))
-
-_CHECKS: Final = {row.request: row.check for row in ROWS}
-_PLACES: Final = {row.request: row.place_bytes for row in ROWS}
-_EXTENTS: Final = {row.request: row.extent for row in WRITE_ROWS}
-_STEPS: Final = {row.request: row.steps_max for row in QUERY_ROWS}
-_SINCE: Final = {row.request: row.since for row in (*WRITE_ROWS, *SESSION_ROWS)}
 
 
 def complaint_about(request: Request, bounds: Bounds) -> str | None:
     """Why the request is refused, None if it is within every limit."""
-    if request.guard is not None and (complaint := check_guard(request.guard)):
-        return complaint
-    return _CHECKS[type(request)](request, bounds)
-
-
-def place_bytes(request: Request, bounds: Bounds) -> int:
-    """What is booked for a checked request until its reply is there."""
-    return _PLACES[type(request)](request, bounds)
-
-
-def extent_of(write: Write) -> Extent:
-    """How much a write changes, at most."""
-    return _EXTENTS[type(write)](write)
-
-
-def query_steps_bound(query: Query, bounds: Bounds) -> int:
-    """What a checked query may cost the state machine, in its steps."""
-    return _STEPS[type(query)](query, bounds)
+    complaint = None
+    if isinstance(request, WRITES) and request.guard is not None:
+        complaint = check_guard(request.guard)
+    return complaint or ROW_OF[type(request)].check(request, bounds)
 
 
 def since_of(command: Command) -> int:
     """Which version the cluster must have before its log may hold this."""
-    since = _SINCE[type(command)]
-    return max(since, _SINCE[type(command.write)]) if isinstance(command, Once) else since
+    since = COMMAND_ROW_OF[type(command)].since
+    return max(since, since_of(command.write)) if isinstance(command, Once) else since
 
 
 def answers_to(request: Request) -> tuple[type[Result], ...]:

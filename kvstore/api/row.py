@@ -80,20 +80,22 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CommandRow(Row, frozen=True, kw_only=True):
-    """What the log may hold. `since`: the version of the protocol since which there is such a one.
+    """What the log may hold.
 
-    No log gets it before its cluster has that version; 0 where every log may have it.
+    * `extent`: how much it changes of the keys, at most. `changes_sessions`: of those, too.
+    * `since`: the version of the protocol since which there is such a one. No log gets it
+      before its cluster has that version; 0 where every log may have it.
     """
 
+    extent: Callable[[Any], Extent]
+    changes_sessions: bool = False
     since: int = 0
 
 
 class WriteRow(CommandRow, frozen=True, kw_only=True):
-    """A write. `extent`: how much it changes; `is_of_one_key`: that is one record, if any."""
+    """A write."""
 
     request: type[Write]
-    is_of_one_key: bool = False
-    extent: Callable[[Any], Extent]
 
 
 class QueryRow(Row, frozen=True, kw_only=True):

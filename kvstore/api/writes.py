@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from kvstore.api.base import INTEGER_MAX, INTEGER_MIN, KEY_BYTES_MAX, union
-from kvstore.api.checks import check_count, check_key, check_keys, check_value, first
+from kvstore.api.checks import check_count, check_key, check_keys, check_longest, check_value
 from kvstore.api.data import (
     Delete,
     DeleteResult,
@@ -52,7 +52,7 @@ def _check_put_many(put: PutMany, bounds: Bounds) -> str | None:
             f"the pairs have {total} bytes together, the limit is {bounds.value_bytes_max}; "
             "write fewer at once"
         )
-    return first(check_key(key) for key, _ in put.pairs)
+    return check_longest(key for key, _ in put.pairs)
 
 
 def _pairs_bytes(put: PutMany) -> int:
@@ -71,7 +71,6 @@ WRITE_ROWS: Final = (
         result=PutResult,
         check=_check_put,
         place_bytes=_place_of_put,
-        is_of_one_key=True,
         extent=lambda put: Extent(1, len(put.key) + len(put.value)),
     ),
     WriteRow(
@@ -83,14 +82,13 @@ WRITE_ROWS: Final = (
     WriteRow(
         request=Delete,
         result=DeleteResult,
-        check=lambda delete, bounds: check_keys(delete.keys, bounds),
+        check=check_keys,
         extent=lambda delete: Extent(deletes=len(delete.keys)),
     ),
     WriteRow(
         request=Increment,
         result=IncrementResult,
         check=_check_increment,
-        is_of_one_key=True,
         extent=lambda increment: Extent(1, len(increment.key) + _INTEGER_BYTES),
     ),
 )

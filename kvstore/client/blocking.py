@@ -176,17 +176,17 @@ class Client:
         At most 4,096 pairs, together as long as one value: import more than that in
         batches. `written` is false if there were none.
         """
-        return self._ask(api.PutMany(as_pairs(pairs), as_guard(guard)), api.PutResult)
+        return self._ask(api.PutMany(as_pairs(pairs), guard=as_guard(guard)), api.PutResult)
 
     def delete(self, *keys: Text, guard: tuple[Text, int] | None = None) -> api.DeleteResult:
         """Remove keys in one step, at most 4,096; `deleted` counts those that existed."""
         one_by_one = tuple(as_bytes(key, "each key, as in delete(*keys), is") for key in keys)
-        return self._ask(api.Delete(one_by_one, as_guard(guard)), api.DeleteResult)
+        return self._ask(api.Delete(one_by_one, guard=as_guard(guard)), api.DeleteResult)
 
     def increment(self, key: Text, by: int = 1, *, guard: tuple[Text, int] | None = None) -> int:
         """Add to a signed 64-bit decimal integer (absent = 0) and return the sum."""
         number = as_integer(by, "an increment is")
-        increment = api.Increment(as_bytes(key), number, as_guard(guard))
+        increment = api.Increment(as_bytes(key), number, guard=as_guard(guard))
         return self._ask(increment, api.IncrementResult).value
 
     # --- Queries --------------------------------------------------------------------------

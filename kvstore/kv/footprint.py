@@ -28,6 +28,6 @@ def footprint(logged: api.Logged, rules: api.SessionRules) -> Changes:
 
 
 def _of_write(write: api.Write) -> TableChanges:
-    extent = api.extent_of(write)
+    extent = api.COMMAND_ROW_OF[type(write)].extent(write)
     put_bytes = extent.put_bytes + HISTORY_BYTES * extent.puts
     return TableChanges(extent.puts, put_bytes, extent.deletes)

@@ -222,7 +222,8 @@ class Connection:
 
     def _submit(self, submission: Submission) -> None:
         request, node, limits = submission.request, self.context.node, self.limits
-        slot = Slot(self.replies, submission.write, api.place_bytes(request, limits))
+        place_bytes = api.ROW_OF[type(request)].place_bytes(request, limits)
+        slot = Slot(self.replies, submission.write, place_bytes)
         if slot.held_bytes > SHORT_OUTPUT_BYTES and self.context.load.is_output_full:
             self.replies.expect(slot)
             slot.fill(refusals.BUSY_OUTPUT)
@@ -235,7 +236,8 @@ class Connection:
         elif isinstance(request, api.QUERIES):
             if isinstance(request, api.Scan) and request.pattern is not None:
                 self.served += len(request.pattern) * COMPILE_STEPS
-            self.replies.expect(slot, api.query_steps_bound(request, limits))
+            steps = api.QUERY_ROW_OF[type(request)].steps_max(request, limits)
+            self.replies.expect(slot, steps)
             if submission.is_stale:
                 slot.takes_over(request)
             else:

@@ -38,7 +38,6 @@ _ENTRY_BYTES: Final = 1 << 10
 _SMALLEST_CHANGE_BYTES: Final = 2
 """Of an entry's data, those that can stand for one change; but sessions change as well."""
 _SESSION_CHANGES: Final = 32
-_OF_ONE_KEY: Final = tuple(row.request for row in api.WRITE_ROWS if row.is_of_one_key)
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -175,15 +174,19 @@ class Room:
         if self.waiting_index:
             return Refusal(0, self.left_bytes, 0, self.waiting_index)
         size = len(data)
-        unseen_bytes = self._unseen_bytes + _bound_of_changes(command) + _ENTRY_BYTES + 5 * size
+        row = api.COMMAND_ROW_OF[type(command)]
+        extent = row.extent(command)
+        changes = extent.puts + extent.deletes + row.changes_sessions * _SESSION_CHANGES
+        unseen_bytes = self._unseen_bytes + changes * _CHANGE_BYTES + _ENTRY_BYTES + 5 * size
         if size > _LARGE_BYTES or self.left_bytes - unseen_bytes < self._headroom_bytes:
-            return self._refuse_exactly(command, data)
+            return self._refuse_exactly(extent, data)
         self._unseen_bytes = unseen_bytes
         return None
 
-    def _refuse_exactly(self, command: api.Command, data: bytes) -> Refusal | None:
+    def _refuse_exactly(self, extent: api.Extent, data: bytes) -> Refusal | None:
         kept = self._headroom_bytes
-        if _frees_room(command):
+        if not extent.puts:
+            # Deletions free room, in the state; so do sessions, without which clients send none.
             kept = kept * 3 // 4
         entry_bytes = self._log_store.entry_bytes(len(data))
         left_bytes = self._left_after(NO_CHANGES, 0)
@@ -237,25 +240,6 @@ class Room:
     def allows_checkpoint(self) -> bool:
         """Whether the state can be made durable; it can wait, as the log has it."""
         return self._state_store.room_bytes() > 0
-
-
-def _frees_room(command: api.Command) -> bool:
-    """Deletions do, in the state; and so do sessions, without which clients send none."""
-    if isinstance(command, api.Once):
-        command = command.write
-    return isinstance(command, api.OpenSession) or not api.extent_of(command).puts
-
-
-def _bound_of_changes(command: api.Command) -> int:
-    """What applying a write may take, but for its bytes."""
-    if isinstance(command, _OF_ONE_KEY):
-        return _CHANGE_BYTES
-    if isinstance(command, api.Once):
-        return _bound_of_changes(command.write) + _SESSION_CHANGES * _CHANGE_BYTES
-    if isinstance(command, api.OpenSession):
-        return _SESSION_CHANGES * _CHANGE_BYTES
-    extent = api.extent_of(command)
-    return (extent.puts + extent.deletes) * _CHANGE_BYTES
 
 
 def _bound_of_data(entries: int, data_bytes: int) -> int:

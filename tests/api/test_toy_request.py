@@ -21,7 +21,6 @@ class Append(Write, frozen=True, tag="append"):
 
     key: bytes
     value: bytes
-    guard: Guard | None = None
 
 
 class AppendResult(Result, frozen=True, tag="append"):
@@ -37,7 +36,6 @@ ROW = """\
         request=data.Append,
         result=data.AppendResult,
         check=lambda append, bounds: check_key(append.key) or check_value(append.value, bounds),
-        is_of_one_key=True,
         extent=lambda append: Extent(1, len(append.key) + (1 << 20)),
         since=3,
     ),

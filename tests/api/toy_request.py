@@ -36,7 +36,11 @@ def the_typed_door_reads_it_and_holds_it_to_its_bounds() -> None:
 
     assert decoded(APPEND) == api.Call(APPEND)
     assert decoded(api.Once(1, 2, APPEND)) == api.Call(api.Once(1, 2, APPEND))
-    for refused in (LONG, api.Once(1, 2, LONG), Append(b"log", b"more", api.Guard(b"k" * 481, 1))):
+    for refused in (
+        LONG,
+        api.Once(1, 2, LONG),
+        Append(b"log", b"more", guard=api.Guard(b"k" * 481, 1)),
+    ):
         assert isinstance(decoded(refused), api.Failure)
 
 

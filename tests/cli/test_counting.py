@@ -17,8 +17,8 @@ from .shell import Run
         (["n", "41"], api.Increment(b"n", 41)),
         (["n", "--", "-5"], api.Increment(b"n", -5)),
         (["n", str((1 << 63) - 1)], api.Increment(b"n", (1 << 63) - 1)),
-        (["n", "--if-revision", "lock=3"], api.Increment(b"n", 1, api.Guard(b"lock", 3))),
-        (["n", "--if-revision", "3"], api.Increment(b"n", 1, api.Guard(b"n", 3))),
+        (["n", "--if-revision", "lock=3"], api.Increment(b"n", 1, guard=api.Guard(b"lock", 3))),
+        (["n", "--if-revision", "3"], api.Increment(b"n", 1, guard=api.Guard(b"n", 3))),
     ],
 )
 def test_increment_prints_the_sum(run: Run, words: list[str], sent: api.Increment) -> None:

@@ -60,7 +60,9 @@ def test_entries_are_listed_on_request_in_words(tmp_path):
             command(6, api.Increment(b"counter", -3)),
             Entry(7, 1, EntryKind.COMMAND, b"junk"),
             command(8, api.Stamped(5, api.OpenSession())),
-            command(9, api.Stamped(6, api.Once(8, 1, api.Delete((b"a",), api.Guard(b"l", 3))))),
+            command(
+                9, api.Stamped(6, api.Once(8, 1, api.Delete((b"a",), guard=api.Guard(b"l", 3))))
+            ),
             Entry(10, 1, EntryKind.VERSION, b"3"),
         ],
     )

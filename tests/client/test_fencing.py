@@ -97,8 +97,8 @@ def test_a_guard_is_sent_with_every_kind_of_write() -> None:
         client.increment("n", guard=("lock", 0))
         assert node.requests == [
             api.Put(b"k", b"v", guard=api.Guard(b"lock", 17)),
-            api.Delete((b"k",), api.Guard(b"lock", 17)),
-            api.Increment(b"n", 1, api.Guard(b"lock", 0)),
+            api.Delete((b"k",), guard=api.Guard(b"lock", 17)),
+            api.Increment(b"n", 1, guard=api.Guard(b"lock", 0)),
         ]
 
 

@@ -49,7 +49,7 @@ def test_bytes_of_any_kind_are_sent_as_they_are_now(kind: Callable[[bytes], Text
             api.Put(k, v),
             api.Put(k, v, api.When.EQUAL, v, guard=api.Guard(k, 3)),
             api.PutMany(((b"a", v),)),
-            api.PutMany(((k, v), (b"a", b"1")), api.Guard(k, 3)),
+            api.PutMany(((k, v), (b"a", b"1")), guard=api.Guard(k, 3)),
             api.Put(k, v),
             api.Increment(k, 1),
             api.Get((k,)),

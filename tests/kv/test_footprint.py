@@ -45,9 +45,9 @@ GUARDS = st.none() | st.builds(api.Guard, KEYS, st.integers(0, 5))
 WRITES = st.one_of(
     st.builds(api.Put, KEYS, VALUES, st.sampled_from([api.When.ALWAYS, api.When.PRESENT]),
               return_previous=st.booleans(), guard=GUARDS),
-    st.builds(api.PutMany, st.lists(st.tuples(KEYS, VALUES), max_size=5).map(tuple), GUARDS),
-    st.builds(api.Delete, st.lists(KEYS, max_size=5).map(tuple), GUARDS),
-    st.builds(api.Increment, st.just(b"n"), st.integers(-(1 << 62), 1 << 62), GUARDS),
+    st.builds(api.PutMany, st.lists(st.tuples(KEYS, VALUES), max_size=5).map(tuple), guard=GUARDS),
+    st.builds(api.Delete, st.lists(KEYS, max_size=5).map(tuple), guard=GUARDS),
+    st.builds(api.Increment, st.just(b"n"), st.integers(-(1 << 62), 1 << 62), guard=GUARDS),
 )  # fmt: skip
 COMMANDS = st.one_of(
     WRITES,

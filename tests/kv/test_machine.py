@@ -179,9 +179,9 @@ def test_increment_refuses_to_overflow(machine: Machine, start: int, by: int) ->
 
 GUARDED: list[tuple[api.Write, bytes | None]] = [
     (api.Put(b"k", b"new", guard=api.Guard(b"lock", 2)), b"new"),
-    (api.PutMany(((b"k", b"new"),), api.Guard(b"lock", 2)), b"new"),
-    (api.Delete((b"k",), api.Guard(b"lock", 2)), None),
-    (api.Increment(b"k", 1, api.Guard(b"lock", 2)), b"2"),
+    (api.PutMany(((b"k", b"new"),), guard=api.Guard(b"lock", 2)), b"new"),
+    (api.Delete((b"k",), guard=api.Guard(b"lock", 2)), None),
+    (api.Increment(b"k", 1, guard=api.Guard(b"lock", 2)), b"2"),
 ]
 
 

@@ -27,7 +27,7 @@ def some_write(rng: random.Random) -> api.Write:
             ADD,
             api.Put(key, rng.choice((b"1", b"x" * 70))),
             api.Put(b"a", b"2", when, return_previous=True),
-            api.Delete((b"a", b"n"), api.Guard(b"a", rng.randrange(3))),
+            api.Delete((b"a", b"n"), guard=api.Guard(b"a", rng.randrange(3))),
         )
     )
 

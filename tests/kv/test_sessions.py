@@ -94,7 +94,7 @@ def test_a_number_that_was_passed_over_can_never_take_effect(machine: Sessions) 
         api.Increment(b"n", 2),
         api.Increment(b"m", 1),
         api.Put(b"n", b"1"),
-        api.Increment(b"n", 1, api.Guard(b"n", 0)),
+        api.Increment(b"n", 1, guard=api.Guard(b"n", 0)),
     ],
 )
 def test_a_number_that_comes_with_another_write_is_refused_for_ever(
@@ -273,7 +273,7 @@ writes = st.one_of(
     st.builds(api.Put, st.sampled_from([b"a", b"n"]), st.sampled_from([b"1", b"x" * 70])),
     st.builds(api.Put, st.just(b"a"), st.just(b"2"), return_previous=st.just(True)),
     st.just(ADD),
-    st.just(api.Delete((b"a", b"n"), api.Guard(b"a", 3))),
+    st.just(api.Delete((b"a", b"n"), guard=api.Guard(b"a", 3))),
 )
 entries = st.lists(
     st.one_of(

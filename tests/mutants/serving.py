@@ -288,9 +288,9 @@ SERVING = (
     ),
     Mutant(
         "deletions under a session are refused where puts are",
-        "_frees_room",
-        "    if isinstance(command, api.Once):\n        command = command.write\n",
-        "",
+        "SESSION_ROWS",
+        "extent=lambda once: COMMAND_ROW_OF[type(once.write)].extent(once.write)",
+        "extent=lambda once: Extent(1)",
         test="tests/server/test_room.py",
     ),
     Mutant(

@@ -118,7 +118,7 @@ UPGRADING = (
     Mutant(
         "a session carries what the cluster does not take yet",
         "since_of",
-        "max(since, _SINCE[type(command.write)]) if isinstance(command, Once) else since",
+        "max(since, since_of(command.write)) if isinstance(command, Once) else since",
         "since",
         test=_CLUSTER + "test_a_write_in_a_session_needs_what_its_write_needs",
     ),

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from kvstore import api
-from kvstore.api import registry
 from kvstore.errors import DirectoryRefusedError
 from kvstore.raft.events import VersionRaised
 from kvstore.raft.types import Entry, EntryKind
@@ -142,7 +141,8 @@ def test_what_needs_it_is_taken_as_soon_as_it_is_applied_and_not_before() -> Non
 
 
 def test_a_write_in_a_session_needs_what_its_write_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry._SINCE, api.Increment, 3)
+    row = msgspec.structs.replace(api.COMMAND_ROW_OF[api.Increment], since=3)
+    monkeypatch.setitem(api.COMMAND_ROW_OF, api.Increment, row)
     assert api.since_of(api.Once(7, 1, api.Increment(b"n", 1))) == 3
     assert api.since_of(api.Once(7, 1, api.Put(b"k", b"v"))) == 0
 

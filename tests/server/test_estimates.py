@@ -79,7 +79,7 @@ def test_no_query_costs_more_work_than_was_set_aside_for_it(seed: int) -> None:
         before = store.machine.steps
         store.machine.query(query)
         steps = store.machine.steps - before
-        assert steps <= api.query_steps_bound(query, store.limits), type(query)
+        assert steps <= api.QUERY_ROW_OF[type(query)].steps_max(query, store.limits), type(query)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -90,8 +90,8 @@ def test_no_write_is_answered_by_more_bytes_than_its_place_has(seed: int) -> Non
         write = store.write()
         if api.complaint_about(write, store.limits) is not None:
             continue
-        place = api.place_bytes(write, store.limits)
-        assert place == api.place_bytes(api.Once(1, 1, write), store.limits)
+        place = api.ROW_OF[type(write)].place_bytes(write, store.limits)
+        assert place == api.ROW_OF[api.Once].place_bytes(api.Once(1, 1, write), store.limits)
         result = store.apply(write)
         replies = [typed.encode_reply(api.Reply("c" * 64, 1 << 15, 1 << 62, 1 << 62, result))]
         if isinstance(result, api.Failure):

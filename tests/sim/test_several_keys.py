@@ -145,7 +145,7 @@ TRUE: dict[str, list[tuple[api.Request, api.Result | None]]] = {
         (api.Put(K, b"x", api.When.PRESENT), api.PutRepeated(4, False)),
     ],
     "a guard that does not hold": [
-        (api.PutMany(((K, b"x"),), GUARD), api.GuardFailed(4, 0)),
+        (api.PutMany(((K, b"x"),), guard=GUARD), api.GuardFailed(4, 0)),
         (api.Put(K, b"x", guard=api.Guard(K, 1)), api.GuardFailed(3, 2)),
     ],
     "a read of several keys": [

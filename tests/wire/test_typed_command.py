@@ -34,12 +34,12 @@ REQUESTS: list[api.Request] = [
     api.Increment(b"k", -(1 << 63)),
     api.Increment(b"k", (1 << 63) - 1),
     api.Put(b"k", b"v", guard=api.Guard(LONGEST_KEY, api.REVISION_MAX)),
-    api.PutMany(((b"a", b"1"),), api.Guard(b"", 0)),
-    api.Delete((b"a",), api.Guard(b"lock", 17)),
-    api.Increment(b"k", 1, api.Guard(b"lock", 17)),
+    api.PutMany(((b"a", b"1"),), guard=api.Guard(b"", 0)),
+    api.Delete((b"a",), guard=api.Guard(b"lock", 17)),
+    api.Increment(b"k", 1, guard=api.Guard(b"lock", 17)),
     api.OpenSession(),
     api.Once(1, 1, api.Put(b"k", b"v")),
-    api.Once(api.REVISION_MAX, api.REVISION_MAX, api.Increment(b"k", 1, api.Guard(b"l", 1))),
+    api.Once(api.REVISION_MAX, api.REVISION_MAX, api.Increment(b"k", 1, guard=api.Guard(b"l", 1))),
     api.Get((b"a", b"b"), with_values=False),
     api.Get((LONGEST_KEY,) * 50),
     api.Scan(LONGEST_KEY, b"k", 100),
@@ -137,7 +137,7 @@ def test_a_request_cannot_bring_the_time_with_it() -> None:
         (api.Increment(b"k", 1 << 63), "64-bit"),
         (api.Put(b"k", b"", guard=api.Guard(TOO_LONG_KEY, 1)), "the guard's key has 481"),
         (api.Put(b"k", b"", guard=api.Guard(b"k", -1)), "guard's revision"),
-        (api.Delete((b"k",), api.Guard(b"k", api.REVISION_MAX + 1)), "guard's revision"),
+        (api.Delete((b"k",), guard=api.Guard(b"k", api.REVISION_MAX + 1)), "guard's revision"),
         (api.Once(0, 1, api.Put(b"k", b"")), "session"),
         (api.Once(1, 0, api.Put(b"k", b"")), "sequence"),
         (api.Once(1, api.REVISION_MAX + 1, api.Put(b"k", b"")), "sequence"),
@@ -245,8 +245,8 @@ def test_lists_of_keys_round_trip(many: list[bytes]) -> None:
 
 @pytest.mark.parametrize("write", [one for one in REQUESTS if isinstance(one, api.WRITES)])
 def test_a_write_under_a_session_keeps_as_much_room_for_its_reply(write: api.Write) -> None:
-    bound = api.place_bytes(write, LIMITS)
-    assert api.place_bytes(api.Once(1, 1, write), LIMITS) == bound
+    bound = api.ROW_OF[type(write)].place_bytes(write, LIMITS)
+    assert api.ROW_OF[api.Once].place_bytes(api.Once(1, 1, write), LIMITS) == bound
     assert bound >= LIMITS.value_bytes_max or not getattr(write, "return_previous", False)
 
 
