@@ -86,9 +86,9 @@ class Admissions:
 
     def check(self, last_index: int, latest: Sequence[Entry]) -> None:
         """That they are those of a log that ends at `last_index`, and with the `latest` entries."""
-        by_node = defaultdict[int, list[int]](list)
+        by_node: dict[int, list[int]] = {}
         for index, (node_id, _) in sorted(self._named.items()):
-            by_node[node_id].append(index)
+            by_node.setdefault(node_id, []).append(index)
         require(
             {node: indexes for node, indexes in self._indexes.items() if indexes} == by_node,
             "admissions are known by other indexes than by names",

@@ -354,25 +354,34 @@ class RaftLog:
         """
         cache, names = self._cache, self._names
         before = self._checked
-        if names != before.names or cache[: len(before.entries)] != before.entries:
+        if names != before.names:
+            self._check_terms()
+            before = _NOT_CHECKED
+        elif cache[: len(before.entries)] != before.entries:
             before = _NOT_CHECKED
         held = len(before.entries)
         fresh = cache[held:]
         require(
-            self.cached_bytes == before.cached_bytes + sum(len(entry.data) for entry in fresh),
+            self.cached_bytes == before.cached_bytes + sum([len(entry.data) for entry in fresh]),
             "the cache's bytes are not those of its entries",
         )
+        first = self._cache_start
         require(
-            (not cache or cache[0].index == self._cache_start)
-            and all(
-                entry.index == index and self.term(index) == entry.term
-                for index, entry in enumerate(fresh, self._cache_start + held)
-            ),
+            (not cache or cache[0].index == first)
+            and [(entry.index, entry.term) for entry in fresh]
+            == [(index, self.term(index)) for index in range(first + held, self.last_index + 1)],
             "the cache is not the end of the log",
         )
         if fresh or before is _NOT_CHECKED:
             self.admissions.check(self.last_index, fresh)
             self._checked = _Checked(cache[:], self.cached_bytes, names)
+
+    def _check_terms(self) -> None:
+        starts, terms = self._range_starts, self._range_terms
+        require(
+            starts == sorted(set(starts)) and terms == sorted(set(terms)),
+            "terms go back, or begin twice",
+        )
 
     @property
     def _names(self) -> tuple[object, ...]:
@@ -381,7 +390,7 @@ class RaftLog:
 
     def check(self) -> None:
         """That what is counted is what there is."""
-        cache, starts, terms = self._cache, self._range_starts, self._range_terms
+        cache, starts = self._cache, self._range_starts
         self._check_cache()
         require(
             self._cache_start <= self.durable_index + 1, "an entry is neither cached nor durable"
@@ -389,12 +398,8 @@ class RaftLog:
         waiting = cache[len(cache) - (self.last_index - self.durable_index) :]
         require(
             self.room.taken_bytes
-            >= sum(self._stable.entry_bytes(len(entry.data)) for entry in waiting),
+            >= sum([self._stable.entry_bytes(len(entry.data)) for entry in waiting]),
             "an entry takes room that is not counted",
-        )
-        require(
-            starts == sorted(set(starts)) and terms == sorted(set(terms)),
-            "terms go back, or begin twice",
         )
         require(
             (starts[:1] == [self.start.index + 1] and starts[-1] <= self.last_index)
@@ -407,15 +412,20 @@ class RaftLog:
             "the log begins after what is not committed",
         )
         require(
-            all(first > self.start.index for first, _ in self.damaged.runs(0)),
+            self._truncate_from in (None, self.durable_index + 1),
+            "a truncation that the disk lacks is forgotten",
+        )
+        if self.damaged or self._repairs:
+            self._check_damage()
+
+    def _check_damage(self) -> None:
+        runs = [*self.damaged.runs(0)]
+        require(
+            all(first > self.start.index for first, _ in runs),
             "what comes before the log is damaged",
         )
         require(all(index in self.damaged for index in self._repairs), "what was sound is repaired")
         require(
-            all(last <= self.durable_index for _, last in self.damaged.runs(0)),
+            all(last <= self.durable_index for _, last in runs),
             "what is damaged was never durable",
-        )
-        require(
-            self._truncate_from in (None, self.durable_index + 1),
-            "a truncation that the disk lacks is forgotten",
         )
