@@ -409,7 +409,7 @@ class Host:
     @property
     def oldest_ticket_ms(self) -> float:
         """When the node took the ticket that has waited for longest, by its own clock."""
-        return next(iter(self._open_calls.values()), math.inf)
+        return next(iter(self._open_calls.values())) if self._open_calls else math.inf
 
     @property
     def life(self) -> int:

@@ -94,7 +94,7 @@ class Network:
         self._schedule.after(delay_ms, lambda: self._arrive(number, message, life))
 
     def _arrive(self, number: int, message: Message, life: int) -> None:
-        if (message.sender, message.recipient) in self.cut:
+        if self.cut and (message.sender, message.recipient) in self.cut:
             self._lose(number, "the link is cut")
             return
         if why := self._deliver(message, life):

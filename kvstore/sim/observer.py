@@ -20,8 +20,8 @@ from kvstore.sim.calls import Call, CursorCall
 from kvstore.sim.checkers.checker import ALL_KINDS, Checker, Part, Watched
 from kvstore.sim.schedule import Schedule
 
-_Seen: TypeAlias = tuple[tuple[int, Role, int | None], tuple[int, int], int, int]
-"""Of a node, in the order of `Part`."""
+_Seen: TypeAlias = tuple[int, Role, int | None, int, int, int, int]
+"""Of a node, in the order of `Part`: flat, as most looks find what the one before them found."""
 
 _EVERYTHING, _ROLE, _LOG = int(Part.ALL), int(Part.ROLE), int(Part.LOG)
 _COMMITTED, _APPLIED = int(Part.COMMITTED), int(Part.APPLIED)
@@ -140,9 +140,12 @@ class Observer:
         node = host.running
         raft, log = node.raft, node.raft.log
         seen = (
-            (raft.current_term, raft.role, raft.voted_for),
-            (log.last_index, log.durable_index),
-            raft.commit_index,
+            raft.current_term,
+            raft.role,
+            raft.voted_for,
+            log.last_index,
+            log.durable_index,
+            log.commit_index,
             node.machine.last_applied,
         )
         before = self._seen.get(host.id)
@@ -268,12 +271,12 @@ def _changed_parts(before: _Seen | None, seen: _Seen) -> int:
     """Of a node that was not seen in its present life, everything is new."""
     if before is None:
         return _EVERYTHING
-    parts = _ROLE if before[0] != seen[0] else 0
-    if before[1] != seen[1]:
+    parts = _ROLE if before[:3] != seen[:3] else 0
+    if before[3:5] != seen[3:5]:
         parts |= _LOG
-    if before[2] != seen[2]:
+    if before[5] != seen[5]:
         parts |= _COMMITTED
-    if before[3] != seen[3]:
+    if before[6] != seen[6]:
         parts |= _APPLIED
     return parts
 

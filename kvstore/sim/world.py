@@ -31,6 +31,7 @@ from kvstore.sim.shipped_clients import ShippedClient
 from kvstore.sim.trace import ModelStep, Record
 
 _RESTART_MS: Final = (20.0, 2_000.0)
+_NOBODY: Final = frozenset[int]()
 
 
 class World:
@@ -126,9 +127,10 @@ class World:
         recipient.take_message(message)
         return None
 
-    def _down(self) -> set[int]:
+    def _down(self) -> frozenset[int]:
         """Machines that refuse whoever dials them, as no node runs there."""
-        return {host.id for host in self.hosts.values() if host.node is None}
+        down = [node for node, host in self.hosts.items() if host.node is None]
+        return frozenset(down) if down else _NOBODY
 
     def _restart_later(self, host: Host) -> None:
         self.schedule.after(self._restarts.uniform(*_RESTART_MS), host.start)

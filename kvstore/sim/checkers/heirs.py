@@ -50,8 +50,10 @@ class Heirs(Checker):
         # An heir is chosen in a turn, or between the one before and that.
         since_ms = self._turn_ms.get(host.id, host.turn_ms)
         self._turn_ms[host.id] = host.turn_ms
-        before, self._heirs[host.id] = self._heirs.get(host.id), heir
-        if heir is None or heir == before:
+        if heir == self._heirs.get(host.id):
+            return
+        self._heirs[host.id] = heir
+        if heir is None:
             return
         silent_ms = since_ms - self._heard_ms[host.id, heir]
         if silent_ms > host.running.settings.raft.election_timeout_min_ms:

@@ -29,6 +29,8 @@ class KeptMajority(Checker):
         super().__init__(members, start)
         self._heard_ms: dict[tuple[int, int], dict[int, float]] = {}
         """(leader, term) -> when it heard each of the others last; at first, when it began."""
+        self._keeps_until_ms: dict[tuple[int, int], float] = {}
+        """(leader, term) -> until when what it has heard suffices, whatever else it hears."""
 
     def hears(self, host: Watched, message: Message) -> None:
         if isinstance(message, AppendEntriesReply) and not message.rejoining:
@@ -41,12 +43,17 @@ class KeptMajority(Checker):
             self._check(host, message.term)
 
     def _check(self, leader: Watched, term: int) -> None:
-        now_ms = leader.now_ms
-        heard = self._heard_ms.get((leader.id, term))
+        now_ms, leadership = leader.now_ms, (leader.id, term)
+        if now_ms <= self._keeps_until_ms.get(leadership, -1.0):
+            return
+        heard = self._heard_ms.get(leadership)
         if heard is None:
             others = (member for member in self.members if member != leader.id)
-            heard = self._heard_ms[leader.id, term] = dict.fromkeys(others, now_ms)
+            heard = self._heard_ms[leadership] = dict.fromkeys(others, now_ms)
         answering = {node for node, at_ms in heard.items() if now_ms - at_ms <= _LONGEST_MS}
+        # Each of these goes on to count until so long after the one that was heard first.
+        first_ms = min([heard[node] for node in answering], default=now_ms)
+        self._keeps_until_ms[leadership] = first_ms + _LONGEST_MS
         if not are_majority(answering | {leader.id}, self.members):
             self.fail(
                 f"node {leader.id} leads term {term}, and in the last {_LONGEST_MS:.0f} ms it has"
