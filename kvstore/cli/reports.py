@@ -57,6 +57,8 @@ def _directory_text(report: Report) -> Iterator[str]:
         elif report.hard_state.admitted_at:
             yield _field("rejoined", f"admitted by entry {report.hard_state.admitted_at}")
     yield _field("log", _log_extent(report))
+    if report.start.index:
+        yield _field("begins", f"after entry {report.start.index} of term {report.start.term}")
     if report.applied:
         applied = report.applied
         yield _field(
@@ -87,11 +89,12 @@ def _whose(report: Report) -> str:
 
 def _log_extent(report: Report) -> str:
     """How many entries, and whether all of them can be read."""
-    if not report.last_index:
+    if not report.checksums:
         return "no entries"
     unread = len(report.unread)
     state = f"{unread} cannot be read" if unread else "every checksum good"
-    return f"entries 1 to {report.last_index}, " + click.style(state, fg="red" if unread else None)
+    extent = f"entries {report.first_index} to {report.last_index}"
+    return f"{extent}, {click.style(state, fg='red' if unread else None)}"
 
 
 def _terms_text(terms: tuple[TermSpan, ...]) -> Iterator[str]:
@@ -262,7 +265,8 @@ def _report_values(report: Report, with_entries: bool) -> dict[str, object]:
         "applied": msgspec.to_builtins(report.applied),
         "keys": report.keys,
         "sessions": report.sessions,
-        "first_index": 1 if report.last_index else None,
+        "start": msgspec.to_builtins(report.start),
+        "first_index": report.first_index if report.checksums else None,
         "last_index": report.last_index,
         "unread": sorted(report.unread),
         "terms": msgspec.to_builtins(report.terms),

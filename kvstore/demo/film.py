@@ -122,7 +122,7 @@ class Film:
         self._screen.claim(not any(codes), "all three end cleanly", f"exit codes {_listed(codes)}")
         disks = list(self._disks().values())
         findings = [finding for report in disks for finding in report.findings]
-        entries = sum(report.last_index for report in disks)
+        entries = sum(len(report.checksums) for report in disks)
         self._screen.claim(
             not findings,
             "every record is whole",
@@ -134,11 +134,11 @@ class Film:
             "no term ever had two leaders",
             _listed(f"term {term}: node {_listed(who)}" for term, who in sorted(leaders.items())),
         )
-        comparison = compare(disks)
+        comparison, first = compare(disks), min(report.first_index for report in disks)
         self._screen.claim(
             not comparison.findings and comparison.holders == len(self._nodes.ports),
             "the three logs agree, byte for byte",
-            _listed(comparison.findings) or f"entries 1 to {comparison.committed_index}",
+            _listed(comparison.findings) or f"entries {first} to {comparison.committed_index}",
         )
 
     # --- What the steps share -------------------------------------------------------------

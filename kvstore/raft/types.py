@@ -98,6 +98,11 @@ class LogStart(msgspec.Struct, frozen=True, gc=False):
     index: int = 0
     term: int = 0
 
+    @property
+    def can_be(self) -> bool:
+        """Whether a log can begin there."""
+        return min(self.index, self.term) >= 0 and (self.index == 0) == (self.term == 0)
+
 
 class Recovered(msgspec.Struct, frozen=True):
     """What a node finds on its disk when it starts.

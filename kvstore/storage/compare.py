@@ -3,8 +3,9 @@
 Law: only what Raft rules out is a finding. A log that is behind, or that has a
 tail nobody committed, is the ordinary trace of a crash: it is a note.
 
-Known to be committed is what some directory has applied. Every comparison rests
-on that, and on checksums that cover index, term, kind and data of an entry.
+Known to be committed is what some directory has applied, and what lies before a log. Every
+comparison rests on that, and on checksums that cover index, term, kind and data of an entry.
+Of what lies before a log, only the last entry is known, by its term.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from kvstore.storage.inspect import Report
 class Comparison(msgspec.Struct, frozen=True):
     """What holds between directories.
 
-    * `committed_index`: the last index that any of them has applied.
+    * `committed_index`: the last index that any of them has applied, or has before its log.
     * `holders`: how many of the directories hold that entry.
     """
 
@@ -149,21 +150,32 @@ def _notes(report: Report, furthest: Report, committed_index: int) -> Iterator[s
 def _agree_up_to(one: Report, two: Report) -> int:
     """The last index up to which two logs are equal; unread entries are taken as equal."""
     both = min(one.last_index, two.last_index)
-    if one.checksums[:both] == two.checksums[:both]:
+    before = max(one.start.index, two.start.index)
+    if both < before:
+        return both
+    terms = {one.term_at(before), two.term_at(before)}
+    if len(terms - {None}) > 1:
+        return before - 1
+    ones, twos = one.checksums_of(before + 1, both), two.checksums_of(before + 1, both)
+    if ones == twos:
         return both
     unread = one.unread | two.unread
-    for position in range(both):
-        if one.checksums[position] != two.checksums[position] and position + 1 not in unread:
-            return position
+    for index, (checksum, other) in enumerate(zip(ones, twos, strict=True), before + 1):
+        if checksum != other and index not in unread:
+            return index - 1
     return both
 
 
 def _applied(report: Report) -> int:
-    return report.applied.last_applied if report.applied else 0
+    """Up to where it is known to be committed by what the directory holds."""
+    return max(report.applied.last_applied if report.applied else 0, report.start.index)
 
 
 def _entry(report: Report, index: int) -> str:
-    return f"term {report.term_at(index)}, crc32c {report.checksums[index - 1]:08x}"
+    term = f"term {report.term_at(index)}"
+    if index == report.start.index:
+        return f"{term}, before its log"
+    return f"{term}, crc32c {report.checksums_of(index, index)[0]:08x}"
 
 
 def _ids(members: Sequence[int]) -> str:

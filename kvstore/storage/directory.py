@@ -248,7 +248,9 @@ def _open_log(
 def _open_state(
     data_dir: Path, identity: Identity, map_bytes: int, on_progress: OnProgress
 ) -> tuple[LmdbState, tuple[str, ...]]:
-    """The applied data; if it is damaged or missing, none: the log tells all of it again."""
+    """The applied data; if it is damaged or missing, none: the log tells all of it again, if it
+    begins with the first entry.
+    """
     state = data_dir / STATE
     notes: tuple[str, ...] = ()
     if state.exists():
@@ -302,6 +304,13 @@ def _check_pair(data_dir: Path, log: LmdbLog, state: LmdbState) -> None:
             f"{data_dir}: state/ has applied entry {last_applied},"
             f" but the log in raft/ ends at {log.last_index}: raft/ has lost entries, or is an"
             f" older copy. Bring the right one back; else {_from_others(data_dir, log.identity)}"
+        )
+    if last_applied < log.start.index:
+        raise DamagedError(
+            f"{data_dir}: state/ has applied entries only up to {last_applied},"
+            f" but the log in raft/ begins after entry {log.start.index}, so nothing here tells"
+            " what is between. Bring the right state/ back; else"
+            f" {_from_others(data_dir, log.identity)}"
         )
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from kvstore.errors import DamagedError, DirectoryRefusedError
 from kvstore.kv.view import Applied
-from kvstore.raft.types import Entry, EntryKind, HardState, TermRange
+from kvstore.raft.types import Entry, EntryKind, HardState, LogStart, TermRange
 from kvstore.storage import filesystem, records
 from kvstore.storage.base import Identity
 from kvstore.storage.directory import LOCK, RAFT, STATE, UNFINISHED
@@ -44,9 +44,10 @@ class TermSpan(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """One directory. What could not be read is None or empty, and a finding says why.
 
-    * `checksums`: the crc32c of entry i at position i - 1; it covers index, term,
-      kind and data.
-    * `unread`: indexes up to `last_index` whose entry is damaged or missing.
+    * `start`: after what the log begins. All up to there is committed, and no damage.
+    * `checksums`: the crc32c of each entry, from the first on; it covers index, term, kind
+      and data.
+    * `unread`: indexes behind `start`, up to `last_index`, whose entry is damaged or missing.
     """
 
     directory: Path
@@ -57,7 +58,7 @@ class Report(msgspec.Struct, frozen=True):
     applied: Applied | None
     keys: int
     sessions: int
-    last_index: int
+    start: LogStart
     terms: tuple[TermSpan, ...]
     checksums: array[int]
     unread: frozenset[int]
@@ -68,8 +69,24 @@ class Report(msgspec.Struct, frozen=True):
         """How findings call the directory."""
         return str(self.directory)
 
+    @property
+    def first_index(self) -> int:
+        """Index of the first entry, if there is one."""
+        return self.start.index + 1
+
+    @property
+    def last_index(self) -> int:
+        """Index of the last entry; in an empty log, of what comes before it."""
+        return self.start.index + len(self.checksums)
+
+    def checksums_of(self, first: int, last: int) -> array[int]:
+        """Of the entries [first, last], which are all of this log."""
+        return self.checksums[first - self.first_index : last - self.start.index]
+
     def term_at(self, index: int) -> int | None:
-        """Term of the entry at `index`, None where it cannot be told."""
+        """Term of the entry at `index`, also that of `start`; None where it cannot be told."""
+        if index == self.start.index:
+            return self.start.term
         for span in self.terms:
             if span.first_index <= index <= span.last_index:
                 return span.term
@@ -157,6 +174,7 @@ class _Reading:
         self._applied: Applied | None = None
         self._keys = 0
         self._sessions = 0
+        self._start = LogStart()
         self._spans: list[TermSpan] = []
         self._checksums: array[int] = array("I")
         self._unread: set[int] = set()
@@ -174,7 +192,7 @@ class _Reading:
             self._applied,
             self._keys,
             self._sessions,
-            len(self._checksums),
+            self._start,
             tuple(self._spans),
             self._checksums,
             frozenset(self._unread),
@@ -210,11 +228,13 @@ class _Reading:
                 self._identity = self._named(RAFT, named, records.IDENTITY, Identity)
                 self._hard_state = self._named(RAFT, named, records.HARD_STATE, HardState)
                 extent = self._named(RAFT, named, records.EXTENT, records.Extent)
+                terms = pages.pairs(records.TERMS, b"", self._finder(RAFT))
+                ranges = [*self._term_ranges(terms)]
+                self._start = _start_of_log(extent, ranges)
                 for key, value in pages.pairs(records.LOG, b"", self._finder(RAFT)):
                     self._check_entry(key, value)
-                terms = pages.pairs(records.TERMS, b"", self._finder(RAFT))
                 if extent is not None:
-                    self._check_extent(extent, [*self._term_ranges(terms)])
+                    self._check_extent(extent, ranges)
         except DamagedError as error:
             self._find(str(error), named=True)
 
@@ -245,21 +265,28 @@ class _Reading:
 
     def _check_extent(self, extent: records.Extent, ranges: Sequence[TermRange]) -> None:
         """The log must end, and its terms begin, where it is on record."""
-        last_index = len(self._checksums)
+        start, last_index = extent.start, self._last_index
+        if not start.can_be:
+            self._find(f"the log begins after entry {start.index} of term {start.term}")
         if extent.last_index > last_index:
             self._add_gap(last_index + 1, extent.last_index + 1)
         elif extent.last_index < last_index:
             self._find(f"the log ends at {last_index}, on record is {extent.last_index}")
         if len(ranges) != extent.terms:
             self._find(f"{len(ranges)} terms can be read, {extent.terms} are on record")
-        starts = {one.term: one.first_index for one in ranges}
+        firsts = {one.term: one.first_index for one in ranges}
         for span in self._spans:
-            start = starts.get(span.term, span.first_index)
-            if start != span.first_index and not self._unread & {start, span.first_index - 1}:
-                self._find(f"term {span.term} begins at {span.first_index}, on record is {start}")
+            first = firsts.get(span.term, span.first_index)
+            if first != span.first_index and not self._unread & {first, span.first_index - 1}:
+                self._find(f"term {span.term} begins at {span.first_index}, on record is {first}")
+
+    @property
+    def _last_index(self) -> int:
+        """Of what was read so far."""
+        return self._start.index + len(self._checksums)
 
     def _add(self, entry: Entry, checksum: int) -> None:
-        expected = len(self._checksums) + 1
+        expected = self._last_index + 1
         if entry.index < expected:
             self._find(f"log record {entry.index} lies behind record {expected - 1}")
             return
@@ -291,26 +318,39 @@ class _Reading:
         return int(entry.data)
 
     def _check_term_start(self, entry: Entry, last: TermSpan | None, leader: int | None) -> None:
-        if entry.term < (last.term if last else 1):
+        if entry.term < (last.term if last else max(self._start.term, 1)):
             self._find(f"log record {entry.index}: its term goes back to {entry.term}")
-        if leader is None and entry.index - 1 not in self._unread:
+        if leader is None and not self._may_open_before(entry):
             self._find(f"term {entry.term} begins at {entry.index} without naming its leader")
 
+    def _may_open_before(self, entry: Entry) -> bool:
+        """Whether what opened its term may be in front of it: not readable, or not in the log."""
+        if entry.index == self._start.index + 1:
+            return entry.term == self._start.term
+        return entry.index - 1 in self._unread
+
     def _check_parts(self) -> None:
-        last_index = len(self._checksums)
-        if self._applied and self._applied.last_applied > last_index:
-            self._find(
-                f"entry {self._applied.last_applied} was applied, but the log ends at {last_index}"
-            )
+        if self._applied:
+            self._check_applied(self._applied.last_applied)
         if self._identity and self._identity.format_version != records.FORMAT_VERSION:
             self._find(f"has format version {self._identity.format_version}")
         if self._identity and self._state_identity not in (None, self._identity):
             self._find(f"{RAFT}/ and {STATE}/ were made for different nodes or at different times")
-        last_term = self._spans[-1].term if self._spans else 0
+        last_term = self._spans[-1].term if self._spans else self._start.term
         if self._hard_state and last_term > self._hard_state.current_term:
             self._find(
                 f"the log ends in term {last_term},"
                 f" but the hard state says term {self._hard_state.current_term}"
+            )
+
+    def _check_applied(self, last_applied: int) -> None:
+        """The log must reach from what was applied on; a server that runs has seen to it."""
+        if last_applied > self._last_index:
+            self._find(f"entry {last_applied} was applied, but the log ends at {self._last_index}")
+        elif last_applied < self._start.index and self._server_pid is None:
+            self._find(
+                f"the log begins after entry {self._start.index}, but only up to {last_applied}"
+                " was applied: what is between is not here"
             )
 
     def _named(
@@ -330,3 +370,10 @@ class _Reading:
             self._findings.append(finding if named else f"{self._directory}: {finding}")
         else:
             self._findings_left_out += 1
+
+
+def _start_of_log(extent: records.Extent | None, ranges: Sequence[TermRange]) -> LogStart:
+    """After what the log begins; where that cannot be read, before the first term on record."""
+    if extent is not None:
+        return extent.start
+    return LogStart(ranges[0].first_index - 1 if ranges else 0)

@@ -81,6 +81,11 @@ class LmdbLog:
         """Index of the last entry; in an empty log, of what comes before it."""
         return self._outline.last_index
 
+    @property
+    def start(self) -> LogStart:
+        """After what the log begins."""
+        return self._outline.start
+
     def recover(self) -> Recovered:
         """Read and check everything. What cannot be read of the log is named `damaged`.
 

@@ -97,7 +97,7 @@ class Outline(msgspec.Struct, frozen=True):
                 f"{extent.terms} and {extent.last_index} are on record"
             )
         start = self.start
-        if min(start.index, start.term) < 0 or (start.index == 0) != (start.term == 0):
+        if not start.can_be:
             raise DamagedError(f"the log begins after entry {start.index} of term {start.term}")
         last_term, next_index = max(start.term - 1, 0), start.index + 1
         for position, one in enumerate(self.ranges):

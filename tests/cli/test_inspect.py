@@ -13,7 +13,14 @@ from process.proxy import Reservation
 from storage.samples import flip_text, led, make_node, noop, open_node
 
 from kvstore import api
-from kvstore.raft.types import NOT_ADMITTED, DurableUpdate, Entry, EntryKind, HardState
+from kvstore.raft.types import (
+    NOT_ADMITTED,
+    DurableUpdate,
+    Entry,
+    EntryKind,
+    HardState,
+    LogStart,
+)
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -81,6 +88,20 @@ def test_entries_are_listed_on_request_in_words(tmp_path):
         ["10", "1", "version", "the cluster has version 3 of the protocol"],
     ]
     assert not any(line.lstrip()[:1].isdigit() for line in inspect(tmp_path).stdout.splitlines())
+
+
+def test_where_a_log_begins_is_told_unless_it_is_with_the_first_entry(tmp_path):
+    start = LogStart(10, 2)
+    make_node(tmp_path / "n1", led(11, 15, 3, 1), applied=12, start=start)
+    text = inspect(tmp_path / "n1").stdout
+    assert "  log      entries 11 to 14, every checksum good\n" in text
+    assert "  begins   after entry 10 of term 2\n" in text
+    (told,) = json.loads(inspect("--json", tmp_path / "n1").stdout)["directories"]
+    assert told["start"] == {"index": 10, "term": 2}
+    assert (told["first_index"], told["last_index"]) == (11, 14)
+    make_node(tmp_path / "n2", [], start=start)
+    assert "  log      no entries\n  begins   after entry 10" in inspect(tmp_path / "n2").stdout
+    assert "  begins" not in inspect(sound(tmp_path / "n3")).stdout
 
 
 def test_a_long_history_of_terms_is_shortened(tmp_path):

@@ -10,9 +10,10 @@ from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogStart
 from kvstore.storage import records
 from kvstore.storage.base import Identity
-from kvstore.storage.directory import DataDirectory, open_directory
+from kvstore.storage.directory import RAFT, STATE, DataDirectory, open_directory
 from kvstore.storage.lmdb_files import sign_commit
 from kvstore.storage.lmdb_log import LmdbLog
+from kvstore.storage.lmdb_state import LmdbState
 from kvstore.storage.memory import MemoryLog
 from kvstore.storage.records import FORMAT_VERSION
 
@@ -57,17 +58,34 @@ def make_node(
     applied: int = 0,
     term: int | None = None,
     keys: int = 0,
+    start: LogStart = LogStart(),  # noqa: B008 - frozen
     **settings: Any,
 ) -> Path:
-    """A directory with these entries, closed."""
+    """A directory with these entries, closed. They follow `start`, up to which all is applied."""
+    if start.index:
+        begin_after(start, data_dir, node_id=settings.get("node_id", 1))
     node = open_node(data_dir, **settings)
-    last_term = entries[-1].term if entries else 1
+    last_term = entries[-1].term if entries else max(start.term, 1)
     node.log.write(DurableUpdate(HardState(term or last_term, 1), None, entries))
     for number in range(keys):
         node.state.put(b"key %d" % number, b"record %d" % number)
+    applied = max(applied, start.index)
     node.state.commit(Applied(applied, applied))
     node.close()
     return data_dir
+
+
+def begin_after(
+    start: LogStart, data_dir: Path, *, node_id: int = 1, applied: int | None = None
+) -> None:
+    """A new directory whose log begins there, and whose state is as of then, if not earlier."""
+    identity = Identity(FORMAT_VERSION, "local", node_id, (1, 2, 3), f"{node_id:032x}")
+    data_dir.mkdir(exist_ok=True)
+    LmdbLog.create(data_dir / RAFT, MAP_BYTES, identity, HardState(start.term), start)
+    LmdbState.create(data_dir / STATE, MAP_BYTES, identity)
+    state = LmdbState(data_dir / STATE, MAP_BYTES)
+    state.commit(Applied(start.index if applied is None else applied))
+    state.close()
 
 
 def copy_of(data_dir: Path, target: Path) -> Path:

@@ -1,0 +1,198 @@
+"""Directories whose logs begin after any entry: one by one, and held against each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvstore.errors import DamagedError
+from kvstore.raft.types import LogStart
+from kvstore.storage import records
+from kvstore.storage.compare import Comparison, compare
+from kvstore.storage.inspect import TermSpan, inspect_directories, inspect_directory, read_entries
+from kvstore.storage.lmdb_files import sign_commit
+from storage.samples import (
+    begin_after,
+    command,
+    commands,
+    led,
+    make_node,
+    open_node,
+    remove_record,
+)
+
+STARTS = [LogStart(), LogStart(1, 1), LogStart(999_999_999, 3)]
+TEN = LogStart(10, 2)
+
+
+@pytest.fixture(params=STARTS, ids=lambda start: f"begins at {start.index + 1}")
+def start(request):
+    return request.param
+
+
+def five(start):
+    """The entries that follow it, of the term after."""
+    return led(start.index + 1, start.index + 6, start.term + 1, 2)
+
+
+def rewrite(path, key, value, db=None):
+    """Put what no release would put there."""
+    directory = open_node(path)
+    with directory.log._env.begin(write=True) as txn:
+        txn.put(key, value, db=db and directory.log._env.open_db(db, txn=txn))
+        sign_commit(txn)
+    directory.close()
+
+
+# --- One directory -----------------------------------------------------------------------------
+
+
+def test_a_sound_directory_is_reported_from_its_first_entry_on(tmp_path, start):
+    first, term = start.index + 1, start.term + 1
+    make_node(tmp_path, five(start), applied=first + 2, start=start)
+    report = inspect_directory(tmp_path)
+    assert report.findings == ()
+    assert report.start == start
+    assert (report.first_index, report.last_index, len(report.checksums)) == (first, first + 4, 5)
+    assert report.terms == (TermSpan(term, first, first + 4, 2),)
+    assert [report.term_at(first - 1 + i) for i in (0, 1, 5, 6)] == [start.term, term, term, None]
+    assert report.checksums_of(first + 1, first + 2) == report.checksums[1:3]
+    assert list(read_entries(tmp_path)) == five(start)
+
+
+def test_a_log_without_entries_ends_where_it_begins(tmp_path, start):
+    make_node(tmp_path, [], start=start)
+    report = inspect_directory(tmp_path)
+    assert (report.last_index, report.terms, report.findings) == (start.index, (), ())
+
+
+@pytest.mark.parametrize("lost", [0, 2, 4])
+def test_what_is_missing_is_named_wherever_the_log_begins(tmp_path, start, lost):
+    make_node(tmp_path, five(start), start=start)
+    index = start.index + 1 + lost
+    directory = open_node(tmp_path)
+    remove_record(directory.log, index)
+    directory.close()
+    report = inspect_directory(tmp_path)
+    assert report.findings == (f"{tmp_path}: log record {index} is damaged or missing",)
+    assert report.unread == {index}
+    assert report.last_index == start.index + 5
+
+
+def test_the_term_of_the_start_was_opened_before_the_log(tmp_path):
+    make_node(tmp_path / "n1", commands(11, 13, 2), start=TEN)
+    assert inspect_directory(tmp_path / "n1").findings == ()
+    make_node(tmp_path / "n2", commands(11, 13, 3), start=TEN)
+    (finding,) = inspect_directory(tmp_path / "n2").findings
+    assert finding.endswith("term 3 begins at 11 without naming its leader")
+
+
+def test_a_first_entry_of_an_earlier_term_than_the_start_is_a_finding(tmp_path):
+    make_node(tmp_path, led(11, 13, 3, 1), start=TEN)
+    extent = records.Extent(12, 1, LogStart(10, 4))
+    with_other_start = records.encode_named(records.EXTENT, extent)
+    rewrite(tmp_path, records.EXTENT, with_other_start)
+    findings = inspect_directory(tmp_path).findings
+    assert f"{tmp_path}: log record 11: its term goes back to 3" in findings
+
+
+def test_a_record_at_or_before_the_start_is_a_finding(tmp_path):
+    make_node(tmp_path, led(11, 13, 3, 1), start=TEN)
+    rewrite(tmp_path, *records.encode_entry(command(10, 2)), db=records.LOG)
+    findings = inspect_directory(tmp_path).findings
+    assert findings == (f"{tmp_path}: log record 10 lies behind record 10",)
+
+
+def test_where_the_start_cannot_be_read_the_log_begins_with_its_first_term(tmp_path, start):
+    make_node(tmp_path, five(start), start=start)
+    rewrite(tmp_path, records.EXTENT, b"junk")
+    report = inspect_directory(tmp_path)
+    assert len(report.findings) == 1
+    assert report.unread == frozenset()
+    assert (report.first_index, report.last_index) == (start.index + 1, start.index + 5)
+
+
+@pytest.mark.parametrize("wrong", [LogStart(10, 0), LogStart(0, 1), LogStart(-1, 1)])
+def test_a_start_that_cannot_be_is_a_finding(tmp_path, wrong):
+    make_node(tmp_path, [], start=TEN)
+    extent = records.Extent(wrong.index, 0, wrong)
+    rewrite(tmp_path, records.EXTENT, records.encode_named(records.EXTENT, extent))
+    finding = f"{tmp_path}: the log begins after entry {wrong.index} of term {wrong.term}"
+    assert finding in inspect_directory(tmp_path).findings
+
+
+def test_a_state_that_ends_before_the_log_begins_is_a_finding_and_no_node_starts_on_it(tmp_path):
+    """Nothing in the directory tells what is between."""
+    begin_after(TEN, tmp_path, applied=9)
+    (finding,) = inspect_directory(tmp_path).findings
+    assert "the log begins after entry 10, but only up to 9 was applied" in finding
+    with pytest.raises(DamagedError, match=r"only up to 9, .* begins after entry 10, .* --rejoin"):
+        open_node(tmp_path)
+
+
+# --- Several directories -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """Makes one directory for each (start, entries, applied), named n1, n2, ..."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*nodes):
+        paths = []
+        for node_id, (start, entries, applied) in enumerate(nodes, 1):
+            path = tmp_path / f"n{node_id}"
+            make_node(path, entries, applied=applied, node_id=node_id, start=start)
+            paths.append(path.relative_to(tmp_path))
+        return compare(inspect_directories(paths))
+
+    return make
+
+
+ALL = led(1, 15, 2, 1)
+"""The whole log, of which others have the end."""
+
+
+def after(index):
+    """A log that begins later, and its entries."""
+    return LogStart(index, 2), ALL[index:]
+
+
+def test_equal_logs_are_equal_wherever_they_begin(cluster, start):
+    last, node = start.index + 5, (start, five(start))
+    assert cluster((*node, last), (*node, last), (*node, last - 2)) == Comparison(last, 3, (), ())
+
+
+def test_logs_that_begin_at_different_entries_are_compared_where_both_are(cluster):
+    whole = (LogStart(), ALL)
+    assert cluster((*whole, 14), (*after(4), 14), (*after(9), 12)) == Comparison(14, 3, (), ())
+
+
+@pytest.mark.parametrize("parts_at", [5, 9, 14])
+def test_different_entries_are_found_behind_both_starts(cluster, parts_at):
+    other = [*ALL[: parts_at - 1], command(parts_at, 2, b"other"), *ALL[parts_at:]]
+    findings = cluster((*after(4), 14), (LogStart(3, 2), other[3:], 14)).findings
+    assert [finding.partition(":")[0] for finding in findings] == [
+        f"n1 and n2 both applied entry {parts_at}, but hold different ones"
+    ]
+
+
+def test_an_entry_of_another_term_than_the_start_is_a_finding(cluster):
+    """The log that begins after it has it applied."""
+    other = [*ALL[:9], *led(10, 15, 3, 1)]
+    assert cluster((*after(10), 10), (LogStart(), other, 10)).findings == (
+        "n1 and n2 both applied entry 10, but hold different ones: term 2, before its log and"
+        f" term 3, crc32c {records.entry_checksum(records.encode_entry(other[9])[1]):08x}",
+    )
+
+
+def test_a_log_that_ends_before_another_begins_is_behind(cluster):
+    result = cluster((*after(10), 14), (*after(10), 14), (LogStart(), ALL[:6], 6))
+    assert result.findings == ()
+    assert (result.committed_index, result.holders) == (14, 2)
+    assert result.notes == ("n3: behind; its log ends at 6, 14 is committed",)
+
+
+def test_what_is_before_a_log_is_committed(cluster):
+    """Whatever became of the state that had it applied."""
+    result = cluster((LogStart(), ALL, 3), (*after(10), 0))
+    assert (result.committed_index, result.holders) == (10, 2)
