@@ -16,6 +16,6 @@ FIRST = LogStart()
 def state_as_of(start: LogStart) -> Applied:
     """An empty key space: all that was written is deleted again.
 
-    Each term began with an entry that changed nothing, and all others did change something.
+    If each term had an entry, that entry changed nothing, and all others did.
     """
-    return Applied(last_applied=start.index, revision=start.index - start.term)
+    return Applied(last_applied=start.index, revision=max(start.index - start.term, 0))

@@ -17,7 +17,7 @@ from kvstore import api
 from kvstore.config.settings import Settings
 from kvstore.errors import DirectoryRefusedError, StorageError
 from kvstore.raft.messages import Message
-from kvstore.raft.types import NOT_ADMITTED, Role
+from kvstore.raft.types import NOT_ADMITTED, LogStart, Role
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.envelope import refusal_of
 from kvstore.server.node import Node, Outcome
@@ -66,9 +66,14 @@ class Host:
         unreachable: Callable[[], Set[int]],
         session_rules: api.SessionRules,
         idle_turns: float,
+        start: LogStart,
     ) -> None:
-        """`idle_turns`: how often it takes a turn within half a heartbeat though none is due."""
+        """`idle_turns`: how often it takes a turn within half a heartbeat though none is due.
+
+        Its log begins after `start`, in each of its directories.
+        """
         self.id = settings.node_id
+        self._start = start
         self._directories = 0
         self.disk = self._newest = self._new_disk(settings, rng, observer, admitted_at=0)
         self.node: Node | None = None
@@ -113,6 +118,7 @@ class Host:
             random.Random(rng.getrandbits(64)),
             lambda update: observer.synced(self, update),
             admitted_at,
+            self._start,
         )
 
     # --- Life and death -------------------------------------------------------------------

@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from kvstore.raft.types import INDEX_MAX
 from kvstore.sim.faults import KINDS
 from kvstore.sim.scenario import Scenario
 
@@ -54,6 +55,9 @@ def read(text: bytes) -> Recorded:
         raise ValueError(str(error)) from None
     if not 1 <= len(scenario.members) <= 7:
         raise ValueError("it has no members, or more than seven")
+    start = scenario.start
+    if not start.can_be or start.index > INDEX_MAX // 2:
+        raise ValueError(f"no log begins after entry {start.index} of term {start.term}")
     for fault in scenario.faults:
         if fault.kind not in KINDS:
             raise ValueError(f"there is no fault of kind {fault.kind!r}")

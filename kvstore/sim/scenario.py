@@ -12,8 +12,9 @@ import msgspec
 
 from kvstore import api
 from kvstore.config.limits import Limits
-from kvstore.raft.types import RaftSettings
+from kvstore.raft.types import LogStart, RaftSettings
 from kvstore.sim import faults
+from kvstore.sim.beginning import FIRST
 from kvstore.sim.faults import Fault
 from kvstore.sim.network import FAIR, Conditions
 
@@ -46,6 +47,8 @@ class Scenario(msgspec.Struct, frozen=True):
     checkpoint_interval_ms: int = 500
     idle_turns: float = 1.0
     """How often a node takes a turn within half a heartbeat, though nothing is due."""
+    start: LogStart = FIRST
+    """After which the logs of all nodes begin."""
 
 
 def scenario(seed: int) -> Scenario:

@@ -52,9 +52,9 @@ class World:
         """All faults are over."""
         self._rng = random.Random(plan.seed)
         record = None if trace is None else trace.append
-        self.replay = Replay(plan.members)
+        self.replay = Replay(plan.members, plan.start)
         """What the log says should be there."""
-        checkers = [checker(plan.members) for checker in STEPWISE]
+        checkers = [checker(plan.members, plan.start) for checker in STEPWISE]
         checkers.append(self.replay)
         self.observer = Observer(
             self.schedule,
@@ -118,6 +118,7 @@ class World:
             self._down,
             self.plan.session_rules,
             self.plan.idle_turns,
+            self.plan.start,
         )
 
     def _deliver(self, message: Message, life: int) -> str | None:

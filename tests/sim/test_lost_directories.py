@@ -1,27 +1,41 @@
-"""The two checkers of what survives a lost directory, on machines that a test makes up."""
+"""The two checkers of what survives a lost directory, on machines that a test makes up.
+
+Indexes are counted from where the logs of all machines begin.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import TypeAlias
 
 import pytest
 
 from kvstore.raft.messages import AppendEntriesReply
-from kvstore.raft.types import NOT_ADMITTED, DurableUpdate, Entry, EntryKind, HardState, Role
+from kvstore.raft.types import (
+    NOT_ADMITTED,
+    DurableUpdate,
+    Entry,
+    EntryKind,
+    HardState,
+    LogStart,
+    Role,
+)
 from kvstore.sim.checkers.checker import Checker, ViolationError
 from kvstore.sim.checkers.commitment import Commitment
 from kvstore.sim.checkers.retention import Retention
 from kvstore.sim.indexed import Indexed
 
 MEMBERS = (1, 2, 3)
+STARTS = [LogStart(), LogStart(1, 1), LogStart(999_999_999, 1)]
 
 
 @dataclass
 class Log:
     """What is on a disk; in the core's log is the same."""
 
-    terms: Indexed[int] = field(default_factory=Indexed)
+    terms: Indexed[int]
     hard_state: HardState = field(default_factory=HardState)
 
     def term(self, index: int) -> int:
@@ -37,16 +51,16 @@ class Host:
     def __init__(self, node_id: int, checker: Checker) -> None:
         self.id = node_id
         self._checker = checker
+        self._start = checker.start.index
         self.replace(HardState())
         checker.started(self)
 
     def replace(self, hard_state: HardState) -> None:
         """An empty disk."""
-        log = Log(hard_state=hard_state)
+        log = Log(Indexed(self._start), hard_state)
         self.disk = SimpleNamespace(log=log)
-        self.running = SimpleNamespace(
-            raft=SimpleNamespace(role=Role.FOLLOWER, current_term=1, commit_index=0, log=log)
-        )
+        raft = {"role": Role.FOLLOWER, "current_term": 1, "commit_index": self._start, "log": log}
+        self.running = SimpleNamespace(raft=SimpleNamespace(**raft))
 
     def lose_directory(self) -> None:
         self.replace(HardState(admitted_at=NOT_ADMITTED))
@@ -58,13 +72,17 @@ class Host:
         entries = [Entry(first + i, t, EntryKind.COMMAND, b"") for i, t in enumerate(terms)]
         log.terms.extend(terms)
         if admitted_at is not None:
-            log.hard_state = HardState(admitted_at=admitted_at)
+            log.hard_state = HardState(admitted_at=self._start + admitted_at)
         self._checker.synced(self, DurableUpdate(entries=entries))
 
     def roll_back(self) -> None:
         """Remove all entries, as a leader has others."""
-        self.disk.log.terms.truncate(1)
-        self._checker.synced(self, DurableUpdate(truncate_from=1))
+        self.forget()
+        self._checker.synced(self, DurableUpdate(truncate_from=self._start + 1))
+
+    def forget(self) -> None:
+        """No entry is on the disk any more, and nobody has asked for that."""
+        self.disk.log.terms.truncate(self._start + 1)
 
     def accept(self, match_index: int, leader: int = 1, rejoining: str = "") -> None:
         """Tell the leader of term 1 how far its log is here."""
@@ -76,7 +94,7 @@ class Host:
             admitted_at=NOT_ADMITTED if rejoining else 0,
             success=True,
             prev_log_index=0,
-            match_index=match_index,
+            match_index=self._start + match_index,
             rejoining=rejoining,
         )
         self._checker.speaks(self, reply)
@@ -86,19 +104,34 @@ class Host:
         raft = self.running.raft
         raft.role = role
         self._checker.changed(self)
-        raft.commit_index = index
+        raft.commit_index = self._start + index
         self._checker.changed(self)
 
 
-def hosts(checker: type[Checker]) -> list[Host]:
-    watching = checker(MEMBERS)
-    return [Host(node_id, watching) for node_id in MEMBERS]
+Hosts: TypeAlias = Callable[[type[Checker]], list[Host]]
+
+
+@pytest.fixture(params=STARTS, ids=lambda start: f"begins at {start.index + 1}")
+def start(request: pytest.FixtureRequest) -> LogStart:
+    one: LogStart = request.param
+    return one
+
+
+@pytest.fixture
+def hosts(start: LogStart) -> Hosts:
+    """Three machines that a checker watches."""
+
+    def make(checker: type[Checker]) -> list[Host]:
+        watching = checker(MEMBERS, start)
+        return [Host(node_id, watching) for node_id in MEMBERS]
+
+    return make
 
 
 # --- Commitment --------------------------------------------------------------------------------
 
 
-def test_a_word_counts_though_its_directory_was_lost_since() -> None:
+def test_a_word_counts_though_its_directory_was_lost_since(hosts: Hosts) -> None:
     """The entry is on one disk of three, and safe."""
     one, two, _ = hosts(Commitment)
     one.write(1)
@@ -108,7 +141,7 @@ def test_a_word_counts_though_its_directory_was_lost_since() -> None:
     one.commit(1)
 
 
-def test_a_leader_that_counts_what_nobody_said_is_found() -> None:
+def test_a_leader_that_counts_what_nobody_said_is_found(hosts: Hosts) -> None:
     one, two, _ = hosts(Commitment)
     one.write(1)
     two.write(1)
@@ -116,7 +149,7 @@ def test_a_leader_that_counts_what_nobody_said_is_found() -> None:
         one.commit(1)
 
 
-def test_a_word_for_less_than_is_committed_does_not_count() -> None:
+def test_a_word_for_less_than_is_committed_does_not_count(hosts: Hosts) -> None:
     one, two, _ = hosts(Commitment)
     one.write(1, 1)
     two.write(1, 1)
@@ -125,7 +158,7 @@ def test_a_word_for_less_than_is_committed_does_not_count() -> None:
         one.commit(2)
 
 
-def test_a_word_to_another_leader_does_not_count() -> None:
+def test_a_word_to_another_leader_does_not_count(hosts: Hosts) -> None:
     one, two, _ = hosts(Commitment)
     one.write(1)
     two.write(1)
@@ -134,7 +167,7 @@ def test_a_word_to_another_leader_does_not_count() -> None:
         one.commit(1)
 
 
-def test_the_word_of_a_directory_that_waits_does_not_count() -> None:
+def test_the_word_of_a_directory_that_waits_does_not_count(hosts: Hosts) -> None:
     one, two, _ = hosts(Commitment)
     one.write(1)
     two.lose_directory()
@@ -144,12 +177,12 @@ def test_the_word_of_a_directory_that_waits_does_not_count() -> None:
         one.commit(1)
 
 
-def test_a_leader_vouches_by_its_disk() -> None:
+def test_a_leader_vouches_by_its_disk(hosts: Hosts, start: LogStart) -> None:
     one, two, three = hosts(Commitment)
     for follower in (two, three):
         follower.write(1)
     two.accept(1)
-    one.running.raft.log = Log(terms=Indexed(0, [1]))
+    one.running.raft.log = Log(Indexed(start.index, [1]))
     with pytest.raises(ViolationError, match=r"by the word of \[2\]"):
         one.commit(1)
 
@@ -157,7 +190,8 @@ def test_a_leader_vouches_by_its_disk() -> None:
 # --- Retention ---------------------------------------------------------------------------------
 
 
-def committed() -> list[Host]:
+@pytest.fixture
+def committed(hosts: Hosts) -> list[Host]:
     """Entry 1 is on the disks of 1 and 2, and committed."""
     nodes = hosts(Retention)
     nodes[0].write(1)
@@ -166,24 +200,27 @@ def committed() -> list[Host]:
     return nodes
 
 
-def test_a_directory_that_is_lost_may_come_back_with_what_it_held() -> None:
-    _, two, three = committed()
+def test_a_directory_that_is_lost_may_come_back_with_what_it_held(committed: list[Host]) -> None:
+    _, two, three = committed
     two.lose_directory()
     two.write(1, 1)
     two.write(admitted_at=2)
     three.write(1)
 
 
-def test_who_held_what_is_committed_may_not_count_without_it() -> None:
+def test_who_held_what_is_committed_may_not_count_without_it(
+    committed: list[Host], start: LogStart
+) -> None:
     """One disk of three would do for a majority, and still it is wrong."""
-    _, two, three = committed()
+    _, two, three = committed
     three.write(1)
     two.lose_directory()
-    with pytest.raises(ViolationError, match=r"node 2 counts with a disk that holds .* up to 0"):
+    held = rf"node 2 counts with a disk that holds .* up to {start.index} only"
+    with pytest.raises(ViolationError, match=held):
         two.write(admitted_at=2)
 
 
-def test_that_holds_for_what_was_committed_only_after_the_loss() -> None:
+def test_that_holds_for_what_was_committed_only_after_the_loss(hosts: Hosts) -> None:
     one, two, three = hosts(Retention)
     for host in (one, two, three):
         host.write(1)
@@ -193,41 +230,41 @@ def test_that_holds_for_what_was_committed_only_after_the_loss() -> None:
         two.write(admitted_at=2)
 
 
-def test_an_entry_that_is_removed_where_it_is_committed_is_missed() -> None:
-    _, two, _ = committed()
-    two.disk.log.terms.truncate(1)
+def test_an_entry_that_is_removed_where_it_is_committed_is_missed(committed: list[Host]) -> None:
+    _, two, _ = committed
+    two.forget()
     with pytest.raises(ViolationError, match="node 2 counts"):
         two.write()
 
 
-def test_what_is_committed_is_on_all_voters_but_a_minority() -> None:
+def test_what_is_committed_is_on_all_voters_but_a_minority(hosts: Hosts) -> None:
     one, _, _ = hosts(Retention)
     one.write(1)
     with pytest.raises(ViolationError, match=r"the disks of \[2, 3\] of \[1, 2, 3\] count without"):
         one.commit(1)
 
 
-def test_directories_that_wait_are_no_voters() -> None:
+def test_directories_that_wait_are_no_voters(committed: list[Host]) -> None:
     """Two of three are lost: nobody can elect, until what is left comes back."""
-    one, two, three = committed()
+    one, two, three = committed
     three.lose_directory()
     two.lose_directory()
     one.write(1)
 
 
-def test_an_old_directory_that_comes_back_counts_no_more() -> None:
-    _, two, three = committed()
+def test_an_old_directory_that_comes_back_counts_no_more(committed: list[Host]) -> None:
+    _, two, three = committed
     three.write(1)
     old = two.disk
     two.lose_directory()
     two.write(1, 1)
     two.write(admitted_at=2)
-    old.log.terms.truncate(1)
     two.disk = old
+    two.forget()
     two.write()
 
 
-def test_what_a_voter_rolled_back_before_it_was_committed_it_may_lack() -> None:
+def test_what_a_voter_rolled_back_before_it_was_committed_it_may_lack(hosts: Hosts) -> None:
     """Raft §5.4.2: a later leader, which kept the entry, commits it with others."""
     one, two, three = hosts(Retention)
     for host in (one, two):
@@ -238,7 +275,9 @@ def test_what_a_voter_rolled_back_before_it_was_committed_it_may_lack() -> None:
     one.commit(1)
 
 
-def test_what_an_earlier_directory_rolled_back_a_later_one_must_hold_once_it_is_committed() -> None:
+def test_what_an_earlier_directory_rolled_back_a_later_one_must_hold_once_it_is_committed(
+    hosts: Hosts,
+) -> None:
     one, two, three = hosts(Retention)
     for host in (one, two):
         host.write(1)

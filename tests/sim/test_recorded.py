@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kvstore.cli.main import main
+from kvstore.raft.types import LogStart
 from kvstore.sim import recorded
 from kvstore.sim.recorded import Recorded
 from kvstore.sim.run import run
@@ -64,3 +66,11 @@ def test_a_plan_without_members_is_refused() -> None:
     members = ", ".join(map(str, scenario(1).members))
     with pytest.raises(ValueError, match="no members"):
         recorded.read(text.replace(f"[{members}]", "[]").encode())
+
+
+@pytest.mark.parametrize(("index", "term"), [(3, 0), (0, 1), (-1, 1), (1 << 62, 1)])
+def test_a_plan_whose_logs_begin_nowhere_is_refused(index: int, term: int) -> None:
+    plan = msgspec.structs.replace(scenario(1), start=LogStart(index, term))
+    text = recorded.write(Recorded("a bug", plan))
+    with pytest.raises(ValueError, match=f"no log begins after entry {index} of term {term}"):
+        recorded.read(text.encode())

@@ -7,13 +7,15 @@ from collections import Counter
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from kvstore.cli.main import main
+from kvstore.raft.types import LogStart
 from kvstore.sim.network import FAIR
 from kvstore.sim.run import Report, run
 from kvstore.sim.scenario import Scenario, only_faults, scenario
 from kvstore.sim.shrink import shrink
-from kvstore.sim.trace import Crashed, Noted, Sent
+from kvstore.sim.trace import Crashed, Noted, Persisted, Sent
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -63,6 +65,19 @@ def test_one_seed_is_one_run() -> None:
     one, two = run(scenario(7), traced=True), run(scenario(7), traced=True)
     assert one.digest == two.digest != ""
     assert one.trace == two.trace
+
+
+@pytest.mark.parametrize(
+    "start", [LogStart(1, 1), LogStart(300, 7), LogStart(999_999_999, 3)], ids=str
+)
+def test_a_world_lives_wherever_its_logs_begin(start: LogStart) -> None:
+    """Raft Figure 3, and all that is promised beyond it, on disks that break."""
+    for seed in range(6):
+        plan = msgspec.structs.replace(scenario(seed), start=start)
+        report = run(plan, traced=True)
+        assert report.violation is None
+        first = {one.first_index for one in report.trace if isinstance(one, Persisted)} - {0}
+        assert min(first) == start.index + 1
 
 
 def test_other_seeds_are_other_runs() -> None:
