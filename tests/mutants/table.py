@@ -6,6 +6,7 @@ Law: a table for each part of the product; here they are put together.
 from __future__ import annotations
 
 from .applying import APPLYING
+from .beginning import BEGINNING
 from .calling import CALLING
 from .consensus import CONSENSUS
 from .counting import COUNTING
@@ -31,6 +32,7 @@ MUTANTS = (
     *CALLING,
     *KEEPING,
     *STARTING,
+    *BEGINNING,
     *COUNTING,
     *WATCHING,
     *GUIDING,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from kvstore.errors import DamagedError
@@ -192,7 +194,9 @@ def test_a_log_that_ends_before_another_begins_is_behind(cluster):
     assert result.notes == ("n3: behind; its log ends at 6, 14 is committed",)
 
 
-def test_what_is_before_a_log_is_committed(cluster):
-    """Whatever became of the state that had it applied."""
-    result = cluster((LogStart(), ALL, 3), (*after(10), 0))
+def test_what_is_before_a_log_is_committed_whatever_became_of_the_state(tmp_path):
+    one = make_node(tmp_path / "n1", ALL, applied=3, node_id=1)
+    two = make_node(tmp_path / "n2", after(10)[1], node_id=2, start=after(10)[0])
+    shutil.rmtree(two / "state")
+    result = compare(inspect_directories([one, two]))
     assert (result.committed_index, result.holders) == (10, 2)
