@@ -133,6 +133,11 @@ class Raft:
         return self._follower.leader_id
 
     @property
+    def known_leader(self) -> tuple[int, int | None]:
+        """(term, leader): by whose word it goes."""
+        return self._standing.current_term, self._follower.leader_id
+
+    @property
     def commit_index(self) -> int:
         """Up to here its log is decided for ever, as far as it knows."""
         return self.log.commit_index
@@ -207,10 +212,11 @@ class Raft:
         latest_ms = self._standing.now_ms + self._settings.election_timeout_min_ms / 2
         return min(latest_ms, (self.leadership or self._timer).due_ms, self._repair.due_ms)
 
-    def propose(self, command: bytes) -> int:
-        """Append a command to the log of who `takes_commands`; its entry's index (Raft §5.3)."""
+    def propose(self, command: bytes) -> tuple[int, int]:
+        """Append a command to the log of who `takes_commands` (Raft §5.3); its (index, term)."""
         assert self.takes_commands
-        return self.log.add(self._standing.current_term, COMMAND, command)
+        term = self._standing.current_term
+        return self.log.add(term, COMMAND, command), term
 
     def proposed_from(self, index: int) -> Sequence[Entry]:
         """What a leader proposed in its term, from `index` on, as far as it is in memory."""

@@ -173,7 +173,7 @@ def _with_keys(call: Arguments) -> Row:
         raise CommandError("ERR Invalid command specified")
     if not row.key_flags:
         raise CommandError("ERR The command has no key arguments")
-    if not row.accepts(call):
+    if len(call) not in row.lengths:
         raise CommandError("ERR Invalid number of arguments specified for command")
     return row
 

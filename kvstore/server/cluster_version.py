@@ -33,7 +33,11 @@ THIS_RELEASE: Final = Release()
 
 
 class ClusterVersion:
-    """The cluster's version as this node's state machine has it, beside what its program speaks."""
+    """The cluster's version as this node's state machine has it, beside what its program speaks.
+
+    * `missing`: the versions that its program speaks and the cluster does not have yet; none,
+      most of the time, and then every log may hold whatever the program knows.
+    """
 
     def __init__(
         self, release: Release, machine: StateMachine, raft: Raft, members: Iterable[int]
@@ -45,14 +49,17 @@ class ClusterVersion:
         self._raft = raft
         self._peers = {*members} - {raft.id}
         self._check(machine.cluster_version)
+        self._note()
+
+    def _note(self) -> None:
+        self.missing = range(self._machine.cluster_version + 1, self.speaks.newest + 1)
 
     def refuse(self, command: api.Command) -> api.Failure | None:
         """Why a command is not proposed yet; None if every log may hold it."""
-        has = self._machine.cluster_version
-        # Of a cluster that has all that its leader speaks, nothing need be asked.
-        if has >= self.speaks.newest or (needed := self._since_of(command)) <= has:
+        needed = self._since_of(command)
+        if needed not in self.missing:
             return None
-        return refusals.needs_version(needed, has)
+        return refusals.needs_version(needed, self._machine.cluster_version)
 
     def tick(self, links: Callable[[], Mapping[int, Versions]]) -> None:
         """A leader raises the version when every peer is there and speaks a newer one.
@@ -78,6 +85,7 @@ class ClusterVersion:
         self._check(version)
         if not self._machine.adopt(version):
             return []
+        self._note()
         return [VersionRaised(self._raft.current_term, version)]
 
     def _check(self, version: int) -> None:

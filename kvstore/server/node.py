@@ -165,7 +165,8 @@ class Node:
         if self._is_full:
             self._answer(ticket, refusals.BUSY)
             return None
-        if failure := self.cluster_version.refuse(command):
+        version = self.cluster_version
+        if version.missing and (failure := version.refuse(command)):
             self._answer(ticket, failure)
             return None
         logged = command if isinstance(command, api.WRITES) else self._stamped(command)
@@ -173,7 +174,7 @@ class Node:
         if refusal := self.room.refuse(command, data):
             self._answer(ticket, refusals.no_space(raft.id, refusal))
             return None
-        name = (raft.propose(data), raft.current_term)
+        name = raft.propose(data)
         self._writes.waiting[name] = Write(ticket, self._deadline_ms)
         return name
 
@@ -195,7 +196,7 @@ class Node:
         index. An own write of an earlier term precedes this leader's no-op, or is lost.
         """
         raft = self.raft
-        if raft.leader_id is None or (raft.role is not Role.LEADER and not from_any):
+        if raft.leadership is None and (raft.leader_id is None or not from_any):
             self._answer(ticket, self.redirect())
             return
         self._refuse_reads_of_others()
@@ -386,7 +387,7 @@ class Node:
 
     def _refuse_reads_of_others(self) -> None:
         """Reads that wait by the word of a leader that is gone will not be answered by it."""
-        leader = (self.raft.current_term, self.raft.leader_id)
+        leader = self.raft.known_leader
         if leader == self._known_leader:
             return
         self._known_leader, self._leader_since_ms = leader, self.now_ms
@@ -396,7 +397,7 @@ class Node:
     @property
     def leader_ms(self) -> float | None:
         """For how long the leader is known; None if there is none."""
-        leader = (self.raft.current_term, self.raft.leader_id)
+        leader = self.raft.known_leader
         if leader[1] is None:
             return None
         # Of one that became known in this turn, nobody has taken note yet.

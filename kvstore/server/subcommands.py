@@ -43,7 +43,7 @@ class Builtin(Row, frozen=True, kw_only=True):
             if found is None:
                 raise CommandError(_unknown_subcommand(self.name, args[1]))
             row = found
-        if not row.accepts(args):
+        if len(args) not in row.lengths:
             raise CommandError(row.wrong_arity)
         return row
 

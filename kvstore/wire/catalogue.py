@@ -6,6 +6,7 @@ what the server itself goes by. The form is that of Redis 7. It must not know wh
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
@@ -38,9 +39,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     key_notes: str = ""
     usage: str = ""
 
-    def accepts(self, args: Arguments) -> bool:
-        """Whether the number of arguments fits."""
-        return len(args) == self.arity if self.arity > 0 else len(args) >= -self.arity
+    lengths: range = range(0)
+    """How many words a call may have, by the arity."""
+
+    def __post_init__(self) -> None:
+        least = abs(self.arity)
+        most = least if self.arity > 0 else sys.maxsize - 1
+        msgspec.structs.force_setattr(self, "lengths", range(least, most + 1))
 
 
 _CATEGORIES: Final = (

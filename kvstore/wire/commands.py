@@ -36,7 +36,7 @@ def wrong_arity(name: str) -> str:
 
 def parse(spec: Spec, args: Arguments) -> api.Request:
     """The request that `args` (name first) make. Raises `CommandError`."""
-    if not spec.accepts(args):
+    if len(args) not in spec.lengths:
         raise CommandError(wrong_arity(spec.name))
     return spec.parse(args)
 

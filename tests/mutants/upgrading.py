@@ -111,9 +111,16 @@ UPGRADING = (
     Mutant(
         "what needs a newer version is proposed before all have it",
         "Node.submit_command",
-        "        if failure := self.cluster_version.refuse(command):\n",
+        "        if version.missing and (failure := version.refuse(command)):\n",
         "        if failure := None:\n",
         test=_CLUSTER + "test_what_needs_a_newer_version_is_refused_until_the_cluster_has_it",
+    ),
+    Mutant(
+        "what needs a newer version stays refused once all have it",
+        "ClusterVersion.apply",
+        "        self._note()\n",
+        "",
+        test=_CLUSTER + "test_what_needs_it_is_taken_as_soon_as_it_is_applied_and_not_before",
     ),
     Mutant(
         "a session carries what the cluster does not take yet",

@@ -232,7 +232,7 @@ class World:
 
     def propose(self, node_id: int, *commands: str) -> int:
         """The index of the first one's entry."""
-        return self.turn(node_id, lambda raft: [raft.propose(c.encode()) for c in commands])[0]
+        return self.turn(node_id, lambda raft: [raft.propose(c.encode()) for c in commands])[0][0]
 
     def read(self, node_id: int, *read_ids: int) -> None:
         """Reads arrive at a leader, all in one turn."""

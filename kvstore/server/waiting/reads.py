@@ -9,7 +9,6 @@ before it, whichever of the leader's answers are lost or overtake each other.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
 from itertools import count
 
 import msgspec
@@ -84,18 +83,20 @@ class WaitingReads:
                 if read := self.waiting.get(number):
                     heapq.heappush(self._ready, (max(self._ready_index, read.after), number))
 
-    def settle(self, here: Here) -> Iterator[Answer]:
+    def settle(self, here: Here) -> list[Answer]:
         """Those leave that are due, but for whose ticket takes the read over."""
-        for read in self.take_due(here.machine.last_applied):
-            if not read.ticket.takes_over(read.query):
-                yield Answer(read.ticket, here.machine.query(read.query))
+        due = self.take_due(here.machine.last_applied)
+        those = [read for read in due if not read.ticket.takes_over(read.query)]
+        return [Answer(read.ticket, here.machine.query(read.query)) for read in those]
 
-    def take_due(self, last_applied: int) -> Iterator[Read]:
+    def take_due(self, last_applied: int) -> list[Read]:
         """Those that may be answered now that `last_applied` is applied."""
+        due: list[Read] = []
         while self._ready and self._ready[0][0] <= last_applied:
             _, number = heapq.heappop(self._ready)
             if read := self.waiting.pop(number, None):
-                yield read
+                due.append(read)
+        return due
 
     @property
     def due_ms(self) -> float:
