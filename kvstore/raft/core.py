@@ -4,10 +4,12 @@ Law: inputs (`step`, `tick`, `propose`, `read`) only change this object; what mu
 reach the disk, the network or the operator is taken as values by `take_effects`.
 Every message passes one comparison of terms (`step`) before anything else sees it.
 A promise made here (a term, a vote, an entry held) may leave the node only after
-`DurableUpdate` of the same turn is on disk and reported by `persisted`.
+the `DurableUpdate` of the same turn, and so each before it, is on disk and reported by
+`persisted`. That may be within the turn, or many turns later.
 
-One turn of the driver: `wake`; inputs; `tick`; `take_effects`; send `early_messages`; write
-`update`; `persisted`; send `messages`; apply `committed_entries`; `ready_reads`.
+One turn of the driver: `wake`; inputs; `tick`; `take_effects`; send `early_messages`; hand
+`update` to the disk; `persisted`, as far as the disk has come; send `take_messages`; apply
+`committed_entries`; `ready_reads`.
 """
 
 from __future__ import annotations
@@ -46,7 +48,6 @@ from kvstore.raft.standing import Standing
 from kvstore.raft.timer import ElectionTimer
 from kvstore.raft.types import (
     COMMAND,
-    DurableUpdate,
     Entry,
     EntryKind,
     Membership,
@@ -80,7 +81,10 @@ class Raft:
         """While this node leads, and then only."""
         self._membership = membership
         self._settings = settings
-        self._durable_hard_state = recovered.hard_state
+        self.durable_hard_state = self._submitted_hard_state = recovered.hard_state
+        """Term and vote on this node's disk: those of which it may speak."""
+        self._durable_number = 0
+        """Of the last update that is durable."""
         self._standing = Standing(self.id, recovered.hard_state)
         require(self.id in membership.members, "this node is not a member of its cluster")
         require(last_applied <= self.log.last_index, "more was applied than the log holds")
@@ -259,29 +263,36 @@ class Raft:
     def take_effects(self, crowded: Set[int] = frozenset()) -> Effects:
         """Everything since the last call, once; `crowded` peers take no entries for now."""
         hard_state = self._standing.hard_state
-        hard_state_is_durable = hard_state == self._durable_hard_state
-        assert hard_state_is_durable or self.role is not Role.LEADER
+        is_new = hard_state != self._submitted_hard_state
+        # Who asks for votes waits for its own to be durable, so nobody leads without.
+        assert hard_state == self.durable_hard_state or self.role is not Role.LEADER
         self._repair.write_messages(self._standing.now_ms, self.current_term)
         effects = Effects(
-            update=self.log.unpersisted(None if hard_state_is_durable else hard_state),
+            update=self.log.submit(hard_state if is_new else None),
             early_messages=self.leadership.messages(crowded) if self.leadership else [],
-            messages=self._outbox.take(self.current_term),
             events=[*self._events],
         )
+        self._submitted_hard_state = hard_state
+        self._outbox.rest_on(self.log.submitted_number)
         self._events.clear()
         return effects
 
-    def persisted(self, update: DurableUpdate) -> None:
-        """`update` is durable: only now do this node's own vote and entries count."""
-        self.log.mark_durable(update)
-        self._repair.persisted(update, self.current_term)
-        if update.hard_state is not None:
-            self._durable_hard_state = update.hard_state
-            self._outbox.admitted_at = update.hard_state.admitted_at
-        if self._election.persisted(self._durable_hard_state):
+    def persisted(self, number: int) -> None:
+        """The updates up to this one are durable: only now do own votes and entries count."""
+        self._durable_number = number
+        for update in self.log.mark_durable(number):
+            self._repair.persisted(update, self.current_term)
+            if update.hard_state is not None:
+                self.durable_hard_state = update.hard_state
+                self._outbox.admitted_at = update.hard_state.admitted_at
+        if self._election.persisted(self.durable_hard_state):
             self._become_leader()
         elif self.leadership is not None:
             self.leadership.advance_commit_index()
+
+    def take_messages(self) -> list[Message]:
+        """What rests on nothing that is not durable, each message once."""
+        return self._outbox.take(self._durable_number, self._standing.current_term)
 
     def committed_entries(self, last_applied: int, count: int, bytes_max: int) -> list[Entry]:
         """The next entries to apply, at most `count`: committed, durable here."""
@@ -300,8 +311,7 @@ class Raft:
     def has_effects(self) -> bool:
         """Whether something waits for `take_effects` (a new leader's no-op, for instance)."""
         has_more = self._repair.has_more or bool(self.leadership and self.leadership.has_more)
-        is_durable = self.log.last_index == self.log.durable_index
-        return has_more or not is_durable or bool(self._outbox or self._events)
+        return has_more or self.log.has_new or self._outbox.has_new or bool(self._events)
 
     @property
     def has_committed_in_term(self) -> bool:

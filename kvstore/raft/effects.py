@@ -17,10 +17,9 @@ class Effects(msgspec.Struct, frozen=True):
 
     * `early_messages`: a leader's AppendEntries; they promise nothing about this
       node's disk, so they may leave before `update` is durable (thesis §10.2.1).
-    * `update`: to make durable, whole, before `messages` leave.
+    * `update`: to make durable, whole, after all earlier ones.
     """
 
     update: DurableUpdate
     early_messages: list[Message]
-    messages: list[Message]
     events: list[Event]

@@ -29,7 +29,9 @@ class Snapshot(msgspec.Struct, frozen=True):
 def check_state(raft: Raft) -> None:
     """What holds at every moment."""
     log = raft.log
-    require(log.durable_index <= log.last_index, "more is durable than exists")
+    require(
+        log.durable_index <= log.submitted_index <= log.last_index, "more is durable than exists"
+    )
     require(raft.commit_index <= log.last_index, "committed past the end of the log")
     require(log.last_term <= raft.current_term, "the log is newer than the term")
     if raft.role is Role.LEADER:

@@ -5,11 +5,15 @@ log shows it, save for `damaged` ones: of those only (index, term) is known, whi
 names an entry uniquely (Raft §5.3, log matching). Terms of all indexes are known in
 memory (one range per term); recent entries are cached, older ones are read through
 `StableLog`.
+
+Updates are handed to the disk in order, and become durable in order, later: whatever
+was removed from the log meanwhile does not come to count by that.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
@@ -49,12 +53,29 @@ class _Checked(NamedTuple):
 _NOT_CHECKED: Final = _Checked([], 0, ())
 
 
+class _Submitted:
+    """An update that is being made durable.
+
+    * `last_index`: up to here the log is durable by it. What is truncated while it is under way
+      counts no more.
+    * `taken_bytes`: what it takes of the room.
+    """
+
+    __slots__ = ("last_index", "taken_bytes", "update")
+
+    def __init__(self, update: DurableUpdate, last_index: int, taken_bytes: int) -> None:
+        self.update = update
+        self.last_index = last_index
+        self.taken_bytes = taken_bytes
+
+
 class RaftLog:
     """Entries start.index + 1..last_index.
 
     * What is at and before `start` is committed, so every leader has it (Raft §5.4.3), and no
       damage matters there.
-    * `durable_index` <= `last_index`.
+    * `durable_index` <= `submitted_index` <= `last_index`: what is on the disk, what was
+      handed to it.
     * `commit_index` never goes back, and what it covers is never removed.
     * The cache holds a contiguous run that ends at `last_index`, and every entry
       that is not durable is in it, repairs apart.
@@ -83,9 +104,14 @@ class RaftLog:
         """Indexes of durable entries that this node cannot vouch for."""
         self._repairs: dict[int, Entry] = {}
         """What was fetched for them, and is not on the disk yet."""
+        self._new_repairs: dict[int, Entry] = {}
+        """Of these, what was not handed to it either."""
         self.admissions = Admissions(recovered.admissions)
-        self.last_index = recovered.last_index
-        self.durable_index = recovered.last_index
+        self.last_index = self.submitted_index = self.durable_index = recovered.last_index
+        self.submitted_number = 0
+        """Of the last update that was handed to the disk."""
+        self._submitted: deque[_Submitted] = deque()
+        """Those that are not durable, oldest first."""
         self.commit_index = self.start.index
         self._checked = _NOT_CHECKED
 
@@ -106,7 +132,7 @@ class RaftLog:
         if is_missed and self.holds(entry.index, entry.term) and self.room.take_repair(entry):
             if entry.kind is ADMIT:
                 self.admissions.add(entry)
-            self._repairs[entry.index] = entry
+            self._repairs[entry.index] = self._new_repairs[entry.index] = entry
 
     @property
     def last_term(self) -> int:
@@ -261,12 +287,17 @@ class RaftLog:
         while self._cache and self._cache[-1].index >= from_index:
             self.cached_bytes -= len(self._cache.pop().data)
         self.damaged.remove_from(from_index)
-        self._repairs = {i: entry for i, entry in self._repairs.items() if i < from_index}
+        for repairs in (self._repairs, self._new_repairs):
+            for index in [index for index in repairs if index >= from_index]:
+                del repairs[index]
         self.admissions.truncate(from_index)
-        if from_index <= self.durable_index:
-            self._truncate_from = from_index
-            self.durable_index = from_index - 1
         self.last_index = from_index - 1
+        if from_index <= self.submitted_index:
+            self._truncate_from = from_index
+            self.submitted_index = self.last_index
+            self.durable_index = min(self.durable_index, self.last_index)
+            for one in self._submitted:
+                one.last_index = min(one.last_index, self.last_index)
 
     def readable(self, start: int, last: int, bytes_max: int) -> list[Entry]:
         """Entries of [start, last] that are on this disk, and sound; none if the first is not."""
@@ -305,34 +336,45 @@ class RaftLog:
     def _cached_from(self, index: int) -> list[Entry]:
         return self._cache[max(0, index - self._cache_start) :]
 
-    def unpersisted(self, hard_state: HardState | None) -> DurableUpdate:
-        """What the disk lacks, and a new hard state if there is one, to be written now."""
-        self.room.writing()
-        count = self.last_index - self.durable_index
-        if not (count or hard_state or self._truncate_from or self._repairs):
+    @property
+    def has_new(self) -> bool:
+        """Whether `submit` would hand something over."""
+        is_submitted = self.last_index == self.submitted_index
+        return not is_submitted or bool(self._truncate_from or self._new_repairs)
+
+    def submit(self, hard_state: HardState | None) -> DurableUpdate:
+        """What was not handed to the disk yet, and a new hard state if there is one."""
+        if not (self.has_new or hard_state):
             return _NOTHING
-        return DurableUpdate(
+        count = self.last_index - self.submitted_index
+        self.submitted_number += 1
+        update = DurableUpdate(
             hard_state=hard_state,
             truncate_from=self._truncate_from,
             entries=self._cache[len(self._cache) - count :],
-            repairs=tuple(self._repairs.values()),
+            repairs=tuple(self._new_repairs.values()),
+            number=self.submitted_number,
         )
+        self._submitted.append(_Submitted(update, self.last_index, self.room.submit()))
+        self._truncate_from = None
+        self._new_repairs.clear()
+        self.submitted_index = self.last_index
+        return update
 
-    def mark_durable(self, update: DurableUpdate) -> None:
-        """`update`, made from `unpersisted`, is on disk."""
-        self.room.durable()
-        if update.truncate_from is not None:
-            self._truncate_from = None
-        if update.repairs:
-            self.damaged.remove(sorted(entry.index for entry in update.repairs))
-            for entry in update.repairs:
-                del self._repairs[entry.index]
-        if update.entries:
-            last = update.entries[-1]
-            require(
-                self.holds(last.index, last.term), "an update was truncated while it was written"
-            )
-            self.durable_index = last.index
+    def mark_durable(self, number: int) -> list[DurableUpdate]:
+        """The updates up to this one are on the disk; those of which it was not known."""
+        durable: list[DurableUpdate] = []
+        while self._submitted and self._submitted[0].update.number <= number:
+            one = self._submitted.popleft()
+            durable.append(one.update)
+            self.room.durable(one.taken_bytes)
+            self.durable_index = one.last_index
+            repaired = [e.index for e in one.update.repairs if e.index <= one.last_index]
+            if repaired:
+                self.damaged.remove(sorted(repaired))
+                for index in repaired:
+                    del self._repairs[index]
+        return durable
 
     def shrink_cache(self, keep_from: int) -> None:
         """Over the byte limit, drop the older half of the cache, but keep what is not done."""
@@ -412,8 +454,14 @@ class RaftLog:
             "the log begins after what is not committed",
         )
         require(
-            self._truncate_from in (None, self.durable_index + 1),
+            self._truncate_from in (None, self.submitted_index + 1),
             "a truncation that the disk lacks is forgotten",
+        )
+        ends = [one.last_index for one in self._submitted]
+        require(
+            all(self.durable_index <= end <= self.submitted_index for end in ends)
+            and (ends[-1:] or [self.durable_index]) == [self.submitted_index],
+            "what is being written is not the end of what was handed to the disk",
         )
         if self.damaged or self._repairs:
             self._check_damage()
@@ -425,6 +473,9 @@ class RaftLog:
             "what comes before the log is damaged",
         )
         require(all(index in self.damaged for index in self._repairs), "what was sound is repaired")
+        require(
+            self._new_repairs.keys() <= self._repairs.keys(), "a repair is forgotten that waits"
+        )
         require(
             all(last <= self.durable_index for _, last in runs),
             "what is damaged was never durable",

@@ -1,11 +1,13 @@
 """The messages that one node has to send, written out in full.
 
-Law: what waits here leaves at the end of the turn, after the turn's update is
-durable, and only while the term in which it was written lasts.
+Law: what waits here rests on all that this node has handed to its disk by the end of the
+turn in which it was written. It leaves when that is durable, and only while the term in
+which it was written lasts.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -41,30 +43,40 @@ class Outbox:
         self.admitted_at = admitted_at
         """Of this node's directory, as its disk holds it."""
         self._name = name
-        self._waiting: list[Message] = []
+        self._new: list[Message] = []
+        """Written in this turn."""
+        self._waiting: deque[tuple[int, list[Message]]] = deque()
+        """(number of the update on which they rest, messages), in order."""
 
-    def take(self, term: int) -> list[Message]:
-        """What waits, each message once.
+    def rest_on(self, number: int) -> None:
+        """The turn ends: what was written in it waits for the update of this number."""
+        if self._new:
+            self._waiting.append((number, self._new))
+            self._new = []
+
+    def take(self, durable_number: int, term: int) -> list[Message]:
+        """What waited for updates up to this one, each message once.
 
         Messages of an earlier term are dropped: what they promised, the disk may
         no longer hold, and a network may lose any message.
         """
-        if not self._waiting:
-            return []
-        current = [message for message in self._waiting if message.term == term]
-        self._waiting = []
-        return current
+        taken: list[Message] = []
+        while self._waiting and self._waiting[0][0] <= durable_number:
+            taken += (m for m in self._waiting.popleft()[1] if m.term == term)
+        return taken
 
     @property
     def rejoining(self) -> str:
         """The name under which this directory waits to be admitted; empty if it does not."""
         return self._name if self.admitted_at == NOT_ADMITTED else ""
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+    @property
+    def has_new(self) -> bool:
+        """Whether something was written since the last turn ended."""
+        return bool(self._new)
 
     def _post(self, kind: Callable[..., Message], recipient: int, term: int, **said: Any) -> None:
-        self._waiting.append(self._write(kind, recipient, term, **said))
+        self._new.append(self._write(kind, recipient, term, **said))
 
     def _write(self, kind: Callable[..., _M], recipient: int, term: int, **said: Any) -> _M:
         return kind(

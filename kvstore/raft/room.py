@@ -31,8 +31,8 @@ class EntryRoom:
         self._entry_bytes = lru_cache(_SIZES_KEPT)(stable.entry_bytes)
         self._left_bytes = self._last_bytes = math.inf
         self.taken_bytes = 0
-        self._written_bytes = 0
-        """Of these, what the update holds that is being written."""
+        self._submitted_bytes = 0
+        """Of these, what the updates hold that are being written."""
         self.has_headroom = True
         self._needed_bytes = 0
         """For the entry that was left out last; its leader has it to give until it fits."""
@@ -43,16 +43,18 @@ class EntryRoom:
         self._left_bytes, self._last_bytes = left_bytes, last_bytes
         self.has_headroom = has_headroom
 
-    def writing(self) -> None:
-        """What was taken so far is about to be written; more may be taken meanwhile."""
-        self._written_bytes = self.taken_bytes
+    def submit(self) -> int:
+        """What was taken since the last call is about to be written; how much that is."""
+        submitted = self.taken_bytes - self._submitted_bytes
+        self._submitted_bytes = self.taken_bytes
+        return submitted
 
-    def durable(self) -> None:
-        """What was being written is on the disk; until somebody looks, it is still gone."""
-        self._left_bytes -= self._written_bytes
-        self._last_bytes -= self._written_bytes
-        self.taken_bytes -= self._written_bytes
-        self._written_bytes = 0
+    def durable(self, submitted_bytes: int) -> None:
+        """So much of it is on the disk; until somebody looks, it is still gone."""
+        self._left_bytes -= submitted_bytes
+        self._last_bytes -= submitted_bytes
+        self.taken_bytes -= submitted_bytes
+        self._submitted_bytes -= submitted_bytes
 
     def forget(self) -> None:
         """Another leader may have other entries to give."""

@@ -122,17 +122,19 @@ class Recovered(msgspec.Struct, frozen=True):
 
 
 class DurableUpdate(msgspec.Struct, frozen=True):
-    """What must be on disk, in one atomic step, before this turn's promises may leave.
+    """What must be on disk, in one atomic step, before what rests on it may leave.
 
-    * `truncate_from`: remove durable entries with index >= this, before anything else.
+    * `truncate_from`: remove entries with index >= this, before anything else.
     * `repairs`: entries whose records were damaged, to be written in their places.
     * `entries`: contiguous, and they start right after what remains.
+    * `number`: the how-many-th of this life of the node it is. They become durable in order.
     """
 
     hard_state: HardState | None = None
     truncate_from: int | None = None
     entries: Sequence[Entry] = ()
     repairs: Sequence[Entry] = ()
+    number: int = 0
 
     def __bool__(self) -> bool:
         return (

@@ -2,8 +2,10 @@
 
 Law: persist, then speak. A turn is: inputs (`receive`, `submit_*`, `tick`), then
 `prepare`, which hands out what rests on earlier turns alone, then `complete`, which
-makes this turn durable before it hands out the rest. An exception out of `complete`
-means that nobody knows what is on the disk: nothing may leave, the process must end.
+hands what is new to the writer of the log, and hands out what rests on durable updates:
+all of it, if the writer waits for the disk; else the rest leaves in later turns. An
+exception out of `complete` means that nobody knows what is on the disk: nothing may leave,
+the process must end.
 
 It must not know sockets, protocols or clocks: a client is an opaque ticket, and
 time is what `tick` says.
@@ -38,6 +40,7 @@ from kvstore.server.waiting.kind import Kind
 from kvstore.server.waiting.reads import Read, WaitingReads
 from kvstore.server.waiting.writes import EntryName, WaitingWrites, Write
 from kvstore.storage.base import LogStore, StateStore
+from kvstore.storage.writer import LogWriter, WriteAtOnce
 
 _APPLY_BYTES: Final = 64 << 10
 """Entry data that is read at once, of which what the turn has no work left for is wasted."""
@@ -71,12 +74,19 @@ class Node:
         session_rules: api.SessionRules = _SESSION_RULES,
         sync_times: SyncTimes | None = None,
         release: Release = THIS_RELEASE,
+        writer: LogWriter | None = None,
     ) -> None:
-        """`session_rules` must be the same on every node of a cluster."""
+        """`session_rules` must be the same on every node of a cluster.
+
+        `writer`: of the log store, if it is not one that waits for the disk.
+        """
         self.sync_times = sync_times or SyncTimes()
         applied = state_store.applied()
         self.settings = settings
         self.log_store = log_store
+        self._writer = writer or WriteAtOnce(log_store)
+        self._durable_number = 0
+        """Of the last update that was taken note of as durable."""
         self.state_store = state_store
         self._checkpointed = applied
         self.machine = StateMachine(
@@ -92,8 +102,6 @@ class Node:
         )
         check_directory(self.raft, settings.data_dir)
         self.cluster_version = ClusterVersion(release, self.machine, self.raft, settings.members)
-        self.durable_term = self.raft.current_term
-        """The term on this node's disk: the one that may be told to clients."""
         self.now_ms = self._deadline_ms = 0.0
         """When this turn began, and until when a request that comes in it may wait."""
         self._time = ClusterTime()
@@ -134,6 +142,7 @@ class Node:
         self._set_time(now_ms)
         self.room.wake(now_ms, self.raft.current_term, self.machine.last_applied)
         self.raft.wake(now_ms)
+        self._note_durable()
 
     def _notice_stall(self, now_ms: float) -> None:
         """Of a leader that others may replace, the core speaks itself."""
@@ -263,27 +272,41 @@ class Node:
         self._steps_end = self.machine.steps + self.settings.limits.apply_steps_per_turn_max
         if self._reads.has_arrivals:
             self.raft.read(self._reads.new_batch())
+        messages = self.raft.take_messages()
         self._effects = self.raft.take_effects(crowded)
         self._settle()
-        return Outcome(self._effects.early_messages, self._take_answers(), ())
+        messages += self._effects.early_messages
+        return Outcome(messages, self._take_answers(), ())
 
     def complete(self) -> Outcome:
-        """Make the turn durable, and hand out the rest.
+        """Have the turn made durable, and hand out what rests on nothing that is not.
 
         Raises `StorageError` if the disk fails: nothing more of this turn may leave.
         """
         effects, self._effects = self._effects, None
         assert effects is not None
         if effects.update:
+            self._writer.submit(effects.update)
+        if self._note_durable():
             # Else nothing is left to settle: `prepare` has.
-            self.log_store.write(effects.update)
-            if effects.update.hard_state is not None:
-                self.durable_term = effects.update.hard_state.current_term
-            self.raft.persisted(effects.update)
             self._refuse_reads_of_others()
             self._settle()
         events, self._events = [*self._events, *effects.events], []
-        return Outcome(effects.messages, self._take_answers(), events)
+        return Outcome(self.raft.take_messages(), self._take_answers(), events)
+
+    def _note_durable(self) -> bool:
+        """See how far the writer has come; whether that is further than before."""
+        number = self._writer.durable_number
+        if number == self._durable_number:
+            return False
+        self._durable_number = number
+        self.raft.persisted(number)
+        return True
+
+    @property
+    def durable_term(self) -> int:
+        """The term on this node's disk: the one that may be told to clients."""
+        return self.raft.durable_hard_state.current_term
 
     def _settle(self) -> None:
         """Apply and answer what is committed and durable here by now."""

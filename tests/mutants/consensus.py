@@ -91,15 +91,16 @@ CONSENSUS = (
         "Raft.take_effects.hard_state",
         "        hard_state = self._standing.hard_state\n",
         "        hard_state = HardState(\n"
-        "            self.current_term, self._durable_hard_state.voted_for, self.admitted_at\n"
+        "            self.current_term, self.durable_hard_state.voted_for, self.admitted_at\n"
         "        )\n",
     ),
     Mutant(
         "the term is persisted only with a vote",
-        "Raft.take_effects.hard_state_is_durable",
-        "        hard_state_is_durable = hard_state == self._durable_hard_state\n",
-        "        hard_state_is_durable = (\n"
-        "            hard_state == self._durable_hard_state or self.voted_for is None\n        )\n",
+        "Raft.take_effects.is_new",
+        "        is_new = hard_state != self._submitted_hard_state\n",
+        "        is_new = (\n"
+        "            hard_state != self._submitted_hard_state and self.voted_for is not None\n"
+        "        )\n",
     ),
     Mutant(
         "a vote that was refused counts",
@@ -214,8 +215,8 @@ CONSENSUS = (
     Mutant(
         "a truncation does not reach the disk",
         "RaftLog.truncate",
-        "            self._truncate_from = from_index\n            self.durable_index",
-        "            self.durable_index",
+        "            self._truncate_from = from_index\n",
+        "",
     ),
     Mutant(
         "what comes before the log is compared",

@@ -30,8 +30,8 @@ COUNTING = (
     Mutant(
         "a truncation keeps the repairs of what it removes",
         "RaftLog.truncate",
-        "        self._repairs = {",
-        "        self._repairs = self._repairs or {",
+        "        for repairs in (self._repairs, self._new_repairs):\n",
+        "        for repairs in ():\n",
         test=f"{CORE_ACCOUNTS}::test_the_log_s_cache_is_counted_byte_by_byte",
     ),
     Mutant(
@@ -139,7 +139,7 @@ COUNTING = (
     Mutant(
         "what is on the disk takes nothing of the room for no-ops",
         "EntryRoom.durable",
-        "        self._last_bytes -= self._written_bytes\n",
+        "        self._last_bytes -= submitted_bytes\n",
         "",
         test="tests/raft/test_accounts.py"
         "::test_room_for_entries_is_what_was_offered_less_what_was_taken",
@@ -147,7 +147,7 @@ COUNTING = (
     Mutant(
         "what is appended while a turn ends is taken to be durable with it",
         "EntryRoom.durable",
-        "        self.taken_bytes -= self._written_bytes\n",
+        "        self.taken_bytes -= submitted_bytes\n",
         "        self.taken_bytes = 0\n",
         test="tests/server/test_room.py::test_what_is_begun_while_a_turn_ends_is_counted",
     ),

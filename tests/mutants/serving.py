@@ -61,22 +61,24 @@ SERVING = (
     Mutant(
         "replies leave before the fsync",
         "Node.prepare",
-        "        return Outcome(self._effects.early_messages, self._take_answers(), ())",
-        "        early = [*self._effects.early_messages, *self._effects.messages]\n"
-        "        return Outcome(early, self._take_answers(), ())",
+        "        self._settle()\n",
+        "        self.raft._durable_number = self.raft.log.submitted_number\n"
+        "        messages += self.raft.take_messages()\n        self._settle()\n",
     ),
     Mutant(
         "a turn is reported durable without a write",
         "Node.complete",
-        "            self.log_store.write(effects.update)\n",
-        "",
+        "            self._writer.submit(effects.update)\n",
+        "            self._writer.durable_number = effects.update.number\n",
     ),
     Mutant(
         "only turns with entries are written",
         "Node.complete",
-        "            self.log_store.write(effects.update)\n",
+        "            self._writer.submit(effects.update)\n",
         "            if effects.update.entries:\n"
-        "                self.log_store.write(effects.update)\n",
+        "                self._writer.submit(effects.update)\n"
+        "            else:\n"
+        "                self._writer.durable_number = effects.update.number\n",
     ),
     Mutant(
         "a waiting write is known by its index alone",

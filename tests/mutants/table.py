@@ -18,6 +18,7 @@ from .serving import SERVING
 from .several import SEVERAL
 from .sharing import SHARING
 from .starting import STARTING
+from .updating import UPDATING
 from .upgrading import UPGRADING
 from .watching import WATCHING
 
@@ -37,4 +38,5 @@ MUTANTS = (
     *WATCHING,
     *GUIDING,
     *UPGRADING,
+    *UPDATING,
 )

@@ -2,7 +2,8 @@
 
 Law: a turn follows the driver's order (inputs; `take_effects`; early messages;
 write; `persisted`; messages; apply; reads), and after every step the invariants
-of each node and the safety properties of the whole world are checked.
+of each node and the safety properties of the whole world are checked. A test may take
+the halves of a turn apart, and take others meanwhile.
 """
 
 from __future__ import annotations
@@ -181,13 +182,18 @@ class World:
 
     def write(self, node_id: int, effects: Effects) -> None:
         """The disk has it, and the core knows."""
-        self.disk(node_id).write(effects.update)
-        self.safety.stored(self.disk(node_id).log, effects.update, self.disk(node_id).start)
-        self.act(node_id, lambda raft: raft.persisted(effects.update))
+        if update := effects.update:
+            self.disk(node_id).write(update)
+            self.safety.stored(self.disk(node_id).log, update, self.disk(node_id).start)
+            self.act(node_id, lambda raft: raft.persisted(update.number))
 
-    def release(self, node_id: int, effects: Effects) -> None:
+    def said(self, node_id: int = 1) -> list[Message]:
+        """What it may say by now, as its disk has come so far; nobody else hears it."""
+        return self.act(node_id, Raft.take_messages)
+
+    def release(self, node_id: int) -> None:
         """Second half of the output: promises leave, committed entries are applied."""
-        self._send(effects.messages)
+        self._send(self.said(node_id))
         node = self.nodes[node_id]
         raft = self.raft(node_id)
         while taken := raft.committed_entries(node.last_applied, UNBOUNDED, UNBOUNDED):
@@ -214,7 +220,7 @@ class World:
     def _end_turn(self, node_id: int) -> None:
         effects = self.take(node_id)
         self.write(node_id, effects)
-        self.release(node_id, effects)
+        self.release(node_id)
 
     def _send(self, messages: Iterable[Message]) -> None:
         self.bag += [m for m in messages if (m.sender, m.recipient) not in self.cut]

@@ -99,13 +99,14 @@ def test_early_messages_are_only_appends_of_a_leader() -> None:
     effects = pending(world, lambda raft: raft.propose(b"x"), stepping(request_vote(2, 1)))
     assert effects.early_messages == []
     world.write(1, effects)
+    assert world.said() == [vote_reply(1, 2, granted=False, to=2)]
     effects = pending(
         world,
         stepping(accepted(2, 2, match=1)),
         stepping(request_vote(3, 2, last=(9, 1))),
     )
     assert [type(m) for m in effects.early_messages] == [AppendEntries]
-    assert effects.messages == [vote_reply(1, 2, granted=False, to=3)]
+    assert world.said() == [vote_reply(1, 2, granted=False, to=3)]
 
 
 @pytest.mark.parametrize(
@@ -120,34 +121,37 @@ def test_what_a_follower_says_waits_for_its_disk(message) -> None:
     assert effects.early_messages == []
     assert effects.update.hard_state is not None
     assert effects.update.hard_state.current_term == 3
+    assert world.said() == []
 
 
 def test_a_candidate_asks_only_once_its_own_vote_is_durable() -> None:
     """Raft §5.2: term and vote first, then RequestVote."""
     world = bench([], 1)
     effects = pending(world, until_candidate)
-    assert world.sent() == []
-    assert [type(m) for m in effects.messages] == [RequestVote, RequestVote]
+    assert world.sent() == world.said() == []
+    world.write(1, effects)
+    assert [type(m) for m in world.said()] == [RequestVote, RequestVote]
 
 
 def test_an_acknowledgement_waits_for_exactly_its_entries() -> None:
     """Raft Figure 2, persistent state: a success promises entries that are on the disk."""
     world = bench([1, 1], 2)
     effects = pending(world, stepping(append(2, 2, prev=(1, 1), terms=[2, 2])))
-    assert effects.update == DurableUpdate(None, 2, [entry(2, 2), entry(3, 2)])
-    (reply,) = effects.messages
-    assert isinstance(reply, AppendEntriesReply)
-    assert reply.match_index == 3
+    assert effects.update == DurableUpdate(None, 2, [entry(2, 2), entry(3, 2)], number=1)
     assert world.raft().log.durable_index == 1
+    assert world.said() == []
     world.write(1, effects)
     assert world.raft().log.durable_index == 3
+    (reply,) = world.said()
+    assert isinstance(reply, AppendEntriesReply)
+    assert reply.match_index == 3
 
 
 def test_term_and_vote_are_one_write() -> None:
     """Raft Figure 2, persistent state: neither is on the disk without the other."""
     world = bench([], 1)
     effects = pending(world, stepping(request_vote(2, 5)))
-    assert effects.update == DurableUpdate(HardState(5, 2), None, [])
+    assert effects.update == DurableUpdate(HardState(5, 2), None, [], number=1)
 
 
 def test_a_vote_whose_write_is_lost_in_a_crash_was_never_sent() -> None:
@@ -205,15 +209,17 @@ def test_a_leader_deposed_in_the_turn_of_a_proposal_sends_none_of_it() -> None:
         lambda raft: raft.propose(b"x"),
         stepping(rejected(3, 3, prev=1, conflict=(1, 0))),
     )
-    assert effects.early_messages == effects.messages == []
     assert effects.update.hard_state == HardState(3, None)
+    world.write(1, effects)
+    assert effects.early_messages == world.said() == []
 
 
 def test_a_candidate_overtaken_in_its_first_turn_asks_nobody() -> None:
     """Raft §5.1."""
     world = bench([], 1)
     effects = pending(world, until_candidate, stepping(request_vote(3, 7)))
-    assert effects.messages == [vote_reply(1, 7, to=3)]
+    world.write(1, effects)
+    assert world.said() == [vote_reply(1, 7, to=3)]
 
 
 def test_effects_are_taken_once() -> None:
@@ -222,7 +228,7 @@ def test_effects_are_taken_once() -> None:
     world.hand(request_vote(2, 2))
     effects = world.take(1)
     assert not effects.update
-    assert (effects.messages, effects.early_messages, effects.events) == ([], [], [])
+    assert (world.said(), effects.early_messages, effects.events) == ([], [], [])
     assert not world.raft().has_effects
 
 
@@ -285,7 +291,7 @@ def test_entries_that_never_reached_the_disk_give_way_without_a_truncation() -> 
         append(3, 3, prev=(1, 1), terms=[3]),
     )
     (update,) = world.disk().writes
-    assert update == DurableUpdate(HardState(3, None), None, [entry(2, 3)])
+    assert update == DurableUpdate(HardState(3, None), None, [entry(2, 3)], number=1)
     assert world.disk().log == world.log()
 
 
@@ -296,4 +302,4 @@ def test_a_truncation_shows_in_the_durable_index_at_once() -> None:
     assert world.raft().log.durable_index == 2
     world.write(1, effects)
     assert world.raft().log.durable_index == 3
-    assert not world.raft().log.unpersisted(None)
+    assert not world.raft().log.has_new

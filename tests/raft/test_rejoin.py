@@ -37,7 +37,8 @@ def rejoining(terms: list[int] = [], term: int = 3) -> World:  # noqa: B006 - re
 def name_of(world: World, node_id: int = 1) -> str:
     """Under which its directory asks to be admitted, as its replies say."""
     world.act(node_id, lambda raft: raft.step(append(2, raft.current_term, prev=(99, 1))))
-    [reply] = [one for one in world.take(node_id).messages if isinstance(one, AppendEntriesReply)]
+    world.take(node_id)
+    [reply] = [one for one in world.said(node_id) if isinstance(one, AppendEntriesReply)]
     return reply.rejoining
 
 

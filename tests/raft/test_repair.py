@@ -285,10 +285,11 @@ def test_every_batch_is_durable_before_more_is_asked_for() -> None:
     world.act(1, lambda raft: raft.step(gives(2, 1, 1_024)))
     effects = world.take(1)
     assert len(effects.update.repairs) == 1_024
-    assert effects.messages == []
     world.write(1, effects)
+    assert world.said() == []
     assert world.raft().has_effects
-    assert [type(m) for m in world.take(1).messages] == [FetchEntries]
+    world.take(1)
+    assert [type(m) for m in world.said()] == [FetchEntries]
 
 
 def test_a_node_that_is_damaged_a_second_time_is_repaired_a_second_time() -> None:
@@ -366,9 +367,11 @@ def test_a_turn_answers_one_question_and_of_each_peer_the_latest() -> None:
     questions = [fetch(2, 3, (1, 1, 1)), fetch(3, 3, (2, 2, 1)), fetch(2, 3, (5, 5, 3))]
     for question in questions:
         world.act(1, lambda raft, question=question: raft.step(question))
-    assert world.take(1).messages == [fetched(1, 3, entry(5, 3), to=2)]
+    world.take(1)
+    assert world.said() == [fetched(1, 3, entry(5, 3), to=2)]
     assert world.raft().has_effects
-    assert world.take(1).messages == [fetched(1, 3, entry(2, 1), to=3)]
+    world.take(1)
+    assert world.said() == [fetched(1, 3, entry(2, 1), to=3)]
     assert not world.raft().has_effects
 
 

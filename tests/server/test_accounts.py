@@ -138,8 +138,7 @@ def test_entries_leave_of_a_shared_disk_what_the_state_owes_it(story):
     room = Room(log, StateOnIt(disk), entries, no_changes, nothing, headroom, 3.0)
     for is_written, one, two, size in story:
         if is_written:
-            entries.writing()
-            entries.durable()
+            entries.durable(entries.submit())
             waiting = 0
         disk.left_bytes, disk.owed_bytes = 150 * one, 50 * two
         room.look(0)

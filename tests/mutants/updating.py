@@ -1,0 +1,95 @@
+"""Wrong versions of what becomes durable later: updates under way, and what rests on them."""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+UPDATES = "tests/raft/test_updates.py"
+
+UPDATING = (
+    Mutant(
+        "what was truncated while it was written counts",
+        "RaftLog.truncate",
+        "                one.last_index = min(one.last_index, self.last_index)\n",
+        "                pass\n",
+        test=f"{UPDATES}::test_what_was_truncated_while_it_was_written_does_not_count",
+    ),
+    Mutant(
+        "only what is durable is truncated",
+        "RaftLog.truncate",
+        "        if from_index <= self.submitted_index:\n",
+        "        if from_index <= self.durable_index:\n",
+        test=f"{UPDATES}::test_what_was_truncated_whole_while_it_was_written_does_not_count",
+    ),
+    Mutant(
+        "a truncation is handed to the disk again and again",
+        "RaftLog.submit",
+        "        self._truncate_from = None\n",
+        "",
+        test=f"{UPDATES}::test_a_truncation_is_handed_to_the_disk_once",
+    ),
+    Mutant(
+        "a repair is handed to the disk again and again",
+        "RaftLog.submit",
+        "        self._new_repairs.clear()\n",
+        "",
+        test=f"{UPDATES}::test_a_repair_is_handed_over_once_and_counts_when_it_is_durable",
+    ),
+    Mutant(
+        "a repair that was truncated while it was written is looked for",
+        "RaftLog.mark_durable.repaired",
+        " if e.index <= one.last_index]",
+        "]",
+        test=f"{UPDATES}"
+        "::test_a_repair_that_was_truncated_while_it_was_written_brings_nothing_back",
+    ),
+    Mutant(
+        "an update counts with all that come after it",
+        "RaftLog.mark_durable",
+        "            self.durable_index = one.last_index\n",
+        "            self.durable_index = self.submitted_index\n",
+        test=f"{UPDATES}::test_a_leader_counts_of_its_own_disk_what_is_durable",
+    ),
+    Mutant(
+        "a vote that is under way counts",
+        "Raft.persisted",
+        "        if self._election.persisted(self.durable_hard_state):\n",
+        "        if self._election.persisted(self._submitted_hard_state):\n",
+        test=f"{UPDATES}::test_a_vote_for_an_earlier_term_wins_no_later_one",
+    ),
+    Mutant(
+        "what is said rests on the update before",
+        "Raft.take_effects",
+        "        self._outbox.rest_on(self.log.submitted_number)\n",
+        "        self._outbox.rest_on(self.log.submitted_number - 1)\n",
+    ),
+    Mutant(
+        "what brings nothing new rests on nothing",
+        "Raft.take_effects",
+        "        self._outbox.rest_on(self.log.submitted_number)\n",
+        "        self._outbox.rest_on(effects.update.number)\n",
+        test=f"{UPDATES}::test_what_brings_nothing_new_waits_for_what_it_rests_on",
+    ),
+    Mutant(
+        "a hard state is handed to the disk until it is durable",
+        "Raft.take_effects.is_new",
+        "        is_new = hard_state != self._submitted_hard_state\n",
+        "        is_new = hard_state != self.durable_hard_state\n",
+        test=f"{UPDATES}::test_a_vote_that_is_under_way_is_not_handed_over_again",
+    ),
+    Mutant(
+        "what is under way is applied",
+        "RaftLog.readable",
+        "        stop = min(last, self.durable_index) + 1\n",
+        "        stop = min(last, self.submitted_index) + 1\n",
+        test=f"{UPDATES}::test_nothing_is_applied_that_is_only_under_way",
+    ),
+    Mutant(
+        "room is given back for updates that are under way",
+        "EntryRoom.submit",
+        "        self._submitted_bytes = self.taken_bytes\n        return submitted",
+        "        return submitted",
+        test="tests/raft/test_accounts.py"
+        "::test_room_for_entries_is_what_was_offered_less_what_was_taken",
+    ),
+)
