@@ -62,13 +62,14 @@ UPDATING = (
         "Raft.take_effects",
         "        self._outbox.rest_on(self.log.submitted_number)\n",
         "        self._outbox.rest_on(self.log.submitted_number - 1)\n",
+        test=f"{UPDATES}::test_each_acknowledgement_waits_for_its_own_update",
     ),
     Mutant(
         "what brings nothing new rests on nothing",
         "Raft.take_effects",
         "        self._outbox.rest_on(self.log.submitted_number)\n",
         "        self._outbox.rest_on(effects.update.number)\n",
-        test=f"{UPDATES}::test_what_brings_nothing_new_waits_for_what_it_rests_on",
+        test=f"{UPDATES}::test_what_is_said_in_a_term_waits_until_that_is_durable",
     ),
     Mutant(
         "a hard state is handed to the disk until it is durable",

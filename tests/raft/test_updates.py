@@ -52,6 +52,16 @@ def test_what_brings_nothing_new_waits_for_what_it_rests_on() -> None:
     assert [m.match_index for m in world.said()] == [2, 2]
 
 
+def test_what_is_said_in_a_term_waits_until_that_is_durable() -> None:
+    """Raft Figure 2: also where the turn that brought the term had nothing to say."""
+    world = bench([1], 1)
+    first = begin(world, stepping(vote_reply(3, 2)))
+    assert not begin(world, stepping(append(2, 2, prev=(1, 1)))).update
+    assert world.said() == []
+    world.write(1, first)
+    assert [m.match_index for m in world.said()] == [1]
+
+
 def test_what_was_truncated_while_it_was_written_does_not_count() -> None:
     """Raft §5.3: another leader's entries take its place; the disk hears of them in order."""
     world = bench([1], 1)
@@ -143,8 +153,7 @@ def test_nothing_is_applied_that_is_only_under_way() -> None:
     world = bench([1], 1)
     effects = begin(world, stepping(append(2, 1, prev=(1, 1), terms=[1, 1], commit=3)))
     assert world.raft().commit_index == 3
-    taken = world.raft().committed_entries(0, UNBOUNDED, UNBOUNDED)
-    assert [one.index for one in taken] == [1]
+    assert world.raft().committed_entries(1, UNBOUNDED, UNBOUNDED) == []
     world.write(1, effects)
     taken = world.raft().committed_entries(1, UNBOUNDED, UNBOUNDED)
     assert [one.index for one in taken] == [2, 3]
