@@ -14,20 +14,14 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from kvstore import api
+from kvstore.server.asked import Asked
 from kvstore.server.stream import Stream
 
 
-class Submission(msgspec.Struct, frozen=True, gc=False):
-    """What the node is to be asked, and how its result is written as a reply.
+class Submission(Asked, frozen=True, gc=False, kw_only=True):
+    """What the node is to be asked, and how its result is written as a reply."""
 
-    * `is_stale`: a read of what this node has applied, however far that lags behind;
-      `from_any`: it may be answered by a follower that asks its leader.
-    """
-
-    request: api.Request
     write: Callable[[api.Result], bytes]
-    is_stale: bool = False
-    from_any: bool = False
 
 
 class Said(msgspec.Struct, frozen=True, gc=False):

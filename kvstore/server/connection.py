@@ -26,8 +26,8 @@ from kvstore.server.load import (
     SHORT_OUTPUT_BYTES,
     Account,
 )
-from kvstore.server.own_writes import OwnWrites
 from kvstore.server.replies import ENDS_THE_NODE, Replies, Slot
+from kvstore.server.router import Router
 from kvstore.server.stream import READ_BYTES, SocketFacts, Stream
 
 _PIECE_BYTES: Final = 64 << 10
@@ -68,7 +68,7 @@ class Connection:
         """Somebody else goes on with the stream."""
         self.replies = Replies(context.load, self)
         self._held_write: Submission | None = None
-        self._own_writes = OwnWrites()
+        self._router = Router()
         self._closes_after_replies = False
         self._is_stalled = False
         """Reading is paused: there is no room for replies."""
@@ -221,33 +221,28 @@ class Connection:
             self.close_after_replies()
 
     def _submit(self, submission: Submission) -> None:
-        request, node, limits = submission.request, self.context.node, self.limits
+        request, limits = submission.request, self.limits
         place_bytes = api.ROW_OF[type(request)].place_bytes(request, limits)
         slot = Slot(self.replies, submission.write, place_bytes)
         if slot.held_bytes > SHORT_OUTPUT_BYTES and self.context.load.is_output_full:
             self.replies.expect(slot)
             slot.fill(refusals.BUSY_OUTPUT)
-        elif isinstance(request, api.COMMANDS):
-            if self.replies.open_reads and not self._may_write():
-                self._held_write = submission
-                return
-            self.replies.expect(slot)
-            self._own_writes.submit_command(node, request, slot)
-        elif isinstance(request, api.QUERIES):
+            return
+        if isinstance(request, api.QUERIES):
             if isinstance(request, api.Scan) and request.pattern is not None:
                 self.served += len(request.pattern) * COMPILE_STEPS
             steps = api.QUERY_ROW_OF[type(request)].steps_max(request, limits)
             self.replies.expect(slot, steps)
-            if submission.is_stale:
-                slot.takes_over(request)
-            else:
-                self._own_writes.submit_query(node, request, slot, from_any=submission.from_any)
-        else:
+        elif not self.replies.open_reads or self._may_start(request):
             self.replies.expect(slot)
-            if isinstance(request, api.Status):
-                slot.takes_over(request)
-            else:
-                node.hand_over(request, slot)
+        else:
+            self._held_write = submission
+            return
+        self._router.dispatch(self.context.node, submission, slot)
+
+    def _may_start(self, request: api.Request) -> bool:
+        """Whether what is no read may go now, though reads before it have no answer."""
+        return not isinstance(request, api.COMMANDS) or self._may_write()
 
     def _may_write(self) -> bool:
         """Whether a write may be started, as no read before it will see it."""

@@ -126,20 +126,19 @@ def needs_version(needed: int, has: int) -> api.Failure:
     )
 
 
-def of_call(call: api.Call, cluster_id: str, term: int) -> api.Failure | None:
-    """Why a node of this cluster, in this term, must not serve the call, whatever it asks."""
-    if call.cluster_id not in ("", cluster_id):
-        return invalid(
-            f"this node belongs to cluster {cluster_id}, the request is for {call.cluster_id}; "
-            "correct the addresses"
-        )
-    if term < call.min_term:
-        return api.Failure(
-            api.FailureCode.STALE,
-            f"this node is in term {term}, the request asks for at least {call.min_term}; "
-            "try another node",
-        )
-    return None
+def of_another_cluster(own: str, asked: str) -> api.Failure:
+    """The client believes to ask a node of the cluster `asked`."""
+    return invalid(
+        f"this node belongs to cluster {own}, the request is for {asked}; correct the addresses"
+    )
+
+
+def of_an_older_term(term: int, min_term: int) -> api.Failure:
+    """The client knows of a newer term than this node."""
+    return api.Failure(
+        api.FailureCode.STALE,
+        f"this node is in term {term}, the request asks for at least {min_term}; try another node",
+    )
 
 
 UNKNOWN: Final = api.Failure(

@@ -15,7 +15,6 @@ from kvstore.server.builtins import BUILTINS, NO_TRANSACTIONS, unknown_command
 from kvstore.server.client_state import ClientState
 from kvstore.server.codec import Heard, Said, Submission, Upgrade
 from kvstore.server.context import Context
-from kvstore.server.envelope import refusal_of
 from kvstore.server.greeting import greet
 from kvstore.server.incoming_link import IncomingLink
 from kvstore.server.load import (
@@ -138,7 +137,8 @@ class RespCodec:
         key = args[spec.keys[0]] if state.follows_moved and spec.keys[0] else None
         # In the version of RESP that this client speaks by now.
         render, version = commands.render_for(spec, request), state.resp_version
-        return Submission(request, partial(self._write, render, version, key), state.reads_stale)
+        write = partial(self._write, render, version, key)
+        return Submission(request, state.reads_stale, write=write)
 
     def _understand_other(self, name: bytes, args: Arguments) -> Heard:
         state, context = self._state, self._context
@@ -160,17 +160,17 @@ class RespCodec:
             return self._understand_typed(args[1])
         scan, render = context.cursors.page(parse_scan(args, self._limits), state.number)
         write = partial(self._write, render, state.resp_version, None)
-        return Submission(scan, write, state.reads_stale)
+        return Submission(scan, state.reads_stale, write=write)
 
     def _understand_typed(self, payload: bytes) -> Heard:
         context = self._context
         call = typed.decode_call(payload, self._limits)
         if isinstance(call, api.Failure):
             return Said(context.typed_reply(call))
-        if refusal := refusal_of(context.node, call):
-            return Said(context.typed_reply(refusal))
-        stale = self._state.reads_stale
-        return Submission(call.request, context.typed_reply, stale, call.from_any)
+        stale, write = self._state.reads_stale, context.typed_reply
+        return Submission(
+            call.request, stale, call.from_any, call.min_term, call.cluster_id, write=write
+        )
 
     def _greet_peer(self, args: Arguments) -> Heard:
         """Answer the hello of a node of our cluster; from then on it sends only messages."""

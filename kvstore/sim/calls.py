@@ -11,9 +11,7 @@ from typing import Protocol
 
 from kvstore import api
 from kvstore.client.attempt import Attempt
-from kvstore.server.envelope import reply_of
-from kvstore.server.node import Node
-from kvstore.server.own_writes import OwnWrites
+from kvstore.server.router import Router
 from kvstore.server.scan_cursors import ScanCursors
 from kvstore.sim.schedule import Schedule
 from kvstore.wire.commands import CommandError, Render
@@ -37,7 +35,7 @@ class Connection:
     def __init__(self, node: int, number: int = 0) -> None:
         self.node = node
         self.number = number
-        self.own_writes = OwnWrites()
+        self.router = Router()
         self._sent = 0
 
     def next_place(self) -> int:
@@ -68,17 +66,13 @@ class Call:
         self._done: Callable[[Call, api.Result | None], None] | None = done
         self.results = 0
 
-    def answer(self, node: Node, result: api.Result) -> None:
-        """The node's answer leaves it."""
-        self.fill(result)
-
     def fill(self, result: api.Result) -> None:
         """The node answers; the client hears it a little later."""
         self.results += 1
         assert self.results == 1, f"operation {self.number} was answered twice"
         self._schedule.after(self._delay_ms, lambda: self.end(result))
 
-    def takes_over(self, query: api.Query) -> bool:
+    def takes_over(self, query: api.Query | api.Status) -> bool:
         """The node answers reads when they are due."""
         return False
 
@@ -98,8 +92,11 @@ class TypedCall(Call):
 
     * `was_sent`: the machine has all of it, or the kernel had before the connection broke.
     * `loses_reply`: the connection breaks when the reply is under way.
+    * `wrap`: how the machine that has taken it writes who answers around a result.
     * `reply`: what is on its way back, or has come.
     """
+
+    wrap: Callable[[api.Result], api.Reply]
 
     def __init__(
         self,
@@ -116,9 +113,9 @@ class TypedCall(Call):
         self.was_sent = self.was_given_up = self.loses_reply = False
         self.reply: api.Reply | None = None
 
-    def answer(self, node: Node, result: api.Result) -> None:
-        self.reply = reply_of(node, result)
-        super().answer(node, result)
+    def fill(self, result: api.Result) -> None:
+        self.reply = self.wrap(result)
+        super().fill(result)
 
     def give_up(self) -> None:
         """The client's time for this attempt is up."""
@@ -161,7 +158,7 @@ class CursorCall(Call):
             self.was_unknown = True
         return not self.was_unknown
 
-    def answer(self, node: Node, result: api.Result) -> None:
+    def fill(self, result: api.Result) -> None:
         if isinstance(result, api.ScanResult):
             self.reply = self._render(result, 2)
-        super().answer(node, result)
+        super().fill(result)

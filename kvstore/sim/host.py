@@ -19,7 +19,8 @@ from kvstore.errors import DirectoryRefusedError, StorageError
 from kvstore.raft.messages import Message
 from kvstore.raft.types import NOT_ADMITTED, LogStart, Role
 from kvstore.server.acquaintances import Acquaintances
-from kvstore.server.envelope import refusal_of
+from kvstore.server.asked import Asked
+from kvstore.server.envelope import reply_of
 from kvstore.server.node import Node, Outcome
 from kvstore.server.replaced import replaced_at
 from kvstore.server.scan_cursors import ScanCursors
@@ -368,28 +369,27 @@ class Host:
         return max(_TURN_MS, node.due_ms - self._clock.read(self._schedule.now_ms))
 
     def _submit(self, node: Node, call: Call) -> None:
-        if isinstance(call, CursorCall) and not call.begin(self._cursors, self._life):
-            self._answer(node, call, _UNKNOWN_CURSOR)
-            return
-        request = call.request
         self._open_calls[call] = self.turn_ms
-        if isinstance(call, TypedCall) and (result := _answer_at_once(node, call)) is not None:
-            self._observer.answered_at_once(result)
-            self._answer(node, call, result)
-        elif isinstance(request, api.COMMANDS):
-            call.connection.own_writes.submit_command(node, request, call)
-        elif isinstance(request, api.HandOver):
-            node.hand_over(request, call)
-        else:
-            assert isinstance(request, api.QUERIES)
-            if isinstance(call, TypedCall):
-                from_any = call.typed.from_any
-            else:
-                from_any = self._rng.random() < 0.5
-            call.connection.own_writes.submit_query(node, request, call, from_any=from_any)
+        if isinstance(call, CursorCall) and not call.begin(self._cursors, self._life):
+            self._answer(call, _UNKNOWN_CURSOR)
+            return
+        call.connection.router.dispatch(node, self._asked(node, call), call)
+        if call.results:
+            del self._open_calls[call]
+            if isinstance(call, TypedCall) and call.reply is not None:
+                self._observer.answered_at_once(call.reply.result)
+
+    def _asked(self, node: Node, call: Call) -> Asked:
+        if isinstance(call, TypedCall):
+            call.wrap, typed = partial(reply_of, node), call.typed
+            return Asked(
+                call.request, call.is_stale, typed.from_any, typed.min_term, typed.cluster_id
+            )
+        from_any = isinstance(call.request, api.QUERIES) and self._rng.random() < 0.5
+        return Asked(call.request, from_any=from_any)
 
     def _let_out(self, outcome: Outcome) -> None:
-        observer, node = self._observer, self.running
+        observer = self._observer
         if outcome.messages or outcome.answers:
             observer.speaks(self, outcome)
         for message in outcome.messages:
@@ -399,11 +399,11 @@ class Host:
         for answer in outcome.answers:
             call = answer.ticket
             assert isinstance(call, Call)
-            self._answer(node, call, answer.result)
+            self._answer(call, answer.result)
 
-    def _answer(self, node: Node, call: Call, result: api.Result) -> None:
+    def _answer(self, call: Call, result: api.Result) -> None:
         self._open_calls.pop(call, None)
-        call.answer(node, result)
+        call.fill(result)
 
     # --- What others see ------------------------------------------------------------------
 
@@ -431,12 +431,3 @@ class Host:
     def is_leading(self) -> bool:
         """Whether the node runs, and leads as far as it knows."""
         return self.node is not None and self.node.raft.role is Role.LEADER
-
-
-def _answer_at_once(node: Node, call: TypedCall) -> api.Result | None:
-    """What a session answers by itself: a refusal, or a read of what the node has applied."""
-    refusal = refusal_of(node, call.typed)
-    if refusal is None and call.is_stale:
-        assert isinstance(call.request, api.QUERIES)
-        return node.answer(call.request)
-    return refusal

@@ -122,9 +122,9 @@ SERVING = (
     ),
     Mutant(
         "a refused write makes a connection forget the one before",
-        "OwnWrites.submit_command",
-        "node.submit_command(command, ticket) or self._last",
-        "node.submit_command(command, ticket)",
+        "Router.dispatch",
+        "node.submit_command(request, ticket) or self._last_write",
+        "node.submit_command(request, ticket)",
     ),
     Mutant(
         "a read does not wait for the write before it on its connection",
@@ -199,9 +199,9 @@ SERVING = (
     ),
     Mutant(
         "a node of an older term serves whoever knows of a newer one",
-        "refusals.of_call",
-        "    if term < call.min_term:",
-        "    if term < 0:",
+        "router._refusal_of",
+        " if term < asked.min_term else None",
+        " if term < 0 else None",
         test="tests/server/test_envelope.py"
         "::test_a_refusal_comes_in_the_same_envelope_and_changes_nothing",
     ),

@@ -150,6 +150,6 @@ SEVERAL = (
         "an MSET that was rolled back is told to have been written",
         "WaitingWrites.settle",
         "rolled_back(here.redirect()))",
-        "api.PutResult(here.machine.revision, written=True))",
+        "refusals.api.PutResult(here.machine.revision, written=True))",
     ),
 )

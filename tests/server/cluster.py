@@ -39,7 +39,7 @@ class Claim:
     def fill(self, result: api.Result) -> None:
         self.results.append(result)
 
-    def takes_over(self, query: api.Query) -> bool:
+    def takes_over(self, query: api.Query | api.Status) -> bool:
         """It wants its answer when it is due."""
         return False
 

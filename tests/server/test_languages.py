@@ -50,9 +50,9 @@ class LinesCodec:
         self._state.steps += 1
         words = line[1:].split(b" ")
         if line[:1] == b"?":
-            return Submission(api.Get((words[0],)), self._show)
+            return Submission(api.Get((words[0],)), write=self._show)
         if line[:1] == b"!" and len(words) == 2:
-            return Submission(api.Put(words[0], words[1]), self._show)
+            return Submission(api.Put(words[0], words[1]), write=self._show)
         return Said(b"bye\n", is_last=True)
 
     def give_up(self, failure: api.Failure) -> bytes:

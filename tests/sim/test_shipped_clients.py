@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -40,7 +41,7 @@ class Machine:
         if result is None:
             call.break_off()
             return
-        call.reply = api.Reply("simulated", 1, 1, 1, result)
+        call.wrap = partial(api.Reply, "simulated", 1, 1, 1)
         call.fill(result)
 
 

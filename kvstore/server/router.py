@@ -1,0 +1,53 @@
+"""Who carries out what a client asks: the one order in which a request is looked at.
+
+Law: a read that a client sends after its own write sees it, though the write is not yet
+answered; a write that the node refused in between changes nothing about that. It must not know
+sockets or languages, nor when a request may start: its caller decides that.
+"""
+
+from __future__ import annotations
+
+from kvstore import api
+from kvstore.server import refusals
+from kvstore.server.asked import Asked
+from kvstore.server.node import Node
+from kvstore.server.node_status import status_of
+from kvstore.server.ticket import Ticket
+from kvstore.server.waiting.writes import EntryName
+
+
+class Router:
+    """One connection's way to the node, for what the order of its requests matters to."""
+
+    def __init__(self) -> None:
+        self._last_write: EntryName | None = None
+
+    def dispatch(self, node: Node, asked: Asked, ticket: Ticket) -> None:
+        """Refuse what is not meant for this node; answer here, or hand on to who leads.
+
+        What the node does not carry out, it answers by itself: who does instead.
+        """
+        request = asked.request
+        if (asked.min_term or asked.cluster_id) and (refusal := _refusal_of(node, asked)):
+            ticket.fill(refusal)
+        elif isinstance(request, api.COMMANDS):
+            self._last_write = node.submit_command(request, ticket) or self._last_write
+        elif isinstance(request, api.QUERIES) and not asked.is_stale:
+            node.submit_query(request, ticket, self._last_write, from_any=asked.from_any)
+        elif isinstance(request, api.HandOver):
+            node.hand_over(request, ticket)
+        elif not ticket.takes_over(request):
+            ticket.fill(_answer_of(node, request))
+
+
+def _answer_of(node: Node, request: api.Query | api.Status) -> api.Result:
+    """What this node has applied by now, or what it says of itself, whoever leads."""
+    return status_of(node) if isinstance(request, api.Status) else node.answer(request)
+
+
+def _refusal_of(node: Node, asked: Asked) -> api.Failure | None:
+    """Why the node must not serve the client, whatever it asks; None if it may."""
+    cluster_id, term = node.settings.cluster_id, node.raft.current_term
+    if asked.cluster_id not in ("", cluster_id):
+        return refusals.of_another_cluster(cluster_id, asked.cluster_id)
+    return refusals.of_an_older_term(term, asked.min_term) if term < asked.min_term else None
