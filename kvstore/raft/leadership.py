@@ -294,15 +294,16 @@ class Leadership:
         `crowded`: followers whose links are down, or full: what is written for them is lost,
         or only waits.
         """
+        followers = self._progress
         heartbeat, self._heartbeat_is_due = self._heartbeat_is_due, False
         speaks_to_all = self.reads.open_round() or heartbeat
         if heartbeat:
-            for progress in self._progress.values():
+            for progress in followers.values():
                 progress.heartbeat_due()
         out: list[Message] = []
         behind: list[int] = []
         last_index = self._log.last_index
-        for peer, progress in self._progress.items():
+        for peer, progress in followers.items():
             if peer in crowded:
                 continue
             if progress.next_index <= self._offered_index:
@@ -317,7 +318,7 @@ class Leadership:
             spoken_to = {message.recipient for message in (*out, *bulk)}
             out += [
                 self._append(peer, progress.next_index, [])
-                for peer, progress in self._progress.items()
+                for peer, progress in followers.items()
                 if peer not in spoken_to
             ]
         if self._heir_is_ready:

@@ -270,7 +270,7 @@ class Node:
         """
         self._refuse_reads_of_others()
         self._steps_end = self.machine.steps + self.settings.limits.apply_steps_per_turn_max
-        if self._reads.has_arrivals:
+        if self._reads.arrived:
             self.raft.read(self._reads.new_batch())
         messages = self.raft.take_messages()
         self._effects = self.raft.take_effects(crowded)
@@ -329,7 +329,7 @@ class Node:
         return (
             raft.has_effects
             or (committed > self.machine.last_applied and not self.room.waiting_index)
-            or bool(self._answers or self._reads.has_arrivals)
+            or bool(self._answers or self._reads.arrived)
         )
 
     @property
@@ -375,7 +375,7 @@ class Node:
 
     def _apply_committed(self) -> None:
         machine, reads = self.machine, self._reads
-        if reads.has_ready:
+        if reads.ready:
             self._answers += reads.settle(self)
         before = -1
         while before < machine.last_applied and machine.steps < self._steps_end:
@@ -383,7 +383,7 @@ class Node:
             count = -(-(self._steps_end - machine.steps) // ENTRY_STEPS)
             if not (entries := self.raft.committed_entries(before, count, _APPLY_BYTES)):
                 break
-            has_reads = reads.has_ready
+            has_reads = bool(reads.ready)
             for entry in self.room.fitting(entries, self.checkpoint):
                 self._apply(entry)
                 if has_reads:

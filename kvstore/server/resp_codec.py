@@ -25,7 +25,7 @@ from kvstore.server.load import (
 )
 from kvstore.wire import commands, key_slots, resp, typed
 from kvstore.wire.catalogue import Arguments
-from kvstore.wire.commands import CommandError, Render, Spec
+from kvstore.wire.commands import CommandError, Render
 from kvstore.wire.scan import parse_scan
 
 
@@ -46,7 +46,7 @@ class RespCodec:
         self._context = context
         self._address = address
         self._is_newcomer = is_newcomer
-        self._is_used = False
+        self._requests = 0
         self._limits = context.settings.limits
         self._parser = resp.RequestParser(resp.Bounds.of_client(self._limits))
         self._name = b""
@@ -84,25 +84,32 @@ class RespCodec:
     def next(self) -> Heard | None:
         """What the next whole request comes to, None if it is not whole yet."""
         parser = self._parser
-        if ready := parser.ready:
-            args = ready.popleft()
-            if not ready:
-                self.is_empty = parser.is_empty
-        else:
-            before = parser.arguments
-            try:
-                found = parser.next_command(is_thrifty=self._context.load.is_input_full)
-            except resp.OversizeError as error:
-                return self._oversize(error)
-            except ProtocolError as error:
-                return Said(resp.error(f"ERR {error}"), is_last=True)
-            finally:
-                self._state.steps += (parser.arguments - before) * ARGUMENT_STEPS
-                self.is_empty = parser.is_empty
-            if found is None:
+        try:
+            if ready := parser.ready:
+                args = ready.popleft()
+                if not ready:
+                    self.is_empty = parser.is_empty
+            elif (found := self._parse()) is not None:
+                args = found
+            else:
                 return None
-            args = found
-        return self._start(args)
+            return self._understand(args)
+        except CommandError as error:
+            return Said(resp.error(str(error)))
+        except resp.OversizeError as error:
+            return self._oversize(error)
+        except ProtocolError as error:
+            return Said(resp.error(f"ERR {error}"), is_last=True)
+
+    def _parse(self) -> Arguments | None:
+        """The next request, if it is whole by now; it was not short, or memory is."""
+        parser = self._parser
+        before = parser.arguments
+        try:
+            return parser.next_command(is_thrifty=self._context.load.is_input_full)
+        finally:
+            self._state.steps += (parser.arguments - before) * ARGUMENT_STEPS
+            self.is_empty = parser.is_empty
 
     def _oversize(self, error: resp.OversizeError) -> Said:
         """It has been read to its end, so this connection may go on."""
@@ -110,25 +117,18 @@ class RespCodec:
             return Said(self._context.typed_reply(refusals.invalid(str(error))))
         return Said(resp.error(f"ERR {error}"))
 
-    def _start(self, args: Arguments) -> Heard:
+    def _understand(self, args: Arguments) -> Heard:
+        state = self._state
         self._name = name = args[0].upper()
+        self._requests += 1
         self._context.commands_processed += 1
-        self._state.steps += REQUEST_STEPS
+        state.steps += REQUEST_STEPS
         if self._is_newcomer and name != b"RAFT":
             self._context.traffic.note_rejected()
             return Said(resp.error(refusals.NO_ROOM), is_last=True)
-        try:
-            spec = commands.COMMANDS.get(name)
-            if spec is None:
-                return self._understand_other(name, args)
-            return self._understand(spec, args)
-        except CommandError as error:
-            return Said(resp.error(str(error)))
-        finally:
-            self._is_used = True
-
-    def _understand(self, spec: Spec, args: Arguments) -> Heard:
-        state = self._state
+        spec = commands.COMMANDS.get(name)
+        if spec is None:
+            return self._understand_other(name, args)
         if state.refuses_transaction:
             raise CommandError(f"ERR {NO_TRANSACTIONS}")
         request = commands.parse(spec, args)
@@ -174,7 +174,7 @@ class RespCodec:
 
     def _greet_peer(self, args: Arguments) -> Heard:
         """Answer the hello of a node of our cluster; from then on it sends only messages."""
-        if self._is_used:
+        if self._requests > 1:
             # With requests before it, messages could be taken in the middle of a turn.
             raise CommandError("ERR RAFT HELLO must be the first request of a connection")
         context = self._context

@@ -251,8 +251,9 @@ def _bound_of_data(entries: int, data_bytes: int) -> int:
 class _Pending:
     """What the writes change that were proposed here in this term and are not applied yet.
 
-    * `_counted`: index and changes of the first ones, below `_next`; `_sum` is the sum of
-      these changes. Most are applied before anybody asks.
+    * `_counted`: of each of the first ones, below `_next`, its index, and what was counted in
+      this term up to it: `_total` is that of the last one, and `_applied` that of the last
+      one that was applied. Most are applied before anybody asks.
     """
 
     def __init__(
@@ -263,7 +264,7 @@ class _Pending:
         self._changes_of = changes_of
         self._proposed_from = proposed_from
         self._counted: deque[tuple[int, Changes]] = deque()
-        self._sum = NO_CHANGES
+        self._total = self._applied = NO_CHANGES
         self._next = 0
         self._term = 0
 
@@ -272,19 +273,19 @@ class _Pending:
         if term != self._term:
             self._term, self._next = term, 0
             self._counted.clear()
-            self._sum = NO_CHANGES
+            self._total = self._applied = NO_CHANGES
 
     def forget(self, last_applied: int) -> None:
         """What was applied is counted by the state."""
         self._next = max(self._next, last_applied + 1)
         while self._counted and self._counted[0][0] <= last_applied:
-            self._sum -= self._counted.popleft()[1]
+            self._applied = self._counted.popleft()[1]
 
     def sum(self) -> Changes:
         """What they change together."""
         for entry in self._proposed_from(self._next):
             changes = self._changes_of(entry.data) if entry.kind is COMMAND else NO_CHANGES
-            self._counted.append((entry.index, changes))
-            self._sum += changes
+            self._total += changes
+            self._counted.append((entry.index, self._total))
             self._next = entry.index + 1
-        return self._sum
+        return self._total - self._applied

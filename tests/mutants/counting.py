@@ -66,8 +66,8 @@ COUNTING = (
     Mutant(
         "reads of a lost leader are kept until they are due",
         "WaitingReads.refuse_all",
-        "        for stage in (self.waiting, self._arrived, self._asked, self._ready):\n",
-        "        for stage in (self.waiting, self._arrived, self._asked):\n",
+        "        for stage in (self.waiting, self.arrived, self._asked, self.ready):\n",
+        "        for stage in (self.waiting, self.arrived, self._asked):\n",
         test=f"{SERVER_ACCOUNTS}::test_a_read_stands_in_one_stage_until_it_leaves_and_leaves_once",
     ),
     Mutant(
@@ -80,7 +80,7 @@ COUNTING = (
     Mutant(
         "changes of writes that were applied are held back for ever",
         "_Pending.forget",
-        "            self._sum -= self._counted.popleft()[1]\n",
+        "            self._applied = self._counted.popleft()[1]\n",
         "            self._counted.popleft()\n",
         test=f"{SERVER_ACCOUNTS}"
         "::test_changes_are_held_back_for_the_writes_that_are_not_applied_yet",

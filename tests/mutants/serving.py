@@ -254,7 +254,7 @@ SERVING = (
     Mutant(
         "writes that were proposed and not applied are forgotten",
         "_Pending.sum",
-        "            self._sum += changes\n",
+        "            self._total += changes\n",
         "            pass\n",
         test="tests/server/test_room.py::test_what_is_not_applied_yet_is_counted",
     ),

@@ -234,7 +234,7 @@ SHARING = (
     ),
     Mutant(
         "a server that is full of clients turns its peers away",
-        "RespCodec._start",
+        "RespCodec._understand",
         '        if self._is_newcomer and name != b"RAFT":\n',
         "        if self._is_newcomer:\n",
         test="tests/server/test_load.py::test_a_newcomer_that_is_a_peer_is_heard",

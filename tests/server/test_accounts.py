@@ -40,7 +40,7 @@ def test_a_read_stands_in_one_stage_until_it_leaves_and_leaves_once(story):
             # Deadlines do not go back: all wait equally long.
             now_ms += one % 2
             reads.add(Read(Claim(), api.Count(), after=two, deadline_ms=now_ms + 5))
-        elif act == "c" and reads.has_arrivals:
+        elif act == "c" and reads.arrived:
             batches.append(reads.new_batch())
         elif act == "d":
             reads.is_ready(batches[-1 - one % len(batches)], two)

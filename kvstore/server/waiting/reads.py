@@ -40,11 +40,13 @@ class WaitingReads:
         self._numbers = count(first_number)
         self.waiting: dict[int, Read] = {}
         """By number; then their numbers by stage:"""
-        self._arrived: list[int] = []
+        self.arrived: list[int] = []
+        """Still to be asked for."""
         self._asked: dict[int, list[int]] = {}
         """By batch."""
-        self._ready: list[tuple[int, int]] = []
-        """Heap of (index to be applied first, number)."""
+        self.ready: list[tuple[int, int]] = []
+        """Those that wait for an entry to be applied, and for nothing else: heap of (index to be
+        applied first, number)."""
         self._ready_index = 0
         """The highest index as of which reads were ready."""
 
@@ -52,22 +54,12 @@ class WaitingReads:
         """A read has arrived."""
         number = next(self._numbers)
         self.waiting[number] = read
-        self._arrived.append(number)
-
-    @property
-    def has_arrivals(self) -> bool:
-        """Whether some are still to be asked for."""
-        return bool(self._arrived)
-
-    @property
-    def has_ready(self) -> bool:
-        """Whether some wait for an entry to be applied, and for nothing else."""
-        return bool(self._ready)
+        self.arrived.append(number)
 
     def new_batch(self) -> int:
         """The number under which to ask for all that arrived since the last batch."""
         batch = next(self._numbers)
-        self._asked[batch], self._arrived = self._arrived, []
+        self._asked[batch], self.arrived = self.arrived, []
         return batch
 
     def is_ready(self, batch: int, index: int) -> None:
@@ -81,19 +73,21 @@ class WaitingReads:
         while batch in self._asked:
             for number in self._asked.pop(next(iter(self._asked))):
                 if read := self.waiting.get(number):
-                    heapq.heappush(self._ready, (max(self._ready_index, read.after), number))
+                    heapq.heappush(self.ready, (max(self._ready_index, read.after), number))
 
     def settle(self, here: Here) -> list[Answer]:
         """Those leave that are due, but for whose ticket takes the read over."""
-        due = self.take_due(here.machine.last_applied)
-        those = [read for read in due if not read.ticket.takes_over(read.query)]
-        return [Answer(read.ticket, here.machine.query(read.query)) for read in those]
+        answers: list[Answer] = []
+        for read in self.take_due(here.machine.last_applied):
+            if not read.ticket.takes_over(read.query):
+                answers.append(Answer(read.ticket, here.machine.query(read.query)))
+        return answers
 
     def take_due(self, last_applied: int) -> list[Read]:
         """Those that may be answered now that `last_applied` is applied."""
         due: list[Read] = []
-        while self._ready and self._ready[0][0] <= last_applied:
-            _, number = heapq.heappop(self._ready)
+        while self.ready and self.ready[0][0] <= last_applied:
+            _, number = heapq.heappop(self.ready)
             if read := self.waiting.pop(number, None):
                 due.append(read)
         return due
@@ -118,14 +112,14 @@ class WaitingReads:
 
     def _forget_who_left(self) -> None:
         """No stage keeps the numbers of reads that are gone, whatever they waited for."""
-        self._arrived = self._staying(self._arrived)
+        self.arrived = self._staying(self.arrived)
         self._asked = {
             batch: staying
             for batch, numbers in self._asked.items()
             if (staying := self._staying(numbers))
         }
-        self._ready = [ready for ready in self._ready if ready[1] in self.waiting]
-        heapq.heapify(self._ready)
+        self.ready = [ready for ready in self.ready if ready[1] in self.waiting]
+        heapq.heapify(self.ready)
 
     def _staying(self, numbers: list[int]) -> list[int]:
         return [number for number in numbers if number in self.waiting]
@@ -133,7 +127,7 @@ class WaitingReads:
     def refuse_all(self, failure: api.Failure) -> list[Answer]:
         """Everybody leaves."""
         answers = told(self.waiting.values(), failure)
-        for stage in (self.waiting, self._arrived, self._asked, self._ready):
+        for stage in (self.waiting, self.arrived, self._asked, self.ready):
             stage.clear()
         return answers
 
@@ -144,5 +138,5 @@ class WaitingReads:
     def check(self) -> None:
         """That every read stands in one stage, and nobody else does."""
         asked = [number for numbers in self._asked.values() for number in numbers]
-        ready = [number for _, number in self._ready]
-        assert sorted([*self._arrived, *asked, *ready]) == sorted(self.waiting)
+        ready = [number for _, number in self.ready]
+        assert sorted([*self.arrived, *asked, *ready]) == sorted(self.waiting)
