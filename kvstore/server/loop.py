@@ -17,7 +17,7 @@ import selectors
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import partial
 
 from structlog.typing import FilteringBoundLogger
@@ -41,6 +41,7 @@ from kvstore.server.starting import ApplyLog, StartLog
 from kvstore.server.stream import Owner
 from kvstore.server.sync_times import SyncTimes, TimedLog
 from kvstore.server.ticket import Answer
+from kvstore.server.turn import Turn
 from kvstore.storage.base import Lineage
 from kvstore.storage.directory import DataDirectory, open_directory, set_state_aside
 from kvstore.storage.records import FORMAT_VERSION, START_BYTES
@@ -178,6 +179,9 @@ class Server:
             }
         )
         self._context.links = lambda: self._peers.troubles
+        self._turn = Turn(node, self)
+        self._ready: list[tuple[selectors.SelectorKey, int]] = []
+        """The sockets that have something for this turn."""
 
     def run(self, signals: Signals) -> None:
         """Listen, and take turns until a signal says stop; then answer who waits and hang up.
@@ -202,7 +206,7 @@ class Server:
             # What lives now lives on: the collector need not look at it again.
             gc.freeze()
             while not signals.stops:
-                self._turn()
+                self._take_turn()
             self._log.info("shutting down", code="shutting_down", signal=signals.asked_by)
             self._hand_over(signals)
             self._deliver(self._node.abandon_clients())
@@ -219,7 +223,7 @@ class Server:
             text = "no other node can take over now: nobody leads until one can"
             self._log.warning(text, code="no_heir")
         while node.is_needed and not signals.is_pressed and _clock_ms() < deadline_ms:
-            self._turn()
+            self._take_turn()
             node.hand_over_before_exit()
         if signals.is_pressed:
             self._log.warning("told to stop again: waits for nobody", code="told_to_stop_again")
@@ -233,31 +237,10 @@ class Server:
     def _welcome(self, sock: socket.socket, address: str, is_newcomer: bool) -> None:
         Connection(sock, address, self._context, self._selector, is_newcomer=is_newcomer)
 
-    def _turn(self) -> None:
-        node, peers = self._node, self._peers
-        self._take_inputs()
-        now_ms = _clock_ms()
-        node.tick(now_ms, peers.unreachable)
-        peers.tick(now_ms)
-        node.cluster_version.tick(peers.spoken_versions)
-        self._listener.tick(now_ms)
-        self._context.tick(now_ms)
-        self._apply_log.tick(now_ms, node.machine.last_applied, node.raft.commit_index)
-        self._let_out(node.prepare(peers.crowded))
-        self._let_out(node.complete())
-
-    def _take_inputs(self) -> None:
-        """Wait for sockets and timers; hear peers first, then clients."""
-        clients: dict[Owner, int] = {}
-        ready = self._selector.select(self._sleep_seconds())
-        self._node.wake(_clock_ms())
-        for key, mask in ready:
-            owner: Owner = key.data
-            if owner.comes_first:
-                owner.on_events(mask)
-            else:
-                clients[owner] = mask
-        self._context.load.hear(clients)
+    def _take_turn(self) -> None:
+        """Wait for sockets and timers, and see to what is there."""
+        self._ready = self._selector.select(self._sleep_seconds())
+        self._turn.take()
 
     def _sleep_seconds(self) -> float:
         if self._node.is_busy or self._context.dirty:
@@ -268,7 +251,41 @@ class Server:
         wait_ms = min(idle_ms, patience_ms, self._peers.deadline_ms - _clock_ms())
         return max(0.0, wait_ms / 1000.0)
 
-    def _let_out(self, outcome: Outcome) -> None:
+    # --- What a turn asks of its surroundings ---------------------------------------------
+
+    def clock_ms(self) -> float:
+        """The time."""
+        return _clock_ms()
+
+    def hear(self) -> None:
+        """What the sockets have: of peers first, then of clients."""
+        clients: dict[Owner, int] = {}
+        for key, mask in self._ready:
+            owner: Owner = key.data
+            if owner.comes_first:
+                owner.on_events(mask)
+            else:
+                clients[owner] = mask
+        self._context.load.hear(clients)
+
+    def unreachable(self) -> Set[int]:
+        """Peers without a link."""
+        return self._peers.unreachable
+
+    def crowded(self) -> Set[int]:
+        """Peers that have enough to read."""
+        return self._peers.crowded
+
+    def pass_time(self, now_ms: float) -> None:
+        """Dial, accept, hang up, and tell of what takes long."""
+        node, peers = self._node, self._peers
+        peers.tick(now_ms)
+        node.cluster_version.tick(peers.spoken_versions)
+        self._listener.tick(now_ms)
+        self._context.tick(now_ms)
+        self._apply_log.tick(now_ms, node.machine.last_applied, node.raft.commit_index)
+
+    def let_out(self, outcome: Outcome) -> None:
         """Peers first: their disks work while this node goes on."""
         self._peers.send(outcome.messages)
         for event in outcome.events:

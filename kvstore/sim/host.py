@@ -24,6 +24,7 @@ from kvstore.server.envelope import reply_of
 from kvstore.server.node import Node, Outcome
 from kvstore.server.replaced import replaced_at
 from kvstore.server.scan_cursors import ScanCursors
+from kvstore.server.turn import Turn
 from kvstore.sim.calls import Call, CursorCall, TypedCall
 from kvstore.sim.disk import Disk, PowerCutError
 from kvstore.sim.observer import Observer
@@ -141,6 +142,7 @@ class Host:
             self._observer.refused_to_start(self, error)
             return
         self.node = self.running = node
+        self._turn = Turn(node, self)
         self._cursors = ScanCursors(self._settings.limits.scan_cursors_max)
         self._acquaintances = Acquaintances(
             cluster_id=self._settings.cluster_id,
@@ -306,7 +308,7 @@ class Host:
             return
         self._turn_due_ms = -1.0
         try:
-            self._turn()
+            self._take_turn()
         except PowerCutError as cut:
             self.crash(str(cut))
         except DirectoryRefusedError as error:
@@ -315,47 +317,30 @@ class Host:
             self._observer.ended(self, error)
             self.crash(f"ends itself: {error}")
 
-    def _turn(self) -> None:
-        """What `Server._turn` does."""
-        node, observer = self.node, self._observer
-        assert node is not None
-        self.turn_ms = now_ms = self._clock.read(self._schedule.now_ms)
-        node.wake(now_ms)
-        observer.stepped(self, "tick")
-        messages, self._messages = self._messages, []
-        for message in messages:
-            node.receive(message)
-            observer.stepped(self, "receive", message)
-        calls, self._calls = self._calls, []
-        for call in calls:
-            self._submit(node, call)
-        if calls:
-            observer.stepped(self, "propose")
-        node.tick(now_ms, self._unreachable())
-        observer.stepped(self, "tick")
-        self._let_out(node.prepare())
-        outcome = node.complete()
-        observer.stepped(self, "persist")
+    def _take_turn(self) -> None:
+        self.turn_ms = self._clock.read(self._schedule.now_ms)
+        self._turn.first_half()
+        self._observer.stepped(self, "persist")
         spent_ms = self.disk.take_spent_ms()
         if spent_ms:
             self._waits_for_sync = True
             self.held_until_ms = self._schedule.now_ms + spent_ms
-            self._schedule.after(spent_ms, partial(self._end_turn, self._life, outcome))
+            self._schedule.after(spent_ms, partial(self._end_turn, self._life))
         else:
-            self._end_turn(self._life, outcome)
+            self._end_turn(self._life)
 
-    def _end_turn(self, life: int, outcome: Outcome) -> None:
+    def _end_turn(self, life: int) -> None:
         if life != self._life:
             return
         if self.is_paused:
-            self._held.append(partial(self._end_turn, life, outcome))
+            self._held.append(partial(self._end_turn, life))
             return
         node = self.node
         assert node is not None
         self._waits_for_sync = False
         self.disk.log.synced()
         self._observer.persisted(self)
-        self._let_out(outcome)
+        self._turn.second_half()
         self._observer.turned(self)
         is_busy = node.is_busy or self._messages or self._calls
         self._plan_turn(_TURN_MS if is_busy else self._rest_ms(node) / self._clock.rate)
@@ -367,6 +352,38 @@ class Host:
         if self._idle_turns and self._rng.random() < self._idle_turns:
             return self._rng.uniform(0.0, self._idle_ms)
         return max(_TURN_MS, node.due_ms - self._clock.read(self._schedule.now_ms))
+
+    # --- What a turn asks of its surroundings ---------------------------------------------
+
+    def clock_ms(self) -> float:
+        """When this turn began, by its own clock: a first half takes no time."""
+        return self.turn_ms
+
+    def hear(self) -> None:
+        """What its sockets have."""
+        node, observer = self.running, self._observer
+        observer.stepped(self, "tick")
+        messages, self._messages = self._messages, []
+        for message in messages:
+            node.receive(message)
+            observer.stepped(self, "receive", message)
+        calls, self._calls = self._calls, []
+        for call in calls:
+            self._submit(node, call)
+        if calls:
+            observer.stepped(self, "propose")
+
+    def unreachable(self) -> Set[int]:
+        """Machines on which no node runs."""
+        return self._unreachable()
+
+    def crowded(self) -> Set[int]:
+        """Nobody: the network takes all."""
+        return frozenset()
+
+    def pass_time(self, _now_ms: float) -> None:
+        """Around it, it passes by itself."""
+        self._observer.stepped(self, "tick")
 
     def _submit(self, node: Node, call: Call) -> None:
         self._open_calls[call] = self.turn_ms
@@ -388,7 +405,8 @@ class Host:
         from_any = isinstance(call.request, api.QUERIES) and self._rng.random() < 0.5
         return Asked(call.request, from_any=from_any)
 
-    def _let_out(self, outcome: Outcome) -> None:
+    def let_out(self, outcome: Outcome) -> None:
+        """To the network, and to clients."""
         observer = self._observer
         if outcome.messages or outcome.answers:
             observer.speaks(self, outcome)

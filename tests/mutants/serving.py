@@ -66,6 +66,19 @@ SERVING = (
         "        messages += self.raft.take_messages()\n        self._settle()\n",
     ),
     Mutant(
+        "a turn does not wait for its second half",
+        "Turn.first_half",
+        "        self._rest = node.complete()\n",
+        "        around.let_out(node.complete())\n        self._rest = Outcome([], [], [])\n",
+    ),
+    Mutant(
+        "what came is heard by the time of the turn before",
+        "Turn.first_half",
+        "        node.wake(around.clock_ms())\n        around.hear()\n",
+        "        around.hear()\n        node.wake(around.clock_ms())\n",
+        test="tests/server/test_turn.py::test_a_turn_has_one_order",
+    ),
+    Mutant(
         "a turn is reported durable without a write",
         "Node.complete",
         "            self._writer.submit(effects.update)\n",

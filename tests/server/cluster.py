@@ -7,6 +7,7 @@ the order in which it happened relative to what the node lets out.
 from __future__ import annotations
 
 import random
+from collections.abc import Set
 from pathlib import Path
 
 from kvstore import api
@@ -19,7 +20,8 @@ from kvstore.raft.events import Event
 from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, RaftSettings, Role
 from kvstore.server.cluster_version import THIS_RELEASE, Release
-from kvstore.server.node import Node
+from kvstore.server.node import Node, Outcome
+from kvstore.server.turn import Turn
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryLog, MemoryState
 
@@ -102,6 +104,40 @@ class FullState(MemoryState):
         return self.identity.node_id not in self._state_room
 
 
+class _Around:
+    """What is around one node of a cluster."""
+
+    def __init__(self, cluster: Cluster, node_id: int) -> None:
+        self._cluster = cluster
+        self._node_id = node_id
+
+    def clock_ms(self) -> float:
+        return self._cluster.now_ms
+
+    def hear(self) -> None:
+        cluster, node_id = self._cluster, self._node_id
+        arrived = [m for m in cluster.messages if m.recipient == node_id]
+        cluster.messages = [m for m in cluster.messages if m.recipient != node_id]
+        for message in arrived:
+            if (message.sender, node_id) not in cluster.cut:
+                cluster.nodes[node_id].receive(message)
+
+    def unreachable(self) -> Set[int]:
+        return frozenset()
+
+    def crowded(self) -> Set[int]:
+        return frozenset()
+
+    def pass_time(self, now_ms: float) -> None:
+        """Nothing else has time."""
+
+    def let_out(self, outcome: Outcome) -> None:
+        self._cluster.messages += outcome.messages
+        self._cluster.events[self._node_id] += outcome.events
+        for answer in outcome.answers:
+            answer.ticket.fill(answer.result)
+
+
 class Cluster:
     """Nodes 1..n.
 
@@ -162,19 +198,7 @@ class Cluster:
 
     def turn(self, node_id: int) -> None:
         """One turn of one node: what has arrived, then time, then what it lets out."""
-        node = self.nodes[node_id]
-        arrived = [m for m in self.messages if m.recipient == node_id]
-        self.messages = [m for m in self.messages if m.recipient != node_id]
-        node.wake(self.now_ms)
-        for message in arrived:
-            if (message.sender, node_id) not in self.cut:
-                node.receive(message)
-        node.tick(self.now_ms)
-        for outcome in (node.prepare(), node.complete()):
-            self.messages += outcome.messages
-            self.events[node_id] += outcome.events
-            for answer in outcome.answers:
-                answer.ticket.fill(answer.result)
+        Turn(self.nodes[node_id], _Around(self, node_id)).take()
 
     def run(self, duration_ms: float = 500.0) -> None:
         """Let time pass for everybody."""

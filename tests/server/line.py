@@ -6,6 +6,7 @@ import contextlib
 import random
 import selectors
 import socket
+from collections.abc import Set
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from kvstore.server.context import Context
 from kvstore.server.incoming_link import IncomingLink
 from kvstore.server.node import Node, Outcome
 from kvstore.server.replaced import replaced_at
+from kvstore.server.turn import Turn
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryLineage, MemoryLog, MemoryState
 from kvstore.wire import peer
@@ -67,6 +69,9 @@ class Line:
         self.earlier_clients: list[socket.socket] = []
         [self.connection] = self.connections
         self.now_ms = 0.0
+        self.without_link: set[int] = set()
+        """Peers to which the node has none; the test says which."""
+        self._turns = Turn(self.node, self)
         if members == 1:
             until(lambda: self.node.raft.has_committed_in_term, self.turn, "it leads")
 
@@ -92,15 +97,25 @@ class Line:
 
     def turn(self) -> None:
         """What the loop does in one turn."""
-        self.node.wake(self.now_ms)
+        self._turns.take()
+
+    def clock_ms(self) -> float:
+        return self.now_ms
+
+    def hear(self) -> None:
         self.context.load.hear({key.data: mask for key, mask in self.selector.select(0)})
         self.now_ms += 50.0
-        self.node.tick(self.now_ms)
-        self.context.tick(self.now_ms)
-        self._let_out(self.node.prepare())
-        self._let_out(self.node.complete())
 
-    def _let_out(self, outcome: Outcome) -> None:
+    def unreachable(self) -> Set[int]:
+        return self.without_link
+
+    def crowded(self) -> Set[int]:
+        return frozenset()
+
+    def pass_time(self, now_ms: float) -> None:
+        self.context.tick(now_ms)
+
+    def let_out(self, outcome: Outcome) -> None:
         for answer in outcome.answers:
             answer.ticket.fill(answer.result)
         dirty, self.context.dirty = self.context.dirty, {}

@@ -89,7 +89,7 @@ def test_nobody_is_sent_to_a_leader_that_cannot_be_reached(follower: Line) -> No
     assert follower.node.leader_in_reach is None
     follower.client.sendall(command(b"SET", b"k", b"v"))
     follower.context.load.hear({key.data: mask for key, mask in follower.selector.select(0)})
-    follower._let_out(follower.node.prepare())
+    follower.let_out(follower.node.prepare())
     assert follower.client.recv(100) == b"-CLUSTERDOWN" + NOT_LEADER.removeprefix(b"-NOTLEADER")
 
 
@@ -100,13 +100,10 @@ def owner(line: Line) -> list[bytes]:
 
 def test_who_is_to_be_asked_is_the_leader_or_who_may_see_one_elected(follower: Line) -> None:
     assert owner(follower) == [b":9002"]
-    unreachable: set[int] = set()
-    tick = follower.node.tick
-    follower.node.tick = lambda now_ms: tick(now_ms, unreachable)  # type: ignore[method-assign,assignment]
-    unreachable |= {2}
+    follower.without_link |= {2}
     follower.turn()
     assert owner(follower) == [b":9001"], "a majority is in reach, and may elect"
-    unreachable |= {3}
+    follower.without_link |= {3}
     follower.turn()
     assert owner(follower) == [], "clients are to ask another node"
     assert b"master" not in follower.ask(command(b"CLUSTER", b"NODES"))

@@ -63,7 +63,7 @@ def lone_server(listening: socket.socket, limits: Limits = Limits()) -> loop.Ser
     )
     node = Node(settings, MemoryLog(identity), MemoryState(identity), random.Random(1))
     server = loop.Server(node, MemoryLineage(b"1" * 8), listening, random.Random(1), logger_for(1))
-    until(lambda: node.raft.has_committed_in_term, server._turn, "it leads")
+    until(lambda: node.raft.has_committed_in_term, server._take_turn, "it leads")
     return server
 
 
@@ -72,12 +72,12 @@ def test_a_request_read_after_a_standstill_is_dated_when_it_was_read(clock: Cloc
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = lone_server(listening)
         with server._selector, socket.create_connection(listening.getsockname()) as client:
-            until(lambda: server._context.connections, server._turn, "it accepts")
+            until(lambda: server._context.connections, server._take_turn, "it accepts")
             client.sendall(command(b"SET", b"k", b"v"))
             clock.sleep_ms = 10.0 * server._node.settings.request_timeout_ms
-            server._turn()
+            server._take_turn()
             clock.sleep_ms = TURN_MS
-            server._turn()
+            server._take_turn()
             client.settimeout(5.0)
             assert client.recv(100) == b"+OK\r\n"
             server._hang_up()
@@ -92,7 +92,7 @@ def test_replies_that_are_made_while_others_are_delivered_leave_too(clock: Clock
             client.sendall(command(b"SET", b"k", b"v") * 4 + command(b"PING") * 20)
             got = b""
             for _ in range(40):
-                server._turn()
+                server._take_turn()
                 with contextlib.suppress(BlockingIOError):
                     got += client.recv(1 << 10)
             assert got == b"+OK\r\n" * 4 + b"+PONG\r\n" * 20
