@@ -14,6 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+from told_from_one import ToldFromOne
+
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -23,7 +26,7 @@ from kvstore.raft.messages import (
     RequestVoteReply,
     TimeoutNow,
 )
-from kvstore.raft.types import Role
+from kvstore.raft.types import LogStart, Role
 from kvstore.sim.trace import ModelStep
 
 MODEL = Path(__file__).resolve().parents[2] / "model"
@@ -77,8 +80,12 @@ class Verdict:
     unexplained: ModelStep | None
 
 
-def validate(steps: Sequence[ModelStep], members: Iterable[int]) -> Verdict:
-    """Hold a recorded run against the model."""
+def validate(steps: Sequence[ModelStep], members: Iterable[int], start: LogStart) -> Verdict:
+    """Hold a recorded run, in which all logs begin after `start`, against the model.
+
+    There each log begins with entry 1, so the run is told so.
+    """
+    steps = _told_from_one(steps, start)
     with tempfile.TemporaryDirectory() as directory:
         _copy_of_model(Path(directory))
         (Path(directory) / "Recorded.tla").write_text(_module(steps))
@@ -113,6 +120,21 @@ def _tlc(directory: Path, module: str, *options: str) -> str:
 
 
 # --- A run as a module --------------------------------------------------------------------
+
+
+def _told_from_one(steps: Iterable[ModelStep], start: LogStart) -> list[ModelStep]:
+    told = ToldFromOne(start)
+    return [
+        msgspec.structs.replace(
+            step,
+            message=step.message and told.message(step.message),
+            term=told.term(step.term),
+            log=tuple(map(told.term, step.log)),
+            durable_index=told.index(step.durable_index),
+            commit_index=told.index(step.commit_index),
+        )
+        for step in steps
+    ]
 
 
 def _module(steps: Sequence[ModelStep]) -> str:

@@ -2,7 +2,7 @@
 
 Law: a script file holds commands at the margin, comments after `#`, and under each
 command, indented, everything that came of it. Playing the commands again must
-give the same text.
+give the same text, wherever the logs of the nodes begin.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from told_from_one import ToldFromOne
+
 from kvstore.raft.messages import Message
-from kvstore.raft.types import HardState
+from kvstore.raft.types import HardState, LogStart
 
 from .disk import Disk, entries_of_terms
 from .harness import World
@@ -21,10 +23,12 @@ INDENT = "    "
 
 
 class Film:
-    """One world, driven by the lines of a script."""
+    """One world, driven by the lines of a script, and told as if its logs began with entry 1."""
 
-    def __init__(self) -> None:
-        self._world = World(3)
+    def __init__(self, start: LogStart) -> None:
+        self._start = start
+        self._told_by = ToldFromOne(start)
+        self._world = World(3, start=start)
         self._held: list[Message] = []
         self._commands: dict[str, Callable[..., Iterable[str] | None]] = {
             "nodes": self._nodes,
@@ -53,28 +57,41 @@ class Film:
         lines = list(self._commands[name](*arguments) or ())
         lines += self._told()
         left = [m for m in self._world.bag if not any(m is one for one in before)]
-        return lines + [shown(m) for m in left]
+        return lines + [self._shown(m) for m in left]
 
     def _told(self) -> list[str]:
         return [
             f"[node {node_id}] {line}"
             for node_id in self._world.nodes
-            for line in (*self._world.lines(node_id), *self._answered(node_id))
+            for line in (*self._noted(node_id), *self._answered(node_id))
         ]
 
+    def _shown(self, message: Message) -> str:
+        return shown(self._told_by.message(message))
+
+    def _noted(self, node_id: int) -> list[str]:
+        events = self._world.nodes[node_id].events
+        told = [str(self._told_by.event(event)) for event in events]
+        events.clear()
+        return told
+
     def _answered(self, node_id: int) -> list[str]:
-        ready = self._world.answered(node_id)
-        return [f"read {one.read_id} is confirmed, as of index {one.index}" for one in ready]
+        return [
+            f"read {one.read_id} is confirmed, as of index {self._told_by.index(one.index)}"
+            for one in self._world.answered(node_id)
+        ]
 
     # --- Commands -------------------------------------------------------------------------
 
     def _nodes(self, count: str) -> None:
-        self._world = World(int(count))
+        self._world = World(int(count), start=self._start)
 
     def _begin(self, node: str, term: str, *log: str) -> None:
         """Start a node from a disk with this term and a log of these terms."""
-        terms = map(int, log)
-        self._world.nodes[int(node)].disk = Disk(HardState(int(term)), entries_of_terms(terms))
+        start = self._start
+        entries = entries_of_terms((start.term + int(one) for one in log), start.index + 1)
+        hard_state = HardState(start.term + int(term))
+        self._world.nodes[int(node)].disk = Disk(hard_state, entries, start)
         self._world.restart(int(node))
 
     def _propose(self, node: str, *commands: str) -> None:
@@ -98,24 +115,24 @@ class Film:
         lines: list[str] = []
         while self._world.bag:
             message = self._world.bag[0]
-            lines += [shown(message), *self._arrive([message])]
+            lines += [self._shown(message), *self._arrive([message])]
         return lines
 
     def _drop(self, link: str) -> list[str]:
         lost = self._on(link)
         self._remove(lost)
-        return [f"lost: {shown(m)}" for m in lost]
+        return [f"lost: {self._shown(m)}" for m in lost]
 
     def _duplicate(self, link: str) -> list[str]:
         twice = self._on(link)
         self._world.bag += twice
-        return [f"twice: {shown(m)}" for m in twice]
+        return [f"twice: {self._shown(m)}" for m in twice]
 
     def _hold(self, link: str) -> list[str]:
         late = self._on(link)
         self._remove(late)
         self._held += late
-        return [f"late: {shown(m)}" for m in late]
+        return [f"late: {self._shown(m)}" for m in late]
 
     def _release(self) -> None:
         self._world.bag += self._held
@@ -127,11 +144,13 @@ class Film:
     def _shown_node(self, node_id: int) -> str:
         if node_id not in self._world.alive:
             return f"node {node_id} is down"
-        raft = self._world.raft(node_id)
-        log = " ".join(map(shown_entry, self._world.log(node_id))).replace("no-op of ", "@")
+        raft, told = self._world.raft(node_id), self._told_by
+        entries = map(told.entry, self._world.log(node_id))
+        log = " ".join(map(shown_entry, entries)).replace("no-op of ", "@")
+        term, commit = told.term(raft.current_term), told.index(raft.commit_index)
         return (
-            f"node {node_id} {raft.role:9} term {raft.current_term} vote {raft.voted_for or '-'} "
-            f"leader {raft.leader_id or '-'} commit {raft.commit_index} log {log or '-'}"
+            f"node {node_id} {raft.role:9} term {term} vote {raft.voted_for or '-'} "
+            f"leader {raft.leader_id or '-'} commit {commit} log {log or '-'}"
         )
 
     # --- The bag --------------------------------------------------------------------------
@@ -151,9 +170,9 @@ class Film:
             del self._world.bag[position]
 
 
-def played(script: Path) -> str:
+def played(script: Path, start: LogStart) -> str:
     """The text of a script with what its commands give when played now."""
-    film = Film()
+    film = Film(start)
     lines: list[str] = []
     for line in script.read_text().splitlines():
         if line.startswith(INDENT):

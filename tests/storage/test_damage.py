@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kvstore.errors import DamagedError, DamagedStateError, StorageError
 from kvstore.kv.view import Applied
-from kvstore.raft.types import DurableUpdate, HardState, Recovered, TermRange
+from kvstore.raft.types import DurableUpdate, HardState, LogStart, Recovered, TermRange
 from kvstore.storage import records, sequence
 from kvstore.storage.directory import RAFT, STATE, STATE_ASIDE, set_state_aside
 from kvstore.storage.lmdb_log import LmdbLog
@@ -175,6 +175,27 @@ def test_a_lost_page_of_the_log_costs_its_entries_and_no_others(node):
     directory = open_node(node)
     assert directory.log.entries(1, 400, ALL) == led(1, 400, 1, 1)
     assert directory.notes == ()
+    directory.close()
+
+
+@pytest.mark.parametrize("start", [LogStart(1, 1), LogStart(999_999_999, 1)], ids=str)
+def test_a_salvaged_log_begins_where_it_began(tmp_path, start):
+    entries = led(start.index + 1, start.index + 400, 2, 1)
+    node = make_node(tmp_path / "n1", entries, start=start)
+    lost = start.index + 200
+    flip(node / RAFT / "data.mdb", leaf_of(node / RAFT / "data.mdb", b"command %d of" % lost))
+    directory = open_node(node)
+    found = directory.log.recover()
+    assert (found.start, found.last_index) == (start, start.index + 399)
+    assert lost in found.damaged
+    assert len(found.damaged) < 120
+    assert min(found.damaged) > start.index
+    directory.log.write(
+        DurableUpdate(repairs=[entries[index - start.index - 1] for index in found.damaged])
+    )
+    directory.close()
+    directory = open_node(node)
+    assert directory.log.entries(start.index + 1, start.index + 400, ALL) == entries
     directory.close()
 
 
