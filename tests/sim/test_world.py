@@ -80,6 +80,13 @@ def test_a_world_lives_wherever_its_logs_begin(start: LogStart) -> None:
         assert min(first) == start.index + 1
 
 
+def test_half_of_all_worlds_begin_with_the_first_entry_and_the_others_anywhere() -> None:
+    firsts = [scenario(seed).start.index + 1 for seed in range(400)]
+    assert 150 < firsts.count(1) < 250
+    assert min(firsts.count(first) for first in (2, 1_000_000_000)) > 30
+    assert sum(100 < first < 1_000 for first in firsts) > 30
+
+
 def test_other_seeds_are_other_runs() -> None:
     assert len({run(scenario(seed), traced=True).digest for seed in range(5)}) == 5
 
