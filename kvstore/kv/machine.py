@@ -23,7 +23,7 @@ from kvstore.kv.effect import Change, Effect
 from kvstore.kv.footprint import footprint
 from kvstore.kv.record import HISTORY_BYTES, pack_history, to_key_value, unpack_history
 from kvstore.kv.sessions import Sessions
-from kvstore.kv.view import NO_CHANGES, Applied, Changes, View
+from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint, View
 
 SCAN_STEPS_MAX: Final = 4_000
 """A page of a scan ends there. A step is about a microsecond of one processor in 2026."""
@@ -103,12 +103,12 @@ class StateMachine:
             return Effect(self._sessions.open(index, logged.time_ms))
         return self._sessions.once(index, logged.time_ms, logged.command, self._write_guarded)
 
-    def footprint(self, data: bytes) -> Changes:
-        """What the command in a log entry changes, at most."""
+    def footprint(self, data: bytes) -> Footprint:
+        """How much the command in a log entry changes, at most."""
         try:
             return footprint(_decode_logged(data), self._rules)
         except msgspec.DecodeError:
-            return NO_CHANGES  # `apply` says what is wrong with it
+            return NO_FOOTPRINT  # `apply` says what is wrong with it
 
     def advance(self, index: int) -> None:
         """Pass an entry: one that holds no command, unless `apply` does the rest."""

@@ -1,7 +1,8 @@
-"""What the state machine needs of whoever keeps its data: tables, and how much it will change.
+"""What the state machine needs of whoever keeps its data: tables, and room for what it will do.
 
 Law: a table is bytes in byte order. What is kept of the state machine beside its tables is
-`Applied`, and what it says before it changes anything, `Changes`, whatever the medium.
+`Applied`; how much a command will change in them, at most, is its `Footprint`, whatever the
+medium.
 
 It must not know any medium.
 """
@@ -29,51 +30,51 @@ class Applied(msgspec.Struct, frozen=True):
     cluster_version: int = FIRST_VERSION
 
 
-class TableChanges(msgspec.Struct, frozen=True, gc=False):
+class TableFootprint(msgspec.Struct, frozen=True, gc=False):
     """How much is changed in a table, at most: puts, with their keys and records, and deletions."""
 
     puts: int = 0
     put_bytes: int = 0
     deletes: int = 0
 
-    def __add__(self, other: TableChanges) -> TableChanges:
-        return TableChanges(
+    def __add__(self, other: TableFootprint) -> TableFootprint:
+        return TableFootprint(
             self.puts + other.puts,
             self.put_bytes + other.put_bytes,
             self.deletes + other.deletes,
         )
 
-    def __sub__(self, other: TableChanges) -> TableChanges:
-        return TableChanges(
+    def __sub__(self, other: TableFootprint) -> TableFootprint:
+        return TableFootprint(
             self.puts - other.puts,
             self.put_bytes - other.put_bytes,
             self.deletes - other.deletes,
         )
 
 
-NONE = TableChanges()
+NONE = TableFootprint()
 
 
-class Changes(msgspec.Struct, frozen=True, gc=False):
+class Footprint(msgspec.Struct, frozen=True, gc=False):
     """How much is changed in the key space, and among the sessions."""
 
-    keys: TableChanges = NONE
-    sessions: TableChanges = NONE
+    keys: TableFootprint = NONE
+    sessions: TableFootprint = NONE
 
-    def __add__(self, other: Changes) -> Changes:
+    def __add__(self, other: Footprint) -> Footprint:
         sessions = other.sessions
         if sessions is NONE:  # as of most writes, which are counted one by one
-            return Changes(self.keys + other.keys, self.sessions)
-        return Changes(self.keys + other.keys, self.sessions + sessions)
+            return Footprint(self.keys + other.keys, self.sessions)
+        return Footprint(self.keys + other.keys, self.sessions + sessions)
 
-    def __sub__(self, other: Changes) -> Changes:
+    def __sub__(self, other: Footprint) -> Footprint:
         sessions = other.sessions
         if sessions is NONE:
-            return Changes(self.keys - other.keys, self.sessions)
-        return Changes(self.keys - other.keys, self.sessions - sessions)
+            return Footprint(self.keys - other.keys, self.sessions)
+        return Footprint(self.keys - other.keys, self.sessions - sessions)
 
 
-NO_CHANGES = Changes()
+NO_FOOTPRINT = Footprint()
 
 
 class Table(Protocol):

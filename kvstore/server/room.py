@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 
 from kvstore import api
-from kvstore.kv.view import NO_CHANGES, Changes
+from kvstore.kv.view import NO_FOOTPRINT, Footprint
 from kvstore.raft.events import ApplyingAgain, Event, RoomIsBack, ShortOfRoom, WaitsForRoom
 from kvstore.raft.room import EntryRoom
 from kvstore.raft.types import COMMAND, Entry
@@ -62,28 +62,28 @@ class Room:
         log_store: LogStore,
         state_store: StateStore,
         entries: EntryRoom,
-        changes_of: Callable[[bytes], Changes],
+        footprint_of: Callable[[bytes], Footprint],
         proposed_from: Callable[[int], Sequence[Entry]],
         headroom_bytes: int,
         interval_ms: float,
     ) -> None:
-        """`changes_of` says what the command in an entry's data changes, at most;
+        """`footprint_of` says how much the command in an entry's data changes, at most;
         `proposed_from` which entries a leader has proposed in its term, from an index on.
         """
         self._log_store = log_store
         self._state_store = state_store
         self._entries = entries
-        self._changes_of = changes_of
+        self._footprint_of = footprint_of
         self._headroom_bytes = headroom_bytes
         self._interval_ms = interval_ms
         self._next_ms = 0.0
         self._was_short = False
-        self._pending = _Pending(changes_of, proposed_from)
+        self._pending = _Pending(footprint_of, proposed_from)
         self._unseen_bytes = 0
         """Taken since somebody looked, as a simple bound has it."""
         self._state_left_bytes = 0
         self.waiting_index = 0
-        self._waiting_changes = NO_CHANGES
+        self._waiting_footprint = NO_FOOTPRINT
         self._was_waiting = False
         self.changed_ms = 0.0
         """When it became short, or had enough again."""
@@ -136,7 +136,7 @@ class Room:
         self._pending.forget(last_applied)
         self._unseen_bytes = 0
         log_bytes, half = self._log_bytes, self._headroom_bytes // 2
-        self.left_bytes = max(0, self._left_after(NO_CHANGES, 0))
+        self.left_bytes = max(0, self._left_after(NO_FOOTPRINT, 0))
         self._look_at_state()
         self._entries.offer(
             log_bytes - self._state_store.owed_bytes() - half,
@@ -151,10 +151,10 @@ class Room:
     def _log_bytes(self) -> int:
         return self._log_store.room_bytes()
 
-    def _left_after(self, changes: Changes, entry_bytes: int) -> int:
+    def _left_after(self, footprint: Footprint, entry_bytes: int) -> int:
         """Both stores may be on one disk, and the one may need what the other leaves."""
         log_bytes = self._log_bytes - self._state_store.owed_bytes()
-        state_bytes = self._state_store.room_bytes(self._pending.sum() + changes)
+        state_bytes = self._state_store.room_bytes(self._pending.sum() + footprint)
         return min(log_bytes, state_bytes) - self._entries.taken_bytes - entry_bytes
 
     @property
@@ -176,8 +176,8 @@ class Room:
         size = len(data)
         row = api.COMMAND_ROW_OF[type(command)]
         extent = row.extent(command)
-        changes = extent.puts + extent.deletes + row.changes_sessions * _SESSION_CHANGES
-        unseen_bytes = self._unseen_bytes + changes * _CHANGE_BYTES + _ENTRY_BYTES + 5 * size
+        count = extent.puts + extent.deletes + row.changes_sessions * _SESSION_CHANGES
+        unseen_bytes = self._unseen_bytes + count * _CHANGE_BYTES + _ENTRY_BYTES + 5 * size
         if size > _LARGE_BYTES or self.left_bytes - unseen_bytes < self._headroom_bytes:
             return self._refuse_exactly(extent, data)
         self._unseen_bytes = unseen_bytes
@@ -189,8 +189,8 @@ class Room:
             # Deletions free room, in the state; so do sessions, without which clients send none.
             kept = kept * 3 // 4
         entry_bytes = self._log_store.entry_bytes(len(data))
-        left_bytes = self._left_after(NO_CHANGES, 0)
-        needed_bytes = left_bytes - self._left_after(self._changes_of(data), entry_bytes)
+        left_bytes = self._left_after(NO_FOOTPRINT, 0)
+        needed_bytes = left_bytes - self._left_after(self._footprint_of(data), entry_bytes)
         if left_bytes - needed_bytes < kept:
             return Refusal(needed_bytes, max(0, left_bytes), kept)
         self.left_bytes, self._unseen_bytes = left_bytes, needed_bytes
@@ -229,10 +229,10 @@ class Room:
             self.waiting_index = 0
             return True
         if self.waiting_index != entry.index:
-            self._waiting_changes = self._changes_of(entry.data)
-        left = self._state_store.room_bytes(self._waiting_changes) - self._entries.taken_bytes
+            self._waiting_footprint = self._footprint_of(entry.data)
+        left = self._state_store.room_bytes(self._waiting_footprint) - self._entries.taken_bytes
         self._state_left_bytes = max(0, left)
-        fits = left >= 0 or self._state_store.can_hold(self._waiting_changes)
+        fits = left >= 0 or self._state_store.can_hold(self._waiting_footprint)
         self.waiting_index = 0 if fits else entry.index
         return fits
 
@@ -258,13 +258,13 @@ class _Pending:
 
     def __init__(
         self,
-        changes_of: Callable[[bytes], Changes],
+        footprint_of: Callable[[bytes], Footprint],
         proposed_from: Callable[[int], Sequence[Entry]],
     ) -> None:
-        self._changes_of = changes_of
+        self._footprint_of = footprint_of
         self._proposed_from = proposed_from
-        self._counted: deque[tuple[int, Changes]] = deque()
-        self._total = self._applied = NO_CHANGES
+        self._counted: deque[tuple[int, Footprint]] = deque()
+        self._total = self._applied = NO_FOOTPRINT
         self._next = 0
         self._term = 0
 
@@ -273,7 +273,7 @@ class _Pending:
         if term != self._term:
             self._term, self._next = term, 0
             self._counted.clear()
-            self._total = self._applied = NO_CHANGES
+            self._total = self._applied = NO_FOOTPRINT
 
     def forget(self, last_applied: int) -> None:
         """What was applied is counted by the state."""
@@ -281,11 +281,11 @@ class _Pending:
         while self._counted and self._counted[0][0] <= last_applied:
             self._applied = self._counted.popleft()[1]
 
-    def sum(self) -> Changes:
+    def sum(self) -> Footprint:
         """What they change together."""
         for entry in self._proposed_from(self._next):
-            changes = self._changes_of(entry.data) if entry.kind is COMMAND else NO_CHANGES
-            self._total += changes
+            if entry.kind is COMMAND:
+                self._total += self._footprint_of(entry.data)
             self._counted.append((entry.index, self._total))
             self._next = entry.index + 1
         return self._total - self._applied

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from kvstore.errors import DiskWriteError
-from kvstore.kv.view import NO_CHANGES, NONE, Applied, Changes, TableChanges
+from kvstore.kv.view import NO_FOOTPRINT, NONE, Applied, Footprint, TableFootprint
 from kvstore.raft.types import DurableUpdate, HardState, LogStart
 from kvstore.sim.beginning import FIRST, state_as_of
 from kvstore.sim.indexed import Indexed
@@ -295,10 +295,10 @@ class SimulatedTable(MemoryTable):
             self.check()
         return was_there
 
-    def changed_bytes(self, changes: TableChanges) -> int:
-        """What is written if a commit follows `changes`, at most."""
-        so_far = TableChanges(self.puts, self.put_bytes, self.deletes)
-        return cost.changes_bytes(self.tree, so_far + changes)
+    def changed_bytes(self, footprint: TableFootprint) -> int:
+        """What is written if a commit follows what has this footprint, at most."""
+        so_far = TableFootprint(self.puts, self.put_bytes, self.deletes)
+        return cost.footprint_bytes(self.tree, so_far + footprint)
 
     def keep_changes(self) -> None:
         """A commit."""
@@ -346,18 +346,18 @@ class SimulatedState(SimulatedTable, MemoryState):
         super().commit(applied)
         disk.spend_sync()
 
-    def room_bytes(self, changes: Changes = NO_CHANGES) -> int:
-        """What is left if what was changed so far, and `changes`, are to be made durable."""
-        if changes == NO_CHANGES:
+    def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
+        """What is left once what was changed so far, and what has this footprint, is durable."""
+        if footprint == NO_FOOTPRINT:
             return self.disk.room_bytes - self.owed_bytes()
         return (
             self.disk.room_bytes
-            - self.changed_bytes(changes.keys)
-            - self.sessions.changed_bytes(changes.sessions)
+            - self.changed_bytes(footprint.keys)
+            - self.sessions.changed_bytes(footprint.sessions)
             - COMMIT_BYTES
         )
 
-    def can_hold(self, changes: Changes) -> bool:
+    def can_hold(self, footprint: Footprint) -> bool:
         """Not a byte: what is full here may be the map as well."""
         return False
 

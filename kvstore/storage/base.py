@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from kvstore.kv.view import NO_CHANGES, Applied, Changes, View
+from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint, View
 from kvstore.raft.types import DurableUpdate, Entry, Recovered
 
 
@@ -112,15 +112,15 @@ class StateStore(View, Protocol):
         """Make every change so far durable, together with `applied`."""
         ...
 
-    def room_bytes(self, changes: Changes = NO_CHANGES) -> int:
-        """What is left if what was changed so far, and `changes`, are to be made durable.
+    def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
+        """What is left once what was changed so far, and what has this footprint, is durable.
 
         Below zero, a commit might not be possible.
         """
         ...
 
-    def can_hold(self, changes: Changes) -> bool:
-        """Whether these changes can be made, and kept in memory until a commit has room."""
+    def can_hold(self, footprint: Footprint) -> bool:
+        """Whether what has it can be done, and kept in memory until a commit has room."""
         ...
 
     def owed_bytes(self) -> int:

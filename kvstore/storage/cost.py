@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from kvstore.kv.view import TableChanges
+from kvstore.kv.view import TableFootprint
 
 PAGE_BYTES: Final = 4096
 """Where no environment tells its own."""
@@ -70,12 +70,12 @@ def truncation_bytes(map_bytes: int) -> int:
     return min(_TRUNCATED_BYTES_MAX, map_bytes // 4)
 
 
-def changes_bytes(tree: Tree, changes: TableChanges, page_bytes: int = PAGE_BYTES) -> int:
-    """Of these changes to a table, in one transaction, whichever keys they meet."""
-    puts, deletes = changes.puts, changes.deletes
+def footprint_bytes(tree: Tree, footprint: TableFootprint, page_bytes: int = PAGE_BYTES) -> int:
+    """Of what has this footprint in a table, in one transaction, whichever keys it meets."""
+    puts, deletes = footprint.puts, footprint.deletes
     if not puts + deletes:
         return 0
-    depth, put_bytes = tree.depth + 1, changes.put_bytes + _STORED_BYTES * puts
+    depth, put_bytes = tree.depth + 1, footprint.put_bytes + _STORED_BYTES * puts
     # A put may split each page of its path; a deletion may merge each with a neighbour.
     new_leaves = min(puts, tree.leaf_pages + 4 * put_bytes // page_bytes + 1)
     leaves = min(puts + 2 * deletes, tree.leaf_pages) + new_leaves

@@ -14,7 +14,7 @@ from pathlib import Path
 import lmdb
 
 from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError
-from kvstore.kv.view import NO_CHANGES, Applied, Changes
+from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint
 from kvstore.storage import cost, lmdb_files, records
 from kvstore.storage.base import Identity
 from kvstore.storage.lmdb_table import LmdbTable
@@ -93,22 +93,22 @@ class LmdbState(LmdbTable):
             raise
         self._applied = applied
 
-    def room_bytes(self, changes: Changes = NO_CHANGES) -> int:
-        """What is left if what was changed so far, and `changes`, are to be made durable."""
-        return self._file.room_bytes() - self._owed_bytes(changes)
+    def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
+        """What is left once what was changed so far, and what has this footprint, is durable."""
+        return self._file.room_bytes() - self._owed_bytes(footprint)
 
-    def can_hold(self, changes: Changes) -> bool:
-        """Whether these changes can be made, and kept in memory until a commit has room."""
-        return self._owed_bytes(changes) <= min(cost.HELD_BYTES, self._file.map_left_bytes())
+    def can_hold(self, footprint: Footprint) -> bool:
+        """Whether what has it can be done, and kept in memory until a commit has room."""
+        return self._owed_bytes(footprint) <= min(cost.HELD_BYTES, self._file.map_left_bytes())
 
     def owed_bytes(self) -> int:
         """What a commit of the changes so far takes of the disk, at most."""
-        return self._owed_bytes(NO_CHANGES)
+        return self._owed_bytes(NO_FOOTPRINT)
 
-    def _owed_bytes(self, changes: Changes) -> int:
+    def _owed_bytes(self, footprint: Footprint) -> int:
         return (
-            self.changed_bytes(changes.keys)
-            + self.sessions.changed_bytes(changes.sessions)
+            self.changed_bytes(footprint.keys)
+            + self.sessions.changed_bytes(footprint.sessions)
             + cost.TRANSACTION_PAGES * self._page_bytes
         )
 

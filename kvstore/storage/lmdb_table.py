@@ -14,7 +14,7 @@ from typing import TypeAlias
 import lmdb
 
 from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError, StorageError
-from kvstore.kv.view import TableChanges
+from kvstore.kv.view import TableFootprint
 from kvstore.storage import cost, lmdb_files, records
 from kvstore.storage.cost import Tree
 
@@ -125,15 +125,15 @@ class LmdbTable:
         except lmdb.Error as error:
             raise self._unreadable(error) from None
 
-    def changed_bytes(self, changes: TableChanges = TableChanges()) -> int:  # noqa: B008 - frozen
-        """What is written if the transaction ends after `changes`, at most."""
-        return cost.changes_bytes(self._tree, self._so_far + changes, self._page_bytes)
+    def changed_bytes(self, footprint: TableFootprint = TableFootprint()) -> int:  # noqa: B008 - frozen
+        """What is written if the transaction ends after what has this footprint, at most."""
+        return cost.footprint_bytes(self._tree, self._so_far + footprint, self._page_bytes)
 
     @property
-    def _so_far(self) -> TableChanges:
+    def _so_far(self) -> TableFootprint:
         """What the open transaction has changed."""
         puts = self.changes - self._began_at - self._deletes
-        return TableChanges(puts, self._put_bytes, self._deletes)
+        return TableFootprint(puts, self._put_bytes, self._deletes)
 
     def _unreadable(self, error: lmdb.Error | DamagedError) -> StorageError:
         advice = "; start again: the data will be built anew from the log"

@@ -10,7 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from itertools import starmap
 
-from kvstore.kv.view import NO_CHANGES, Applied, Changes
+from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint
 from kvstore.raft.types import DurableUpdate, Entry, HardState, LogStart, Recovered
 from kvstore.storage import cost, records, sequence
 from kvstore.storage.base import Acquaintance, Identity
@@ -213,11 +213,11 @@ class MemoryState(MemoryTable):
         self.sessions.keep_changes()
         self._applied = applied
 
-    def room_bytes(self, changes: Changes = NO_CHANGES) -> int:
+    def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
         """Without bounds."""
         return _BOUNDLESS
 
-    def can_hold(self, changes: Changes) -> bool:
+    def can_hold(self, footprint: Footprint) -> bool:
         """It holds whatever there is."""
         return True
 

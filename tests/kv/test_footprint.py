@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kvstore import api
 from kvstore.kv.machine import StateMachine
-from kvstore.kv.view import Applied, TableChanges
+from kvstore.kv.view import Applied, TableFootprint
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryState, MemoryTable
 
@@ -20,14 +20,14 @@ RULES = api.SessionRules(ttl_ms=50, sessions_max=8)
 class CountingTable(MemoryTable):
     """A table that counts its changes."""
 
-    counted = TableChanges()
+    counted = TableFootprint()
 
     def put(self, key: bytes, record: bytes) -> None:
-        self.counted += TableChanges(1, len(key) + len(record))
+        self.counted += TableFootprint(1, len(key) + len(record))
         super().put(key, record)
 
     def delete(self, key: bytes) -> bool:
-        self.counted += TableChanges(deletes=1)
+        self.counted += TableFootprint(deletes=1)
         return super().delete(key)
 
 
@@ -62,7 +62,7 @@ COMMANDS = st.one_of(
 )
 
 
-def holds(said: TableChanges, counted: TableChanges) -> bool:
+def holds(said: TableFootprint, counted: TableFootprint) -> bool:
     spare = said - counted
     return min(spare.puts, spare.put_bytes, spare.deletes) >= 0
 
@@ -73,7 +73,7 @@ def test_no_command_changes_more_than_is_said_before(commands: list[api.Logged])
     state = CountingState()
     machine = StateMachine(state, Applied(), 1 << 20, RULES)
     for index, command in enumerate(commands, start=1):
-        state.counted = state.sessions.counted = TableChanges()
+        state.counted = state.sessions.counted = TableFootprint()
         data = msgspec.msgpack.encode(command)
         said = machine.footprint(data)
         machine.apply(index, data)
@@ -86,7 +86,7 @@ def test_sessions_that_expire_together_are_counted_too() -> None:
     machine = StateMachine(state, Applied(), 1 << 20, api.SessionRules(ttl_ms=50))
     opening = [api.Stamped(0, api.OpenSession()) for _ in range(60)]
     for index, command in enumerate([*opening, api.Stamped(100, api.OpenSession())], start=1):
-        state.sessions.counted = TableChanges()
+        state.sessions.counted = TableFootprint()
         data = msgspec.msgpack.encode(command)
         machine.apply(index, data)
     assert state.sessions.counted.deletes > 10
@@ -95,4 +95,4 @@ def test_sessions_that_expire_together_are_counted_too() -> None:
 
 def test_bytes_that_are_no_command_are_said_to_change_nothing() -> None:
     machine = StateMachine(CountingState(), Applied(), 1 << 20, RULES)
-    assert machine.footprint(random.Random(1).randbytes(9)).keys == TableChanges()
+    assert machine.footprint(random.Random(1).randbytes(9)).keys == TableFootprint()

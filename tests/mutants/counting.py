@@ -78,20 +78,18 @@ COUNTING = (
         test=f"{SERVER_ACCOUNTS}::test_a_read_stands_in_one_stage_until_it_leaves_and_leaves_once",
     ),
     Mutant(
-        "changes of writes that were applied are held back for ever",
+        "room for writes that were applied is held back for ever",
         "_Pending.forget",
         "            self._applied = self._counted.popleft()[1]\n",
         "            self._counted.popleft()\n",
-        test=f"{SERVER_ACCOUNTS}"
-        "::test_changes_are_held_back_for_the_writes_that_are_not_applied_yet",
+        test=f"{SERVER_ACCOUNTS}::test_room_is_held_back_for_the_writes_that_are_not_applied_yet",
     ),
     Mutant(
         "what was added up is added again",
         "_Pending.sum",
         "            self._next = entry.index + 1\n",
         "",
-        test=f"{SERVER_ACCOUNTS}"
-        "::test_changes_are_held_back_for_the_writes_that_are_not_applied_yet",
+        test=f"{SERVER_ACCOUNTS}::test_room_is_held_back_for_the_writes_that_are_not_applied_yet",
     ),
     Mutant(
         "entries wait for ever for reads that were answered",

@@ -13,10 +13,10 @@ COSTS = "tests/storage/test_cost.py"
 KEEPING = (
     Mutant(
         "a deletion copies one page",
-        "changes_bytes.leaves",
+        "footprint_bytes.leaves",
         "    leaves = min(puts + 2 * deletes, tree.leaf_pages) + new_leaves\n",
         "    leaves = min(1, tree.leaf_pages) + new_leaves\n",
-        test=f"{COSTS}::test_changes_of_the_state_take_no_more_than_is_said_before",
+        test=f"{COSTS}::test_what_has_a_footprint_takes_no_more_than_is_said_before",
     ),
     Mutant(
         "a long record takes its own bytes only",
@@ -34,7 +34,7 @@ KEEPING = (
     ),
     Mutant(
         "the list of the pages that long records give back takes nothing",
-        "changes_bytes.freed",
+        "footprint_bytes.freed",
         "(puts + deletes) * longest, tree.overflow_pages + overflow)\n",
         "(puts + deletes) * longest, overflow)\n",
         test=f"{COSTS}::test_the_pages_that_long_records_give_back_are_listed_in_what_was_said",

@@ -259,7 +259,7 @@ SERVING = (
     Mutant(
         "what applying a write changes is not looked at",
         "Room._left_after.state_bytes",
-        "        state_bytes = self._state_store.room_bytes(self._pending.sum() + changes)\n",
+        "        state_bytes = self._state_store.room_bytes(self._pending.sum() + footprint)\n",
         "        state_bytes = self._state_store.room_bytes()\n",
         test="tests/server/test_room.py"
         "::test_a_write_that_is_large_is_refused_where_a_small_one_is_taken",
@@ -267,8 +267,8 @@ SERVING = (
     Mutant(
         "writes that were proposed and not applied are forgotten",
         "_Pending.sum",
-        "            self._total += changes\n",
-        "            pass\n",
+        "                self._total += self._footprint_of(entry.data)\n",
+        "                pass\n",
         test="tests/server/test_room.py::test_what_is_not_applied_yet_is_counted",
     ),
     Mutant(

@@ -15,7 +15,7 @@ from kvstore.address import Address
 from kvstore.config.limits import Limits
 from kvstore.config.settings import Settings
 from kvstore.errors import DiskWriteError
-from kvstore.kv.view import NO_CHANGES, Applied, Changes
+from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint
 from kvstore.raft.events import Event
 from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, RaftSettings, Role
@@ -91,16 +91,16 @@ class FullState(MemoryState):
         self._room = room
         self._state_room = state_room
 
-    def room_bytes(self, changes: Changes = NO_CHANGES) -> int:
+    def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
         node_id, boundless = self.identity.node_id, super().room_bytes()
         room = min(self._room.get(node_id, boundless), self._state_room.get(node_id, boundless))
-        return room - CHANGE_BYTES * (changes.keys.puts + changes.keys.deletes)
+        return room - CHANGE_BYTES * (footprint.keys.puts + footprint.keys.deletes)
 
     def commit(self, applied: Applied) -> None:
         self.commits += 1
         super().commit(applied)
 
-    def can_hold(self, changes: Changes) -> bool:
+    def can_hold(self, footprint: Footprint) -> bool:
         return self.identity.node_id not in self._state_room
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvstore import api
-from kvstore.kv.view import NO_CHANGES, Changes, TableChanges
+from kvstore.kv.view import NO_FOOTPRINT, Footprint, TableFootprint
 from kvstore.raft.room import EntryRoom
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.server import refusals
@@ -56,17 +56,17 @@ def test_a_read_stands_in_one_stage_until_it_leaves_and_leaves_once(story):
 
 
 @given(acts)
-def test_changes_are_held_back_for_the_writes_that_are_not_applied_yet(story):
+def test_room_is_held_back_for_the_writes_that_are_not_applied_yet(story):
     log = MemoryLog(IDENTITY)
-    changes: dict[bytes, Changes] = {}
+    footprints: dict[bytes, Footprint] = {}
     proposed: list[Entry] = []
 
     def proposed_from(index: int) -> list[Entry]:
         return [entry for entry in proposed if entry.index >= index]
 
     state = MemoryState(IDENTITY)
-    room = Room(log, state, EntryRoom(log), changes.__getitem__, proposed_from, 20, 3.0)
-    pending: dict[int, Changes] = {}
+    room = Room(log, state, EntryRoom(log), footprints.__getitem__, proposed_from, 20, 3.0)
+    pending: dict[int, Footprint] = {}
     term = index = last_applied = 0
     for act, one, two in story:
         if act in "abc":
@@ -74,8 +74,8 @@ def test_changes_are_held_back_for_the_writes_that_are_not_applied_yet(story):
             # A no-op changes nothing, whatever its data says.
             kind = EntryKind.NOOP if two == 0 else EntryKind.COMMAND
             data = b"%d %d" % (term, index)
-            changes[data] = Changes(TableChanges(one, two, 0), TableChanges(0, 0, one))
-            pending[index] = changes[data] if kind is EntryKind.COMMAND else NO_CHANGES
+            footprints[data] = Footprint(TableFootprint(one, two, 0), TableFootprint(0, 0, one))
+            pending[index] = footprints[data] if kind is EntryKind.COMMAND else NO_FOOTPRINT
             proposed.append(Entry(index, term, kind, data))
         elif act == "d":
             # Another leader rolls back some, and this node leads again.
@@ -90,11 +90,11 @@ def test_changes_are_held_back_for_the_writes_that_are_not_applied_yet(story):
             pending = {place: one for place, one in pending.items() if place > last_applied}
         if act not in "bc":
             # Adding up waits until somebody asks, and some are applied before that.
-            assert room._pending.sum() == sum(pending.values(), NO_CHANGES)
+            assert room._pending.sum() == sum(pending.values(), NO_FOOTPRINT)
 
 
-def no_changes(_data: bytes) -> Changes:
-    return NO_CHANGES
+def no_footprint(_data: bytes) -> Footprint:
+    return NO_FOOTPRINT
 
 
 def nothing(_index: int) -> tuple[Entry, ...]:
@@ -122,7 +122,7 @@ class StateOnIt(MemoryState):
         super().__init__(IDENTITY)
         self._disk = disk
 
-    def room_bytes(self, changes: Changes = NO_CHANGES) -> int:
+    def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
         return self._disk.left_bytes - self._disk.owed_bytes
 
     def owed_bytes(self) -> int:
@@ -135,7 +135,7 @@ def test_entries_leave_of_a_shared_disk_what_the_state_owes_it(story):
     disk, waiting, headroom = SharedDisk(), 0, 400
     log = LogOnIt(disk)
     entries = EntryRoom(log)
-    room = Room(log, StateOnIt(disk), entries, no_changes, nothing, headroom, 3.0)
+    room = Room(log, StateOnIt(disk), entries, no_footprint, nothing, headroom, 3.0)
     for is_written, one, two, size in story:
         if is_written:
             entries.durable(entries.submit())
@@ -157,10 +157,10 @@ class StateThatPays(MemoryState):
 
     left_bytes = 0
 
-    def room_bytes(self, changes: Changes = NO_CHANGES) -> int:
-        return self.left_bytes - changes.keys.put_bytes
+    def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
+        return self.left_bytes - footprint.keys.put_bytes
 
-    def can_hold(self, changes: Changes) -> bool:
+    def can_hold(self, footprint: Footprint) -> bool:
         return False
 
 
@@ -174,9 +174,9 @@ def test_entries_are_applied_as_far_as_their_changes_fit_and_decoded_only_near_t
     """Whatever was applied since somebody looked, and was freed without being seen."""
     decoded: list[bytes] = []
 
-    def changes_of(data: bytes) -> Changes:
+    def footprint_of(data: bytes) -> Footprint:
         decoded.append(data)
-        return Changes(TableChanges(0, real_bytes(data), 0), TableChanges())
+        return Footprint(TableFootprint(0, real_bytes(data), 0), TableFootprint())
 
     def real_bytes(data: bytes) -> int:
         return _bound_of_data(1, len(data))
@@ -185,7 +185,7 @@ def test_entries_are_applied_as_far_as_their_changes_fit_and_decoded_only_near_t
     entries = EntryRoom(log)
     for _ in range(taken):
         entries.take(40 << 20)
-    room = Room(log, state, entries, changes_of, nothing, 0, 3.0)
+    room = Room(log, state, entries, footprint_of, nothing, 0, 3.0)
     index = 0
     for freed, sizes in story:
         state.left_bytes += freed * (10 << 20)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvstore.kv.view import Applied, TableChanges
+from kvstore.kv.view import Applied, TableFootprint
 from kvstore.storage import records
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
@@ -60,22 +60,22 @@ def test_a_table_on_disk_counts_what_its_open_transaction_would_write(story):
         path = Path(directory) / "state"
         LmdbState.create(path, MAP_BYTES, IDENTITY)
         state = LmdbState(path, MAP_BYTES)
-        changes, counted, index = state.changes, TableChanges(), 0
+        changes, counted, index = state.changes, TableFootprint(), 0
         for act, key, record in story:
             if act == "commit":
                 index += 1
                 state.commit(Applied(index, index))
-                counted = TableChanges()
+                counted = TableFootprint()
             elif act == "put":
                 state.put(key, record)
-                counted += TableChanges(1, len(key) + len(record), 0)
+                counted += TableFootprint(1, len(key) + len(record), 0)
             elif act == "delete":
                 state.delete(key)
-                counted += TableChanges(0, 0, 1)
+                counted += TableFootprint(0, 0, 1)
             assert act == "end" or state.changes > changes, "a scan would go on over a change"
             changes = state.changes
             assert state._so_far == counted
-            assert state.sessions._so_far == TableChanges()
+            assert state.sessions._so_far == TableFootprint()
         state.close()
 
 
