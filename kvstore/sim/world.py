@@ -130,8 +130,10 @@ class World:
 
     def _down(self) -> frozenset[int]:
         """Machines that refuse whoever dials them, as no node runs there."""
-        down = [node for node, host in self.hosts.items() if host.node is None]
-        return frozenset(down) if down else _NOBODY
+        for host in self.hosts.values():
+            if host.node is None:
+                return frozenset(one.id for one in self.hosts.values() if one.node is None)
+        return _NOBODY
 
     def _restart_later(self, host: Host) -> None:
         self.schedule.after(self._restarts.uniform(*_RESTART_MS), host.start)

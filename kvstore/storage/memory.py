@@ -139,7 +139,7 @@ class MemoryTable:
 
     def delete(self, key: bytes) -> bool:
         """Remove a key; false if there was none."""
-        return self._replace(key, None) is not None
+        return key in self._values and self._replace(key, None) is not None
 
     def scan(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys >= start with their records; the iterator ends with the next change."""

@@ -100,7 +100,7 @@ BEGINNING = (
     ),
     Mutant(
         "who judges what disks keep takes it that the first entry of a log is on all of them",
-        "Retention._last_held",
+        "Retention._look_at",
         "index > self.start.index",
         "index > self.start.index + 1",
         test=f"{_LOST}"

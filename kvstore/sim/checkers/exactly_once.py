@@ -28,6 +28,8 @@ class ExactlyOnce(Checker):
     def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
         super().__init__(members, start)
         self._first_at: dict[tuple[int, int], int] = {}
+        self._judged: dict[int, tuple[Entry, bool]] = {}
+        """Index -> the entry that was applied there last, and whether it may change anything."""
         self._progress: dict[int, tuple[int, int]] = {}
         """Node -> (applied index, revision) at its last change."""
 
@@ -51,6 +53,12 @@ class ExactlyOnce(Checker):
             )
 
     def _may_change(self, entry: Entry) -> bool:
+        judged = self._judged.get(entry.index)
+        if judged is None or judged[0] is not entry:
+            judged = self._judged[entry.index] = (entry, self._judge(entry))
+        return judged[1]
+
+    def _judge(self, entry: Entry) -> bool:
         if entry.kind is not EntryKind.COMMAND:
             return False
         match _decode(entry.data):

@@ -188,7 +188,7 @@ class Replay(Checker):
             case api.PutMany():
                 return dict(write.pairs)
             case api.Delete():
-                return dict.fromkeys(key for key in write.keys if self._newest(key))
+                return {key: None for key in dict.fromkeys(write.keys) if self._newest(key)}
             case api.Increment():
                 old = self._newest(write.key)
                 number = api.parse_integer(old.value) if old else 0

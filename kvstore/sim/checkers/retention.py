@@ -41,14 +41,21 @@ class Retention(Checker):
         """Node -> what was ever on the disks of those before it."""
         self._owes: defaultdict[int, int] = defaultdict(int)
         """Node -> the last committed entry that it must hold to be a voter."""
+        self._held: dict[int, int] = {}
+        """Node -> the last committed entry on its present disk."""
 
     def started(self, host: Watched) -> None:
         self._hosts[host.id] = host
         self._note(host, ())
+        self._look_at(host)
         self._judge()
 
+    def directory_changed(self, host: Watched) -> None:
+        self._look_at(host)
+
     def synced(self, host: Watched, update: DurableUpdate) -> None:
-        self._note(host, ((entry.index, entry.term) for entry in update.entries))
+        self._note(host, [(entry.index, entry.term) for entry in update.entries])
+        self._look_at(host)
         self._judge()
 
     def changed(self, host: Watched) -> None:
@@ -62,6 +69,8 @@ class Retention(Checker):
             for node in self._admitted_at:
                 if (index, term) in self._had_before[node] or self._has(node, index, term):
                     self._owes[node] = index
+        for one in self._hosts.values():
+            self._look_at(one)
         self._judge()
 
     def _has(self, node: int, index: int, term: int) -> bool:
@@ -82,7 +91,7 @@ class Retention(Checker):
             self._had_before[node] |= self._had.pop(node, set())
             self._owe(node, self._had_before[node])
             names = log.terms.numbered()
-        new = [*names]
+        new = list(names)
         self._had[node].update(new)
         self._owe(node, new)
 
@@ -98,7 +107,7 @@ class Retention(Checker):
             log = self._hosts[node].disk.log
             if log.hard_state.admitted_at != admitted_at:
                 continue
-            held, owed = self._last_held(log.terms), self._owes[node]
+            held, owed = self._held[node], self._owes[node]
             if held < owed:
                 self.fail(
                     f"node {node} counts with a disk that holds what is committed up to {held}"
@@ -106,15 +115,16 @@ class Retention(Checker):
                 )
             if held < committed:
                 lacking.append(node)
-        if are_majority({*lacking}, self.members):
+        if lacking and are_majority({*lacking}, self.members):
             self.fail(
                 f"entry {committed} is committed, and the disks of {lacking} of"
                 f" {list(self.members)} count without it"
             )
 
-    def _last_held(self, terms: Indexed[int]) -> int:
-        """The last committed entry on a disk; all before it are there too (log matching)."""
-        index = min(terms.last, self._terms.last)
-        while index > self.start.index and terms[index] != self._terms[index]:
+    def _look_at(self, host: Watched) -> None:
+        """Find the last committed entry on a disk; all before it are there too (log matching)."""
+        terms, committed = host.disk.log.terms, self._terms
+        index = min(terms.last, committed.last)
+        while index > self.start.index and terms[index] != committed[index]:
             index -= 1
-        return index
+        self._held[host.id] = index
