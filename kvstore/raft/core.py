@@ -205,9 +205,9 @@ class Raft:
             self._election.tick()
             return
         self.leadership.tick(now_ms, unreachable)
-        silent_ms = self.leadership.silent_ms(now_ms)
-        if silent_ms >= self._settings.election_timeout_max_ms:
-            self._events.append(events.LostMajority(self.current_term, round(silent_ms)))
+        if self.leadership.has_lost_majority(now_ms):
+            silent_ms = round(self.leadership.silent_ms(now_ms))
+            self._events.append(events.LostMajority(self.current_term, silent_ms))
             self._become_follower(self.current_term)
 
     @property

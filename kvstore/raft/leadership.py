@@ -63,6 +63,10 @@ class Leadership:
         """Whose turn it is, among those that the last turn's bound left waiting."""
         self._now_ms = now_ms
         self._followers = PerPeer(node_id, log.configuration, self._new_follower)
+        self._counted = log.configuration
+        """By which it was counted who has answered, last."""
+        self._lost_ms = -math.inf
+        """No majority will have answered for too long then: who answers since puts it off."""
         self._unreachable: Set[int] = frozenset()
         self._heartbeat_deadline_ms = now_ms + settings.heartbeat_interval_ms
         self._heartbeat_is_due = False
@@ -94,9 +98,24 @@ class Leadership:
     @property
     def due_ms(self) -> float:
         """When `tick` has something to note, or no majority has answered for too long."""
-        lost_ms = self._heard_ms(math.inf) + self._settings.election_timeout_max_ms
+        lost_ms = self._lost_after(self._heartbeat_deadline_ms)
         due_ms = min(self._heartbeat_deadline_ms, lost_ms)
         return due_ms if self.heir is None else min(due_ms, self._handover_deadline_ms)
+
+    def has_lost_majority(self, now_ms: float) -> bool:
+        """Whether none, this node included, has answered for the longest election timeout."""
+        return now_ms >= self._lost_after(now_ms)
+
+    def _lost_after(self, now_ms: float) -> float:
+        """When that is so if nobody answers any more; another time after `now_ms`, if after that.
+
+        It is counted again only where the last count does not tell.
+        """
+        configuration = self._log.configuration
+        if self._lost_ms <= now_ms or self._counted is not configuration:
+            self._counted = configuration
+            self._lost_ms = self._heard_ms(math.inf) + self._settings.election_timeout_max_ms
+        return self._lost_ms
 
     def silent_ms(self, now_ms: float) -> float:
         """For how long no majority, this node included, has answered (thesis §6.2)."""
@@ -183,6 +202,8 @@ class Leadership:
     def advance_commit_index(self) -> None:
         """Commit what a majority holds, counting only entries of this term (Raft §5.4.2)."""
         log = self._log
+        if log.commit_index == log.last_index:
+            return
         index = log.configuration.reached_by_majority(self.vouched)
         if index > log.commit_index and log.term(index) == log.last_term:
             log.commit(index)
@@ -297,6 +318,7 @@ class Leadership:
         followers = self._progress
         heartbeat, self._heartbeat_is_due = self._heartbeat_is_due, False
         speaks_to_all = self.reads.open_round() or heartbeat
+        followers = self._progress
         if heartbeat:
             for progress in followers.values():
                 progress.heartbeat_due()
@@ -321,8 +343,7 @@ class Leadership:
                 for peer, progress in followers.items()
                 if peer not in spoken_to
             ]
-        if self._heir_is_ready:
-            assert self.heir is not None
+        if self.heir is not None and self._heir_is_ready:
             out.append(self._outbox.timeout_now(self.heir, self._log.last_term))
             self._heir_was_told = True
         return out + bulk

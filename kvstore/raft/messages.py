@@ -69,8 +69,9 @@ class _Message(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     @staticmethod
     def _require_range(*numbers: int) -> None:
         """Each is an index or a round, or 0 for none."""
-        if min(numbers) < 0 or max(numbers) > INDEX_MAX:
-            raise ValueError("index or round out of range")
+        for number in numbers:
+            if not 0 <= number <= INDEX_MAX:
+                raise ValueError("index or round out of range")
 
 
 class _VoteRequest(_Message, frozen=True, kw_only=True):

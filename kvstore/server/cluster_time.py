@@ -19,8 +19,8 @@ class ClusterTime:
 
     def advance(self, now_ms: float, applied_ms: int) -> int:
         """The time at `now_ms` of this node's clock, at least that of what it has applied."""
-        if self._at_ms is not None:
-            self._time_ms += max(0.0, now_ms - self._at_ms)
+        if self._at_ms is not None and now_ms > self._at_ms:
+            self._time_ms += now_ms - self._at_ms
         self._at_ms = now_ms
         self._time_ms = max(self._time_ms, float(applied_ms))
         return int(self._time_ms)

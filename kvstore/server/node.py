@@ -147,8 +147,10 @@ class Node:
     def _notice_stall(self, now_ms: float) -> None:
         """Of a leader that others may replace, the core speaks itself."""
         silent_ms = now_ms - self.now_ms if self.now_ms else 0.0
+        if silent_ms <= self.settings.raft.election_timeout_max_ms:
+            return
         may_be_replaced = self.raft.role is Role.LEADER and len(self.settings.members) > 1
-        if silent_ms > self.settings.raft.election_timeout_max_ms and not may_be_replaced:
+        if not may_be_replaced:
             self._events.append(Stalled(self.raft.current_term, round(silent_ms)))
 
     def tick(self, now_ms: float, unreachable: Set[int] = frozenset()) -> None:

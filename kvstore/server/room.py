@@ -277,7 +277,8 @@ class _Pending:
 
     def forget(self, last_applied: int) -> None:
         """What was applied is counted by the state."""
-        self._next = max(self._next, last_applied + 1)
+        if self._next <= last_applied:
+            self._next = last_applied + 1
         while self._counted and self._counted[0][0] <= last_applied:
             self._applied = self._counted.popleft()[1]
 

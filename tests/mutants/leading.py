@@ -60,8 +60,8 @@ LEADING = (
     Mutant(
         "a leader that nobody answers leads on",
         "Raft.tick",
-        "        if silent_ms >= self._settings.election_timeout_max_ms:\n",
-        "        if silent_ms >= 1e12:\n",
+        "        if self.leadership.has_lost_majority(now_ms):\n",
+        "        if False:\n",
     ),
     Mutant(
         "one follower that answers keeps a leader",
