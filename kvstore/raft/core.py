@@ -296,9 +296,12 @@ class Raft:
 
     def committed_entries(self, last_applied: int, count: int, bytes_max: int) -> list[Entry]:
         """The next entries to apply, at most `count`: committed, durable here."""
-        self.log.shrink_cache(last_applied + 1)
-        last = min(self.log.commit_index, last_applied + count)
-        return self.log.readable(last_applied + 1, last, bytes_max)
+        log = self.log
+        log.shrink_cache(last_applied + 1)
+        if log.commit_index <= last_applied:
+            return []
+        last = min(log.commit_index, last_applied + count)
+        return log.readable(last_applied + 1, last, bytes_max)
 
     def ready_reads(self) -> list[ReadReady]:
         """Own reads that a majority has confirmed, each once; those of followers are answered."""

@@ -437,12 +437,9 @@ class RaftLog:
         require(
             self._cache_start <= self.durable_index + 1, "an entry is neither cached nor durable"
         )
-        waiting = cache[len(cache) - (self.last_index - self.durable_index) :]
-        require(
-            self.room.taken_bytes
-            >= sum([self._stable.entry_bytes(len(entry.data)) for entry in waiting]),
-            "an entry takes room that is not counted",
-        )
+        if waits := self.last_index - self.durable_index:
+            taken = [self._stable.entry_bytes(len(entry.data)) for entry in cache[-waits:]]
+            require(self.room.taken_bytes >= sum(taken), "an entry takes room that is not counted")
         require(
             (starts[:1] == [self.start.index + 1] and starts[-1] <= self.last_index)
             if self.last_index > self.start.index

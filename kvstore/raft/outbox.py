@@ -128,10 +128,12 @@ class Outbox:
 
         Its term is that of the log's end, as a leader opens its term with an entry.
         """
-        return self._write(
-            AppendEntries,
-            peer,
-            log.last_term,
+        return AppendEntries(
+            cluster_id=self._cluster_id,
+            sender=self._node_id,
+            recipient=peer,
+            term=log.last_term,
+            admitted_at=self.admitted_at,
             prev_log_index=next_index - 1,
             prev_log_term=log.term(next_index - 1),
             entries=tuple(entries),
@@ -143,17 +145,21 @@ class Outbox:
         self, request: AppendEntries, term: int, log: RaftLog, *, last_taken: int
     ) -> None:
         """Vouch for the log up to what was taken of the request, and not past damage."""
-        self._post(
-            AppendEntriesReply,
-            request.sender,
-            term,
-            success=True,
-            prev_log_index=request.prev_log_index,
-            match_index=min(last_taken, log.vouched_index),
-            read_round=request.read_round,
-            has_room=log.room.has_room,
-            has_headroom=log.room.has_headroom,
-            rejoining=self.rejoining,
+        self._new.append(
+            AppendEntriesReply(
+                cluster_id=self._cluster_id,
+                sender=self._node_id,
+                recipient=request.sender,
+                term=term,
+                admitted_at=self.admitted_at,
+                success=True,
+                prev_log_index=request.prev_log_index,
+                match_index=min(last_taken, log.vouched_index),
+                read_round=request.read_round,
+                has_room=log.room.has_room,
+                has_headroom=log.room.has_headroom,
+                rejoining=self.rejoining,
+            )
         )
 
     def reject_append(self, request: AppendEntries, term: int, log: RaftLog) -> None:

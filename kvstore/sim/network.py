@@ -86,7 +86,8 @@ class Network:
 
     def _carry(self, number: int, message: Message, life: int) -> None:
         rng, weather = self._rng, self.conditions
-        delay_ms = rng.uniform(weather.delay_min_ms, weather.delay_max_ms)
+        least_ms = weather.delay_min_ms
+        delay_ms = least_ms + (weather.delay_max_ms - least_ms) * rng.random()
         if weather.straggling and rng.random() < weather.straggling:
             delay_ms = rng.uniform(delay_ms, weather.straggling_max_ms)
         if weather is not FAIR:

@@ -195,9 +195,11 @@ class Observer:
     def speaks(self, host: Watched, outcome: Outcome) -> None:
         """Messages and answers leave a node."""
         for message in outcome.messages:
-            for speaks in self._speaks[type(message)]:
+            kind = type(message)
+            for speaks in self._speaks[kind]:
                 speaks(host, message)
-            self._count_message(message)
+            if kind is AppendEntries or kind is AppendEntriesReply:
+                self._count_message(message)
         for answer in outcome.answers:
             assert isinstance(answer.ticket, Call)
             self._count_answer(answer.ticket.request, answer.result)
