@@ -1,0 +1,256 @@
+"""The checkers of what logs hold, on machines that a test makes up, wherever their logs begin.
+
+Indexes are counted from there.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+from kvstore import api
+from kvstore.raft.messages import AppendEntriesReply
+from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogStart, Role
+from kvstore.sim.beginning import state_as_of
+from kvstore.sim.checkers.checker import Checker, ViolationError
+from kvstore.sim.checkers.leader_completeness import LeaderCompleteness
+from kvstore.sim.checkers.log_matching import LogMatching
+from kvstore.sim.checkers.persist_then_speak import PersistThenSpeak
+from kvstore.sim.checkers.replay import Change, Replay
+from kvstore.sim.checkers.state_machine_safety import StateMachineSafety
+from kvstore.sim.checkers.vouching import Vouching
+from kvstore.sim.indexed import Indexed
+
+STARTS = [LogStart(), LogStart(1, 1), LogStart(999_999_999, 3)]
+
+
+@pytest.fixture(params=STARTS, ids=lambda start: f"begins at {start.index + 1}")
+def start(request: pytest.FixtureRequest) -> LogStart:
+    one: LogStart = request.param
+    return one
+
+
+class Log:
+    """As the core sees it; all of it is on the disk too, and `terms` is what the disk says."""
+
+    def __init__(self, start: LogStart) -> None:
+        self.start = start
+        self.entries = Indexed[Entry](start.index)
+        self.terms = Indexed[int](start.index)
+        self.hard_state = HardState(start.term + 9)
+        self.damaged: list[int] = []
+        self.unreadable: set[int] = set()
+
+    @property
+    def last_index(self) -> int:
+        return self.entries.last
+
+    def term(self, index: int) -> int:
+        return self.start.term if index == self.start.index else self.entries[index].term
+
+    def holds(self, index: int, term: int) -> bool:
+        return index <= self.last_index and self.term(index) == term
+
+    def slice(self, first: int, stop: int, _bytes_max: int) -> list[Entry]:
+        return [self.entries[index] for index in range(first, stop)]
+
+
+class Host:
+    """A machine whose log the test writes."""
+
+    session_rules = api.SessionRules()
+
+    def __init__(self, node_id: int, checker: Checker) -> None:
+        self.id = node_id
+        self._checker = checker
+        self.begins = checker.start
+        self.log = Log(self.begins)
+        self.disk = SimpleNamespace(log=self.log)
+        applied = state_as_of(self.begins)
+        self.raft = SimpleNamespace(
+            role=Role.FOLLOWER,
+            current_term=self.begins.term + 1,
+            commit_index=self.begins.index,
+            log=self.log,
+        )
+        self.machine = SimpleNamespace(last_applied=applied.last_applied, revision=applied.revision)
+        self.running = SimpleNamespace(raft=self.raft, machine=self.machine)
+
+    def write(self, *terms: int, data: bytes = b"x") -> None:
+        """Entries of these terms, counted from the start's, reach log and disk."""
+        first = self.log.last_index + 1
+        entries = [
+            Entry(first + i, self.begins.term + term, EntryKind.COMMAND, data)
+            for i, term in enumerate(terms)
+        ]
+        self.log.entries.extend(entries)
+        self.log.terms.extend(entry.term for entry in entries)
+        self._checker.synced(self, DurableUpdate(entries=entries))
+
+    def restart(self) -> None:
+        self._checker.started(self)
+
+    def apply(self, count: int, changes: int = 0) -> None:
+        """So many more entries are committed and applied, and raise the revision by that."""
+        self.raft.commit_index += count
+        self.machine.last_applied += count
+        self.machine.revision += changes
+        self._checker.changed(self)
+
+    def lead(self, term: int) -> None:
+        self.raft.role, self.raft.current_term = Role.LEADER, self.begins.term + term
+        self._checker.changed(self)
+
+    def accept(self, match: int) -> None:
+        reply = AppendEntriesReply(
+            cluster_id="c",
+            sender=self.id,
+            recipient=9,
+            term=self.begins.term + 1,
+            success=True,
+            prev_log_index=self.begins.index,
+            match_index=self.begins.index + match,
+        )
+        self._checker.speaks(self, reply)
+
+
+def hosts(checker: type[Checker], start: LogStart) -> list[Host]:
+    watching = checker((1, 2, 3), start)
+    machines = [Host(node_id, watching) for node_id in (1, 2, 3)]
+    for host in machines:
+        host.restart()
+    return machines
+
+
+# --- Log matching -----------------------------------------------------------------------------
+
+
+def test_one_name_is_one_entry_after_one_entry(start: LogStart) -> None:
+    one, two, _ = hosts(LogMatching, start)
+    for host in (one, two):
+        host.write(1, 1, 2)
+
+
+def test_another_entry_of_a_name_is_found(start: LogStart) -> None:
+    one, two, _ = hosts(LogMatching, start)
+    one.write(1)
+    with pytest.raises(ViolationError, match=f"entry {start.index + 1} of term"):
+        two.write(1, data=b"y")
+
+
+def test_an_entry_after_another_one_is_found(start: LogStart) -> None:
+    one, two, _ = hosts(LogMatching, start)
+    one.write(1, 3)
+    with pytest.raises(ViolationError, match=f"entry {start.index + 2} of term"):
+        two.write(2, 3)
+
+
+# --- Leader completeness ----------------------------------------------------------------------
+
+
+def test_later_leaders_have_what_was_committed(start: LogStart) -> None:
+    one, two, _ = hosts(LeaderCompleteness, start)
+    one.write(1, 1)
+    two.write(1, 1, 1)
+    one.apply(2)
+    two.lead(2)
+
+
+@pytest.mark.parametrize(("terms", "lacks"), [((), 1), ((1,), 2), ((2, 2), 1)])
+def test_a_leader_without_what_was_committed_is_found(
+    start: LogStart, terms: tuple[int, ...], lacks: int
+) -> None:
+    one, two, _ = hosts(LeaderCompleteness, start)
+    one.write(1, 1)
+    two.write(*terms)
+    one.apply(2)
+    with pytest.raises(ViolationError, match=f"without entry {start.index + lacks} of term"):
+        two.lead(3)
+
+
+# --- State machine safety ---------------------------------------------------------------------
+
+
+def test_all_commit_and_apply_the_same(start: LogStart) -> None:
+    machines = hosts(StateMachineSafety, start)
+    for host in machines:
+        host.write(1, 1, 2)
+        host.apply(2)
+        host.apply(1)
+
+
+def test_another_entry_that_is_committed_or_applied_is_found(start: LogStart) -> None:
+    one, two, three = hosts(StateMachineSafety, start)
+    one.write(1, 1)
+    one.apply(2)
+    two.write(1, 2)
+    with pytest.raises(ViolationError, match=f"node 2 commits entry {start.index + 2} of term"):
+        two.apply(2)
+    three.write(1, data=b"y")
+    with pytest.raises(ViolationError, match=f"node 3 applies entry {start.index + 1} of term"):
+        three.apply(1)
+
+
+# --- Persist, then speak; damage is not absence -----------------------------------------------
+
+
+def test_a_node_vouches_as_far_as_its_disk_goes(start: LogStart) -> None:
+    one, two, _ = hosts(PersistThenSpeak, start)
+    one.write(1, 1)
+    one.accept(2)
+    two.accept(0)
+    with pytest.raises(ViolationError, match=f"its disk ends at {start.index + 2}"):
+        one.accept(3)
+
+
+def test_a_start_knows_each_entry_of_the_disk_and_all_that_is_damaged(start: LogStart) -> None:
+    one, two, three = hosts(Vouching, start)
+    for host in (one, two, three):
+        host.write(1, 1)
+    one.log.damaged = [start.index + 2]
+    one.log.unreadable = {start.index + 2}
+    one.restart()
+    one.accept(1)
+    with pytest.raises(ViolationError, match=f"cannot read entry {start.index + 2}"):
+        one.accept(2)
+    two.log.entries.truncate(start.index + 2)
+    with pytest.raises(ViolationError, match="node 2 starts with entries of terms"):
+        two.restart()
+    three.log.unreadable = {start.index + 1}
+    with pytest.raises(ViolationError, match=rf"on its disk it is \[{start.index + 1}\]"):
+        three.restart()
+
+
+# --- What the log says ------------------------------------------------------------------------
+
+PUT = msgspec.msgpack.encode(api.Put(b"k", b"v"))
+DELETE = msgspec.msgpack.encode(api.Delete((b"nobody",)))
+
+
+def test_revisions_go_on_from_the_start_s(start: LogStart) -> None:
+    one, two, _ = hosts(Replay, start)
+    for host in (one, two):
+        host.write(1, data=PUT)
+        host.write(1, data=DELETE)
+        host.write(1, data=PUT)
+        host.apply(2, changes=1)
+        host.apply(1, changes=1)
+    replay = one._checker
+    assert isinstance(replay, Replay)
+    began = state_as_of(start).revision
+    assert [*replay.made_by.numbered()] == [
+        (began + 1, Change(api.Put(b"k", b"v"), 1)),
+        (began + 2, Change(api.Put(b"k", b"v"), 1)),
+    ]
+    record = replay.record(b"k", began + 2)
+    assert record == api.KeyValue(b"k", b"v", began + 1, began + 2, 2)
+    assert replay.contents(began) == {}
+
+
+def test_another_revision_than_the_log_s_is_found(start: LogStart) -> None:
+    one, _, _ = hosts(Replay, start)
+    one.write(1, data=PUT)
+    with pytest.raises(ViolationError, match=f"after entry {start.index + 1}, which is"):
+        one.apply(1, changes=0)
