@@ -10,6 +10,7 @@ from .mutant import Mutant
 _INSPECT = "tests/storage/test_inspect_log_start.py"
 _DISK = "tests/sim/test_disk.py"
 _LOST = "tests/sim/test_lost_directories.py"
+_LOGS = "tests/sim/test_log_checkers.py"
 
 BEGINNING = (
     Mutant(

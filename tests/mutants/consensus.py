@@ -90,7 +90,7 @@ CONSENSUS = (
         "the vote is not persisted",
         "Raft.take_effects.hard_state",
         "        hard_state = self._standing.hard_state\n",
-        "        hard_state = HardState(\n"
+        "        hard_state = type(self._standing.hard_state)(\n"
         "            self.current_term, self.durable_hard_state.voted_for, self.admitted_at\n"
         "        )\n",
     ),

@@ -244,7 +244,7 @@ SERVING = (
         "a full disk is noticed after the append",
         "Node.submit_command",
         "        if refusal := self.room.refuse(command, data):\n",
-        "        self.room.refuse(command, data)\n        if False:\n",
+        "        refusal = self.room.refuse(command, data)\n        if False:\n",
         test="tests/server/test_room.py"
         "::test_a_leader_short_of_room_refuses_writes_before_it_proposes_them",
     ),

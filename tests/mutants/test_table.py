@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from process.newer import EDITS
@@ -20,6 +23,22 @@ def test_a_wrong_version_fits_the_code(mutant: Mutant) -> None:
     if mutant.test is not None:
         file, _, test = mutant.test.partition("::")
         assert f"def {test.partition('[')[0]}" in (ROOT / file).read_text()
+
+
+def test_no_wrong_version_speaks_of_what_it_does_not_know(tmp_path: Path) -> None:
+    """It would be noticed by a `NameError`, whatever it does wrong."""
+    for number, mutant in enumerate(MUTANTS):
+        place = place_of(mutant.place)
+        edited = place.edited((ROOT / place.file).read_text(), mutant.old, mutant.new)
+        (tmp_path / f"{number}.py").write_text(edited)
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", "-q"]
+    options = ["--output-format", "concise", "--target-version", "py311"]
+    found = subprocess.run([*ruff, *options, "."], cwd=tmp_path, capture_output=True, text=True)
+    said = {
+        MUTANTS[int(line.partition(".")[0])].name: line.rpartition("F821 ")[2]
+        for line in found.stdout.splitlines()
+    }
+    assert said == {}
 
 
 def test_there_are_enough_of_them_and_no_two_alike() -> None:
