@@ -44,6 +44,10 @@ from kvstore.api.failures import (
     Failure,
     FailureCode,
 )
+from kvstore.api.logged import (
+    Logged,
+    Stamped,
+)
 from kvstore.api.nodes import (
     HandOver,
     HandOverResult,
@@ -60,7 +64,6 @@ from kvstore.api.registry import (
     ROW_OF,
     ROWS,
     Command,
-    Logged,
     Query,
     Request,
     Result,
@@ -76,7 +79,6 @@ from kvstore.api.sessions import (
     OpenSession,
     SessionResult,
     SessionRules,
-    Stamped,
 )
 from kvstore.api.writes import (
     WRITE_ROWS,

@@ -27,7 +27,7 @@ from kvstore.api.failures import Failure
 from kvstore.api.glob import PATTERN_BYTES_MAX
 from kvstore.api.nodes import HandOver, HandOverResult, Status, StatusResult
 from kvstore.api.row import KEY_STEPS, PLACE_BYTES, Bounds, CommandRow, Extent, QueryRow, Row
-from kvstore.api.sessions import Once, OpenSession, SessionResult, Stamped
+from kvstore.api.sessions import Once, OpenSession, SessionResult
 from kvstore.api.writes import WRITE_ROWS, WRITES, Write
 
 _KEY_BYTES: Final = 56
@@ -54,6 +54,7 @@ SESSION_ROWS: Final = (
         result=SessionResult,
         extent=lambda _open: Extent(),
         changes_sessions=True,
+        needs_time=True,
     ),
     CommandRow(
         request=Once,
@@ -62,6 +63,7 @@ SESSION_ROWS: Final = (
         place_bytes=lambda once, bounds: ROW_OF[type(once.write)].place_bytes(once.write, bounds),
         extent=lambda once: COMMAND_ROW_OF[type(once.write)].extent(once.write),
         changes_sessions=True,
+        needs_time=True,
     ),
 )
 
@@ -150,13 +152,10 @@ if TYPE_CHECKING:
     Command: TypeAlias = Write | OpenSession | Once
     Request: TypeAlias = Command | Query | Status | HandOver
     Result: TypeAlias = base.Result
-    Logged: TypeAlias = Write | Stamped
-    """What the log holds: plain writes as they came, sessions' commands with the time."""
 else:
     QUERIES = tuple(row.request for row in QUERY_ROWS)
     COMMANDS = tuple(row.request for row in COMMAND_ROWS)
     Query, Command, Request, Result = map(union, (QUERIES, COMMANDS, REQUESTS, RESULTS))
-    Logged = union((*WRITES, Stamped))
 
 
 def complaint_about(request: Request, bounds: Bounds) -> str | None:

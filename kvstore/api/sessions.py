@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kvstore.api.base import Request, Result, Struct
+from kvstore.api.base import Request, Result
 from kvstore.api.writes import Write
 
 
@@ -29,16 +29,6 @@ class Once(Request, frozen=True, tag="once"):
     session: int
     sequence: int
     write: Write
-
-
-class Stamped(Struct, frozen=True, tag="stamped"):
-    """How a session's command stands in the log: with the cluster's time, in ms.
-
-    The leader's node gives the time. No request carries one.
-    """
-
-    time_ms: int
-    command: OpenSession | Once
 
 
 class SessionRules(msgspec.Struct, frozen=True):

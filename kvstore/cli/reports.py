@@ -169,12 +169,13 @@ def _what(entry: Entry) -> str:
         logged = msgspec.msgpack.decode(entry.data, type=api.Logged)
     except msgspec.DecodeError:
         return f"{len(entry.data)} bytes that are no command of this version"
-    if not isinstance(logged, api.Stamped):
-        return _write_text(logged)
-    if isinstance(logged.command, api.OpenSession):
+    command: api.Command = logged.command if isinstance(logged, api.Stamped) else logged
+    if isinstance(command, api.OpenSession):
         return f"open session {entry.index}"
-    once = logged.command
-    return f"{_write_text(once.write)} (request {once.sequence} of session {once.session})"
+    if isinstance(command, api.Once):
+        whose = f"request {command.sequence} of session {command.session}"
+        return f"{_write_text(command.write)} ({whose})"
+    return _write_text(command)
 
 
 def _write_text(write: api.Write) -> str:

@@ -19,15 +19,12 @@ _SESSION_BYTES: Final = 128
 
 def footprint(logged: api.Logged, rules: api.SessionRules) -> Footprint:
     """That of an entry's command."""
-    if not isinstance(logged, api.Stamped):
-        return Footprint(_of_write(logged))
-    one_session = TableFootprint(1, _SESSION_BYTES + rules.result_bytes_max, EXPIRED_AT_ONCE + 1)
-    if isinstance(logged.command, api.OpenSession):
-        return Footprint(sessions=one_session)
-    return Footprint(_of_write(logged.command.write), one_session)
-
-
-def _of_write(write: api.Write) -> TableFootprint:
-    extent = api.COMMAND_ROW_OF[type(write)].extent(write)
+    command = logged.command if isinstance(logged, api.Stamped) else logged
+    row = api.COMMAND_ROW_OF[type(command)]
+    extent = row.extent(command)
     put_bytes = extent.put_bytes + HISTORY_BYTES * extent.puts
-    return TableFootprint(extent.puts, put_bytes, extent.deletes)
+    keys = TableFootprint(extent.puts, put_bytes, extent.deletes)
+    if not row.changes_sessions:
+        return Footprint(keys)
+    session_bytes = _SESSION_BYTES + rules.result_bytes_max
+    return Footprint(keys, TableFootprint(1, session_bytes, EXPIRED_AT_ONCE + 1))

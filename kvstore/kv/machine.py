@@ -19,6 +19,7 @@ import msgspec
 from kvstore import api
 from kvstore.api.glob import compiled
 from kvstore.errors import DirectoryRefusedError
+from kvstore.kv.clock import LogClock
 from kvstore.kv.effect import Change, Effect
 from kvstore.kv.footprint import footprint
 from kvstore.kv.record import HISTORY_BYTES, pack_history, to_key_value, unpack_history
@@ -66,7 +67,8 @@ class StateMachine:
     ) -> None:
         self._view = view
         self._rules = sessions
-        self._sessions = Sessions(view.sessions, sessions, applied.time_ms)
+        self.clock = LogClock(applied.time_ms)
+        self._sessions = Sessions(view.sessions, sessions, self.clock)
         self._reply_bytes_max = reply_bytes_max
         self.steps = 0
         self.last_applied = applied.last_applied
@@ -76,12 +78,7 @@ class StateMachine:
     @property
     def applied(self) -> Applied:
         """What a commit of the view must carry."""
-        return Applied(self.last_applied, self.revision, self.time_ms, self.cluster_version)
-
-    @property
-    def time_ms(self) -> int:
-        """The cluster's time, as far as the entries applied tell it."""
-        return self._sessions.time_ms
+        return Applied(self.last_applied, self.revision, self.clock.time_ms, self.cluster_version)
 
     def apply(self, index: int, data: bytes) -> Effect:
         """Apply the command that the log holds at `index`.
@@ -97,11 +94,16 @@ class StateMachine:
                 f"log entry {index} is whole, and not a command that this version knows ({error}): "
                 "use the kvstore release that wrote it"
             ) from None
-        if not isinstance(logged, api.Stamped):
-            return self._write_guarded(logged)
-        if isinstance(logged.command, api.OpenSession):
-            return Effect(self._sessions.open(index, logged.time_ms))
-        return self._sessions.once(index, logged.time_ms, logged.command, self._write_guarded)
+        if isinstance(logged, api.Stamped):
+            self.clock.move_to(logged.time_ms)
+            command: api.Command = logged.command
+        else:
+            command = logged
+        if isinstance(command, api.WRITES):
+            return self._write_guarded(command)
+        if isinstance(command, api.OpenSession):
+            return Effect(self._sessions.open(index))
+        return self._sessions.once(index, command, self._write_guarded)
 
     def footprint(self, data: bytes) -> Footprint:
         """How much the command in a log entry changes, at most."""

@@ -1,7 +1,7 @@
 """Client sessions: what makes a request that arrives again have one effect and one answer.
 
 Law: deterministic. When a session ends follows from the log alone: from the order in
-which sessions were used, and from the time that is logged with their commands. No
+which sessions were used, and from the clock of the log. No other
 clock is read, and every replica ends the same session at the same entry. What an
 entry costs is bounded, however many sessions there are. A kept answer is told only to
 the write that it answers.
@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from kvstore import api
+from kvstore.kv.clock import LogClock
 from kvstore.kv.effect import Effect
 from kvstore.kv.view import Table
 
@@ -56,29 +57,26 @@ class Sessions:
     """All sessions of a cluster; a session's number is the index of the entry that opened it.
 
     * `_records` mirrors the table, the session that was not used for longest first.
-    * `time_ms` never goes back, whatever an entry says.
     """
 
-    def __init__(self, table: Table, rules: api.SessionRules, time_ms: int) -> None:
+    def __init__(self, table: Table, rules: api.SessionRules, clock: LogClock) -> None:
         self._table = table
         self._rules = rules
-        self.time_ms = time_ms
+        self._clock = clock
         found = [(_KEY.unpack(key)[0], _decode_record(record)) for key, record in table.scan(b"")]
         self._records: dict[int, _Record] = dict(sorted(found, key=lambda one: one[1].used_index))
 
-    def open(self, index: int, time_ms: int) -> api.Result:
+    def open(self, index: int) -> api.Result:
         """Begin a session, if need be in the place of the one that was not used for longest."""
-        self._let_time_pass(time_ms)
+        self._end_expired()
         while len(self._records) >= self._rules.sessions_max:
             self._end(next(iter(self._records)))
-        self._keep(index, _Record(index, self.time_ms, 0, b"", b""))
+        self._keep(index, _Record(index, self._clock.time_ms, 0, b"", b""))
         return api.SessionResult(index)
 
-    def once(
-        self, index: int, time_ms: int, once: api.Once, carry_out: Callable[[api.Write], Effect]
-    ) -> Effect:
+    def once(self, index: int, once: api.Once, carry_out: Callable[[api.Write], Effect]) -> Effect:
         """The answer to a request; `carry_out` is called if it comes for the first time."""
-        self._let_time_pass(time_ms)
+        self._end_expired()
         record = self._records.get(once.session)
         if record is None or self._is_expired(record):
             return Effect(_no_session(once))
@@ -93,11 +91,11 @@ class Sessions:
             kept = record.result
         else:
             return Effect(_given_to_another(once))
-        self._keep(once.session, _Record(index, self.time_ms, once.sequence, digest, kept))
+        used_ms = self._clock.time_ms
+        self._keep(once.session, _Record(index, used_ms, once.sequence, digest, kept))
         return effect
 
-    def _let_time_pass(self, time_ms: int) -> None:
-        self.time_ms = max(self.time_ms, time_ms)
+    def _end_expired(self) -> None:
         for _ in range(EXPIRED_AT_ONCE):
             session, record = next(iter(self._records.items()), (0, None))
             if record is None or not self._is_expired(record):
@@ -105,7 +103,7 @@ class Sessions:
             self._end(session)
 
     def _is_expired(self, record: _Record) -> bool:
-        return self.time_ms - record.used_ms > self._rules.ttl_ms
+        return self._clock.time_ms - record.used_ms > self._rules.ttl_ms
 
     def _kept(self, result: api.Result) -> bytes:
         encoded = _encode_result(result)

@@ -1,4 +1,4 @@
-"""The cluster's time: what a leader writes beside the commands of sessions.
+"""The cluster's time as this node would propose it: what a leader writes beside commands.
 
 Law: it never goes back, neither within a node nor from one leader to the next, and
 goes on by the leader's own monotonic clock. It starts at 0 with the cluster and is

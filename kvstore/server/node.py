@@ -157,7 +157,7 @@ class Node:
         """Let time pass up to `now_ms`, a monotonic clock; `unreachable`: peers without a link."""
         self._unreachable = unreachable
         self._set_time(now_ms)
-        self._time.advance(now_ms, self.machine.time_ms)
+        self._time.advance(now_ms, self.machine.clock.time_ms)
         self._mind_room(now_ms)
         self.raft.tick(now_ms, unreachable)
         for kind in self._kinds:
@@ -180,8 +180,8 @@ class Node:
         if version.missing and (failure := version.refuse(command)):
             self._answer(ticket, failure)
             return None
-        logged = command if isinstance(command, api.WRITES) else self._stamped(command)
-        data = _encode_logged(logged)
+        needs_time = api.COMMAND_ROW_OF[type(command)].needs_time
+        data = _encode_logged(self._stamped(command) if needs_time else command)
         if refusal := self.room.refuse(command, data):
             self._answer(ticket, refusals.no_space(raft.id, refusal))
             return None
@@ -189,9 +189,10 @@ class Node:
         self._writes.waiting[name] = Write(ticket, self._deadline_ms)
         return name
 
-    def _stamped(self, command: api.OpenSession | api.Once) -> api.Stamped:
-        """As the log will hold it: the commands of sessions get the time."""
-        return api.Stamped(self._time.advance(self.now_ms, self.machine.time_ms), command)
+    def _stamped(self, command: api.Command) -> api.Stamped:
+        """As the log will hold it, with the time."""
+        time_ms = self._time.advance(self.now_ms, self.machine.clock.time_ms)
+        return api.Stamped(time_ms, command)
 
     def submit_query(
         self,

@@ -66,6 +66,25 @@ def test_only_writes_have_a_guard() -> None:
     assert {one for one in api.REQUESTS if "guard" in one.__struct_fields__} == {*api.WRITES}
 
 
+@pytest.mark.parametrize(
+    "command", [api.Put(b"k", b"v"), api.OpenSession(), api.Once(1, 1, api.Put(b"k", b"v"))]
+)
+def test_the_log_holds_a_command_with_the_time_where_it_needs_it_and_there_alone(
+    command: api.Command,
+) -> None:
+    stamped = msgspec.msgpack.encode(api.Stamped(1, command))
+    plain = msgspec.msgpack.encode(command)
+    read, refused = (stamped, plain) if is_timed(command) else (plain, stamped)
+    msgspec.msgpack.decode(read, type=api.Logged)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.msgpack.decode(refused, type=api.Logged)
+
+
+def is_timed(command: api.Command) -> bool:
+    """Sessions end by the time; what a plain write does, it does at any time."""
+    return isinstance(command, api.OpenSession | api.Once)
+
+
 def test_a_guard_stands_behind_all_else_that_a_write_says() -> None:
     """It is one for all writes, and what was logged without it reads the same."""
     assert {write.__struct_fields__[-1] for write in api.WRITES} == {"guard"}

@@ -117,7 +117,7 @@ def hold_a_story_against_the_model(rng: random.Random) -> None:
             assert result.code is expected
         else:
             assert result == expected
-        assert real.machine.time_ms == model.time_ms
+        assert real.machine.clock.time_ms == model.time_ms
         assert [*real.state.scan(b"")] == [*model.plain.state.scan(b"")]
         kept = sorted(one.number.to_bytes(8, "big") for one in model.sessions)
         assert [key for key, _ in real.state.sessions.scan(b"")] == kept

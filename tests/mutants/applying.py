@@ -110,30 +110,40 @@ APPLYING = (
         "sessions expire by the clock of each replica",
         "Node._apply.effect",
         "        effect = self.machine.apply(entry.index, entry.data)",
-        "        self.machine._sessions.time_ms = self._time.advance(\n"
-        "            self.now_ms, self.machine.time_ms\n        )\n"
+        "        self.machine.clock.time_ms = self._time.advance(\n"
+        "            self.now_ms, self.machine.clock.time_ms\n        )\n"
         "        effect = self.machine.apply(entry.index, entry.data)",
     ),
     Mutant(
         "the time is forgotten in a restart",
         "StateMachine.__init__",
-        "Sessions(view.sessions, sessions, applied.time_ms)",
-        "Sessions(view.sessions, sessions, 0)",
+        "LogClock(applied.time_ms)",
+        "LogClock(0)",
         test="tests/kv/test_sessions.py::test_a_restart_keeps_answers_and_time",
     ),
     Mutant(
         "the time follows every leader, back as well",
-        "Sessions._let_time_pass",
+        "LogClock.move_to",
         "        self.time_ms = max(self.time_ms, time_ms)",
         "        self.time_ms = time_ms",
         test="tests/kv/test_sessions.py::test_time_does_not_go_back_with_a_leader_that_lags",
     ),
     Mutant(
-        "a session begins at the stamp of its entry, though the cluster's time is ahead",
-        "Sessions.open",
-        '_Record(index, self.time_ms, 0, b"", b"")',
-        '_Record(index, time_ms, 0, b"", b"")',
+        "the time of an entry counts from the next one on",
+        "StateMachine.apply",
+        "            self.clock.move_to(logged.time_ms)\n",
+        "            earlier, self._later = getattr(self, '_later', 0), logged.time_ms\n"
+        "            self.clock.move_to(earlier)\n",
         test="tests/kv/test_session_model.py",
+    ),
+    Mutant(
+        "a session's request is logged without the time",
+        "SESSION_ROWS",
+        "        extent=lambda once: COMMAND_ROW_OF[type(once.write)].extent(once.write),\n"
+        "        changes_sessions=True,\n        needs_time=True,\n",
+        "        extent=lambda once: COMMAND_ROW_OF[type(once.write)].extent(once.write),\n"
+        "        changes_sessions=True,\n",
+        test="tests/api/test_registry.py",
     ),
     Mutant(
         "an expired session lives on until it is removed",
