@@ -80,6 +80,13 @@ def _discard(state: ClientState, _view: ServerView, _args: Arguments) -> bytes:
     return resp.OK
 
 
+def _raft(_state: ClientState, _view: ServerView, _args: Arguments) -> bytes:
+    """A peer's link is no client's."""
+    raise CommandError(
+        "ERR RAFT is for peers, and RAFT HELLO must be the first request of a connection"
+    )
+
+
 def _end_transaction(state: ClientState, name: str) -> None:
     if not state.refuses_transaction:
         raise CommandError(f"ERR {name} without MULTI")
@@ -318,7 +325,7 @@ _ROWS: Final = (
         tips=("nondeterministic_output", "request_policy:special"),
     ),
     Builtin(name="kv", arity=2, summary="A typed request", group="server", flags=("write",)),
-    Builtin(name="raft", arity=-2, summary="A message of a peer", group="server"),
+    Builtin(name="raft", arity=-2, summary="A message of a peer", group="server", answer=_raft),
 )
 BUILTINS: Final = {row.name.upper().encode(): row for row in _ROWS}
 _OWN: Final = ("kv", "raft")

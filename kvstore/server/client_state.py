@@ -1,4 +1,4 @@
-"""What one Redis client has said of itself: the state of its conversation.
+"""Who a client is, and what it has said of itself: the state of its conversation.
 
 Law: plain state. It must not know sockets, nor who else is connected.
 """
@@ -18,12 +18,13 @@ class ClientState:
     """
 
     __slots__ = (
-        *("follows_moved", "has_quit", "library", "name", "number", "reads_stale"),
+        *("address", "follows_moved", "has_quit", "library", "name", "number", "reads_stale"),
         *("refuses_transaction", "resp_version", "steps"),
     )
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, address: str) -> None:
         self.number = number
+        self.address = address
         self.name = b""
         self.library: dict[str, str] = {}
         """What it says of its library, by CLIENT SETINFO."""

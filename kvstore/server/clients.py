@@ -162,7 +162,7 @@ def _line_of(client: Listed) -> str:
     socket, state = client.socket_facts(), client.state
     library = state.library
     return (
-        f"id={state.number} addr={client.address} laddr={socket.local_address} "
+        f"id={state.number} addr={state.address} laddr={socket.local_address} "
         f"fd={socket.descriptor} name={state.name.decode()} "
         f"age={client.age_ms // 1000} idle={socket.idle_ms // 1000} "
         f"flags={'r' if state.reads_stale else 'N'} db=0 sub=0 psub=0 multi=-1 "

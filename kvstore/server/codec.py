@@ -2,24 +2,49 @@
 
 Law: a codec touches no socket. What it reads, it hands on as a value: a request for the node with
 the way to write its answer, words that are the answer, or the news that somebody else goes on
-from here. A connection needs to know no more than this; another language is another codec, and
-a row of `LANGUAGES` in `languages.py`.
+from here. A connection needs to know no more than this, and a codec of its server no more than
+`Service`; another language is another codec, and a row of `LANGUAGES` in `languages.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 import msgspec
 
 from kvstore import api
 from kvstore.server.asked import Asked
+from kvstore.server.scan_cursors import ScanCursors
 from kvstore.server.stream import Stream
+from kvstore.server.view import ServerView
+
+
+class Service(ServerView, Protocol):
+    """The server, as languages see it: what it tells of itself, and how it is written.
+
+    * `envelope`: a result with who answers, and how far that node is.
+    * `cursors`: the positions of SCAN, of all clients.
+    """
+
+    envelope: Callable[[api.Result], api.Reply]
+    cursors: ScanCursors
+
+    @property
+    def is_input_full(self) -> bool:
+        """Whether unfinished requests of all clients hold more than they may."""
+        ...
+
+    @property
+    def is_output_full(self) -> bool:
+        """Whether a reply that is not short must be refused: replies of others have the room."""
+        ...
 
 
 class Submission(Asked, frozen=True, gc=False, kw_only=True):
     """What the node is to be asked, and how its result is written as a reply."""
+
+    is_request: ClassVar = True
 
     write: Callable[[api.Result], bytes]
 
@@ -27,18 +52,24 @@ class Submission(Asked, frozen=True, gc=False, kw_only=True):
 class Said(msgspec.Struct, frozen=True, gc=False):
     """A reply that is there at once; `is_last`: the client is hung up on behind it."""
 
+    is_request: ClassVar = True
+
     reply: bytes
     is_last: bool = False
 
 
 class Upgrade(msgspec.Struct, frozen=True):
-    """What follows is no client's: `by` takes the stream over."""
+    """What follows is no client's: `by` takes the stream over. Nothing was said before."""
+
+    is_request: ClassVar = False
 
     by: Callable[[Stream], None]
 
 
 class Switch(msgspec.Struct, frozen=True):
     """What follows is another language, and `codec` has what was read of it."""
+
+    is_request: ClassVar = False
 
     codec: Codec
 
@@ -49,11 +80,13 @@ Heard: TypeAlias = Submission | Said | Switch | Upgrade
 class Codec(Protocol):
     """One language, as one client speaks it.
 
-    * What it costs is booked in the `steps` of the client's state.
+    * What it costs beyond being a request is booked in the `steps` of the client's state.
     """
 
-    is_empty: bool
-    """Whether nothing is held of requests."""
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is held of requests."""
+        ...
 
     @property
     def held_bytes(self) -> int:

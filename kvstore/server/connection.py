@@ -22,6 +22,7 @@ from kvstore.server.context import Context
 from kvstore.server.languages import LANGUAGES, Language, Opening
 from kvstore.server.load import (
     MOVED_BYTES_PER_STEP,
+    REQUEST_STEPS,
     SHORT_INPUT_BYTES,
     SHORT_OUTPUT_BYTES,
     Account,
@@ -57,13 +58,12 @@ class Connection:
         languages: Sequence[Language] = LANGUAGES,
     ) -> None:
         self.context = context
-        self.state = ClientState(next(context.numbers))
+        self.state = ClientState(next(context.numbers), address)
         self.served = 0
         """Work done for this client so far; it catches up with others when it was idle."""
-        self.address = address
         self._since_ms = context.now_ms
         self.limits = context.settings.limits
-        self._codec: Codec = Opening(languages, self.state, context, address, is_newcomer)
+        self._codec: Codec = Opening(languages, self.state, context, is_newcomer)
         self._is_gone = False
         """Somebody else goes on with the stream."""
         self.replies = Replies(context.load, self)
@@ -166,6 +166,11 @@ class Connection:
             return False
         self.served += state.steps
         state.steps = 0
+        if heard is None:
+            return False
+        if heard.is_request:
+            self.context.commands_processed += 1
+            self.served += REQUEST_STEPS
         if isinstance(heard, Submission):
             self._submit(heard)
         elif isinstance(heard, Said):
@@ -175,14 +180,12 @@ class Connection:
         elif isinstance(heard, Switch):
             self._codec = codec = heard.codec
         else:
-            if heard is not None:
-                self._leave_to(heard)
+            self._leave_to(heard)
             return False
         return not codec.is_empty
 
     def _leave_to(self, upgrade: Upgrade) -> None:
-        """This is no client. What it was told before, as too long, is not held up any more."""
-        self._send_replies()
+        """This is no client."""
         self._is_gone = True
         self._forget()
         upgrade.by(self._stream)
@@ -310,7 +313,7 @@ class Connection:
         Nobody knows how far it came, so the connection ends.
         """
         text = f"hung up on a client: {what} failed"
-        self.context.log.exception(text, code="request_failed", address=self.address)
+        self.context.log.exception(text, code="request_failed", address=self.state.address)
         self.close()
 
     def stuck_ms(self, now_ms: float) -> float:

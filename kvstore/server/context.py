@@ -6,6 +6,7 @@ Law: plain state, no behaviour of its own beyond keeping itself bounded.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import count
 from typing import Final, Protocol
 
@@ -22,7 +23,6 @@ from kvstore.server.scan_cursors import ScanCursors
 from kvstore.server.stream import Stream
 from kvstore.server.traffic import Traffic
 from kvstore.server.view import Listed
-from kvstore.wire import typed
 
 _NEWCOMER_MS: Final = 2_000.0
 _STUCK_MS: Final = 10_000.0
@@ -84,6 +84,7 @@ class Context:
         """Per peer, why there is no link to it; "" if there is."""
         self.acquaintances = acquaintances
         self.log = log
+        self.envelope: Callable[[api.Result], api.Reply] = partial(reply_of, node)
         self.cursors = ScanCursors(settings.limits.scan_cursors_max)
         self.peer_ids = frozenset(settings.members) - {settings.node_id}
         self.connections: dict[int, Member] = {}
@@ -146,9 +147,15 @@ class Context:
         """What this node has applied by now, or what it says of itself."""
         return self.status() if isinstance(query, api.Status) else self.node.answer(query)
 
-    def typed_reply(self, result: api.Result) -> bytes:
-        """The bytes of a result in its envelope."""
-        return typed.encode_reply(reply_of(self.node, result))
+    @property
+    def is_input_full(self) -> bool:
+        """Whether unfinished requests hold more than they may."""
+        return self.load.is_input_full
+
+    @property
+    def is_output_full(self) -> bool:
+        """Whether a reply that is not short must be refused."""
+        return self.load.is_output_full
 
     def status(self) -> api.StatusResult:
         """This node, and what it has of its peers."""

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-from kvstore.errors import ProtocolError
 from kvstore.server.context import Context
 from kvstore.wire import peer
-from kvstore.wire.commands import CommandError
 
 
 class Greeting(msgspec.Struct, frozen=True):
@@ -22,18 +20,13 @@ class Greeting(msgspec.Struct, frozen=True):
     node_id: int | None = None
 
 
-def greet(context: Context, args: list[bytes], address: str) -> Greeting:
+def greet(context: Context, hello: bytes, address: str) -> Greeting:
     """Answer RAFT HELLO.
 
-    Raises `CommandError` for what is none, `DiskWriteError`, and `DirectoryRefusedError` if it
+    Raises `ProtocolError` for what is none, `DiskWriteError`, and `DirectoryRefusedError` if it
     shows that this node's own program is too old for its cluster.
     """
-    if len(args) != 3 or args[1].upper() != b"HELLO":
-        raise CommandError("ERR RAFT is for peers, after RAFT HELLO")
-    try:
-        theirs = peer.decode_hello(args[2])
-    except ProtocolError as error:
-        raise CommandError(f"ERR {error}") from None
+    theirs = peer.decode_hello(hello)
     ours = context.acquaintances.hello_to(theirs.node_id)
     complaint = peer.check_hello(ours, theirs)
     final = None

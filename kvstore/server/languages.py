@@ -10,26 +10,33 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from kvstore import api
+from kvstore.server import refusals
 from kvstore.server.client_state import ClientState
-from kvstore.server.codec import Codec, Switch
+from kvstore.server.codec import Codec, Said, Switch
 from kvstore.server.context import Context
+from kvstore.server.peer_codec import PeerCodec
 from kvstore.server.resp_codec import RespCodec
+from kvstore.wire.peer import begins_hello
 
 
 class Language(NamedTuple):
     """One row.
 
     * `begins`: whether these are the first bytes of it; None if that takes more of them.
-    * `codec` makes one for a client at an address, who may be a newcomer: then it may only be
-      a peer.
+    * `codec` makes one for a client.
+    * `is_of_peers`: it is spoken also where there is no room for clients.
     """
 
     name: str
     begins: Callable[[bytes], bool | None]
-    codec: Callable[[ClientState, Context, str, bool], Codec]
+    codec: Callable[[ClientState, Context], Codec]
+    is_of_peers: bool = False
 
 
-LANGUAGES: Final = (Language("resp", lambda _first: True, RespCodec),)
+LANGUAGES: Final = (
+    Language("hello", begins_hello, PeerCodec, is_of_peers=True),
+    Language("resp", lambda _first: True, RespCodec),
+)
 
 
 class Opening:
@@ -45,14 +52,19 @@ class Opening:
         languages: Sequence[Language],
         state: ClientState,
         context: Context,
-        address: str,
         is_newcomer: bool,
     ) -> None:
         self._languages = languages
-        self._client = (state, context, address, is_newcomer)
+        self._state = state
+        self._context = context
+        self._is_newcomer = is_newcomer
         self._first = b""
         self._is_thrifty = False
-        self.is_empty = True
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing came."""
+        return not self._first
 
     @property
     def held_bytes(self) -> int:
@@ -68,9 +80,8 @@ class Opening:
         """Take bytes as they arrived."""
         self._first += data
         self._is_thrifty = is_thrifty
-        self.is_empty = not self._first
 
-    def next(self) -> Switch | None:
+    def next(self) -> Switch | Said | None:
         """The codec that goes on, None while the bytes are too few to tell."""
         if not self._first:
             return None
@@ -79,12 +90,19 @@ class Opening:
             if begins is None:
                 return None
             if begins:
-                codec = language.codec(*self._client)
-                codec.feed(self._first, is_thrifty=self._is_thrifty)
-                return Switch(codec)
+                return self._begin(language)
         raise AssertionError("the last language takes whatever comes")
+
+    def _begin(self, language: Language) -> Switch | Said:
+        codec = language.codec(self._state, self._context)
+        first, self._first = self._first, b""
+        codec.feed(first, is_thrifty=self._is_thrifty)
+        if self._is_newcomer and not language.is_of_peers:
+            self._context.traffic.note_rejected()
+            return Said(codec.give_up(refusals.NO_ROOM), is_last=True)
+        return Switch(codec)
 
     def give_up(self, _failure: api.Failure) -> bytes:
         """Nothing can be said in a language that is not known."""
-        self._first, self.is_empty = b"", True
+        self._first = b""
         return b""

@@ -17,7 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from kvstore.address import Address
 from kvstore.errors import ConfigError
 from kvstore.server import refusals
-from kvstore.wire import resp
+from kvstore.wire.commands import render_failure
 
 _ACCEPTS_PER_EVENT: Final = 64
 _BACKLOG: Final = 1024
@@ -135,6 +135,6 @@ class Listener:
         with sock:
             sock.setblocking(False)
             try:
-                sock.send(resp.error(refusals.NO_ROOM))
+                sock.send(render_failure(refusals.NO_ROOM))
             except OSError:
                 return

@@ -154,7 +154,7 @@ STOPPED_UNKNOWN: Final = api.Failure(
 STOPPED: Final = no_leader("this node is shutting down; try another node")
 NO_MAJORITY: Final = no_leader("no majority confirmed the leader in time; try again")
 LONE: Final = invalid("there is no other node")
-NO_ROOM: Final = "ERR max number of clients reached"
+NO_ROOM: Final = invalid("max number of clients reached")
 """As Redis says it, which clients know."""
 BUSY_INPUT: Final = api.Failure(
     api.FailureCode.BUSY,

@@ -1,4 +1,4 @@
-"""RESP as a client speaks it: Redis commands, typed requests, and the hello of a peer.
+"""RESP as a client speaks it: Redis commands and typed requests.
 
 Law: every command has one row, by which it is known, counted and refused; after a refused
 MULTI nothing that reads or writes data is started before its end. It must not know Raft.
@@ -13,14 +13,10 @@ from kvstore.errors import ProtocolError
 from kvstore.server import refusals
 from kvstore.server.builtins import BUILTINS, NO_TRANSACTIONS, unknown_command
 from kvstore.server.client_state import ClientState
-from kvstore.server.codec import Heard, Said, Submission, Upgrade
-from kvstore.server.context import Context
-from kvstore.server.greeting import greet
-from kvstore.server.incoming_link import IncomingLink
+from kvstore.server.codec import Said, Service, Submission
 from kvstore.server.load import (
     ARGUMENT_STEPS,
     REPLY_BYTES_PER_STEP,
-    REQUEST_STEPS,
     SHORT_OUTPUT_BYTES,
 )
 from kvstore.wire import commands, key_slots, resp, typed
@@ -38,16 +34,11 @@ class RespCodec:
     def __init__(
         self,
         state: ClientState,
-        context: Context,
-        address: str,
-        is_newcomer: bool,
+        service: Service,
     ) -> None:
         self._state = state
-        self._context = context
-        self._address = address
-        self._is_newcomer = is_newcomer
-        self._requests = 0
-        self._limits = context.settings.limits
+        self._service = service
+        self._limits = service.settings.limits
         self._parser = resp.RequestParser(resp.Bounds.of_client(self._limits))
         self._name = b""
         self.is_empty = True
@@ -81,7 +72,7 @@ class RespCodec:
         self.is_empty = True
         return commands.render_failure(failure)
 
-    def next(self) -> Heard | None:
+    def next(self) -> Submission | Said | None:
         """What the next whole request comes to, None if it is not whole yet."""
         parser = self._parser
         try:
@@ -106,7 +97,7 @@ class RespCodec:
         parser = self._parser
         before = parser.arguments
         try:
-            return parser.next_command(is_thrifty=self._context.load.is_input_full)
+            return parser.next_command(is_thrifty=self._service.is_input_full)
         finally:
             self._state.steps += (parser.arguments - before) * ARGUMENT_STEPS
             self.is_empty = parser.is_empty
@@ -114,18 +105,12 @@ class RespCodec:
     def _oversize(self, error: resp.OversizeError) -> Said:
         """It has been read to its end, so this connection may go on."""
         if error.name.upper() == b"KV":
-            return Said(self._context.typed_reply(refusals.invalid(str(error))))
+            return Said(self._write_typed(refusals.invalid(str(error))))
         return Said(resp.error(f"ERR {error}"))
 
-    def _understand(self, args: Arguments) -> Heard:
+    def _understand(self, args: Arguments) -> Submission | Said:
         state = self._state
         self._name = name = args[0].upper()
-        self._requests += 1
-        self._context.commands_processed += 1
-        state.steps += REQUEST_STEPS
-        if self._is_newcomer and name != b"RAFT":
-            self._context.traffic.note_rejected()
-            return Said(resp.error(refusals.NO_ROOM), is_last=True)
         spec = commands.COMMANDS.get(name)
         if spec is None:
             return self._understand_other(name, args)
@@ -140,52 +125,39 @@ class RespCodec:
         write = partial(self._write, render, version, key)
         return Submission(request, state.reads_stale, write=write)
 
-    def _understand_other(self, name: bytes, args: Arguments) -> Heard:
-        state, context = self._state, self._context
+    def _understand_other(self, name: bytes, args: Arguments) -> Submission | Said:
+        state, service = self._state, self._service
         builtin = BUILTINS.get(name)
         if builtin is None:
             raise CommandError(unknown_command(args))
         answer = builtin.called_by(args).answer
         if answer is not None:
-            reply = answer(state, context, args)
+            reply = answer(state, service, args)
             state.steps += len(reply) // REPLY_BYTES_PER_STEP
-            if len(reply) > SHORT_OUTPUT_BYTES and context.load.is_output_full:
+            if len(reply) > SHORT_OUTPUT_BYTES and service.is_output_full:
                 reply = commands.render_failure(refusals.BUSY_OUTPUT)
             return Said(reply, state.has_quit)
-        if name == b"RAFT":
-            return self._greet_peer(args)
         if state.refuses_transaction:
             raise CommandError(f"ERR {NO_TRANSACTIONS}")
         if name == b"KV":
             return self._understand_typed(args[1])
-        scan, render = context.cursors.page(parse_scan(args, self._limits), state.number)
+        scan, render = service.cursors.page(parse_scan(args, self._limits), state.number)
         write = partial(self._write, render, state.resp_version, None)
         return Submission(scan, state.reads_stale, write=write)
 
-    def _understand_typed(self, payload: bytes) -> Heard:
-        context = self._context
+    def _understand_typed(self, payload: bytes) -> Submission | Said:
         call = typed.decode_call(payload, self._limits)
         if isinstance(call, api.Failure):
-            return Said(context.typed_reply(call))
-        stale, write = self._state.reads_stale, context.typed_reply
+            return Said(self._write_typed(call))
+        stale, write = self._state.reads_stale, self._write_typed
         return Submission(
             call.request, stale, call.from_any, call.min_term, call.cluster_id, write=write
         )
 
-    def _greet_peer(self, args: Arguments) -> Heard:
-        """Answer the hello of a node of our cluster; from then on it sends only messages."""
-        if self._requests > 1:
-            # With requests before it, messages could be taken in the middle of a turn.
-            raise CommandError("ERR RAFT HELLO must be the first request of a connection")
-        context = self._context
-        greeting = greet(context, args, self._address)
-        if greeting.node_id is None:
-            return Said(greeting.reply, is_last=True)
-        self._parser.bounds = resp.Bounds.of_peer(self._limits)
-        link = IncomingLink(greeting.node_id, self._address, context, self._parser)
-        return Upgrade(partial(link.begin, greeting.reply))
-
     # --- How results are written ----------------------------------------------------------
+
+    def _write_typed(self, result: api.Result) -> bytes:
+        return typed.encode_reply(self._service.envelope(result))
 
     def _write(self, render: Render, version: int, key: bytes | None, result: api.Result) -> bytes:
         if isinstance(result, api.Failure):
@@ -196,6 +168,6 @@ class RespCodec:
         """What a client is told; nobody is sent to a leader out of reach: it may be gone."""
         if not self._state.follows_moved:
             return commands.render_failure(failure)
-        is_there = self._context.leader_in_reach is not None
+        is_there = self._service.leader_in_reach is not None
         key_slot = None if key is None else key_slots.key_slot(key)
         return key_slots.render_failure(key_slot if is_there else None, failure)

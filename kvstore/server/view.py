@@ -18,11 +18,9 @@ from kvstore.server.traffic import Traffic
 class Listed(Protocol):
     """One client's connection, as CLIENT LIST tells of it."""
 
-    address: str
-
     @property
     def state(self) -> ClientState:
-        """What the client has said."""
+        """Who the client is, and what it has said."""
         ...
 
     @property

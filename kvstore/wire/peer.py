@@ -28,6 +28,7 @@ _CLUSTER_ID_CHARACTERS_MAX: Final = 64
 _INCARNATION: Final = re.compile(r"[0-9a-f]{32}")
 _START_BYTES: Final = 8
 _HELLO_BYTES_MAX: Final = 16 << 10
+_HELLO_BEGINS: Final = resp.command(b"RAFT", b"HELLO", b"").removesuffix(b"$0\r\n\r\n")
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -56,6 +57,13 @@ _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _encode = msgspec.msgpack.Encoder().encode
 _decode_hello = msgspec.msgpack.Decoder(Hello).decode
 _decode_message = msgspec.msgpack.Decoder(Message).decode
+
+
+def begins_hello(first: bytes) -> bool | None:
+    """Whether what came first is a hello; None if it takes more to tell."""
+    if first.startswith(_HELLO_BEGINS):
+        return True
+    return None if _HELLO_BEGINS.startswith(first) else False
 
 
 def encode_hello(hello: Hello) -> bytes:

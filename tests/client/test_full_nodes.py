@@ -10,13 +10,15 @@ from kvstore.address import Address
 from kvstore.client.attempt import Full
 from kvstore.client.course import Course
 from kvstore.server import refusals
+from kvstore.wire import resp
+from kvstore.wire.commands import render_failure
 
 from .answers import FOO, FOUND, STATUS
 from .numbers import numbers
 
 
 def test_the_client_knows_the_words_of_the_node() -> None:
-    assert refusals.NO_ROOM.startswith(Full.words)
+    assert render_failure(refusals.NO_ROOM) == resp.error(Full.words)
 
 
 def test_a_node_without_a_free_place_is_passed_over_each_time() -> None:

@@ -15,7 +15,7 @@ GUIDING = (
     Mutant(
         "a cluster client is sent to a leader that has just died",
         "RespCodec._refusal.is_there",
-        "self._context.leader_in_reach is not None",
+        "self._service.leader_in_reach is not None",
         "True",
         test=f"{_CLIENTS}::test_nobody_is_sent_to_a_leader_that_cannot_be_reached",
     ),

@@ -234,8 +234,8 @@ SHARING = (
     ),
     Mutant(
         "a server that is full of clients turns its peers away",
-        "RespCodec._understand",
-        '        if self._is_newcomer and name != b"RAFT":\n',
+        "Opening._begin",
+        "        if self._is_newcomer and not language.is_of_peers:\n",
         "        if self._is_newcomer:\n",
         test="tests/server/test_load.py::test_a_newcomer_that_is_a_peer_is_heard",
     ),

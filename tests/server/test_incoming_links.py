@@ -14,7 +14,7 @@ from kvstore.wire import peer
 from kvstore.wire.resp import command
 
 from .accounts import check_accounts
-from .line import LIMITS, THEIRS, Line
+from .line import THEIRS, Line
 
 VOTE = RequestVote(
     cluster_id="test", sender=2, recipient=1, term=7, last_log_index=0, last_log_term=0
@@ -121,6 +121,8 @@ def test_a_message_without_hello_is_refused(follower: Line) -> None:
 def test_a_hello_nested_without_end_is_refused_and_ends_nothing(follower: Line) -> None:
     fields = b"\x98\x01\xa0\x00\xa0\xc4\x00\x00\x00" + b"\x91" * 1017 + b"\xc0"
     assert follower.ask(command(b"RAFT", b"HELLO", fields)).startswith(b"-ERR ")
+    assert follower.is_closed
+    follower.connect_anew()
     assert follower.ask(command(b"PING")) == b"+PONG\r\n"
 
 
@@ -147,18 +149,31 @@ def test_a_damaged_message_ends_the_link_and_changes_nothing(follower: Line) -> 
 
 
 def test_what_was_booked_for_a_client_is_given_back_when_it_turns_out_to_be_a_peer() -> None:
-    """Its refusal is not handed to the socket yet when its hello comes."""
-    limits = msgspec.structs.replace(LIMITS, value_bytes_max=1_000, request_bytes_max=70_000)
-    line = Line(members=3, limits=limits)
+    """Its hello comes in pieces, of which the first do not tell yet what they are."""
+    line, hello = Line(members=3), peer.encode_hello(THEIRS)
     try:
-        line.send(command(b"SET", b"k", bytes(100_000)) + peer.encode_hello(THEIRS))
-        for _ in range(5):
+        for at in range(len(hello) - 1):
+            line.client.sendall(hello[at : at + 1])
             line.turn()
+            check_accounts(line.context)
+        assert line.context.load.input_bytes
+        line.client.sendall(hello[-1:])
+        line.turn()
         assert line.link.node_id == 2
         check_accounts(line.context)
-        assert line.context.load.output_bytes == 0
+        assert line.context.load.input_bytes == line.context.load.output_bytes == 0
     finally:
         line.close()
+
+
+def test_a_hello_behind_a_refused_request_is_none(follower: Line) -> None:
+    """Whatever was said before: who sends it is no peer."""
+    frames = command(b"SET", b"k", bytes(2 << 20)) + peer.encode_hello(THEIRS)
+    follower.send(frames)
+    refused, hello, _end = follower.receive(turns=100).split(b"\r\n")
+    assert refused.startswith(b"-ERR")
+    assert b"must be the first request" in hello
+    assert not follower.context.linked
 
 
 def test_what_a_peer_does_not_read_is_not_booked(

@@ -8,9 +8,8 @@ import pytest
 
 from kvstore import api
 from kvstore.server.client_state import ClientState
-from kvstore.server.codec import Said, Submission
+from kvstore.server.codec import Said, Service, Submission
 from kvstore.server.connection import Connection
-from kvstore.server.context import Context
 from kvstore.server.languages import LANGUAGES, Language
 from kvstore.wire.resp import command
 
@@ -23,10 +22,7 @@ class LinesCodec:
 
     under_way = "a line"
 
-    def __init__(
-        self, state: ClientState, _context: Context, _address: str, _is_newcomer: bool
-    ) -> None:
-        self._state = state
+    def __init__(self, state: ClientState, _service: Service) -> None:
         self._input = b""
         self.is_empty = True
 
@@ -47,7 +43,6 @@ class LinesCodec:
         if not end:
             return None
         self._input, self.is_empty = rest, not rest
-        self._state.steps += 1
         words = line[1:].split(b" ")
         if line[:1] == b"?":
             return Submission(api.Get((words[0],)), write=self._show)
@@ -108,6 +103,30 @@ def test_a_language_is_told_by_as_many_bytes_as_it_takes(speaking: Line) -> None
     assert speaking.ask(b"?") == b""
     check_accounts(speaking.context)
     assert speaking.ask(b"k\n") == b"nothing\n"
+
+
+def test_requests_of_every_language_count_and_cost_alike(speaking: Line) -> None:
+    served, counted = speaking.connections[-1].served, speaking.context.commands_processed
+    speaking.ask(b"?k\n" * 7)
+    assert speaking.context.commands_processed - counted == 7
+    others = [one for one in speaking.context.connections.values() if one.state.number == 2]
+    assert [one.served - served for one in others if isinstance(one, Connection)] >= [7 * 20]
+
+
+def test_who_comes_when_there_is_no_room_is_told_so_in_its_language() -> None:
+    line = Line()
+    client, ours = tcp_pair()
+    client.setblocking(False)
+    newcomer = {"is_newcomer": True, "languages": WITH_LINES}
+    Connection(ours, "test", line.context, line.selector, **newcomer)  # type: ignore[arg-type]
+    line.earlier_clients.append(line.client)
+    line.client = client
+    try:
+        assert line.ask(b"?k\n") == b"failed\n"
+        assert line.is_closed
+        assert line.node.machine.revision == 0
+    finally:
+        line.close()
 
 
 def test_who_leaves_before_a_language_is_told_leaves_nothing(speaking: Line) -> None:
