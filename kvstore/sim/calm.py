@@ -38,6 +38,7 @@ def end_all_faults(world: World) -> None:
     world.network.change_links(())
     for host in world.hosts.values():
         host.take_newest_directory()
+        host.finish_upgrade()
         host.disk.mend()
         host.resume()
         host.find_damage()

@@ -41,9 +41,11 @@ KINDS: Final = (
     "forged term",
     "lost term",
     "joining under load",
+    "other release",
 )
 """Of faults, by name; `strikes` has the same."""
 _REPEATED: Final = ("forged term", "lost term", "joining under load")
+_OF_UPGRADES: Final = "other release"
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -77,7 +79,8 @@ def plan(rng: random.Random, duration_ms: float, kinds: Sequence[str]) -> tuple[
 
 def choose_kinds(rng: random.Random) -> tuple[str, ...]:
     """Two to five kinds of fault for one seed."""
-    return tuple(rng.sample(sorted(set(KINDS) - set(_REPEATED)), rng.randint(2, 5)))
+    apart = {*_REPEATED, _OF_UPGRADES}
+    return tuple(rng.sample(sorted(set(KINDS) - apart), rng.randint(2, 5)))
 
 
 def plan_twice(rng: random.Random, duration_ms: float, first: int) -> tuple[Fault, ...]:
@@ -88,6 +91,15 @@ def plan_twice(rng: random.Random, duration_ms: float, first: int) -> tuple[Faul
     times = sorted(rng.uniform(0.2, 1.0) * duration_ms for _ in range(2))
     return tuple(
         Fault(first + number, at_ms, 500.0, kind, rng.getrandbits(32))
+        for number, at_ms in enumerate(times)
+    )
+
+
+def plan_upgrades(rng: random.Random, duration_ms: float, first: int) -> tuple[Fault, ...]:
+    """Nodes are stopped, and started with another release: so often that all may have the last."""
+    times = sorted(rng.uniform(0.0, duration_ms) for _ in range(rng.randint(4, 16)))
+    return tuple(
+        Fault(first + number, at_ms, 0.0, _OF_UPGRADES, rng.getrandbits(32))
         for number, at_ms in enumerate(times)
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from functools import partial
 
 from kvstore import api
@@ -18,21 +18,23 @@ from kvstore.config.settings import Settings
 from kvstore.errors import DirectoryRefusedError, StorageError
 from kvstore.raft.messages import Message
 from kvstore.raft.types import NOT_ADMITTED, LogStart, Role
-from kvstore.server.acquaintances import Acquaintances
+from kvstore.raft.versions import Versions
 from kvstore.server.asked import Asked
+from kvstore.server.cluster_version import Release
 from kvstore.server.envelope import reply_of
 from kvstore.server.node import Node, Outcome
-from kvstore.server.replaced import replaced_at
 from kvstore.server.scan_cursors import ScanCursors
 from kvstore.server.turn import Turn
 from kvstore.sim.calls import Call, CursorCall, TypedCall
 from kvstore.sim.disk import Disk, PowerCutError
+from kvstore.sim.greetings import Greetings
 from kvstore.sim.observer import Observer
 from kvstore.sim.schedule import Action, Schedule
 from kvstore.storage.base import Identity
 from kvstore.storage.records import START_BYTES
 
 _UNKNOWN_CURSOR = api.Failure(api.FailureCode.INVALID, "the cursor is unknown")
+_UNKNOWN_COMMAND = api.Failure(api.FailureCode.INVALID, "the command is unknown")
 _TURN_MS = 0.05
 """The shortest time between two turns of one node."""
 
@@ -69,10 +71,12 @@ class Host:
         session_rules: api.SessionRules,
         idle_turns: float,
         start: LogStart,
+        releases: Sequence[Release],
     ) -> None:
         """`idle_turns`: how often it takes a turn within half a heartbeat though none is due.
 
-        Its log begins after `start`, in each of its directories.
+        Its log begins after `start`, in each of its directories. `releases`: those that it may
+        run, oldest first.
         """
         self.id = settings.node_id
         self._start = start
@@ -101,9 +105,10 @@ class Host:
         self.turn_ms = 0.0
         self.held_until_ms = 0.0
         """The world's time at which the fsync under way, or the last one, returns."""
-        self._acquaintances: Acquaintances | None = None
-        self._greeted: dict[int, int] = {}
-        """Peer -> in which of its lives it said hello, last."""
+        self._greetings: Greetings
+        """Of its present life, or of the last one."""
+        self._releases = releases
+        self._release = releases[0]
         self._waits_for_sync = False
         self._turn_due_ms = 0.0
         self._held: list[Action] = []
@@ -134,7 +139,14 @@ class Host:
         disk = self.disk
         disk.lineage.add_start(self._life.to_bytes(START_BYTES, "big"))
         try:
-            node = Node(self._settings, disk.log, disk.state, rng, self.session_rules)
+            node = Node(
+                self._settings,
+                disk.log,
+                disk.state,
+                rng,
+                self.session_rules,
+                release=self._release,
+            )
         except DirectoryRefusedError as error:
             self.is_refused(str(error))
             return
@@ -144,15 +156,7 @@ class Host:
         self.node = self.running = node
         self._turn = Turn(node, self)
         self._cursors = ScanCursors(self._settings.limits.scan_cursors_max)
-        self._acquaintances = Acquaintances(
-            cluster_id=self._settings.cluster_id,
-            node_id=self.id,
-            incarnation=disk.log.identity.incarnation,
-            lineage=disk.lineage,
-            admitted_at=lambda: node.raft.admitted_at,
-            replaced_at=partial(replaced_at, node.raft),
-        )
-        self._greeted = {}
+        self._greetings = Greetings(node, disk)
         self._observer.started(self)
         self._plan_turn(0.0)
 
@@ -161,8 +165,9 @@ class Host:
         if self.node is None:
             return
         raft = self.node.raft
-        self.node = self._acquaintances = None
+        self.node = None
         del self.running
+        self._greetings.is_over = True
         self.is_paused = False
         self._life += 1
         self._waits_for_sync = False
@@ -206,7 +211,11 @@ class Host:
             self._change_directory("gets its newest directory back", self._newest)
 
     def is_refused(self, why: str) -> None:
-        """Peers, or its own log, know that its directory is not the right one: it ends itself."""
+        """By peers, or by its own log: it ends itself, and an operator does what the words say."""
+        if "start" in why and "with a release that speaks" in why:
+            self._observer.reached["release refused"] += 1
+            self._run(self._releases[-1], f"ends itself: {why}")
+            return
         self._observer.reached["directory refused"] += 1
         self.crash(f"ends itself: {why}")
         self.take_newest_directory()
@@ -224,6 +233,35 @@ class Host:
         """Whether it has its right directory, in which no damage is left, and that counts."""
         return self.disk is self._newest and self.disk.log.is_sound
 
+    # --- Releases -------------------------------------------------------------------------
+
+    @property
+    def speaks(self) -> Versions:
+        """Which versions its release speaks."""
+        return self._release.speaks
+
+    def upgrade(self) -> None:
+        """End without notice; the next start is one with the release that follows."""
+        at = self._releases.index(self._release)
+        self._run(self._releases[min(at + 1, len(self._releases) - 1)], "is upgraded")
+
+    def downgrade(self) -> None:
+        """End without notice; the next start is one with the release before."""
+        at = self._releases.index(self._release)
+        self._run(self._releases[max(at - 1, 0)], "is put back to the release before")
+
+    def finish_upgrade(self) -> None:
+        """Have the last release run."""
+        if self._release != self._releases[-1]:
+            self._run(self._releases[-1], "is upgraded")
+
+    def _run(self, release: Release, why: str) -> None:
+        was_up = self.node is not None
+        self.crash(why)
+        self._release = release
+        if not was_up:
+            self._on_crash(self)
+
     # --- Hellos ---------------------------------------------------------------------------
 
     def reason_to_hang_up(self, sender: Host, life: int, message: Message) -> str | None:
@@ -233,27 +271,18 @@ class Host:
         """
         if self.node is None:
             return None
-        assert self._acquaintances is not None
-        is_there = life == sender._life and sender._acquaintances is not None
-        if self._greeted.get(sender.id) == life:
-            refusal = self._acquaintances.reason_to_hang_up(sender.id, message.admitted_at)
-        elif not is_there:
-            return "the connection is broken"
-        else:
-            refusal = self._greet(sender)
-        if refusal is not None and is_there:
-            sender.is_refused(refusal)
-        return refusal and "its sender is refused"
-
-    def _greet(self, sender: Host) -> str | None:
-        assert self._acquaintances is not None
-        assert sender._acquaintances is not None
-        hello = sender._acquaintances.hello_to(self.id)
-        refusal = self._acquaintances.reason_to_refuse(hello)
-        if refusal is None:
-            self._acquaintances.remember(hello)
-            self._greeted[sender.id] = sender._life
-        return refusal
+        is_there = life == sender._life and sender.node is not None
+        theirs = sender._greetings if is_there else None
+        try:
+            refusal = self._greetings.refuse(sender.id, life, theirs, message.admitted_at)
+        except DirectoryRefusedError as error:
+            self.is_refused(str(error))
+            return "its recipient ends itself"
+        if refusal is None or not refusal.is_final:
+            return refusal and refusal.why
+        if is_there:
+            sender.is_refused(refusal.why)
+        return "its sender is refused"
 
     def pause(self) -> None:
         """Stand still, in the middle of whatever is under way."""
@@ -383,6 +412,7 @@ class Host:
 
     def pass_time(self, _now_ms: float) -> None:
         """Around it, it passes by itself."""
+        self.running.cluster_version.tick(self._greetings.spoken_versions)
         self._observer.stepped(self, "tick")
 
     def _submit(self, node: Node, call: Call) -> None:
@@ -390,7 +420,11 @@ class Host:
         if isinstance(call, CursorCall) and not call.begin(self._cursors, self._life):
             self._answer(call, _UNKNOWN_CURSOR)
             return
-        call.connection.router.dispatch(node, self._asked(node, call), call)
+        asked = self._asked(node, call)
+        if not self._knows(asked.request):
+            self._answer(call, _UNKNOWN_COMMAND)
+            return
+        call.connection.router.dispatch(node, asked, call)
         if call.results:
             del self._open_calls[call]
             if isinstance(call, TypedCall) and call.reply is not None:
@@ -404,6 +438,12 @@ class Host:
             )
         from_any = isinstance(call.request, api.QUERIES) and self._rng.random() < 0.5
         return Asked(call.request, from_any=from_any)
+
+    def _knows(self, request: api.Request) -> bool:
+        """Whether its release has such a request."""
+        if not isinstance(request, api.COMMANDS):
+            return True
+        return self._release.since_of(request) <= self._release.speaks.newest
 
     def let_out(self, outcome: Outcome) -> None:
         """To the network, and to clients."""

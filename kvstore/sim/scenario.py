@@ -17,6 +17,7 @@ from kvstore.sim import faults
 from kvstore.sim.beginning import FIRST
 from kvstore.sim.faults import Fault
 from kvstore.sim.network import FAIR, Conditions
+from kvstore.sim.releases import Releases, several
 
 
 class Scenario(msgspec.Struct, frozen=True):
@@ -49,6 +50,8 @@ class Scenario(msgspec.Struct, frozen=True):
     """How often a node takes a turn within half a heartbeat, though nothing is due."""
     start: LogStart = FIRST
     """After which the logs of all nodes begin."""
+    releases: Releases = Releases()
+    """What nodes run, and are upgraded to."""
 
 
 def scenario(seed: int) -> Scenario:
@@ -75,7 +78,7 @@ def scenario(seed: int) -> Scenario:
     )
     # In half of all worlds nobody has a session.
     narrow = api.SessionRules(ttl_ms=rng.choice((300, 1_500)), sessions_max=rng.choice((2, 100)))
-    return msgspec.structs.replace(
+    plan = msgspec.structs.replace(
         plan,
         session_clients=min(plan.clients, rng.choice((0, 1, 3, 0))),
         session_rules=rng.choice((api.SessionRules(), narrow)),
@@ -96,6 +99,16 @@ def scenario(seed: int) -> Scenario:
         idle_turns=rng.choice((0.0, 0.1, 1.0, 1.0)),
         start=_start(seed),
     )
+    return _with_upgrades(plan)
+
+
+def _with_upgrades(plan: Scenario) -> Scenario:
+    """One world of five has several releases; by a chance of its own, so no other changes."""
+    rng = random.Random(f"releases of {plan.seed}")
+    if rng.random() >= 0.2:
+        return plan
+    upgrades = faults.plan_upgrades(rng, plan.storm_ms, len(plan.faults))
+    return msgspec.structs.replace(plan, releases=several(rng), faults=plan.faults + upgrades)
 
 
 def _start(seed: int) -> LogStart:

@@ -121,6 +121,10 @@ class SessionClient(Client):
         elif not isinstance(result, api.Failure) or result.is_final:
             self._settle(pending, result)
             return
+        if code is api.FailureCode.INVALID:
+            # Not every node knows it: nobody will take it before an upgrade has ended.
+            self._settle(pending, None if pending.is_in_doubt else result)
+            return
         is_lost = False
         if code in (api.FailureCode.NO_SESSION, api.FailureCode.TAKEN):
             self._session = None

@@ -32,6 +32,8 @@ _LITTLE_BYTES: Final = 64 << 20
 """With so little left, nodes look in every turn."""
 _FILLING_MS: Final = 250.0
 """From there on a disk fills up in this time, more than two heartbeats by any clock."""
+_UPGRADE_MS: Final = 400.0
+"""From one node to the next, where all get another release."""
 _READMISSION_MS: Final = 2_500.0
 """In about this time a machine with a new directory is started, heard, level and admitted."""
 
@@ -97,6 +99,24 @@ def _hand_over(world: World, fault: Fault, rng: random.Random) -> None:
     for host in world.hosts.values():
         if host.node is not None and host.is_leading:
             host.node.hand_over_before_exit()
+
+
+def _change_release(world: World, fault: Fault, rng: random.Random) -> None:
+    """Somebody upgrades a node, or one after the other, or puts the older release back."""
+    host = world.hosts[rng.choice(world.members)]
+    dice = rng.random()
+    if dice < 0.4:
+        host.upgrade()
+    elif dice < 0.7:
+        host.downgrade()
+    else:
+        for number, node in enumerate(rng.sample(world.members, len(world.members))):
+            world.schedule.after(_UPGRADE_MS * number, partial(_upgrade, world, node))
+
+
+def _upgrade(world: World, node: int) -> None:
+    if not world.is_calm:
+        world.hosts[node].upgrade()
 
 
 # --- Disks --------------------------------------------------------------------------------
@@ -341,5 +361,6 @@ _STRIKES: Final[dict[str, Callable[[World, Fault, random.Random], None]]] = {
     "forged term": _forge_term,
     "lost term": _lose_term,
     "joining under load": _join_under_load,
+    "other release": _change_release,
 }
 assert _STRIKES.keys() == set(KINDS)

@@ -15,6 +15,7 @@ from kvstore.config.settings import Settings
 from kvstore.raft.messages import Message
 from kvstore.sim.checkers import STEPWISE
 from kvstore.sim.checkers.replay import Replay
+from kvstore.sim.checkers.upgrades import Upgrades
 from kvstore.sim.clients import Client
 from kvstore.sim.cursor_clients import CursorClient
 from kvstore.sim.history import Operation
@@ -56,6 +57,8 @@ class World:
         """What the log says should be there."""
         checkers = [checker(plan.members, plan.start) for checker in STEPWISE]
         checkers.append(self.replay)
+        if len(plan.releases.speak) > 1:
+            checkers.append(Upgrades(plan.members, plan.releases.since_of))
         self.observer = Observer(
             self.schedule,
             checkers,
@@ -119,6 +122,7 @@ class World:
             self.plan.session_rules,
             self.plan.idle_turns,
             self.plan.start,
+            self.plan.releases.programs,
         )
 
     def _deliver(self, message: Message, life: int) -> str | None:

@@ -73,6 +73,8 @@ def test_a_request_with_a_row_and_a_handler_is_known_everywhere(tmp_path: Path) 
         edit(file, FUTURE, FUTURE + "\nfrom kvstore.api import data\n")
     edit(rows, LAST_ROW, LAST_ROW + ROW)
     handlers.write_text(handlers.read_text() + HANDLER)
+    versions = package / "raft" / "versions.py"
+    edit(versions, "PROTOCOL_VERSION: Final = 2", "PROTOCOL_VERSION: Final = 3")
     done = subprocess.run(
         [sys.executable, "-B", Path(__file__).with_name("toy_request.py")],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},

@@ -99,7 +99,9 @@ def simulated_clients_are_answered_and_all_checkers_judge_it() -> None:
         for one in worlds.pop().history:
             if isinstance(one.request, Append):
                 told[type(one.result).__name__] += 1
+                told["is refused"] += "needs version 3 of the protocol" in str(one.result)
     assert told["AppendResult"] > 20, told
+    assert told["is refused"], "until a cluster has that version"
 
 
 if __name__ == "__main__":

@@ -151,4 +151,46 @@ UPGRADING = (
         ":",
         test="tests/server/test_peers.py::test_a_peer_gets_no_message_of_a_kind_it_does_not_know",
     ),
+    Mutant(
+        "a node forgets the version as it starts again",
+        "StateMachine.applied",
+        "self.cluster_version)",
+        "2)",
+    ),
+    Mutant(
+        "commands of the next version are proposed before it",
+        "ClusterVersion._note",
+        "range(self._machine.cluster_version + 1, ",
+        "range(self._machine.cluster_version + 2, ",
+    ),
+    Mutant(
+        "what the leader speaks is enough for a command",
+        "ClusterVersion.refuse",
+        "needed not in self.missing",
+        "needed <= self.speaks.newest",
+    ),
+    Mutant(
+        "the version is raised though one member is older",
+        "ClusterVersion.tick",
+        "min([self.speaks.newest, ",
+        "max([self.speaks.newest, ",
+    ),
+    Mutant(
+        "the version is raised by those who are there",
+        "ClusterVersion.tick",
+        "        if not self._peers <= spoken.keys():\n            return\n",
+        "        spoken = dict.fromkeys(self._peers, self.speaks) | spoken\n",
+    ),
+    Mutant(
+        "a cluster of newer nodes stays at its version",
+        "ClusterVersion.tick",
+        "        if version > has:",
+        "        if version > has + 1:",
+    ),
+    Mutant(
+        "a node runs on with a program that is a little too old",
+        "ClusterVersion._check",
+        "version > self.speaks.newest:",
+        "version > self.speaks.newest + 1:",
+    ),
 )

@@ -12,6 +12,7 @@ import pytest
 from kvstore.cli.main import main
 from kvstore.raft.types import LogStart
 from kvstore.sim.network import FAIR
+from kvstore.sim.releases import Releases
 from kvstore.sim.run import Report, run
 from kvstore.sim.scenario import Scenario, only_faults, scenario
 from kvstore.sim.shrink import shrink
@@ -54,6 +55,8 @@ WORTH_REACHING = {
     "fault: forged term",
     "fault: lost term",
     "fault: joining under load",
+    "fault: other release",
+    "version raised",
     "append of several entries",
     "answer OK",
     "answer NOTLEADER",
@@ -123,7 +126,9 @@ def test_runs_keep_every_promise_and_reach_what_is_worth_a_promise() -> None:
 
 def test_without_faults_and_in_fair_weather_one_leader_serves_to_the_end() -> None:
     calm = only_faults(scenario(2), [])
-    fair = msgspec.structs.replace(calm, drift=0.0, weather=FAIR, clients=5, operators=0)
+    fair = msgspec.structs.replace(
+        calm, drift=0.0, weather=FAIR, clients=5, operators=0, releases=Releases()
+    )
     report = run(fair)
     assert report.violation is None
     assert report.reached["election"] == 2, "the second is the handover of the calm"

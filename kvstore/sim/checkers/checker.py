@@ -14,6 +14,7 @@ from kvstore.errors import StorageError
 from kvstore.kv.view import View
 from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, HardState, LogStart
+from kvstore.raft.versions import Versions
 from kvstore.server.node import Node
 from kvstore.sim.beginning import FIRST
 from kvstore.sim.indexed import Indexed
@@ -62,6 +63,11 @@ class Watched(Protocol):
 
     id: int
     session_rules: api.SessionRules
+
+    @property
+    def speaks(self) -> Versions:
+        """Which versions its release speaks."""
+        ...
 
     @property
     def now_ms(self) -> float:

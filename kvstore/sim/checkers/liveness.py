@@ -55,5 +55,13 @@ def missing_progress(hosts: Iterable[Patient], clients: Iterable[Caller]) -> lis
     missing += [
         f"node {node_id} was not admitted" for node_id, node in running if not node.raft.is_voter
     ]
+    if len(running) == len(hosts):
+        spoken = min(node.cluster_version.speaks.newest for _, node in running)
+        missing += [
+            f"to node {node_id} the cluster has version {node.machine.cluster_version}, and all"
+            f" speak {spoken}"
+            for node_id, node in running
+            if node.machine.cluster_version != spoken
+        ]
     missing += [f"client {client.id} waits" for client in clients if not client.is_done]
     return missing
