@@ -107,4 +107,32 @@ BEGINNING = (
         test=f"{_LOST}"
         "::test_what_an_earlier_directory_rolled_back_a_later_one_must_hold_once_it_is_committed",
     ),
+    Mutant(
+        "who judges logs takes it that only entry 1 is the first of one",
+        "LogMatching.synced",
+        "entry.index == terms.start + 1",
+        "entry.index == 1",
+        test=f"{_LOGS}::test_one_name_is_one_entry_after_one_entry",
+    ),
+    Mutant(
+        "who replays a log begins with revision 0",
+        "Replay.__init__",
+        "Indexed(start.index - 1, [self._began_with.revision])",
+        "Indexed(start.index - 1, [0])",
+        test=f"{_LOGS}::test_revisions_go_on_from_the_start_s",
+    ),
+    Mutant(
+        "who replays a log applies what comes before it",
+        "Replay.__init__",
+        "Indexed(start.index - 1, [self._began_with.revision])",
+        "Indexed(start.index - 2, [self._began_with.revision])",
+        test=f"{_LOGS}::test_revisions_go_on_from_the_start_s",
+    ),
+    Mutant(
+        "what was committed counts as lacking only behind the first entry of the log",
+        "LeaderCompleteness.__init__",
+        "Indexed[tuple[int, int]](start.index)",
+        "Indexed[tuple[int, int]](start.index + 1)",
+        test=f"{_LOGS}::test_a_leader_without_what_was_committed_is_found",
+    ),
 )
