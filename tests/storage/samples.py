@@ -76,10 +76,15 @@ def make_node(
 
 
 def begin_after(
-    start: LogStart, data_dir: Path, *, node_id: int = 1, applied: int | None = None
+    start: LogStart,
+    data_dir: Path,
+    *,
+    node_id: int = 1,
+    cluster_id: str = "local",
+    applied: int | None = None,
 ) -> None:
     """A new directory whose log begins there, and whose state is as of then, if not earlier."""
-    identity = Identity(FORMAT_VERSION, "local", node_id, (1, 2, 3), f"{node_id:032x}")
+    identity = Identity(FORMAT_VERSION, cluster_id, node_id, (1, 2, 3), f"{node_id:032x}")
     data_dir.mkdir(exist_ok=True)
     LmdbLog.create(data_dir / RAFT, MAP_BYTES, identity, HardState(start.term), start)
     LmdbState.create(data_dir / STATE, MAP_BYTES, identity)
