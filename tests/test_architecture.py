@@ -1,4 +1,4 @@
-"""The rooms and their arrows, read from the imports, and the shape of every file.
+"""The parts and their arrows, read from the imports, and the shape of every file.
 
 Law: this file names what is allowed, and no more than what is used. A new arrow is a
 decision, written here and in the architecture document (`tests/documents` holds the two
@@ -90,9 +90,9 @@ ARROWS = {
     "printable": set(),
     "version": set(),
 }
-"""What each room may import of ours; a name stands for itself and all below it.
+"""What each part may import of ours; a name stands for itself and all below it.
 
-A room is a folder or a file; a file that has a row of its own goes by that alone. Who is not
+A part is a folder or a file; a file that has a row of its own goes by that alone. Who is not
 here wires the others: the commands, and the front doors of the package.
 """
 WIRING = {"", "__main__", "cli", "start"}
@@ -100,7 +100,7 @@ WIRING = {"", "__main__", "cli", "start"}
 LMDB_FILES = {"storage/inspect.py", "storage/directory.py"}
 """Files that may import lmdb besides storage/lmdb_*.py."""
 
-PURE_ROOMS = (
+PURE_PARTS = (
     *("raft", "kv", "wire", "sim", "client.caller", "client.course", "client.attempt"),
     *("cli.overview", "cli.advice"),
 )
@@ -128,8 +128,8 @@ UNKNOWN = {
     "client.gate": {"socket", "kvstore.wire"},
     "logs": {"kvstore.server", "kvstore.raft.events"},
     "storage": {"socket", "kvstore.api", "kvstore.kv.machine", "kvstore.server", "kvstore.wire"},
-} | dict.fromkeys(PURE_ROOMS, IMPURE)
-"""What must not be reached from a room, through whatever it imports."""
+} | dict.fromkeys(PURE_PARTS, IMPURE)
+"""What must not be reached from a part, through whatever it imports."""
 
 
 def place(module: Path) -> str:
@@ -152,7 +152,7 @@ def imported(module: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{place(module)}: imports name their room in full"
+            assert node.level == 0, f"{place(module)}: imports name their part in full"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
@@ -167,7 +167,7 @@ def reaches(name: str, allowed: set[str]) -> bool:
     return any(name == one or name.startswith(one + ".") for one in allowed)
 
 
-def room(module: Path) -> str:
+def part(module: Path) -> str:
     """What a file belongs to: itself or its folder; "" is the package's own front door."""
     name = "" if module == PACKAGE / "__init__.py" else dotted(module)
     return name if name in ARROWS else name.split(".")[0]
@@ -196,9 +196,9 @@ def each(modules: list[Path]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("module", modules, ids=place)
 
 
-@each([module for module in MODULES if room(module) in ARROWS])
-def test_arrows_between_rooms_point_one_way(module: Path) -> None:
-    allowed = ARROWS[room(module)]
+@each([module for module in MODULES if part(module) in ARROWS])
+def test_arrows_between_parts_point_one_way(module: Path) -> None:
+    allowed = ARROWS[part(module)]
     wrong = [name for name in ours(module) if not reaches(name, allowed)]
     assert not wrong, f"{place(module)} may import only {sorted(allowed)} of ours, not {wrong}"
 
@@ -206,18 +206,18 @@ def test_arrows_between_rooms_point_one_way(module: Path) -> None:
 @pytest.mark.parametrize("name", ARROWS)
 def test_every_arrow_is_used(name: str) -> None:
     """An arrow that nobody needs would let in what nobody decided."""
-    modules = [module for module in MODULES if room(module) == name]
+    modules = [module for module in MODULES if part(module) == name]
     used = {one for module in modules for one in ours(module)}
     unused = [arrow for arrow in ARROWS[name] if not any(reaches(one, {arrow}) for one in used)]
     assert set(unused) <= {name}, f"{name} imports none of {unused}"
 
 
-def test_every_room_has_its_arrows() -> None:
-    assert {room(module) for module in MODULES} == {*ARROWS, *WIRING}
+def test_every_part_has_its_arrows() -> None:
+    assert {part(module) for module in MODULES} == {*ARROWS, *WIRING}
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_what_a_room_must_not_know_is_out_of_its_reach(name: str) -> None:
+def test_what_a_part_must_not_know_is_out_of_its_reach(name: str) -> None:
     modules = [module for module in MODULES if reaches(dotted(module), {name})]
     assert modules, f"there is no {name}"
     known = {one: by for one, by in reached(modules).items() if one in UNKNOWN[name]}
@@ -268,8 +268,8 @@ def test_only_the_lmdb_files_import_lmdb(module: Path) -> None:
     assert may or not found, f"{place(module)} imports lmdb; ask storage/base.py instead"
 
 
-@each([module for module in MODULES if reaches(dotted(module), {*PURE_ROOMS})])
-def test_pure_rooms_take_chance_as_an_argument(module: Path) -> None:
+@each([module for module in MODULES if reaches(dotted(module), {*PURE_PARTS})])
+def test_pure_parts_take_chance_as_an_argument(module: Path) -> None:
     """`random.Random` is a type; every other name of the module is global chance."""
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.ImportFrom) and node.module == "random":
@@ -332,7 +332,7 @@ def test_private_names_stay_in_their_file(module: Path) -> None:
 
 
 def test_the_rules_have_something_to_hold() -> None:
-    """A renamed room would leave its rules without a subject."""
+    """A renamed part would leave its rules without a subject."""
     assert {"raft", "storage", "kv", "wire", "server", "sim"} <= {
-        room(module) for module in MODULES
+        part(module) for module in MODULES
     }

@@ -16,7 +16,7 @@ from typing import get_args
 
 import msgspec
 import pytest
-from test_architecture import ARROWS, PACKAGE, ROOT, WIRING, room
+from test_architecture import ARROWS, PACKAGE, ROOT, WIRING, part
 
 from kvstore import api, errors, exit_codes
 from kvstore.cli import main as cli
@@ -83,19 +83,19 @@ def quoted(text: str) -> set[str]:
     return set(re.findall(r"`([^`]+)`", text))
 
 
-ROOMS = {
-    name: cells for cells in rows(ARCHITECTURE, "| Room |") for name in sorted(quoted(cells[0]))
+PARTS = {
+    name: cells for cells in rows(ARCHITECTURE, "| Part |") for name in sorted(quoted(cells[0]))
 }
 
 
-def test_the_document_knows_every_room() -> None:
+def test_the_document_knows_every_part() -> None:
     doors = {"", "__main__"}
-    assert set(ROOMS) == {room(path) for path in PACKAGE.rglob("*.py")} - doors
+    assert set(PARTS) == {part(path) for path in PACKAGE.rglob("*.py")} - doors
 
 
-@pytest.mark.parametrize("name", sorted(ROOMS))
+@pytest.mark.parametrize("name", sorted(PARTS))
 def test_the_arrows_of_the_document_are_those_of_the_rules(name: str) -> None:
-    said = ROOMS[name][2]
+    said = PARTS[name][2]
     if name in WIRING:
         assert said == "anything"
         return
@@ -213,7 +213,7 @@ SENTENCES = {
         f"held in memory, up to {cost.HELD_BYTES // MIB} MiB",
         f"of the disk {cost.RESERVE_BYTES // MIB} MiB are allocated ahead",
         f"until the turn's {LIMITS.turn_steps_max:,} steps are spent",
-        f"who takes nothing for {context._STUCK_MS / 1_000:.0f} s while replies are short of room",
+        f"who takes nothing for {context._STUCK_MS / 1_000:.0f} s while memory for",
         f"{LIMITS.newcomers_max} more may come in that say within "
         f"{number(round(context._NEWCOMER_MS / 1_000))} seconds that they are peers",
         f"every {checkpoint_ms()} ms a checkpoint of the key space",

@@ -4,7 +4,7 @@ Law: a command is a value. It says everything that applying it needs (no clock,
 no chance, no node), because each replica applies the same bytes and must reach
 the same result. A command travels and rests as the msgpack of its struct.
 
-This room must not know how requests arrive, where data rests, or who leads. It is one contract,
+This part must not know how requests arrive, where data rests, or who leads. It is one contract,
 read as a whole, so its names are handed on from here: `from kvstore import api`, `api.Put`.
 """
 

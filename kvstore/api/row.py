@@ -69,7 +69,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
       of the write that it carries.
     * `check`: its bounds. A guard is looked at for all writes alike.
     * `place_bytes` is what is booked until its reply is there. A write may be answered at any
-      time, so it is its longest reply; a query is answered when there is room, so it is what
+      time, so it is its longest reply; a query is answered when there is memory, so it is what
       the query itself takes.
     """
 

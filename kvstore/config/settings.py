@@ -48,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     request_timeout_ms: int = 4_000
     """After this a waiting write is answered `outcome unknown`, a waiting read refused; a read
-    that waits for room for its reply has the same time once more."""
+    that waits for memory for its reply has the same time once more."""
     checkpoint_interval_ms: int = 500
     """How often the applied key space is made durable."""
     peer_retry_max_ms: int = 200

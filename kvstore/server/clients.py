@@ -1,7 +1,7 @@
 """HELLO and CLIENT: who is connected, under which name, and in which version of RESP.
 
 Law: what a client says of itself never forges a line of CLIENT LIST. Peers, and those
-that came when there was no room, are no clients and are not listed.
+that came when there were enough, are no clients and are not listed.
 """
 
 from __future__ import annotations

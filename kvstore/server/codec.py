@@ -37,7 +37,7 @@ class Service(ServerView, Protocol):
 
     @property
     def is_output_full(self) -> bool:
-        """Whether a reply that is not short must be refused: replies of others have the room."""
+        """Whether a reply that is not short must be refused: those of others fill the memory."""
         ...
 
 

@@ -1,8 +1,8 @@
 """One accepted connection: requests in, replies out in the same order.
 
 Law: every request gets one reply, in the order of the requests, however late or
-early its result comes. Input is bounded by leaving it unread, output by keeping
-room for a reply before its request is started. It must not know any language: what
+early its result comes. Input is bounded by leaving it unread, output by setting
+memory aside for a reply before its request is started. It must not know any language: what
 bytes mean, and how an answer is written, is for its codec. Nor must it know Raft.
 """
 
@@ -54,7 +54,7 @@ class Connection:
         context: Context,
         selector: selectors.BaseSelector,
         *,
-        is_newcomer: bool = False,  # It came when there was no room: it may only be a peer.
+        is_newcomer: bool = False,  # It came when there were enough clients: it may only be a peer.
         languages: Sequence[Language] = LANGUAGES,
     ) -> None:
         self.context = context
@@ -71,7 +71,7 @@ class Connection:
         self._router = Router()
         self._closes_after_replies = False
         self._is_stalled = False
-        """Reading is paused: there is no room for replies."""
+        """Reading is paused: there is no memory for replies."""
         self._is_dry = True
         """Everything that was read has been started, but for what is not whole."""
         self._slice_ends = 0.0
@@ -122,13 +122,13 @@ class Connection:
         self.served += 1 + count // MOVED_BYTES_PER_STEP
 
     def _go_on(self) -> None:
-        """Answer and start what there is room for; hang up when all is done."""
+        """Answer and start what there is memory for; hang up when all is done."""
         if self.replies.places:
             self._send_replies()
         self._is_dry = False
         while (
             not self._is_dry
-            and (has_room := self._has_room())
+            and (may_begin := self._may_begin())
             and (self.served < self._slice_ends or self._may_work())
         ):
             if self._held_write is None:
@@ -142,7 +142,7 @@ class Connection:
             return
         # What comes after the last request is read and forgotten: hanging up on it would
         # reset the connection, and with it the replies that are on their way.
-        is_stalled = not (has_room or self._closes_after_replies) or self._held_write is not None
+        is_stalled = not (may_begin or self._closes_after_replies) or self._held_write is not None
         if is_stalled is not self._is_stalled:
             self._is_stalled = is_stalled
             self._stream.pause_reading(is_stalled)
@@ -190,8 +190,8 @@ class Connection:
         self._forget()
         upgrade.by(self._stream)
 
-    def _has_room(self) -> bool:
-        """Whether another request may be started, as there is room for its reply."""
+    def _may_begin(self) -> bool:
+        """Whether another request may be started, as there is memory for its reply."""
         stream, replies = self._stream, self.replies
         if self._closes_after_replies or not stream.is_open:
             return False
@@ -216,7 +216,7 @@ class Connection:
             self._account.book_input(input_bytes)
 
     def _refuse_long_request(self) -> None:
-        """There is no room for what this client sends: it may do so later."""
+        """There is no memory for what this client sends: it may do so later."""
         if self._codec.is_in_request:
             self._held_write = None  # It was not started: this refusal is its answer.
             self._account.book_input(0)
@@ -252,7 +252,7 @@ class Connection:
         load = self.context.load
         is_allowed = self.replies.allow_write(self.limits.pinned_steps_max - load.pinned_steps)
         if not is_allowed:
-            load.wait_for_room(self)
+            load.wait_for_memory(self)
         return is_allowed
 
     # --- Output ---------------------------------------------------------------------------
@@ -273,19 +273,19 @@ class Connection:
         stream = self._stream
         while piece := self.replies.take_ready(self._answer, _PIECE_BYTES):
             stream.write(piece)
-            # What the socket takes at once makes room for the next answer.
+            # What the socket takes at once makes way for the next answer.
             self._account.book_unsent(stream.unsent_bytes)
             if len(piece) < _PIECE_BYTES:
                 break
 
     def _answer(self, slot: Slot) -> None:
-        """Answer what is due, if there is work left for it in this turn, and room."""
+        """Answer what is due, if there is work left for it in this turn, and memory."""
         node, load = self.context.node, self.context.load
         assert slot.query is not None
         if not self._may_work():
             return
         if self._stream.unsent_bytes >= load.share_bytes:
-            self._wait_for_room(slot)
+            self._wait_for_memory(slot)
             return
         before = node.machine.steps
         try:
@@ -298,14 +298,14 @@ class Connection:
             slot.fill(result)
         self.served += node.machine.steps - before
 
-    def _wait_for_room(self, slot: Slot) -> None:
-        """Replies of others, or our own later ones, have the room: not for ever."""
+    def _wait_for_memory(self, slot: Slot) -> None:
+        """Replies of others, or our own later ones, fill the memory: not for ever."""
         context = self.context
         overdue_ms = slot.due_since_ms + context.settings.request_timeout_ms
         if self._stream.unsent_bytes < SHORT_OUTPUT_BYTES and context.now_ms >= overdue_ms:
             slot.fill(refusals.BUSY_OUTPUT)
         else:
-            context.load.wait_for_room(self)
+            context.load.wait_for_memory(self)
 
     def has_failed(self, what: str) -> None:
         """A mistake of ours in what one client asked for: the others must not pay for it.

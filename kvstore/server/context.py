@@ -26,7 +26,7 @@ from kvstore.server.view import Listed
 
 _NEWCOMER_MS: Final = 2_000.0
 _STUCK_MS: Final = 10_000.0
-"""Who holds replies and takes nothing for so long, while room is short, is hung up on."""
+"""Who holds replies and takes nothing for so long, while memory is short, is hung up on."""
 _LINGER_MS: Final = 5_000.0
 _PROGRESS_MS: Final = 500.0
 _DESCRIPTORS_KEPT: Final = 96
@@ -50,7 +50,7 @@ class Sender(Protocol):
 
 
 class Member(Listed, Closable, Protocol):
-    """A client, or who came when there was no room for one."""
+    """A client, or who came when there were enough."""
 
     @property
     def unsent_bytes(self) -> int:
@@ -94,7 +94,7 @@ class Context:
         self.refused: dict[int, str] = {}
         """Peers whose directory was refused when they came last, and why."""
         self.newcomers: dict[Member, None] = {}
-        """Those that came when there was no room for clients, and have not said hello yet."""
+        """Those that came when there were clients enough, and have not said hello yet."""
         self.lingering: dict[Closable, float] = {}
         """Who was told all, and is read until he hangs up, since when; in order of time."""
         self.load = Load(settings.limits)
@@ -109,7 +109,7 @@ class Context:
 
     @property
     def clients(self) -> dict[int, Listed]:
-        """Who is connected and no peer, by number; nor has come when there was no room."""
+        """Who is connected and no peer, by number; nor has come when there were enough."""
         newcomers = self.newcomers
         return {n: member for n, member in self.connections.items() if member not in newcomers}
 
@@ -178,17 +178,17 @@ class Context:
             stream.stop_writing()
             self.lingering[member] = self.now_ms
 
-    def has_room(self) -> bool:
+    def takes_clients(self) -> bool:
         """Whether another client may come in."""
         peers = len(self.peer_ids) + len(self.newcomers)
         return self.connections_count - peers < self.clients_max
 
-    def has_room_for_newcomers(self) -> bool:
+    def takes_newcomers(self) -> bool:
         """Whether a connection may come in that is perhaps a peer's."""
         return len(self.newcomers) < self.settings.limits.newcomers_max
 
     def tick(self, now_ms: float) -> None:
-        """Hang up on who keeps room from others: silent newcomers, and who does not read."""
+        """Hang up on who keeps others out: silent newcomers, and who does not read."""
         self.now_ms = self.load.now_ms = now_ms
         self.traffic.tick(now_ms, self.commands_processed)
         for lingerer, since_ms in [*self.lingering.items()]:
@@ -205,13 +205,13 @@ class Context:
             self._hang_up_on_stuck(now_ms)
 
     def _hang_up_on_stuck(self, now_ms: float) -> None:
-        """Who reads slowly may take its time; who reads nothing, only while there is room."""
+        """Who reads slowly may take its time; who reads nothing, only while memory is not short."""
         for member in [*self.connections.values()]:
             stuck_ms = member.stuck_ms(now_ms)
             if stuck_ms >= _STUCK_MS:
                 self.log.warning(
                     f"hung up on a client that did not read {member.unsent_bytes} bytes for "
-                    f"{stuck_ms / 1000:.0f} s, as there is little room for the replies of others",
+                    f"{stuck_ms / 1000:.0f} s, as there is little memory for the replies of others",
                     code="client_stuck",
                 )
                 member.close()

@@ -24,7 +24,7 @@ class Language(NamedTuple):
 
     * `begins`: whether these are the first bytes of it; None if that takes more of them.
     * `codec` makes one for a client.
-    * `is_of_peers`: it is spoken also where there is no room for clients.
+    * `is_of_peers`: it is spoken also where there are clients enough.
     """
 
     name: str
@@ -99,7 +99,7 @@ class Opening:
         codec.feed(first, is_thrifty=self._is_thrifty)
         if self._is_newcomer and not language.is_of_peers:
             self._context.traffic.note_rejected()
-            return Said(codec.give_up(refusals.NO_ROOM), is_last=True)
+            return Said(codec.give_up(refusals.TOO_MANY_CLIENTS), is_last=True)
         return Switch(codec)
 
     def give_up(self, _failure: api.Failure) -> bytes:

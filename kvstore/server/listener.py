@@ -1,6 +1,6 @@
 """The door: accepts connections, within bounds.
 
-Law: running out of file descriptors or of room neither spins nor kills; new
+Law: running out of file descriptors, or having clients enough, neither spins nor kills; new
 connections wait in the kernel, or are told why they cannot come in.
 """
 
@@ -67,7 +67,7 @@ def _not_to_be_had(address: Address, error: OSError) -> ConfigError:
 
 
 class Listener:
-    """Hands each accepted socket to `welcome`, as long as there is room.
+    """Hands each accepted socket to `welcome`, as long as it may come in.
 
     * When there is none for clients, some come in that may be peers: nobody can tell
       before they speak. `welcome` is told so.
@@ -81,16 +81,16 @@ class Listener:
         sock: socket.socket,
         selector: selectors.BaseSelector,
         welcome: Callable[[socket.socket, str, bool], None],
-        has_room: Callable[[], bool],
-        has_room_for_newcomers: Callable[[], bool],
+        takes_clients: Callable[[], bool],
+        takes_newcomers: Callable[[], bool],
         note_rejected: Callable[[], None],
         log: FilteringBoundLogger,
     ) -> None:
         self._sock = sock
         self._selector = selector
         self._welcome = welcome
-        self._has_room = has_room
-        self._has_room_for_newcomers = has_room_for_newcomers
+        self._takes_clients = takes_clients
+        self._takes_newcomers = takes_newcomers
         self._note_rejected = note_rejected
         self._log = log
         self._is_watching = False
@@ -116,9 +116,9 @@ class Listener:
                 if error.errno in _OUT_OF_RESOURCES:
                     self._pause(error)
                 return
-            if self._has_room():
+            if self._takes_clients():
                 self._welcome(sock, str(Address(host, port)), False)
-            elif self._has_room_for_newcomers():
+            elif self._takes_newcomers():
                 self._welcome(sock, str(Address(host, port)), True)
             else:
                 self._turn_away(sock)
@@ -135,6 +135,6 @@ class Listener:
         with sock:
             sock.setblocking(False)
             try:
-                sock.send(render_failure(refusals.NO_ROOM))
+                sock.send(render_failure(refusals.TOO_MANY_CLIENTS))
             except OSError:
                 return

@@ -51,7 +51,7 @@ class Load(Sums):
         who waits, and not for ever."""
         self._served = 0
         self._waiting: dict[Owner, None] = {}
-        self._waits_for_room: dict[Owner, None] = {}
+        self._lack_memory: dict[Owner, None] = {}
 
     def hear(self, news: Mapping[Owner, int]) -> None:
         """The clients' part of a turn: who waited, and who has news; the least served first.
@@ -60,8 +60,8 @@ class Load(Sums):
         work is left waits, or its socket tells again that it has news.
         """
         self.steps = 0
-        masks: dict[Owner, int] = dict.fromkeys((*self._waiting, *self._waits_for_room), 0)
-        self._waiting, self._waits_for_room = {}, {}
+        masks: dict[Owner, int] = dict.fromkeys((*self._waiting, *self._lack_memory), 0)
+        self._waiting, self._lack_memory = {}, {}
         masks.update(news)
         steps_max = self._limits.turn_steps_max
         self.least_served = self._served - steps_max
@@ -104,7 +104,7 @@ class Load(Sums):
 
     @property
     def is_output_short(self) -> bool:
-        """Whether the replies that are held leave little room for others."""
+        """Whether the replies that are held leave little memory for others."""
         return self.output_bytes > self._limits.clients_output_bytes_max // 2
 
     @property
@@ -124,21 +124,21 @@ class Load(Sums):
         """The client goes on in the next turn."""
         self._waiting[owner] = None
 
-    def wait_for_room(self, owner: Owner) -> None:
-        """The client goes on when others have made room."""
-        self._waits_for_room[owner] = None
+    def wait_for_memory(self, owner: Owner) -> None:
+        """The client goes on when others hold less."""
+        self._lack_memory[owner] = None
 
     def forget(self, owner: Owner) -> None:
         """The client is gone."""
         self._waiting.pop(owner, None)
-        self._waits_for_room.pop(owner, None)
+        self._lack_memory.pop(owner, None)
 
     @property
     def patience_ms(self) -> float:
         """How long the next turn may wait for sockets."""
         if self._waiting:
             return 0.0
-        return _RECHECK_MS if self._waits_for_room else float("inf")
+        return _RECHECK_MS if self._lack_memory else float("inf")
 
 
 class Account:

@@ -167,8 +167,8 @@ class Server:
             sock,
             self._selector,
             self._welcome,
-            self._context.has_room,
-            self._context.has_room_for_newcomers,
+            self._context.takes_clients,
+            self._context.takes_newcomers,
             self._context.traffic.note_rejected,
             log,
         )

@@ -154,7 +154,7 @@ STOPPED_UNKNOWN: Final = api.Failure(
 STOPPED: Final = no_leader("this node is shutting down; try another node")
 NO_MAJORITY: Final = no_leader("no majority confirmed the leader in time; try again")
 LONE: Final = invalid("there is no other node")
-NO_ROOM: Final = invalid("max number of clients reached")
+TOO_MANY_CLIENTS: Final = invalid("max number of clients reached")
 """As Redis says it, which clients know."""
 BUSY_INPUT: Final = api.Failure(
     api.FailureCode.BUSY,
@@ -162,7 +162,7 @@ BUSY_INPUT: Final = api.Failure(
 )
 BUSY_OUTPUT: Final = api.Failure(
     api.FailureCode.BUSY,
-    "replies that clients have not read leave no room for this one; nothing was changed, try again",
+    "replies that clients have not read fill the memory for them; nothing was changed, try again",
 )
 BUSY: Final = api.Failure(
     api.FailureCode.BUSY, "too many writes wait for a majority; nothing was changed, try again"

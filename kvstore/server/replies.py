@@ -1,7 +1,7 @@
 """The replies of one connection: each in the place of its request, whenever it comes.
 
 Law: they leave in the order of the requests, and what they hold in memory is booked by
-its real size. A read is answered when there is room for what it finds; but no read sees
+its real size. A read is answered when there is memory for what it finds; but no read sees
 what its own client wrote after it.
 
 It must not know sockets or protocols.
@@ -38,7 +38,7 @@ class Slot:
     """The place of one reply in the order of its connection; the ticket of its request.
 
     * `held_bytes`: the length of the reply; until it is there, what is booked for it.
-    * `query`: what is due to be answered, when its client has room, `due_since_ms`.
+    * `query`: what is due to be answered, when its client has memory, `due_since_ms`.
     * `pinned_steps`: what a read may cost that must be answered when it is due, as a later
       write of this client is on its way; 0 for others.
     * `_write` makes the reply of a result.
@@ -72,7 +72,7 @@ class Slot:
             self._replies.came(self, reply)
 
     def takes_over(self, query: api.Query | api.Status) -> bool:
-        """A read is due: it waits here for room, unless a later write waits for it."""
+        """A read is due: it waits here for memory, unless a later write waits for it."""
         if self.pinned_steps:
             return False
         replies = self._replies

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, Protocol
 from kvstore.address import Address
 
 READ_BYTES: Final = 64 << 10
-"""Read at once: room for much more would take longer to find than it saves."""
+"""Read at once: memory for much more would take longer to find than it saves."""
 _WRITE_BYTES: Final = 1 << 20
 _STUCK_BYTES: Final = 16 << 10
 """With less unsent, a client keeps nobody waiting: 4,096 of them hold half of what all may."""
@@ -159,10 +159,10 @@ class Stream:
 
     def flush(self) -> None:
         """The socket takes bytes again: give it some."""
-        room = _WRITE_BYTES
-        while room > 0 and self._output:
+        left = _WRITE_BYTES
+        while left > 0 and self._output:
             piece = self._output[0]
-            offered = memoryview(piece)[self._sent : self._sent + room]
+            offered = memoryview(piece)[self._sent : self._sent + left]
             sent = self._send(offered)
             if not self.is_open:
                 return
@@ -170,7 +170,7 @@ class Stream:
             offered.release()
             self.unsent_bytes -= sent
             self._sent += sent
-            room -= sent
+            left -= sent
             if self._sent == len(piece):
                 self._output.popleft()
                 self._sent = 0

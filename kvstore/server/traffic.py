@@ -17,7 +17,7 @@ class Traffic:
     """Counts since the start, and the rate of the last seconds.
 
     * `connections_received`: all that were accepted, also of peers; `connections_rejected`:
-      those that were told that there is no room.
+      those that were turned away.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Traffic:
         self.connections_received += 1
 
     def note_rejected(self) -> None:
-        """Somebody was told that there is no room."""
+        """Somebody was turned away."""
         self.connections_rejected += 1
 
     def tick(self, now_ms: float, commands: int) -> None:

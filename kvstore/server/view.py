@@ -58,7 +58,7 @@ class ServerView(Protocol):
 
     @property
     def clients(self) -> Mapping[int, Listed]:
-        """Who is connected and no peer, by number; nor has come when there was no room."""
+        """Who is connected and no peer, by number; nor has come when there were enough."""
         ...
 
     def client(self, number: int) -> Listed:

@@ -4,7 +4,7 @@ Law: a file is mapped only when every page that the engine may follow is there,
 and when its newest commit is beyond doubt the newest. Whatever else is found
 ends in an error that names the file.
 
-Three facts about LMDB make this room necessary. It maps what it is given and
+Three facts about LMDB make this file necessary. It maps what it is given and
 follows what it finds: a damaged page or one beyond the end is a SIGBUS. Its two
 meta pages carry no checksum: a damaged newest one silently reopens the commit
 before. And the file may rightly be shorter than its last page number says, when

@@ -5,7 +5,7 @@ followed, so that a damaged file ends in `DamagedError` and nothing else.
 
 LMDB itself maps the file and follows what it finds there: a flipped bit in the
 structure of a page, or a page beyond the end of the file, is a SIGBUS or an
-abort. This room answers, before that, whether the file may be mapped, and reads
+abort. This file answers, before that, whether the file may be mapped, and reads
 files that may not. It knows as much of the format as this store uses: no
 duplicate keys, no fixed-size pages. It must not know what the records mean.
 """

@@ -18,7 +18,7 @@ from .numbers import numbers
 
 
 def test_the_client_knows_the_words_of_the_node() -> None:
-    assert render_failure(refusals.NO_ROOM) == resp.error(Full.words)
+    assert render_failure(refusals.TOO_MANY_CLIENTS) == resp.error(Full.words)
 
 
 def test_a_node_without_a_free_place_is_passed_over_each_time() -> None:

@@ -77,7 +77,7 @@ SHARING = (
     Mutant(
         "what a socket does not take is booked when it takes it",
         "Connection._send_replies",
-        "            # What the socket takes at once makes room for the next answer.\n"
+        "            # What the socket takes at once makes way for the next answer.\n"
         "            self._account.book_unsent(stream.unsent_bytes)\n",
         "",
         test="tests/server/test_load.py"
@@ -128,7 +128,7 @@ SHARING = (
     ),
     Mutant(
         "a read waits for ever for the room that later replies of its own kind take",
-        "Connection._wait_for_room",
+        "Connection._wait_for_memory",
         "SHORT_OUTPUT_BYTES and context.now_ms >= overdue_ms:",
         "0:",
         test="tests/server/test_load.py"

@@ -26,7 +26,7 @@ def check_accounts(context: Context) -> None:
     for one in (*clients, *links):
         _check_watch(one._stream)
     assert context.newcomers.keys() <= {*clients}
-    assert load._waits_for_room.keys() <= {*clients}
+    assert load._lack_memory.keys() <= {*clients}
     assert context.lingering.keys() <= {*clients, *links}
     told = [cursor for cursors in context.cursors._told.values() for cursor in cursors]
     assert sorted(told) == sorted(context.cursors._cursors)

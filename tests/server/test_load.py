@@ -273,9 +273,9 @@ def test_fewer_descriptors_mean_fewer_clients(descriptors: int) -> None:
         descriptors,
     )
     context.connections = {n: object() for n in range(descriptors - 96 + 2)}  # type: ignore[misc]
-    assert not context.has_room()
+    assert not context.takes_clients()
     context.connections.popitem()
-    assert context.has_room()
+    assert context.takes_clients()
     line.close()
 
 
