@@ -85,7 +85,7 @@ class Raft:
         """Term and vote on this node's disk: those of which it may speak."""
         self._durable_number = 0
         """Of the last update that is durable."""
-        self._standing = Standing(self.id, recovered.hard_state)
+        self.standing = Standing(self.id, recovered.hard_state)
         require(self.id in membership.members, "this node is not a member of its cluster")
         require(last_applied <= self.log.last_index, "more was applied than the log holds")
         require(self.log.last_term <= self.current_term, "the log is newer than the term")
@@ -97,8 +97,8 @@ class Raft:
         self._events: list[events.Event] = []
         self._timer = ElectionTimer(settings, rng)
         shared = (self.log, self._outbox, self._timer)
-        self._follower = Follower(self._standing, *shared, settings, self._events)
-        self._election = Election(self._standing, self._follower, *shared, self._events)
+        self._follower = Follower(self.standing, *shared, settings, self._events)
+        self._election = Election(self.standing, self._follower, *shared, self._events)
         self._repair = Repair(self.id, self.log, self._outbox, settings, self._events)
         self._handlers: dict[type, Callable[..., None]] = {
             PreVote: self._election.on_pre_vote,
@@ -119,17 +119,17 @@ class Raft:
     @property
     def current_term(self) -> int:
         """The newest term that it has seen."""
-        return self._standing.current_term
+        return self.standing.current_term
 
     @property
     def voted_for(self) -> int | None:
         """Whom it voted for in that term."""
-        return self._standing.voted_for
+        return self.standing.voted_for
 
     @property
     def role(self) -> Role:
         """What it is in that term."""
-        return self._standing.role
+        return self.standing.role
 
     @property
     def leader_id(self) -> int | None:
@@ -139,7 +139,7 @@ class Raft:
     @property
     def known_leader(self) -> tuple[int, int | None]:
         """(term, leader): by whose word it goes."""
-        return self._standing.current_term, self._follower.leader_id
+        return self.standing.current_term, self._follower.leader_id
 
     @property
     def commit_index(self) -> int:
@@ -149,12 +149,12 @@ class Raft:
     @property
     def admitted_at(self) -> int:
         """Index of the entry that admitted its directory; see `HardState`."""
-        return self._standing.admitted_at
+        return self.standing.admitted_at
 
     @property
     def is_voter(self) -> bool:
         """Whether its directory counts towards majorities."""
-        return self._standing.is_voter
+        return self.standing.is_voter
 
     # --- Inputs ---------------------------------------------------------------------------
 
@@ -186,8 +186,8 @@ class Raft:
         but a leader that has peers was most likely replaced, and must not go on as if
         nothing were: not even with the answers that wait in its sockets.
         """
-        silent_ms = now_ms - self._standing.now_ms
-        self._standing.now_ms = now_ms
+        silent_ms = now_ms - self.standing.now_ms
+        self.standing.now_ms = now_ms
         if self.leadership is None:
             if silent_ms > self._settings.election_timeout_min_ms:
                 self._timer.restart()
@@ -213,13 +213,13 @@ class Raft:
     @property
     def due_ms(self) -> float:
         """When to `tick`, whatever arrives; well before `wake` takes the silence for a stall."""
-        latest_ms = self._standing.now_ms + self._settings.election_timeout_min_ms / 2
+        latest_ms = self.standing.now_ms + self._settings.election_timeout_min_ms / 2
         return min(latest_ms, (self.leadership or self._timer).due_ms, self._repair.due_ms)
 
     def propose(self, command: bytes) -> tuple[int, int]:
         """Append a command to the log of who `takes_commands` (Raft §5.3); its (index, term)."""
         assert self.takes_commands
-        term = self._standing.current_term
+        term = self.standing.current_term
         return self.log.add(term, COMMAND, command), term
 
     def proposed_from(self, index: int) -> Sequence[Entry]:
@@ -245,7 +245,7 @@ class Raft:
         the heir had its time or is gone.
         """
         assert self.leadership is not None
-        return self.leadership.hand_over(heir, self._standing.now_ms)
+        return self.leadership.hand_over(heir, self.standing.now_ms)
 
     def admit(self, entry: Entry) -> None:
         """`entry`, which admits a directory, is committed and applied here.
@@ -254,19 +254,19 @@ class Raft:
         leader who said so is spent: what became of its earlier directory's, it does not know.
         """
         if not self.is_voter and admission_of(entry) == (self.id, self._outbox.rejoining):
-            self._standing.admitted_at = entry.index
-            self._standing.voted_for = self._standing.leader_of_term
+            self.standing.admitted_at = entry.index
+            self.standing.voted_for = self.standing.leader_of_term
             self._events.append(events.Admitted(self.current_term, entry.index))
 
     # --- Effects --------------------------------------------------------------------------
 
     def take_effects(self, crowded: Set[int] = frozenset()) -> Effects:
         """Everything since the last call, once; `crowded` peers take no entries for now."""
-        hard_state = self._standing.hard_state
+        hard_state = self.standing.hard_state
         is_new = hard_state != self._submitted_hard_state
         # Who asks for votes waits for its own to be durable, so nobody leads without.
         assert hard_state == self.durable_hard_state or self.role is not Role.LEADER
-        self._repair.write_messages(self._standing.now_ms, self.current_term)
+        self._repair.write_messages(self.standing.now_ms, self.current_term)
         effects = Effects(
             update=self.log.submit(hard_state if is_new else None),
             early_messages=self.leadership.messages(crowded) if self.leadership else [],
@@ -292,7 +292,7 @@ class Raft:
 
     def take_messages(self) -> list[Message]:
         """What rests on nothing that is not durable, each message once."""
-        return self._outbox.take(self._durable_number, self._standing.current_term)
+        return self._outbox.take(self._durable_number, self.standing.current_term)
 
     def committed_entries(self, last_applied: int, count: int, bytes_max: int) -> list[Entry]:
         """The next entries to apply, at most `count`: committed, durable here."""
@@ -349,7 +349,7 @@ class Raft:
 
     def _become_leader(self) -> None:
         """Lead, and open the term with a no-op that names its leader (Raft §5.2, §8)."""
-        standing, votes = self._standing, tuple(sorted(self._election.votes))
+        standing, votes = self.standing, tuple(sorted(self._election.votes))
         standing.role = Role.LEADER
         self._follower.leader_id = standing.leader_of_term = self.id
         self._events.append(events.BecameLeader(self.current_term, votes))
@@ -367,7 +367,7 @@ class Raft:
 
     def _on_append_entries_reply(self, message: AppendEntriesReply) -> None:
         if self.leadership is not None:
-            self.leadership.heard(message, self._standing.now_ms)
+            self.leadership.heard(message, self.standing.now_ms)
 
     def _on_read_index(self, message: ReadIndex) -> None:
         if self.leadership is not None:

@@ -407,14 +407,16 @@ class RaftLog:
             self.cached_bytes == before.cached_bytes + sum([len(entry.data) for entry in fresh]),
             "the cache's bytes are not those of its entries",
         )
-        first = self._cache_start
         require(
-            (not cache or cache[0].index == first)
-            and [(entry.index, entry.term) for entry in fresh]
-            == [(index, self.term(index)) for index in range(first + held, self.last_index + 1)],
-            "the cache is not the end of the log",
+            not cache or cache[0].index == self._cache_start, "the cache is not the end of the log"
         )
         if fresh or before is _NOT_CHECKED:
+            indexes = range(self._cache_start + held, self.last_index + 1)
+            require(
+                [(entry.index, entry.term) for entry in fresh]
+                == [(index, self.term(index)) for index in indexes],
+                "the cache is not the end of the log",
+            )
             self.admissions.check(self.last_index, fresh)
             self._checked = _Checked(cache[:], self.cached_bytes, names)
 
@@ -454,10 +456,9 @@ class RaftLog:
             self._truncate_from in (None, self.submitted_index + 1),
             "a truncation that the disk lacks is forgotten",
         )
-        ends = [one.last_index for one in self._submitted]
+        ends = [one.last_index for one in self._submitted] or [self.durable_index]
         require(
-            all(self.durable_index <= end <= self.submitted_index for end in ends)
-            and (ends[-1:] or [self.durable_index]) == [self.submitted_index],
+            self.durable_index <= min(ends) and max(ends) == ends[-1] == self.submitted_index,
             "what is being written is not the end of what was handed to the disk",
         )
         if self.damaged or self._repairs:

@@ -81,6 +81,8 @@ class Room:
         self._pending = _Pending(footprint_of, proposed_from)
         self._unseen_bytes = 0
         """Taken since somebody looked, as a simple bound has it."""
+        self._seen_bytes: tuple[int, int] | None = None
+        """What was taken when somebody looked as this turn began, if somebody did."""
         self._state_left_bytes = 0
         self.waiting_index = 0
         self._waiting_footprint = NO_FOOTPRINT
@@ -96,15 +98,19 @@ class Room:
         """A turn begins: look again if it is time, before anything is taken."""
         self._pending.begin(term)
         self._pending.forget(last_applied)
+        self._seen_bytes = None
         if self._is_due(now_ms):
             self.look(last_applied)
+            self._seen_bytes = self._taken_bytes
 
     def tick(self, now_ms: float, term: int, last_applied: int) -> list[Event]:
         """All was taken that the turn takes: look again if it is time; what to say of changes."""
         if not self._is_due(now_ms):
             return []
         self._next_ms = now_ms + self._interval_ms
-        self.look(last_applied)
+        if self._seen_bytes != self._taken_bytes:
+            self.look(last_applied)
+        self._seen_bytes = None
         said: list[Event] = []
         if self.is_short != self._was_short:
             self._was_short, self.changed_ms = self.is_short, now_ms
@@ -130,6 +136,11 @@ class Room:
     def _is_due(self, now_ms: float) -> bool:
         """Once an interval, and in every turn with little left."""
         return now_ms >= self._next_ms or self.is_scarce
+
+    @property
+    def _taken_bytes(self) -> tuple[int, int]:
+        """Of the log, and since somebody looked: whatever is taken makes one of them more."""
+        return self._entries.taken_bytes, self._unseen_bytes
 
     def look(self, last_applied: int) -> None:
         """See what the disk and the maps have left."""

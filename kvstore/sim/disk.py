@@ -290,7 +290,7 @@ class SimulatedTable(MemoryTable):
         """Remove a key; false if there was none."""
         self.deletes += 1
         self.owed = None
-        was_there = super().delete(key)
+        was_there = key in self._values and super().delete(key)
         if self.disk.room_bytes < PLENTY_BYTES:
             self.check()
         return was_there

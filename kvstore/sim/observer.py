@@ -138,11 +138,12 @@ class Observer:
             for hears in self._hears[type(message)]:
                 hears(host, message)
         node = host.running
-        raft, log = node.raft, node.raft.log
+        raft = node.raft
+        standing, log = raft.standing, raft.log
         seen = (
-            raft.current_term,
-            raft.role,
-            raft.voted_for,
+            standing.current_term,
+            standing.role,
+            standing.voted_for,
             log.last_index,
             log.durable_index,
             log.commit_index,

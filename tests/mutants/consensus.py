@@ -89,8 +89,8 @@ CONSENSUS = (
     Mutant(
         "the vote is not persisted",
         "Raft.take_effects.hard_state",
-        "        hard_state = self._standing.hard_state\n",
-        "        hard_state = type(self._standing.hard_state)(\n"
+        "        hard_state = self.standing.hard_state\n",
+        "        hard_state = type(self.standing.hard_state)(\n"
         "            self.current_term, self.durable_hard_state.voted_for, self.admitted_at\n"
         "        )\n",
     ),

@@ -53,16 +53,16 @@ REPLACED = (
     Mutant(
         "a directory that is admitted votes once more in the term of its admission",
         "Raft.admit",
-        "            self._standing.voted_for = self._standing.leader_of_term\n",
+        "            self.standing.voted_for = self.standing.leader_of_term\n",
         "",
         test=f"{REJOIN}::test_it_is_admitted_once_it_has_caught_up_and_then_votes",
     ),
     Mutant(
         "a directory votes once more in the term in which a later leader commits its admission",
         "Raft.admit",
-        "            self._standing.voted_for = self._standing.leader_of_term\n",
+        "            self.standing.voted_for = self.standing.leader_of_term\n",
         "            if entry.term == self.current_term:\n"
-        "                self._standing.voted_for = self._standing.leader_of_term\n",
+        "                self.standing.voted_for = self.standing.leader_of_term\n",
         test=f"{REJOIN}::test_its_vote_is_spent_in_the_term_of_whoever_committed_its_admission",
     ),
     Mutant(
