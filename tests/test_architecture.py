@@ -52,7 +52,7 @@ ARROWS = {
             "storage.base",
         ),
         *("storage.cost", "storage.memory", "storage.records", "storage.sequence"),
-        *("wire.commands", "wire.peer", "wire.scan"),
+        *("storage.writer", "wire.commands", "wire.peer", "wire.scan"),
     },
     "api": {"api"},
     "errors": set(),

@@ -292,7 +292,8 @@ class Raft:
 
     def take_messages(self) -> list[Message]:
         """What rests on nothing that is not durable, each message once."""
-        return self._outbox.take(self._durable_number, self.standing.current_term)
+        term, hears_leader = self.standing.current_term, self._follower.hears_leader
+        return self._outbox.take(self._durable_number, term, hears_leader=hears_leader)
 
     def committed_entries(self, last_applied: int, count: int, bytes_max: int) -> list[Entry]:
         """The next entries to apply, at most `count`: committed, durable here."""

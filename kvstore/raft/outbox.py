@@ -54,15 +54,18 @@ class Outbox:
             self._waiting.append((number, self._new))
             self._new = []
 
-    def take(self, durable_number: int, term: int) -> list[Message]:
+    def take(self, durable_number: int, term: int, *, hears_leader: bool) -> list[Message]:
         """What waited for updates up to this one, each message once.
 
         Messages of an earlier term are dropped: what they promised, the disk may
-        no longer hold, and a network may lose any message.
+        no longer hold, and a network may lose any message. So is the prospect of a vote, from
+        a node that `hears_leader` by now.
         """
         taken: list[Message] = []
         while self._waiting and self._waiting[0][0] <= durable_number:
             taken += (m for m in self._waiting.popleft()[1] if m.term == term)
+        if hears_leader:
+            return [m for m in taken if not (isinstance(m, PreVoteReply) and m.vote_granted)]
         return taken
 
     @property

@@ -331,6 +331,7 @@ class Node:
         committed = min(raft.log.commit_index, raft.log.durable_index)
         return (
             raft.has_effects
+            or self._writer.durable_number != self._durable_number
             or (committed > self.machine.last_applied and not self.room.waiting_index)
             or bool(self._answers or self._reads.arrived)
         )

@@ -54,8 +54,8 @@ class Fate(enum.Enum):
 class Disk:
     """A directory, with both stores and what tells directories apart, and the faults in wait.
 
-    * `sync_ms` is how long one fsync takes; `take_spent_ms` says how long the node
-      was kept waiting since it was last asked.
+    * `sync_ms` is about how long one fsync takes, `usual_sync_ms` where no fault slows it;
+      `take_spent_ms` says how long the node was kept waiting since it was last asked.
     * `room_bytes` is what is left. Writes use it up, as much as they are said to take at
       most, and who writes more than there is ends.
     """
@@ -67,13 +67,14 @@ class Disk:
         on_synced: Callable[[DurableUpdate], None],
         admitted_at: int = 0,
         start: LogStart = FIRST,
+        sync_ms: float = 0.2,
     ) -> None:
         """`admitted_at`: `NOT_ADMITTED` for a directory that takes the place of a lost one.
 
         It begins with the state that `start` left.
         """
         self.rng = rng
-        self.sync_ms = 0.2
+        self.sync_ms = self.usual_sync_ms = sync_ms
         self.room_bytes = BOUNDLESS
         self.fates: set[Fate] = set()
         hard_state = HardState(start.term, admitted_at=admitted_at)
@@ -89,9 +90,13 @@ class Disk:
         self.fates.discard(fate)
         return True
 
-    def spend_sync(self) -> None:
-        """One fsync."""
-        self._spent_ms += self.sync_ms * (0.5 + self.rng.random())
+    def draw_sync_ms(self) -> float:
+        """How long one fsync takes."""
+        return self.sync_ms * (0.5 + self.rng.random())
+
+    def spend(self, sync_ms: float) -> None:
+        """The node waits for an fsync."""
+        self._spent_ms += sync_ms
 
     def require_room(self, needed_bytes: int) -> None:
         """Raises `NoRoomError` if there is less."""
@@ -112,7 +117,7 @@ class Disk:
     def mend(self) -> None:
         """Nothing is in wait any more, and there is room."""
         self.fates.clear()
-        self.sync_ms = 0.2
+        self.sync_ms = self.usual_sync_ms
         self.room_bytes = BOUNDLESS
 
 
@@ -156,7 +161,11 @@ class SimulatedLog(MemoryLog):
         self.is_lost = False
 
     def write(self, update: DurableUpdate) -> None:
-        """Make the update durable, unless a fault strikes."""
+        """Make the update durable, unless a fault strikes; the node waits for it."""
+        self._disk.spend(self.begin(update))
+
+    def begin(self, update: DurableUpdate) -> float:
+        """Write the update, unless a fault strikes; in how many ms its fsync returns."""
         disk = self._disk
         if disk.strikes(Fate.CUT_BEFORE_WRITE):
             raise PowerCutError(Fate.CUT_BEFORE_WRITE.value)
@@ -177,12 +186,13 @@ class SimulatedLog(MemoryLog):
         if self.unreadable:
             repaired = {entry.index for entry in update.repairs}
             self.unreadable = {i for i in self.unreadable - repaired if i <= kept}
-        disk.spend_sync()
+        sync_ms = disk.draw_sync_ms()
         if disk.strikes(Fate.ERROR):
             raise DiskWriteError(Fate.ERROR.value)
         if disk.strikes(Fate.CUT_AFTER_WRITE):
             self.synced()
             raise PowerCutError(Fate.CUT_AFTER_WRITE.value)
+        return sync_ms
 
     def room_bytes(self) -> int:
         """What the disk says is left."""
@@ -344,7 +354,7 @@ class SimulatedState(SimulatedTable, MemoryState):
         # Pages that are given up serve again: only what is new stays.
         disk.room_bytes -= self.put_bytes + self.sessions.put_bytes
         super().commit(applied)
-        disk.spend_sync()
+        disk.spend(disk.draw_sync_ms())
 
     def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
         """What is left once what was changed so far, and what has this footprint, is durable."""

@@ -1,9 +1,9 @@
 """One machine: a `Node` driven turn by turn as the server drives it, on faulty ground.
 
 Law: what a turn lets out leaves only while the machine lives: `prepare`'s part at
-once, `complete`'s when the fsync has returned. A machine that crashes, at whatever
-point, comes back with what its disk held and with nothing else; one that is paused
-goes on where it stood, and finds in its sockets what arrived meanwhile.
+once, `complete`'s when the fsync for which it waits has returned. A machine that crashes,
+at whatever point, comes back with what its disk held and with nothing else; one that is
+paused goes on where it stood, and finds in its sockets what arrived meanwhile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kvstore import api
 from kvstore.config.settings import Settings
 from kvstore.errors import DirectoryRefusedError, StorageError
 from kvstore.raft.messages import Message
-from kvstore.raft.types import NOT_ADMITTED, LogStart, Role
+from kvstore.raft.types import NOT_ADMITTED, Role
 from kvstore.raft.versions import Versions
 from kvstore.server.asked import Asked
 from kvstore.server.cluster_version import Release
@@ -29,9 +29,12 @@ from kvstore.sim.calls import Call, CursorCall, TypedCall
 from kvstore.sim.disk import Disk, PowerCutError
 from kvstore.sim.greetings import Greetings
 from kvstore.sim.observer import Observer
+from kvstore.sim.scenario import Scenario
 from kvstore.sim.schedule import Action, Schedule
+from kvstore.sim.writer import BesideTheLoop
 from kvstore.storage.base import Identity
 from kvstore.storage.records import START_BYTES
+from kvstore.storage.writer import WriteAtOnce
 
 _UNKNOWN_CURSOR = api.Failure(api.FailureCode.INVALID, "the cursor is unknown")
 _UNKNOWN_COMMAND = api.Failure(api.FailureCode.INVALID, "the command is unknown")
@@ -55,7 +58,8 @@ class Host:
     """A machine and the node on it, if it runs.
 
     * `node` is None while the machine is down.
-    * Between a turn's `prepare` and the return of its fsync, no other turn begins.
+    * Between a turn's `prepare` and the return of the fsync for which it waits, no other turn
+      begins. It does not wait for the log where that is written beside the loop.
     """
 
     def __init__(
@@ -68,18 +72,10 @@ class Host:
         clock: Clock,
         on_crash: Callable[[Host], None],
         unreachable: Callable[[], Set[int]],
-        session_rules: api.SessionRules,
-        idle_turns: float,
-        start: LogStart,
-        releases: Sequence[Release],
+        plan: Scenario,
     ) -> None:
-        """`idle_turns`: how often it takes a turn within half a heartbeat though none is due.
-
-        Its log begins after `start`, in each of its directories. `releases`: those that it may
-        run, oldest first.
-        """
         self.id = settings.node_id
-        self._start = start
+        self._plan = plan
         self._directories = 0
         self.disk = self._newest = self._new_disk(settings, rng, observer, admitted_at=0)
         self.node: Node | None = None
@@ -94,8 +90,7 @@ class Host:
         self._clock = clock
         self._on_crash = on_crash
         self._unreachable = unreachable
-        self.session_rules = session_rules
-        self._idle_turns = idle_turns
+        self.session_rules = plan.session_rules
         self._idle_ms = settings.raft.heartbeat_interval_ms / 2
         self._messages: list[Message] = []
         self._calls: list[Call] = []
@@ -107,8 +102,8 @@ class Host:
         """The world's time at which the fsync under way, or the last one, returns."""
         self._greetings: Greetings
         """Of its present life, or of the last one."""
-        self._releases = releases
-        self._release = releases[0]
+        self._releases = plan.releases.programs
+        self._release = self._releases[0]
         self._waits_for_sync = False
         self._turn_due_ms = 0.0
         self._held: list[Action] = []
@@ -125,7 +120,8 @@ class Host:
             random.Random(rng.getrandbits(64)),
             lambda update: observer.synced(self, update),
             admitted_at,
-            self._start,
+            self._plan.start,
+            self._plan.sync_ms,
         )
 
     # --- Life and death -------------------------------------------------------------------
@@ -146,6 +142,9 @@ class Host:
                 rng,
                 self.session_rules,
                 release=self._release,
+                writer=BesideTheLoop(disk.log, self._after_sync)
+                if self._plan.writes_beside
+                else WriteAtOnce(disk.log),
             )
         except DirectoryRefusedError as error:
             self.is_refused(str(error))
@@ -327,17 +326,30 @@ class Host:
         if self._waits_for_sync or self._schedule.now_ms <= self._turn_due_ms <= due_ms:
             return
         self._turn_due_ms = due_ms
-        self._schedule.after(delay_ms, partial(self._begin_turn, self._life, due_ms))
+        self._later(delay_ms, partial(self._begin_turn, due_ms))
 
-    def _begin_turn(self, life: int, due_ms: float) -> None:
-        if life != self._life or due_ms != self._turn_due_ms or self._waits_for_sync:
+    def _after_sync(self, sync_ms: float, action: Action) -> None:
+        """The log's writer goes on once its fsync has returned; the node hears of it in a turn."""
+        self.held_until_ms = self._schedule.now_ms + sync_ms
+
+        def go_on() -> None:
+            action()
+            self._plan_turn(_TURN_MS)
+
+        self._later(sync_ms, go_on)
+
+    def _later(self, delay_ms: float, action: Action) -> None:
+        """Do it in this life, once so much time has passed and the machine does not stand still."""
+        self._schedule.after(delay_ms, partial(self._act, self._life, action))
+
+    def _act(self, life: int, action: Action) -> None:
+        if life != self._life:
             return
         if self.is_paused:
-            self._held.append(partial(self._begin_turn, life, due_ms))
+            self._held.append(partial(self._act, life, action))
             return
-        self._turn_due_ms = -1.0
         try:
-            self._take_turn()
+            action()
         except PowerCutError as cut:
             self.crash(str(cut))
         except DirectoryRefusedError as error:
@@ -345,6 +357,11 @@ class Host:
         except StorageError as error:
             self._observer.ended(self, error)
             self.crash(f"ends itself: {error}")
+
+    def _begin_turn(self, due_ms: float) -> None:
+        if due_ms == self._turn_due_ms and not self._waits_for_sync:
+            self._turn_due_ms = -1.0
+            self._take_turn()
 
     def _take_turn(self) -> None:
         self.turn_ms = self._clock.read(self._schedule.now_ms)
@@ -354,20 +371,15 @@ class Host:
         if spent_ms:
             self._waits_for_sync = True
             self.held_until_ms = self._schedule.now_ms + spent_ms
-            self._schedule.after(spent_ms, partial(self._end_turn, self._life))
+            self._later(spent_ms, self._end_turn)
         else:
-            self._end_turn(self._life)
+            self._end_turn()
 
-    def _end_turn(self, life: int) -> None:
-        if life != self._life:
-            return
-        if self.is_paused:
-            self._held.append(partial(self._end_turn, life))
-            return
-        node = self.node
-        assert node is not None
+    def _end_turn(self) -> None:
+        node = self.running
         self._waits_for_sync = False
-        self.disk.log.synced()
+        if not self._plan.writes_beside:
+            self.disk.log.synced()
         self._observer.persisted(self)
         self._turn.second_half()
         self._observer.turned(self)
@@ -376,9 +388,9 @@ class Host:
 
     def _rest_ms(self, node: Node) -> float:
         """How long it sleeps, by its own clock, if nothing arrives."""
-        if self._idle_turns == 1.0:
+        if self._plan.idle_turns == 1.0:
             return self._idle_ms
-        if self._idle_turns and self._rng.random() < self._idle_turns:
+        if self._plan.idle_turns and self._rng.random() < self._plan.idle_turns:
             return self._rng.uniform(0.0, self._idle_ms)
         return max(_TURN_MS, node.due_ms - self._clock.read(self._schedule.now_ms))
 

@@ -48,6 +48,10 @@ class Scenario(msgspec.Struct, frozen=True):
     checkpoint_interval_ms: int = 500
     idle_turns: float = 1.0
     """How often a node takes a turn within half a heartbeat, though nothing is due."""
+    writes_beside: bool = False
+    """Whether nodes take turns while their logs are written; else they wait for the disk."""
+    sync_ms: float = 0.2
+    """About how long an fsync takes."""
     start: LogStart = FIRST
     """After which the logs of all nodes begin."""
     releases: Releases = Releases()
@@ -99,7 +103,7 @@ def scenario(seed: int) -> Scenario:
         idle_turns=rng.choice((0.0, 0.1, 1.0, 1.0)),
         start=_start(seed),
     )
-    return _with_upgrades(plan)
+    return _with_upgrades(_with_disks(plan))
 
 
 def _with_upgrades(plan: Scenario) -> Scenario:
@@ -117,6 +121,14 @@ def _start(seed: int) -> LogStart:
     a_few_hundred = LogStart(rng.randint(100, 900), rng.randint(1, 9))
     later = (LogStart(1, 1), a_few_hundred, LogStart(999_999_999, 3))
     return FIRST if rng.random() < 0.5 else rng.choice(later)
+
+
+def _with_disks(plan: Scenario) -> Scenario:
+    """In four worlds of ten nodes go on while they write, some to slow disks; drawn by itself."""
+    rng = random.Random(f"how the logs of world {plan.seed} are written")
+    if rng.random() < 0.6:
+        return plan
+    return msgspec.structs.replace(plan, writes_beside=True, sync_ms=rng.choice((0.2, 3.0, 15.0)))
 
 
 def only_faults(plan: Scenario, numbers: Sequence[int]) -> Scenario:

@@ -155,7 +155,8 @@ def _disk_slow(world: World, fault: Fault, rng: random.Random) -> None:
     host = _victim(world, rng)
     host.disk.sync_ms = rng.choice((20.0, 150.0, 900.0, 3_000.0))
     world.observer.disturbed(host.id, f"an fsync takes about {host.disk.sync_ms:.0f} ms")
-    world.schedule.after(fault.duration_ms, partial(setattr, host.disk, "sync_ms", 0.2))
+    usual_ms = host.disk.usual_sync_ms
+    world.schedule.after(fault.duration_ms, partial(setattr, host.disk, "sync_ms", usual_ms))
 
 
 def _damage(world: World, fault: Fault, rng: random.Random) -> None:

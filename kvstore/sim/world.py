@@ -119,10 +119,7 @@ class World:
             clock,
             self._restart_later,
             self._down,
-            self.plan.session_rules,
-            self.plan.idle_turns,
-            self.plan.start,
-            self.plan.releases.programs,
+            self.plan,
         )
 
     def _deliver(self, message: Message, life: int) -> str | None:

@@ -72,6 +72,13 @@ UPDATING = (
         test=f"{UPDATES}::test_what_is_said_in_a_term_waits_until_that_is_durable",
     ),
     Mutant(
+        "the prospect of a vote waits for the disk, whoever is heard meanwhile",
+        "Outbox.take",
+        "        if hears_leader:\n",
+        "        if False:\n",
+        test=f"{UPDATES}::test_the_prospect_of_a_vote_is_over_when_a_leader_is_heard",
+    ),
+    Mutant(
         "a hard state is handed to the disk until it is durable",
         "Raft.take_effects.is_new",
         "        is_new = hard_state != self._submitted_hard_state\n",

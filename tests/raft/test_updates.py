@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from kvstore.raft.core import Raft
 from kvstore.raft.effects import Effects
+from kvstore.raft.messages import AppendEntriesReply
 from kvstore.raft.types import Role
 
 from .disk import entry
 from .harness import UNBOUNDED, World, bench, leader_bench
-from .messages import accepted, append, fetched, request_vote, vote_reply
+from .messages import accepted, append, fetched, pre_vote, request_vote, vote_reply
 from .test_durability import stepping, until_candidate
 
 
@@ -124,6 +125,18 @@ def test_a_vote_waits_for_the_update_with_that_vote() -> None:
     assert world.said() == []
     world.write(1, second)
     assert world.said() == [vote_reply(1, 3, to=3)]
+
+
+def test_the_prospect_of_a_vote_is_over_when_a_leader_is_heard() -> None:
+    """Thesis §9.6: what waited for the disk until then helps nobody to unseat that one."""
+    world = bench([1], 1)
+    first = begin(world, stepping(append(3, 1, prev=(1, 1), terms=[1])), lambda raft: None)
+    world.act(1, lambda raft: raft.wake(400))
+    world.act(1, lambda raft: raft.wake(800))
+    assert not begin(world, stepping(pre_vote(2, 1, last=(2, 1)))).update
+    assert not begin(world, stepping(append(3, 1, prev=(2, 1)))).update
+    world.write(1, first)
+    assert [type(m) for m in world.said()] == [AppendEntriesReply, AppendEntriesReply]
 
 
 def test_a_vote_that_is_under_way_is_not_handed_over_again() -> None:

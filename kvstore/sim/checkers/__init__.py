@@ -12,6 +12,7 @@ from kvstore.sim.checkers.checker import Checker
 from kvstore.sim.checkers.commitment import Commitment
 from kvstore.sim.checkers.consent import Consent
 from kvstore.sim.checkers.deference import Deference
+from kvstore.sim.checkers.durability import Durability
 from kvstore.sim.checkers.election_safety import ElectionSafety
 from kvstore.sim.checkers.exactly_once import ExactlyOnce
 from kvstore.sim.checkers.handovers import Handovers
@@ -36,6 +37,7 @@ STEPWISE: tuple[type[Checker], ...] = (
     StateMachineSafety,
     NeverGoesBack,
     PersistThenSpeak,
+    Durability,
     Commitment,
     Retention,
     ExactlyOnce,

@@ -6,42 +6,30 @@ has heard that term's leader within the shortest election timeout, by its own cl
 
 from __future__ import annotations
 
-from kvstore.raft.messages import AppendEntries, Message, PreVote, PreVoteReply
+from kvstore.raft.messages import AppendEntries, Message, PreVoteReply
 from kvstore.raft.types import LogStart, Role
 from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Watched
 
 
 class Deference(Checker):
-    """Remembers when each node heard its leader last, and who asked it in its present turn."""
+    """Remembers when each node heard its leader last."""
 
     theorem = "who hears a leader grants no pre-vote"
     heeds = (PreVoteReply,)
-    hears_of = (AppendEntries, PreVote)
+    hears_of = (AppendEntries,)
 
     def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
         super().__init__(members, start)
         self._heard: dict[int, tuple[int, float]] = {}
         """Node -> the term whose leader it heard last, and when."""
-        self._turn: dict[int, float] = {}
-        self._asked: dict[int, dict[int, float]] = {}
-        """Node -> who asked it in the turn at hand -> for how long there was no leader then."""
 
     def started(self, host: Watched) -> None:
         self._heard.pop(host.id, None)
-        self._turn.pop(host.id, None)
 
     def hears(self, host: Watched, message: Message) -> None:
-        raft = host.running.raft
-        if message.term != raft.current_term:
-            return
-        if isinstance(message, AppendEntries):
+        if message.term == host.running.raft.current_term:
             self._heard[host.id] = (message.term, host.turn_ms)
-        elif isinstance(message, PreVote):
-            if self._turn.get(host.id) != host.turn_ms:
-                self._turn[host.id], self._asked[host.id] = host.turn_ms, {}
-            asked = self._asked[host.id]
-            asked[message.sender] = max(asked.get(message.sender, 0.0), self._silent_ms(host))
 
     def _silent_ms(self, host: Watched) -> float:
         raft = host.running.raft
@@ -53,7 +41,7 @@ class Deference(Checker):
     def speaks(self, host: Watched, message: Message) -> None:
         if not isinstance(message, PreVoteReply) or not message.vote_granted:
             return
-        silent_ms = self._asked.get(host.id, {}).get(message.recipient, 0.0)
+        silent_ms = self._silent_ms(host)
         if silent_ms < host.running.settings.raft.election_timeout_min_ms:
             self.fail(
                 f"node {host.id} would vote for node {message.recipient} in term"

@@ -1,0 +1,31 @@
+"""What a node takes for durable is on its disk.
+
+Law: when a turn is over, the log as the node knows it, up to where it takes it for durable,
+ends on its disk with the same entry; and so is the term in which it speaks. The disk may be
+ahead of what the node has heard of it, and never behind.
+"""
+
+from __future__ import annotations
+
+from kvstore.sim.checkers.checker import Checker, Watched
+
+
+class Durability(Checker):
+    """Looks at each node when its turn is over."""
+
+    theorem = "what is taken for durable is on the disk"
+
+    def turned(self, host: Watched) -> None:
+        raft, disk = host.running.raft, host.disk.log
+        index = raft.log.durable_index
+        term = disk.terms.get(index)
+        if index > disk.terms.start and term != raft.log.term(index):
+            self.fail(
+                f"node {host.id} takes entry {index} of term {raft.log.term(index)} for durable,"
+                f" its disk holds {'none' if term is None else f'one of term {term}'}"
+            )
+        if raft.durable_hard_state.current_term > disk.hard_state.current_term:
+            self.fail(
+                f"node {host.id} takes {raft.durable_hard_state} for durable, its disk holds"
+                f" {disk.hard_state}"
+            )
