@@ -48,7 +48,6 @@ UPDATING = (
         "RaftLog.mark_durable",
         "            self.durable_index = one.last_index\n",
         "            self.durable_index = self.submitted_index\n",
-        test=f"{UPDATES}::test_a_leader_counts_of_its_own_disk_what_is_durable",
     ),
     Mutant(
         "a vote that is under way counts",
@@ -62,7 +61,6 @@ UPDATING = (
         "Raft.take_effects",
         "        self._outbox.rest_on(self.log.submitted_number)\n",
         "        self._outbox.rest_on(self.log.submitted_number - 1)\n",
-        test=f"{UPDATES}::test_each_acknowledgement_waits_for_its_own_update",
     ),
     Mutant(
         "what brings nothing new rests on nothing",
