@@ -1,10 +1,10 @@
-"""A simulated log that is written beside the loop: in order, one at a time, and what a crash leaves."""
+"""A simulated log that is written beside the loop: one update after another, and a crash."""
 
 from __future__ import annotations
 
 import random
 
-from kvstore.raft.types import DurableUpdate, Entry, EntryKind
+from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState
 from kvstore.sim.disk import Disk
 from kvstore.sim.schedule import Schedule
 from kvstore.sim.writer import BesideTheLoop
@@ -15,7 +15,9 @@ from .test_disk import IDENTITY
 def updates(count: int) -> list[DurableUpdate]:
     """Of one entry each."""
     return [
-        DurableUpdate(entries=(Entry(number, 1, EntryKind.COMMAND, b"x"),), number=number)
+        DurableUpdate(
+            HardState(1), entries=(Entry(number, 1, EntryKind.COMMAND, b"x"),), number=number
+        )
         for number in range(1, count + 1)
     ]
 
