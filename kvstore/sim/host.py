@@ -26,6 +26,7 @@ from kvstore.server.node import Node, Outcome
 from kvstore.server.scan_cursors import ScanCursors
 from kvstore.server.turn import Turn
 from kvstore.sim.calls import Call, CursorCall, TypedCall
+from kvstore.sim.clock import Clock
 from kvstore.sim.disk import Disk, PowerCutError
 from kvstore.sim.greetings import Greetings
 from kvstore.sim.observer import Observer
@@ -40,18 +41,6 @@ _UNKNOWN_CURSOR = api.Failure(api.FailureCode.INVALID, "the cursor is unknown")
 _UNKNOWN_COMMAND = api.Failure(api.FailureCode.INVALID, "the command is unknown")
 _TURN_MS = 0.05
 """The shortest time between two turns of one node."""
-
-
-class Clock:
-    """A machine's own monotonic clock: it starts anywhere and runs at its own rate."""
-
-    def __init__(self, rng: random.Random, drift: float) -> None:
-        self.rate = 1.0 + rng.uniform(-drift, drift)
-        self._start_ms = rng.uniform(0.0, 1e9)
-
-    def read(self, now_ms: float) -> float:
-        """What this clock shows at the world's time `now_ms`."""
-        return self._start_ms + now_ms * self.rate
 
 
 class Host:

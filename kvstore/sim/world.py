@@ -17,9 +17,10 @@ from kvstore.sim.checkers import STEPWISE
 from kvstore.sim.checkers.replay import Replay
 from kvstore.sim.checkers.upgrades import Upgrades
 from kvstore.sim.clients import Client
+from kvstore.sim.clock import Clock
 from kvstore.sim.cursor_clients import CursorClient
 from kvstore.sim.history import Operation
-from kvstore.sim.host import Clock, Host
+from kvstore.sim.host import Host
 from kvstore.sim.network import Network
 from kvstore.sim.observer import Observer
 from kvstore.sim.operators import Operator
