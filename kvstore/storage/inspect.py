@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -230,8 +232,10 @@ class _Reading:
                 extent = self._named(RAFT, named, records.EXTENT, records.Extent)
                 terms = pages.pairs(records.TERMS, b"", self._finder(RAFT))
                 ranges = [*self._term_ranges(terms)]
-                self._start = _start_of_log(extent, ranges)
-                for key, value in pages.pairs(records.LOG, b"", self._finder(RAFT)):
+                pairs = pages.pairs(records.LOG, b"", self._finder(RAFT))
+                head = [*islice(pairs, 1)]
+                self._start = _start_of_log(extent, ranges, [key for key, _ in head])
+                for key, value in chain(head, pairs):
                     self._check_entry(key, value)
                 if extent is not None:
                     self._check_extent(extent, ranges)
@@ -372,8 +376,13 @@ class _Reading:
             self._findings_left_out += 1
 
 
-def _start_of_log(extent: records.Extent | None, ranges: Sequence[TermRange]) -> LogStart:
-    """After what the log begins; where that cannot be read, before the first term on record."""
+def _start_of_log(
+    extent: records.Extent | None, ranges: Sequence[TermRange], first_key: Sequence[bytes]
+) -> LogStart:
+    """After what the log begins; where that cannot be read, it is what is before all that can."""
     if extent is not None:
         return extent.start
-    return LogStart(ranges[0].first_index - 1 if ranges else 0)
+    firsts = [one.first_index for one in ranges]
+    with suppress(DamagedError):
+        firsts += map(records.log_index, first_key)
+    return LogStart(min(firsts, default=1) - 1)

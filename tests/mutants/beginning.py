@@ -30,9 +30,24 @@ BEGINNING = (
     Mutant(
         "an inspection that cannot read where a log begins misses its first entry",
         "_start_of_log",
-        "ranges[0].first_index - 1",
-        "ranges[0].first_index",
+        "min(firsts, default=1) - 1",
+        "min(firsts, default=1)",
         test=f"{_INSPECT}::test_where_the_start_cannot_be_read_the_log_begins_with_its_first_term",
+    ),
+    Mutant(
+        "an inspection that cannot read where a log begins believes its first record alone",
+        "_start_of_log",
+        "    firsts = [one.first_index for one in ranges]\n",
+        "    firsts: list[int] = []\n",
+        test=f"{_INSPECT}::test_where_the_start_cannot_be_read_the_log_begins_with_its_first_term",
+    ),
+    Mutant(
+        "an inspection that can read neither start nor terms calls all missing before a log",
+        "_start_of_log",
+        "        firsts += map(records.log_index, first_key)\n",
+        "        firsts += [1]\n",
+        test=f"{_INSPECT}"
+        "::test_where_no_term_can_be_read_either_it_begins_with_its_first_record[begins at 2]",
     ),
     Mutant(
         "the first entry of a log need not name the leader whose term it opens",

@@ -19,7 +19,6 @@ from storage.samples import (
     led,
     make_node,
     open_node,
-    remove_record,
 )
 
 STARTS = [LogStart(), LogStart(1, 1), LogStart(999_999_999, 3)]
@@ -36,13 +35,27 @@ def five(start):
     return led(start.index + 1, start.index + 6, start.term + 1, 2)
 
 
-def rewrite(path, key, value, db=None):
-    """Put what no release would put there."""
+def spoil(path, *changes):
+    """Put (database, key, value) where no release would; the record is gone if that is None."""
     directory = open_node(path)
-    with directory.log._env.begin(write=True) as txn:
-        txn.put(key, value, db=db and directory.log._env.open_db(db, txn=txn))
+    env = directory.log._env
+    with env.begin(write=True) as txn:
+        for name, key, value in changes:
+            db = name and env.open_db(name, txn=txn)
+            if value is None:
+                assert txn.delete(key, db=db)
+            else:
+                txn.put(key, value, db=db)
         sign_commit(txn)
     directory.close()
+
+
+def other_extent(last_index, terms, start):
+    extent = records.Extent(last_index, terms, start)
+    return None, records.EXTENT, records.encode_named(records.EXTENT, extent)
+
+
+NO_EXTENT = (None, records.EXTENT, b"junk")
 
 
 # --- One directory -----------------------------------------------------------------------------
@@ -71,9 +84,7 @@ def test_a_log_without_entries_ends_where_it_begins(tmp_path, start):
 def test_what_is_missing_is_named_wherever_the_log_begins(tmp_path, start, lost):
     make_node(tmp_path, five(start), start=start)
     index = start.index + 1 + lost
-    directory = open_node(tmp_path)
-    remove_record(directory.log, index)
-    directory.close()
+    spoil(tmp_path, (records.LOG, records.log_key(index), None))
     report = inspect_directory(tmp_path)
     assert report.findings == (f"{tmp_path}: log record {index} is damaged or missing",)
     assert report.unread == {index}
@@ -90,23 +101,31 @@ def test_the_term_of_the_start_was_opened_before_the_log(tmp_path):
 
 def test_a_first_entry_of_an_earlier_term_than_the_start_is_a_finding(tmp_path):
     make_node(tmp_path, led(11, 13, 3, 1), start=TEN)
-    extent = records.Extent(12, 1, LogStart(10, 4))
-    with_other_start = records.encode_named(records.EXTENT, extent)
-    rewrite(tmp_path, records.EXTENT, with_other_start)
+    spoil(tmp_path, other_extent(12, 1, LogStart(10, 4)))
     findings = inspect_directory(tmp_path).findings
     assert f"{tmp_path}: log record 11: its term goes back to 3" in findings
 
 
 def test_a_record_at_or_before_the_start_is_a_finding(tmp_path):
     make_node(tmp_path, led(11, 13, 3, 1), start=TEN)
-    rewrite(tmp_path, *records.encode_entry(command(10, 2)), db=records.LOG)
+    spoil(tmp_path, (records.LOG, *records.encode_entry(command(10, 2))))
     findings = inspect_directory(tmp_path).findings
     assert findings == (f"{tmp_path}: log record 10 lies behind record 10",)
 
 
 def test_where_the_start_cannot_be_read_the_log_begins_with_its_first_term(tmp_path, start):
     make_node(tmp_path, five(start), start=start)
-    rewrite(tmp_path, records.EXTENT, b"junk")
+    spoil(tmp_path, (records.LOG, records.log_key(start.index + 1), None), NO_EXTENT)
+    report = inspect_directory(tmp_path)
+    assert len(report.findings) == 2
+    assert report.unread == {start.index + 1}
+    assert (report.first_index, report.last_index) == (start.index + 1, start.index + 5)
+
+
+def test_where_no_term_can_be_read_either_it_begins_with_its_first_record(tmp_path, start):
+    """Else up to a billion entries would be called missing, one by one."""
+    make_node(tmp_path, five(start), start=start)
+    spoil(tmp_path, (records.TERMS, records.log_key(start.index + 1), None), NO_EXTENT)
     report = inspect_directory(tmp_path)
     assert len(report.findings) == 1
     assert report.unread == frozenset()
@@ -116,8 +135,7 @@ def test_where_the_start_cannot_be_read_the_log_begins_with_its_first_term(tmp_p
 @pytest.mark.parametrize("wrong", [LogStart(10, 0), LogStart(0, 1), LogStart(-1, 1)])
 def test_a_start_that_cannot_be_is_a_finding(tmp_path, wrong):
     make_node(tmp_path, [], start=TEN)
-    extent = records.Extent(wrong.index, 0, wrong)
-    rewrite(tmp_path, records.EXTENT, records.encode_named(records.EXTENT, extent))
+    spoil(tmp_path, other_extent(wrong.index, 0, wrong))
     finding = f"{tmp_path}: the log begins after entry {wrong.index} of term {wrong.term}"
     assert finding in inspect_directory(tmp_path).findings
 
