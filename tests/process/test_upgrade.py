@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import redis
 from kvstore.client.blocking import Client
 from kvstore.errors import KvstoreError
 
-from .cluster import ROOT, Cluster, eventually
+from .cluster import DEADLINE_S, ROOT, Cluster, eventually
 from .conftest import MakeCluster
 from .history import now
 from .newer import make_newer
@@ -35,6 +36,14 @@ def version_at(cluster: Cluster, node_id: int) -> int:
         found = re.search(r"raft_cluster_version:(\d+)", ask_for_text(connection, b"INFO"))
     assert found is not None
     return int(found[1])
+
+
+def wait_for_version(cluster: Cluster, version: int) -> None:
+    eventually(
+        lambda: all(version_at(cluster, one) == version for one in cluster.nodes),
+        f"the cluster has version {version}",
+        ignoring=(OSError,),
+    )
 
 
 def replace(cluster: Cluster, workload: Workload, node_id: int, release: Path) -> None:
@@ -78,11 +87,7 @@ def test_a_cluster_is_upgraded_node_by_node_under_load_and_back_until_the_last_o
             assert "gossip of node" not in since_start
         for node_id in (1, 2):
             replace(cluster, workload, node_id, newer)
-        eventually(
-            lambda: all(version_at(cluster, one) == 3 for one in cluster.nodes),
-            "the cluster has version 3",
-            ignoring=(OSError,),
-        )
+        wait_for_version(cluster, 3)
         leader = cluster.wait_for_leader()
         client = cluster.client(leader)
         client.execute_command("APPEND", "k", "a")
@@ -104,3 +109,40 @@ def test_a_cluster_is_upgraded_node_by_node_under_load_and_back_until_the_last_o
     assert "start this node with a release that speaks 3" in refused.stderr
     cluster.restart(follower)
     cluster.wait_until_level()
+
+
+@pytest.mark.parametrize("directory", ["empty", "of before the upgrade"])
+def test_an_older_release_that_joins_a_newer_cluster_is_told_what_to_start(
+    directory: str, make_cluster: MakeCluster, newer: Path, tmp_path: Path
+) -> None:
+    """By the hello of its peers, as nothing in its own directory knows of the cluster's version."""
+    cluster = make_cluster()
+    cluster.wait_until_level()
+    old = tmp_path / "before"
+    for node in cluster.nodes.values():
+        assert cluster.terminate(node.id) == 0
+        node.root = newer
+    shutil.copytree(cluster.nodes[3].data_dir, old)
+    cluster.restart()
+    wait_for_version(cluster, 3)
+    joining = cluster.nodes[3]
+    assert cluster.terminate(3) == 0
+    shutil.rmtree(joining.data_dir)
+    options = ["--rejoin"]
+    if directory != "empty":
+        shutil.move(old, joining.data_dir)
+        options = []
+    joining.root, logged = ROOT, len(joining.log)
+    joining.spawn([*cluster.command(3), *options], cluster.process_environ())
+    assert joining.process is not None
+    assert joining.process.wait(DEADLINE_S) == 3
+    said = joining.log[logged:]
+    assert "the cluster has version 3 of the protocol, and node 3 speaks 2: start it with" in said
+    assert re.search(r"a release that speaks 3, as node [12] does", said)
+    assert "Traceback" not in said
+    # What it was told is all that is wrong with it.
+    joining.root = newer
+    if directory == "empty":
+        joining.spawn([*cluster.command(3), "--rejoin"], cluster.process_environ())
+        cluster.wait_until_answers(3)
+        cluster.wait_until_level()
