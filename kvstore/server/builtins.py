@@ -12,7 +12,13 @@ from typing import Final
 from kvstore.api.glob import COMPILE_STEPS, Glob
 from kvstore.server import clients, info, shard
 from kvstore.server.client_state import ClientState
-from kvstore.server.subcommands import HANDSHAKE, Answer, Builtin, subcommand, with_subcommands
+from kvstore.server.subcommands import (
+    ABOUT_CONNECTION,
+    HANDSHAKE,
+    Builtin,
+    builtin,
+    with_subcommands,
+)
 from kvstore.server.view import ServerView
 from kvstore.wire import catalogue, commands, resp
 from kvstore.wire.catalogue import Arguments, Row
@@ -208,35 +214,10 @@ def unknown_command(args: Arguments) -> str:
 # --- All of them --------------------------------------------------------------------------
 
 
-def _connection(
-    name: str,
-    arity: int,
-    flags: str,
-    answer: Answer,
-    summary: str,
-    *,
-    usage: str = "",
-    group: str = "connection",
-    category: str = "connection",
-    tips: tuple[str, ...] = (),
-) -> Builtin:
-    return Builtin(
-        name=name,
-        arity=arity,
-        usage=usage,
-        summary=summary,
-        group=group,
-        flags=tuple(flags.split()),
-        categories=(category,),
-        tips=tips,
-        answer=answer,
-    )
-
-
 _ANY_ORDER: Final = ("nondeterministic_output_order",)
 
 
-_about: Final = partial(subcommand, group="server", flags=HANDSHAKE, categories=("connection",))
+_about: Final = partial(builtin, group="server", flags=HANDSHAKE, categories=("connection",))
 _ABOUT_COMMANDS: Final = (
     _about("command|count", 2, _command_count, "How many commands there are"),
     _about(
@@ -258,46 +239,39 @@ _ABOUT_COMMANDS: Final = (
         tips=_ANY_ORDER,
     ),
 )
-_FAST: Final = "loading stale fast"
-_ALWAYS: Final = "noscript loading stale fast allow_busy"
+_connection: Final = partial(builtin, group="connection", categories=("connection",))
+_transaction: Final = partial(builtin, group="transactions", categories=("transaction",))
+_FAST: Final = (*HANDSHAKE, "fast")
+_ALWAYS: Final = (*ABOUT_CONNECTION, "fast", "allow_busy")
 _ROWS: Final = (
     _connection(
-        *("ping", -1, "fast", _ping, "PONG, or what is sent with it"),
-        usage="[<message>]",
+        *("ping", -1, _ping, "PONG, or what is sent with it", "[<message>]"),
+        flags=("fast",),
         tips=("request_policy:all_shards", "response_policy:all_succeeded"),
     ),
-    _connection("echo", 2, _FAST, _echo, "What is sent with it", usage="<message>"),
+    _connection("echo", 2, _echo, "What is sent with it", "<message>", flags=_FAST),
     _connection(
-        *("select", 2, _FAST, _select, "Take database 0, which is the only one"), usage="<index>"
+        *("select", 2, _select, "Take database 0, which is the only one", "<index>"), flags=_FAST
     ),
     _connection(
-        *("quit", -1, "noscript loading stale fast no_auth allow_busy", _quit),
-        "Have the server hang up",
-        usage="[<word> ...]",
+        *("quit", -1, _quit, "Have the server hang up", "[<word> ...]"),
+        flags=(*ABOUT_CONNECTION, "fast", "no_auth", "allow_busy"),
     ),
     _connection(
-        *("readonly", 1, _FAST, _readonly, "Read what this node has, which may be old"),
+        *("readonly", 1, _readonly, "Read what this node has, which may be old"),
+        flags=_FAST,
         group="cluster",
     ),
     _connection(
-        *("readwrite", 1, _FAST, _readwrite, "Read what a majority confirms again"),
+        *("readwrite", 1, _readwrite, "Read what a majority confirms again"),
+        flags=_FAST,
         group="cluster",
     ),
-    _connection(
-        *("multi", 1, _ALWAYS, _multi, "Refused, as there are no transactions"),
-        group="transactions",
-        category="transaction",
+    _transaction("multi", 1, _multi, "Refused, as there are no transactions", flags=_ALWAYS),
+    _transaction(
+        *("exec", 1, _exec, "End a refused MULTI"), flags=(*ABOUT_CONNECTION, "skip_slowlog")
     ),
-    _connection(
-        *("exec", 1, "noscript loading stale skip_slowlog", _exec, "End a refused MULTI"),
-        group="transactions",
-        category="transaction",
-    ),
-    _connection(
-        *("discard", 1, _ALWAYS, _discard, "End a refused MULTI"),
-        group="transactions",
-        category="transaction",
-    ),
+    _transaction("discard", 1, _discard, "End a refused MULTI", flags=_ALWAYS),
     *clients.ROWS,
     *info.ROWS,
     *shard.ROWS,

@@ -16,7 +16,7 @@ from kvstore.server.subcommands import (
     ABOUT_CONNECTION,
     FOR_ADMINISTRATORS,
     Builtin,
-    subcommand,
+    builtin,
     with_subcommands,
 )
 from kvstore.server.view import Listed, ServerView
@@ -173,7 +173,7 @@ def _line_of(client: Listed) -> str:
 
 
 _subcommand: Final = partial(
-    subcommand, group="connection", flags=ABOUT_CONNECTION, categories=("connection",)
+    builtin, group="connection", flags=ABOUT_CONNECTION, categories=("connection",)
 )
 _TELLS_NEWS: Final = ("nondeterministic_output",)
 _CLIENT: Final = (

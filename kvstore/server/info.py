@@ -21,7 +21,7 @@ from kvstore.server.subcommands import (
     FOR_ADMINISTRATORS,
     HANDSHAKE,
     Builtin,
-    subcommand,
+    builtin,
     with_subcommands,
 )
 from kvstore.server.view import ServerView
@@ -248,7 +248,7 @@ ROWS: Final = (
     with_subcommands(
         Builtin(name="config", arity=-2, summary="About settings", group="server"),
         [
-            subcommand(
+            builtin(
                 *("config|get", -3, _config_get),
                 "Settings by their names or patterns; they are given at the start",
                 "<pattern> ...",

@@ -13,7 +13,7 @@ from typing import Final
 from kvstore import api
 from kvstore.address import Address
 from kvstore.server.client_state import ClientState
-from kvstore.server.subcommands import Builtin, subcommand, with_subcommands
+from kvstore.server.subcommands import Builtin, builtin, with_subcommands
 from kvstore.server.view import ServerView
 from kvstore.wire import resp
 from kvstore.wire.catalogue import Arguments
@@ -135,7 +135,7 @@ def _shards(state: ClientState, view: ServerView, _args: Arguments) -> bytes:
     return resp.array([resp.mapping(shard, version)])
 
 
-_subcommand: Final = partial(subcommand, group="cluster", flags=("stale",))
+_subcommand: Final = partial(builtin, group="cluster", flags=("stale",))
 _telling_news: Final = partial(_subcommand, tips=("nondeterministic_output",))
 ROWS: Final = (
     with_subcommands(

@@ -56,7 +56,7 @@ class Builtin(Row, frozen=True, kw_only=True):
         return f"EXECABORT Transaction discarded because of: {text.removeprefix('ERR ')}"
 
 
-def subcommand(
+def builtin(
     name: str,
     arity: int,
     answer: Answer,
@@ -68,7 +68,7 @@ def subcommand(
     categories: tuple[str, ...] = (),
     tips: tuple[str, ...] = (),
 ) -> Builtin:
-    """A row of `with_subcommands`; those of one command share what is named."""
+    """A row; those of one kind, or of one command, share what is named."""
     return Builtin(
         name=name,
         arity=arity,

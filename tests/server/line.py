@@ -9,6 +9,7 @@ import socket
 from collections.abc import Set
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from until import until
 
@@ -16,6 +17,8 @@ from kvstore.address import Address
 from kvstore.config.limits import Limits
 from kvstore.config.settings import Settings
 from kvstore.logs import logger_for
+from kvstore.raft.messages import AppendEntries, PreVoteReply, RequestVoteReply
+from kvstore.raft.types import Role
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.connection import Connection
 from kvstore.server.context import Context
@@ -75,18 +78,32 @@ class Line:
         if members == 1:
             until(lambda: self.node.raft.has_committed_in_term, self.turn, "it leads")
 
-    def connect(self) -> socket.socket:
-        """Another client."""
+    def connect(self, **options: Any) -> socket.socket:
+        """Another client; `options` are those of its `Connection`."""
         client, ours = tcp_pair()
         client.setblocking(False)
-        self.connections.append(Connection(ours, "test", self.context, self.selector))
+        self.connections.append(Connection(ours, "test", self.context, self.selector, **options))
         return client
 
-    def connect_anew(self) -> None:
+    def connect_anew(self, **options: Any) -> None:
         """Go on with another connection; the one before stays."""
         self.earlier_clients.append(self.client)
-        self.client = self.connect()
+        self.client = self.connect(**options)
         self.connection = self.connections[-1]
+
+    def greet(self) -> None:
+        """Go on as node 2."""
+        self.ask(peer.encode_hello(THEIRS))
+
+    def elect(self) -> None:
+        """Have node 2 vote for the node, which leads term 1 then; the test goes on as node 2."""
+        self.greet()
+        raft = self.node.raft
+        until(lambda: raft.role is Role.PRE_CANDIDATE, self.turn, "it would stand")
+        said = {"cluster_id": "test", "sender": 2, "recipient": 1, "vote_granted": True}
+        would, vote = PreVoteReply(**said, term=0), RequestVoteReply(**said, term=1)
+        self.ask(peer.encode_message(would), peer.encode_message(vote))
+        assert raft.role is Role.LEADER
 
     @property
     def link(self) -> IncomingLink:
@@ -179,6 +196,17 @@ class Line:
         self.selector.close()
 
 
+HEARTBEAT = AppendEntries(
+    cluster_id="test",
+    sender=2,
+    recipient=1,
+    term=1,
+    prev_log_index=0,
+    prev_log_term=0,
+    entries=(),
+    leader_commit=0,
+)
+"""Of node 2, which leads term 1."""
 THEIRS = peer.Hello(
     cluster_id="test",
     node_id=2,

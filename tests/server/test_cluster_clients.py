@@ -5,20 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 from redis.crc import key_slot
-from until import until
 
 from kvstore import api
 from kvstore.raft.messages import (
-    AppendEntries,
     AppendEntriesReply,
-    PreVoteReply,
-    RequestVoteReply,
 )
-from kvstore.raft.types import COMMAND, Entry, Role
+from kvstore.raft.types import COMMAND, Entry
 from kvstore.wire import typed
 from kvstore.wire.resp import command
 
-from .line import Line
+from .line import HEARTBEAT, Line
 
 LIBRARY = command(b"CLIENT", b"SETINFO", b"LIB-NAME", b"redis-py")
 ASKED = [command(b"CLUSTER", word) for word in (b"SLOTS", b"SHARDS", b"NODES")]
@@ -29,23 +25,9 @@ NOT_LEADER = b"-NOTLEADER not leader, try node 2 at 127.0.0.1:9002\r\n"
 @pytest.fixture
 def follower(follower: Line) -> Line:
     """Of node 2, which leads term 1."""
-    follower.node.receive(heartbeat())
+    follower.node.receive(HEARTBEAT)
     follower.turn()
     return follower
-
-
-def heartbeat() -> AppendEntries:
-    return AppendEntries(
-        cluster_id="test",
-        sender=2,
-        recipient=1,
-        term=1,
-        prev_log_index=0,
-        prev_log_term=0,
-        entries=(),
-        leader_commit=0,
-        read_round=0,
-    )
 
 
 @pytest.mark.parametrize("knows", [LIBRARY, *ASKED])
@@ -127,21 +109,24 @@ def offsets(line: Line) -> list[bytes]:
 
 def test_a_follower_tells_how_far_its_own_log_goes_and_no_other(follower: Line) -> None:
     entries = (Entry(1, 1, COMMAND, b""), Entry(2, 1, COMMAND, b""))
-    follower.node.receive(msgspec.structs.replace(heartbeat(), entries=entries))
+    follower.node.receive(msgspec.structs.replace(HEARTBEAT, entries=entries))
     assert offsets(follower) == [b":0", b":2", b":0"], "the leader comes first"
 
 
 def test_a_leader_tells_how_far_each_log_goes_as_far_as_it_knows() -> None:
     line = Line(members=3)
-    sent = {"cluster_id": "test", "sender": 2, "recipient": 1}
-    raft = line.node.raft
-    until(lambda: raft.role is Role.PRE_CANDIDATE, line.turn, "it would stand")
-    line.node.receive(PreVoteReply(**sent, term=0, vote_granted=True))
-    line.turn()
-    line.node.receive(RequestVoteReply(**sent, term=1, vote_granted=True))
-    line.turn()
+    line.elect()
+    line.connect_anew()
     line.ask(command(b"SET", b"k", b"v"))
-    came = AppendEntriesReply(**sent, term=1, success=True, prev_log_index=0, match_index=1)
+    came = AppendEntriesReply(
+        cluster_id="test",
+        sender=2,
+        recipient=1,
+        term=1,
+        success=True,
+        prev_log_index=0,
+        match_index=1,
+    )
     line.node.receive(came)
     line.connect_anew()  # The write waits for its majority, and what is behind it too.
     assert offsets(line) == [b":2", b":1", b":0"]

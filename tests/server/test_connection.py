@@ -6,18 +6,16 @@ import selectors
 import socket
 
 import pytest
-from until import until
 
 from kvstore import api
 from kvstore.config.limits import Limits
-from kvstore.raft.messages import PreVoteReply, RequestVoteReply
 from kvstore.raft.types import Role
 from kvstore.server.load import ARGUMENT_STEPS
 from kvstore.server.replies import Slot
-from kvstore.wire import peer, resp, typed
+from kvstore.wire import resp, typed
 from kvstore.wire.resp import command
 
-from .line import LIMITS, THEIRS, Line
+from .line import LIMITS, Line
 
 SHARE_BYTES = LIMITS.clients_output_bytes_max // 8
 
@@ -63,12 +61,7 @@ def test_a_read_that_was_answered_makes_no_further_turn(line: Line) -> None:
 
 def test_a_reply_that_is_ready_waits_for_an_earlier_one_that_is_not(follower: Line) -> None:
     """The node leads, but no majority confirms its write."""
-    follower.ask(peer.encode_hello(THEIRS))
-    raft = follower.node.raft
-    until(lambda: raft.role is Role.PRE_CANDIDATE, follower.turn, "it would stand")
-    would = PreVoteReply(cluster_id="test", sender=2, recipient=1, term=0, vote_granted=True)
-    vote = RequestVoteReply(cluster_id="test", sender=2, recipient=1, term=1, vote_granted=True)
-    follower.ask(peer.encode_message(would), peer.encode_message(vote))
+    follower.elect()
     client = follower.connect()
     client.sendall(command(b"SET", b"k", b"1") + command(b"PING"))
     follower.turn()

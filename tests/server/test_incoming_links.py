@@ -31,7 +31,7 @@ def test_a_peer_says_hello_and_is_heard(follower: Line) -> None:
 
 def test_a_peer_that_is_gone_without_a_word_is_noticed(follower: Line) -> None:
     """Nothing is sent on this way of a link, so only keepalive can tell."""
-    follower.ask(peer.encode_hello(THEIRS))
+    follower.greet()
     sock = follower.link._stream._sock
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 3_000
@@ -67,7 +67,7 @@ def test_a_directory_that_is_not_the_one_seen_last_is_refused_and_not_heard(
     follower: Line,
 ) -> None:
     """etcd#10817: a wiped directory under the same id must not vote again."""
-    follower.ask(peer.encode_hello(THEIRS))
+    follower.greet()
     wiped = msgspec.structs.replace(THEIRS, starts=b"9" * 8)
     follower.connect_anew()
     answer = follower.ask(peer.encode_hello(wiped), peer.encode_message(VOTE))
@@ -104,7 +104,7 @@ def test_a_directory_that_is_replaced_while_its_link_is_up_is_hung_up_on(followe
 
 def test_a_new_start_of_the_same_directory_takes_the_place_of_the_old_one(follower: Line) -> None:
     """What waits in the links of an earlier start is not heard any more."""
-    follower.ask(peer.encode_hello(THEIRS))
+    follower.greet()
     earlier = follower.link
     follower.connect_anew()
     follower.ask(peer.encode_hello(msgspec.structs.replace(THEIRS, starts=b"2" * 8 + b"3" * 8)))
@@ -189,7 +189,7 @@ def test_what_a_peer_does_not_read_is_not_booked(
 
 
 def test_a_peer_is_heard_when_clients_have_used_up_the_turn(follower: Line) -> None:
-    follower.ask(peer.encode_hello(THEIRS))
+    follower.greet()
     load = follower.context.load
     load.steps = follower.node.settings.limits.turn_steps_max
     votes = [msgspec.structs.replace(VOTE, term=term) for term in range(7, 12)]

@@ -7,16 +7,12 @@ from pathlib import Path
 
 import pytest
 from redis._parsers.helpers import parse_client_list, parse_info
-from until import until
 
 from kvstore.api.glob import COMPILE_STEPS
-from kvstore.raft.messages import AppendEntries, PreVoteReply, RequestVoteReply
-from kvstore.raft.types import Role
-from kvstore.server.connection import Connection
 from kvstore.wire import peer
 from kvstore.wire.resp import command
 
-from .line import THEIRS, Line, tcp_pair
+from .line import HEARTBEAT, Line
 
 ASKED_FOR = """
     redis_version redis_mode os arch_bits process_id tcp_port uptime_in_seconds uptime_in_days
@@ -79,7 +75,7 @@ def test_uptime_and_memory_are_those_of_the_process(line: Line) -> None:
 
 def test_peers_are_no_clients(follower: Line) -> None:
     """Nor is who came when there was no room for clients."""
-    follower.ask(peer.encode_hello(THEIRS))
+    follower.greet()
     follower.connect_anew()
     found = info(follower)
     assert found["connected_clients"] == len(clients(follower)) == 1
@@ -96,7 +92,7 @@ def test_the_links_of_peers_are_counted_as_they_come_and_go(follower: Line) -> N
     links = []
     for _ in range(3):
         links.append(follower.client)
-        follower.ask(peer.encode_hello(THEIRS))
+        follower.greet()
         assert context.linked.keys() == {2}
         assert agree()
         follower.connect_anew()
@@ -141,9 +137,7 @@ def test_the_shard_tells_which_nodes_have_no_link(line: Line) -> None:
 
 
 def test_who_is_told_that_there_is_no_room_is_counted(line: Line) -> None:
-    client, ours = tcp_pair()
-    with client:
-        Connection(ours, "test", line.context, line.selector, is_newcomer=True)
+    with line.connect(is_newcomer=True) as client:
         client.sendall(command(b"PING"))
         assert line.receive() == b""
         assert client.recv(100) == b"-ERR max number of clients reached\r\n"
@@ -151,28 +145,17 @@ def test_who_is_told_that_there_is_no_room_is_counted(line: Line) -> None:
 
 
 def test_who_came_when_there_was_no_room_is_not_listed(line: Line) -> None:
-    client, ours = tcp_pair()
-    with client:
-        newcomer = Connection(ours, "test", line.context, line.selector, is_newcomer=True)
+    with line.connect(is_newcomer=True):
+        newcomer = line.connections[-1]
         assert str(newcomer.state.number) not in [found["id"] for found in clients(line)]
         assert info(line)["connected_clients"] == len(clients(line)) == 1
 
 
 def test_a_follower_tells_whether_its_leader_is_linked(follower: Line) -> None:
     assert (info(follower)["role"], info(follower)["master_link_status"]) == ("slave", "down")
-    heartbeat = AppendEntries(
-        cluster_id="test",
-        sender=2,
-        recipient=1,
-        term=1,
-        prev_log_index=0,
-        prev_log_term=0,
-        entries=(),
-        leader_commit=0,
-    )
     follower.connect_anew()
-    follower.ask(peer.encode_hello(THEIRS))
-    follower.ask(peer.encode_message(heartbeat))
+    follower.greet()
+    follower.ask(peer.encode_message(HEARTBEAT))
     link = follower.client
     follower.connect_anew()
     found = info(follower)
@@ -190,12 +173,7 @@ def test_a_leader_tells_of_the_followers_that_are_linked_to_it(line: Line) -> No
 
 
 def test_a_leader_tells_how_far_each_follower_has_come(follower: Line) -> None:
-    follower.ask(peer.encode_hello(THEIRS))
-    raft = follower.node.raft
-    until(lambda: raft.role is Role.PRE_CANDIDATE, follower.turn, "it would stand")
-    would = PreVoteReply(cluster_id="test", sender=2, recipient=1, term=0, vote_granted=True)
-    vote = RequestVoteReply(cluster_id="test", sender=2, recipient=1, term=1, vote_granted=True)
-    follower.ask(peer.encode_message(would), peer.encode_message(vote))
+    follower.elect()
     follower.connect_anew()
     found = info(follower)
     assert (found["role"], found["connected_slaves"], found["master_repl_offset"]) == (

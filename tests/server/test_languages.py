@@ -9,12 +9,11 @@ import pytest
 from kvstore import api
 from kvstore.server.client_state import ClientState
 from kvstore.server.codec import Said, Service, Submission
-from kvstore.server.connection import Connection
 from kvstore.server.languages import LANGUAGES, Language
 from kvstore.wire.resp import command
 
 from .accounts import check_accounts
-from .line import Line, tcp_pair
+from .line import Line
 
 
 class LinesCodec:
@@ -76,11 +75,7 @@ WITH_LINES = (Language("lines", _begins, LinesCodec), *LANGUAGES)
 def speaking() -> Iterator[Line]:
     """A server that knows one language more, and somebody who has connected to it."""
     line = Line()
-    client, ours = tcp_pair()
-    client.setblocking(False)
-    Connection(ours, "test", line.context, line.selector, languages=WITH_LINES)
-    line.earlier_clients.append(line.client)
-    line.client = client
+    line.connect_anew(languages=WITH_LINES)
     yield line
     line.close()
 
@@ -106,21 +101,15 @@ def test_a_language_is_told_by_as_many_bytes_as_it_takes(speaking: Line) -> None
 
 
 def test_requests_of_every_language_count_and_cost_alike(speaking: Line) -> None:
-    served, counted = speaking.connections[-1].served, speaking.context.commands_processed
+    served, counted = speaking.connection.served, speaking.context.commands_processed
     speaking.ask(b"?k\n" * 7)
     assert speaking.context.commands_processed - counted == 7
-    others = [one for one in speaking.context.connections.values() if one.state.number == 2]
-    assert [one.served - served for one in others if isinstance(one, Connection)] >= [7 * 20]
+    assert speaking.connection.served - served >= 7 * 20
 
 
 def test_who_comes_when_there_is_no_room_is_told_so_in_its_language() -> None:
     line = Line()
-    client, ours = tcp_pair()
-    client.setblocking(False)
-    newcomer = {"is_newcomer": True, "languages": WITH_LINES}
-    Connection(ours, "test", line.context, line.selector, **newcomer)  # type: ignore[arg-type]
-    line.earlier_clients.append(line.client)
-    line.client = client
+    line.connect_anew(is_newcomer=True, languages=WITH_LINES)
     try:
         assert line.ask(b"?k\n") == b"failed\n"
         assert line.is_closed

@@ -11,7 +11,6 @@ import pytest
 from until import until
 
 from kvstore.config.limits import Limits
-from kvstore.server.connection import Connection
 from kvstore.server.context import Member
 from kvstore.server.load import SHORT_INPUT_BYTES
 from kvstore.server.stream import _STUCK_BYTES
@@ -19,7 +18,7 @@ from kvstore.wire import peer, resp
 from kvstore.wire.resp import command
 
 from .accounts import check_accounts
-from .line import LIMITS, THEIRS, Line, tcp_pair
+from .line import LIMITS, THEIRS, Line
 
 MIB = 1 << 20
 
@@ -286,11 +285,7 @@ def test_fewer_descriptors_mean_fewer_clients(descriptors: int) -> None:
 def full() -> Iterator[Line]:
     """A server of a cluster of three, to which one comes for whom there is no room as a client."""
     line = Line(members=3)
-    client, ours = tcp_pair()
-    client.setblocking(False)
-    Connection(ours, "newcomer", line.context, line.selector, is_newcomer=True)
-    line.earlier_clients.append(line.client)
-    line.client = client
+    line.connect_anew(is_newcomer=True)
     yield line
     line.close()
 

@@ -35,7 +35,7 @@ from kvstore.wire import peer
 from kvstore.wire.resp import command
 
 from .cluster import Cluster
-from .line import THEIRS, Line
+from .line import Line
 from .test_turns import FLOODS, KEYS
 
 LIMITS = Limits()
@@ -126,7 +126,7 @@ def test_clients_get_so_much_of_a_turn(
 
 def test_a_peer_is_heard_so_far_in_a_turn(follower: Line, metered: Callable[..., Meter]) -> None:
     """However much it has sent: what is left waits in its socket, and slows it down."""
-    follower.ask(peer.encode_hello(THEIRS))
+    follower.greet()
     vote = PreVote(
         cluster_id="test", sender=2, recipient=1, term=0, last_log_index=0, last_log_term=0
     )

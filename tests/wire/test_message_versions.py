@@ -1,7 +1,7 @@
 """What a peer of another version says is understood as far as this one can, and no further.
 
-The golden frames are those of version 2: whatever comes later must read them, and be read where
-it says no more. A frame here changes only while nothing is released.
+The golden frames (`golden.py`) are those of version 2: whatever comes later must read them, and be
+read where it says no more.
 """
 
 from __future__ import annotations
@@ -15,82 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvstore.errors import ProtocolError
-from kvstore.raft.messages import (
-    AppendEntries,
-    AppendEntriesReply,
-    EntryRange,
-    FetchEntries,
-    FetchEntriesReply,
-    Message,
-    PreVote,
-    PreVoteReply,
-    ReadIndex,
-    ReadIndexReply,
-    RequestVote,
-    RequestVoteReply,
-    TimeoutNow,
-)
-from kvstore.raft.types import Entry, EntryKind
+from kvstore.raft.messages import Message, TimeoutNow
 from kvstore.wire import peer
 
-ENVELOPE: dict[str, Any] = {
-    "cluster_id": "c1",
-    "sender": 1,
-    "recipient": 2,
-    "term": 4,
-    "admitted_at": 3,
-}
-ENTRIES = (Entry(8, 3, EntryKind.NOOP, b"1"), Entry(9, 4, EntryKind.COMMAND, b"x"))
-GOLDEN: list[tuple[Message, str]] = [
-    (
-        PreVote(**ENVELOPE, last_log_index=9, last_log_term=3),
-        "98a87072655f766f7465a26331010204030903",
-    ),
-    (
-        PreVoteReply(**ENVELOPE, vote_granted=True),
-        "97ae7072655f766f74655f7265706c79a2633101020403c3",
-    ),
-    (
-        RequestVote(**ENVELOPE, last_log_index=9, last_log_term=3),
-        "98ac726571756573745f766f7465a26331010204030903",
-    ),
-    (
-        RequestVoteReply(**ENVELOPE, vote_granted=True),
-        "97b2726571756573745f766f74655f7265706c79a2633101020403c3",
-    ),
-    (
-        AppendEntries(
-            **ENVELOPE,
-            prev_log_index=7,
-            prev_log_term=3,
-            entries=ENTRIES,
-            leader_commit=7,
-            read_round=5,
-        ),
-        "9bae617070656e645f656e7472696573a263310102040307039294080300c4013194090401c401780705",
-    ),
-    (
-        AppendEntriesReply(
-            **ENVELOPE, success=False, prev_log_index=7, conflict_term=3, conflict_index=5
-        ),
-        "9fb4617070656e645f656e74726965735f7265706c79a2633101020403c20700030500c3c3a0",
-    ),
-    (TimeoutNow(**ENVELOPE), "96ab74696d656f75745f6e6f77a2633101020403"),
-    (ReadIndex(**ENVELOPE, read_id=6), "97aa726561645f696e646578a263310102040306"),
-    (
-        ReadIndexReply(**ENVELOPE, read_id=6, index=9),
-        "98b0726561645f696e6465785f7265706c79a26331010204030609",
-    ),
-    (
-        FetchEntries(**ENVELOPE, ranges=(EntryRange(1, 6, 2), EntryRange(8, 8, 3))),
-        "97ad66657463685f656e7472696573a2633101020403929301060293080803",
-    ),
-    (
-        FetchEntriesReply(**ENVELOPE, entries=ENTRIES, until=9),
-        "98b366657463685f656e74726965735f7265706c79a26331010204039294080300c4013194090401c4017809",
-    ),
-]
-MESSAGES = [message for message, _ in GOLDEN]
+from .golden import ENVELOPE, GOLDEN, MESSAGES
 
 
 def framed(value: object) -> list[bytes]:

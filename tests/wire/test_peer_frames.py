@@ -16,43 +16,15 @@ from kvstore.raft.messages import (
     INDEX_MAX,
     AppendEntries,
     AppendEntriesReply,
-    EntryRange,
-    FetchEntries,
-    FetchEntriesReply,
     Message,
     RequestVote,
-    RequestVoteReply,
 )
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.wire import peer, resp
 from kvstore.wire.peer import Hello, HelloAnswer
 
-ENTRIES = (
-    Entry(8, 3, EntryKind.NOOP, b"1"),
-    Entry(9, 4, EntryKind.COMMAND, b"\r\n*1\r\n"),
-)
-ENVELOPE: dict[str, Any] = {
-    "cluster_id": "c1",
-    "sender": 1,
-    "recipient": 2,
-    "term": 4,
-    "admitted_at": 3,
-}
-MESSAGES: list[Message] = [
-    RequestVote(**ENVELOPE, last_log_index=9, last_log_term=3),
-    RequestVoteReply(**ENVELOPE, vote_granted=True),
-    AppendEntries(
-        **ENVELOPE,
-        prev_log_index=7,
-        prev_log_term=3,
-        entries=ENTRIES,
-        leader_commit=7,
-        read_round=5,
-    ),
-    AppendEntriesReply(**ENVELOPE, success=True, prev_log_index=7, match_index=9, read_round=5),
-    FetchEntries(**ENVELOPE, ranges=(EntryRange(1, 6, 2), EntryRange(8, 8, 3))),
-    FetchEntriesReply(**ENVELOPE, entries=ENTRIES, until=9),
-]
+from .golden import ENVELOPE, MESSAGES
+
 INCARNATION = "0123456789abcdef" * 2
 
 
@@ -94,7 +66,7 @@ def test_every_message_comes_back_as_it_was(message: Message) -> None:
 def test_a_frame_is_the_payload_and_its_crc32c_in_big_endian() -> None:
     name, payload, checksum = arguments(peer.encode_message(MESSAGES[0]))
     assert name == b"RAFT"
-    assert msgspec.msgpack.decode(payload)[0] == "request_vote"
+    assert msgspec.msgpack.decode(payload)[0] == "pre_vote"
     assert int.from_bytes(checksum, "big") == crc32c.crc32c(payload)
 
 

@@ -1,0 +1,85 @@
+"""A message of every kind, and its frame as version 2 writes it.
+
+Law: a frame here changes only while nothing is released. One of the entries holds what looks like
+the beginning of another request.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kvstore.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    EntryRange,
+    FetchEntries,
+    FetchEntriesReply,
+    Message,
+    PreVote,
+    PreVoteReply,
+    ReadIndex,
+    ReadIndexReply,
+    RequestVote,
+    RequestVoteReply,
+    TimeoutNow,
+)
+from kvstore.raft.types import Entry, EntryKind
+
+ENVELOPE: dict[str, Any] = {
+    "cluster_id": "c1",
+    "sender": 1,
+    "recipient": 2,
+    "term": 4,
+    "admitted_at": 3,
+}
+ENTRIES = (Entry(8, 3, EntryKind.NOOP, b"1"), Entry(9, 4, EntryKind.COMMAND, b"\r\n*1\r\n"))
+GOLDEN: list[tuple[Message, str]] = [
+    (
+        PreVote(**ENVELOPE, last_log_index=9, last_log_term=3),
+        "98a87072655f766f7465a26331010204030903",
+    ),
+    (
+        PreVoteReply(**ENVELOPE, vote_granted=True),
+        "97ae7072655f766f74655f7265706c79a2633101020403c3",
+    ),
+    (
+        RequestVote(**ENVELOPE, last_log_index=9, last_log_term=3),
+        "98ac726571756573745f766f7465a26331010204030903",
+    ),
+    (
+        RequestVoteReply(**ENVELOPE, vote_granted=True),
+        "97b2726571756573745f766f74655f7265706c79a2633101020403c3",
+    ),
+    (
+        AppendEntries(
+            **ENVELOPE,
+            prev_log_index=7,
+            prev_log_term=3,
+            entries=ENTRIES,
+            leader_commit=7,
+            read_round=5,
+        ),
+        "9bae617070656e645f656e7472696573a263310102040307039294080300c4013194090401c4060d0a2a310d0a0705",
+    ),
+    (
+        AppendEntriesReply(
+            **ENVELOPE, success=False, prev_log_index=7, conflict_term=3, conflict_index=5
+        ),
+        "9fb4617070656e645f656e74726965735f7265706c79a2633101020403c20700030500c3c3a0",
+    ),
+    (TimeoutNow(**ENVELOPE), "96ab74696d656f75745f6e6f77a2633101020403"),
+    (ReadIndex(**ENVELOPE, read_id=6), "97aa726561645f696e646578a263310102040306"),
+    (
+        ReadIndexReply(**ENVELOPE, read_id=6, index=9),
+        "98b0726561645f696e6465785f7265706c79a26331010204030609",
+    ),
+    (
+        FetchEntries(**ENVELOPE, ranges=(EntryRange(1, 6, 2), EntryRange(8, 8, 3))),
+        "97ad66657463685f656e7472696573a2633101020403929301060293080803",
+    ),
+    (
+        FetchEntriesReply(**ENVELOPE, entries=ENTRIES, until=9),
+        "98b366657463685f656e74726965735f7265706c79a26331010204039294080300c4013194090401c4060d0a2a310d0a09",
+    ),
+]
+MESSAGES = [message for message, _ in GOLDEN]
