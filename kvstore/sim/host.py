@@ -8,37 +8,31 @@ paused goes on where it stood, and finds in its sockets what arrived meanwhile.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Set
 from functools import partial
 
-from kvstore import api
 from kvstore.config.settings import Settings
 from kvstore.errors import DirectoryRefusedError, StorageError
 from kvstore.raft.messages import Message
 from kvstore.raft.types import NOT_ADMITTED, Role
 from kvstore.raft.versions import Versions
-from kvstore.server.asked import Asked
 from kvstore.server.cluster_version import Release
-from kvstore.server.envelope import reply_of
 from kvstore.server.node import Node, Outcome
-from kvstore.server.scan_cursors import ScanCursors
 from kvstore.server.turn import Turn
-from kvstore.sim.calls import Call, CursorCall, TypedCall
+from kvstore.sim.calls import Call
 from kvstore.sim.clock import Clock
 from kvstore.sim.disk import Disk, PowerCutError
 from kvstore.sim.greetings import Greetings
 from kvstore.sim.observer import Observer
 from kvstore.sim.scenario import Scenario
 from kvstore.sim.schedule import Action, Schedule
+from kvstore.sim.sockets import Sockets
 from kvstore.sim.writer import BesideTheLoop
 from kvstore.storage.base import Identity
 from kvstore.storage.records import START_BYTES
 from kvstore.storage.writer import WriteAtOnce
 
-_UNKNOWN_CURSOR = api.Failure(api.FailureCode.INVALID, "the cursor is unknown")
-_UNKNOWN_COMMAND = api.Failure(api.FailureCode.INVALID, "the command is unknown")
 _TURN_MS = 0.05
 """The shortest time between two turns of one node."""
 
@@ -81,16 +75,13 @@ class Host:
         self._unreachable = unreachable
         self.session_rules = plan.session_rules
         self._idle_ms = settings.raft.heartbeat_interval_ms / 2
-        self._messages: list[Message] = []
-        self._calls: list[Call] = []
-        self._open_calls: dict[Call, float] = {}
-        """Those without an answer, and when the node took them, infinity if not yet."""
         self._life = 0
         self.turn_ms = 0.0
         self.held_until_ms = 0.0
         """The world's time at which the fsync under way, or the last one, returns."""
+        self._sockets: Sockets
         self._greetings: Greetings
-        """Of its present life, or of the last one."""
+        """Of its present life, or of the last one, like its sockets."""
         self._releases = plan.releases.programs
         self._release = self._releases[0]
         self._waits_for_sync = False
@@ -143,7 +134,7 @@ class Host:
             return
         self.node = self.running = node
         self._turn = Turn(node, self)
-        self._cursors = ScanCursors(self._settings.limits.scan_cursors_max)
+        self._sockets = Sockets(node, self._release, self._life, self._observer, self._rng)
         self._greetings = Greetings(node, disk)
         self._observer.started(self)
         self._plan_turn(0.0)
@@ -160,14 +151,10 @@ class Host:
         self._life += 1
         self._waits_for_sync = False
         self._held.clear()
-        self._messages.clear()
-        self._calls.clear()
         lost = self.disk.crash() or raft.log.last_index > self.disk.log.last_index
         lost_entries = max(0, raft.log.last_index - self.disk.log.last_index)
         self._observer.crashed(self, why, lost=lost, lost_entries=lost_entries)
-        open_calls, self._open_calls = self._open_calls, {}
-        for call in sorted(open_calls, key=lambda call: call.number):
-            call.break_off()
+        self._sockets.break_off()
         self._on_crash(self)
 
     def find_damage(self) -> None:
@@ -293,7 +280,7 @@ class Host:
     def take_message(self, message: Message) -> None:
         """A message of a peer reaches the socket."""
         if self.node is not None:
-            self._messages.append(message)
+            self._sockets.take_message(message)
             self._plan_turn(_TURN_MS)
 
     def take_call(self, call: Call) -> None:
@@ -301,10 +288,7 @@ class Host:
         if self.node is None:
             call.break_off()
             return
-        if isinstance(call, TypedCall):
-            call.was_sent = True
-        self._open_calls[call] = math.inf
-        self._calls.append(call)
+        self._sockets.take_call(call)
         self._plan_turn(_TURN_MS)
 
     # --- Turns ----------------------------------------------------------------------------
@@ -372,7 +356,7 @@ class Host:
         self._observer.persisted(self)
         self._turn.second_half()
         self._observer.turned(self)
-        is_busy = node.is_busy or self._messages or self._calls
+        is_busy = node.is_busy or self._sockets
         self._plan_turn(_TURN_MS if is_busy else self._rest_ms(node) / self._clock.rate)
 
     def _rest_ms(self, node: Node) -> float:
@@ -391,17 +375,8 @@ class Host:
 
     def hear(self) -> None:
         """What its sockets have."""
-        node, observer = self.running, self._observer
-        observer.stepped(self, "tick")
-        messages, self._messages = self._messages, []
-        for message in messages:
-            node.receive(message)
-            observer.stepped(self, "receive", message)
-        calls, self._calls = self._calls, []
-        for call in calls:
-            self._submit(node, call)
-        if calls:
-            observer.stepped(self, "propose")
+        self._observer.stepped(self, "tick")
+        self._sockets.hear(self)
 
     def unreachable(self) -> Set[int]:
         """Machines on which no node runs."""
@@ -416,36 +391,6 @@ class Host:
         self.running.cluster_version.tick(self._greetings.spoken_versions)
         self._observer.stepped(self, "tick")
 
-    def _submit(self, node: Node, call: Call) -> None:
-        self._open_calls[call] = self.turn_ms
-        if isinstance(call, CursorCall) and not call.begin(self._cursors, self._life):
-            self._answer(call, _UNKNOWN_CURSOR)
-            return
-        asked = self._asked(node, call)
-        if not self._knows(asked.request):
-            self._answer(call, _UNKNOWN_COMMAND)
-            return
-        call.connection.router.dispatch(node, asked, call)
-        if call.results:
-            del self._open_calls[call]
-            if isinstance(call, TypedCall) and call.reply is not None:
-                self._observer.answered_at_once(call.reply.result)
-
-    def _asked(self, node: Node, call: Call) -> Asked:
-        if isinstance(call, TypedCall):
-            call.wrap, typed = partial(reply_of, node), call.typed
-            return Asked(
-                call.request, call.is_stale, typed.from_any, typed.min_term, typed.cluster_id
-            )
-        from_any = isinstance(call.request, api.QUERIES) and self._rng.random() < 0.5
-        return Asked(call.request, from_any=from_any)
-
-    def _knows(self, request: api.Request) -> bool:
-        """Whether its release has such a request."""
-        if not isinstance(request, api.COMMANDS):
-            return True
-        return self._release.since_of(request) <= self._release.speaks.newest
-
     def let_out(self, outcome: Outcome) -> None:
         """To the network, and to clients."""
         observer = self._observer
@@ -458,11 +403,7 @@ class Host:
         for answer in outcome.answers:
             call = answer.ticket
             assert isinstance(call, Call)
-            self._answer(call, answer.result)
-
-    def _answer(self, call: Call, result: api.Result) -> None:
-        self._open_calls.pop(call, None)
-        call.fill(result)
+            self._sockets.answer(call, answer.result)
 
     # --- What others see ------------------------------------------------------------------
 
@@ -474,7 +415,7 @@ class Host:
     @property
     def oldest_ticket_ms(self) -> float:
         """When the node took the ticket that has waited for longest, by its own clock."""
-        return next(iter(self._open_calls.values())) if self._open_calls else math.inf
+        return self._sockets.oldest_ticket_ms
 
     @property
     def life(self) -> int:
