@@ -21,13 +21,15 @@ import msgspec
 
 from kvstore import api
 from kvstore.config.settings import Settings
-from kvstore.kv.machine import ENTRY_STEPS, StateMachine
+from kvstore.kv.machine import StateMachine
 from kvstore.raft.core import Raft
 from kvstore.raft.effects import Effects
 from kvstore.raft.events import Event, Stalled
 from kvstore.raft.messages import Message
-from kvstore.raft.types import ADMIT, COMMAND, VERSION, Entry, Membership, Role
+from kvstore.raft.types import Membership, Role
 from kvstore.server import refusals
+from kvstore.server.applying import Applier
+from kvstore.server.checkpoints import Checkpoints
 from kvstore.server.cluster_time import ClusterTime
 from kvstore.server.cluster_version import THIS_RELEASE, ClusterVersion, Release
 from kvstore.server.directions import elsewhere
@@ -41,9 +43,6 @@ from kvstore.server.waiting.reads import Read, WaitingReads
 from kvstore.server.waiting.writes import EntryName, WaitingWrites, Write
 from kvstore.storage.base import LogStore, StateStore
 from kvstore.storage.writer import LogWriter, WriteAtOnce
-
-_APPLY_BYTES: Final = 64 << 10
-"""Entry data that is read at once, of which what the turn has no work left for is wasted."""
 
 _SESSION_RULES: Final = api.SessionRules()
 _encode_logged = msgspec.msgpack.Encoder().encode
@@ -60,9 +59,7 @@ class Outcome(msgspec.Struct, frozen=True):
 class Node:
     """The driver of one `Raft`.
 
-    * Reads and entries interleave: a read as of index i is due when i is applied and
-      before i + 1 is. It is answered then, unless its ticket takes it over.
-    * A turn applies until its steps are spent, and one entry at least.
+    * Whoever gives a ticket gets one answer, in the turn that knows it.
     """
 
     def __init__(
@@ -88,7 +85,6 @@ class Node:
         self._durable_number = 0
         """Of the last update that was taken note of as durable."""
         self.state_store = state_store
-        self._checkpointed = applied
         self.machine = StateMachine(
             state_store, applied, settings.limits.reply_bytes_max, session_rules
         )
@@ -105,7 +101,6 @@ class Node:
         self.now_ms = self._deadline_ms = 0.0
         """When this turn began, and until when a request that comes in it may wait."""
         self._time = ClusterTime()
-        self._next_checkpoint_ms = 0.0
         self.room = Room(
             log_store,
             state_store,
@@ -116,13 +111,17 @@ class Node:
             settings.raft.heartbeat_interval_ms,
         )
         self._effects: Effects | None = None
-        self._steps_end = 0
-        """How far the machine's steps may go in this turn."""
         self._events: list[Event] = []
         self._answers: list[Answer] = []
         self._writes = WaitingWrites()
         self._reads = WaitingReads(first_number=rng.getrandbits(48))
         self._handovers = WaitingHandovers()
+        self._checkpoints = Checkpoints(
+            state_store, self.machine, self.room, settings.checkpoint_interval_ms
+        )
+        self._applier = Applier(
+            self, self._checkpoints, self.cluster_version, self._writes, self._reads
+        )
         self._kinds: tuple[Kind, ...] = (self._writes, self._reads, self._handovers)
         self._known_leader: tuple[int, int | None] = (0, None)
         """(term, leader) by whose word the reads wait."""
@@ -163,9 +162,7 @@ class Node:
         for kind in self._kinds:
             if kind.waiting:
                 self._answers += kind.give_up_overdue(self)
-        if now_ms >= self._next_checkpoint_ms:
-            self._next_checkpoint_ms = now_ms + self.settings.checkpoint_interval_ms
-            self.checkpoint()
+        self._checkpoints.tick(now_ms)
 
     def submit_command(self, command: api.Command, ticket: Ticket) -> EntryName | None:
         """Propose a write; the entry that it became, None if it was refused."""
@@ -272,7 +269,7 @@ class Node:
         entries, and answers about entries that were durable here, and committed, before.
         """
         self._refuse_reads_of_others()
-        self._steps_end = self.machine.steps + self.settings.limits.apply_steps_per_turn_max
+        self._applier.begin_turn()
         if self._reads.arrived:
             self.raft.read(self._reads.new_batch())
         messages = self.raft.take_messages()
@@ -294,7 +291,9 @@ class Node:
             # Else nothing is left to settle: `prepare` has.
             self._refuse_reads_of_others()
             self._settle()
-        events, self._events = [*self._events, *effects.events], []
+        events = [*self._events, *self._applier.events, *effects.events]
+        self._events.clear()
+        self._applier.events.clear()
         return Outcome(self.raft.take_messages(), self._take_answers(), events)
 
     def _note_durable(self) -> bool:
@@ -315,7 +314,7 @@ class Node:
         """Apply and answer what is committed and durable here by now."""
         for ready in self.raft.ready_reads():
             self._reads.is_ready(ready.read_id, ready.index)
-        self._apply_committed()
+        self._applier.apply_committed(self._answers)
         for kind in self._kinds:
             if kind.waiting:
                 self._answers += kind.settle(self)
@@ -340,9 +339,7 @@ class Node:
     def due_ms(self) -> float:
         """By when the next turn must begin, whatever arrives, by the clock of `tick`."""
         due = [kind.due_ms for kind in self._kinds if kind.waiting]
-        if self.machine.applied != self._checkpointed:
-            due.append(self._next_checkpoint_ms)
-        return min(self.raft.due_ms, self.room.due_ms, *due)
+        return min(self.raft.due_ms, self.room.due_ms, self._checkpoints.due_ms, *due)
 
     def abandon_clients(self) -> list[Answer]:
         """The node stops: what each waiting client can be told."""
@@ -362,53 +359,13 @@ class Node:
             or (self.room.is_scarce and self.machine.last_applied < raft.log.last_term_start)
         )
 
-    # --- Durability of the key space ------------------------------------------------------
-
     def checkpoint(self) -> None:
-        """Make the applied key space durable; a restart replays the log from here."""
-        applied = self.machine.applied
-        if applied != self._checkpointed and self.room.allows_checkpoint:
-            self.state_store.commit(applied)
-            self._checkpointed = applied
+        """Make the applied key space durable, though no turn asks for it."""
+        self._checkpoints.make()
 
     def redirect(self) -> api.Failure:
         """Why this node does not take a request, and where to go."""
         return elsewhere(self.raft, self.settings.members)
-
-    # --- Applying -------------------------------------------------------------------------
-
-    def _apply_committed(self) -> None:
-        machine, reads = self.machine, self._reads
-        if reads.ready:
-            self._answers += reads.settle(self)
-        before = -1
-        while before < machine.last_applied and machine.steps < self._steps_end:
-            before = machine.last_applied
-            count = -(-(self._steps_end - machine.steps) // ENTRY_STEPS)
-            if not (entries := self.raft.committed_entries(before, count, _APPLY_BYTES)):
-                break
-            has_reads = bool(reads.ready)
-            for entry in self.room.fitting(entries, self.checkpoint):
-                self._apply(entry)
-                if has_reads:
-                    self._answers += reads.settle(self)
-                if machine.steps >= self._steps_end:
-                    break
-
-    def _apply(self, entry: Entry) -> None:
-        if entry.kind is not COMMAND:
-            self.machine.advance(entry.index)
-            if entry.kind is ADMIT:
-                self.raft.admit(entry)
-                check_directory(self.raft, self.settings.data_dir)
-            elif entry.kind is VERSION:
-                self._events += self.cluster_version.apply(entry)
-            return
-        effect = self.machine.apply(entry.index, entry.data)
-        writes = self._writes.waiting
-        write = writes.pop((entry.index, entry.term), None) if writes else None
-        if write is not None:
-            self._answers.append(Answer(write.ticket, effect.result))
 
     # --- Reads ----------------------------------------------------------------------------
 

@@ -29,12 +29,12 @@ APPLYING = (
     ),
     Mutant(
         "last_applied is saved without the data of the turn",
-        "Node.checkpoint",
-        "        applied = self.machine.applied\n        if applied != self._checkpointed",
-        "        applied = self.machine.applied\n"
+        "Checkpoints.make",
+        "        applied = self._machine.applied\n        if applied != self._last",
+        "        applied = self._machine.applied\n"
         "        applied = type(applied)(\n"
-        "            self.raft.log.durable_index, applied.revision, applied.time_ms\n        )\n"
-        "        if applied != self._checkpointed",
+        "            applied.last_applied + 1, applied.revision, applied.time_ms\n        )\n"
+        "        if applied != self._last",
     ),
     Mutant(
         "a condition is judged by the leader when the write is proposed",
@@ -108,11 +108,11 @@ APPLYING = (
     ),
     Mutant(
         "sessions expire by the clock of each replica",
-        "Node._apply.effect",
-        "        effect = self.machine.apply(entry.index, entry.data)",
-        "        self.machine.clock.time_ms = self._time.advance(\n"
-        "            self.now_ms, self.machine.clock.time_ms\n        )\n"
-        "        effect = self.machine.apply(entry.index, entry.data)",
+        "Applier._apply.effect",
+        "        effect = self._machine.apply(entry.index, entry.data)",
+        "        self._machine.clock.time_ms = self._here._time.advance(\n"
+        "            self._here.now_ms, self._machine.clock.time_ms\n        )\n"
+        "        effect = self._machine.apply(entry.index, entry.data)",
     ),
     Mutant(
         "the time is forgotten in a restart",

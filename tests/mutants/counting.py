@@ -173,8 +173,8 @@ COUNTING = (
     ),
     Mutant(
         "the key space is committed in every turn",
-        "Node.tick",
-        "            self._next_checkpoint_ms = now_ms + self.settings.checkpoint_interval_ms\n",
+        "Checkpoints.tick",
+        "            self._next_ms = now_ms + self._interval_ms\n",
         "",
         test="tests/server/test_node.py",
     ),

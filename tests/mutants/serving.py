@@ -95,7 +95,7 @@ SERVING = (
     ),
     Mutant(
         "a waiting write is known by its index alone",
-        "Node._apply.write",
+        "Applier._apply.write",
         "        write = writes.pop((entry.index, entry.term), None)",
         "        found = [name for name in writes if name[0] == entry.index]\n"
         "        write = writes.pop(found[0]) if found else None",
@@ -170,7 +170,7 @@ SERVING = (
     ),
     Mutant(
         "a read waits for what was sent after it",
-        "Node._apply_committed",
+        "Applier.apply_committed",
         "                if has_reads:\n",
         "                if False:\n",
     ),
@@ -392,9 +392,9 @@ SERVING = (
     ),
     Mutant(
         "nobody wakes for a checkpoint",
-        "Node.due_ms",
-        "if self.machine.applied != self._checkpointed:",
-        "if False:",
+        "Checkpoints.due_ms",
+        "if self._machine.applied != self._last else",
+        "if False else",
         test=f"{_DUE}::test_nothing_happens_before_it_is_due",
     ),
     Mutant(

@@ -15,7 +15,7 @@ LAST_TERM = (
 SHARING = (
     Mutant(
         "a turn reads as many entries as it could if they cost nothing",
-        "Node._apply_committed.count",
+        "Applier.apply_committed.count",
         "            count = -(-(self._steps_end - machine.steps) // ENTRY_STEPS)\n",
         "            count = self._steps_end - machine.steps + ENTRY_STEPS\n",
         test="tests/server/test_work_per_turn.py"
@@ -176,7 +176,7 @@ SHARING = (
     ),
     Mutant(
         "applying goes on for as long as there are entries",
-        "Node._apply_committed",
+        "Applier.apply_committed",
         "                if machine.steps >= self._steps_end:\n",
         "                self._steps_end = machine.steps + 10_000\n                if False:\n",
         test="tests/server/test_turns.py::test_entries_are_applied_over_several_turns",
