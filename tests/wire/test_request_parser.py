@@ -378,12 +378,20 @@ def test_what_is_kept_is_booked_by_the_memory_that_it_takes(
         pass
     tracemalloc.start()
     try:
-        before = tracemalloc.get_traced_memory()[0]
         for held_bytes in held_bytes_while_parsing(data, size, pieces):
-            kept = tracemalloc.get_traced_memory()[0] - before
-            assert kept <= 1.25 * held_bytes + (4 << 10)
+            bound = 1.25 * held_bytes + (4 << 10)
+            # Quick to tell, and no less: what other threads of this process made is in it.
+            if tracemalloc.get_traced_memory()[0] > bound:
+                assert kept_bytes() <= bound
     finally:
         tracemalloc.stop()
+
+
+def kept_bytes() -> int:
+    """The memory of what was made here and in the parser since tracing began, and is there yet."""
+    here = [tracemalloc.Filter(True, file) for file in (resp.__file__, __file__)]
+    made = tracemalloc.take_snapshot().filter_traces(here)
+    return sum(statistic.size for statistic in made.statistics("filename"))
 
 
 @pytest.mark.parametrize("size", [100, 4 << 10, 64 << 10])
