@@ -314,8 +314,14 @@ class Raft:
     @property
     def has_effects(self) -> bool:
         """Whether something waits for `take_effects` (a new leader's no-op, for instance)."""
-        has_more = self._repair.has_more or bool(self.leadership and self.leadership.has_more)
-        return has_more or self.log.has_new or self._outbox.has_new or bool(self._events)
+        leadership = self.leadership
+        return (
+            self.log.has_new
+            or self._outbox.has_new
+            or bool(self._events)
+            or self._repair.has_more
+            or (leadership is not None and leadership.has_more)
+        )
 
     @property
     def has_committed_in_term(self) -> bool:

@@ -12,7 +12,7 @@ from kvstore.raft.safety import require
 from kvstore.raft.types import Role
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
     """What `check_step` compares between two moments of one node."""
 
     term: int
@@ -23,7 +23,10 @@ class Snapshot(msgspec.Struct, frozen=True):
     @staticmethod
     def of(raft: Raft) -> Snapshot:
         """The node as it is now."""
-        return Snapshot(raft.current_term, raft.voted_for, raft.commit_index, raft.leader_id)
+        standing = raft.standing
+        return Snapshot(
+            standing.current_term, standing.voted_for, raft.log.commit_index, raft.leader_id
+        )
 
 
 def check_state(raft: Raft) -> None:
@@ -52,10 +55,11 @@ def check_state(raft: Raft) -> None:
 
 def check_step(before: Snapshot, raft: Raft) -> None:
     """What holds between two moments of one node without a restart in between."""
-    require(raft.current_term >= before.term, "the term went back")
-    require(raft.commit_index >= before.commit_index, "the commit index went back")
-    if raft.current_term == before.term:
-        require(before.voted_for in (None, raft.voted_for), "the vote changed within one term")
+    standing = raft.standing
+    require(standing.current_term >= before.term, "the term went back")
+    require(raft.log.commit_index >= before.commit_index, "the commit index went back")
+    if standing.current_term == before.term:
+        require(before.voted_for in (None, standing.voted_for), "the vote changed within one term")
         require(
             before.leader_id is None or raft.leader_id in (None, before.leader_id),
             "two leaders in one term",

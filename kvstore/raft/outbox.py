@@ -63,7 +63,7 @@ class Outbox:
         """
         taken: list[Message] = []
         while self._waiting and self._waiting[0][0] <= durable_number:
-            taken += (m for m in self._waiting.popleft()[1] if m.term == term)
+            taken += [m for m in self._waiting.popleft()[1] if m.term == term]
         if hears_leader:
             return [m for m in taken if not (isinstance(m, PreVoteReply) and m.vote_granted)]
         return taken

@@ -204,9 +204,9 @@ class SimulatedLog(MemoryLog):
         return KEPT_BYTES
 
     def _taken_bytes(self, update: DurableUpdate) -> int:
-        return sum(self.entry_bytes(len(entry.data)) for entry in update.entries) + sum(
-            self.repair_bytes(len(entry.data)) for entry in update.repairs
-        )
+        taken = [self.entry_bytes(len(entry.data)) for entry in update.entries]
+        taken += [self.repair_bytes(len(entry.data)) for entry in update.repairs]
+        return sum(taken)
 
     def synced(self) -> None:
         """The fsync of the last write has returned."""

@@ -26,10 +26,11 @@ class LeaderCompleteness(Checker):
 
     def changed(self, host: Watched) -> None:
         raft = host.running.raft
-        leadership = (host.id, raft.current_term)
-        if raft.role is Role.LEADER and leadership not in self._checked:
-            self._checked.add(leadership)
-            self._check_leader(host)
+        if raft.role is Role.LEADER:
+            leadership = (host.id, raft.current_term)
+            if leadership not in self._checked:
+                self._checked.add(leadership)
+                self._check_leader(host)
         for index in range(self._committed.last + 1, raft.commit_index + 1):
             self._committed.append((raft.log.term(index), raft.current_term))
 

@@ -35,13 +35,12 @@ class NeverGoesBack(Checker):
         self._durable.pop(host.id, None)
 
     def changed(self, host: Watched) -> None:
-        node = host.running
+        raft, last_applied = host.running.raft, host.running.machine.last_applied
         before, applied = self._before[host.id]
-        check_step(before, node.raft)
-        if node.machine.last_applied < applied:
+        check_step(before, raft)
+        if last_applied < applied:
             self.fail(f"node {host.id} un-applies entries")
-        self._before[host.id] = (Snapshot.of(node.raft), node.machine.last_applied)
-
+        self._before[host.id] = (Snapshot.of(raft), last_applied)
         self._unchecked.add(host.id)
 
     def turned(self, host: Watched) -> None:

@@ -33,13 +33,13 @@ class StateMachineSafety(Checker):
         self._progress[host.id] = (applied, applied)
 
     def changed(self, host: Watched) -> None:
-        raft, machine = host.running.raft, host.running.machine
+        log, last_applied = host.running.raft.log, host.running.machine.last_applied
         applied, committed = self._progress[host.id]
-        self._progress[host.id] = (machine.last_applied, raft.commit_index)
-        for index in range(committed + 1, raft.commit_index + 1):
-            self._check_committed(host, index, raft.log.term(index))
-        while applied < machine.last_applied:
-            for entry in raft.log.slice(applied + 1, machine.last_applied + 1, _ALL):
+        self._progress[host.id] = (last_applied, log.commit_index)
+        for index in range(committed + 1, log.commit_index + 1):
+            self._check_committed(host, index, log.term(index))
+        while applied < last_applied:
+            for entry in log.slice(applied + 1, last_applied + 1, _ALL):
                 self._check_applied(host, entry)
                 applied = entry.index
 
