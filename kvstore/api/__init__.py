@@ -72,6 +72,7 @@ from kvstore.api.registry import (
     since_of,
 )
 from kvstore.api.row import (
+    CommandRow,
     Extent,
 )
 from kvstore.api.sessions import (
@@ -104,6 +105,7 @@ __all__ = [
     "WRITE_ROWS",
     "Call",
     "Command",
+    "CommandRow",
     "Count",
     "CountResult",
     "Delete",

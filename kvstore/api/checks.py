@@ -7,7 +7,7 @@ It must not know any one request.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Sized
 from typing import Protocol
 
 from kvstore.api.base import KEY_BYTES_MAX, REVISION_MAX, Guard
@@ -38,12 +38,8 @@ def check_key(key: bytes) -> str | None:
 
 def check_keys(request: OfKeys, bounds: Bounds) -> str | None:
     """All keys of a request."""
-    return check_count(request.keys, bounds) or check_longest(request.keys)
-
-
-def check_longest(keys: Iterable[bytes]) -> str | None:
-    """Of several keys, the one that is likeliest to be too long."""
-    return check_key(max(keys, key=len, default=b""))
+    keys = request.keys
+    return check_count(keys, bounds) or check_key(max(keys, key=len, default=b""))
 
 
 def check_count(keys: Sized, bounds: Bounds) -> str | None:

@@ -83,12 +83,14 @@ class CommandRow(Row, frozen=True, kw_only=True):
     """What the log may hold.
 
     * `extent`: how much it changes of the keys, at most. `changes_sessions`: of those, too.
+      `is_of_one_key`: it is one record, whatever it says, and no session.
     * `needs_time`: its entry carries the cluster's time (`logged.py`).
     * `since`: the version of the protocol since which there is such a one. No log gets it
       before its cluster has that version; 0 where every log may have it.
     """
 
     extent: Callable[[Any], Extent]
+    is_of_one_key: bool = False
     changes_sessions: bool = False
     needs_time: bool = False
     since: int = 0

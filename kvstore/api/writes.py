@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from kvstore.api.base import INTEGER_MAX, INTEGER_MIN, KEY_BYTES_MAX, union
-from kvstore.api.checks import check_count, check_key, check_keys, check_longest, check_value
+from kvstore.api.checks import check_count, check_key, check_keys, check_value
 from kvstore.api.data import (
     Delete,
     DeleteResult,
@@ -52,7 +52,7 @@ def _check_put_many(put: PutMany, bounds: Bounds) -> str | None:
             f"the pairs have {total} bytes together, the limit is {bounds.value_bytes_max}; "
             "write fewer at once"
         )
-    return check_longest(key for key, _ in put.pairs)
+    return check_key(max((key for key, _ in put.pairs), key=len, default=b""))
 
 
 def _pairs_bytes(put: PutMany) -> int:
@@ -72,6 +72,7 @@ WRITE_ROWS: Final = (
         check=_check_put,
         place_bytes=_place_of_put,
         extent=lambda put: Extent(1, len(put.key) + len(put.value)),
+        is_of_one_key=True,
     ),
     WriteRow(
         request=PutMany,
@@ -90,6 +91,7 @@ WRITE_ROWS: Final = (
         result=IncrementResult,
         check=_check_increment,
         extent=lambda increment: Extent(1, len(increment.key) + _INTEGER_BYTES),
+        is_of_one_key=True,
     ),
 )
 

@@ -94,16 +94,15 @@ class StateMachine:
                 f"log entry {index} is whole, and not a command that this version knows ({error}): "
                 "use the kvstore release that wrote it"
             ) from None
-        if isinstance(logged, api.Stamped):
-            self.clock.move_to(logged.time_ms)
-            command: api.Command = logged.command
-        else:
-            command = logged
-        if isinstance(command, api.WRITES):
-            return self._write_guarded(command)
+        if not isinstance(logged, api.Stamped):
+            return self._write_guarded(logged)
+        self.clock.move_to(logged.time_ms)
+        command = logged.command
         if isinstance(command, api.OpenSession):
             return Effect(self._sessions.open(index))
-        return self._sessions.once(index, command, self._write_guarded)
+        if isinstance(command, api.Once):
+            return self._sessions.once(index, command, self._write_guarded)
+        return self._write_guarded(command)
 
     def footprint(self, data: bytes) -> Footprint:
         """How much the command in a log entry changes, at most."""

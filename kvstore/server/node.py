@@ -177,9 +177,9 @@ class Node:
         if version.missing and (failure := version.refuse(command)):
             self._answer(ticket, failure)
             return None
-        needs_time = api.COMMAND_ROW_OF[type(command)].needs_time
-        data = _encode_logged(self._stamped(command) if needs_time else command)
-        if refusal := self.room.refuse(command, data):
+        row = api.COMMAND_ROW_OF[type(command)]
+        data = _encode_logged(self._stamped(command) if row.needs_time else command)
+        if refusal := self.room.refuse(row, command, data):
             self._answer(ticket, refusals.no_space(raft.id, refusal))
             return None
         name = raft.propose(data)

@@ -180,17 +180,15 @@ class Room:
 
     # --- Writes of clients ----------------------------------------------------------------
 
-    def refuse(self, command: api.Command, data: bytes) -> Refusal | None:
+    def refuse(self, row: api.CommandRow, command: api.Command, data: bytes) -> Refusal | None:
         """Why a write is not proposed, which would be an entry with `data`; None if it may be."""
         if self.waiting_index:
             return Refusal(0, self.left_bytes, 0, self.waiting_index)
         size = len(data)
-        row = api.COMMAND_ROW_OF[type(command)]
-        extent = row.extent(command)
-        count = extent.puts + extent.deletes + row.changes_sessions * _SESSION_CHANGES
-        unseen_bytes = self._unseen_bytes + count * _CHANGE_BYTES + _ENTRY_BYTES + 5 * size
+        changes_bytes = _CHANGE_BYTES if row.is_of_one_key else _bound_of_changes(row, command)
+        unseen_bytes = self._unseen_bytes + changes_bytes + _ENTRY_BYTES + 5 * size
         if size > _LARGE_BYTES or self.left_bytes - unseen_bytes < self._headroom_bytes:
-            return self._refuse_exactly(extent, data)
+            return self._refuse_exactly(row.extent(command), data)
         self._unseen_bytes = unseen_bytes
         return None
 
@@ -251,6 +249,13 @@ class Room:
     def allows_checkpoint(self) -> bool:
         """Whether the state can be made durable; it can wait, as the log has it."""
         return self._state_store.room_bytes() > 0
+
+
+def _bound_of_changes(row: api.CommandRow, command: api.Command) -> int:
+    """What applying a command may take, but for its bytes."""
+    extent = row.extent(command)
+    count = extent.puts + extent.deletes + row.changes_sessions * _SESSION_CHANGES
+    return count * _CHANGE_BYTES
 
 
 def _bound_of_data(entries: int, data_bytes: int) -> int:

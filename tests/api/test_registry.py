@@ -66,9 +66,10 @@ def test_only_writes_have_a_guard() -> None:
     assert {one for one in api.REQUESTS if "guard" in one.__struct_fields__} == {*api.WRITES}
 
 
-@pytest.mark.parametrize(
-    "command", [api.Put(b"k", b"v"), api.OpenSession(), api.Once(1, 1, api.Put(b"k", b"v"))]
-)
+PUT, ADD = api.Put(b"k", b"v"), api.Increment(b"k", 1)
+
+
+@pytest.mark.parametrize("command", [PUT, api.OpenSession(), api.Once(1, 1, PUT)])
 def test_the_log_holds_a_command_with_the_time_where_it_needs_it_and_there_alone(
     command: api.Command,
 ) -> None:
@@ -83,6 +84,17 @@ def test_the_log_holds_a_command_with_the_time_where_it_needs_it_and_there_alone
 def is_timed(command: api.Command) -> bool:
     """Sessions end by the time; what a plain write does, it does at any time."""
     return isinstance(command, api.OpenSession | api.Once)
+
+
+def test_a_command_changes_one_key_where_its_row_says_so() -> None:
+    writes = [PUT, api.PutMany(((b"k", b"v"),) * 2), api.Delete((b"k",) * 2), ADD]
+    commands = [*writes, api.OpenSession(), api.Once(1, 1, PUT)]
+    assert {type(command) for command in commands} == {*api.COMMANDS}
+    for command in commands:
+        row = api.COMMAND_ROW_OF[type(command)]
+        extent = row.extent(command)
+        changes_one = extent.puts + extent.deletes == 1 and not row.changes_sessions
+        assert changes_one == row.is_of_one_key, command
 
 
 def test_a_guard_stands_behind_all_else_that_a_write_says() -> None:

@@ -30,13 +30,17 @@ class AppendResult(Result, frozen=True, tag="append"):
     length: int
 '''
 
-LAST_ROW = "extent=lambda increment: Extent(1, len(increment.key) + _INTEGER_BYTES),\n    ),\n"
+LAST_ROW = (
+    "extent=lambda increment: Extent(1, len(increment.key) + _INTEGER_BYTES),\n"
+    "        is_of_one_key=True,\n    ),\n"
+)
 ROW = """\
     WriteRow(
         request=data.Append,
         result=data.AppendResult,
         check=lambda append, bounds: check_key(append.key) or check_value(append.value, bounds),
         extent=lambda append: Extent(1, len(append.key) + (1 << 20)),
+        is_of_one_key=True,
         since=3,
     ),
 """

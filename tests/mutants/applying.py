@@ -131,9 +131,9 @@ APPLYING = (
     Mutant(
         "the time of an entry counts from the next one on",
         "StateMachine.apply",
-        "            self.clock.move_to(logged.time_ms)\n",
-        "            earlier, self._later = getattr(self, '_later', 0), logged.time_ms\n"
-        "            self.clock.move_to(earlier)\n",
+        "        self.clock.move_to(logged.time_ms)\n",
+        "        earlier, self._later = getattr(self, '_later', 0), logged.time_ms\n"
+        "        self.clock.move_to(earlier)\n",
         test="tests/kv/test_session_model.py",
     ),
     Mutant(

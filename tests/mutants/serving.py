@@ -243,8 +243,8 @@ SERVING = (
     Mutant(
         "a full disk is noticed after the append",
         "Node.submit_command",
-        "        if refusal := self.room.refuse(command, data):\n",
-        "        refusal = self.room.refuse(command, data)\n        if False:\n",
+        "        if refusal := self.room.refuse(row, command, data):\n",
+        "        refusal = self.room.refuse(row, command, data)\n        if False:\n",
         test="tests/server/test_room.py"
         "::test_a_leader_short_of_room_refuses_writes_before_it_proposes_them",
     ),

@@ -145,7 +145,8 @@ def test_entries_leave_of_a_shared_disk_what_the_state_owes_it(story):
         needed = waiting + log.entry_bytes(10 * size)
         left = disk.left_bytes - disk.owed_bytes - needed
         entry = Entry(1, 1, EntryKind.COMMAND, bytes(10 * size))
-        assert room.refuse(api.Put(b"", b""), entry.data) is None or left < headroom
+        row = api.COMMAND_ROW_OF[api.Put]
+        assert room.refuse(row, api.Put(b"", b""), entry.data) is None or left < headroom
         assert bool(entries.fitting([entry])) == (left > headroom // 2)
         if left > headroom // 2:
             entries.take(len(entry.data))
