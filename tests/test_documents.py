@@ -141,6 +141,7 @@ KEPT = {
     "HardState": HardState,
     "Extent": records.Extent,
     "Applied": Applied,
+    "Peers": records.Peers,
     "Acquaintance": Acquaintance,
 }
 DISK = rows(ARCHITECTURE, "| Environment | Key | Value |")
@@ -148,7 +149,7 @@ DISK = rows(ARCHITECTURE, "| Environment | Key | Value |")
 
 def test_the_document_knows_every_record_on_the_disk() -> None:
     said = {(cells[0].split(",")[0], *sorted(quoted(cells[1]))) for cells in DISK}
-    raft = (records.HARD_STATE, records.EXTENT, records.STARTS, b"peer")
+    raft = (records.HARD_STATE, records.EXTENT, records.STARTS)
     state = (records.APPLIED, records.KEY_PREFIX, records.SESSION_PREFIX)
     both = (records.IDENTITY, records.COMMIT)
     named = {("raft/", name.decode()) for name in (*raft, *both)}
@@ -219,6 +220,7 @@ SENTENCES = {
         f"every {checkpoint_ms()} ms a checkpoint of the key space",
         f"it is committed every {checkpoint_ms()} ms together with `last_applied`",
         f"{records.START_BYTES} random bytes for each of the last {lmdb_log._STARTS_MAX:,} starts",
+        f"twice, each in {records.COPY_BYTES:,} bytes",
         f"keys to {api.KEY_BYTES_MAX} bytes",
         f"`FORMAT_VERSION` is {records.FORMAT_VERSION}",
         f"An entry's kind is {EntryKind.NOOP} for a no-op, whose data is the leader's id in "

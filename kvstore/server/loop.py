@@ -88,7 +88,7 @@ def _run(
         times = SyncTimes()
         log_store = TimedLog(directory.log, _clock_ms, times)
         node = Node(settings, log_store, directory.state, rng, sync_times=times)
-        server = Server(node, directory.log, sock, rng, log)
+        server = Server(node, directory.lineage, sock, rng, log)
         try:
             server.run(signals)
         except SafetyViolationError as violation:

@@ -1,7 +1,8 @@
 """One node's data directory: made once, held by one process, opened only by its owner.
 
     <data>/lock        locked while a server runs; holds its process id
-    <data>/raft/       identity, hard state, log
+    <data>/raft/       identity, hard state, log, starts
+    <data>/raft/peers  what is known of the peers' directories
     <data>/state/      applied key space
     <data>/raft.new/   only while the directory is being made
     <data>/state.damaged/, raft/damaged.mdb   what was damaged, after it was mended
@@ -17,6 +18,7 @@ interrupted creation left was never spoken of to anyone, and is made again.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -39,18 +41,20 @@ from kvstore.storage.failures import unavailable
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_salvage import DAMAGED_FILE, salvage
 from kvstore.storage.lmdb_state import LmdbState
+from kvstore.storage.peers_file import PeersFile
 from kvstore.storage.progress import OnProgress, nobody
 from kvstore.storage.records import FORMAT_VERSION
 
 LOCK: Final = "lock"
 RAFT: Final = "raft"
+PEERS: Final = "peers"
 STATE: Final = "state"
 STATE_ASIDE: Final = "state.damaged"
 UNFINISHED: Final = "raft.new"
 
 
 class DataDirectory(msgspec.Struct, frozen=True):
-    """The two open stores of one directory, and the lock on it.
+    """The open stores of one directory, and the lock on it.
 
     * The state is not ahead of the log, and both carry the same identity.
     * `notes`: what was damaged and had to be mended, for the operator.
@@ -59,12 +63,14 @@ class DataDirectory(msgspec.Struct, frozen=True):
 
     log: LmdbLog
     state: LmdbState
+    lineage: PeersFile
     lock_fd: int
     notes: tuple[str, ...]
     exposure: str | None
 
     def close(self) -> None:
-        """Close both stores and let the directory go. What was not committed is forgotten."""
+        """Close its stores and let the directory go. What was not committed is forgotten."""
+        self.lineage.close()
         self.state.close()
         self.log.close()
         os.close(self.lock_fd)
@@ -102,17 +108,17 @@ def open_directory(
         if _is_new(data_dir, asked):
             admitted_at = NOT_ADMITTED if rejoins else 0
             _create(data_dir, asked, admitted_at, log_map_bytes, state_map_bytes)
-        log, state, notes = _open_stores(
-            data_dir, asked, log_map_bytes, state_map_bytes, on_progress
+        directory = _open_stores(
+            data_dir, asked, lock_fd, log_map_bytes, state_map_bytes, on_progress
         )
-        directory = DataDirectory(log, state, lock_fd, notes, filesystem.exposure_of(data_dir))
     except BaseException:
         os.close(lock_fd)
         raise
     try:
         if rejoins:
-            _check_rejoins(data_dir, log)
-        log.add_start(start)
+            _check_rejoins(data_dir, directory.log)
+        directory.log.add_start(start)
+        directory.lineage.starts = directory.log.starts
     except BaseException:
         directory.close()
         raise
@@ -195,6 +201,7 @@ def _create(
     data_dir: Path, identity: Identity, admitted_at: int, log_bytes: int, state_bytes: int
 ) -> None:
     LmdbLog.create(data_dir / UNFINISHED, log_bytes, identity, HardState(admitted_at=admitted_at))
+    PeersFile.create(data_dir / UNFINISHED / PEERS, identity.incarnation)
     LmdbState.create(data_dir / STATE, state_bytes, identity)
     try:
         os.rename(data_dir / UNFINISHED, data_dir / RAFT)
@@ -204,22 +211,27 @@ def _create(
 
 
 def _open_stores(
-    data_dir: Path, asked: Identity, log_bytes: int, state_bytes: int, on_progress: OnProgress
-) -> tuple[LmdbLog, LmdbState, tuple[str, ...]]:
-    """Both stores, and what had to be mended for that."""
-    log, log_notes = _open_log(data_dir, asked, log_bytes, on_progress)
-    try:
+    data_dir: Path,
+    asked: Identity,
+    lock_fd: int,
+    log_bytes: int,
+    state_bytes: int,
+    on_progress: OnProgress,
+) -> DataDirectory:
+    """All stores, mended where that had to be."""
+    with contextlib.ExitStack() as opened:
+        log, log_notes = _open_log(data_dir, asked, log_bytes, on_progress)
+        opened.callback(log.close)
         _check_identity(data_dir, log.identity, asked)
         state, state_notes = _open_state(data_dir, log.identity, state_bytes, on_progress)
-        try:
-            _check_pair(data_dir, log, state)
-        except BaseException:
-            state.close()
-            raise
-    except BaseException:
-        log.close()
-        raise
-    return log, state, (*log_notes, *state_notes)
+        opened.callback(state.close)
+        _check_pair(data_dir, log, state)
+        lineage, peers_notes = _open_peers(data_dir, log.identity)
+        opened.callback(lineage.close)
+        notes = (*log_notes, *state_notes, *peers_notes)
+        exposure = filesystem.exposure_of(data_dir)
+        opened.pop_all()
+    return DataDirectory(log, state, lineage, lock_fd, notes, exposure)
 
 
 def _open_log(
@@ -243,6 +255,25 @@ def _open_log(
         ) from None
     note = f"{damage}: saved what is sound; the damaged file is {raft / DAMAGED_FILE}"
     return LmdbLog(raft, map_bytes, on_progress), (note,)
+
+
+def _open_peers(data_dir: Path, identity: Identity) -> tuple[PeersFile, tuple[str, ...]]:
+    """What is known of peers; a node without any has nothing to lose there."""
+    path = data_dir / RAFT / PEERS
+    try:
+        lineage = PeersFile(path, identity.incarnation)
+    except DamagedError as damage:
+        if len(identity.members) > 1:
+            raise DamagedError(
+                f"{damage}. By which directories this node knows its peers cannot be told:"
+                f" {_from_others(data_dir, identity)}"
+            ) from None
+        PeersFile.create(path, identity.incarnation)
+        note = f"{damage}: made anew, as this node has no peers"
+        return PeersFile(path, identity.incarnation), (note,)
+    if lineage.mended is None:
+        return lineage, ()
+    return lineage, (f"{path}: {lineage.mended}: written anew from its other copy",)
 
 
 def _open_state(

@@ -20,9 +20,9 @@ import msgspec
 from kvstore.errors import DamagedError, DirectoryRefusedError
 from kvstore.kv.view import Applied
 from kvstore.raft.types import Entry, EntryKind, HardState, LogStart, TermRange
-from kvstore.storage import filesystem, records
+from kvstore.storage import filesystem, peers_file, records
 from kvstore.storage.base import Identity
-from kvstore.storage.directory import LOCK, RAFT, STATE, UNFINISHED
+from kvstore.storage.directory import LOCK, PEERS, RAFT, STATE, UNFINISHED
 from kvstore.storage.lmdb_reader import pairs_at_leisure, snapshot
 
 _FINDINGS_MAX: Final = 100
@@ -121,6 +121,7 @@ def inspect_directories(directories: Sequence[Path]) -> list[Report]:
         reading.read_state()
     for reading in readings:
         reading.read_raft()
+        reading.read_peers()
     return [reading.report() for reading in readings]
 
 
@@ -239,8 +240,24 @@ class _Reading:
                     self._check_entry(key, value)
                 if extent is not None:
                     self._check_extent(extent, ranges)
+                self._check_starts(dict(pages.pairs(records.LINEAGE, b"", self._finder(RAFT))))
         except DamagedError as error:
             self._find(str(error), named=True)
+
+    def read_peers(self) -> None:
+        """What is known of peers, in both of its copies."""
+        if self._is_unfinished:
+            return
+        path = self._directory / RAFT / PEERS
+        try:
+            found = peers_file.read(path)
+        except DamagedError as error:
+            self._find(str(error), named=True)
+            return
+        if found.damage is not None:
+            self._find(f"{path}: {found.damage}; its other copy is whole", named=True)
+        if self._identity and self._identity.incarnation != found.peers.incarnation:
+            self._find(f"{path}: was made for another directory than the log beside it", named=True)
 
     @property
     def _is_unfinished(self) -> bool:
@@ -251,6 +268,12 @@ class _Reading:
             records.decode_value(key, value)
         except DamagedError as error:
             self._find(f"{STATE}/: {error}")
+
+    def _check_starts(self, lineage: Mapping[bytes, bytes]) -> None:
+        try:
+            records.decode_starts(lineage.get(records.STARTS))
+        except DamagedError as error:
+            self._find(f"{RAFT}/: {error}")
 
     def _check_entry(self, key: bytes, value: bytes) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Identity, hard state and log in one LMDB environment.
+"""Identity, hard state, log, and the starts of its servers, in one LMDB environment.
 
 Law: one `write` is one transaction, and its return is the promise that the
 transaction is on the disk. After a write that failed, no later one succeeds.
@@ -18,7 +18,7 @@ import lmdb
 from kvstore.errors import DamagedError, DirectoryRefusedError, DiskWriteError
 from kvstore.raft.types import DurableUpdate, Entry, HardState, LogStart, Recovered
 from kvstore.storage import cost, lmdb_files, records, sequence
-from kvstore.storage.base import Acquaintance, Identity
+from kvstore.storage.base import Identity
 from kvstore.storage.progress import OnProgress, nobody, told
 from kvstore.storage.sequence import Outline
 
@@ -29,8 +29,9 @@ _STARTS_MAX = 1024
 
 
 class LmdbLog:
-    """A `LogStore`, and a `Lineage`, in the directory `environment`, opened for writing.
+    """A `LogStore` in the directory `environment`, opened for writing.
 
+    * `starts`: 8 random bytes for each start of a server on it, latest last.
     * Indexes run from the outline's start to its last; damaged ones have no sound record.
     * Nothing else in this process has the environment open.
     """
@@ -53,7 +54,7 @@ class LmdbLog:
             self._terms = self._env.open_db(records.TERMS, create=False)
             self._lineage = self._env.open_db(records.LINEAGE, create=False)
             with self._env.begin() as txn:
-                self.starts, self.known = sequence.decode_lineage(txn.cursor(self._lineage))
+                self.starts = records.decode_starts(txn.get(records.STARTS, db=self._lineage))
             self._outline = Outline()
             self._found: Recovered | None = self._scan(on_progress)
             self._file.fill_up()
@@ -74,7 +75,7 @@ class LmdbLog:
     ) -> None:
         """Make the directory `environment` with an empty log in it, durably."""
         outline = Outline.empty(start)
-        write_environment(environment, map_bytes, identity, hard_state, outline, (), ())
+        write_environment(environment, map_bytes, identity, hard_state, outline, (), b"")
 
     @property
     def last_index(self) -> int:
@@ -145,21 +146,12 @@ class LmdbLog:
             self._failed = True
             raise
 
-    # --- Lineage --------------------------------------------------------------------------
-
     def add_start(self, start: bytes) -> None:
         """A server begins on this directory; the oldest of too many starts is forgotten."""
         starts = (self.starts + start)[-_STARTS_MAX * records.START_BYTES :]
         with self._transaction() as txn:
             txn.put(records.STARTS, records.encode_starts(starts), db=self._lineage)
         self.starts = starts
-
-    def remember(self, node_id: int, acquaintance: Acquaintance) -> None:
-        """Make durable what is known of a peer's directory."""
-        key = records.acquaintance_key(node_id)
-        with self._transaction() as txn:
-            txn.put(key, records.encode_named(key, acquaintance), db=self._lineage)
-        self.known[node_id] = acquaintance
 
     # --- Room, and the end ----------------------------------------------------------------
 
@@ -250,17 +242,14 @@ def write_environment(
     hard_state: HardState,
     outline: Outline,
     pairs: Iterable[tuple[bytes, bytes]],
-    lineage: Iterable[tuple[bytes, bytes]],
+    starts: bytes,
 ) -> None:
-    """Make the directory `environment` with this log in it, durably.
-
-    `pairs` and `lineage` are the records of these databases.
-    """
+    """Make the directory `environment` with this log in it, durably; `pairs` are its records."""
     with lmdb_files.new_environment(environment, map_bytes) as (env, txn):
         for name, stored in (
             (records.LOG, pairs),
             (records.TERMS, map(records.encode_term_range, outline.ranges)),
-            (records.LINEAGE, lineage),
+            (records.LINEAGE, [(records.STARTS, records.encode_starts(starts))]),
         ):
             txn.cursor(env.open_db(name, txn=txn)).putmulti(stored)
         txn.put(records.IDENTITY, records.encode_named(records.IDENTITY, identity))

@@ -31,7 +31,7 @@ def salvage(environment: Path, map_bytes: int, on_progress: OnProgress = nobody)
     """Put a sound data file in the place of a damaged one.
 
     Raises `DamagedError`, with everything as it was, if the hard state, the identity, the
-    outline or the lineage cannot be read: who is not known passes for a first meeting.
+    outline or the starts cannot be read: they are what its peers know this directory by.
     """
     target = environment.with_name(f"{environment.name}.saved")
     _remove(target)
@@ -46,9 +46,9 @@ def salvage(environment: Path, map_bytes: int, on_progress: OnProgress = nobody)
         pairs = told(
             _sound_pairs(pages, outline), "log entries to save", outline.count, on_progress
         )
-        lineage = [*pages.pairs(records.LINEAGE, b"", _refuse)]
-        sequence.decode_lineage(lineage)
-        write_environment(target, map_bytes, identity, hard_state, outline, pairs, lineage)
+        lineage = dict(pages.pairs(records.LINEAGE, b"", _ignore))
+        starts = records.decode_starts(lineage.get(records.STARTS))
+        write_environment(target, map_bytes, identity, hard_state, outline, pairs, starts)
     _put_in_place(target, environment)
 
 
@@ -84,11 +84,6 @@ def _remove(target: Path) -> None:
             shutil.rmtree(target)
     except OSError as error:
         raise DiskWriteError(f"{target}: {error.strerror}") from error
-
-
-def _refuse(damage: str) -> None:
-    """What cannot be read is needed."""
-    raise DamagedError(damage)
 
 
 def _ignore(_damage: str) -> None:

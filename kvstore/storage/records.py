@@ -11,7 +11,7 @@ fails is never half-read: decoding returns a whole record or raises `DamagedErro
             log           index u64  ->  crc | term u64 | kind u8 | data
             terms         first index u64  ->  crc | term u64
             lineage       "starts"  ->  crc | 8 random bytes for each start, latest last
-                          "peer" + node u64  ->  crc | msgpack of Acquaintance
+    raft/peers    twice: crc | length u32 | msgpack of Peers | zeros up to 4,096 bytes
     state/  "identity"    crc | msgpack of Identity, equal to that of raft/
             "applied"     crc | msgpack of Applied
             "commit"      crc | number of the transaction that wrote it, u64
@@ -188,6 +188,18 @@ def _shown(name: bytes) -> str:
 
 STARTS: Final = b"starts"
 START_BYTES: Final = 8
+COPY_BYTES: Final = 4096
+"""Of each copy of `Peers`: a page of its own, in which there is room for all that a cluster has."""
+
+_PEERS: Final = b"peers"
+_LENGTH_BYTES: Final = 4
+
+
+class Peers(msgspec.Struct, frozen=True):
+    """What a directory knows of its peers' directories, by node id; `incarnation` is its own."""
+
+    incarnation: str
+    known: dict[int, Acquaintance]
 
 
 def encode_starts(starts: bytes) -> bytes:
@@ -195,23 +207,32 @@ def encode_starts(starts: bytes) -> bytes:
     return encode_value(STARTS, starts)
 
 
-def decode_starts(value: bytes) -> bytes:
-    """The starts of a directory, checked."""
+def decode_starts(value: bytes | None) -> bytes:
+    """The starts of a directory, checked; None stands for a record that is not there."""
     body = _checked(STARTS, value)
     if len(body) % START_BYTES:
         raise DamagedError(f"record 'starts': {len(body)} bytes")
     return body
 
 
-def acquaintance_key(node_id: int) -> bytes:
-    """Where the acquaintance with a node is kept."""
-    return b"peer" + _INDEX.pack(node_id)
+def encode_peers(peers: Peers) -> bytes:
+    """One copy of what is known of peers. Raises `ValueError` if that is more than it holds."""
+    packed = msgspec.msgpack.encode(peers)
+    body = len(packed).to_bytes(_LENGTH_BYTES, "big") + packed
+    copy = encode_value(_PEERS, body.ljust(COPY_BYTES - _CRC_BYTES, b"\0"))
+    if len(copy) != COPY_BYTES:
+        raise ValueError(f"{len(peers.known)} peers take {len(copy)} bytes")
+    return copy
 
 
-def decode_acquaintance(key: bytes, value: bytes) -> tuple[int, Acquaintance]:
-    """A peer, and what is known of its directory, checked."""
-    node_id: int = _INDEX.unpack(key[4:])[0]
-    return node_id, decode_named(key, value, Acquaintance)
+def decode_peers(copy: bytes) -> Peers:
+    """What is known of peers, of one copy, checked."""
+    body = _checked(_PEERS, copy)
+    stop = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "big")
+    try:
+        return msgspec.msgpack.decode(body[_LENGTH_BYTES:stop], type=Peers)
+    except msgspec.DecodeError as error:
+        raise DamagedError(f"record 'peers': {error}") from None
 
 
 # --- Tables -------------------------------------------------------------------------------

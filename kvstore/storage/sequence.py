@@ -29,7 +29,6 @@ from kvstore.raft.types import (
     TermRange,
 )
 from kvstore.storage import records
-from kvstore.storage.base import Acquaintance
 
 _first_index = attrgetter("first_index")
 
@@ -204,17 +203,3 @@ def decode_outline(
     outline = Outline(extent.last_index, tuple(ranges), extent.start)
     outline.check(extent, hard_state)
     return outline
-
-
-def decode_lineage(
-    pairs: Iterable[tuple[bytes, bytes]],
-) -> tuple[bytes, dict[int, Acquaintance]]:
-    """The starts of a directory, and what it knows of others, from all of these records."""
-    starts, known = b"", {}
-    for key, value in pairs:
-        if key == records.STARTS:
-            starts = records.decode_starts(value)
-        else:
-            node_id, acquaintance = records.decode_acquaintance(key, value)
-            known[node_id] = acquaintance
-    return starts, known

@@ -9,6 +9,7 @@ from __future__ import annotations
 from .mutant import Mutant
 
 COSTS = "tests/storage/test_cost.py"
+PEERS = "tests/storage/test_peers_file.py"
 
 KEEPING = (
     Mutant(
@@ -127,12 +128,41 @@ KEEPING = (
         "::test_a_lost_page_of_the_log_costs_its_entries_and_no_others",
     ),
     Mutant(
-        "a salvaged log knows nobody any more",
-        "salvage.lineage",
-        '        lineage = [*pages.pairs(records.LINEAGE, b"", _refuse)]\n',
-        '        lineage = [*pages.pairs(records.LINEAGE, b"", _ignore)]\n',
+        "a salvaged log begins the list of its starts anew",
+        "salvage.starts",
+        "        starts = records.decode_starts(lineage.get(records.STARTS))\n",
+        '        starts = lineage.get(records.STARTS, b"")[4:]\n',
         test="tests/storage/test_lineage.py"
-        "::test_a_lost_page_of_them_is_not_taken_for_a_first_meeting",
+        "::test_a_lost_page_of_the_starts_is_not_taken_for_an_empty_list",
+    ),
+    Mutant(
+        "a node whose memory of its peers is lost takes all of them for first meetings",
+        "_open_peers",
+        "        if len(identity.members) > 1:\n",
+        "        if not identity.members:\n",
+        test=f"{PEERS}::test_what_is_lost_is_not_taken_for_first_meetings",
+    ),
+    Mutant(
+        "of two whole copies of what is known of peers the older one counts",
+        "peers_file._read",
+        "            found = found or (peers, copy)\n",
+        "            found = (peers, copy)\n",
+        test=f"{PEERS}::test_where_both_copies_are_whole_the_first_counts",
+    ),
+    Mutant(
+        "a lost copy of what is known of peers is not written anew",
+        "PeersFile.__init__",
+        "            self._put(found.copy)\n",
+        "",
+        test=f"{PEERS}::test_what_a_start_found_after_a_crash_is_in_both_copies",
+    ),
+    Mutant(
+        "what is known of peers is not synced",
+        "peers_file._write",
+        "    os.fdatasync(fd)\n",
+        "",
+        test="tests/storage/test_power_cuts.py"
+        "::test_what_was_promised_outlasts_every_power_cut[first_start]",
     ),
     Mutant(
         "a log is refused where all records of a term are lost",

@@ -76,11 +76,11 @@ STARTING = (
         "a start that is refused is added to the lineage",
         "open_directory",
         "        if rejoins:\n"
-        "            _check_rejoins(data_dir, log)\n"
-        "        log.add_start(start)\n",
-        "        log.add_start(start)\n"
+        "            _check_rejoins(data_dir, directory.log)\n"
+        "        directory.log.add_start(start)\n",
+        "        directory.log.add_start(start)\n"
         "        if rejoins:\n"
-        "            _check_rejoins(data_dir, log)\n",
+        "            _check_rejoins(data_dir, directory.log)\n",
         test="tests/storage/test_directory.py",
     ),
     Mutant(

@@ -19,10 +19,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, HardState
 from kvstore.storage.base import Acquaintance
-from kvstore.storage.directory import RAFT, STATE, STATE_ASIDE, UNFINISHED, set_state_aside
+from kvstore.storage.directory import PEERS, RAFT, STATE, STATE_ASIDE, UNFINISHED, set_state_aside
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_salvage import DAMAGED_FILE
 from kvstore.storage.lmdb_state import LmdbState
+from kvstore.storage.peers_file import PeersFile
+from kvstore.storage.records import COPY_BYTES
 from storage.samples import IDENTITY, MAP_BYTES, commands, flip, led, open_node
 
 KEPT = (f"{STATE_ASIDE}/data.mdb", f"{RAFT}/{DAMAGED_FILE}")
@@ -48,8 +50,8 @@ def promise(node: Any) -> Promise:
         ],
         "last_index": found.last_index,
         "damaged": list(found.damaged),
-        "starts": node.log.starts.hex(),
-        "known": {str(peer): repr(known) for peer, known in node.log.known.items()},
+        "starts": node.lineage.starts.hex(),
+        "known": {str(peer): repr(known) for peer, known in node.lineage.known.items()},
     }
 
 
@@ -81,7 +83,7 @@ def serve(data_dir: Path, number: int, *, rejoins: bool = False) -> Promise:
     entries = commands(last + 1, last + 3, term) if last else FIRST_ENTRIES
     node.log.write(DurableUpdate(hard_state, None, entries))
     say({**promise(node), "kept": kept(data_dir)})
-    node.log.remember(2, Acquaintance(b"other%3d" % number, 0, "2" * 32))
+    node.lineage.remember(2, Acquaintance(b"other%3d" % number, 0, "2" * 32))
     say({**promise(node), "kept": kept(data_dir)})
     node.state.put(b"key", b"record of start %d" % number)
     node.state.commit(Applied(last + 1, last + 1))
@@ -116,6 +118,7 @@ def creation_that_was_interrupted_twice(data_dir: Path) -> None:
     data_dir.mkdir(parents=True)
     say([])
     LmdbLog.create(data_dir / UNFINISHED, MAP_BYTES, IDENTITY)
+    PeersFile.create(data_dir / UNFINISHED / PEERS, IDENTITY.incarnation)
     LmdbState.create(data_dir / STATE, MAP_BYTES, IDENTITY)
     shutil.rmtree(data_dir / STATE)
     LmdbState.create(data_dir / STATE, MAP_BYTES, IDENTITY)
@@ -132,6 +135,18 @@ def log_that_is_damaged_twice(data_dir: Path) -> None:
         say(promised)
         flip(data, data.read_bytes().rindex(text) // 4096 * 4096)
         sync(data)
+        promised = serve(data_dir, number)
+
+
+def peers_that_are_damaged_twice(data_dir: Path) -> None:
+    """First one of the two copies, then the other one."""
+    promised = serve(data_dir, 1)
+    say([])
+    path = data_dir / RAFT / PEERS
+    for number in (2, 3):
+        say(promised)
+        flip(path, (number - 2) * COPY_BYTES + 100)
+        sync(path)
         promised = serve(data_dir, number)
 
 
@@ -177,6 +192,7 @@ STORIES: tuple[Callable[[Path], None], ...] = (
     first_start_by_rejoining,
     creation_that_was_interrupted_twice,
     log_that_is_damaged_twice,
+    peers_that_are_damaged_twice,
     state_that_is_damaged_twice,
     state_that_is_set_aside_while_it_runs_twice,
 )

@@ -10,11 +10,12 @@ from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogStart
 from kvstore.storage import records
 from kvstore.storage.base import Identity
-from kvstore.storage.directory import RAFT, STATE, DataDirectory, open_directory
+from kvstore.storage.directory import PEERS, RAFT, STATE, DataDirectory, open_directory
 from kvstore.storage.lmdb_files import sign_commit
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
 from kvstore.storage.memory import MemoryLog
+from kvstore.storage.peers_file import PeersFile
 from kvstore.storage.records import FORMAT_VERSION
 
 MAP_BYTES = 4 << 20
@@ -87,6 +88,7 @@ def begin_after(
     identity = Identity(FORMAT_VERSION, cluster_id, node_id, (1, 2, 3), f"{node_id:032x}")
     data_dir.mkdir(exist_ok=True)
     LmdbLog.create(data_dir / RAFT, MAP_BYTES, identity, HardState(start.term), start)
+    PeersFile.create(data_dir / RAFT / PEERS, identity.incarnation)
     LmdbState.create(data_dir / STATE, MAP_BYTES, identity)
     state = LmdbState(data_dir / STATE, MAP_BYTES)
     state.commit(Applied(start.index if applied is None else applied))

@@ -129,15 +129,15 @@ def test_a_map_beyond_what_the_system_gives_says_so(tmp_path: Path) -> None:
         open_node(tmp_path, log_map_bytes=1 << 60)
 
 
-@pytest.mark.parametrize("environment", ["raft", "state"])
+@pytest.mark.parametrize("file", ["raft/data.mdb", "raft/peers", "state/data.mdb"])
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives up its rights, so it must have them")
-def test_a_file_that_may_not_be_read_is_not_damaged(tmp_path: Path, environment: str) -> None:
-    data = Path("/tmp") / f"kvstore-rights-{os.getpid()}-{environment}"
+def test_a_file_that_may_not_be_read_is_not_damaged(tmp_path: Path, file: str) -> None:
+    data = Path("/tmp") / f"kvstore-rights-{os.getpid()}-{file.replace('/', '-')}"
     make_node(data, led(1, 6, 1, 1), applied=5)
     try:
         for path in (data, *data.rglob("*")):
             os.chown(path, 65534, 65534)
-        os.chown(data / environment / "data.mdb", 0, 0)
+        os.chown(data / file, 0, 0)
         names = set(contents(data))
         os.seteuid(65534)
         try:

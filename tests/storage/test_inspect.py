@@ -86,7 +86,7 @@ def test_a_directory_without_the_engines_lock_files_is_read_and_gets_none(tmp_pa
     copy = copy_of(make_node(tmp_path / "n1", three_terms(), applied=7), tmp_path / "copy")
     assert inspect_directory(copy).findings == ()
     assert list(read_entries(copy)) == three_terms()
-    assert sorted(os.listdir(copy / "raft")) == ["data.mdb"]
+    assert sorted(os.listdir(copy / "raft")) == ["data.mdb", "peers"]
     assert sorted(os.listdir(copy)) == ["raft", "state"]
 
 

@@ -1,4 +1,4 @@
-"""By what directories are told apart: kept by the log's environment, whatever happens to it."""
+"""By what directories are told apart: the log keeps its own starts, whatever happens to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kvstore.errors import DamagedError, DirectoryRefusedError
 from kvstore.raft.types import NOT_ADMITTED, DurableUpdate, HardState
 from kvstore.storage.base import Acquaintance
 from kvstore.storage.records import START_BYTES
-from storage.samples import commands, flip, flip_text, make_node, open_node
+from storage.samples import commands, flip, make_node, open_node
 
 KNOWN = Acquaintance(b"theirs!!", 7, "ab" * 16)
 
@@ -17,7 +17,7 @@ def test_every_start_is_added_and_the_earlier_ones_stay(tmp_path):
     for start in (b"start 1.", b"start 2.", b"start 3."):
         open_node(tmp_path, start=start).close()
     directory = open_node(tmp_path, start=b"start 4.")
-    assert directory.log.starts == b"start 1.start 2.start 3.start 4."
+    assert directory.lineage.starts == b"start 1.start 2.start 3.start 4."
     directory.close()
 
 
@@ -27,60 +27,64 @@ def test_the_list_of_starts_is_bounded(tmp_path):
         directory.log.add_start(number.to_bytes(START_BYTES, "big"))
     directory.close()
     directory = open_node(tmp_path, start=b"the last")
-    assert len(directory.log.starts) == 1_024 * START_BYTES
-    assert directory.log.starts.endswith(b"the last")
+    assert len(directory.lineage.starts) == 1_024 * START_BYTES
+    assert directory.lineage.starts.endswith(b"the last")
     directory.close()
 
 
 def test_what_is_known_of_peers_outlasts_a_restart(tmp_path):
     directory = open_node(tmp_path)
-    directory.log.remember(2, Acquaintance(b"earlier!", 0, "cd" * 16))
-    directory.log.remember(3, KNOWN)
-    directory.log.remember(2, KNOWN)
+    directory.lineage.remember(2, Acquaintance(b"earlier!", 0, "cd" * 16))
+    directory.lineage.remember(3, KNOWN)
+    directory.lineage.remember(2, KNOWN)
     directory.close()
     directory = open_node(tmp_path)
-    assert directory.log.known == {2: KNOWN, 3: KNOWN}
+    assert directory.lineage.known == {2: KNOWN, 3: KNOWN}
     directory.close()
 
 
 def test_a_salvaged_log_keeps_them(tmp_path):
     make_node(tmp_path, commands(1, 400, 1))
     directory = open_node(tmp_path, start=b"start 1.")
-    directory.log.remember(2, KNOWN)
+    directory.lineage.remember(2, KNOWN)
     directory.close()
     data = tmp_path / "raft" / "data.mdb"
     flip(data, data.read_bytes().rindex(b"command 200 of") // 4096 * 4096)
     directory = open_node(tmp_path, start=b"start 2.")
     assert directory.notes
-    assert directory.log.known == {2: KNOWN}
-    assert directory.log.starts.endswith(b"start 1.start 2.")
+    assert directory.lineage.known == {2: KNOWN}
+    assert directory.lineage.starts.endswith(b"start 1.start 2.")
     directory.close()
 
 
-def test_damage_to_them_is_not_taken_for_a_first_meeting(tmp_path):
-    directory = open_node(tmp_path)
-    directory.log.remember(2, KNOWN)
-    directory.close()
-    flip_text(tmp_path / "raft" / "data.mdb", b"theirs!!")
-    with pytest.raises(DamagedError, match="--rejoin"):
-        open_node(tmp_path)
-
-
-def test_a_lost_page_of_them_is_not_taken_for_a_first_meeting(tmp_path):
-    """As with a lost vote: a wiped peer would pass, and this directory's own starts be gone."""
-    directory = open_node(tmp_path)
-    directory.log.remember(2, KNOWN)
-    directory.close()
+def test_a_lost_page_of_the_starts_is_not_taken_for_an_empty_list(tmp_path):
+    """Who forgot them would be refused by its peers, and could not know why."""
+    open_node(tmp_path, start=b"my start").close()
     data = tmp_path / "raft" / "data.mdb"
     content = data.read_bytes()
-    at = content.find(b"theirs!!")
+    at = content.find(b"my start")
     while at >= 0:
         flip(data, at // 4096 * 4096)
-        at = content.find(b"theirs!!", at + 4096)
+        at = content.find(b"my start", at // 4096 * 4096 + 4096)
     before = data.read_bytes()
     with pytest.raises(DamagedError, match=r"cannot be told.*--rejoin"):
         open_node(tmp_path)
     assert data.read_bytes() == before
+
+
+def test_an_older_copy_of_the_log_has_the_starts_of_then(tmp_path):
+    """Beside a newer file of peers, too: so its peers, which saw a later start, refuse it."""
+    open_node(tmp_path, start=b"start 1.").close()
+    data = tmp_path / "raft" / "data.mdb"
+    older = data.read_bytes()
+    directory = open_node(tmp_path, start=b"start 2.")
+    directory.lineage.remember(2, KNOWN)
+    directory.close()
+    data.write_bytes(older)
+    directory = open_node(tmp_path, start=b"start 3.")
+    assert directory.lineage.starts == b"start 1.start 3."
+    assert directory.lineage.known == {2: KNOWN}
+    directory.close()
 
 
 def test_a_directory_that_rejoins_begins_without_a_vote(tmp_path):

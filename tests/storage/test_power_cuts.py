@@ -151,7 +151,9 @@ def check(data_dir: Path, promised: Promise | None, *, rejoins: bool) -> None:
         return
     assert found["incarnation"] == promised["incarnation"], "it began as another directory"
     assert found["starts"].startswith(promised["starts"])
-    assert found["known"].keys() >= promised["known"].keys()
+    for peer, known in promised["known"].items():
+        # Each later start that was seen of it has a greater name.
+        assert found["known"][peer] >= known, f"what was seen of node {peer} is forgotten"
     (term, vote, admitted_at), (found_term, found_vote, found_admitted_at) = (
         promised["hard_state"],
         found["hard_state"],
