@@ -21,6 +21,8 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "not_leader": (2, "127.0.0.1:7002"),
     "no_such_node": (9, (1, 2, 3)),
     "not_taken_over": (2,),
+    "of_an_older_term": (7, 8),
+    "of_another_cluster": ("kvstore-1a2b3c4d", "another"),
     "read_is_overdue": (1, 7),
     "write_is_overdue": (1, 7),
 }
