@@ -160,6 +160,7 @@ def test_signals_that_mean_nothing_change_nothing_and_say_so(make_cluster: MakeC
     assert cluster.nodes[1].starts == 1
 
 
+@pytest.mark.timed
 def test_who_is_told_again_to_stop_waits_for_nobody(make_cluster: MakeCluster) -> None:
     """The heir is frozen, and would be waited for as long as an election takes."""
     cluster = make_cluster(environ={"KVSTORE_ELECTION_MS": "3000-6000"})

@@ -142,6 +142,7 @@ def test_advice_follows_nodes_that_come_and_go(make_cluster: MakeCluster) -> Non
     assert wait_for(cluster, "healthy").code == 0
 
 
+@pytest.mark.timed
 def test_a_frozen_node_costs_a_second_and_is_told(make_cluster: MakeCluster) -> None:
     cluster = make_cluster()
     leader = cluster.wait_for_leader()
