@@ -243,9 +243,8 @@ def _verdict(report: Report) -> int:
 
 
 def _run_many(seeds: Sequence[int], jobs: int, lines: int) -> int:
-    from kvstore.sim.campaign import do_nothing_else, group, run_campaign
+    from kvstore.sim.campaign import group, run_campaign
 
-    do_nothing_else()
     began = time.monotonic()
     summaries: list[Summary] = []
     shows_progress = sys.stderr.isatty()

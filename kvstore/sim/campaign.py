@@ -6,7 +6,6 @@ in any order; the caller puts them in one.
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,8 +16,6 @@ from kvstore.sim.run import Report, run
 from kvstore.sim.scenario import scenario
 
 _BATCH = 10
-_NEW_OBJECTS = 20_000
-"""So many more, and the collector looks at the new ones: most are gone by themselves by then."""
 
 
 class Failure(msgspec.Struct, frozen=True, order=True):
@@ -51,20 +48,13 @@ class Group(msgspec.Struct, frozen=True):
         return min((failure.finding for failure in self.failures), key=len)
 
 
-def do_nothing_else() -> None:
-    """This process runs seeds: what is loaded stays, and what a world leaves can wait."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS, 50, 1_000)
-
-
 def run_campaign(seeds: Sequence[int], jobs: int) -> Iterator[Summary]:
     """Run every seed; a summary for each batch as it is done."""
     batches = [seeds[start : start + _BATCH] for start in range(0, len(seeds), _BATCH)]
     if jobs == 1:
         yield from map(_run_batch, batches)
         return
-    with multiprocessing.get_context("spawn").Pool(jobs, do_nothing_else) as pool:
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         yield from pool.imap_unordered(_run_batch, batches)
 
 
