@@ -51,7 +51,7 @@ ARROWS = {
             "sim",
             "storage.base",
         ),
-        *("storage.cost", "storage.memory", "storage.records", "storage.sequence"),
+        *("storage.cost", "storage.memory", "storage.records", "storage.outline"),
         *("storage.writer", "wire.commands", "wire.peer", "wire.scan"),
     },
     "api": {"api"},
@@ -75,7 +75,7 @@ ARROWS = {
     "cli.reports": {"api", "printable", "raft.types", "storage.compare", "storage.inspect"},
     "cli.outcomes": {"cli.render", "cli.streams", "errors", "exit_codes"},
     "cli.options": {"address", "cli.streams"},
-    "cli.watch": {"address", "config.settings", "errors"},
+    "cli.targets": {"address", "config.settings", "errors"},
     "cli.probe": {
         *("address", "api", "cli.overview", "client.attempt", "client.link", "errors", "lookup"),
         "wire.typed",

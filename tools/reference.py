@@ -39,7 +39,7 @@ from kvstore.raft import events, messages
 from kvstore.server.event_log import WARNINGS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-DOCUMENTS: Final = ("README.md", "ARCHITECTURE.md", "docs/events.md")
+DOCUMENTS: Final = ("README.md", "docs/formats.md", "docs/events.md")
 _BLOCK: Final = re.compile(r"(<!-- reference: ([a-z ]+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 _MIB: Final = 1 << 20
 

@@ -44,10 +44,6 @@ from kvstore.api.failures import (
     Failure,
     FailureCode,
 )
-from kvstore.api.logged import (
-    Logged,
-    Stamped,
-)
 from kvstore.api.nodes import (
     HandOver,
     HandOverResult,
@@ -80,6 +76,10 @@ from kvstore.api.sessions import (
     OpenSession,
     SessionResult,
     SessionRules,
+)
+from kvstore.api.stamped import (
+    Logged,
+    Stamped,
 )
 from kvstore.api.writes import (
     WRITE_ROWS,

@@ -17,7 +17,7 @@ from kvstore.cli.advice import reason_not_ready, unapplied
 from kvstore.cli.options import Command, option, options
 from kvstore.cli.overview import Silence, Why
 from kvstore.cli.status import settings_file, short_timeout
-from kvstore.cli.watch import this_node
+from kvstore.cli.targets import this_node
 from kvstore.exit_codes import DONE, NOT_READY, UNREACHABLE
 from kvstore.printable import printable
 

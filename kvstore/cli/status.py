@@ -19,7 +19,7 @@ from kvstore.address import LOCAL_CLUSTER
 from kvstore.cli import advice, probe, render
 from kvstore.cli.options import Command, as_json, option, options
 from kvstore.cli.overview import Asked, Silence, Why
-from kvstore.cli.watch import Target, all_nodes
+from kvstore.cli.targets import Target, all_nodes
 from kvstore.config.limits import TIME_MS_CEILING
 from kvstore.exit_codes import DEGRADED, DONE, NO_WRITES, UNREACHABLE
 

@@ -38,7 +38,7 @@ class Configuration(msgspec.Struct, frozen=True):
         ordered = sorted([marks[voter] for voter in self.voters], reverse=True)
         return ordered[self.majority - 1]
 
-    def peers_of(self, node_id: int) -> tuple[int, ...]:
+    def voters_besides(self, node_id: int) -> tuple[int, ...]:
         """The voters besides this node."""
         return tuple(sorted(self.voters - {node_id}))
 
@@ -55,7 +55,7 @@ class PerPeer(Generic[_Thing]):
         self._node_id = node_id
         self._begin = begin
         self._configuration = configuration
-        self._things = {peer: begin() for peer in configuration.peers_of(node_id)}
+        self._things = {peer: begin() for peer in configuration.voters_besides(node_id)}
 
     def of(self, configuration: Configuration) -> dict[int, _Thing]:
         """All of it, by peer, under the configuration that is in force now."""
@@ -63,7 +63,7 @@ class PerPeer(Generic[_Thing]):
             before = self._things
             self._things = {
                 peer: before[peer] if peer in before else self._begin()
-                for peer in configuration.peers_of(self._node_id)
+                for peer in configuration.voters_besides(self._node_id)
             }
             self._configuration = configuration
         return self._things

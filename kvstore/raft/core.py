@@ -18,12 +18,12 @@ import random
 from collections.abc import Callable, Sequence, Set
 
 from kvstore.raft import events
-from kvstore.raft.admission import reason_to_ignore
 from kvstore.raft.configuration import Configuration
 from kvstore.raft.directories import admission_of
 from kvstore.raft.effects import Effects
 from kvstore.raft.election import Election
 from kvstore.raft.follower import Follower
+from kvstore.raft.hearing import reason_to_ignore
 from kvstore.raft.leadership import Leadership
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import (

@@ -8,8 +8,8 @@ could win (thesis §9.6), unless its leader told it to stand.
 from __future__ import annotations
 
 from kvstore.raft import events
-from kvstore.raft.admission import reason_to_doubt, seems_out_of_reach
 from kvstore.raft.follower import Follower
+from kvstore.raft.hearing import reason_to_doubt, seems_out_of_reach
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import (
     TERM_LEAP_MAX,
@@ -125,7 +125,7 @@ class Election:
         standing = self._standing
         self.votes = set()
         self._timer.start(standing.now_ms)
-        for peer in self._log.configuration.peers_of(standing.id):
+        for peer in self._log.configuration.voters_besides(standing.id):
             self._outbox.request_vote(kind, peer, standing.current_term, self._log)
 
     # --- Winning --------------------------------------------------------------------------

@@ -58,7 +58,8 @@ class _Message(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     TERM_MIN: ClassVar[int] = 1
     SINCE: ClassVar[int] = 0
-    """Version of the protocol since which there is this kind: it is sent to no older node."""
+    """Version of the protocol since which there is this kind: `PeerLink.send` keeps it from older
+    nodes, as a network might."""
 
     def __post_init__(self) -> None:
         if not self.TERM_MIN <= self.term <= INDEX_MAX:

@@ -10,7 +10,7 @@ from functools import cache, partial
 from typing import Final
 
 from kvstore.api.glob import COMPILE_STEPS, Glob
-from kvstore.server import clients, info, shard
+from kvstore.server import client_command, cluster_command, info_command
 from kvstore.server.client_state import ClientState
 from kvstore.server.subcommands import (
     ABOUT_CONNECTION,
@@ -272,9 +272,9 @@ _ROWS: Final = (
         *("exec", 1, _exec, "End a refused MULTI"), flags=(*ABOUT_CONNECTION, "skip_slowlog")
     ),
     _transaction("discard", 1, _discard, "End a refused MULTI", flags=_ALWAYS),
-    *clients.ROWS,
-    *info.ROWS,
-    *shard.ROWS,
+    *client_command.ROWS,
+    *info_command.ROWS,
+    *cluster_command.ROWS,
     with_subcommands(
         Builtin(
             name="command",

@@ -23,9 +23,10 @@ class Router:
         self._last_write: EntryName | None = None
 
     def dispatch(self, node: Node, asked: Asked, ticket: Ticket) -> None:
-        """Refuse what is not meant for this node; answer here, or hand on to who leads.
+        """Refuse what is not meant for this node; answer at once, or hand it to the node.
 
-        What the node does not carry out, it answers by itself: who does instead.
+        A node that does not lead refuses what only a leader may carry out, and says who leads
+        (`Node.redirect`). To forward it instead would be a branch here.
         """
         request = asked.request
         if (asked.min_term or asked.cluster_id) and (refusal := _refusal_of(node, asked)):

@@ -17,13 +17,13 @@ from typing import NamedTuple
 from kvstore.errors import DiskWriteError
 from kvstore.kv.view import NO_FOOTPRINT, NONE, Applied, Footprint, TableFootprint
 from kvstore.raft.types import DurableUpdate, HardState, LogStart
-from kvstore.sim.beginning import FIRST, state_as_of
 from kvstore.sim.indexed import Indexed
+from kvstore.sim.log_start import FIRST, state_as_of
 from kvstore.storage import cost
 from kvstore.storage.base import Identity
 from kvstore.storage.cost import PAGE_BYTES, Tree
 from kvstore.storage.memory import MemoryLineage, MemoryLog, MemoryState, MemoryTable
-from kvstore.storage.sequence import Outline
+from kvstore.storage.outline import Outline
 
 BOUNDLESS = 1 << 62
 PLENTY_BYTES = 1 << 40

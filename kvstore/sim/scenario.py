@@ -14,8 +14,8 @@ from kvstore import api
 from kvstore.config.limits import Limits
 from kvstore.raft.types import LogStart, RaftSettings
 from kvstore.sim import faults
-from kvstore.sim.beginning import FIRST
 from kvstore.sim.faults import Fault
+from kvstore.sim.log_start import FIRST
 from kvstore.sim.network import FAIR, Conditions
 from kvstore.sim.releases import Releases, several
 

@@ -17,10 +17,17 @@ import lmdb
 
 from kvstore.errors import DamagedError, DirectoryRefusedError, DiskWriteError
 from kvstore.raft.types import DurableUpdate, Entry, HardState, LogStart, Recovered
-from kvstore.storage import cost, lmdb_files, records, sequence
+from kvstore.storage import cost, lmdb_files, records
 from kvstore.storage.base import Identity
+from kvstore.storage.outline import (
+    Outline,
+    batch,
+    check_range,
+    decode_hard_state,
+    decode_outline,
+    recovered,
+)
 from kvstore.storage.progress import OnProgress, nobody, told
-from kvstore.storage.sequence import Outline
 
 _READER_CHECK_WRITES = 1024
 """How many writes may pass before readers that died are looked for."""
@@ -99,21 +106,21 @@ class LmdbLog:
 
     def _scan(self, on_progress: OnProgress = nobody) -> Recovered:
         with self._env.begin() as txn:
-            hard_state = sequence.decode_hard_state(txn.get(records.HARD_STATE))
+            hard_state = decode_hard_state(txn.get(records.HARD_STATE))
             terms = txn.cursor(self._terms)
-            outline = sequence.decode_outline(txn.get(records.EXTENT), terms, hard_state)
+            outline = decode_outline(txn.get(records.EXTENT), terms, hard_state)
             pairs = told(txn.cursor(self._log), "log entries", outline.count, on_progress)
-            found = sequence.recovered(hard_state, outline, pairs)
+            found = recovered(hard_state, outline, pairs)
         self._outline = outline
         return found
 
     def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
         """Entries of [start, stop), cut after `bytes_max` of data but never empty."""
-        sequence.check_range(start, stop, self._outline)
+        check_range(start, stop, self._outline)
         try:
             with self._env.begin() as txn:
                 stored = starmap(records.decode_entry, read_from(txn.cursor(self._log), start))
-                return sequence.batch(stored, start, stop, bytes_max)
+                return batch(stored, start, stop, bytes_max)
         except (lmdb.Error, DamagedError) as error:
             advice = "; start again: the other nodes will be asked for it"
             raise lmdb_files.read_error(self._path, error, advice=advice) from None

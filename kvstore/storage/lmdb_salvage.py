@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Final
 
 from kvstore.errors import DamagedError, DiskWriteError
-from kvstore.storage import lmdb_files, records, sequence
+from kvstore.storage import lmdb_files, records
 from kvstore.storage.base import Identity
 from kvstore.storage.filesystem import sync_directory
 from kvstore.storage.lmdb_log import write_environment
 from kvstore.storage.lmdb_pages import PageReader
+from kvstore.storage.outline import Outline, decode_hard_state, decode_outline
 from kvstore.storage.progress import OnProgress, nobody, told
-from kvstore.storage.sequence import Outline
 
 DAMAGED_FILE: Final = "damaged.mdb"
 
@@ -40,9 +40,9 @@ def salvage(environment: Path, map_bytes: int, on_progress: OnProgress = nobody)
         pages = PageReader(fd, newest)
         named = pages.main_values()
         identity = records.decode_named(records.IDENTITY, named.get(records.IDENTITY), Identity)
-        hard_state = sequence.decode_hard_state(named.get(records.HARD_STATE))
+        hard_state = decode_hard_state(named.get(records.HARD_STATE))
         terms = pages.pairs(records.TERMS, b"", _ignore)
-        outline = sequence.decode_outline(named.get(records.EXTENT), terms, hard_state)
+        outline = decode_outline(named.get(records.EXTENT), terms, hard_state)
         pairs = told(
             _sound_pairs(pages, outline), "log entries to save", outline.count, on_progress
         )

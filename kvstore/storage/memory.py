@@ -12,9 +12,9 @@ from itertools import starmap
 
 from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint
 from kvstore.raft.types import DurableUpdate, Entry, HardState, LogStart, Recovered
-from kvstore.storage import cost, records, sequence
+from kvstore.storage import cost, records
 from kvstore.storage.base import Acquaintance, Identity
-from kvstore.storage.sequence import Outline
+from kvstore.storage.outline import Outline, batch, check_range, decode_hard_state, recovered
 
 _KEY_BYTES_MAX = 510
 _BOUNDLESS = 1 << 62
@@ -41,15 +41,15 @@ class MemoryLog:
 
     def recover(self) -> Recovered:
         """Read and check everything. What cannot be read of the log is named `damaged`."""
-        hard_state = sequence.decode_hard_state(self._hard_state)
+        hard_state = decode_hard_state(self._hard_state)
         self.outline.check(self.outline.extent, hard_state)
-        return sequence.recovered(hard_state, self.outline, self.pairs)
+        return recovered(hard_state, self.outline, self.pairs)
 
     def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
         """Entries of [start, stop), cut after `bytes_max` of data but never empty."""
-        sequence.check_range(start, stop, self.outline)
+        check_range(start, stop, self.outline)
         stored = starmap(records.decode_entry, self.pairs[self.before(start) : self.before(stop)])
-        return sequence.batch(stored, start, stop, bytes_max)
+        return batch(stored, start, stop, bytes_max)
 
     def write(self, update: DurableUpdate) -> None:
         """Make the update durable, whole or not at all."""

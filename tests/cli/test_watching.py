@@ -14,7 +14,7 @@ from scripted_node import ClosedPort, Misbehave, ScriptedNode, status_of
 
 from kvstore import api
 from kvstore.address import Address
-from kvstore.cli.watch import Target, all_nodes, this_node
+from kvstore.cli.targets import Target, all_nodes, this_node
 from kvstore.errors import ConfigError
 
 from .shell import Run

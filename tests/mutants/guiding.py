@@ -21,14 +21,14 @@ GUIDING = (
     ),
     Mutant(
         "a node that is cut off names itself for all slots",
-        "shard._owner",
+        "cluster_command._owner",
         "view.settings.node_id if view.reaches_majority else None",
         "view.settings.node_id",
         test=f"{_CLIENTS}::test_who_is_to_be_asked_is_the_leader_or_who_may_see_one_elected",
     ),
     Mutant(
         "who asks for the nodes is told in words that it does not know",
-        "shard._owner",
+        "cluster_command._owner",
         "    state.follows_moved = True\n",
         "",
         test=f"{_CLIENTS}::test_who_knows_clusters_is_told_where_the_first_key_is",

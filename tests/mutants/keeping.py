@@ -122,7 +122,7 @@ KEEPING = (
     Mutant(
         "a salvaged log forgets what could not be read",
         "salvage.outline",
-        "        outline = sequence.decode_outline(named.get(records.EXTENT), terms, hard_state)\n",
+        "        outline = decode_outline(named.get(records.EXTENT), terms, hard_state)\n",
         "        outline = Outline()\n",
         test="tests/storage/test_damage.py"
         "::test_a_lost_page_of_the_log_costs_its_entries_and_no_others",

@@ -12,7 +12,7 @@ from kvstore import api
 from kvstore.errors import DamagedStateError
 from kvstore.kv.machine import QUERIES, WRITES
 from kvstore.raft.safety import SafetyViolationError
-from kvstore.server import info
+from kvstore.server import info_command
 from kvstore.version import version
 from kvstore.wire import commands
 from kvstore.wire.resp import command
@@ -36,7 +36,7 @@ def assert_only_one_was_hung_up_on(line: Line, log: list[dict[str, object]]) -> 
 def test_a_builtin_that_fails_ends_its_connection(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(info, "_info_sections", fail)
+    monkeypatch.setattr(info_command, "_info_sections", fail)
     with structlog.testing.capture_logs() as log:
         line.ask(command(b"INFO"))
     assert_only_one_was_hung_up_on(line, log)

@@ -13,7 +13,6 @@ import pytest
 from kvstore import api
 from kvstore.raft.messages import AppendEntriesReply
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogStart, Role
-from kvstore.sim.beginning import state_as_of
 from kvstore.sim.checkers.checker import Checker, ViolationError
 from kvstore.sim.checkers.leader_completeness import LeaderCompleteness
 from kvstore.sim.checkers.log_matching import LogMatching
@@ -22,6 +21,7 @@ from kvstore.sim.checkers.replay import Change, Replay
 from kvstore.sim.checkers.state_machine_safety import StateMachineSafety
 from kvstore.sim.checkers.vouching import Vouching
 from kvstore.sim.indexed import Indexed
+from kvstore.sim.log_start import state_as_of
 
 STARTS = [LogStart(), LogStart(1, 1), LogStart(999_999_999, 3)]
 

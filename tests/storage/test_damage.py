@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from kvstore.errors import DamagedError, DamagedStateError, StorageError
 from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, HardState, LogStart, Recovered, TermRange
-from kvstore.storage import records, sequence
+from kvstore.storage import records
 from kvstore.storage.directory import RAFT, STATE, STATE_ASIDE, set_state_aside
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_salvage import DAMAGED_FILE
+from kvstore.storage.outline import Outline, recovered
 from storage.samples import (
     MAP_BYTES,
     LogInMemory,
@@ -93,9 +94,9 @@ def test_a_missing_record_is_known_by_its_name(tmp_path, index):
 def test_whichever_records_are_lost_are_named_and_no_others(terms, lost):
     """Also all of a term, or of some terms in a row: the outline still tells that they were."""
     entries = [command(index, term) for index, term in enumerate(terms, 1)]
-    outline = sequence.Outline().after(DurableUpdate(entries=entries))
+    outline = Outline().after(DurableUpdate(entries=entries))
     pairs = [records.encode_entry(entry) for entry in entries if entry.index not in lost]
-    found = sequence.recovered(HardState(6), outline, pairs)
+    found = recovered(HardState(6), outline, pairs)
     assert found.damaged == tuple(sorted(index for index in lost if index <= len(entries)))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from kvstore.errors import DamagedError
 from kvstore.raft.types import DurableUpdate, HardState, LogStart, Recovered, TermRange
-from kvstore.storage.sequence import Outline
+from kvstore.storage.outline import Outline
 from storage.samples import LogInMemory, LogOnDisk, commands, remove_record
 
 ALL = 1 << 30

@@ -16,8 +16,8 @@ from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, HardState, LogStart
 from kvstore.raft.versions import Versions
 from kvstore.server.node import Node
-from kvstore.sim.beginning import FIRST
 from kvstore.sim.indexed import Indexed
+from kvstore.sim.log_start import FIRST
 
 
 class Part(enum.IntFlag):

@@ -12,9 +12,9 @@ from typing import TypeAlias
 
 from kvstore.raft.messages import AppendEntriesReply, Message
 from kvstore.raft.types import LogStart, Role
-from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.checkers.majority import are_majority
+from kvstore.sim.log_start import FIRST
 
 _Leadership: TypeAlias = tuple[int, int]
 """(leader, term)."""

@@ -11,9 +11,9 @@ from collections import defaultdict
 
 from kvstore.raft.messages import TERM_LEAP_MAX, Message, PreVoteReply, TimeoutNow
 from kvstore.raft.types import LogStart, Role
-from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.checkers.majority import are_majority
+from kvstore.sim.log_start import FIRST
 
 
 class Consent(Checker):

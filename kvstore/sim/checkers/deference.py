@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from kvstore.raft.messages import AppendEntries, Message, PreVoteReply
 from kvstore.raft.types import LogStart, Role
-from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.log_start import FIRST
 
 
 class Deference(Checker):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 from kvstore.raft.types import DurableUpdate, LogStart, Role
-from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.checkers.majority import are_majority
+from kvstore.sim.log_start import FIRST
 
 
 class ElectionSafety(Checker):

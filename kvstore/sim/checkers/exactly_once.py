@@ -12,8 +12,8 @@ import msgspec
 
 from kvstore import api
 from kvstore.raft.types import Entry, EntryKind, LogStart
-from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
+from kvstore.sim.log_start import FIRST
 
 _ALL = 1 << 40
 _decode = msgspec.msgpack.Decoder(api.Logged).decode

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from kvstore import api
 from kvstore.raft.types import LogStart, Role
-from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
+from kvstore.sim.log_start import FIRST
 
 
 class Handovers(Checker):

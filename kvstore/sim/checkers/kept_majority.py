@@ -10,9 +10,9 @@ from typing import Final
 
 from kvstore.raft.messages import AppendEntries, AppendEntriesReply, Message
 from kvstore.raft.types import LogStart
-from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Watched
 from kvstore.sim.checkers.majority import are_majority
+from kvstore.sim.log_start import FIRST
 
 _LONGEST_MS: Final = 1_000.0 / 0.8 + 100.0
 """The timeout by a clock that runs 20 per cent slow, and the time between two turns."""

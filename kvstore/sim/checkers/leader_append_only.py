@@ -7,8 +7,8 @@ stays in its place.
 from __future__ import annotations
 
 from kvstore.raft.types import LogStart, Role
-from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
+from kvstore.sim.log_start import FIRST
 
 
 class LeaderAppendOnly(Checker):

@@ -7,9 +7,9 @@ comes to lead.
 from __future__ import annotations
 
 from kvstore.raft.types import LogStart, Role
-from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.indexed import Indexed
+from kvstore.sim.log_start import FIRST
 
 
 class LeaderCompleteness(Checker):

@@ -7,8 +7,8 @@ one meaning on all disks is log matching, by induction over the index.
 from __future__ import annotations
 
 from kvstore.raft.types import DurableUpdate, LogStart
-from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.log_start import FIRST
 
 
 class LogMatching(Checker):

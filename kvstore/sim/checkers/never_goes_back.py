@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from kvstore.raft.invariants import Snapshot, check_state, check_step
 from kvstore.raft.types import DurableUpdate, HardState, LogStart
-from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Watched
+from kvstore.sim.log_start import FIRST
 
 
 class NeverGoesBack(Checker):

@@ -18,9 +18,9 @@ from kvstore import api
 from kvstore.kv.machine import StateMachine
 from kvstore.kv.record import to_key_value
 from kvstore.raft.types import Entry, EntryKind, LogStart
-from kvstore.sim.beginning import FIRST, state_as_of
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.indexed import Indexed
+from kvstore.sim.log_start import FIRST, state_as_of
 from kvstore.sim.words import said
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryState

@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from kvstore.raft.types import NOT_ADMITTED, DurableUpdate, LogStart
-from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.checkers.majority import are_majority
 from kvstore.sim.indexed import Indexed
+from kvstore.sim.log_start import FIRST
 
 _EntryName: TypeAlias = tuple[int, int]
 """(index, term)."""

@@ -7,9 +7,9 @@ after any number of restarts; and what is committed at an index is one entry.
 from __future__ import annotations
 
 from kvstore.raft.types import Entry, LogStart
-from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.indexed import Indexed
+from kvstore.sim.log_start import FIRST
 
 _ALL = 1 << 40
 

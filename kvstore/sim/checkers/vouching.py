@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from kvstore.raft.messages import AppendEntriesReply, Message
 from kvstore.raft.types import DurableUpdate, LogStart
-from kvstore.sim.beginning import FIRST
 from kvstore.sim.checkers.checker import Checker, Watched
 from kvstore.sim.indexed import Indexed
+from kvstore.sim.log_start import FIRST
 
 
 class Vouching(Checker):

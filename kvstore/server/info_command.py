@@ -15,8 +15,8 @@ from typing import Final, TypeAlias
 
 from kvstore import api
 from kvstore.api.glob import COMPILE_STEPS, Glob
+from kvstore.server.client_command import REDIS_VERSION
 from kvstore.server.client_state import ClientState
-from kvstore.server.clients import REDIS_VERSION
 from kvstore.server.subcommands import (
     FOR_ADMINISTRATORS,
     HANDSHAKE,
