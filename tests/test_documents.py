@@ -34,7 +34,7 @@ from kvstore.kv.view import Applied
 from kvstore.logs import code_of
 from kvstore.raft import events
 from kvstore.raft.types import EntryKind, HardState
-from kvstore.server import context
+from kvstore.server import doorkeeper
 from kvstore.server.builtins import BUILTINS
 from kvstore.storage import cost, lmdb_log, records
 from kvstore.storage.base import Acquaintance, Identity
@@ -200,7 +200,7 @@ SENTENCES = {
         f"may hold {2 * LIMITS.clients_input_bytes_max // MIB} MiB of unfinished requests; "
         "beyond half of that",
         f"may hold {LIMITS.clients_output_bytes_max // MIB} MiB of replies that they have not read",
-        f"Who takes nothing for {context._STUCK_MS / 1_000:.0f} s is hung up on",
+        f"Who takes nothing for {doorkeeper._STUCK_MS / 1_000:.0f} s is hung up on",
         f"MGET and EXISTS read {LIMITS.reply_bytes_max // MIB} MiB of values at most, "
         f"and an MSET replaces {machine._REPLACED_BYTES_MAX // MIB} MiB",
         f"{LIMITS.pending_bytes_max // MIB} MiB for entries that wait or are recent, "
@@ -215,9 +215,9 @@ SENTENCES = {
         f"held in memory, up to {cost.HELD_BYTES // MIB} MiB",
         f"of the disk {cost.RESERVE_BYTES // MIB} MiB are allocated ahead",
         f"until the turn's {LIMITS.turn_steps_max:,} steps are spent",
-        f"who takes nothing for {context._STUCK_MS / 1_000:.0f} s while memory for",
+        f"who takes nothing for {doorkeeper._STUCK_MS / 1_000:.0f} s while memory for",
         f"{LIMITS.newcomers_max} more may come in that say within "
-        f"{number(round(context._NEWCOMER_MS / 1_000))} seconds that they are peers",
+        f"{number(round(doorkeeper._NEWCOMER_MS / 1_000))} seconds that they are peers",
         f"every {checkpoint_ms()} ms a checkpoint of the key space",
         f"every {checkpoint_ms()} ms it is committed together with `last_applied`",
         f"keys to {api.KEY_BYTES_MAX} bytes",

@@ -128,19 +128,19 @@ def _switch(_state: ClientState, _view: ServerView, args: Arguments) -> bytes:
 
 
 def _info(state: ClientState, view: ServerView, _args: Arguments) -> bytes:
-    return resp.verbatim(_line_of(view.client(state.number)), state.resp_version)
+    return resp.verbatim(_line_of(view.doorkeeper.client(state.number)), state.resp_version)
 
 
 def _list(state: ClientState, view: ServerView, args: Arguments) -> bytes:
     listed = _listed(view, args)
-    looked_at = view.connections_count // _LOOKS_PER_STEP
+    looked_at = view.doorkeeper.connections_count // _LOOKS_PER_STEP
     state.steps += looked_at + len(listed) * _LINE_STEPS
     return resp.verbatim("".join(map(_line_of, listed)), state.resp_version)
 
 
 def _listed(view: ServerView, args: Arguments) -> list[Listed]:
     """All clients, or those of a type, or those of some numbers, as they are asked for."""
-    clients = view.clients
+    clients = view.doorkeeper.clients
     if len(args) == 2:
         return [*clients.values()]
     option = args[2].upper()

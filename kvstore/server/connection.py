@@ -79,10 +79,8 @@ class Connection:
         self._stream = Stream(sock, selector, self)
         self._account = Account(context.load)
         self._stream.detect_vanished_client()
-        context.connections[self.state.number] = self
+        context.doorkeeper.let_in(self, is_newcomer=is_newcomer)
         context.traffic.note_received()
-        if is_newcomer:
-            context.newcomers[self] = None
 
     # --- Input ----------------------------------------------------------------------------
 
@@ -151,7 +149,7 @@ class Connection:
             self.close()
         elif self._closes_after_replies or (self._is_dry and self._stream.is_at_end):
             self._hang_up_if_done()
-        elif self._account.input_bytes > SHORT_INPUT_BYTES and self.context.load.is_input_full:
+        elif (held := self._account.input_bytes) and self.context.doorkeeper.refuses_input(held):
             self._refuse_long_request()
 
     def _start_next(self) -> bool:
@@ -335,15 +333,13 @@ class Connection:
         self._forget()
         self.replies.clear()
         self._held_write = None
-        self.context.lingering.pop(self, None)
 
     def _forget(self) -> None:
         """This is no client's connection any more."""
         self._account.close()
         self.replies.leave()
         self.context.load.forget(self)
-        self.context.newcomers.pop(self, None)
-        self.context.connections.pop(self.state.number, None)
+        self.context.doorkeeper.has_left(self)
 
     @property
     def unsent_bytes(self) -> int:
@@ -379,10 +375,5 @@ class Connection:
         self.mark_dirty()
 
     def _hang_up_if_done(self) -> None:
-        """Hang up once all is sent, and the client has hung up or had its time to."""
-        stream = self._stream
-        if not (self.replies.places or stream.unsent_bytes or self._held_write):
-            if stream.is_at_end:
-                self.close()
-            else:
-                self.context.linger(self, stream)
+        if not (self.replies.places or self._stream.unsent_bytes or self._held_write):
+            self.context.doorkeeper.see_out(self, self._stream)

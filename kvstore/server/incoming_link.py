@@ -49,7 +49,7 @@ class IncomingLink:
         self._stream = stream
         stream.give_to(self)
         stream.detect_dead_link()
-        self._context.link(self.node_id, self)
+        self._context.doorkeeper.link(self.node_id, self)
         self._say(greeting)
         self._go_on()
 
@@ -119,15 +119,10 @@ class IncomingLink:
             self._go_on()
 
     def _hang_up_if_done(self) -> None:
-        """Hang up once all is sent, and the peer has hung up or had its time to."""
         if not (self._said or self._stream.unsent_bytes):
-            if self._stream.is_at_end:
-                self.close()
-            else:
-                self._context.linger(self, self._stream)
+            self._context.doorkeeper.see_out(self, self._stream)
 
     def close(self) -> None:
         """Hang up now."""
         self._stream.close()
-        self._context.lingering.pop(self, None)
-        self._context.unlink(self.node_id, self)
+        self._context.doorkeeper.unlink(self.node_id, self)

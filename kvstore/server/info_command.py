@@ -64,9 +64,10 @@ def _info_sections(view: ServerView) -> dict[str, Fields]:
     return {
         "Server": _server(view, status),
         "Clients": {
-            "connected_clients": view.clients_count,
-            "cluster_connections": view.connections_count - view.clients_count,
-            "maxclients": view.clients_max,
+            "connected_clients": view.doorkeeper.clients_count,
+            "cluster_connections": view.doorkeeper.connections_count
+            - view.doorkeeper.clients_count,
+            "maxclients": view.doorkeeper.clients_max,
             "blocked_clients": 0,
         },
         "Memory": _memory(),
@@ -141,7 +142,7 @@ def _cpu() -> Fields:
 
 def _replication(view: ServerView, status: api.StatusResult) -> Fields:
     """A leader's followers that have a link to it; a follower's leader."""
-    linked = view.linked
+    linked = view.doorkeeper.linked
     members, leader = view.settings.members, status.leader_id
     if leader == status.node_id:
         followers = {
@@ -224,7 +225,7 @@ def _settings_as_redis(view: ServerView) -> dict[bytes, str]:
         b"cluster-enabled": "no",
         b"databases": "1",
         b"dir": str(settings.data_dir),
-        b"maxclients": str(view.clients_max),
+        b"maxclients": str(view.doorkeeper.clients_max),
         b"maxmemory": "0",
         b"maxmemory-policy": "noeviction",
         b"port": str(settings.listens_at.port),

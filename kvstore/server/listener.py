@@ -17,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from kvstore.address import Address
 from kvstore.errors import ConfigError
 from kvstore.server import refusals
+from kvstore.server.doorkeeper import Doorkeeper
 from kvstore.wire.commands import render_failure
 
 _ACCEPTS_PER_EVENT: Final = 64
@@ -67,7 +68,7 @@ def _not_to_be_had(address: Address, error: OSError) -> ConfigError:
 
 
 class Listener:
-    """Hands each accepted socket to `welcome`, as long as it may come in.
+    """Hands each accepted socket to `welcome`, as long as the doorkeeper takes it.
 
     * When there is none for clients, some come in that may be peers: nobody can tell
       before they speak. `welcome` is told so.
@@ -81,16 +82,14 @@ class Listener:
         sock: socket.socket,
         selector: selectors.BaseSelector,
         welcome: Callable[[socket.socket, str, bool], None],
-        takes_clients: Callable[[], bool],
-        takes_newcomers: Callable[[], bool],
+        doorkeeper: Doorkeeper,
         note_rejected: Callable[[], None],
         log: FilteringBoundLogger,
     ) -> None:
         self._sock = sock
         self._selector = selector
         self._welcome = welcome
-        self._takes_clients = takes_clients
-        self._takes_newcomers = takes_newcomers
+        self._doorkeeper = doorkeeper
         self._note_rejected = note_rejected
         self._log = log
         self._is_watching = False
@@ -116,9 +115,9 @@ class Listener:
                 if error.errno in _OUT_OF_RESOURCES:
                     self._pause(error)
                 return
-            if self._takes_clients():
+            if self._doorkeeper.takes_clients():
                 self._welcome(sock, str(Address(host, port)), False)
-            elif self._takes_newcomers():
+            elif self._doorkeeper.takes_newcomers():
                 self._welcome(sock, str(Address(host, port)), True)
             else:
                 self._turn_away(sock)

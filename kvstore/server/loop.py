@@ -167,8 +167,7 @@ class Server:
             sock,
             self._selector,
             self._welcome,
-            self._context.takes_clients,
-            self._context.takes_newcomers,
+            self._context.doorkeeper,
             self._context.traffic.note_rejected,
             log,
         )
@@ -229,9 +228,7 @@ class Server:
             self._log.warning("told to stop again: waits for nobody", code="told_to_stop_again")
 
     def _hang_up(self) -> None:
-        context = self._context
-        for member in [*context.connections.values(), *context.linked.values()]:
-            member.close()
+        self._context.doorkeeper.hang_up_on_all()
         self._peers.close()
 
     def _welcome(self, sock: socket.socket, address: str, is_newcomer: bool) -> None:

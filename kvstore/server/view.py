@@ -48,12 +48,9 @@ class Listed(Protocol):
         ...
 
 
-class ServerView(Protocol):
-    """What INFO, CLIENT, CLUSTER and CONFIG tell of."""
+class Attendance(Protocol):
+    """Who is connected."""
 
-    settings: Settings
-    traffic: Traffic
-    commands_processed: int
     clients_max: int
 
     @property
@@ -78,6 +75,19 @@ class ServerView(Protocol):
     @property
     def linked(self) -> Collection[int]:
         """The peers that have a link to this node."""
+        ...
+
+
+class ServerView(Protocol):
+    """What INFO, CLIENT, CLUSTER and CONFIG tell of."""
+
+    settings: Settings
+    traffic: Traffic
+    commands_processed: int
+
+    @property
+    def doorkeeper(self) -> Attendance:
+        """Who is connected."""
         ...
 
     @property

@@ -325,7 +325,7 @@ SERVING = (
     ),
     Mutant(
         "peers count as clients",
-        "Context.clients_count",
+        "Doorkeeper.clients_count",
         "return len(self.connections) - len(self.newcomers)",
         "return len(self.connections) - len(self.newcomers) + len(self.linked)",
         test="tests/server/test_info.py::test_peers_are_no_clients",

@@ -212,10 +212,33 @@ SHARING = (
     ),
     Mutant(
         "whoever holds replies is hung up on when room is short",
-        "Context._hang_up_on_stuck",
+        "Doorkeeper._hang_up_on_stuck",
         "            if stuck_ms >= _STUCK_MS:",
         "            if member.unsent_bytes:",
         test="tests/server/test_load.py::test_who_reads_slowly_is_not_hung_up_on",
+    ),
+    Mutant(
+        "who came when there were clients enough may be silent for ever",
+        "Doorkeeper.tick",
+        "            self._hang_up_on_silent()\n",
+        "",
+        test="tests/server/test_doorkeeper.py"
+        "::test_a_newcomer_that_says_nothing_makes_room_for_the_next",
+    ),
+    Mutant(
+        "who was told all and does not go is kept for ever",
+        "Doorkeeper.tick",
+        "        self._hang_up_on_lingering(now_ms)\n",
+        "",
+        test="tests/server/test_connection.py::test_a_reply_reaches_a_client_that_is_still_sending",
+    ),
+    Mutant(
+        "whoever sends a request in pieces is refused while others hold too much",
+        "Doorkeeper.refuses_input",
+        "input_bytes > SHORT_INPUT_BYTES and ",
+        "",
+        test="tests/server/test_doorkeeper.py"
+        "::test_only_who_holds_much_of_a_request_while_others_do_too_is_refused",
     ),
     Mutant(
         "an exception in one command ends the node",
@@ -237,7 +260,7 @@ SHARING = (
         "Opening._begin",
         "        if self._is_newcomer and not language.is_of_peers:\n",
         "        if self._is_newcomer:\n",
-        test="tests/server/test_load.py::test_a_newcomer_that_is_a_peer_is_heard",
+        test="tests/server/test_doorkeeper.py::test_a_newcomer_that_is_a_peer_is_heard",
     ),
     Mutant(
         "a HELLO that is refused switches the protocol",

@@ -16,18 +16,18 @@ from kvstore.server.stream import Stream
 
 def check_accounts(context: Context) -> None:
     """Raise `AssertionError` for an account that is wrong."""
-    clients = [one for one in context.connections.values() if isinstance(one, Connection)]
-    links = [one for one in context.linked.values() if isinstance(one, IncomingLink)]
-    load = context.load
+    doorkeeper, load = context.doorkeeper, context.load
+    clients = [one for one in doorkeeper.connections.values() if isinstance(one, Connection)]
+    links = [one for one in doorkeeper.linked.values() if isinstance(one, IncomingLink)]
     assert load.input_bytes == sum(one._codec.held_bytes for one in clients)
     assert load.output_bytes == sum(map(_output_bytes, clients))
     assert load.pinned_steps == sum(_pinned_steps(one.replies) for one in clients)
     assert min(load.input_bytes, load.output_bytes, load.pinned_steps) >= 0
     for one in (*clients, *links):
         _check_watch(one._stream)
-    assert context.newcomers.keys() <= {*clients}
+    assert doorkeeper.newcomers.keys() <= {*clients}
     assert load._lack_memory.keys() <= {*clients}
-    assert context.lingering.keys() <= {*clients, *links}
+    assert doorkeeper.lingering.keys() <= {*clients, *links}
     told = [cursor for cursors in context.cursors._told.values() for cursor in cursors]
     assert sorted(told) == sorted(context.cursors._cursors)
     assert all(context.cursors._told.values()), "who was told nothing that counts is forgotten"

@@ -108,7 +108,7 @@ class Line:
     @property
     def link(self) -> IncomingLink:
         """That of node 2, which has said hello."""
-        link = self.context.linked[2]
+        link = self.context.doorkeeper.linked[2]
         assert isinstance(link, IncomingLink)
         return link
 
@@ -188,9 +188,7 @@ class Line:
 
     def close(self) -> None:
         self.client.close()
-        context = self.context
-        for member in [*context.connections.values(), *context.linked.values()]:
-            member.close()
+        self.context.doorkeeper.hang_up_on_all()
         for client in self.earlier_clients:
             client.close()
         self.selector.close()

@@ -133,6 +133,6 @@ def test_every_account_is_the_sum_of_what_it_counts(seed: int) -> None:
         check_accounts(line.context)
         load = line.context.load
         assert (load.input_bytes, load.output_bytes, load.pinned_steps) == (0, 0, 0)
-        assert not line.context.connections
+        assert not line.context.doorkeeper.connections
     finally:
         crowd.close()

@@ -168,7 +168,7 @@ def test_garbage_is_answered_once_after_the_replies_before_it(line: Line) -> Non
     assert line.is_closed
     line.client.close()
     line.turn()
-    assert not line.context.connections
+    assert not line.context.doorkeeper.connections
 
 
 def test_a_refused_multi_refuses_everything_up_to_its_exec(line: Line) -> None:
@@ -213,7 +213,7 @@ def test_a_client_that_vanishes_leaves_nothing_behind(line: Line) -> None:
     line.client.close()
     for _ in range(5):
         line.turn()
-    assert not line.context.connections
+    assert not line.context.doorkeeper.connections
     assert line.node.machine.revision == 1
 
 
@@ -320,7 +320,7 @@ def test_a_reply_reaches_a_client_that_is_still_sending(line: Line) -> None:
         line.client.send(bytes(1_000))
         line.turn()
     line.context.tick(line.now_ms + 60_000)
-    assert not line.context.connections, "but not for ever"
+    assert not line.context.doorkeeper.connections, "but not for ever"
 
 
 def test_all_that_is_ready_leaves_at_once_however_long(line: Line) -> None:

@@ -173,7 +173,7 @@ def test_a_hello_behind_a_refused_request_is_none(follower: Line) -> None:
     refused, hello, _end = follower.receive(turns=100).split(b"\r\n")
     assert refused.startswith(b"-ERR")
     assert b"must be the first request" in hello
-    assert not follower.context.linked
+    assert not follower.context.doorkeeper.linked
 
 
 def test_what_a_peer_does_not_read_is_not_booked(

@@ -83,17 +83,17 @@ def test_peers_are_no_clients(follower: Line) -> None:
 
 
 def test_the_links_of_peers_are_counted_as_they_come_and_go(follower: Line) -> None:
-    context = follower.context
+    doorkeeper = follower.context.doorkeeper
 
     def agree() -> bool:
-        up = [node for node, link in context.linked.items() if link._stream.is_open]  # type: ignore[attr-defined]
-        return up == [*context.linked] and context.clients_count == len(context.clients)
+        up = [node for node, link in doorkeeper.linked.items() if link._stream.is_open]  # type: ignore[attr-defined]
+        return up == [*doorkeeper.linked] and doorkeeper.clients_count == len(doorkeeper.clients)
 
     links = []
     for _ in range(3):
         links.append(follower.client)
         follower.greet()
-        assert context.linked.keys() == {2}
+        assert doorkeeper.linked.keys() == {2}
         assert agree()
         follower.connect_anew()
         follower.turn()
@@ -102,7 +102,7 @@ def test_the_links_of_peers_are_counted_as_they_come_and_go(follower: Line) -> N
         link.close()
         follower.turn()
         assert agree()
-    assert not context.linked
+    assert not doorkeeper.linked
 
 
 @pytest.mark.parametrize("words", [(b"ID", b"1"), (b"TYPE", b"replica")])

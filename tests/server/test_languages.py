@@ -124,4 +124,4 @@ def test_who_leaves_before_a_language_is_told_leaves_nothing(speaking: Line) -> 
     for _ in range(3):
         speaking.turn()
     check_accounts(speaking.context)
-    assert len(speaking.context.connections) == 1, "only the one that came before"
+    assert len(speaking.context.doorkeeper.connections) == 1, "only the one that came before"

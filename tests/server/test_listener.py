@@ -14,8 +14,11 @@ import pytest
 import structlog
 
 from kvstore.address import Address
+from kvstore.config.limits import Limits
 from kvstore.errors import ConfigError
+from kvstore.server.doorkeeper import Doorkeeper
 from kvstore.server.listener import Listener, bind, listen
+from kvstore.server.load import Load
 
 ANY = Address("127.0.0.1", 0)
 TIMES = 3
@@ -48,6 +51,15 @@ def no_descriptors() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def doorkeeper(clients: int) -> Doorkeeper:
+    """Of a server without peers, which takes so many clients more, and no newcomers."""
+    limits = Limits(connections_max=max(1, clients), newcomers_max=0)
+    keeper = Doorkeeper(limits, 0, Load(limits), structlog.get_logger(), 10_000)
+    if not clients:
+        keeper.connections[1] = object()  # type: ignore[assignment]
+    return keeper
+
+
 def test_a_door_that_was_shut_for_want_of_descriptors_opens_again_each_time() -> None:
     welcomed: list[socket.socket] = []
     with (
@@ -60,8 +72,7 @@ def test_a_door_that_was_shut_for_want_of_descriptors_opens_again_each_time() ->
             door,
             selector,
             lambda sock, _name, _is_newcomer: welcomed.append(stack.enter_context(sock)),
-            lambda: True,
-            lambda: True,
+            doorkeeper(clients=TIMES),
             lambda: None,
             structlog.get_logger(),
         )
@@ -91,8 +102,7 @@ def test_who_is_turned_away_is_told_why_and_counted() -> None:
             door,
             selector,
             lambda sock, _name, _is_newcomer: sock.close(),
-            lambda: False,
-            lambda: False,
+            doorkeeper(clients=0),
             lambda: rejected.append(None),
             structlog.get_logger(),
         )

@@ -11,14 +11,14 @@ import pytest
 from until import until
 
 from kvstore.config.limits import Limits
-from kvstore.server.context import Member
+from kvstore.server.doorkeeper import Member
 from kvstore.server.load import SHORT_INPUT_BYTES
 from kvstore.server.stream import _STUCK_BYTES
-from kvstore.wire import peer, resp
+from kvstore.wire import resp
 from kvstore.wire.resp import command
 
 from .accounts import check_accounts
-from .line import LIMITS, THEIRS, Line
+from .line import LIMITS, Line
 
 MIB = 1 << 20
 
@@ -44,7 +44,7 @@ def read(client: socket.socket) -> bytes:
 
 
 def connections(line: Line) -> list[Member]:
-    return [*line.context.connections.values()]
+    return [*line.context.doorkeeper.connections.values()]
 
 
 def test_unfinished_requests_of_all_clients_are_bounded() -> None:
@@ -259,61 +259,6 @@ def test_all_clients_together_have_a_bounded_turn() -> None:
         for _ in range(6):
             line.turn()
         assert [read(client) for client in clients] == [b"+PONG\r\n" * 6] * 5
-
-
-@pytest.mark.parametrize("descriptors", [97, 120])
-def test_fewer_descriptors_mean_fewer_clients(descriptors: int) -> None:
-    line = Line(members=3)
-    context = type(line.context)(
-        line.context.settings,
-        line.node,
-        line.context.acquaintances,
-        line.context.log,
-        descriptors,
-    )
-    context.connections = {n: object() for n in range(descriptors - 96 + 2)}  # type: ignore[misc]
-    assert not context.takes_clients()
-    context.connections.popitem()
-    assert context.takes_clients()
-    line.close()
-
-
-# --- When there is room for peers only ----------------------------------------------------------
-
-
-@pytest.fixture
-def full() -> Iterator[Line]:
-    """A server of a cluster of three, to which one comes for whom there is no room as a client."""
-    line = Line(members=3)
-    line.connect_anew(is_newcomer=True)
-    yield line
-    line.close()
-
-
-def test_a_newcomer_that_is_no_peer_is_told_that_there_is_no_room(full: Line) -> None:
-    assert full.ask(command(b"PING")) == b"-ERR max number of clients reached\r\n"
-    assert full.is_closed
-    full.client.close()
-    full.turn()
-    assert not full.context.newcomers
-
-
-def test_a_newcomer_that_is_a_peer_is_heard(full: Line) -> None:
-    """Clients must not keep a cluster from its leader."""
-    assert full.ask(peer.encode_hello(THEIRS)).startswith(b"$")
-    assert not full.context.newcomers
-    assert len(connections(full)) == 1
-    assert full.link.node_id == 2
-
-
-def test_a_newcomer_that_says_nothing_makes_room_for_the_next(full: Line) -> None:
-    full.context.tick(0.0)
-    assert len(full.context.newcomers) == 1
-    full.context.tick(1_900.0)
-    assert not full.is_closed
-    full.context.tick(2_100.0)
-    assert full.is_closed
-    assert not full.context.newcomers
 
 
 def test_reads_that_were_pinned_for_who_is_gone_are_given_back() -> None:

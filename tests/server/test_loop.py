@@ -72,7 +72,7 @@ def test_a_request_read_after_a_standstill_is_dated_when_it_was_read(clock: Cloc
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = lone_server(listening)
         with server._selector, socket.create_connection(listening.getsockname()) as client:
-            until(lambda: server._context.connections, server._take_turn, "it accepts")
+            until(lambda: server._context.doorkeeper.connections, server._take_turn, "it accepts")
             client.sendall(command(b"SET", b"k", b"v"))
             clock.sleep_ms = 10.0 * server._node.settings.request_timeout_ms
             server._take_turn()
