@@ -52,9 +52,9 @@ def _my_id(_state: ClientState, view: ServerView, _args: Arguments) -> bytes:
 def _owner(state: ClientState, view: ServerView) -> int | None:
     """Who is to be asked for any key; None if this node cannot tell."""
     state.follows_moved = True
-    if (leader := view.leader_in_reach) is not None:
+    if (leader := view.reach.leader) is not None:
         return leader
-    return view.settings.node_id if view.reaches_majority else None
+    return view.settings.node_id if view.reach.has_majority else None
 
 
 def _nodes(state: ClientState, view: ServerView, _args: Arguments) -> bytes:

@@ -47,6 +47,7 @@ class Context:
         """`descriptors_max`: how many this process may have open."""
         self.settings = settings
         self.node = node
+        self.reach = node.reach
         self.links: Callable[[], Mapping[int, str]] = dict
         """Per peer, why there is no link to it; "" if there is."""
         self.acquaintances = acquaintances
@@ -74,16 +75,6 @@ class Context:
         """Whether this node leads, as far as it knows."""
         raft = self.node.raft
         return raft.leader_id == raft.id
-
-    @property
-    def leader_in_reach(self) -> int | None:
-        """Who leads, if there is a link to it."""
-        return self.node.leader_in_reach
-
-    @property
-    def reaches_majority(self) -> bool:
-        """Whether it has links to so many that one of them may lead, and commit."""
-        return self.node.reaches_majority
 
     def answer(self, query: api.Query | api.Status) -> api.Result:
         """What this node has applied by now, or what it says of itself."""

@@ -216,14 +216,14 @@ class Server:
 
         A second signal does not wait for that.
         """
-        node = self._node
-        deadline_ms = _clock_ms() + node.settings.raft.election_timeout_max_ms
-        if not node.hand_over_before_exit() and self._context.peer_ids:
+        leading = self._node.leading
+        deadline_ms = _clock_ms() + self._node.settings.raft.election_timeout_max_ms
+        if not leading.make_way_before_exit() and self._context.peer_ids:
             text = "no other node can take over now: nobody leads until one can"
             self._log.warning(text, code="no_heir")
-        while node.is_needed and not signals.is_pressed and _clock_ms() < deadline_ms:
+        while leading.is_needed and not signals.is_pressed and _clock_ms() < deadline_ms:
             self._take_turn()
-            node.hand_over_before_exit()
+            leading.make_way_before_exit()
         if signals.is_pressed:
             self._log.warning("told to stop again: waits for nobody", code="told_to_stop_again")
 

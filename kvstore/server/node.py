@@ -33,6 +33,9 @@ from kvstore.server.checkpoints import Checkpoints
 from kvstore.server.cluster_time import ClusterTime
 from kvstore.server.cluster_version import THIS_RELEASE, ClusterVersion, Release
 from kvstore.server.directions import elsewhere
+from kvstore.server.known_leader import KnownLeader
+from kvstore.server.leading import Leading
+from kvstore.server.reach import Reach
 from kvstore.server.replaced import check_directory
 from kvstore.server.room import Room
 from kvstore.server.sync_times import SyncTimes
@@ -123,11 +126,11 @@ class Node:
             self, self._checkpoints, self.cluster_version, self._writes, self._reads
         )
         self._kinds: tuple[Kind, ...] = (self._writes, self._reads, self._handovers)
-        self._known_leader: tuple[int, int | None] = (0, None)
-        """(term, leader) by whose word the reads wait."""
-        self._leader_since_ms = 0.0
-        """Since when that one is known."""
-        self._unreachable: Set[int] = frozenset()
+        self.known_leader = KnownLeader(self.raft, self._reads)
+        self.reach = Reach(self.raft)
+        self.leading = Leading(
+            settings, self.raft, self.machine, self.room, self.reach, self._writes
+        )
 
     # --- Inputs ---------------------------------------------------------------------------
 
@@ -154,10 +157,11 @@ class Node:
 
     def tick(self, now_ms: float, unreachable: Set[int] = frozenset()) -> None:
         """Let time pass up to `now_ms`, a monotonic clock; `unreachable`: peers without a link."""
-        self._unreachable = unreachable
+        self.reach.unreachable = unreachable
         self._set_time(now_ms)
         self._time.advance(now_ms, self.machine.clock.time_ms)
-        self._mind_room(now_ms)
+        self._events += self.room.tick(now_ms, self.raft.current_term, self.machine.last_applied)
+        self.leading.make_way_for_room(now_ms)
         self.raft.tick(now_ms, unreachable)
         for kind in self._kinds:
             if kind.waiting:
@@ -170,7 +174,7 @@ class Node:
         if not raft.takes_commands:
             self._answer(ticket, self.redirect())
             return None
-        if self._is_full:
+        if self.leading.is_full:
             self._answer(ticket, refusals.BUSY)
             return None
         version = self.cluster_version
@@ -208,7 +212,7 @@ class Node:
         if raft.leadership is None and (raft.leader_id is None or not from_any):
             self._answer(ticket, self.redirect())
             return
-        self._refuse_reads_of_others()
+        self._answers += self.known_leader.refuse_reads_of_others(self)
         after = 0
         if last_write is not None and last_write[1] == raft.current_term:
             after = last_write[0]
@@ -225,41 +229,6 @@ class Node:
         """Have the heir, or whoever is closest, lead in this leader's place."""
         self._answers += self._handovers.begin(self, request, ticket, self._deadline_ms)
 
-    def hand_over_before_exit(self) -> bool:
-        """Let another node lead, if this one does; whether one can.
-
-        To be asked again while this node is needed: an heir may be gone, and another there.
-        """
-        return not self.raft.takes_commands or self.raft.hand_over() is not None
-
-    @property
-    def is_needed(self) -> bool:
-        """Whether somebody still counts on a node that is to exit: an heir, or a writer."""
-        return self.raft.heir is not None or (bool(self._writes.waiting) and self.reaches_majority)
-
-    @property
-    def leader_in_reach(self) -> int | None:
-        """Who leads, if there is a link to it."""
-        leader = self.raft.leader_id
-        return None if leader in self._unreachable else leader
-
-    @property
-    def reaches_majority(self) -> bool:
-        """Whether it has links to so many that one of them may lead, and commit."""
-        configuration = self.raft.log.configuration
-        return configuration.has_majority(configuration.voters - self._unreachable)
-
-    def _mind_room(self, now_ms: float) -> None:
-        """See how much is left; a leader that is short of room lets one lead that is not."""
-        raft = self.raft
-        self._events += self.room.tick(now_ms, raft.current_term, self.machine.last_applied)
-        if self.room.is_short and raft.takes_commands:
-            # The others' disks may have filled up just now, too.
-            since_ms = now_ms - self.settings.raft.election_timeout_min_ms
-            heir = raft.roomier_follower(max(since_ms, self.room.changed_ms))
-            if heir is not None:
-                raft.hand_over(heir)
-
     # --- The turn -------------------------------------------------------------------------
 
     def prepare(self, crowded: Set[int] = frozenset()) -> Outcome:
@@ -268,7 +237,7 @@ class Node:
         These are a leader's AppendEntries (thesis §10.2.1), to `crowded` peers without
         entries, and answers about entries that were durable here, and committed, before.
         """
-        self._refuse_reads_of_others()
+        self._answers += self.known_leader.refuse_reads_of_others(self)
         self._applier.begin_turn()
         if self._reads.arrived:
             self.raft.read(self._reads.new_batch())
@@ -289,7 +258,7 @@ class Node:
             self._writer.submit(effects.update)
         if self._note_durable():
             # Else nothing is left to settle: `prepare` has.
-            self._refuse_reads_of_others()
+            self._answers += self.known_leader.refuse_reads_of_others(self)
             self._settle()
         events = [*self._events, *self._applier.events, *effects.events]
         self._events.clear()
@@ -348,17 +317,6 @@ class Node:
                 self._answers += kind.abandon()
         return self._take_answers()
 
-    @property
-    def _is_full(self) -> bool:
-        """Whether too much waits for a majority: in the log, whoever still waits for it."""
-        raft, limits = self.raft, self.settings.limits
-        return (
-            raft.log.last_index - raft.log.commit_index >= limits.pending_writes_max
-            or raft.log.cached_bytes >= limits.pending_bytes_max
-            # What earlier leaders took is counted only as it is applied.
-            or (self.room.is_scarce and self.machine.last_applied < raft.log.last_term_start)
-        )
-
     def checkpoint(self) -> None:
         """Make the applied key space durable, though no turn asks for it."""
         self._checkpoints.make()
@@ -366,26 +324,6 @@ class Node:
     def redirect(self) -> api.Failure:
         """Why this node does not take a request, and where to go."""
         return elsewhere(self.raft, self.settings.members)
-
-    # --- Reads ----------------------------------------------------------------------------
-
-    def _refuse_reads_of_others(self) -> None:
-        """Reads that wait by the word of a leader that is gone will not be answered by it."""
-        leader = self.raft.known_leader
-        if leader == self._known_leader:
-            return
-        self._known_leader, self._leader_since_ms = leader, self.now_ms
-        if self._reads.waiting:
-            self._answers += self._reads.refuse_all(self.redirect())
-
-    @property
-    def leader_ms(self) -> float | None:
-        """For how long the leader is known; None if there is none."""
-        leader = self.raft.known_leader
-        if leader[1] is None:
-            return None
-        # Of one that became known in this turn, nobody has taken note yet.
-        return self.now_ms - self._leader_since_ms if leader == self._known_leader else 0.0
 
     # --- Deadlines ------------------------------------------------------------------------
 

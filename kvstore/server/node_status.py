@@ -41,7 +41,7 @@ def status_of(
         keys=node.state_store.count(),
         members={member: str(address) for member, address in settings.members.items()},
         match_index=raft.match_index,
-        leader_ms=node.leader_ms,
+        leader_ms=node.known_leader.age_ms(node.now_ms),
         is_voter=raft.is_voter,
         damaged_entries=len(raft.log.damaged),
         room_bytes=room.left_bytes,

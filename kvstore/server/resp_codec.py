@@ -168,6 +168,6 @@ class RespCodec:
         """What a client is told; nobody is sent to a leader out of reach: it may be gone."""
         if not self._state.follows_moved:
             return commands.render_failure(failure)
-        is_there = self._service.leader_in_reach is not None
+        is_there = self._service.reach.leader is not None
         key_slot = None if key is None else key_slots.key_slot(key)
         return key_slots.render_failure(key_slot if is_there else None, failure)

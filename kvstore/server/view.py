@@ -11,6 +11,7 @@ from typing import Protocol
 from kvstore import api
 from kvstore.config.settings import Settings
 from kvstore.server.client_state import ClientState
+from kvstore.server.reach import Reach
 from kvstore.server.stream import SocketFacts
 from kvstore.server.traffic import Traffic
 
@@ -84,6 +85,7 @@ class ServerView(Protocol):
     settings: Settings
     traffic: Traffic
     commands_processed: int
+    reach: Reach
 
     @property
     def doorkeeper(self) -> Attendance:
@@ -93,16 +95,6 @@ class ServerView(Protocol):
     @property
     def leads(self) -> bool:
         """Whether this node leads, as far as it knows."""
-        ...
-
-    @property
-    def leader_in_reach(self) -> int | None:
-        """Who leads, if there is a link to it."""
-        ...
-
-    @property
-    def reaches_majority(self) -> bool:
-        """Whether this node has links to so many that one of them may lead, and commit."""
         ...
 
     def status(self) -> api.StatusResult:

@@ -98,7 +98,7 @@ def _hand_over(world: World, fault: Fault, rng: random.Random) -> None:
     """Whoever leads, or believes to, hands over to whom it holds for closest."""
     for host in world.hosts.values():
         if host.node is not None and host.is_leading:
-            host.node.hand_over_before_exit()
+            host.node.leading.make_way_before_exit()
 
 
 def _change_release(world: World, fault: Fault, rng: random.Random) -> None:

@@ -15,14 +15,14 @@ GUIDING = (
     Mutant(
         "a cluster client is sent to a leader that has just died",
         "RespCodec._refusal.is_there",
-        "self._service.leader_in_reach is not None",
+        "self._service.reach.leader is not None",
         "True",
         test=f"{_CLIENTS}::test_nobody_is_sent_to_a_leader_that_cannot_be_reached",
     ),
     Mutant(
         "a node that is cut off names itself for all slots",
         "cluster_command._owner",
-        "view.settings.node_id if view.reaches_majority else None",
+        "view.settings.node_id if view.reach.has_majority else None",
         "view.settings.node_id",
         test=f"{_CLIENTS}::test_who_is_to_be_asked_is_the_leader_or_who_may_see_one_elected",
     ),

@@ -197,8 +197,8 @@ SERVING = (
     ),
     Mutant(
         "a leader that became known in this turn is known since the one before was",
-        "Node.leader_ms",
-        " if leader == self._known_leader else 0.0\n",
+        "KnownLeader.age_ms",
+        " if leader == self._leader else 0.0\n",
         "\n",
         test="tests/server/test_node.py"
         "::test_a_leader_is_known_since_it_was_heard_also_in_that_very_turn",
@@ -236,7 +236,7 @@ SERVING = (
     ),
     Mutant(
         "a leader takes whatever comes, though no majority has it",
-        "Node._is_full",
+        "Leading.is_full",
         "            raft.log.last_index - raft.log.commit_index >= limits.pending_writes_max\n",
         "            raft.log.last_index < raft.log.commit_index\n",
     ),
@@ -310,16 +310,16 @@ SERVING = (
     ),
     Mutant(
         "a new leader does not count what earlier ones took",
-        "Node._is_full",
-        "            or (self.room.is_scarce and",
+        "Leading.is_full",
+        "            or (self._room.is_scarce and",
         "            or (False and",
         test="tests/server/test_room.py"
         "::test_a_new_leader_counts_what_earlier_ones_took_before_it_takes_more",
     ),
     Mutant(
         "a leader short of room goes on leading",
-        "Node._mind_room",
-        "        if self.room.is_short and raft.takes_commands",
+        "Leading.make_way_for_room",
+        "        if room.is_short and raft.takes_commands",
         "        if False and raft.takes_commands",
         test="tests/server/test_room.py::test_leadership_moves_to_a_node_with_room",
     ),
@@ -370,9 +370,9 @@ SERVING = (
     ),
     Mutant(
         "who stops waits for writers although no majority is left",
-        "Node.is_needed",
-        "(bool(self._writes.waiting) and self.reaches_majority)\n",
-        "bool(self._writes.waiting)\n",
+        "Leading.is_needed",
+        "(has_writers and self._reach.has_majority)\n",
+        "has_writers\n",
         test="tests/server/test_handover.py"
         "::test_who_stops_waits_for_writers_only_while_a_majority_is_in_reach",
     ),

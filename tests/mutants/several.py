@@ -115,8 +115,9 @@ SEVERAL = (
     Mutant(
         "DBSIZE is answered by whoever is asked, as of whatever it has applied",
         "Node.submit_query",
-        "        self._refuse_reads_of_others()\n        after = 0\n",
-        "        self._refuse_reads_of_others()\n"
+        "        self._answers += self.known_leader.refuse_reads_of_others(self)\n"
+        "        after = 0\n",
+        "        self._answers += self.known_leader.refuse_reads_of_others(self)\n"
         "        if isinstance(query, api.Count):\n"
         "            self._answer(ticket, self.machine.query(query))\n"
         "            return\n"

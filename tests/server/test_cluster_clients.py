@@ -68,7 +68,7 @@ def test_nobody_is_sent_to_a_leader_that_cannot_be_reached(follower: Line) -> No
     """It may be dead, and the client would come back at once, until it gives up."""
     follower.ask(LIBRARY)
     follower.node.tick(follower.now_ms, {2})
-    assert follower.node.leader_in_reach is None
+    assert follower.node.reach.leader is None
     follower.client.sendall(command(b"SET", b"k", b"v"))
     follower.context.load.hear({key.data: mask for key, mask in follower.selector.select(0)})
     follower.let_out(follower.node.prepare())

@@ -118,7 +118,7 @@ def test_a_handover_is_no_loss_and_being_replaced_is_one() -> None:
     """Thesis §3.10."""
     cluster = Cluster()
     old = cluster.elect().raft.id
-    cluster.nodes[old].hand_over_before_exit()
+    cluster.nodes[old].leading.make_way_before_exit()
     cluster.run()
     new = cluster.elect().raft.id
     assert new != old

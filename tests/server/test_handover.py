@@ -154,10 +154,10 @@ def test_who_stops_waits_for_writers_only_while_a_majority_is_in_reach() -> None
     one, other = (node.raft.id for node in cluster.followers())
     leader.submit_command(PUT, claim)
     leader.tick(cluster.now_ms, {one})
-    assert leader.is_needed
+    assert leader.leading.is_needed
     leader.tick(cluster.now_ms, {one, other})
-    assert not leader.is_needed
-    assert not leader.hand_over_before_exit()
+    assert not leader.leading.is_needed
+    assert not leader.leading.make_way_before_exit()
     leader.tick(cluster.now_ms, {one})
-    assert leader.hand_over_before_exit()
+    assert leader.leading.make_way_before_exit()
     assert leader.raft.heir == other

@@ -38,7 +38,7 @@ class Around:
         return {1}
 
     def pass_time(self, now_ms: float) -> None:
-        self.steps.append(("passes time", now_ms, self._node.leader_in_reach))
+        self.steps.append(("passes time", now_ms, self._node.reach.leader))
 
     def crowded(self) -> Set[int]:
         return frozenset()
