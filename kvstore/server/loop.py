@@ -17,7 +17,7 @@ import selectors
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 
 from structlog.typing import FilteringBoundLogger
@@ -27,7 +27,7 @@ from kvstore.errors import DamagedStateError
 from kvstore.exit_codes import BROKEN
 from kvstore.logs import logger_for
 from kvstore.raft.safety import SafetyViolationError
-from kvstore.raft.versions import SPOKEN
+from kvstore.raft.versions import SPOKEN, Versions
 from kvstore.server import event_log
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.connection import Connection
@@ -273,11 +273,14 @@ class Server:
         """Peers that have enough to read."""
         return self._peers.crowded
 
+    def spoken_versions(self) -> Mapping[int, Versions]:
+        """Of the peers to whom there is a link."""
+        return self._peers.spoken_versions()
+
     def pass_time(self, now_ms: float) -> None:
         """Dial, accept, hang up, and tell of what takes long."""
-        node, peers = self._node, self._peers
-        peers.tick(now_ms)
-        node.cluster_version.tick(peers.spoken_versions)
+        node = self._node
+        self._peers.tick(now_ms)
         self._listener.tick(now_ms)
         self._context.tick(now_ms)
         self._apply_log.tick(now_ms, node.machine.last_applied, node.raft.commit_index)

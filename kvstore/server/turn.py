@@ -8,9 +8,10 @@ must not know sockets or clocks.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import Protocol
 
+from kvstore.raft.versions import Versions
 from kvstore.server.node import Node, Outcome
 
 
@@ -27,6 +28,10 @@ class Surroundings(Protocol):
 
     def unreachable(self) -> Set[int]:
         """Peers without a link."""
+        ...
+
+    def spoken_versions(self) -> Mapping[int, Versions]:
+        """What each peer speaks to whom there is a link."""
         ...
 
     def pass_time(self, now_ms: float) -> None:
@@ -52,7 +57,7 @@ class Turn:
     def __init__(self, node: Node, around: Surroundings) -> None:
         self._node = node
         self._around = around
-        self._rest: Outcome
+        self._rest: Outcome | None = None
 
     def take(self) -> None:
         """Both halves: the disk has been waited for."""
@@ -62,14 +67,18 @@ class Turn:
     def first_half(self) -> None:
         """Raises `StorageError` if the disk fails: the node ends."""
         node, around = self._node, self._around
+        assert self._rest is None, "the second half comes before the next turn"
         node.wake(around.clock_ms())
         around.hear()
         now_ms = around.clock_ms()
         node.tick(now_ms, around.unreachable())
+        node.cluster_version.tick(around.spoken_versions)
         around.pass_time(now_ms)
         around.let_out(node.prepare(around.crowded()))
         self._rest = node.complete()
 
     def second_half(self) -> None:
         """What rested on the disk leaves."""
-        self._around.let_out(self._rest)
+        rest, self._rest = self._rest, None
+        assert rest is not None, "a first half comes before"
+        self._around.let_out(rest)

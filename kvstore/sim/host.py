@@ -9,7 +9,7 @@ paused goes on where it stood, and finds in its sockets what arrived meanwhile.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from functools import partial
 
 from kvstore.config.settings import Settings
@@ -386,9 +386,12 @@ class Host:
         """Nobody: the network takes all."""
         return frozenset()
 
+    def spoken_versions(self) -> Mapping[int, Versions]:
+        """Of the machines that took its hello."""
+        return self._greetings.spoken_versions()
+
     def pass_time(self, _now_ms: float) -> None:
         """Around it, it passes by itself."""
-        self.running.cluster_version.tick(self._greetings.spoken_versions)
         self._observer.stepped(self, "tick")
 
     def let_out(self, outcome: Outcome) -> None:

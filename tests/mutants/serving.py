@@ -72,6 +72,13 @@ SERVING = (
         "        around.let_out(node.complete())\n        self._rest = Outcome([], [], [])\n",
     ),
     Mutant(
+        "what half a turn has let out leaves once more",
+        "Turn.second_half",
+        "        rest, self._rest = self._rest, None\n",
+        "        rest = self._rest\n        self._rest = Outcome([], [], [])\n",
+        test="tests/server/test_turn.py::test_the_halves_of_turns_alternate",
+    ),
+    Mutant(
         "what came is heard by the time of the turn before",
         "Turn.first_half",
         "        node.wake(around.clock_ms())\n        around.hear()\n",

@@ -74,6 +74,13 @@ UPGRADING = (
         test=_CLUSTER + "test_a_node_that_a_peer_shows_to_be_too_old_ends",
     ),
     Mutant(
+        "no turn asks whether all speak a newer version",
+        "Turn.first_half",
+        "        node.cluster_version.tick(around.spoken_versions)\n",
+        "",
+        test=_CLUSTER + "test_the_leader_raises_the_version_when_all_speak_a_newer_one",
+    ),
+    Mutant(
         "the version is raised while a member is away",
         "ClusterVersion.tick",
         "self._peers <= spoken.keys()",

@@ -7,7 +7,7 @@ the order in which it happened relative to what the node lets out.
 from __future__ import annotations
 
 import random
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 from kvstore import api
@@ -19,6 +19,7 @@ from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint
 from kvstore.raft.events import Event
 from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, RaftSettings, Role
+from kvstore.raft.versions import Versions
 from kvstore.server.cluster_version import THIS_RELEASE, Release
 from kvstore.server.node import Node, Outcome
 from kvstore.server.turn import Turn
@@ -128,6 +129,9 @@ class _Around:
     def crowded(self) -> Set[int]:
         return frozenset()
 
+    def spoken_versions(self) -> Mapping[int, Versions]:
+        return self._cluster.links_of(self._node_id)
+
     def pass_time(self, now_ms: float) -> None:
         """Nothing else has time."""
 
@@ -206,6 +210,11 @@ class Cluster:
             self.now_ms += TICK_MS
             for node_id in self.nodes.keys() - self.asleep:
                 self.turn(node_id)
+
+    def links_of(self, node_id: int) -> dict[int, Versions]:
+        """What each of the others speaks that takes turns: a node has links to all of them."""
+        there = self.nodes.keys() - self.asleep - {node_id}
+        return {at: self.nodes[at].cluster_version.speaks for at in there}
 
     def isolate(self, node_id: int) -> None:
         """Cut every link from and to a node."""

@@ -19,6 +19,7 @@ from kvstore.config.settings import Settings
 from kvstore.logs import logger_for
 from kvstore.raft.messages import AppendEntries, PreVoteReply, RequestVoteReply
 from kvstore.raft.types import Role
+from kvstore.raft.versions import Versions
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.connection import Connection
 from kvstore.server.context import Context
@@ -128,6 +129,9 @@ class Line:
 
     def crowded(self) -> Set[int]:
         return frozenset()
+
+    def spoken_versions(self) -> dict[int, Versions]:
+        return {}
 
     def pass_time(self, now_ms: float) -> None:
         self.context.tick(now_ms)

@@ -20,7 +20,7 @@ OLD, NEW, NEWEST = Versions(2, 2), Versions(2, 3), Versions(3, 4)
 
 
 class Mixed(Cluster):
-    """Nodes of different programs; each has a link to all others that take turns."""
+    """Nodes of different programs."""
 
     def __init__(self, *speaks: Versions) -> None:
         self.speaks = dict(enumerate(speaks, start=1))
@@ -33,12 +33,6 @@ class Mixed(Cluster):
         """Start a node again with another program."""
         self.speaks[node_id] = speaks
         self.crash(node_id)
-
-    def turn(self, node_id: int) -> None:
-        there = self.speaks.keys() - self.asleep - {node_id}
-        links = {at: self.speaks[at] for at in there}
-        self.nodes[node_id].cluster_version.tick(lambda: links)
-        super().turn(node_id)
 
     @property
     def versions(self) -> list[int]:
@@ -149,8 +143,8 @@ def test_a_write_in_a_session_needs_what_its_write_needs(monkeypatch: pytest.Mon
 
 def test_a_program_that_is_too_old_ends_at_the_entry_and_applies_nothing_behind_it() -> None:
     cluster = Mixed(NEW, NEW, NEW)
-    cluster.elect()
     cluster.asleep = {3}
+    cluster.elect()
     cluster.run(1_000)
     assert cluster.proposed() == [], "one was away"
     cluster.asleep = set()

@@ -8,6 +8,7 @@ import pytest
 
 from kvstore import api
 from kvstore.errors import DiskWriteError
+from kvstore.raft.versions import Versions
 from kvstore.server.node import Node, Outcome
 from kvstore.server.turn import Turn
 
@@ -36,6 +37,9 @@ class Around:
 
     def unreachable(self) -> Set[int]:
         return {1}
+
+    def spoken_versions(self) -> dict[int, Versions]:
+        return {}
 
     def pass_time(self, now_ms: float) -> None:
         self.steps.append(("passes time", now_ms, self._node.reach.leader))
@@ -74,6 +78,18 @@ def test_of_a_turn_whose_disk_failed_nothing_more_leaves() -> None:
     with pytest.raises(DiskWriteError):
         turn.first_half()
     assert around.steps[2:] == [("lets out", 0, False)]
+
+
+def test_the_halves_of_turns_alternate() -> None:
+    _around, turn, _cluster = turns()
+    with pytest.raises(AssertionError, match="a first half comes before"):
+        turn.second_half()
+    turn.first_half()
+    with pytest.raises(AssertionError, match="the second half comes before"):
+        turn.first_half()
+    turn.second_half()
+    with pytest.raises(AssertionError, match="a first half comes before"):
+        turn.second_half()
 
 
 def test_both_halves_are_one_turn_for_who_waits_for_the_disk() -> None:
