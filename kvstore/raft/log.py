@@ -12,7 +12,6 @@ was removed from the log meanwhile does not come to count by that.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -24,6 +23,7 @@ from kvstore.raft.messages import PreVote, RequestVote
 from kvstore.raft.room import EntryRoom
 from kvstore.raft.safety import require
 from kvstore.raft.spans import Spans
+from kvstore.raft.terms import Terms
 from kvstore.raft.types import (
     ADMIT,
     COMMAND,
@@ -93,8 +93,7 @@ class RaftLog:
         self.configuration = configuration
         """The one in force: who asks for it later may find another."""
         self.room = EntryRoom(stable)
-        self._range_starts = [r.first_index for r in recovered.term_ranges]
-        self._range_terms = [r.term for r in recovered.term_ranges]
+        self._terms = Terms(recovered.term_ranges)
         self._cache: list[Entry] = []
         self.cached_bytes = 0
         """Entry data in memory."""
@@ -137,17 +136,18 @@ class RaftLog:
     @property
     def last_term(self) -> int:
         """Term of the last entry; in an empty log, of what comes before it."""
-        return self._range_terms[-1] if self._range_terms else self.start.term
+        return self.start.term if self._terms.last is None else self._terms.last
 
     @property
     def last_term_start(self) -> int:
         """First index here of the last entry's term; in an empty log, of what comes before it."""
-        return self._range_starts[-1] if self._range_starts else self.start.index
+        start = self._terms.last_start
+        return self.start.index if start is None else start
 
     @property
     def term_ranges(self) -> tuple[TermRange, ...]:
         """The log's terms, oldest first."""
-        return tuple(map(TermRange, self._range_starts, self._range_terms))
+        return self._terms.ranges
 
     def term(self, index: int) -> int:
         """Term at `index`, which is that of an entry, or of what comes before the log."""
@@ -155,7 +155,7 @@ class RaftLog:
         assert start.index <= index <= self.last_index
         if index == start.index:
             return start.term
-        return self._range_terms[bisect_right(self._range_starts, index) - 1]
+        return self._terms.at(index)
 
     def holds(self, index: int, term: int) -> bool:
         """Whether the entry at `index` has `term` (the AppendEntries check, Raft §5.3).
@@ -174,7 +174,7 @@ class RaftLog:
     def first_index_of_term(self, term: int, at: int) -> int:
         """First index of the run of `term` that contains `at`."""
         assert self.term(at) == term
-        return self._range_starts[bisect_right(self._range_starts, at) - 1]
+        return self._terms.start_of_run(at)
 
     def last_index_of_term(self, term: int) -> int | None:
         """Last index whose entry carries `term`, None if there is none."""
@@ -204,12 +204,7 @@ class RaftLog:
 
     def _run_of_term(self, term: int) -> tuple[int, int] | None:
         """First and last index of `term`, None if no entry carries it."""
-        position = bisect_right(self._range_terms, term) - 1
-        if position < 0 or self._range_terms[position] != term:
-            return None
-        is_last = position + 1 == len(self._range_starts)
-        last = self.last_index if is_last else self._range_starts[position + 1] - 1
-        return self._range_starts[position], last
+        return self._terms.run(term, self.last_index)
 
     def commit(self, index: int) -> None:
         """Up to `index` it is decided for ever; what was decided stays so."""
@@ -244,7 +239,7 @@ class RaftLog:
     def append(self, entries: Sequence[Entry]) -> None:
         """Add entries that follow the last one, and each other."""
         assert not entries or entries[0].index == self.last_index + 1
-        last_term = self._range_terms[-1] if self._range_terms else 0
+        last_term = self._terms.last
         for entry in entries:
             if entry.term != last_term or entry.kind is not COMMAND:
                 self._note(entry)
@@ -259,8 +254,7 @@ class RaftLog:
         """Add a new entry; its index."""
         index = self.last_index = self.last_index + 1
         entry = Entry(index, term, kind, data)
-        terms = self._range_terms
-        if kind is not COMMAND or not terms or term != terms[-1]:
+        if kind is not COMMAND or term != self._terms.last:
             self._note(entry)
         size = len(data)
         self.cached_bytes += size
@@ -270,20 +264,17 @@ class RaftLog:
 
     def _note(self, entry: Entry) -> None:
         """An entry comes that may open a term, or admit a directory."""
-        if not self._range_terms or entry.term != self._range_terms[-1]:
+        if entry.term != self._terms.last:
             # What comes before the log may be of the term in which it begins.
-            assert entry.term > self.last_term or not self._range_terms
-            self._range_starts.append(entry.index)
-            self._range_terms.append(entry.term)
+            assert self._terms.last is None or entry.term > self._terms.last
+            self._terms.begin(entry.index, entry.term)
         if entry.kind is ADMIT:
             self.admissions.add(entry)
 
     def truncate(self, from_index: int) -> None:
         """Remove the entries at and after `from_index`, on disk with the next update."""
         assert self.start.index < from_index <= self.last_index
-        while self._range_starts and self._range_starts[-1] >= from_index:
-            self._range_starts.pop()
-            self._range_terms.pop()
+        self._terms.truncate(from_index)
         while self._cache and self._cache[-1].index >= from_index:
             self.cached_bytes -= len(self._cache.pop().data)
         self.damaged.remove_from(from_index)
@@ -397,7 +388,7 @@ class RaftLog:
         cache, names = self._cache, self._names
         before = self._checked
         if names != before.names:
-            self._check_terms()
+            self._terms.check()
             before = _NOT_CHECKED
         elif cache[: len(before.entries)] != before.entries:
             before = _NOT_CHECKED
@@ -420,34 +411,22 @@ class RaftLog:
             self.admissions.check(self.last_index, fresh)
             self._checked = _Checked(cache[:], self.cached_bytes, names)
 
-    def _check_terms(self) -> None:
-        starts, terms = self._range_starts, self._range_terms
-        require(
-            starts == sorted(set(starts)) and terms == sorted(set(terms)),
-            "terms go back, or begin twice",
-        )
-
     @property
     def _names(self) -> tuple[object, ...]:
         """What is known of terms and admissions beside the entries."""
-        return (*self._range_starts, *self._range_terms, *self.admissions.named)
+        return (*self._terms.names, *self.admissions.named)
 
     def check(self) -> None:
         """That what is counted is what there is."""
-        cache, starts = self._cache, self._range_starts
+        cache = self._cache
         self._check_cache()
+        self._terms.check_ends(self.start.index, self.last_index)
         require(
             self._cache_start <= self.durable_index + 1, "an entry is neither cached nor durable"
         )
         if waits := self.last_index - self.durable_index:
             taken = [self._stable.entry_bytes(len(entry.data)) for entry in cache[-waits:]]
             require(self.room.taken_bytes >= sum(taken), "an entry takes room that is not counted")
-        require(
-            (starts[:1] == [self.start.index + 1] and starts[-1] <= self.last_index)
-            if self.last_index > self.start.index
-            else not starts,
-            "the terms are not those of the log",
-        )
         require(
             self.start.term <= self.last_term and self.start.index <= self.commit_index,
             "the log begins after what is not committed",

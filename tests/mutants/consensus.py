@@ -207,9 +207,9 @@ CONSENSUS = (
     ),
     Mutant(
         "a truncation leaves the terms of what it removed",
-        "RaftLog.truncate",
-        "        while self._range_starts and self._range_starts[-1] >= from_index:",
-        "        while self._range_starts and self._range_starts[-1] > from_index:",
+        "Terms.truncate",
+        "        while self._starts and self._starts[-1] >= from_index:",
+        "        while self._starts and self._starts[-1] > from_index:",
         test="tests/raft/test_log.py::test_a_truncation_keeps_the_terms_before_it",
     ),
     Mutant(
@@ -228,7 +228,7 @@ CONSENSUS = (
     Mutant(
         "a log that begins in the term of its start knows no terms",
         "RaftLog._note",
-        "        if not self._range_terms or entry.term != self._range_terms[-1]:\n",
+        "        if entry.term != self._terms.last:\n",
         "        if entry.term != self.last_term:\n",
         test=LOG_START,
     ),
