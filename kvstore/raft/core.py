@@ -204,6 +204,12 @@ class Raft:
         if self.leadership is None:
             self._election.tick()
             return
+        written_ms = now_ms - self.log.written_since_ms
+        if written_ms > self._settings.election_timeout_max_ms and self.leadership.has_peers:
+            # Others may commit without this disk (thesis §10.2.1), but nobody gets an answer.
+            self._events.append(events.StoodStill(self.current_term, round(written_ms)))
+            self._become_follower(self.current_term)
+            return
         self.leadership.tick(now_ms, unreachable)
         if self.leadership.has_lost_majority(now_ms):
             silent_ms = round(self.leadership.silent_ms(now_ms))
@@ -252,10 +258,13 @@ class Raft:
 
         This node votes from now on if the directory is its own. Its vote in the term of the
         leader who said so is spent: what became of its earlier directory's, it does not know.
+        In a later term its earlier directory cannot have voted since: the majority that
+        committed the entry takes no word of that one, and any majority of votes meets it.
         """
         if not self.is_voter and admission_of(entry) == (self.id, self._outbox.rejoining):
             self.standing.admitted_at = entry.index
             self.standing.voted_for = self.standing.leader_of_term
+            self._outbox.admitted_at = entry.index
             self._events.append(events.Admitted(self.current_term, entry.index))
 
     # --- Effects --------------------------------------------------------------------------
@@ -268,7 +277,7 @@ class Raft:
         assert hard_state == self.durable_hard_state or self.role is not Role.LEADER
         self._repair.write_messages(self.standing.now_ms, self.current_term)
         effects = Effects(
-            update=self.log.submit(hard_state if is_new else None),
+            update=self.log.submit(hard_state if is_new else None, self.standing.now_ms),
             early_messages=self.leadership.messages(crowded) if self.leadership else [],
             events=[*self._events],
         )
@@ -284,7 +293,6 @@ class Raft:
             self._repair.persisted(update, self.current_term)
             if update.hard_state is not None:
                 self.durable_hard_state = update.hard_state
-                self._outbox.admitted_at = update.hard_state.admitted_at
         if self._election.persisted(self.durable_hard_state):
             self._become_leader()
         elif self.leadership is not None:

@@ -43,6 +43,8 @@ class Election:
     ) -> None:
         """`events_out` is where it says what happened."""
         self.votes: set[int] = set()
+        self._stood_ms = 0.0
+        """When it began to ask for them."""
         self._standing = standing
         self._follower = follower
         self._log = log
@@ -76,7 +78,12 @@ class Election:
 
     def tick(self) -> None:
         """Time has passed, and this node does not lead."""
-        if self._timer.has_run_out(self._standing.now_ms):
+        if not self._timer.has_run_out(self._standing.now_ms):
+            return
+        if self._log.is_writing:
+            # What it said would wait for the disk, and a vote that is on its way is not in vain.
+            self._timer.start(self._standing.now_ms)
+        else:
             self._on_silence()
 
     def _on_silence(self) -> None:
@@ -124,6 +131,7 @@ class Election:
     def _ask_for_votes(self, kind: type[PreVote | RequestVote]) -> None:
         standing = self._standing
         self.votes = set()
+        self._stood_ms = standing.now_ms
         self._timer.start(standing.now_ms)
         for peer in self._log.configuration.voters_besides(standing.id):
             self._outbox.request_vote(kind, peer, standing.current_term, self._log)
@@ -141,9 +149,12 @@ class Election:
         """The disk holds `hard_state`; whether this node has won the election by its own vote."""
         standing = self._standing
         own_vote = HardState(standing.current_term, standing.id, standing.admitted_at)
-        if standing.role is Role.CANDIDATE and hard_state == own_vote:
-            return self._count_vote(standing.id)
-        return False
+        if standing.role is not Role.CANDIDATE or hard_state != own_vote:
+            return False
+        if standing.now_ms > self._stood_ms and standing.id not in self.votes:
+            # The others are asked only now.
+            self._timer.start(standing.now_ms)
+        return self._count_vote(standing.id)
 
     def _count_vote(self, voter: int) -> bool:
         self.votes.add(voter)

@@ -12,6 +12,7 @@ was removed from the log meanwhile does not come to count by that.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -59,14 +60,18 @@ class _Submitted:
     * `last_index`: up to here the log is durable by it. What is truncated while it is under way
       counts no more.
     * `taken_bytes`: what it takes of the room.
+    * `at_ms`: when it was handed over.
     """
 
-    __slots__ = ("last_index", "taken_bytes", "update")
+    __slots__ = ("at_ms", "last_index", "taken_bytes", "update")
 
-    def __init__(self, update: DurableUpdate, last_index: int, taken_bytes: int) -> None:
+    def __init__(
+        self, update: DurableUpdate, last_index: int, taken_bytes: int, at_ms: float
+    ) -> None:
         self.update = update
         self.last_index = last_index
         self.taken_bytes = taken_bytes
+        self.at_ms = at_ms
 
 
 class RaftLog:
@@ -115,8 +120,15 @@ class RaftLog:
         self._checked = _NOT_CHECKED
 
     @property
+    def applicable_index(self) -> int:
+        """Up to here entries are committed, and can be read here."""
+        last = min(self.commit_index, self.durable_index)
+        first = self.damaged.first_from(0)
+        return last if first is None else min(last, first - 1)
+
+    @property
     def vouched_index(self) -> int:
-        """Last index up to which every entry is here, or on its way to the disk."""
+        """Last index up to which every entry is here, or new and on its way to the disk."""
         first = self.damaged.first_from(0)
         return self.last_index if first is None else first - 1
 
@@ -333,7 +345,17 @@ class RaftLog:
         is_submitted = self.last_index == self.submitted_index
         return not is_submitted or bool(self._truncate_from or self._new_repairs)
 
-    def submit(self, hard_state: HardState | None) -> DurableUpdate:
+    @property
+    def written_since_ms(self) -> float:
+        """Since when the oldest update waits that is not durable; infinity if none does."""
+        return self._submitted[0].at_ms if self._submitted else math.inf
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether something was handed to the disk that is not durable."""
+        return bool(self._submitted)
+
+    def submit(self, hard_state: HardState | None, now_ms: float) -> DurableUpdate:
         """What was not handed to the disk yet, and a new hard state if there is one."""
         if not (self.has_new or hard_state):
             return _NOTHING
@@ -346,7 +368,8 @@ class RaftLog:
             repairs=tuple(self._new_repairs.values()),
             number=self.submitted_number,
         )
-        self._submitted.append(_Submitted(update, self.last_index, self.room.submit()))
+        taken_bytes = self.room.submit()
+        self._submitted.append(_Submitted(update, self.last_index, taken_bytes, now_ms))
         self._truncate_from = None
         self._new_repairs.clear()
         self.submitted_index = self.last_index
@@ -354,6 +377,7 @@ class RaftLog:
 
     def mark_durable(self, number: int) -> list[DurableUpdate]:
         """The updates up to this one are on the disk; those of which it was not known."""
+        require(number <= self.submitted_number, "what was never written is durable")
         durable: list[DurableUpdate] = []
         while self._submitted and self._submitted[0].update.number <= number:
             one = self._submitted.popleft()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import (
@@ -30,6 +30,9 @@ from kvstore.raft.messages import (
 from kvstore.raft.reads import ReadReady
 from kvstore.raft.types import NOT_ADMITTED, Entry
 
+_TURNS_MAX: Final = 1_024
+"""What a node says in so many turns waits for a disk that hangs."""
+
 _M = TypeVar("_M")
 
 
@@ -41,12 +44,13 @@ class Outbox:
         self._cluster_id = cluster_id
         self._node_id = node_id
         self.admitted_at = admitted_at
-        """Of this node's directory, as its disk holds it."""
+        """Of this node's directory, as its disk holds it by the time a message leaves."""
         self._name = name
         self._new: list[Message] = []
         """Written in this turn."""
-        self._waiting: deque[tuple[int, list[Message]]] = deque()
-        """(number of the update on which they rest, messages), in order."""
+        self._waiting: deque[tuple[int, list[Message]]] = deque(maxlen=_TURNS_MAX)
+        """(number of the update on which they rest, messages), in order; the oldest are lost if
+        there are too many, as a network may lose any message."""
 
     def rest_on(self, number: int) -> None:
         """The turn ends: what was written in it waits for the update of this number."""

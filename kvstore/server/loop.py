@@ -153,7 +153,7 @@ class Server:
             node_id=settings.node_id,
             incarnation=node.log_store.identity.incarnation,
             lineage=lineage,
-            admitted_at=lambda: node.raft.admitted_at,
+            admitted_at=lambda: node.raft.durable_hard_state.admitted_at,
             replaced_at=partial(replaced_at, node.raft),
             cluster_version=lambda: node.machine.cluster_version,
         )

@@ -142,9 +142,9 @@ class Node:
         """A turn begins at `now_ms`, a monotonic clock."""
         self._notice_stall(now_ms)
         self._set_time(now_ms)
-        self.room.wake(now_ms, self.raft.current_term, self.machine.last_applied)
         self.raft.wake(now_ms)
         self._note_durable()
+        self.room.wake(now_ms, self.raft.current_term, self.machine.last_applied)
 
     def _notice_stall(self, now_ms: float) -> None:
         """Of a leader that others may replace, the core speaks itself."""
@@ -296,11 +296,11 @@ class Node:
     def is_busy(self) -> bool:
         """Whether another turn has work to do without any further input."""
         raft = self.raft
-        committed = min(raft.log.commit_index, raft.log.durable_index)
+        has_more = raft.log.applicable_index > self.machine.last_applied
         return (
             raft.has_effects
             or self._writer.durable_number != self._durable_number
-            or (committed > self.machine.last_applied and not self.room.waiting_index)
+            or (has_more and not self.room.waiting_index)
             or bool(self._answers or self._reads.arrived)
         )
 

@@ -48,7 +48,7 @@ def _answer_of(node: Node, request: api.Query | api.Status) -> api.Result:
 
 def _refusal_of(node: Node, asked: Asked) -> api.Failure | None:
     """Why the node must not serve the client, whatever it asks; None if it may."""
-    cluster_id, term = node.settings.cluster_id, node.raft.current_term
+    cluster_id, term = node.settings.cluster_id, node.durable_term
     if asked.cluster_id not in ("", cluster_id):
         return refusals.of_another_cluster(cluster_id, asked.cluster_id)
     return refusals.of_an_older_term(term, asked.min_term) if term < asked.min_term else None

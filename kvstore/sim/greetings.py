@@ -43,7 +43,7 @@ class Greetings:
             node_id=self.id,
             incarnation=disk.log.identity.incarnation,
             lineage=disk.lineage,
-            admitted_at=lambda: node.raft.admitted_at,
+            admitted_at=lambda: node.raft.durable_hard_state.admitted_at,
             replaced_at=partial(replaced_at, node.raft),
             cluster_version=lambda: node.machine.cluster_version,
             speaks=self.speaks,

@@ -154,10 +154,11 @@ REPLACED = (
     ),
     Mutant(
         "a directory that was admitted speaks as the first of its node",
-        "Raft.persisted",
-        "            self._outbox.admitted_at = update.hard_state.admitted_at\n",
+        "Raft.admit",
+        "            self._outbox.admitted_at = entry.index\n",
         "            self._outbox.admitted_at = 0\n",
-        test=f"{REJOIN}::test_what_it_holds_does_not_commit_anything",
+        test="tests/raft/test_updates.py"
+        "::test_a_vote_speaks_for_the_directory_that_its_update_admits",
     ),
     Mutant(
         "a copy of a directory that waited is taken for a new one",

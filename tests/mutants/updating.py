@@ -98,4 +98,62 @@ UPDATING = (
         test="tests/raft/test_accounts.py"
         "::test_room_for_entries_is_what_was_offered_less_what_was_taken",
     ),
+    Mutant(
+        "an update at a time is taken note of",
+        "RaftLog.mark_durable",
+        "        while self._submitted and",
+        "        if self._submitted and",
+        test=f"{UPDATES}::test_several_updates_become_durable_at_once",
+    ),
+    Mutant(
+        "an update gives back the room of all that are under way",
+        "EntryRoom.durable",
+        "        self._submitted_bytes -= submitted_bytes\n",
+        "        self._submitted_bytes = 0\n",
+        test="tests/raft/test_accounts.py"
+        "::test_room_for_entries_is_what_was_offered_less_what_was_taken",
+    ),
+    Mutant(
+        "a leader whose disk hangs leads on",
+        "Raft.tick",
+        "        if written_ms > self._settings",
+        "        if False and written_ms > self._settings",
+        test=f"{UPDATES}::test_a_leader_whose_disk_hangs_for_longer_than_elections_take_steps_down",
+    ),
+    Mutant(
+        "who stands does not wait for its own vote",
+        "Election.tick",
+        "        if self._log.is_writing:\n",
+        "        if False:\n",
+        test=f"{UPDATES}::test_who_stands_waits_for_its_own_vote_and_then_for_those_of_others",
+    ),
+    Mutant(
+        "who stands waits for others while its own vote is written",
+        "Election.persisted",
+        "            self._timer.start(standing.now_ms)\n",
+        "            pass\n",
+        test=f"{UPDATES}::test_who_stands_waits_for_its_own_vote_and_then_for_those_of_others",
+    ),
+    Mutant(
+        "what waits for a disk that hangs has no bound",
+        "Outbox.__init__",
+        "deque(maxlen=_TURNS_MAX)",
+        "deque()",
+        test=f"{UPDATES}::test_what_is_said_for_a_disk_that_hangs_is_bounded",
+    ),
+    Mutant(
+        "a node sleeps though its writer has got further",
+        "Node.is_busy",
+        "            or self._writer.durable_number != self._durable_number\n",
+        "",
+        test="tests/server/test_busy.py::test_a_node_goes_on_when_its_writer_has",
+    ),
+    Mutant(
+        "a node takes turn after turn for an entry that it cannot read",
+        "Node.is_busy.has_more",
+        "raft.log.applicable_index",
+        "min(raft.log.commit_index, raft.log.durable_index)",
+        test="tests/server/test_busy.py"
+        "::test_a_node_that_lost_a_committed_entry_rests_while_nobody_gives_it",
+    ),
 )

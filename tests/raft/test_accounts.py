@@ -41,10 +41,10 @@ def test_the_log_s_cache_is_counted_byte_by_byte(held, lost, story):
         elif act == "c" and log.last_index:
             log.truncate(max(1, log.last_index - one % 3))
         elif act == "d":
-            disk.write(log.submit(None))
+            disk.write(log.submit(None, 0.0))
         elif act == "g":
             # The core hears of it later, and some of it only.
-            log.mark_durable(one)
+            log.mark_durable(min(one, log.submitted_number))
         elif act == "e":
             log.shrink_cache(one)
         elif act == "f" and (index := log.damaged.first_from(one % 4)):
@@ -71,9 +71,9 @@ def test_the_log_s_admissions_are_those_of_its_entries(held, lost, story):
             log.truncate(from_index)
             now = {at: entry for at, entry in now.items() if at < from_index}
         elif act == "d":
-            disk.write(log.submit(None))
+            disk.write(log.submit(None, 0.0))
         elif act == "g":
-            log.mark_durable(one)
+            log.mark_durable(min(one, log.submitted_number))
         elif act == "e":
             log.shrink_cache(one)
         elif act == "f" and (damaged := log.damaged.first_from(1 + one % 4)):

@@ -43,7 +43,7 @@ def log_of(entries: list[Entry]) -> RaftLog:
 def account_of(log: RaftLog) -> tuple[object, ...]:
     return (
         *(log.last_index, log.term_ranges, log.admissions.named, log.cached_bytes),
-        *(log.room.taken_bytes, log.submit(None).entries),
+        *(log.room.taken_bytes, log.submit(None, 0.0).entries),
     )
 
 

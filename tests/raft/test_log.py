@@ -18,7 +18,7 @@ def cached_log(count: int, cached_bytes_max: int) -> tuple[RaftLog, Disk]:
     disk = Disk()
     log = RaftLog(disk, disk.recovered(), THREE, cached_bytes_max)
     log.append(entries_of_terms([1] * count))
-    update = log.submit(None)
+    update = log.submit(None, 0.0)
     disk.write(update)
     log.mark_durable(update.number)
     return log, disk
@@ -68,7 +68,7 @@ def test_the_cache_keeps_what_is_not_durable() -> None:
     log = RaftLog(disk, disk.recovered(), THREE, 1)
     log.append(entries_of_terms([1] * 8))
     log.shrink_cache(9)
-    assert log.submit(None).entries == list(entries_of_terms([1] * 8))
+    assert log.submit(None, 0.0).entries == list(entries_of_terms([1] * 8))
 
 
 def test_a_truncated_entry_gives_its_bytes_back_to_the_cache() -> None:
@@ -114,7 +114,7 @@ def test_the_entries_of_the_last_term_are_those_in_memory_from_an_index_on() -> 
     for index in range(9):
         expected = [*range(max(index, 5), 8)]
         assert [entry.index for entry in log.last_term_from(index)] == expected
-    update = log.submit(None)
+    update = log.submit(None, 0.0)
     disk.write(update)
     log.mark_durable(update.number)
     for _ in range(3):

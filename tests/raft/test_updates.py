@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import msgspec
+import pytest
+
 from kvstore.raft.core import Raft
+from kvstore.raft.directories import admission_data
 from kvstore.raft.effects import Effects
-from kvstore.raft.messages import AppendEntriesReply
-from kvstore.raft.types import Role
+from kvstore.raft.messages import AppendEntriesReply, RequestVote
+from kvstore.raft.safety import SafetyViolationError
+from kvstore.raft.types import NOT_ADMITTED, Entry, EntryKind, HardState, Role
 
 from .disk import entry
 from .harness import UNBOUNDED, World, bench, leader_bench
-from .messages import accepted, append, fetched, pre_vote, request_vote, vote_reply
+from .messages import (
+    accepted,
+    append,
+    fetched,
+    pre_vote,
+    request_vote,
+    timeout_now,
+    vote_reply,
+)
 from .test_durability import stepping, until_candidate
 
 
@@ -20,12 +35,13 @@ def begin(world: World, *inputs) -> Effects:
     return world.take(1)
 
 
-def until_term(raft: Raft, term: int) -> None:
-    """It hears nobody, whoever it is."""
-    now_ms = 2_000.0
-    while raft.current_term < term:
-        now_ms += 50
-        raft.tick(now_ms)
+def let_pass(world: World, from_ms: float, until_ms: float) -> float:
+    """Turns in which nothing arrives, and of which the disk does nothing; when it is then."""
+    while from_ms < until_ms:
+        from_ms += 50
+        world.act(1, partial(Raft.tick, now_ms=from_ms))
+        assert not world.take(1).update.hard_state
+    return from_ms
 
 
 def test_each_acknowledgement_waits_for_its_own_update() -> None:
@@ -106,14 +122,105 @@ def test_a_truncation_is_handed_to_the_disk_once() -> None:
 
 def test_a_vote_for_an_earlier_term_wins_no_later_one() -> None:
     """Raft §5.2: what has become durable is a vote, but not of the term in which it stands."""
-    world = bench([], 1, members=1)
+    world = bench([], 1)
     first = begin(world, until_candidate)
-    second = begin(world, lambda raft: until_term(raft, 3))
+    second = begin(world, stepping(append(2, 2)), stepping(timeout_now(2, 2)))
+    world.act(1, stepping(vote_reply(3, 3)))
     world.write(1, first)
     assert world.raft().role is Role.CANDIDATE
-    assert world.raft().durable_hard_state.current_term == 2
+    assert world.raft().durable_hard_state == HardState(2, 1)
     world.write(1, second)
     assert world.raft().role is Role.LEADER
+
+
+def test_who_stands_waits_for_its_own_vote_and_then_for_those_of_others() -> None:
+    """Else a disk that takes as long as an election keeps a cluster without leader for ever."""
+    world = bench([], 1)
+    first = begin(world, until_candidate)
+    now_ms = let_pass(world, 2_000, 9_000)
+    assert (world.raft().role, world.raft().current_term) == (Role.CANDIDATE, 2)
+    world.write(1, first)
+    assert [type(m) for m in world.said()] == [RequestVote, RequestVote]
+    let_pass(world, now_ms, now_ms + 450)
+    world.act(1, stepping(vote_reply(3, 2)))
+    assert world.raft().role is Role.LEADER
+
+
+def test_a_leader_whose_disk_hangs_for_longer_than_elections_take_steps_down() -> None:
+    """Others may commit without it (thesis §10.2.1), and yet nobody gets an answer from it."""
+    world = leader_bench([], term=2)
+    now_ms = world.nodes[1].now_ms
+    effects = begin(world, lambda raft: raft.propose(b"x"))
+    while now_ms < world.nodes[1].now_ms + 1_000:
+        for peer in (2, 3):
+            world.act(1, stepping(accepted(peer, 2, match=2)))
+        now_ms += 50
+        world.act(1, lambda raft, now_ms=now_ms: raft.tick(now_ms))
+    assert (world.raft().role, world.raft().commit_index) == (Role.LEADER, 2)
+    world.act(1, lambda raft: raft.tick(now_ms + 50))
+    assert world.raft().role is Role.FOLLOWER
+    events = [str(event) for event in world.take(1).events]
+    assert "stepping down: stood still for 1050 ms" in events
+    now_ms = let_pass(world, now_ms, now_ms + 5_000)
+    assert world.raft().role is Role.FOLLOWER, "it does not stand while its disk hangs"
+    world.write(1, effects)
+    world.act(1, lambda raft: until_it_stands(raft, now_ms))
+
+
+def until_it_stands(raft: Raft, now_ms: float) -> None:
+    while raft.role is Role.FOLLOWER:
+        now_ms += 50
+        raft.tick(now_ms)
+
+
+def test_several_updates_become_durable_at_once() -> None:
+    """A writer may have written what waited together."""
+    world = bench([1], 1)
+    first = begin(world, stepping(append(2, 1, prev=(1, 1), terms=[1])))
+    second = begin(world, stepping(append(2, 1, prev=(2, 1), terms=[1])))
+    for effects in (first, second):
+        world.disk().write(effects.update)
+    world.act(1, lambda raft: raft.persisted(2))
+    assert world.raft().log.durable_index == 3
+    assert [m.match_index for m in world.said()] == [2, 3]
+
+
+def test_nothing_is_durable_that_was_never_handed_over() -> None:
+    """A driver that counts wrongly is found out before anything rests on it."""
+    world = bench([1], 1)
+    with pytest.raises(SafetyViolationError):
+        world.raft().persisted(1)
+
+
+def test_what_is_said_for_a_disk_that_hangs_is_bounded() -> None:
+    """A leader goes on asking; of what it would be told the newest leaves."""
+    world = bench([1], 1)
+    first = begin(world, stepping(append(2, 1, prev=(1, 1), terms=[1])))
+    for read_round in range(5_000):
+        begin(world, stepping(append(2, 1, prev=(2, 1), read_round=read_round)))
+    world.write(1, first)
+    said = world.said()
+    assert len(said) == 1_024
+    assert said[-1].read_round == 4_999
+
+
+def test_a_vote_speaks_for_the_directory_that_its_update_admits() -> None:
+    """Or who heard it could not tell it from one of the directory before."""
+    world = bench([1], 1, admitted_at=NOT_ADMITTED)
+    begin(world, stepping(append(2, 1, prev=(9, 1))))
+    [reply] = world.said()
+    entry_of_it = Entry(2, 1, EntryKind.ADMIT, admission_data(1, reply.rejoining))
+    first = begin(
+        world, stepping(msgspec.structs.replace(append(2, 1, (1, 1)), entries=(entry_of_it,)))
+    )
+    world.write(1, first)
+    world.act(1, lambda raft: raft.admit(entry_of_it))
+    second = begin(world, stepping(request_vote(3, 2, last=(9, 1))))
+    assert second.update.hard_state == HardState(2, 3, 2)
+    world.said()
+    world.write(1, second)
+    [vote] = world.said()
+    assert (vote.vote_granted, vote.admitted_at) == (True, 2)
 
 
 def test_a_vote_waits_for_the_update_with_that_vote() -> None:

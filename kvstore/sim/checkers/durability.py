@@ -24,8 +24,11 @@ class Durability(Checker):
                 f"node {host.id} takes entry {index} of term {raft.log.term(index)} for durable,"
                 f" its disk holds {'none' if term is None else f'one of term {term}'}"
             )
-        if raft.durable_hard_state.current_term > disk.hard_state.current_term:
-            self.fail(
-                f"node {host.id} takes {raft.durable_hard_state} for durable, its disk holds"
-                f" {disk.hard_state}"
-            )
+        taken, held = raft.durable_hard_state, disk.hard_state
+        if taken.current_term > held.current_term or taken.admitted_at > held.admitted_at:
+            self.fail(f"node {host.id} takes {taken} for durable, its disk holds {held}")
+        if taken.current_term == held.current_term and taken.voted_for not in (
+            None,
+            held.voted_for,
+        ):
+            self.fail(f"node {host.id} takes {taken} for durable, its disk holds {held}")

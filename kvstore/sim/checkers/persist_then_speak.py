@@ -36,10 +36,19 @@ class PersistThenSpeak(Checker):
                     f"node {host.id} vouches for entries up to {message.match_index}, its disk ends"
                     f" at {disk.terms.last}"
                 )
+            self._check_entry(host, message.match_index)
             if not (durable.is_voter or message.rejoining):
                 self.fail(
                     f"node {host.id} vouches as one that counts before it is admitted: {durable}"
                 )
+
+    def _check_entry(self, host: Watched, index: int) -> None:
+        log, terms = host.running.raft.log, host.disk.log.terms
+        if index > terms.start and log.holds(index, terms[index]) is False:
+            self.fail(
+                f"node {host.id} vouches for entry {index} of term {log.term(index)}, its disk"
+                f" holds one of term {terms[index]}"
+            )
 
     def _check_vote(self, host: Watched, term: int, candidate: int) -> None:
         durable = host.disk.log.hard_state
