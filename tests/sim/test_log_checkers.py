@@ -37,6 +37,7 @@ class Log:
 
     def __init__(self, start: LogStart) -> None:
         self.start = start
+        self.commit_index = start.index
         self.entries = Indexed[Entry](start.index)
         self.terms = Indexed[int](start.index)
         self.hard_state = HardState(start.term + 9)
@@ -57,6 +58,19 @@ class Log:
         return [self.entries[index] for index in range(first, stop)]
 
 
+class Core:
+    """A follower, until the test says otherwise."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self.role = Role.FOLLOWER
+        self.current_term = log.start.term + 1
+
+    @property
+    def commit_index(self) -> int:
+        return self.log.commit_index
+
+
 class Host:
     """A machine whose log the test writes."""
 
@@ -69,12 +83,7 @@ class Host:
         self.log = Log(self.begins)
         self.disk = SimpleNamespace(log=self.log)
         applied = state_as_of(self.begins)
-        self.raft = SimpleNamespace(
-            role=Role.FOLLOWER,
-            current_term=self.begins.term + 1,
-            commit_index=self.begins.index,
-            log=self.log,
-        )
+        self.raft = Core(self.log)
         self.machine = SimpleNamespace(last_applied=applied.last_applied, revision=applied.revision)
         self.running = SimpleNamespace(raft=self.raft, machine=self.machine)
 
@@ -94,7 +103,7 @@ class Host:
 
     def apply(self, count: int, changes: int = 0) -> None:
         """So many more entries are committed and applied, and raise the revision by that."""
-        self.raft.commit_index += count
+        self.log.commit_index += count
         self.machine.last_applied += count
         self.machine.revision += changes
         self._checker.changed(self)
