@@ -192,4 +192,12 @@ COUNTING = (
         "",
         test="tests/server/test_node.py",
     ),
+    Mutant(
+        "a log that grows is taken to be as deep as when it was opened",
+        "LmdbLog._write",
+        '            self._depth = txn.stat(self._log)["depth"]\n',
+        "",
+        test="tests/storage/test_cost.py"
+        "::test_a_log_that_grows_says_of_repairs_what_it_says_when_it_is_opened",
+    ),
 )

@@ -298,4 +298,20 @@ LEADING = (
         "        self.has_room = has_room\n",
         "        self.has_room = has_room and self.has_room\n",
     ),
+    Mutant(
+        "entries that were repaired are told of again and again",
+        "Repair.persisted",
+        "            self._told_ms, self._untold = self._now_ms, 0\n",
+        "            self._told_ms = self._now_ms\n",
+        test="tests/raft/test_repair.py"
+        "::test_a_repair_that_takes_long_is_told_now_and_then_each_entry_once",
+    ),
+    Mutant(
+        "who may not stand names a leader that fell silent",
+        "Election._on_silence",
+        "            self._follower.forget_leader()\n",
+        "",
+        test="tests/raft/test_repair.py"
+        "::test_it_gives_up_a_leader_that_falls_silent_though_it_does_not_stand",
+    ),
 )

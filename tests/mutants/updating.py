@@ -5,6 +5,7 @@ from __future__ import annotations
 from .mutant import Mutant
 
 UPDATES = "tests/raft/test_updates.py"
+_LOGS = "tests/sim/test_log_checkers.py"
 
 UPDATING = (
     Mutant(
@@ -155,5 +156,68 @@ UPDATING = (
         "min(raft.log.commit_index, raft.log.durable_index)",
         test="tests/server/test_busy.py"
         "::test_a_node_that_lost_a_committed_entry_rests_while_nobody_gives_it",
+    ),
+    Mutant(
+        "who judges what is durable passes what the disk lacks",
+        "Durability.turned",
+        "term != raft.log.term(index)",
+        "term not in (None, raft.log.term(index))",
+        test=f"{_LOGS}::test_an_entry_that_is_taken_for_durable_and_is_not_is_found",
+    ),
+    Mutant(
+        "who judges what is durable passes another entry",
+        "Durability.turned",
+        "term != raft.log.term(index)",
+        "term is None",
+        test=f"{_LOGS}::test_an_entry_that_is_taken_for_durable_and_is_not_is_found",
+    ),
+    Mutant(
+        "who judges what is durable passes the first entry of a log",
+        "Durability.turned",
+        "index > disk.terms.start",
+        "index > disk.terms.start + 1",
+        test=f"{_LOGS}::test_an_entry_that_is_taken_for_durable_and_is_not_is_found",
+    ),
+    Mutant(
+        "who judges what is durable passes a later term",
+        "Durability.turned",
+        "taken.current_term > held.current_term or ",
+        "",
+        test=f"{_LOGS}::test_a_hard_state_that_is_taken_for_durable_and_is_not_is_found",
+    ),
+    Mutant(
+        "who judges what is durable passes a later admission",
+        "Durability.turned",
+        " or taken.admitted_at > held.admitted_at",
+        "",
+        test=f"{_LOGS}::test_a_hard_state_that_is_taken_for_durable_and_is_not_is_found",
+    ),
+    Mutant(
+        "who judges what is durable passes a vote of the term",
+        "Durability.turned",
+        "taken.current_term == held.current_term and",
+        "taken.current_term > held.current_term and",
+        test=f"{_LOGS}::test_a_hard_state_that_is_taken_for_durable_and_is_not_is_found",
+    ),
+    Mutant(
+        "who judges what is durable wants the vote of an earlier term",
+        "Durability.turned",
+        "taken.current_term == held.current_term and",
+        "taken.current_term <= held.current_term and",
+        test=f"{_LOGS}::test_what_is_taken_for_durable_is_on_the_disk_which_may_be_ahead",
+    ),
+    Mutant(
+        "who hears a node vouch passes another entry than its disk holds",
+        "PersistThenSpeak.speaks",
+        "            self._check_entry(host, message.match_index)\n",
+        "",
+        test=f"{_LOGS}::test_a_node_vouches_for_no_other_entry_than_its_disk_holds",
+    ),
+    Mutant(
+        "who hears a node vouch passes the first entry of its log",
+        "PersistThenSpeak._check_entry",
+        "index > terms.start",
+        "index > terms.start + 1",
+        test=f"{_LOGS}::test_a_node_vouches_for_no_other_entry_than_its_disk_holds",
     ),
 )

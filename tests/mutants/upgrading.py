@@ -200,4 +200,25 @@ UPGRADING = (
         "version > self.speaks.newest:",
         "version > self.speaks.newest + 1:",
     ),
+    Mutant(
+        "who judges versions passes what is written under a session",
+        "Upgrades._needed",
+        "self._since_of(logged.command if isinstance(logged, api.Stamped) else logged)",
+        "0 if isinstance(logged, api.Stamped) else self._since_of(logged)",
+        test="tests/sim/test_releases.py::test_a_command_that_comes_before_its_version_is_found",
+    ),
+    Mutant(
+        "ranges of versions meet where the other one is newer",
+        "Versions.meets",
+        "self.oldest <= other.newest and other.oldest <= self.newest",
+        "self.oldest <= other.newest",
+        test="tests/raft/test_versions.py::test_ranges_meet_where_both_have_a_version",
+    ),
+    Mutant(
+        "ranges of versions meet where the other one is older",
+        "Versions.meets",
+        "self.oldest <= other.newest and other.oldest <= self.newest",
+        "other.oldest <= self.newest",
+        test="tests/raft/test_versions.py::test_ranges_meet_where_both_have_a_version",
+    ),
 )

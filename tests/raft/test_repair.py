@@ -8,6 +8,7 @@ import random
 
 import pytest
 
+from kvstore.raft.events import Repaired
 from kvstore.raft.messages import (
     FETCHED_ENTRIES_MAX,
     FETCHED_RANGES_MAX,
@@ -97,6 +98,15 @@ def test_it_never_stands_for_election() -> None:
     world.hand(timeout_now(2, 3))
     assert (world.raft().role, world.raft().current_term) == (Role.FOLLOWER, 3)
     assert {type(m) for m in world.take_sent()} == {FetchEntries}
+
+
+def test_it_gives_up_a_leader_that_falls_silent_though_it_does_not_stand() -> None:
+    """Else it sends clients to one that may be gone."""
+    world = damaged_bench(5)
+    world.hand(append(2, 3, prev=(5, 3)))
+    assert world.raft().leader_id == 2
+    world.tick(1, 2_000)
+    assert world.raft().leader_id is None
 
 
 @pytest.mark.parametrize(
@@ -214,6 +224,20 @@ def test_the_next_question_follows_the_answer_without_waiting_for_time() -> None
     assert asked(world, 2)[0] == 1_025
     world.hand(gives(2, 1_025, 2_048))
     assert asked(world, 2)[0] == 2_049
+
+
+def test_a_repair_that_takes_long_is_told_now_and_then_each_entry_once() -> None:
+    world = many_lost(3_000)
+    for first in range(1, 3_000, 100):
+        world.tick(1, 100)
+        world.hand(gives(2, first, min(first + 99, 2_999)))
+    told = [event for event in world.nodes[1].events if isinstance(event, Repaired)]
+    assert 3 < len(told) < 6
+    done = 0
+    for event in told:
+        done += event.count
+        assert done + event.left == 2_999
+    assert done == 2_999
 
 
 def test_different_peers_are_asked_for_different_entries() -> None:

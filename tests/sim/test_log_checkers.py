@@ -14,6 +14,7 @@ from kvstore import api
 from kvstore.raft.messages import AppendEntriesReply
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogStart, Role
 from kvstore.sim.checkers.checker import Checker, ViolationError
+from kvstore.sim.checkers.durability import Durability
 from kvstore.sim.checkers.leader_completeness import LeaderCompleteness
 from kvstore.sim.checkers.log_matching import LogMatching
 from kvstore.sim.checkers.persist_then_speak import PersistThenSpeak
@@ -48,6 +49,10 @@ class Log:
     def last_index(self) -> int:
         return self.entries.last
 
+    @property
+    def durable_index(self) -> int:
+        return self.last_index
+
     def term(self, index: int) -> int:
         return self.start.term if index == self.start.index else self.entries[index].term
 
@@ -65,6 +70,7 @@ class Core:
         self.log = log
         self.role = Role.FOLLOWER
         self.current_term = log.start.term + 1
+        self.durable_hard_state = log.hard_state
 
     @property
     def commit_index(self) -> int:
@@ -97,6 +103,14 @@ class Host:
         self.log.entries.extend(entries)
         self.log.terms.extend(entry.term for entry in entries)
         self._checker.synced(self, DurableUpdate(entries=entries))
+
+    def keep_other(self, *terms: int) -> None:
+        """In place of the last entry that was written, the disk holds those of these terms."""
+        self.log.terms.truncate(self.log.last_index)
+        self.log.terms.extend(self.begins.term + term for term in terms)
+
+    def end_turn(self) -> None:
+        self._checker.turned(self)
 
     def restart(self) -> None:
         self._checker.started(self)
@@ -214,6 +228,16 @@ def test_a_node_vouches_as_far_as_its_disk_goes(start: LogStart) -> None:
         one.accept(3)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_node_vouches_for_no_other_entry_than_its_disk_holds(start: LogStart, count: int) -> None:
+    one, _, _ = hosts(PersistThenSpeak, start)
+    one.write(*[1] * count)
+    one.keep_other(2)
+    one.accept(count - 1)
+    with pytest.raises(ViolationError, match=f"vouches for entry {start.index + count} of term"):
+        one.accept(count)
+
+
 def test_a_start_knows_each_entry_of_the_disk_and_all_that_is_damaged(start: LogStart) -> None:
     one, two, three = hosts(Vouching, start)
     for host in (one, two, three):
@@ -230,6 +254,59 @@ def test_a_start_knows_each_entry_of_the_disk_and_all_that_is_damaged(start: Log
     three.log.unreadable = {start.index + 1}
     with pytest.raises(ViolationError, match=rf"on its disk it is \[{start.index + 1}\]"):
         three.restart()
+
+
+# --- What is taken for durable ----------------------------------------------------------------
+
+
+def test_what_is_taken_for_durable_is_on_the_disk_which_may_be_ahead(start: LogStart) -> None:
+    one, two, _ = hosts(Durability, start)
+    one.end_turn()
+    for _ in range(2):
+        one.write(1)
+        one.end_turn()
+    two.write(1)
+    two.keep_other(1, 1)
+    two.log.hard_state = HardState(start.term + 9, 2, 7)
+    two.end_turn()
+    two.log.hard_state = HardState(start.term + 10, 3)
+    two.raft.durable_hard_state = HardState(start.term + 9, 2)
+    two.end_turn()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(("kept", "holds"), [((), "none"), ((2,), "one of term")])
+def test_an_entry_that_is_taken_for_durable_and_is_not_is_found(
+    start: LogStart, kept: tuple[int, ...], holds: str, count: int
+) -> None:
+    one, _, _ = hosts(Durability, start)
+    one.write(*[1] * count)
+    one.keep_other(*kept)
+    said = f"takes entry {start.index + count} of term {start.term + 1} for durable.* {holds}"
+    with pytest.raises(ViolationError, match=said):
+        one.end_turn()
+
+
+@pytest.mark.parametrize(
+    "ahead",
+    [
+        {"current_term": 14},
+        {"voted_for": 2},
+        {"current_term": 14, "voted_for": 2},
+        {"admitted_at": 6},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("held", [HardState(13, None, 5), HardState(13, 3, 5)], ids=str)
+def test_a_hard_state_that_is_taken_for_durable_and_is_not_is_found(
+    start: LogStart, held: HardState, ahead: dict[str, int]
+) -> None:
+    one, _, _ = hosts(Durability, start)
+    one.log.hard_state = one.raft.durable_hard_state = held
+    one.end_turn()
+    one.raft.durable_hard_state = msgspec.structs.replace(held, **ahead)
+    with pytest.raises(ViolationError, match="for durable, its disk holds HardState"):
+        one.end_turn()
 
 
 # --- What the log says ------------------------------------------------------------------------

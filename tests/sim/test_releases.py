@@ -111,7 +111,7 @@ class Host:
         self.raft.role = Role.LEADER
         self._checker.changed(self)
 
-    def propose(self, command: api.Command) -> None:
+    def propose(self, command: api.Logged) -> None:
         self.raft.log.add(EntryKind.COMMAND, msgspec.msgpack.encode(command))
         self._checker.changed(self)
 
@@ -138,29 +138,39 @@ def hosts() -> list[Host]:
 
 
 MANY = api.PutMany(((b"a", b"1"),))
+alone_and_in_a_session = pytest.mark.parametrize(
+    "many", [MANY, api.Stamped(0, api.Once(1, 1, MANY))], ids=["alone", "in a session"]
+)
 
 
-def test_what_needs_a_version_may_be_proposed_where_that_is_applied(hosts: list[Host]) -> None:
+@alone_and_in_a_session
+def test_what_needs_a_version_may_be_proposed_where_that_is_applied(
+    hosts: list[Host], many: api.Logged
+) -> None:
     leader, follower, _ = hosts
     leader.propose(api.Put(b"a", b"0"))
     leader.give(3)
     leader.apply(3)
-    leader.propose(MANY)
+    leader.propose(many)
     leader.give(2)
     leader.apply(3)
     follower.apply(3)
 
 
-def test_a_command_that_comes_before_its_version_is_found(hosts: list[Host]) -> None:
+@alone_and_in_a_session
+def test_a_command_that_comes_before_its_version_is_found(
+    hosts: list[Host], many: api.Logged
+) -> None:
     leader = hosts[0]
     leader.give(3)
     with pytest.raises(ViolationError, match="proposes entry 2, which needs version 3: 2 is"):
-        leader.propose(MANY)
+        leader.propose(many)
 
 
-def test_it_is_found_too_if_nobody_saw_it_proposed(hosts: list[Host]) -> None:
+@alone_and_in_a_session
+def test_it_is_found_too_if_nobody_saw_it_proposed(hosts: list[Host], many: api.Logged) -> None:
     hosts[0].raft.role = Role.FOLLOWER
-    hosts[0].propose(MANY)
+    hosts[0].propose(many)
     with pytest.raises(ViolationError, match="entry 1 needs version 3, and the cluster has 2"):
         hosts[1].apply(2)
 

@@ -128,6 +128,24 @@ def test_repairs_take_no_more_of_the_log_than_is_said_before(log: LmdbLog, sizes
         assert used_bytes(log) - used <= said + TRANSACTION_BYTES
 
 
+def test_a_log_that_grows_says_of_repairs_what_it_says_when_it_is_opened(tmp_path: Path) -> None:
+    """The deeper its tree, the more they take."""
+    LmdbLog.create(tmp_path / "raft", MAP_BYTES, IDENTITY)
+    said = []
+    for first, stop in ((1, 2), (2, 100), (100, 3_000)):
+        log = LmdbLog(tmp_path / "raft", MAP_BYTES)
+        before = log.repair_bytes(1)
+        grown = [command(i, 1, bytes(1_000)) for i in range(first, stop)]
+        log.write(DurableUpdate(HardState(1), entries=grown))
+        said.append((before, log.repair_bytes(1)))
+        log.close()
+    log = LmdbLog(tmp_path / "raft", MAP_BYTES)
+    afterwards = [*(before for before, _ in said[1:]), log.repair_bytes(1)]
+    log.close()
+    assert [after for _, after in said] == afterwards
+    assert all(after > before for before, after in said)
+
+
 @pytest.mark.parametrize("data_bytes", [1, 1_900, 4 << 20])
 def test_a_truncation_takes_no_more_than_is_kept_for_it(log: LmdbLog, data_bytes: int) -> None:
     """As many entries as may wait for a majority, and as many bytes."""
