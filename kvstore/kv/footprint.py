@@ -27,4 +27,5 @@ def footprint(logged: api.Logged, rules: api.SessionRules) -> Footprint:
     if not row.changes_sessions:
         return Footprint(keys)
     session_bytes = _SESSION_BYTES + rules.result_bytes_max
-    return Footprint(keys, TableFootprint(1, session_bytes, EXPIRED_AT_ONCE + 1))
+    # The oldest one makes place for a new one only where none was expired: it is no further one.
+    return Footprint(keys, TableFootprint(1, session_bytes, EXPIRED_AT_ONCE))

@@ -168,6 +168,19 @@ def test_a_stale_read_stays_with_the_asked_node_and_not_with_the_leader() -> Non
         assert len(leader.requests) == 1
 
 
+@pytest.mark.parametrize("from_any", [False, True])
+def test_who_answers_a_read_without_leading_is_not_taken_for_the_leader(from_any: bool) -> None:
+    with ScriptedNode(OK, OK) as leader, ScriptedNode(not_leader(leader.address)) as asked:
+        asked.extend(*[] if from_any else [b"+OK\r\n"], FOUND)
+        with Client([asked.address], reads_from_any=from_any) as client:
+            client.put("k", "1")
+            assert client.get("foo", stale=not from_any) == FOO
+            were_asked = len(asked.requests)
+            client.put("k", "2")
+        assert len(asked.requests) == were_asked
+        assert len(leader.requests) == 2
+
+
 def test_a_node_without_readonly_is_passed_over() -> None:
     with (
         ScriptedNode(b"-ERR unknown command\r\n", FOUND) as old,

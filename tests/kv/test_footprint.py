@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kvstore import api
 from kvstore.kv.machine import StateMachine
+from kvstore.kv.sessions import EXPIRED_AT_ONCE
 from kvstore.kv.view import Applied, TableFootprint
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryState, MemoryTable
@@ -89,7 +90,7 @@ def test_sessions_that_expire_together_are_counted_too() -> None:
         state.sessions.counted = TableFootprint()
         data = msgspec.msgpack.encode(command)
         machine.apply(index, data)
-    assert state.sessions.counted.deletes > 10
+    assert state.sessions.counted.deletes == EXPIRED_AT_ONCE
     assert holds(machine.footprint(data).sessions, state.sessions.counted)
 
 

@@ -192,4 +192,11 @@ APPLYING = (
         "    return None\n",
         test="tests/kv/test_machine.py::test_scan_in_reverse_shows_the_same_from_the_other_end",
     ),
+    Mutant(
+        "one session more may end than is said before",
+        "footprint",
+        "session_bytes, EXPIRED_AT_ONCE)",
+        "session_bytes, EXPIRED_AT_ONCE - 1)",
+        test="tests/kv/test_footprint.py::test_sessions_that_expire_together_are_counted_too",
+    ),
 )

@@ -352,4 +352,12 @@ CALLING = (
         "                if gone:\n",
         test="tests/client/test_honesty.py",
     ),
+    Mutant(
+        "whoever answers a read is taken for the leader",
+        "Caller._carry_out",
+        "if source is Source.LEADER and not isinstance(request, api.Status):",
+        "if not isinstance(request, api.Status):",
+        test="tests/client/test_routes.py"
+        "::test_who_answers_a_read_without_leading_is_not_taken_for_the_leader",
+    ),
 )

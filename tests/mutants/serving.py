@@ -418,4 +418,42 @@ SERVING = (
         "math.inf",
         test=f"{_DUE}::test_nothing_happens_before_it_is_due",
     ),
+    Mutant(
+        "when some who wait gave up, those who are due are no longer the first",
+        "WaitingReads._forget_who_left",
+        "        heapq.heapify(self.ready)\n",
+        "",
+        test="tests/server/test_accounts.py"
+        "::test_who_is_due_leaves_although_one_that_was_due_before_gave_up",
+    ),
+    Mutant(
+        "the newest one who waits is due first",
+        "first_deadline_ms",
+        "next(iter(waiting.values()))",
+        "next(reversed(waiting.values()))",
+        test=f"{_DUE}::test_of_those_who_wait_the_oldest_one_is_due_first",
+    ),
+    Mutant(
+        "a read waits for the index of a write of an earlier term",
+        "Node.submit_query",
+        "last_write is not None and last_write[1] == raft.current_term:",
+        "last_write is not None:",
+        test="tests/server/test_node.py"
+        "::test_a_read_does_not_wait_for_the_index_of_an_own_write_of_an_earlier_term",
+    ),
+    Mutant(
+        "READONLY is not for SCAN",
+        "RespCodec._understand_other",
+        "Submission(scan, state.reads_stale, write=write)",
+        "Submission(scan, write=write)",
+        test="tests/server/test_connection.py::test_a_follower_reads_only_after_readonly",
+    ),
+    Mutant(
+        "who asked for a handover is told that it failed while the heir is waited for",
+        "WaitingHandovers.give_up_overdue",
+        " or here.raft.heir is not None:",
+        ":",
+        test="tests/server/test_handover.py"
+        "::test_who_asked_for_a_handover_waits_as_long_as_its_leader_does_for_the_heir",
+    ),
 )

@@ -46,6 +46,7 @@ def test_a_read_stands_in_one_stage_until_it_leaves_and_leaves_once(story):
             reads.is_ready(batches[-1 - one % len(batches)], two)
         elif act == "e":
             left += len(list(reads.take_due(one)))
+            assert all(index > one for index, _ in reads.ready), "who is due has left"
         elif act == "f":
             now_ms += one
             left += len(reads.take_overdue(now_ms))
@@ -53,6 +54,16 @@ def test_a_read_stands_in_one_stage_until_it_leaves_and_leaves_once(story):
             left += len(reads.refuse_all(refusals.STOPPED))
         reads.check()
         assert len(reads.waiting) == added - left
+
+
+def test_who_is_due_leaves_although_one_that_was_due_before_gave_up():
+    reads = WaitingReads(first_number=100)
+    for after, deadline_ms in ((1, 5.0), (5, 10.0), (2, 10.0)):
+        reads.add(Read(Claim(), api.Count(), after, deadline_ms))
+    reads.is_ready(reads.new_batch(), 0)
+    assert [read.after for read in reads.take_overdue(5.0)] == [1]
+    assert [read.after for read in reads.take_due(2)] == [2]
+    assert [read.after for read in reads.take_due(5)] == [5]
 
 
 @given(acts)

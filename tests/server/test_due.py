@@ -10,6 +10,8 @@ import pytest
 from kvstore import api
 from kvstore.raft.types import Role
 from kvstore.server.node import Node
+from kvstore.server.waiting.reads import Read, WaitingReads
+from kvstore.server.waiting.writes import WaitingWrites, Write
 
 from .cluster import TICK_MS, Claim, Cluster
 
@@ -148,6 +150,18 @@ def test_a_request_that_waits_too_long_is_due_when_its_time_is_up() -> None:
     cluster.isolate(leader.raft.id)
     _look_again_just_before(cluster, deadline_ms)
     assert leader.due_ms <= deadline_ms
+
+
+def test_of_those_who_wait_the_oldest_one_is_due_first() -> None:
+    reads, writes = WaitingReads(first_number=1), WaitingWrites()
+    assert reads.due_ms == writes.due_ms == math.inf
+    for index, deadline_ms in enumerate((30.0, 40.0), start=1):
+        reads.add(Read(Claim(), api.Count(), 0, deadline_ms))
+        writes.waiting[index, 1] = Write(Claim(), deadline_ms)
+    assert reads.due_ms == writes.due_ms == 30.0
+    reads.take_overdue(30.0)
+    del writes.waiting[1, 1]
+    assert reads.due_ms == writes.due_ms == 40.0
 
 
 def _look_again_just_before(cluster: Cluster, deadline_ms: float) -> None:

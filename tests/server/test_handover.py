@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import msgspec
 import pytest
 from until import until
 
@@ -61,6 +62,22 @@ def test_an_heir_that_is_down_keeps_the_leader_and_tells_why() -> None:
     leader.submit_command(PUT, written)
     cluster.run()
     assert isinstance(written.result, api.PutResult)
+
+
+def test_who_asked_for_a_handover_waits_as_long_as_its_leader_does_for_the_heir() -> None:
+    """Though its own time is up before: the heir may lead yet."""
+    cluster, claim = Cluster(), Claim()
+    leader = cluster.elect()
+    leader.settings = msgspec.structs.replace(leader.settings, request_timeout_ms=100)
+    cluster.run()
+    heir = cluster.followers()[0].raft.id
+    cluster.isolate(heir)
+    leader.hand_over(api.HandOver(heir), claim)
+    cluster.run(400)
+    assert leader.raft.heir == heir
+    assert claim.results == []
+    until(lambda: leader.raft.heir is None, partial(cluster.run, TICK_MS), "it leads on")
+    assert f"node {heir} did not take over in time" in claim.failure.message
 
 
 @pytest.mark.parametrize("heir", [0, 9, -1])

@@ -172,6 +172,17 @@ def test_pipelined_reads_and_writes_of_one_client_keep_their_order() -> None:
     assert values == [None, b"1", b"2"]
 
 
+def test_a_read_does_not_wait_for_the_index_of_an_own_write_of_an_earlier_term() -> None:
+    """It precedes this leader's no-op, or is lost, and then nothing may ever stand there."""
+    cluster, claim = Cluster(), Claim()
+    leader = cluster.elect()
+    cluster.run()
+    leader.submit_query(GET, claim, (99, leader.raft.current_term - 1))
+    cluster.run()
+    assert leader.machine.last_applied < 99
+    assert isinstance(claim.result, api.GetResult)
+
+
 def test_a_new_leader_answers_no_read_before_its_own_entry_is_committed() -> None:
     """A lone node is its own majority, so nothing else holds the read back."""
     cluster, claim = Cluster(size=1), Claim()
