@@ -191,6 +191,7 @@ class LmdbLog:
             txn.put(*records.encode_entry(entry), db=self._log)
         if update.entries:
             self._append(txn, update.entries)
+        if update.entries or update.repairs:
             self._depth = txn.stat(self._log)["depth"]
         if outline != self._outline:
             self._write_outline(txn, update, outline)

@@ -196,8 +196,16 @@ COUNTING = (
         "a log that grows is taken to be as deep as when it was opened",
         "LmdbLog._write",
         '            self._depth = txn.stat(self._log)["depth"]\n',
-        "",
+        "            pass\n",
         test="tests/storage/test_cost.py"
         "::test_a_log_that_grows_says_of_repairs_what_it_says_when_it_is_opened",
+    ),
+    Mutant(
+        "a log that is repaired is taken to be as deep as when it was opened",
+        "LmdbLog._write",
+        "        if update.entries or update.repairs:\n",
+        "        if update.entries:\n",
+        test="tests/storage/test_cost.py"
+        "::test_a_log_that_is_repaired_says_of_repairs_what_it_says_when_it_is_opened",
     ),
 )

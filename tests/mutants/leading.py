@@ -21,6 +21,8 @@ LEADING = (
         "Election.on_pre_vote.is_led",
         "self._standing.role is Role.LEADER or self._follower.hears_leader\n",
         "self._standing.role is Role.LEADER\n",
+        test="tests/raft/test_leadership.py"
+        "::test_every_word_of_the_leader_counts_and_not_only_its_first",
     ),
     Mutant(
         "who heard of a term beyond belief stands without asking for ever after",

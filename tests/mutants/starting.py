@@ -23,13 +23,6 @@ STARTING = (
         test=f"{POWER_CUT}[first_start]",
     ),
     Mutant(
-        "a new environment's data file may have no name after a power cut",
-        "new_environment",
-        "    sync_directory(environment)\n    sync_directory(environment.parent)\n",
-        "    sync_directory(environment.parent)\n",
-        test=f"{POWER_CUT}[first_start]",
-    ),
-    Mutant(
         "an unfinished log may be gone while the state that follows it is there",
         "new_environment",
         "    sync_directory(environment)\n    sync_directory(environment.parent)\n",

@@ -12,7 +12,7 @@ from kvstore.raft.types import DurableUpdate, HardState
 from kvstore.storage import cost
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
-from storage.samples import IDENTITY, command
+from storage.samples import IDENTITY, command, remove_record
 
 MAP_BYTES = 1 << 30
 SIZES = {
@@ -144,6 +144,27 @@ def test_a_log_that_grows_says_of_repairs_what_it_says_when_it_is_opened(tmp_pat
     log.close()
     assert [after for _, after in said] == afterwards
     assert all(after > before for before, after in said)
+
+
+def test_a_log_that_is_repaired_says_of_repairs_what_it_says_when_it_is_opened(
+    tmp_path: Path,
+) -> None:
+    """Entries that were lost make its tree deeper, too, when they come back."""
+    LmdbLog.create(tmp_path / "raft", MAP_BYTES, IDENTITY)
+    entries = [command(i, 1, bytes(1_000)) for i in range(1, 3_000)]
+    log = LmdbLog(tmp_path / "raft", MAP_BYTES)
+    log.write(DurableUpdate(HardState(1), entries=entries))
+    for entry in entries[1:]:
+        remove_record(log, entry.index)
+    log.close()
+    log = LmdbLog(tmp_path / "raft", MAP_BYTES)
+    before = log.repair_bytes(1)
+    log.write(DurableUpdate(repairs=entries[1:]))
+    after = log.repair_bytes(1)
+    log.close()
+    log = LmdbLog(tmp_path / "raft", MAP_BYTES)
+    assert before < after == log.repair_bytes(1)
+    log.close()
 
 
 @pytest.mark.parametrize("data_bytes", [1, 1_900, 4 << 20])
