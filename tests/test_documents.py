@@ -212,15 +212,17 @@ SENTENCES = {
     "ARCHITECTURE.md": (
         f"when {RULES.sessions_max:,} others were used since, or when the stamps of later entries "
         f"are {RULES.ttl_ms // MINUTE_MS} minutes ahead",
+        f"every {checkpoint_ms()} ms a checkpoint of the key space",
+        f"every {checkpoint_ms()} ms it is committed together with `last_applied`",
+        f"keys to {api.KEY_BYTES_MAX} bytes",
+    ),
+    "docs/when-things-go-wrong.md": (
         f"held in memory, up to {cost.HELD_BYTES // MIB} MiB",
         f"of the disk {cost.RESERVE_BYTES // MIB} MiB are allocated ahead",
         f"until the turn's {LIMITS.turn_steps_max:,} steps are spent",
         f"who takes nothing for {doorkeeper._STUCK_MS / 1_000:.0f} s while memory for",
         f"{LIMITS.newcomers_max} more may come in that say within "
         f"{number(round(doorkeeper._NEWCOMER_MS / 1_000))} seconds that they are peers",
-        f"every {checkpoint_ms()} ms a checkpoint of the key space",
-        f"every {checkpoint_ms()} ms it is committed together with `last_applied`",
-        f"keys to {api.KEY_BYTES_MAX} bytes",
     ),
     "docs/formats.md": (
         f"{records.START_BYTES} random bytes for each of the last {lmdb_log._STARTS_MAX:,} starts",
