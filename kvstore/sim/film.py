@@ -15,35 +15,37 @@ from typing import Final
 
 import msgspec
 
-from kvstore import api
 from kvstore.raft.events import (
     BecameCandidate,
     BecameFollower,
     BecameLeader,
-    BecamePreCandidate,
-    Event,
     LogTruncated,
     SteppingDown,
 )
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
-    FetchEntries,
-    FetchEntriesReply,
     Message,
-    PreVote,
-    PreVoteReply,
-    ReadIndexReply,
-    RequestVote,
-    RequestVoteReply,
 )
 from kvstore.sim import trace
+from kvstore.sim.film_words import (
+    counted,
+    crash_words,
+    event_words,
+    links_words,
+    message_words,
+    node_words,
+    plain,
+    request_words,
+    result_words,
+    start_words,
+    update_words,
+)
 
 _HEARTBEATS_MIN: Final = 6
 """Fewer than these are not worth a line yet; they count towards the next one."""
 _TERMS_KEPT: Final = 3
 """A shortened film keeps the turning points of this many terms."""
-_WORD_LENGTH_MAX: Final = 24
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -184,7 +186,9 @@ class Narrator:
             case trace.LinksChanged() | trace.Disturbed():
                 return self._disturbance(record)
             case trace.Persisted():
-                return _line(record.at_ms, _node(record.node), f"fsync: {_update(record)}")
+                return _line(
+                    record.at_ms, node_words(record.node), f"fsync: {update_words(record)}"
+                )
             case trace.Committed():
                 return self._commit(record)
             case _:
@@ -197,7 +201,7 @@ class Narrator:
     ) -> Line:
         match record:
             case trace.Started():
-                what = _start(record)
+                what = start_words(record)
             case trace.Crashed():
                 self._contenders.discard(record.node)
                 self._paused_ms.pop(record.node, None)
@@ -208,7 +212,7 @@ class Narrator:
             case trace.Resumed():
                 since_ms = self._paused_ms.pop(record.node, record.at_ms)
                 what = f"goes on, after {record.at_ms - since_ms:.0f} ms"
-        return _line(record.at_ms, _node(record.node), what, is_turning_point=True)
+        return _line(record.at_ms, node_words(record.node), what, is_turning_point=True)
 
     def _noted(self, record: trace.Noted) -> Line:
         """A follower that hears of a new term steps down too, but nothing turns on that."""
@@ -224,14 +228,16 @@ class Narrator:
             self._contenders.add(node)
         elif isinstance(event, BecameFollower):
             self._contenders.discard(node)
-        return _line(record.at_ms, _node(node), _event(event), is_turning_point=is_turning_point)
+        return _line(
+            record.at_ms, node_words(node), event_words(event), is_turning_point=is_turning_point
+        )
 
     def _commit(self, record: trace.Committed) -> Line | None:
         """The first to know is news; that others learn it is routine."""
         if record.index <= self._committed:
             return None
         self._committed = record.index
-        return _line(record.at_ms, _node(record.node), f"commits up to {record.index}")
+        return _line(record.at_ms, node_words(record.node), f"commits up to {record.index}")
 
     # --- The network ----------------------------------------------------------------------
 
@@ -252,7 +258,7 @@ class Narrator:
             what = f"LOST ({fault}) {what}"
         else:
             what += f"  [{record.at_ms - sent.at_ms:.1f} ms under way]"
-        who = f"{_node(message.sender)} -> {_node(message.recipient)}"
+        who = f"{node_words(message.sender)} -> {node_words(message.recipient)}"
         return _line(record.at_ms, who, what)
 
     def _what_lost(self, record: trace.Delivered | trace.Dropped, message: Message) -> str | None:
@@ -260,7 +266,7 @@ class Narrator:
         if isinstance(record, trace.Dropped):
             return plain(record.why)
         is_down = message.recipient in self._routine.down
-        return f"{_node(message.recipient)} is down" if is_down else None
+        return f"{node_words(message.recipient)} is down" if is_down else None
 
     def _count_routine(self, message: Message, *, is_lost: bool) -> None:
         if isinstance(message, AppendEntries):
@@ -276,7 +282,7 @@ class Narrator:
 
     def _disturbance(self, record: trace.LinksChanged | trace.Disturbed) -> Line | None:
         if isinstance(record, trace.Disturbed):
-            who = "world" if record.node is None else _node(record.node)
+            who = "world" if record.node is None else node_words(record.node)
             what = f"fault: {plain(record.what)}"
             return _line(record.at_ms, who, what, is_turning_point=True)
         before, self._cut = self._cut, frozenset(record.cut)
@@ -295,7 +301,7 @@ class Narrator:
         who = f"client {record.client}"
         if isinstance(record, trace.Invoked):
             self._calls[record.number] = record
-            asked = f"{request_words(record.request)} to {_node(record.node)}"
+            asked = f"{request_words(record.request)} to {node_words(record.node)}"
             return _line(record.at_ms, who, f"{asked} (op {record.number})")
         call = self._calls.pop(record.number, None)
         took = "" if call is None else f", after {record.at_ms - call.at_ms:.0f} ms"
@@ -307,182 +313,3 @@ class Narrator:
 
 def _line(at_ms: float, who: str, what: str, *, is_turning_point: bool = False) -> Line:
     return Line(f"{at_ms:10.1f} ms  {who:16}  {what}", is_turning_point=is_turning_point)
-
-
-# --- Words, which the diagram uses too ----------------------------------------------------
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 line`, `2 lines`, `2 entries`."""
-    if count == 1:
-        return f"1 {noun}"
-    return f"{count} {noun[:-1]}ies" if noun.endswith("ry") else f"{count} {noun}s"
-
-
-def word(text: bytes) -> str:
-    """A key or a value: one printable word, whatever its bytes, and not too long."""
-    readable = text[: 4 * _WORD_LENGTH_MAX].decode("utf-8", "backslashreplace")
-    whole = plain(readable) or '""'
-    return whole if len(whole) <= _WORD_LENGTH_MAX else whole[: _WORD_LENGTH_MAX - 1] + "…"
-
-
-def request_words(request: api.Request) -> str:
-    """What a client asks for."""
-    match request:
-        case api.Once(session=session, sequence=sequence, write=write):
-            return f"{request_words(write)} ({sequence} of session {session})"
-        case api.OpenSession():
-            return "open session"
-        case api.Put():
-            conditions = {
-                api.When.ALWAYS: "",
-                api.When.ABSENT: " if absent",
-                api.When.PRESENT: " if present",
-                api.When.EQUAL: f" if {word(request.expected or b'')}",
-            }
-            return f"put {word(request.key)} = {word(request.value)}{conditions[request.when]}"
-        case api.PutMany():
-            return "put " + ", ".join(
-                f"{word(key)} = {word(value)}" for key, value in request.pairs
-            )
-        case api.Delete() | api.Get():
-            verb = "delete" if isinstance(request, api.Delete) else "get"
-            return f"{verb} {' '.join(map(word, request.keys))}"
-        case api.Increment():
-            return f"increment {word(request.key)} by {request.by}"
-        case api.Scan():
-            start = f" from {word(request.start)}" if request.start else ""
-            verb = "scan back" if request.reverse else "scan"
-            return f"{verb} {word(request.prefix) if request.prefix else ''}*{start}"
-        case _:
-            return type(request).__name__.lower()
-
-
-def result_words(result: api.Result) -> str:
-    """What a client is told."""
-    match result:
-        case api.Failure():
-            return f"{result.code} {plain(result.message)}"
-        case api.PutResult() | api.PutRepeated():
-            return f"{'OK' if result.written else 'not written'}, revision {result.revision}"
-        case api.DeleteResult():
-            return f"deleted {result.deleted}, revision {result.revision}"
-        case api.IncrementResult():
-            return f"is now {result.value}, revision {result.revision}"
-        case api.GuardFailed():
-            return f"guard at revision {result.mod_revision}, revision {result.revision}"
-        case api.GetResult():
-            items = ("absent" if item is None else word(item.value) for item in result.items)
-            return f"{', '.join(items)}, revision {result.revision}"
-        case api.ScanResult():
-            return f"{counted(len(result.items), 'key')}, revision {result.revision}"
-        case api.CountResult():
-            return f"{counted(result.count, 'key')}, revision {result.revision}"
-        case _:
-            return type(result).__name__.lower()
-
-
-def message_words(message: Message) -> str:
-    """What a message says."""
-    return f"{type(message).__name__} term {message.term}{_said(message)}"
-
-
-def _said(message: Message) -> str:
-    match message:
-        case PreVote() | RequestVote():
-            return f" (log ends at {message.last_log_index}, term {message.last_log_term})"
-        case PreVoteReply() | RequestVoteReply():
-            return f": vote {'granted' if message.vote_granted else 'REFUSED'}"
-        case AppendEntries(entries=()):
-            return f": heartbeat after {message.prev_log_index}"
-        case AppendEntries(entries=entries):
-            carried = entries_words(entries[0].index, [entry.term for entry in entries])
-            return f": {carried} after {message.prev_log_index}"
-        case AppendEntriesReply(success=True):
-            return f": holds all up to {message.match_index}"
-        case AppendEntriesReply():
-            return f": REJECTED after {message.prev_log_index}{_conflict(message)}"
-        case FetchEntries(ranges=ranges):
-            count = sum(one.last - one.first + 1 for one in ranges)
-            return f": gives back {counted(count, 'entry')} from {ranges[0].first} on?"
-        case FetchEntriesReply():
-            return f": {counted(len(message.entries), 'entry')}"
-        case ReadIndexReply():
-            return f": read as of index {message.index}"
-        case _:
-            return ""
-
-
-def _conflict(reply: AppendEntriesReply) -> str:
-    if reply.conflict_term:
-        return f" (has term {reply.conflict_term} there, from {reply.conflict_index} on)"
-    return f" (log ends before {reply.conflict_index})" if reply.conflict_index else ""
-
-
-def entries_words(first_index: int, terms: Sequence[int]) -> str:
-    """`entries 8-12 of term 3`, given the terms of consecutive entries."""
-    of = f"term {terms[0]}" if terms[0] == terms[-1] else f"terms {terms[0]}-{terms[-1]}"
-    if len(terms) == 1:
-        return f"entry {first_index} of {of}"
-    return f"entries {first_index}-{first_index + len(terms) - 1} of {of}"
-
-
-def crash_words(record: trace.Crashed) -> str:
-    """Why a node crashed, and what it had taken in vain."""
-    lost = record.lost_entries
-    loses = f"; loses {counted(lost, 'entry')}" if lost else ""
-    return f"crashes: {plain(record.why)}{loses}"
-
-
-def links_words(links: Iterable[tuple[int, int]]) -> str:
-    """`1 -> 2, 2 <-> 3`."""
-    all_links = set(links)
-    words = []
-    for sender, recipient in sorted(all_links):
-        if (recipient, sender) not in all_links:
-            words.append(f"{sender} -> {recipient}")
-        elif sender < recipient:
-            words.append(f"{sender} <-> {recipient}")
-    return ", ".join(words)
-
-
-def _node(node: int) -> str:
-    return f"node {node}"
-
-
-def plain(text: str) -> str:
-    """Text of others on one line: what does not print is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _event(event: Event) -> str:
-    """The log line, with the term that it leaves to the line's fields."""
-    match event:
-        case SteppingDown():
-            return str(event)
-        case BecameFollower() | BecamePreCandidate() | BecameCandidate() | BecameLeader():
-            return f"{event} of term {event.term}"
-        case _:
-            return f"{plain(str(event))} (term {event.term})"
-
-
-def _start(record: trace.Started) -> str:
-    state = record.hard_state
-    if not state.current_term and not record.last_index:
-        return "starts with an empty disk"
-    vote = f"vote for {_node(state.voted_for)}" if state.voted_for else "no vote"
-    log = f"log ends at {record.last_index}, {record.commit_index} known committed"
-    return f"starts: term {state.current_term}, {vote}, {log}"
-
-
-def _update(record: trace.Persisted) -> str:
-    """What reached the disk, in the order of `Persisted`."""
-    parts = []
-    if state := record.hard_state:
-        vote = f"vote for {_node(state.voted_for)}" if state.voted_for else "no vote"
-        parts.append(f"term {state.current_term}, {vote}")
-    if record.truncate_from is not None:
-        parts.append(f"log cut from {record.truncate_from} on")
-    if record.terms:
-        parts.append(entries_words(record.first_index, record.terms))
-    return "; ".join(parts) or "nothing"

@@ -29,7 +29,7 @@ DECIDED = {
         SIMULATED,
         {"Status"},
     ),
-    "its words in the simulator's film": (["sim/film.py"], {"Count", "Status", "HandOver"}),
+    "its words in the simulator's film": (["sim/film_words.py"], {"Count", "Status", "HandOver"}),
     "whether it has a share for each of its keys": (
         ["sim/checkers/shares.py"],
         {"OpenSession", "Once", "Scan", "Count", "Status", "HandOver"},

@@ -7,15 +7,13 @@ import pytest
 from kvstore import api
 from kvstore.raft import events
 from kvstore.sim import trace
-from kvstore.sim.film import (
-    Line,
+from kvstore.sim.film import Line, film, shorten
+from kvstore.sim.film_words import (
     entries_words,
-    film,
     links_words,
     message_words,
     request_words,
     result_words,
-    shorten,
 )
 
 from .stories import (

@@ -14,7 +14,7 @@ from kvstore.sim.diagram.labels import Box, Room, Segment, Spot, clipped
 from kvstore.sim.diagram.layout import Layout
 from kvstore.sim.diagram.scale import Scale
 from kvstore.sim.diagram.scene import Cut, Kind, Mark, Turn
-from kvstore.sim.film import counted, links_words
+from kvstore.sim.film_words import counted, links_words
 
 _STYLE: Final = (
     f"text{{font-family:{svg.FONT}}}"

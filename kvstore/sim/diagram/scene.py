@@ -28,7 +28,8 @@ from kvstore.raft.messages import (
 )
 from kvstore.raft.types import Role
 from kvstore.sim import trace
-from kvstore.sim.film import Routine, counted, crash_words, plain, request_words, word
+from kvstore.sim.film import Routine
+from kvstore.sim.film_words import counted, crash_words, plain, request_words, word
 
 
 class Stretch(msgspec.Struct, frozen=True):
