@@ -112,7 +112,7 @@ def test_a_guard_is_on_the_key_itself_or_on_the_one_that_it_names(
     with ScriptedNode(OK, api.DeleteResult(5, 1)) as node:
         assert run("put", "k", "v", "--if-revision", text, "--to", node.address).code == 0
         assert run("delete", "k", "--if-revision", text, "--to", node.address).code == 0
-        assert node.requests == [api.Put(b"k", b"v", guard=guard), api.Delete((b"k",), guard)]
+        assert node.requests == [api.Put(b"k", b"v", guard=guard), api.Delete((b"k",), guard=guard)]
 
 
 def test_a_guard_that_does_not_hold_is_exit_code_1_and_says_what_is_there(run: Run) -> None:
