@@ -83,7 +83,7 @@ class Raft:
         self._settings = settings
         self.durable_hard_state = self._submitted_hard_state = recovered.hard_state
         """Term and vote on this node's disk: those of which it may speak."""
-        self._durable_number = 0
+        self.durable_number = 0
         """Of the last update that is durable."""
         self.standing = Standing(self.id, recovered.hard_state)
         require(self.id in membership.members, "this node is not a member of its cluster")
@@ -288,7 +288,7 @@ class Raft:
 
     def persisted(self, number: int) -> None:
         """The updates up to this one are durable: only now do own votes and entries count."""
-        self._durable_number = number
+        self.durable_number = number
         for update in self.log.mark_durable(number):
             self._repair.persisted(update, self.current_term)
             if update.hard_state is not None:
@@ -301,7 +301,7 @@ class Raft:
     def take_messages(self) -> list[Message]:
         """What rests on nothing that is not durable, each message once."""
         term, hears_leader = self.standing.current_term, self._follower.hears_leader
-        return self._outbox.take(self._durable_number, term, hears_leader=hears_leader)
+        return self._outbox.take(self.durable_number, term, hears_leader=hears_leader)
 
     def committed_entries(self, last_applied: int, count: int, bytes_max: int) -> list[Entry]:
         """The next entries to apply, at most `count`: committed, durable here."""

@@ -85,8 +85,6 @@ class Node:
         self.settings = settings
         self.log_store = log_store
         self._writer = writer or WriteAtOnce(log_store)
-        self._durable_number = 0
-        """Of the last update that was taken note of as durable."""
         self.state_store = state_store
         self.machine = StateMachine(
             state_store, applied, settings.limits.reply_bytes_max, session_rules
@@ -268,9 +266,8 @@ class Node:
     def _note_durable(self) -> bool:
         """See how far the writer has come; whether that is further than before."""
         number = self._writer.durable_number
-        if number == self._durable_number:
+        if number == self.raft.durable_number:
             return False
-        self._durable_number = number
         self.raft.persisted(number)
         return True
 
@@ -299,7 +296,7 @@ class Node:
         has_more = raft.log.applicable_index > self.machine.last_applied
         return (
             raft.has_effects
-            or self._writer.durable_number != self._durable_number
+            or self._writer.durable_number != raft.durable_number
             or (has_more and not self.room.waiting_index)
             or bool(self._answers or self._reads.arrived)
         )

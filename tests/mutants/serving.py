@@ -62,7 +62,7 @@ SERVING = (
         "replies leave before the fsync",
         "Node.prepare",
         "        self._settle()\n",
-        "        self.raft._durable_number = self.raft.log.submitted_number\n"
+        "        self.raft.durable_number = self.raft.log.submitted_number\n"
         "        messages += self.raft.take_messages()\n        self._settle()\n",
     ),
     Mutant(

@@ -145,7 +145,7 @@ UPDATING = (
     Mutant(
         "a node sleeps though its writer has got further",
         "Node.is_busy",
-        "            or self._writer.durable_number != self._durable_number\n",
+        "            or self._writer.durable_number != raft.durable_number\n",
         "",
         test="tests/server/test_busy.py::test_a_node_goes_on_when_its_writer_has",
     ),
