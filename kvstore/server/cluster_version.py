@@ -7,7 +7,7 @@ that entry. It must not know what commands mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -39,15 +39,12 @@ class ClusterVersion:
       most of the time, and then every log may hold whatever the program knows.
     """
 
-    def __init__(
-        self, release: Release, machine: StateMachine, raft: Raft, members: Iterable[int]
-    ) -> None:
+    def __init__(self, release: Release, machine: StateMachine, raft: Raft) -> None:
         """Raises `DirectoryRefusedError` if the program is too old for what was applied here."""
         self.speaks = release.speaks
         self._since_of = release.since_of
         self._machine = machine
         self._raft = raft
-        self._peers = {*members} - {raft.id}
         self._check(machine.cluster_version)
         self._note()
 
@@ -69,10 +66,10 @@ class ClusterVersion:
         raft, has = self._raft, self._machine.cluster_version
         if self.speaks.newest <= has or not raft.has_committed_in_term or raft.leadership is None:
             return
-        spoken = links()
-        if not self._peers <= spoken.keys():
+        spoken, peers = links(), raft.log.configuration.voters_besides(raft.id)
+        if not spoken.keys() >= {*peers}:
             return
-        version = min([self.speaks.newest, *(spoken[peer].newest for peer in self._peers)])
+        version = min([self.speaks.newest, *(spoken[peer].newest for peer in peers)])
         if version > has:
             raft.leadership.raise_version(version)
 

@@ -54,12 +54,12 @@ class Context:
         self.log = log
         self.envelope: Callable[[api.Result], api.Reply] = partial(reply_of, node)
         self.cursors = ScanCursors(settings.limits.scan_cursors_max)
-        self.peer_ids = frozenset(settings.members) - {settings.node_id}
+        self.roster = node.roster
         self.refused: dict[int, str] = {}
         """Peers whose directory was refused when they came last, and why."""
         self.load = Load(settings.limits)
         self.doorkeeper = Doorkeeper(
-            settings.limits, len(self.peer_ids), self.load, log, descriptors_max
+            settings.limits, lambda: len(self.roster.peers), self.load, log, descriptors_max
         )
         self.dirty: dict[Sender, None] = {}
         """Who has replies to send at the end of the turn."""

@@ -15,7 +15,7 @@ from kvstore.raft.core import Raft
 from kvstore.server import refusals
 
 
-def elsewhere(raft: Raft, members: Mapping[int, Address]) -> api.Failure:
+def elsewhere(raft: Raft, peers: Mapping[int, Address]) -> api.Failure:
     """Why this node does not take the request, and where to go."""
     leader = raft.leader_id
     if leader is None and (lost := raft.log.damaged.first_from(1)):
@@ -24,7 +24,11 @@ def elsewhere(raft: Raft, members: Mapping[int, Address]) -> api.Failure:
         return refusals.no_leader(f"leadership is moving to node {heir}; try again")
     if leader is None or leader == raft.id:
         return refusals.no_leader("no leader is known, an election may be under way; try again")
-    return refusals.not_leader(leader, str(members[leader]))
+    if leader not in peers:
+        return refusals.no_leader(
+            f"node {leader} leads, and where it is is not known here; try again"
+        )
+    return refusals.not_leader(leader, str(peers[leader]))
 
 
 def rolled_back(failure: api.Failure) -> api.Failure:

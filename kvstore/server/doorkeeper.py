@@ -8,6 +8,7 @@ Who goes on, and when, is for `load.py`. It must not know languages, or Raft.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -57,12 +58,12 @@ class Doorkeeper:
     def __init__(
         self,
         limits: Limits,
-        peers_count: int,
+        peers_count: Callable[[], int],
         load: Load,
         log: FilteringBoundLogger,
         descriptors_max: int,
     ) -> None:
-        """`descriptors_max`: how many this process may have open."""
+        """How many peers there are now, and how many descriptors this process may have open."""
         self.clients_max = max(1, min(limits.connections_max, descriptors_max - _DESCRIPTORS_KEPT))
         self._newcomers_max = limits.newcomers_max
         self._peers_count = peers_count
@@ -105,7 +106,7 @@ class Doorkeeper:
 
     def takes_clients(self) -> bool:
         """Whether another client may come in."""
-        peers = self._peers_count + len(self.newcomers)
+        peers = self._peers_count() + len(self.newcomers)
         return self.connections_count - peers < self.clients_max
 
     def takes_newcomers(self) -> bool:

@@ -30,7 +30,7 @@ def greet(context: Context, hello: bytes, address: str) -> Greeting:
     ours = context.acquaintances.hello_to(theirs.node_id)
     complaint = peer.check_hello(ours, theirs)
     final = None
-    if complaint is None and theirs.node_id not in context.peer_ids:
+    if complaint is None and theirs.node_id not in context.roster.peers:
         complaint = f"node {theirs.node_id} is not a peer of node {ours.node_id}"
     if complaint is None:
         complaint = final = context.acquaintances.reason_to_refuse(theirs)

@@ -142,22 +142,22 @@ def _cpu() -> Fields:
 
 def _replication(view: ServerView, status: api.StatusResult) -> Fields:
     """A leader's followers that have a link to it; a follower's leader."""
-    linked = view.doorkeeper.linked
-    members, leader = view.settings.members, status.leader_id
+    members, leader = view.roster.members, status.leader_id
+    linked = [node for node in sorted(view.doorkeeper.linked) if node in members]
     if leader == status.node_id:
         followers = {
             f"slave{number}": f"ip={members[node].host},port={members[node].port},state=online,"
-            f"offset={status.match_index[node]}"
-            for number, node in enumerate(sorted(linked))
+            f"offset={status.match_index.get(node, 0)}"
+            for number, node in enumerate(linked)
         }
         offset = {"master_repl_offset": status.last_log_index}
         return {"role": "master", "connected_slaves": len(linked), **followers, **offset}
     address = (
         {}
-        if leader is None
+        if leader is None or (there := view.roster.address_of(leader)) is None
         else {
-            "master_host": members[leader].host,
-            "master_port": members[leader].port,
+            "master_host": there.host,
+            "master_port": there.port,
         }
     )
     return {

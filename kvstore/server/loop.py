@@ -172,10 +172,10 @@ class Server:
             log,
         )
         self._peers = Peers(
-            {
-                peer: PeerLink(peer, settings, acquaintances, self._selector, rng, log)
-                for peer in self._context.peer_ids
-            }
+            lambda: node.roster.peers,
+            lambda peer, address: PeerLink(
+                peer, address, settings, acquaintances, self._selector, rng, log
+            ),
         )
         self._context.links = lambda: self._peers.troubles
         self._turn = Turn(node, self)
@@ -218,7 +218,7 @@ class Server:
         """
         leading = self._node.leading
         deadline_ms = _clock_ms() + self._node.settings.raft.election_timeout_max_ms
-        if not leading.make_way_before_exit() and self._context.peer_ids:
+        if not leading.make_way_before_exit() and self._node.roster.peers:
             text = "no other node can take over now: nobody leads until one can"
             self._log.warning(text, code="no_heir")
         while leading.is_needed and not signals.is_pressed and _clock_ms() < deadline_ms:

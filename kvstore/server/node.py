@@ -38,6 +38,7 @@ from kvstore.server.leading import Leading
 from kvstore.server.reach import Reach
 from kvstore.server.replaced import check_directory
 from kvstore.server.room import Room
+from kvstore.server.roster import Roster
 from kvstore.server.sync_times import SyncTimes
 from kvstore.server.ticket import Answer, Ticket
 from kvstore.server.waiting.handovers import WaitingHandovers
@@ -98,7 +99,8 @@ class Node:
             rng,
         )
         check_directory(self.raft, settings.data_dir)
-        self.cluster_version = ClusterVersion(release, self.machine, self.raft, settings.members)
+        self.roster = Roster(self.raft, settings.members)
+        self.cluster_version = ClusterVersion(release, self.machine, self.raft)
         self.now_ms = self._deadline_ms = 0.0
         """When this turn began, and until when a request that comes in it may wait."""
         self._time = ClusterTime()
@@ -149,7 +151,7 @@ class Node:
         silent_ms = now_ms - self.now_ms if self.now_ms else 0.0
         if silent_ms <= self.settings.raft.election_timeout_max_ms:
             return
-        may_be_replaced = self.raft.role is Role.LEADER and len(self.settings.members) > 1
+        may_be_replaced = self.raft.role is Role.LEADER and len(self.roster.members) > 1
         if not may_be_replaced:
             self._events.append(Stalled(self.raft.current_term, round(silent_ms)))
 
@@ -320,7 +322,7 @@ class Node:
 
     def redirect(self) -> api.Failure:
         """Why this node does not take a request, and where to go."""
-        return elsewhere(self.raft, self.settings.members)
+        return elsewhere(self.raft, self.roster.peers)
 
     # --- Deadlines ------------------------------------------------------------------------
 

@@ -24,7 +24,9 @@ def status_of(
     one to this node; `refused`: why the directory of a peer was, when it came last.
     """
     raft, settings, room, times = node.raft, node.settings, node.room, node.sync_times
+    members = node.roster.members
     leader, speaks = raft.leader_id, node.cluster_version.speaks
+    where = None if leader is None else node.roster.address_of(leader)
     return api.StatusResult(
         node_id=raft.id,
         cluster_id=settings.cluster_id,
@@ -33,13 +35,13 @@ def status_of(
         term=raft.current_term,
         voted_for=raft.voted_for,
         leader_id=leader,
-        leader_address=None if leader is None else str(settings.members[leader]),
+        leader_address=None if where is None else str(where),
         commit_index=raft.commit_index,
         last_applied=node.machine.last_applied,
         last_log_index=raft.log.last_index,
         revision=node.machine.revision,
         keys=node.state_store.count(),
-        members={member: str(address) for member, address in settings.members.items()},
+        members={member: str(address) for member, address in members.items()},
         match_index=raft.match_index,
         leader_ms=node.known_leader.age_ms(node.now_ms),
         is_voter=raft.is_voter,

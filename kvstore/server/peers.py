@@ -12,7 +12,7 @@ import math
 import random
 import selectors
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from structlog.typing import FilteringBoundLogger
 
@@ -52,6 +52,7 @@ class PeerLink:
     def __init__(
         self,
         peer: int,
+        address: Address,
         settings: Settings,
         acquaintances: Acquaintances,
         selector: selectors.BaseSelector,
@@ -59,7 +60,7 @@ class PeerLink:
         log: FilteringBoundLogger,
     ) -> None:
         self._peer = peer
-        self._address: Address = settings.members[peer]
+        self.address = address
         self._settings = settings
         self._acquaintances = acquaintances
         self._selector = selector
@@ -137,7 +138,7 @@ class PeerLink:
             self._stream.close()
 
     def _dial(self, now_ms: float) -> None:
-        self._lookup = self._lookup or Lookup(self._address)
+        self._lookup = self._lookup or Lookup(self.address)
         if not self._lookup.is_done:
             self.deadline_ms = now_ms + _LOOKUP_POLL_MS
             return
@@ -219,28 +220,59 @@ class PeerLink:
         self._pause_ms = min(2 * self._pause_ms, self._settings.peer_retry_max_ms)
 
     def _say(self, say: Callable[..., object], code: str, text: str) -> None:
-        say(text, code=code, peer=self._peer, address=str(self._address))
+        say(text, code=code, peer=self._peer, address=str(self.address))
 
 
 class Peers:
-    """The links to all peers."""
+    """The links to all peers, who come and go and move.
 
-    def __init__(self, links: dict[int, PeerLink]) -> None:
-        self._links = links
+    * A peer that is somewhere else by now has another link: what the old one held is lost.
+    """
+
+    def __init__(
+        self,
+        whereabouts: Callable[[], Mapping[int, Address]],
+        link_to: Callable[[int, Address], PeerLink],
+    ) -> None:
+        """`whereabouts`: who the peers are now, and where; another object if that has changed."""
+        self._whereabouts = whereabouts
+        self._link_to = link_to
+        self._known: Mapping[int, Address] = {}
+        self._links: dict[int, PeerLink] = {}
+        self._follow()
+
+    def _follow(self) -> None:
+        """Have a link to each peer where it is, and no other."""
+        known = self._whereabouts()
+        if known is self._known:
+            return
+        self._known, before = known, self._links
+        self._links = {
+            peer: before[peer]
+            if peer in before and before[peer].address == address
+            else self._link_to(peer, address)
+            for peer, address in known.items()
+        }
+        for peer, link in before.items():
+            if self._links.get(peer) is not link:
+                link.close()
 
     def send(self, messages: Iterable[Message]) -> None:
         """Send each message to its recipient, or lose it."""
         for message in messages:
-            self._links[message.recipient].send(message)
+            if (link := self._links.get(message.recipient)) is not None:
+                link.send(message)
 
     def tick(self, now_ms: float) -> None:
         """Let time pass on every link."""
+        self._follow()
         for link in self._links.values():
             link.tick(now_ms)
 
     @property
     def unreachable(self) -> set[int]:
         """The peers to whom there is no link."""
+        self._follow()
         return {peer for peer, link in self._links.items() if not link.is_ready}
 
     def spoken_versions(self) -> dict[int, Versions]:

@@ -12,6 +12,7 @@ from kvstore import api
 from kvstore.config.settings import Settings
 from kvstore.server.client_state import ClientState
 from kvstore.server.reach import Reach
+from kvstore.server.roster import Roster
 from kvstore.server.stream import SocketFacts
 from kvstore.server.traffic import Traffic
 
@@ -86,6 +87,7 @@ class ServerView(Protocol):
     traffic: Traffic
     commands_processed: int
     reach: Reach
+    roster: Roster
 
     @property
     def doorkeeper(self) -> Attendance:

@@ -83,14 +83,14 @@ UPGRADING = (
     Mutant(
         "the version is raised while a member is away",
         "ClusterVersion.tick",
-        "self._peers <= spoken.keys()",
+        "spoken.keys() >= {*peers}",
         "spoken",
         test=_CLUSTER + "test_one_that_is_older_or_away_holds_the_version_back",
     ),
     Mutant(
         "the version is raised to what the leader speaks",
         "ClusterVersion.tick",
-        "min([self.speaks.newest, *(spoken[peer].newest for peer in self._peers)])",
+        "min([self.speaks.newest, *(spoken[peer].newest for peer in peers)])",
         "self.speaks.newest",
         test=_CLUSTER + "test_one_that_is_older_or_away_holds_the_version_back",
     ),
@@ -185,8 +185,8 @@ UPGRADING = (
     Mutant(
         "the version is raised by those who are there",
         "ClusterVersion.tick",
-        "        if not self._peers <= spoken.keys():\n            return\n",
-        "        spoken = dict.fromkeys(self._peers, self.speaks) | spoken\n",
+        "        if not spoken.keys() >= {*peers}:\n            return\n",
+        "        spoken = dict.fromkeys(peers, self.speaks) | spoken\n",
     ),
     Mutant(
         "a cluster of newer nodes stays at its version",

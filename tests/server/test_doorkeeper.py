@@ -21,7 +21,7 @@ PEERS = 2
 @pytest.mark.parametrize("descriptors", [97, 120])
 def test_fewer_descriptors_mean_fewer_clients(descriptors: int) -> None:
     limits = Limits()
-    doorkeeper = Doorkeeper(limits, PEERS, Load(limits), logger_for(1), descriptors)
+    doorkeeper = Doorkeeper(limits, lambda: PEERS, Load(limits), logger_for(1), descriptors)
     places = range(descriptors - 96 + PEERS)
     doorkeeper.connections = {n: object() for n in places}  # type: ignore[misc]
     assert not doorkeeper.takes_clients()
@@ -32,7 +32,7 @@ def test_fewer_descriptors_mean_fewer_clients(descriptors: int) -> None:
 def test_only_who_holds_much_of_a_request_while_others_do_too_is_refused() -> None:
     limits = Limits()
     load = Load(limits)
-    doorkeeper = Doorkeeper(limits, PEERS, load, logger_for(1), 10_000)
+    doorkeeper = Doorkeeper(limits, lambda: PEERS, load, logger_for(1), 10_000)
     assert not doorkeeper.refuses_input(1 << 20)
     load.input_bytes = limits.clients_input_bytes_max + 1
     assert doorkeeper.refuses_input(SHORT_INPUT_BYTES + 1)

@@ -181,7 +181,9 @@ def link_to(address: Address, selector: selectors.BaseSelector) -> PeerLink:
         admitted_at=lambda: 0,
         replaced_at=lambda node_id, admitted_at: None,
     )
-    return PeerLink(2, settings, acquaintances, selector, random.Random(1), logger_for(1))
+    return PeerLink(
+        2, settings.members[2], settings, acquaintances, selector, random.Random(1), logger_for(1)
+    )
 
 
 def turn(link: PeerLink, selector: selectors.BaseSelector, now_ms: float) -> None:

@@ -54,7 +54,7 @@ def no_descriptors() -> Iterator[None]:
 def doorkeeper(clients: int) -> Doorkeeper:
     """Of a server without peers, which takes so many clients more, and no newcomers."""
     limits = Limits(connections_max=max(1, clients), newcomers_max=0)
-    keeper = Doorkeeper(limits, 0, Load(limits), structlog.get_logger(), 10_000)
+    keeper = Doorkeeper(limits, lambda: 0, Load(limits), structlog.get_logger(), 10_000)
     if not clients:
         keeper.connections[1] = object()  # type: ignore[assignment]
     return keeper

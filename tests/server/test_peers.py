@@ -23,7 +23,7 @@ from kvstore.raft.messages import AppendEntries, TimeoutNow
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.raft.versions import SPOKEN, Versions
 from kvstore.server.acquaintances import Acquaintances
-from kvstore.server.peers import PeerLink
+from kvstore.server.peers import PeerLink, Peers
 from kvstore.server.stream import Stream
 from kvstore.storage.memory import MemoryLineage
 from kvstore.wire.peer import Hello, encode_hello_answer, encode_message
@@ -47,7 +47,15 @@ def test_a_peer_that_was_down_long_is_dialled_before_it_would_stand_for_election
         # Bound but not listening: whoever dials is refused, and nobody else gets the port.
         deaf.bind(("127.0.0.1", 0))
         settings = settings_with(Address(*deaf.getsockname()))
-        link = PeerLink(2, settings, acquaintances(), selector, random.Random(1), logger_for(1))
+        link = PeerLink(
+            2,
+            settings.members[2],
+            settings,
+            acquaintances(),
+            selector,
+            random.Random(1),
+            logger_for(1),
+        )
         pauses, now_ms = [], 0.0
         for _ in range(20):
             link.tick(now_ms)
@@ -84,7 +92,9 @@ def link_to_a_peer_that_never_reads(limits: Limits) -> Iterator[PeerLink]:
     """Its hello was answered, and that was the last thing that the peer did."""
     with socket.create_server(("127.0.0.1", 0)) as listening, selectors.DefaultSelector() as poll:
         settings = settings_with(Address(*listening.getsockname()), limits)
-        link = PeerLink(2, settings, acquaintances(), poll, random.Random(1), logger_for(1))
+        link = PeerLink(
+            2, settings.members[2], settings, acquaintances(), poll, random.Random(1), logger_for(1)
+        )
         assert link.is_crowded, "who has no link takes nothing"
         link.tick(0.0)
         deaf, _ = listening.accept()
@@ -134,7 +144,9 @@ def test_a_peer_that_goes_again_and_again_is_found_again_and_again(
     monkeypatch.setattr("kvstore.server.peers.Lookup", Moving)
     with selectors.DefaultSelector() as poll:
         settings = settings_with(Address("peer.example", 9002))
-        link = PeerLink(2, settings, acquaintances(), poll, random.Random(1), logger_for(1))
+        link = PeerLink(
+            2, settings.members[2], settings, acquaintances(), poll, random.Random(1), logger_for(1)
+        )
         now_ms = 0.0
         for _ in range(3):
             now_ms = serve_one_link(link, poll, now_ms)
@@ -155,7 +167,9 @@ def test_a_link_that_was_lost_anywhere_in_a_greeting_is_made_anew() -> None:
     answer = encode_hello_answer(msgspec.structs.replace(HELLO_OF_2, starts=b"2" * 80))
     with socket.create_server(("127.0.0.1", 0)) as listening, selectors.DefaultSelector() as poll:
         settings = settings_with(Address(*listening.getsockname()))
-        link = PeerLink(2, settings, acquaintances(), poll, random.Random(1), logger_for(1))
+        link = PeerLink(
+            2, settings.members[2], settings, acquaintances(), poll, random.Random(1), logger_for(1)
+        )
         now_ms = 0.0
         parts = [part for cut in range(len(answer)) for part in (answer[:cut], answer)]
         assert sum(map(len, parts)) > 16 << 10, "more than any one answer may have"
@@ -265,3 +279,39 @@ def test_a_peer_gets_no_message_of_a_kind_it_does_not_know(
         link._speaks = Versions(2, 3)
         link.send(later)
         assert written[1:] == [encode_message(later)]
+
+
+def test_links_follow_the_peers_that_come_and_go_and_move() -> None:
+    """Who stays where it is keeps its link; to where nobody is any more, there is none."""
+    with (
+        contextlib.ExitStack() as opened,
+        selectors.DefaultSelector() as poll,
+    ):
+        listening = [opened.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        places = [Address(*one.getsockname()) for one in listening]
+        known: dict[int, Address] = {2: places[0], 3: places[1]}
+        settings, made = settings_with(places[0]), []
+
+        def link_to(peer: int, address: Address) -> PeerLink:
+            made.append((peer, address))
+            return PeerLink(
+                peer, address, settings, acquaintances(), poll, random.Random(1), logger_for(1)
+            )
+
+        peers = Peers(lambda: known, link_to)
+        assert peers.unreachable == {2, 3}
+        stays = peers._links[2]
+        peers.tick(0.0)
+        goes = peers._links[3]._stream
+        assert goes is not None
+        assert goes.is_open
+        known = {2: places[0], 3: places[2], 4: places[1]}
+        peers.tick(1.0)
+        assert made == [(2, places[0]), (3, places[1]), (3, places[2]), (4, places[1])]
+        assert peers._links[2] is stays
+        assert not goes.is_open
+        known = {4: places[1]}
+        assert peers.unreachable == {4}
+        peers.send([append_of(1)])
+        assert peers.troubles.keys() == {4}, "what is for nobody is lost"
+        peers.close()

@@ -85,7 +85,7 @@ class WaitingHandovers:
         answers = self.settle(here) if self.waiting else []
         if raft.role is not Role.LEADER or raft.heir is not None:
             answers.append(Answer(ticket, here.redirect()))
-        elif isinstance(begun := begin_handover(raft, request, here.settings.members), int):
+        elif isinstance(begun := begin_handover(raft, request, here.roster.members), int):
             term = raft.current_term
             self.waiting[term] = Handover(ticket, begun, term, deadline_ms)
         else:

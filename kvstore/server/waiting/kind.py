@@ -15,6 +15,7 @@ from kvstore.config.settings import Settings
 from kvstore.kv.machine import StateMachine
 from kvstore.raft.core import Raft
 from kvstore.server.room import Room
+from kvstore.server.roster import Roster
 from kvstore.server.ticket import Answer, Ticket
 
 
@@ -25,6 +26,7 @@ class Here(Protocol):
     raft: Raft
     machine: StateMachine
     room: Room
+    roster: Roster
     now_ms: float
     """When this turn began."""
 
