@@ -75,6 +75,12 @@ class DamagedStateError(DamagedError):
     """The damage is in the applied data, which can be built anew from the log."""
 
 
+class SnapshotRefusedError(StorageError):
+    """The snapshot, or backup, is not one that this program can read: of another version."""
+
+    code = "SNAPSHOT"
+
+
 class DiskWriteError(StorageError):
     """A write or an fsync failed. What is on the disk is unknown: the process must end."""
 

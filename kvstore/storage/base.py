@@ -14,6 +14,7 @@ import msgspec
 
 from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint, View
 from kvstore.raft.types import DurableUpdate, Entry, Recovered
+from kvstore.storage.reading import Reading
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -110,6 +111,13 @@ class StateStore(View, Protocol):
 
     def commit(self, applied: Applied) -> None:
         """Make every change so far durable, together with `applied`."""
+        ...
+
+    def reading(self) -> Reading:
+        """All that the last `commit` made durable, whatever comes later. To be closed, and soon.
+
+        The end of the store closes it. Raises `StorageError`.
+        """
         ...
 
     def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:

@@ -9,6 +9,7 @@ log holds it. This module must not know what the records mean.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import lmdb
@@ -19,6 +20,7 @@ from kvstore.storage import cost, lmdb_files, records
 from kvstore.storage.base import Identity
 from kvstore.storage.lmdb_table import LmdbTable
 from kvstore.storage.progress import OnProgress, nobody
+from kvstore.storage.reading import Pair, Reading
 
 
 class LmdbState(LmdbTable):
@@ -49,6 +51,7 @@ class LmdbState(LmdbTable):
                 applied = txn.get(records.APPLIED)
             self.identity = records.decode_named(records.IDENTITY, identity, Identity)
             self._applied = decode_applied(applied)
+            self._readings: dict[Reading, lmdb.Transaction[bytes]] = {}
             self._begin()
         except (lmdb.Error, DamagedError) as error:
             self._env.close()
@@ -93,6 +96,32 @@ class LmdbState(LmdbTable):
             raise
         self._applied = applied
 
+    def reading(self) -> Reading:
+        """All that the last `commit` made durable, whatever comes later. To be closed, and soon.
+
+        Raises `StorageError`.
+        """
+        try:
+            txn = self._env.begin()  # beside the open one that writes: it sees none of its changes
+        except lmdb.Error as error:
+            raise lmdb_files.read_error(self._path, error, DamagedStateError) from None
+        try:
+            applied = decode_applied(txn.get(records.APPLIED, db=self._main))
+            keys, sessions = (table.count_in(txn) for table in self._tables)
+        except (lmdb.Error, DamagedError) as error:
+            txn.abort()
+            raise lmdb_files.read_error(self._path, error, DamagedStateError) from None
+        reading = Reading(applied, keys, sessions, self._pairs(txn), self._end_reading)
+        self._readings[reading] = txn
+        return reading
+
+    def _pairs(self, txn: lmdb.Transaction[bytes]) -> Iterator[Pair]:
+        for table in self._tables:
+            yield from table.pairs_in(txn)
+
+    def _end_reading(self, reading: Reading) -> None:
+        self._readings.pop(reading).abort()
+
     def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
         """What is left once what was changed so far, and what has this footprint, is durable."""
         return self._file.room_bytes() - self._owed_bytes(footprint)
@@ -113,7 +142,9 @@ class LmdbState(LmdbTable):
         )
 
     def close(self) -> None:
-        """Forget uncommitted changes."""
+        """Forget uncommitted changes, and end what is still read."""
+        for reading in tuple(self._readings):
+            reading.close()
         for table in self._tables:
             table.changes += 1
         self._txn.abort()

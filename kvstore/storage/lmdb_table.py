@@ -17,6 +17,7 @@ from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError, Stor
 from kvstore.kv.view import TableFootprint
 from kvstore.storage import cost, lmdb_files, records
 from kvstore.storage.cost import Tree
+from kvstore.storage.reading import Pair
 
 _Cursor: TypeAlias = "lmdb.Cursor[bytes]"
 _Move: TypeAlias = Callable[[_Cursor], bool]
@@ -123,6 +124,20 @@ class LmdbTable:
         try:
             return self._txn.stat(self._database)["entries"]
         except lmdb.Error as error:
+            raise self._unreadable(error) from None
+
+    def count_in(self, txn: lmdb.Transaction[bytes]) -> int:
+        """The number of keys that another transaction sees. Raises `lmdb.Error`."""
+        return txn.stat(self._database)["entries"]
+
+    def pairs_in(self, txn: lmdb.Transaction[bytes]) -> Iterator[Pair]:
+        """All records that another transaction sees, as they stand there, and checked."""
+        try:
+            with txn.cursor(self._database) as cursor:
+                for stored, value in cursor:
+                    _decode(stored, value)
+                    yield stored, value
+        except (lmdb.Error, DamagedError) as error:
             raise self._unreadable(error) from None
 
     def changed_bytes(self, footprint: TableFootprint = TableFootprint()) -> int:  # noqa: B008 - frozen

@@ -15,6 +15,7 @@ from kvstore.raft.types import DurableUpdate, Entry, HardState, LogStart, Recove
 from kvstore.storage import cost, records
 from kvstore.storage.base import Acquaintance, Identity
 from kvstore.storage.outline import Outline, batch, check_range, decode_hard_state, recovered
+from kvstore.storage.reading import Pair, Reading
 
 _KEY_BYTES_MAX = 510
 _BOUNDLESS = 1 << 62
@@ -167,6 +168,13 @@ class MemoryTable:
         self._before.clear()
         self._changes += 1
 
+    def committed(self) -> list[Pair]:
+        """All records as of the last commit, in order, unchecked."""
+        values = {**self._values, **self._before}
+        return [
+            (self.prefix + key, value) for key, value in sorted(values.items()) if value is not None
+        ]
+
     def take_back_changes(self) -> None:
         """An end without a commit."""
         for key, value in dict(self._before).items():
@@ -200,6 +208,7 @@ class MemoryState(MemoryTable):
         self.identity = identity
         self.sessions = MemoryTable(records.SESSION_PREFIX)
         self._applied = applied
+        self._readings: set[Reading] = set()
 
     def applied(self) -> Applied:
         """What the last `commit` said; of a new store, as of when it begins."""
@@ -212,6 +221,14 @@ class MemoryState(MemoryTable):
         self.keep_changes()
         self.sessions.keep_changes()
         self._applied = applied
+
+    def reading(self) -> Reading:
+        """All that the last `commit` made durable, whatever comes later."""
+        keys, sessions = self.committed(), self.sessions.committed()
+        pairs = _checked((*keys, *sessions))
+        reading = Reading(self._applied, len(keys), len(sessions), pairs, self._readings.discard)
+        self._readings.add(reading)
+        return reading
 
     def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
         """Without bounds."""
@@ -227,9 +244,17 @@ class MemoryState(MemoryTable):
 
     def crash(self) -> None:
         """End without notice: what was not committed is gone."""
+        for reading in tuple(self._readings):
+            reading.close()
         self.take_back_changes()
         self.sessions.take_back_changes()
 
     def close(self) -> None:
         """End in order, which commits nothing either."""
         self.crash()
+
+
+def _checked(pairs: Iterable[Pair]) -> Iterator[Pair]:
+    for stored, value in pairs:
+        records.decode_value(stored, value)
+        yield stored, value

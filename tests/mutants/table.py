@@ -14,6 +14,7 @@ from .guiding import GUIDING
 from .keeping import KEEPING
 from .leading import LEADING
 from .replaced import REPLACED
+from .saving import SAVING
 from .serving import SERVING
 from .several import SEVERAL
 from .sharing import SHARING
@@ -39,4 +40,5 @@ MUTANTS = (
     *GUIDING,
     *UPGRADING,
     *UPDATING,
+    *SAVING,
 )

@@ -14,7 +14,7 @@ from kvstore.storage.directory import PEERS, RAFT, STATE, DataDirectory, open_di
 from kvstore.storage.lmdb_files import sign_commit
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
-from kvstore.storage.memory import MemoryLog
+from kvstore.storage.memory import MemoryLog, MemoryState
 from kvstore.storage.peers_file import PeersFile
 from kvstore.storage.records import FORMAT_VERSION
 
@@ -152,6 +152,31 @@ class LogOnDisk:
         self.log.close()
         self.log = LmdbLog(self.path, MAP_BYTES)
         return self.log
+
+
+class StateInMemory:
+    """A state without a disk; a restart takes back what was not committed."""
+
+    def __init__(self, path):
+        self.state = MemoryState(IDENTITY)
+
+    def restart(self):
+        self.state.crash()
+        return self.state
+
+
+class StateOnDisk:
+    """A state in a directory of its own, closed and opened again by `restart`."""
+
+    def __init__(self, path):
+        self.path = path / "state"
+        LmdbState.create(self.path, MAP_BYTES, IDENTITY)
+        self.state = LmdbState(self.path, MAP_BYTES)
+
+    def restart(self):
+        self.state.close()
+        self.state = LmdbState(self.path, MAP_BYTES)
+        return self.state
 
 
 def content(directory: Path) -> dict[str, bytes]:

@@ -8,33 +8,10 @@ from hypothesis import strategies as st
 
 from kvstore.kv.view import Applied
 from kvstore.storage.lmdb_files import check_data_file
-from kvstore.storage.lmdb_state import LmdbState
-from kvstore.storage.memory import MemoryState
-from storage.samples import IDENTITY, MAP_BYTES
+from storage.samples import IDENTITY, StateInMemory, StateOnDisk
 
 
-class InMemory:
-    def __init__(self, path):
-        self.state = MemoryState(IDENTITY)
-
-    def restart(self):
-        self.state.crash()
-        return self.state
-
-
-class OnDisk:
-    def __init__(self, path):
-        self.path = path / "state"
-        LmdbState.create(self.path, MAP_BYTES, IDENTITY)
-        self.state = LmdbState(self.path, MAP_BYTES)
-
-    def restart(self):
-        self.state.close()
-        self.state = LmdbState(self.path, MAP_BYTES)
-        return self.state
-
-
-@pytest.fixture(params=[InMemory, OnDisk])
+@pytest.fixture(params=[StateInMemory, StateOnDisk])
 def store(request, tmp_path):
     store = request.param(tmp_path)
     yield store
@@ -182,7 +159,7 @@ def test_a_key_too_long_to_store_changes_nothing(store):
 
 
 def test_a_commit_of_nothing_new_does_not_touch_the_disk(tmp_path):
-    store = OnDisk(tmp_path)
+    store = StateOnDisk(tmp_path)
     store.state.put(b"a", b"1")
     store.state.commit(Applied(1, 1))
     before = check_data_file(store.path).transaction
@@ -246,7 +223,7 @@ STEPS = st.lists(
 @settings(max_examples=40, deadline=None)
 @given(STEPS)
 def test_memory_and_disk_cannot_be_told_apart(tmp_path_factory, steps):
-    stores = [kind(tmp_path_factory.mktemp("state")) for kind in (InMemory, OnDisk)]
+    stores = [kind(tmp_path_factory.mktemp("state")) for kind in (StateInMemory, StateOnDisk)]
     try:
         for number, step in enumerate(steps, 1):
             one, two = (run(store, number, *step) for store in stores)

@@ -1,0 +1,71 @@
+"""A state as one commit left it, read slice by slice while later ones are made.
+
+Law: what is read is all that one commit made durable, once, in order, and each record is checked
+on the way. No slice takes longer because there is more data.
+
+It must not know the medium, who reads, or for what. While a reading is open, its medium reuses
+nothing of that commit, and its file may grow: whoever opens one closes it, and soon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
+
+from kvstore.kv.view import Applied
+
+Pair: TypeAlias = tuple[bytes, bytes]
+"""A record as it stands in a state: its key with the prefix, and the value with its crc32c."""
+
+PAIR_BYTES: Final = 64
+"""What a record counts for in a slice beside its bytes: many small ones are work too."""
+
+
+class Reading:
+    """All records of one commit, keys before sessions, each table in byte order.
+
+    * `keys` and `sessions`: how many of each there are.
+    * Of several none disturbs another, nor whoever writes.
+    """
+
+    def __init__(
+        self,
+        applied: Applied,
+        keys: int,
+        sessions: int,
+        pairs: Iterator[Pair],
+        on_close: Callable[[Reading], None],
+    ) -> None:
+        """`pairs`: all records, each checked as it is given."""
+        self.applied = applied
+        self.keys = keys
+        self.sessions = sessions
+        self._pairs = pairs
+        self._on_close = on_close
+        self.is_open = True
+
+    def read(self, bytes_max: int) -> list[Pair]:
+        """The next records: as many as `bytes_max` are full with, at least one. None are left: [].
+
+        Raises `StorageError` if one cannot be read, and is closed then: what follows is no whole.
+        """
+        if not self.is_open:
+            raise ValueError("the reading is closed")
+        taken: list[Pair] = []
+        room = bytes_max
+        try:
+            for pair in self._pairs:
+                taken.append(pair)
+                room -= PAIR_BYTES + len(pair[0]) + len(pair[1])
+                if room <= 0:
+                    break
+        except BaseException:
+            self.close()
+            raise
+        return taken
+
+    def close(self) -> None:
+        """Let the medium go on as if nobody read; a second time does nothing."""
+        if self.is_open:
+            self.is_open = False
+            self._on_close(self)

@@ -1,0 +1,105 @@
+"""Wrong versions of what is read of a state while it goes on, and of what is saved of it.
+
+Law: each is one plausible mistake, named by what it does wrong.
+"""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+READING = "tests/storage/test_reading.py"
+SNAPSHOTS = "tests/storage/test_snapshots.py"
+
+SAVING = (
+    Mutant(
+        "a reading in memory sees what was not committed",
+        "MemoryTable.committed",
+        "{**self._values, **self._before}",
+        "{**self._before, **self._values}",
+        test=f"{READING}::test_what_was_not_committed_is_not_read",
+    ),
+    Mutant(
+        "a reading of the key space goes through the transaction that writes",
+        "LmdbState.reading",
+        "            txn = self._env.begin()  #",
+        "            txn = self._txn  #",
+        test=f"{READING}::test_what_was_not_committed_is_not_read",
+    ),
+    Mutant(
+        "a closed reading goes on to pin its commit",
+        "LmdbState._end_reading",
+        "        self._readings.pop(reading).abort()\n",
+        "        self._readings[reading].id()\n",
+        test=f"{READING}::test_the_file_grows_only_while_a_reading_is_open",
+    ),
+    Mutant(
+        "a slice goes by bytes alone, however many records that is",
+        "Reading.read",
+        "room -= PAIR_BYTES + len(pair[0])",
+        "room -= len(pair[0])",
+        test=f"{READING}::test_many_small_records_are_work_too",
+    ),
+    Mutant(
+        "a reading goes on behind what could not be read",
+        "Reading.read",
+        "            self.close()\n            raise\n",
+        "            return taken\n",
+        test=f"{READING}::test_a_damaged_record_ends_a_reading_and_is_named",
+    ),
+    Mutant(
+        "a snapshot is whole when its bytes are over",
+        "SnapshotDecoder.finish",
+        "        if self._failed or self.trailer is None:\n",
+        "        if self._failed:\n",
+        test=f"{SNAPSHOTS}::test_every_flipped_byte_and_every_cut_of_one_snapshot_is_noticed",
+    ),
+    Mutant(
+        "the digest of a snapshot is not compared",
+        "SnapshotDecoder._take_trailer",
+        "        if trailer != self._tally.trailer():\n",
+        "        if trailer.keys != self._tally.keys:\n",
+        test=f"{SNAPSHOTS}::test_a_snapshot_with_parts_of_another_one_is_noticed",
+    ),
+    Mutant(
+        "the head of a part is believed before it was checked",
+        "SnapshotDecoder._take_frame",
+        "        if length > FRAME_BYTES_MAX:\n",
+        "        if length > 1 << 40:\n",
+        test=f"{SNAPSHOTS}::test_a_part_that_says_it_is_huge_is_not_waited_for",
+    ),
+    Mutant(
+        "records of a snapshot may come in any order",
+        "_Tally.add",
+        "        if stored <= self._last:\n",
+        "        if stored == self._last:\n",
+        test=f"{SNAPSHOTS}::test_records_in_another_order_are_noticed_at_once",
+    ),
+    Mutant(
+        "the record of a snapshot is not checked by its own checksum",
+        "SnapshotDecoder._take_records",
+        "                records.decode_value(stored, value)\n",
+        "",
+        test=f"{SNAPSHOTS}::test_a_record_that_was_damaged_before_it_was_checksummed_is_noticed",
+    ),
+    Mutant(
+        "bytes behind a snapshot are passed over",
+        "SnapshotDecoder._take",
+        "        if self._rest and self.trailer is not None:\n",
+        "        if self._rest and self.trailer is None and not data:\n",
+        test=f"{SNAPSHOTS}::test_whatever_stands_behind_the_end_is_noticed",
+    ),
+    Mutant(
+        "a file has its name before it is whole",
+        "WholeFile.__init__",
+        "        self._unfinished = path.with_name(path.name + UNFINISHED)\n",
+        "        self._unfinished = path\n",
+        test=f"{SNAPSHOTS}::test_a_file_that_is_abandoned_leaves_nothing_and_keeps_what_was_there",
+    ),
+    Mutant(
+        "two may write the same file",
+        "WholeFile._take",
+        "            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "",
+        test=f"{SNAPSHOTS}::test_of_two_that_write_the_same_file_one_is_refused_and_harms_nothing",
+    ),
+)
