@@ -125,6 +125,8 @@ class DurableUpdate(msgspec.Struct, frozen=True):
     """What must be on disk, in one atomic step, before what rests on it may leave.
 
     * `truncate_from`: remove entries with index >= this, before anything else.
+    * `start`: the log begins after this entry from now on, and what is at and before it is
+      dropped. It is an entry of the log; only one that is empty by then may begin anywhere.
     * `repairs`: entries whose records were damaged, to be written in their places.
     * `entries`: contiguous, and they start right after what remains.
     * `number`: the how-many-th of this life of the node it is. They become durable in order.
@@ -134,6 +136,7 @@ class DurableUpdate(msgspec.Struct, frozen=True):
     truncate_from: int | None = None
     entries: Sequence[Entry] = ()
     repairs: Sequence[Entry] = ()
+    start: LogStart | None = None
     number: int = 0
 
     def __bool__(self) -> bool:
@@ -141,6 +144,7 @@ class DurableUpdate(msgspec.Struct, frozen=True):
             bool(self.entries or self.repairs)
             or self.hard_state is not None
             or self.truncate_from is not None
+            or self.start is not None
         )
 
 

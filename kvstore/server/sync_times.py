@@ -12,6 +12,7 @@ from typing import Final
 
 from kvstore.raft.types import DurableUpdate, Entry, Recovered
 from kvstore.storage.base import LogStore
+from kvstore.storage.sizes import Sizes
 
 _WRITES_KEPT: Final = 1_000
 
@@ -67,6 +68,11 @@ class TimedLog:
         began_ms = self._clock_ms()
         self._log.write(update)
         self._times.note(self._clock_ms() - began_ms)
+
+    @property
+    def sizes(self) -> Sizes:
+        """What its records take."""
+        return self._log.sizes
 
     def room_bytes(self) -> int:
         """What can still be written."""

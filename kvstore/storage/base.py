@@ -15,6 +15,7 @@ import msgspec
 from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint, View
 from kvstore.raft.types import DurableUpdate, Entry, Recovered
 from kvstore.storage.reading import Reading
+from kvstore.storage.sizes import Sizes
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -52,6 +53,11 @@ class LogStore(Protocol):
 
     def write(self, update: DurableUpdate) -> None:
         """Make the update durable, whole or not at all."""
+        ...
+
+    @property
+    def sizes(self) -> Sizes:
+        """What its records take; known as soon as it is open, and changed by `write`."""
         ...
 
     def room_bytes(self) -> int:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import starmap
+from functools import partial
+from itertools import starmap, takewhile
 from pathlib import Path
 
 import lmdb
@@ -23,11 +24,13 @@ from kvstore.storage.outline import (
     Outline,
     batch,
     check_range,
+    counted,
     decode_hard_state,
     decode_outline,
     recovered,
 )
 from kvstore.storage.progress import OnProgress, nobody, told
+from kvstore.storage.sizes import Sizes
 
 _READER_CHECK_WRITES = 1024
 """How many writes may pass before readers that died are looked for."""
@@ -40,6 +43,7 @@ class LmdbLog:
 
     * `starts`: 8 random bytes for each start of a server on it, latest last.
     * Indexes run from the outline's start to its last; damaged ones have no sound record.
+    * `sizes`: what the records take, as of the last write.
     * Nothing else in this process has the environment open.
     """
 
@@ -63,6 +67,7 @@ class LmdbLog:
             with self._env.begin() as txn:
                 self.starts = records.decode_starts(txn.get(records.STARTS, db=self._lineage))
             self._outline = Outline()
+            self.sizes = Sizes(0)
             self._found: Recovered | None = self._scan(on_progress)
             self._file.fill_up()
         except (lmdb.Error, DamagedError) as error:
@@ -110,8 +115,9 @@ class LmdbLog:
             terms = txn.cursor(self._terms)
             outline = decode_outline(txn.get(records.EXTENT), terms, hard_state)
             pairs = told(txn.cursor(self._log), "log entries", outline.count, on_progress)
-            found = recovered(hard_state, outline, pairs)
-        self._outline = outline
+            sizes = Sizes(outline.start.index)
+            found = recovered(hard_state, outline, counted(pairs, outline, sizes))
+        self._outline, self.sizes = outline, sizes
         return found
 
     def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
@@ -130,9 +136,17 @@ class LmdbLog:
         if not update:
             return
         outline = self._outline.after(update)
+        # What cannot be encoded raises here, before anything is changed.
+        repairs = [*map(records.encode_entry, update.repairs)]
+        entries = [*map(records.encode_entry, update.entries)]
         self._found = None
         with self._transaction() as txn:
-            self._write(txn, update, outline)
+            self._remove(txn, update)
+            self._put_entries(txn, repairs, entries)
+            if outline != self._outline:
+                self._write_outline(txn, outline)
+            if update.hard_state is not None:
+                txn.put(records.HARD_STATE, _encode_hard_state(update.hard_state))
         self._outline = outline
 
     @contextmanager
@@ -183,38 +197,46 @@ class LmdbLog:
         """Close the environment; everything written is durable already."""
         self._env.close()
 
-    def _write(self, txn: lmdb.Transaction, update: DurableUpdate, outline: Outline) -> None:
+    def _remove(self, txn: lmdb.Transaction[bytes], update: DurableUpdate) -> None:
+        """What is truncated, and what is dropped from the front."""
+        measure = partial(_measure, txn.cursor(self._log))
         if update.truncate_from is not None:
             for index in range(self.last_index, update.truncate_from - 1, -1):
                 txn.delete(records.log_key(index), db=self._log)
-        for entry in update.repairs:
-            txn.put(*records.encode_entry(entry), db=self._log)
-        if update.entries:
-            self._append(txn, update.entries)
-        if update.entries or update.repairs:
+            self.sizes.truncate(update.truncate_from, measure)
+        if update.start is not None:
+            _drop(txn.cursor(self._log), update.start.index)
+            self.sizes.drop(update.start.index, measure)
             self._depth = txn.stat(self._log)["depth"]
-        if outline != self._outline:
-            self._write_outline(txn, update, outline)
-        if update.hard_state is not None:
-            txn.put(records.HARD_STATE, _encode_hard_state(update.hard_state))
 
-    def _write_outline(self, txn: lmdb.Transaction, update: DurableUpdate, new: Outline) -> None:
-        old = self._outline.ranges
-        kept = len(old)
-        if update.truncate_from is not None:
-            kept = self._outline.ranges_before(update.truncate_from)
-        for gone in old[kept:]:
-            txn.delete(records.log_key(gone.first_index), db=self._terms)
-        for added in new.ranges[kept:]:
-            txn.put(*records.encode_term_range(added), db=self._terms)
+    def _put_entries(
+        self,
+        txn: lmdb.Transaction[bytes],
+        repairs: Sequence[tuple[bytes, bytes]],
+        entries: Sequence[tuple[bytes, bytes]],
+    ) -> None:
+        for key, value in repairs:
+            txn.put(key, value, db=self._log)
+        if repairs:
+            repaired = (records.log_index(key) for key, _ in repairs)
+            self.sizes.measure(repaired, partial(_measure, txn.cursor(self._log)))
+        if entries:
+            _, added = txn.cursor(self._log).putmulti(entries, append=True)
+            if added != len(entries):
+                first = records.log_index(entries[0][0])
+                raise DiskWriteError(f"{self._path}: log record {first} cannot be appended")
+            self.sizes.append([records.record_bytes(value) for _, value in entries])
+        if entries or repairs:
+            self._depth = txn.stat(self._log)["depth"]
+
+    def _write_outline(self, txn: lmdb.Transaction, new: Outline) -> None:
+        before = self._outline.ranges
+        if new.ranges != before:
+            for gone in set(before).difference(new.ranges):
+                txn.delete(records.log_key(gone.first_index), db=self._terms)
+            for added in set(new.ranges).difference(before):
+                txn.put(*records.encode_term_range(added), db=self._terms)
         txn.put(records.EXTENT, records.encode_named(records.EXTENT, new.extent))
-
-    def _append(self, txn: lmdb.Transaction, entries: Sequence[Entry]) -> None:
-        pairs = [records.encode_entry(entry) for entry in entries]
-        _, added = txn.cursor(self._log).putmulti(pairs, append=True)
-        if added != len(pairs):
-            first = entries[0].index
-            raise DiskWriteError(f"{self._path}: log record {first} cannot be appended")
 
     def _check_readers(self) -> None:
         self._writes += 1
@@ -226,6 +248,21 @@ def read_from(cursor: lmdb.Cursor[bytes], start: int) -> Iterator[tuple[bytes, b
     """Keys and values of the log from index `start` on."""
     if cursor.set_range(records.log_key(start)):
         yield from cursor
+
+
+def _drop(cursor: lmdb.Cursor[bytes], last_index: int) -> None:
+    """Delete records from the first one on: the cursor goes on by itself, which takes a third."""
+    last = records.log_key(last_index)
+    cursor.first()
+    while (key := cursor.key()) and key <= last:
+        cursor.delete()
+
+
+def _measure(cursor: lmdb.Cursor[bytes], first: int, stop: int) -> int:
+    """What the records of the entries [first, stop) take."""
+    end = records.log_key(stop)
+    pairs = takewhile(lambda pair: pair[0] < end, read_from(cursor, first))
+    return sum(records.record_bytes(value) for _, value in pairs)
 
 
 def _check_format(environment: Path, identity: Identity) -> None:

@@ -14,8 +14,16 @@ from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint
 from kvstore.raft.types import DurableUpdate, Entry, HardState, LogStart, Recovered
 from kvstore.storage import cost, records
 from kvstore.storage.base import Acquaintance, Identity
-from kvstore.storage.outline import Outline, batch, check_range, decode_hard_state, recovered
+from kvstore.storage.outline import (
+    Outline,
+    batch,
+    check_range,
+    counted,
+    decode_hard_state,
+    recovered,
+)
 from kvstore.storage.reading import Pair, Reading
+from kvstore.storage.sizes import Sizes
 
 _KEY_BYTES_MAX = 510
 _BOUNDLESS = 1 << 62
@@ -33,6 +41,7 @@ class MemoryLog:
         self.identity = identity
         self.pairs: list[tuple[bytes, bytes]] = []
         self.outline = Outline.empty(start)
+        self.sizes = Sizes(start.index, run_bytes=1)
         self._hard_state = records.encode_named(records.HARD_STATE, hard_state)
 
     @property
@@ -44,7 +53,8 @@ class MemoryLog:
         """Read and check everything. What cannot be read of the log is named `damaged`."""
         hard_state = decode_hard_state(self._hard_state)
         self.outline.check(self.outline.extent, hard_state)
-        return recovered(hard_state, self.outline, self.pairs)
+        self.sizes = Sizes(self.outline.start.index, run_bytes=1)
+        return recovered(hard_state, self.outline, counted(self.pairs, self.outline, self.sizes))
 
     def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
         """Entries of [start, stop), cut after `bytes_max` of data but never empty."""
@@ -63,11 +73,23 @@ class MemoryLog:
         # Nothing below can fail.
         if update.truncate_from is not None:
             del self.pairs[self.before(update.truncate_from) :]
-        for key, value in repaired:
-            self.pairs[self.before(records.log_index(key))] = (key, value)
-        self.pairs.extend(added)
+            self.sizes.truncate(update.truncate_from, self._measure)
+        if update.start is not None:
+            del self.pairs[: self.before(update.start.index + 1)]
         self.outline = outline
         self._hard_state = hard_state
+        if update.start is not None:
+            self.sizes.drop(update.start.index, self._measure)
+        for key, value in repaired:
+            self.pairs[self.before(records.log_index(key))] = (key, value)
+        if repaired:
+            self.sizes.measure((entry.index for entry in update.repairs), self._measure)
+        self.pairs.extend(added)
+        self.sizes.append([records.record_bytes(value) for _, value in added])
+
+    def _measure(self, first: int, stop: int) -> int:
+        pairs = self.pairs[self.before(first) : self.before(stop)]
+        return sum(records.record_bytes(value) for _, value in pairs)
 
     def before(self, index: int) -> int:
         """How many entries there are before that one."""

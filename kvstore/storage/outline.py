@@ -12,7 +12,7 @@ name, (index, term), and is neither taken for absent nor guessed.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import starmap
 from operator import attrgetter
 
@@ -29,6 +29,7 @@ from kvstore.raft.types import (
     TermRange,
 )
 from kvstore.storage import records
+from kvstore.storage.sizes import Sizes
 
 _first_index = attrgetter("first_index")
 
@@ -65,16 +66,15 @@ class Outline(msgspec.Struct, frozen=True):
 
     def after(self, update: DurableUpdate) -> Outline:
         """What it is once `update` is done. Raises `ValueError` if that does not fit the log."""
-        last_index, ranges = self.last_index, self.ranges
+        left = self
         if update.truncate_from is not None:
-            if not self.holds(update.truncate_from):
-                raise ValueError(f"cannot truncate from {update.truncate_from} of {last_index}")
-            last_index = update.truncate_from - 1
-            ranges = ranges[: self.ranges_before(update.truncate_from)]
+            left = left._truncated(update.truncate_from)
+        if update.start is not None:
+            left = left._begun_after(update.start)
         for entry in update.repairs:
-            is_there = self.start.index < entry.index <= last_index
-            if not is_there or self.term(entry.index) != entry.term:
+            if not left.holds(entry.index) or left.term(entry.index) != entry.term:
                 raise ValueError(f"no entry {entry.index} of term {entry.term} is to be repaired")
+        last_index, ranges = left.last_index, left.ranges
         last_term = ranges[-1].term if ranges else None
         for index, entry in enumerate(update.entries, last_index + 1):
             if entry.index != index:
@@ -82,7 +82,24 @@ class Outline(msgspec.Struct, frozen=True):
             if entry.term != last_term:
                 last_term = entry.term
                 ranges = (*ranges, TermRange(index, last_term))
-        return Outline(last_index + len(update.entries), ranges, self.start)
+        return Outline(last_index + len(update.entries), ranges, left.start)
+
+    def _truncated(self, from_index: int) -> Outline:
+        if not self.holds(from_index):
+            raise ValueError(f"cannot truncate from {from_index} of {self.last_index}")
+        ranges = self.ranges[: self.ranges_before(from_index)]
+        return Outline(from_index - 1, ranges, self.start)
+
+    def _begun_after(self, start: LogStart) -> Outline:
+        if not self.count and start.index >= self.start.index:
+            return Outline.empty(start)
+        if not self.holds(start.index) or self.term(start.index) != start.term:
+            raise ValueError(f"the log cannot begin after {start}, which it does not hold")
+        if start.index == self.last_index:
+            return Outline.empty(start)
+        first = start.index + 1
+        behind = self.ranges[self.ranges_before(first + 1) :]
+        return Outline(self.last_index, (TermRange(first, self.term(first)), *behind), start)
 
     def ranges_before(self, index: int) -> int:
         """How many terms begin before `index`."""
@@ -156,6 +173,19 @@ def recovered(
         tuple(admissions),
         outline.start,
     )
+
+
+def counted(
+    pairs: Iterable[tuple[bytes, bytes]], outline: Outline, sizes: Sizes
+) -> Iterator[tuple[bytes, bytes]]:
+    """All records of a log, and `sizes` of them when they have been passed on."""
+    for key, value in pairs:
+        index = records.log_index(key)
+        if outline.holds(index) and index > sizes.last_index:
+            sizes.note(index, records.record_bytes(value))
+        yield key, value
+    if sizes.last_index < outline.last_index:
+        sizes.note(outline.last_index, 0)
 
 
 def batch(entries: Iterable[Entry], start: int, stop: int, bytes_max: int) -> list[Entry]:

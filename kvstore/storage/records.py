@@ -124,6 +124,11 @@ def decode_term_range(key: bytes, value: bytes) -> TermRange:
     return TermRange(log_index(key), _INDEX.unpack(body)[0])
 
 
+def record_bytes(value: bytes) -> int:
+    """What the record of one entry takes, key and value."""
+    return _INDEX.size + len(value)
+
+
 def entry_checksum(value: bytes) -> int:
     """The stored crc32c of a log record: equal for equal index, term, kind and data."""
     crc: int = _CRC.unpack_from(value)[0]

@@ -194,7 +194,7 @@ COUNTING = (
     ),
     Mutant(
         "a log that grows is taken to be as deep as when it was opened",
-        "LmdbLog._write",
+        "LmdbLog._put_entries",
         '            self._depth = txn.stat(self._log)["depth"]\n',
         "            pass\n",
         test="tests/storage/test_cost.py"
@@ -202,9 +202,9 @@ COUNTING = (
     ),
     Mutant(
         "a log that is repaired is taken to be as deep as when it was opened",
-        "LmdbLog._write",
-        "        if update.entries or update.repairs:\n",
-        "        if update.entries:\n",
+        "LmdbLog._put_entries",
+        "        if entries or repairs:\n",
+        "        if entries:\n",
         test="tests/storage/test_cost.py"
         "::test_a_log_that_is_repaired_says_of_repairs_what_it_says_when_it_is_opened",
     ),

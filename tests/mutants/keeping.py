@@ -77,7 +77,7 @@ KEEPING = (
     ),
     Mutant(
         "a truncation is left out of the transaction",
-        "LmdbLog._write",
+        "LmdbLog._remove",
         "            for index in range(self.last_index, update.truncate_from - 1, -1):",
         "            for index in range(self.last_index, update.truncate_from, -1):",
         test="tests/storage/test_log_store.py::test_truncation_removes_the_tail",
@@ -115,8 +115,8 @@ KEEPING = (
     Mutant(
         "the terms of removed entries stay on record",
         "LmdbLog._write_outline",
-        "        for gone in old[kept:]:\n",
-        "        for gone in old[kept:kept]:\n",
+        "            for gone in set(before).difference(new.ranges):\n",
+        "            for gone in set(before[:0]):\n",
         test="tests/storage/test_log_store.py::test_the_whole_log_can_be_truncated",
     ),
     Mutant(

@@ -10,6 +10,7 @@ from .beginning import BEGINNING
 from .calling import CALLING
 from .consensus import CONSENSUS
 from .counting import COUNTING
+from .dropping import DROPPING
 from .guiding import GUIDING
 from .keeping import KEEPING
 from .leading import LEADING
@@ -35,6 +36,7 @@ MUTANTS = (
     *KEEPING,
     *STARTING,
     *BEGINNING,
+    *DROPPING,
     *COUNTING,
     *WATCHING,
     *GUIDING,

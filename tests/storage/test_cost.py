@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kvstore.kv.view import Applied, Footprint, TableFootprint
-from kvstore.raft.types import DurableUpdate, HardState
+from kvstore.raft.types import DurableUpdate, HardState, LogStart
 from kvstore.storage import cost
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
@@ -234,3 +234,20 @@ def test_what_is_allocated_ahead_stays_ahead_of_what_is_written(log: LmdbLog) ->
         log.write(DurableUpdate(HardState(1), entries=[command(index, 1, bytes(200_000))]))
         allocated = (log._path / "data.mdb").stat().st_blocks * 512
         assert allocated >= used_bytes(log) + cost.RESERVE_BYTES * 3 // 4
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_what_is_dropped_from_the_front_takes_no_more_than_any_commit(
+    log: LmdbLog, sizes: str
+) -> None:
+    """It is not asked for beforehand, so it must fit beside whatever was."""
+    rng = random.Random(sizes)
+    entries = [command(1 + i, 1, some_bytes(rng, sizes)) for i in range(6_000)]
+    if sizes == "long":
+        entries = entries[:200]
+    log.write(DurableUpdate(hard_state=HardState(1), entries=entries))
+    while (end := log.sizes.droppable(entries[-1].index, 0, 16)) is not None:
+        used = used_bytes(log)
+        log.write(DurableUpdate(start=LogStart(end, 1)))
+        assert used_bytes(log) - used <= TRANSACTION_BYTES
+    assert log.sizes.total_bytes == 0
