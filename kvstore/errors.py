@@ -75,6 +75,10 @@ class DamagedStateError(DamagedError):
     """The damage is in the applied data, which can be built anew from the log."""
 
 
+class DamagedSnapshotError(DamagedError):
+    """The snapshot, or backup, is cut short, or has bytes that fail their checks."""
+
+
 class SnapshotRefusedError(StorageError):
     """The snapshot, or backup, is not one that this program can read: of another version."""
 

@@ -27,8 +27,9 @@ ARROWS = {
     "server": {
         *("address", "api", "config.limits", "config.settings", "errors", "exit_codes"),
         *("kv.machine", "kv.view", "logs", "lookup", "raft", "server", "storage.base"),
-        *("storage.directory", "storage.records", "storage.sizes", "storage.writer", "version"),
-        "wire",
+        *("storage.directory", "storage.records", "storage.sizes"),
+        *("storage.snapshot_format", "storage.snapshot_stream", "storage.writer"),
+        *("version", "wire"),
     },
     "sim": {
         *("address", "api", "client.attempt", "client.caller", "config.limits", "config.settings"),

@@ -8,6 +8,10 @@ This part must not know how requests arrive, where data rests, or who leads. It 
 read as a whole, so its names are handed on from here: `from kvstore import api`, `api.Put`.
 """
 
+from kvstore.api.backups import (
+    BackupPiece,
+    FetchBackup,
+)
 from kvstore.api.base import (
     INTEGER_MAX,
     INTEGER_MIN,
@@ -60,6 +64,7 @@ from kvstore.api.registry import (
     ROW_OF,
     ROWS,
     Command,
+    NodeQuery,
     Query,
     Request,
     Result,
@@ -103,6 +108,7 @@ __all__ = [
     "ROW_OF",
     "WRITES",
     "WRITE_ROWS",
+    "BackupPiece",
     "Call",
     "Command",
     "CommandRow",
@@ -113,6 +119,7 @@ __all__ = [
     "Extent",
     "Failure",
     "FailureCode",
+    "FetchBackup",
     "Get",
     "GetResult",
     "Guard",
@@ -123,6 +130,7 @@ __all__ = [
     "IncrementResult",
     "KeyValue",
     "Logged",
+    "NodeQuery",
     "Once",
     "OpenSession",
     "Put",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from kvstore.api import base
+from kvstore.api.backups import BackupPiece, FetchBackup
 from kvstore.api.base import NODE_ID_MAX, REVISION_MAX, union
 from kvstore.api.checks import check_guard, check_key, check_keys
 from kvstore.api.data import (
@@ -122,8 +123,18 @@ def _check_hand_over(request: HandOver, _bounds: Bounds) -> str | None:
     return None
 
 
+def _check_backup(request: FetchBackup, _bounds: Bounds) -> str | None:
+    for what, number in (("backup", request.backup), ("offset", request.offset)):
+        if not 0 <= number <= REVISION_MAX:
+            return f"the {what} is 0 to {REVISION_MAX}, not {number}"
+    if request.offset and not request.backup:
+        return "a backup begins at offset 0"
+    return None
+
+
 NODE_ROWS: Final = (
     Row(request=Status, result=StatusResult),
+    Row(request=FetchBackup, result=BackupPiece, check=_check_backup),
     Row(request=HandOver, result=HandOverResult, check=_check_hand_over),
 )
 """What a node answers by itself."""
@@ -150,11 +161,13 @@ if TYPE_CHECKING:
     Query: TypeAlias = base.Query
     COMMANDS: Final = (*WRITES, OpenSession, Once)
     Command: TypeAlias = Write | OpenSession | Once
-    Request: TypeAlias = Command | Query | Status | HandOver
+    NodeQuery: TypeAlias = Status | FetchBackup
+    Request: TypeAlias = Command | Query | NodeQuery | HandOver
     Result: TypeAlias = base.Result
 else:
     QUERIES = tuple(row.request for row in QUERY_ROWS)
     COMMANDS = tuple(row.request for row in COMMAND_ROWS)
+    NodeQuery = Status | FetchBackup
     Query, Command, Request, Result = map(union, (QUERIES, COMMANDS, REQUESTS, RESULTS))
 
 

@@ -17,6 +17,7 @@ import click
 from kvstore.api.base import NODE_ID_MAX
 from kvstore.cli import outcomes, render, streams
 from kvstore.cli.asking import with_client
+from kvstore.cli.backups import backup, verify
 from kvstore.cli.health import health
 from kvstore.cli.inspection import inspect
 from kvstore.cli.keys import count, delete, get, increment, put, scan
@@ -39,6 +40,7 @@ Examples:
   kvstore get greeting           read it back
   kvstore status                 see who leads
   kvstore inspect data/n1        see what a data directory holds, and check it
+  kvstore backup monday.backup   save all data, while the nodes serve
 
 \b
 Exit codes:
@@ -49,7 +51,8 @@ Exit codes:
   2  wrong usage: an option, an address or a setting
   3  refused, and nothing was changed: not the leader, no leader, busy, an
      invalid request; of serve and inspect: the data directory cannot be used;
-     of status: writes are not taken
+     of status: writes are not taken; of verify and restore: the backup is no
+     good
   4  outcome unknown: the command may or may not take effect
   5  no node could be reached, and nothing was changed
   74  standard input or output failed
@@ -191,7 +194,10 @@ def commands(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (serve, put, get, delete, increment, scan, count, status, health, inspect):
+for _command in (
+    *(serve, put, get, delete, increment, scan, count, status, health, inspect),
+    *(backup, verify),
+):
     commands.add_command(_command)
 
 

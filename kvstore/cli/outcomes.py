@@ -19,6 +19,7 @@ from kvstore.cli.streams import OutputFailedError
 from kvstore.errors import (
     ConfigError,
     DamagedError,
+    DamagedSnapshotError,
     GuardFailedError,
     KvstoreError,
     NotLeaderError,
@@ -57,8 +58,9 @@ def of(error: click.UsageError | KvstoreError | OutputFailedError) -> Outcome:
         return Outcome(STREAM_FAILED, str(error), "STREAM")
     if isinstance(error, click.UsageError):
         return Outcome(USAGE, _usage(error), "USAGE")
-    hint = "; `kvstore inspect DIR` shows what is damaged"
-    text = f"{error}{hint if isinstance(error, DamagedError) else ''}"
+    of_directory = isinstance(error, DamagedError) and not isinstance(error, DamagedSnapshotError)
+    hint = "; `kvstore inspect DIR` shows what is damaged" if of_directory else ""
+    text = f"{error}{hint}"
     return Outcome(_exit_code(error), text, error.code, error.retryable, _more(error))
 
 

@@ -23,7 +23,7 @@ from typing import Any, Final, Self, TypedDict, TypeVar, Unpack, cast
 import msgspec
 
 from kvstore import api
-from kvstore.address import LOCAL_CLUSTER, parse_address, parse_addresses, parse_int
+from kvstore.address import LOCAL_CLUSTER, Address, parse_address, parse_addresses, parse_int
 from kvstore.client.arguments import (
     Pairs,
     Text,
@@ -41,6 +41,7 @@ from kvstore.client.arguments import (
     as_timeout,
     checked,
 )
+from kvstore.client.backup import OnBackupProgress, Progress, Writable, fetch
 from kvstore.client.caller import Caller, Source
 from kvstore.client.gate import Gate, InsideError
 from kvstore.client.links import Links
@@ -252,10 +253,38 @@ class Client:
         """What one node knows: the one at `address` and no other, or any that answers."""
         if address is None:
             return self._ask(api.Status(), api.StatusResult)
-        node, deadline = parse_address(as_text(address, "an address is")), self._deadline()
+        node = parse_address(as_text(address, "an address is"))
+        return cast(api.StatusResult, self._ask_node(node, api.Status()))
+
+    def backup(
+        self,
+        writable: Writable,
+        address: str | None = None,
+        *,
+        on_progress: OnBackupProgress | None = None,
+    ) -> Progress:
+        """Write all data to `writable`, as one node has it durable at this moment.
+
+        That is the node at `address`, or the first that gives a backup: it need not lead. What
+        was written is whole if this returns; `kvstore verify` and `kvstore restore` read it.
+        `on_progress` is told after each piece; the timeout is for each of them. Other threads
+        have their turns between two. Raises what `writable` raises too.
+        """
+        as_callback(on_progress, "on_progress")
+        nodes = self._caller.addresses
+        if address is not None:
+            nodes = [parse_address(as_text(address, "an address is"))]
+
+        def ask(node: Address, request: api.FetchBackup) -> api.BackupPiece:
+            return cast(api.BackupPiece, self._ask_node(node, request))
+
+        return fetch(nodes, ask, writable, on_progress)
+
+    def _ask_node(self, node: Address, request: api.NodeQuery) -> api.Result:
+        """Ask this node and no other, once."""
+        deadline = self._deadline()
         with self._gate.turn(deadline):
-            way = self._caller.ask_node(node, api.Status(), deadline)
-            return cast(api.StatusResult, self._links.carry_out(way))
+            return self._links.carry_out(self._caller.ask_node(node, request, deadline))
 
     def transfer_leader(self, to_node: int | None = None) -> api.HandOverResult:
         """Have that node lead, or the one that lags least; who leads then.

@@ -136,8 +136,8 @@ class Caller:
         except _SessionGoneError as gone:
             raise gone if gone.is_certain else course.end(gone) from None
 
-    def ask_node(self, node: Address, request: api.Request, deadline: float) -> Way:
-        """Ask this node and no other, once, for what is no command."""
+    def ask_node(self, node: Address, request: api.NodeQuery, deadline: float) -> Way:
+        """Ask this node and no other, once."""
         try:
             result = yield from self._attempt(node, request, Source.LEADER, deadline, deadline)
         except (NotSent, Unanswered) as setback:
@@ -187,7 +187,7 @@ class Caller:
                     course.failed(str(setback), is_silence=setback.is_silence)
                 continue
             if not isinstance(result, api.Failure):
-                if source is Source.LEADER and not isinstance(request, api.Status):
+                if source is Source.LEADER and not isinstance(request, api.NodeQuery):
                     self._leader = node
                 return result
             if result.code not in _NOT_OF_WHO_LEADS:
@@ -231,6 +231,11 @@ class Caller:
             return list(self._addresses)
         return [self._leader, *(node for node in self._addresses if node != self._leader)]
 
+    @property
+    def addresses(self) -> Sequence[Address]:
+        """The nodes, as they were given."""
+        return self._addresses
+
     # --- One attempt ----------------------------------------------------------------------
 
     def _attempt(
@@ -243,7 +248,7 @@ class Caller:
     ) -> Way:
         """Ask one node, once. Raises NotSent or Unanswered; the connection is gone then."""
         stale = source is Source.STALE
-        min_term = 0 if stale or isinstance(request, api.Status) else self._term
+        min_term = 0 if stale or isinstance(request, api.NodeQuery) else self._term
         call = api.Call(request, min_term, self._cluster_id, source is Source.ANY)
         answer = yield Attempt(node, stale, call, send_until, reply_until)
         try:
@@ -272,7 +277,7 @@ class Caller:
             return reply.result
         if not isinstance(reply.result, api.answers_to(call.request)):
             raise Unanswered("the reply belongs to another request")
-        if not stale and not isinstance(call.request, api.Status):
+        if not stale and not isinstance(call.request, api.NodeQuery):
             # Other answers do not show that anybody was elected in the node's term.
             self._term = max(self._term, reply.term)
         return reply.result

@@ -80,6 +80,14 @@ class Limits(msgspec.Struct, frozen=True):
     """Keys of one page of a scan."""
     scan_cursors_max: int = 8_192
     """SCAN positions remembered for all clients; who has most of them loses one first."""
+    backups_max: int = 4
+    """Backups that a node gives at once. While one is given, the file of the data may grow."""
+    backup_idle_ms: int = 10_000
+    """A backup ends if nobody asks for its next piece for so long,"""
+    backup_grace_ms: int = 60_000
+    """or if it takes longer than this, and longer than what it has given takes at"""
+    backup_pace_bytes: int = 1 << 20
+    """a second."""
 
     @classmethod
     def for_values(cls, value_bytes_max: int) -> Limits:

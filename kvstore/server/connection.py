@@ -285,7 +285,7 @@ class Connection:
         if self._stream.unsent_bytes >= load.share_bytes:
             self._wait_for_memory(slot)
             return
-        before = node.machine.steps
+        before = node.steps
         try:
             result = self.context.answer(slot.query)
         except ENDS_THE_NODE:
@@ -294,7 +294,7 @@ class Connection:
             self.has_failed("a query")
         else:
             slot.fill(result)
-        self.served += node.machine.steps - before
+        self.served += node.steps - before
 
     def _wait_for_memory(self, slot: Slot) -> None:
         """Replies of others, or our own later ones, fill the memory: not for ever."""

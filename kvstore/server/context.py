@@ -21,6 +21,7 @@ from kvstore.server.envelope import reply_of
 from kvstore.server.load import Load
 from kvstore.server.node import Node
 from kvstore.server.node_status import status_of
+from kvstore.server.router import answer_of
 from kvstore.server.scan_cursors import ScanCursors
 from kvstore.server.traffic import Traffic
 
@@ -76,9 +77,11 @@ class Context:
         raft = self.node.raft
         return raft.leader_id == raft.id
 
-    def answer(self, query: api.Query | api.Status) -> api.Result:
-        """What this node has applied by now, or what it says of itself."""
-        return self.status() if isinstance(query, api.Status) else self.node.answer(query)
+    def answer(self, query: api.Query | api.NodeQuery) -> api.Result:
+        """What this node has applied by now, what it says of itself, or a piece of a backup."""
+        if isinstance(query, api.Status):
+            return self.status()
+        return answer_of(self.node, query)
 
     @property
     def is_input_full(self) -> bool:

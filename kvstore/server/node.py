@@ -29,6 +29,7 @@ from kvstore.raft.messages import Message
 from kvstore.raft.types import Membership, Role
 from kvstore.server import refusals
 from kvstore.server.applying import Applier
+from kvstore.server.backups import Backups
 from kvstore.server.checkpoints import Checkpoints
 from kvstore.server.cluster_time import ClusterTime
 from kvstore.server.cluster_version import THIS_RELEASE, ClusterVersion, Release
@@ -125,6 +126,7 @@ class Node:
         self._applier = Applier(
             self, self._checkpoints, self.cluster_version, self._writes, self._reads
         )
+        self.backups = Backups(state_store, self.raft, settings.cluster_id, settings.limits, rng)
         self._kinds: tuple[Kind, ...] = (self._writes, self._reads, self._handovers)
         self.known_leader = KnownLeader(self.raft, self._reads)
         self.reach = Reach(self.raft)
@@ -167,6 +169,7 @@ class Node:
             if kind.waiting:
                 self._answers += kind.give_up_overdue(self)
         self._checkpoints.tick(now_ms)
+        self.backups.tick(now_ms)
 
     def submit_command(self, command: api.Command, ticket: Ticket) -> EntryName | None:
         """Propose a write; the entry that it became, None if it was refused."""
@@ -302,6 +305,11 @@ class Node:
             or (has_more and not self.room.waiting_index)
             or bool(self._answers or self._reads.arrived)
         )
+
+    @property
+    def steps(self) -> int:
+        """The work of all that was answered so far, in steps of about a microsecond."""
+        return self.machine.steps + self.backups.steps
 
     @property
     def due_ms(self) -> float:

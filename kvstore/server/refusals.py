@@ -126,6 +126,28 @@ def needs_version(needed: int, has: int) -> api.Failure:
     )
 
 
+def busy_with_backups(count: int) -> api.Failure:
+    """Each keeps the file of the data from shrinking."""
+    return api.Failure(
+        api.FailureCode.BUSY,
+        f"this node gives {count} backups already, the most at once; try again when one has ended, "
+        "or ask another node",
+    )
+
+
+def no_such_backup(number: int) -> api.Failure:
+    """It was given up, or the node has started again."""
+    return invalid(
+        f"this node gives no backup {number} (any more): nobody asked for more of it in time, it "
+        "took too long for what it gave, or the node has started again; begin a new one"
+    )
+
+
+def not_the_next_piece(asked: int, next_offset: int) -> api.Failure:
+    """Pieces are given in order, and the last one again."""
+    return invalid(f"the backup goes on at offset {next_offset}, not at {asked}")
+
+
 def of_another_cluster(own: str, asked: str) -> api.Failure:
     """The client believes to ask a node of the cluster `asked`."""
     return invalid(

@@ -55,7 +55,7 @@ class Slot:
         self._replies = replies
         self._write = write
         self.held_bytes = held_bytes
-        self.query: api.Query | api.Status | None = None
+        self.query: api.Query | api.NodeQuery | None = None
         self.due_since_ms = 0.0
         self.pinned_steps = 0
         self.reply: bytes | None = None
@@ -71,7 +71,7 @@ class Slot:
         else:
             self._replies.came(self, reply)
 
-    def takes_over(self, query: api.Query | api.Status) -> bool:
+    def takes_over(self, query: api.Query | api.NodeQuery) -> bool:
         """A read is due: it waits here for memory, unless a later write waits for it."""
         if self.pinned_steps:
             return False

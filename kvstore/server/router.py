@@ -38,12 +38,16 @@ class Router:
         elif isinstance(request, api.HandOver):
             node.hand_over(request, ticket)
         elif not ticket.takes_over(request):
-            ticket.fill(_answer_of(node, request))
+            ticket.fill(answer_of(node, request))
 
 
-def _answer_of(node: Node, request: api.Query | api.Status) -> api.Result:
+def answer_of(node: Node, request: api.Query | api.NodeQuery) -> api.Result:
     """What this node has applied by now, or what it says of itself, whoever leads."""
-    return status_of(node) if isinstance(request, api.Status) else node.answer(request)
+    if isinstance(request, api.Status):
+        return status_of(node)
+    if isinstance(request, api.FetchBackup):
+        return node.backups.fetch(request)
+    return node.answer(request)
 
 
 def _refusal_of(node: Node, asked: Asked) -> api.Failure | None:

@@ -20,7 +20,7 @@ class Ticket(Protocol):
         """For whoever delivers the answer."""
         ...
 
-    def takes_over(self, query: api.Query | api.Status) -> bool:
+    def takes_over(self, query: api.Query | api.NodeQuery) -> bool:
         """A read may be answered from now on: whether its owner will see to that itself.
 
         It may, by `Node.answer`, at any later time; but a client's read must not see what

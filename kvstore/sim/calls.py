@@ -72,7 +72,7 @@ class Call:
         assert self.results == 1, f"operation {self.number} was answered twice"
         self._schedule.after(self._delay_ms, lambda: self.end(result))
 
-    def takes_over(self, query: api.Query | api.Status) -> bool:
+    def takes_over(self, query: api.Query | api.NodeQuery) -> bool:
         """The node answers reads when they are due."""
         return False
 

@@ -25,7 +25,7 @@ from typing import Final, TypeVar
 import msgspec
 from crc32c import crc32c
 
-from kvstore.errors import DamagedError, SnapshotRefusedError
+from kvstore.errors import DamagedError, DamagedSnapshotError, SnapshotRefusedError
 from kvstore.kv.view import Applied
 from kvstore.raft.types import Entry
 from kvstore.storage import records
@@ -130,7 +130,8 @@ class SnapshotDecoder:
     * It keeps no more than one frame, and what was fed last.
     * `header` and `trailer`: None until they came. With its trailer the snapshot is whole.
 
-    Raises `DamagedError`, and `SnapshotRefusedError` for another version, and takes nothing more.
+    Raises `DamagedSnapshotError`, and `SnapshotRefusedError` for another version; it takes
+    nothing more then.
     """
 
     def __init__(self) -> None:
@@ -162,7 +163,7 @@ class SnapshotDecoder:
     def finish(self) -> Trailer:
         """No more bytes come: it must be whole."""
         if self._failed or self.trailer is None:
-            raise DamagedError(f"the snapshot is cut short: it ends at byte {self._end}")
+            raise DamagedSnapshotError(f"the snapshot is cut short: it ends at byte {self._end}")
         return self.trailer
 
     @property
@@ -178,19 +179,21 @@ class SnapshotDecoder:
             self._offset += taken
         self._rest = bytes(data[at:])
         if self._rest and self.trailer is not None:
-            raise DamagedError(f"the snapshot goes on behind its end, from byte {self._offset} on")
+            raise DamagedSnapshotError(
+                f"the snapshot goes on behind its end, from byte {self._offset} on"
+            )
 
     def _take_preamble(self, data: memoryview) -> int:
         known = min(len(data), len(_MAGIC))
         if data[:known] != _MAGIC[:known]:
-            raise DamagedError(
+            raise DamagedSnapshotError(
                 "it does not begin as a snapshot of kvstore does: it is another file, or damaged"
             )
         if len(data) < _PREAMBLE_BYTES:
             return 0
         version = data[len(_MAGIC) : len(_MAGIC) + _VERSION.size]
         if crc32c(version) != _CRC.unpack_from(data, _PREAMBLE_BYTES - _CRC.size)[0]:
-            raise DamagedError("the snapshot is damaged in its first 16 bytes")
+            raise DamagedSnapshotError("the snapshot is damaged in its first 16 bytes")
         (number,) = _VERSION.unpack(version)
         if number != SNAPSHOT_VERSION:
             raise SnapshotRefusedError(
@@ -282,8 +285,8 @@ class SnapshotDecoder:
         except msgspec.DecodeError as error:
             raise self._damaged(str(error)) from None
 
-    def _damaged(self, what: str) -> DamagedError:
-        return DamagedError(f"the snapshot is damaged at byte {self._offset}: {what}")
+    def _damaged(self, what: str) -> DamagedSnapshotError:
+        return DamagedSnapshotError(f"the snapshot is damaged at byte {self._offset}: {what}")
 
 
 class _Tally:

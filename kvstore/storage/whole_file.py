@@ -33,8 +33,10 @@ class WholeFile:
     def __init__(self, path: Path) -> None:
         """Raises `DiskWriteError`."""
         self.path = path
-        self._unfinished = path.with_name(path.name + UNFINISHED)
+        self._unfinished = path.parent / (path.name + UNFINISHED)
         try:
+            if path.is_dir():
+                raise DiskWriteError(f"{path}: is a directory: name a file")
             fd = os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _MODE)
             self._file = os.fdopen(fd, "wb")
             self._take(fd)

@@ -22,17 +22,23 @@ SIMULATED = [f"sim/{name}.py" for name in CLIENTS]
 DECIDED = {
     "its Redis command": (
         ["wire/commands.py", "wire/scan.py"],
-        {"OpenSession", "Once", "Status", "HandOver"},
+        {"OpenSession", "Once", "Status", "HandOver", "FetchBackup"},
     ),
-    "how the client asks for it": (["client/blocking.py", "client/caller.py"], set[str]()),
+    "how the client asks for it": (
+        ["client/blocking.py", "client/caller.py", "client/backup.py"],
+        set[str](),
+    ),
     "whether the simulator's clients ask for it": (
         SIMULATED,
-        {"Status"},
+        {"Status", "FetchBackup"},
     ),
-    "its words in the simulator's film": (["sim/film_words.py"], {"Count", "Status", "HandOver"}),
+    "its words in the simulator's film": (
+        ["sim/film_words.py"],
+        {"Count", "Status", "HandOver", "FetchBackup"},
+    ),
     "whether it has a share for each of its keys": (
         ["sim/checkers/shares.py"],
-        {"OpenSession", "Once", "Scan", "Count", "Status", "HandOver"},
+        {"OpenSession", "Once", "Scan", "Count", "Status", "HandOver", "FetchBackup"},
     ),
 }
 """What no row can say of a request: in which files it is decided, and for whom there is nothing."""

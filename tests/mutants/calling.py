@@ -175,7 +175,7 @@ CALLING = (
     Mutant(
         "a client believes every node about the term",
         "Caller._answer_to",
-        "        if not stale and not isinstance(call.request, api.Status):\n"
+        "        if not stale and not isinstance(call.request, api.NodeQuery):\n"
         "            # Other answers",
         "        if True:\n            # Other answers",
         test="tests/client/test_fencing.py"
@@ -355,8 +355,8 @@ CALLING = (
     Mutant(
         "whoever answers a read is taken for the leader",
         "Caller._carry_out",
-        "if source is Source.LEADER and not isinstance(request, api.Status):",
-        "if not isinstance(request, api.Status):",
+        "if source is Source.LEADER and not isinstance(request, api.NodeQuery):",
+        "if not isinstance(request, api.NodeQuery):",
         test="tests/client/test_routes.py"
         "::test_who_answers_a_read_without_leading_is_not_taken_for_the_leader",
     ),

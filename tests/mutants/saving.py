@@ -9,6 +9,8 @@ from .mutant import Mutant
 
 READING = "tests/storage/test_reading.py"
 SNAPSHOTS = "tests/storage/test_snapshots.py"
+BACKUPS = "tests/server/test_backups.py"
+COMMANDS = "tests/cli/test_backups.py"
 
 SAVING = (
     Mutant(
@@ -91,7 +93,7 @@ SAVING = (
     Mutant(
         "a file has its name before it is whole",
         "WholeFile.__init__",
-        "        self._unfinished = path.with_name(path.name + UNFINISHED)\n",
+        "        self._unfinished = path.parent / (path.name + UNFINISHED)\n",
         "        self._unfinished = path\n",
         test=f"{SNAPSHOTS}::test_a_file_that_is_abandoned_leaves_nothing_and_keeps_what_was_there",
     ),
@@ -101,5 +103,62 @@ SAVING = (
         "            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
         "",
         test=f"{SNAPSHOTS}::test_of_two_that_write_the_same_file_one_is_refused_and_harms_nothing",
+    ),
+    Mutant(
+        "a backup with which nobody goes on is kept for ever",
+        "Backups._is_overdue",
+        "self._now_ms - backup.asked_ms > limits.backup_idle_ms",
+        "False",
+        test=f"{BACKUPS}::test_a_backup_that_nobody_goes_on_with_is_let_go",
+    ),
+    Mutant(
+        "a backup may be fetched as slowly as one likes",
+        "Backups._is_overdue",
+        "        is_slow = self._now_ms - backup.began_ms > granted_ms\n",
+        "        is_slow = False\n",
+        test=f"{BACKUPS}::test_a_backup_that_is_fetched_too_slowly_is_let_go",
+    ),
+    Mutant(
+        "a backup of much takes no longer than one of little",
+        "Backups._is_overdue",
+        "limits.backup_grace_ms + backup.offset * 1_000 / limits.backup_pace_bytes",
+        "limits.backup_grace_ms",
+        test=f"{BACKUPS}::test_who_fetches_at_a_good_pace_may_take_as_long_as_it_takes",
+    ),
+    Mutant(
+        "a backup that is given up keeps its reading",
+        "Backups.tick",
+        "                backup.stream.close()\n",
+        "",
+        test=f"{BACKUPS}::test_a_backup_that_nobody_goes_on_with_is_let_go",
+    ),
+    Mutant(
+        "any number of backups is given at once",
+        "Backups._begin",
+        "        if len(self) >= self._limits.backups_max:\n",
+        "        if len(self) > self._limits.backups_max:\n",
+        test=f"{BACKUPS}::test_a_node_gives_so_many_at_once_and_says_when_there_are_more",
+    ),
+    Mutant(
+        "a piece that is asked for again is the next one",
+        "Backups.fetch",
+        "        if last is not None and request.offset == last.offset:\n            return last\n",
+        "        if last is not None and request.offset == last.offset:\n"
+        "            return self._next(number, backup)\n",
+        test=f"{BACKUPS}::test_the_last_piece_is_given_again_and_no_other",
+    ),
+    Mutant(
+        "a backup is kept though it is not whole",
+        "backups._save",
+        "    decoder.finish()\n",
+        "",
+        test=f"{COMMANDS}::test_bytes_that_are_no_whole_backup_get_no_name",
+    ),
+    Mutant(
+        "a backup that broke off is kept",
+        "_save_to_file",
+        "    finally:\n        file.abandon()\n",
+        "    finally:\n        file.finish()\n",
+        test=f"{COMMANDS}::test_a_backup_that_breaks_off_leaves_no_file_and_keeps_the_old_one",
     ),
 )

@@ -42,7 +42,7 @@ class Claim:
     def fill(self, result: api.Result) -> None:
         self.results.append(result)
 
-    def takes_over(self, query: api.Query | api.Status) -> bool:
+    def takes_over(self, query: api.Query | api.NodeQuery) -> bool:
         """It wants its answer when it is due."""
         return False
 

@@ -56,7 +56,7 @@ def test_a_write_is_never_stale() -> None:
 class _Patient(Claim):
     """A ticket that will ask for the answer itself."""
 
-    def takes_over(self, query: api.Query | api.Status) -> bool:
+    def takes_over(self, query: api.Query | api.NodeQuery) -> bool:
         self.query = query
         return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tracemalloc
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -17,13 +18,14 @@ from kvstore.kv.view import Applied
 from kvstore.storage import snapshot_format
 from kvstore.storage.memory import MemoryState
 from kvstore.storage.records import encode_value
-from kvstore.storage.snapshot_file import SnapshotReader, SnapshotStream
+from kvstore.storage.snapshot_file import SnapshotReader
 from kvstore.storage.snapshot_format import (
     Header,
     SnapshotDecoder,
     SnapshotEncoder,
     Voters,
 )
+from kvstore.storage.snapshot_stream import SnapshotStream
 from kvstore.storage.whole_file import UNFINISHED, WholeFile
 from storage.samples import IDENTITY, StateOnDisk
 
@@ -391,3 +393,6 @@ def test_of_two_that_write_the_same_file_one_is_refused_and_harms_nothing(tmp_pa
 def test_a_file_where_none_can_be_is_refused_at_once(tmp_path):
     with pytest.raises(DiskWriteError, match="No such file"):
         WholeFile(tmp_path / "missing" / "backup")
+    for path in (tmp_path, Path("/"), Path()):
+        with pytest.raises(DiskWriteError, match="is a directory"):
+            WholeFile(path)

@@ -47,6 +47,8 @@ REQUESTS: list[api.Request] = [
     api.Scan(b"", b"k", 100, reverse=True),
     api.Count(),
     api.Status(),
+    api.FetchBackup(),
+    api.FetchBackup(api.REVISION_MAX, 262_144),
 ]
 RECORD = api.KeyValue(b"k", b"\xff\r\n", 3, 7, 2)
 RESULTS: list[api.Result] = [
@@ -60,6 +62,7 @@ RESULTS: list[api.Result] = [
     api.GetResult(9, (RECORD, None)),
     api.ScanResult(9, (RECORD,), b"next"),
     api.CountResult(9, 4),
+    api.BackupPiece(7, 262_144, b"\xff" * 1_000, 0xFFFFFFFF, 9, 8, 1, 2, is_last=False),
     api.Failure(api.FailureCode.NOT_LEADER, "not leader, try node 2", "127.0.0.1:9002"),
     api.Failure(api.FailureCode.UNKNOWN, "outcome unknown"),
     status_of(1, voted_for=None, sync_last_ms=None, sync_p99_ms=None, leader_ms=None),

@@ -1,0 +1,167 @@
+"""`kvstore backup` and `kvstore verify`: a file that is whole, or none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from crc32c import crc32c
+from scripted_node import INVALID, ClosedPort, Misbehave, ScriptedNode
+
+from kvstore import api
+from kvstore.kv.view import Applied
+from kvstore.storage.records import encode_value
+from kvstore.storage.snapshot_format import Header, SnapshotEncoder, Voters
+
+from .shell import Run
+
+
+def snapshot(keys: int = 3) -> bytes:
+    header = Header("c1", 3, Applied(7, 5, 900), Voters((1, 2, 3)), keys, 1)
+    encoder = SnapshotEncoder(header)
+    names = [b"k%03d" % number for number in range(keys)]
+    pairs = [(name, encode_value(name, b"x" * 24 + name)) for name in names]
+    session = (b"s12345678", encode_value(b"s12345678", b"a session"))
+    return encoder.begin() + encoder.block(pairs) + encoder.block([session]) + encoder.end()
+
+
+def pieces_of(data: bytes, size: int = 100) -> list[api.BackupPiece]:
+    found = []
+    for at in range(0, len(data), size):
+        part = data[at : at + size]
+        is_last = at + size >= len(data)
+        found.append(api.BackupPiece(7, at, part, crc32c(part), 7, 5, at, 4, is_last))
+    return found
+
+
+WHOLE = snapshot()
+
+
+def test_a_backup_is_saved_under_its_name_when_it_is_whole(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    with ScriptedNode(*pieces_of(WHOLE)) as node:
+        ran = run("backup", str(path), "--to", node.address)
+    assert (ran.code, ran.out) == (0, b"")
+    assert "saved 4 records as of index 7 (revision 5), 0.0 MiB from node at" in ran.err
+    assert path.read_bytes() == WHOLE
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_it_goes_to_standard_output_with_a_dash(run: Run) -> None:
+    with ScriptedNode(*pieces_of(WHOLE)) as node:
+        ran = run("backup", "-", "--to", node.address)
+    assert (ran.code, ran.out) == (0, WHOLE)
+
+
+@pytest.mark.parametrize("end", [INVALID, Misbehave.HANG_UP], ids=["given up", "gone"])
+def test_a_backup_that_breaks_off_leaves_no_file_and_keeps_the_old_one(
+    run: Run, tmp_path: Path, end: object
+) -> None:
+    path = tmp_path / "b"
+    path.write_bytes(b"of yesterday")
+    with ScriptedNode(*pieces_of(WHOLE)[:-1], end, end) as node:
+        ran = run("backup", str(path), "--to", node.address)
+    assert ran.code in (3, 5)
+    assert path.read_bytes() == b"of yesterday"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bytes_that_are_no_whole_backup_get_no_name(run: Run, tmp_path: Path) -> None:
+    """Though each piece arrived as it was sent."""
+    damaged = WHOLE[:-5] + bytes((WHOLE[-5] ^ 1,)) + WHOLE[-4:]
+    for data in (damaged, WHOLE[:-1], WHOLE + b"x"):
+        with ScriptedNode(*pieces_of(data)) as node:
+            ran = run("backup", str(tmp_path / "b"), "--to", node.address)
+        assert ran.code == 3
+        assert "snapshot" in ran.err
+        assert not list(tmp_path.iterdir())
+
+
+def test_where_no_file_can_be_nobody_is_asked(run: Run, tmp_path: Path) -> None:
+    with ScriptedNode() as node:
+        ran = run("backup", str(tmp_path / "no" / "b"), "--to", node.address)
+    assert (ran.code, node.requests) == (3, [])
+    assert "No such file" in ran.err
+
+
+def test_its_outcome_is_one_object_with_json(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    with ScriptedNode(*pieces_of(WHOLE)) as node:
+        ran = run("backup", str(path), "--json", "--to", node.address)
+    assert ran.err == ""
+    assert json.loads(ran.out) == {
+        "file": str(path),
+        "index": 7,
+        "revision": 5,
+        "records": 4,
+        "bytes": len(WHOLE),
+        "node": node.address,
+    }
+
+
+def test_json_has_no_place_where_the_backup_goes(run: Run) -> None:
+    ran = run("backup", "-", "--json", "--to", "127.0.0.1:1")
+    assert ran.code == 2
+    assert "leave --json out" in json.loads(ran.out)["error"]["message"]
+
+
+def test_nobody_there_is_told(run: Run, tmp_path: Path) -> None:
+    with ClosedPort() as nobody:
+        ran = run("backup", str(tmp_path / "b"), "--to", nobody.address, "--timeout-ms", "300")
+    assert ran.code == 5
+    assert not list(tmp_path.iterdir())
+
+
+# --- Verify -------------------------------------------------------------------------------
+
+
+def test_a_whole_backup_is_told_what_it_is_of(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    path.write_bytes(WHOLE)
+    ran = run("verify", str(path))
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith(b"whole: cluster c1 as of index 7 of term 3, revision 5\n3 keys, 1 ")
+    found = json.loads(run("verify", str(path), "--json").out)
+    assert found.pop("digest") == ran.out.split()[-1].decode()
+    assert found == {
+        "file": str(path),
+        "cluster": "c1",
+        "index": 7,
+        "term": 3,
+        "revision": 5,
+        "keys": 3,
+        "sessions": 1,
+    }
+
+
+def test_it_is_read_from_standard_input_too(run: Run) -> None:
+    assert run("verify", "-", stdin=WHOLE).code == 0
+    ran = run("verify", "-", stdin=WHOLE[:-1])
+    assert (ran.code, ran.err[:22]) == (3, "error: standard input:")
+
+
+@pytest.mark.parametrize("cut", [0, 10, 60, len(WHOLE) - 1])
+def test_a_backup_that_is_cut_short_is_refused(run: Run, tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "b"
+    path.write_bytes(WHOLE[:cut])
+    ran = run("verify", str(path))
+    assert (ran.code, ran.out) == (3, b"")
+    assert ran.err == f"error: {path}: the snapshot is cut short: it ends at byte {cut}\n"
+    assert json.loads(run("verify", str(path), "--json").out)["error"]["code"] == "DAMAGED"
+
+
+def test_one_of_a_newer_version_is_refused_with_advice(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    raw = (9).to_bytes(4, "big")
+    path.write_bytes(WHOLE[:8] + raw + crc32c(raw).to_bytes(4, "big") + WHOLE[16:])
+    ran = run("verify", str(path))
+    assert ran.code == 3
+    assert "has format version 9, this program reads 1: use the kvstore release" in ran.err
+    assert json.loads(run("verify", str(path), "--json").out)["error"]["code"] == "SNAPSHOT"
+
+
+def test_a_file_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
+    ran = run("verify", str(tmp_path / "b"))
+    assert ran.code == 74
+    assert "No such file" in ran.err

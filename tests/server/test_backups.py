@@ -1,0 +1,211 @@
+"""Backups that a node gives: consistent, in order, given again, and never for ever."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from crc32c import crc32c
+
+from kvstore import api
+from kvstore.api.backups import PIECE_BYTES
+from kvstore.config.limits import Limits
+from kvstore.server.asked import Asked
+from kvstore.server.node import Node
+from kvstore.server.router import Router
+from kvstore.storage.records import decode_value
+from kvstore.storage.snapshot_format import SnapshotDecoder
+
+from .cluster import Claim, Cluster
+
+LIMITS = Limits(backups_max=2)
+
+
+def ask(node: Node, backup: int = 0, offset: int = 0) -> api.Result:
+    claim = Claim()
+    Router().dispatch(node, Asked(api.FetchBackup(backup, offset)), claim)
+    return claim.result
+
+
+def piece(node: Node, backup: int = 0, offset: int = 0) -> api.BackupPiece:
+    result = ask(node, backup, offset)
+    assert isinstance(result, api.BackupPiece), result
+    assert crc32c(result.data) == result.crc
+    return result
+
+
+def refused(node: Node, backup: int = 0, offset: int = 0) -> api.Failure:
+    result = ask(node, backup, offset)
+    assert isinstance(result, api.Failure), result
+    return result
+
+
+def the_rest(node: Node, first: api.BackupPiece) -> bytes:
+    """All bytes of a backup that began with this piece."""
+    data, last = first.data, first
+    while not last.is_last:
+        last = piece(node, last.backup, len(data))
+        data += last.data
+    return data
+
+
+def contents(data: bytes) -> tuple[SnapshotDecoder, dict[bytes, bytes]]:
+    decoder = SnapshotDecoder()
+    pairs = decoder.feed(data)
+    decoder.finish()
+    return decoder, {key: decode_value(key, value)[24:] for key, value in pairs}
+
+
+def serving(size: int = 3, keys: int = 3, value_bytes: int = 100_000) -> tuple[Cluster, Node]:
+    """A cluster with so many keys, and its leader."""
+    cluster = Cluster(size, LIMITS)
+    leader = cluster.elect()
+    for number in range(keys):
+        put(cluster, leader, b"%03d" % number, b"x" * value_bytes)
+    cluster.run()
+    cluster.run()
+    return cluster, leader
+
+
+def put(cluster: Cluster, leader: Node, key: bytes, value: bytes) -> None:
+    claim = Claim()
+    leader.submit_command(api.Put(key, value), claim)
+    cluster.run(100)
+    assert isinstance(claim.result, api.PutResult)
+
+
+def test_any_node_gives_the_same_backup_as_of_the_same_index() -> None:
+    cluster, _ = serving()
+    found = [the_rest(node, piece(node)) for node in cluster.nodes.values()]
+    assert found[0] == found[1] == found[2]
+    decoder, records = contents(found[0])
+    assert decoder.header is not None
+    assert decoder.header.cluster_id == "test"
+    assert decoder.header.configuration.members == (1, 2, 3)
+    assert records == {b"k%03d" % number: b"x" * 100_000 for number in range(3)}
+    assert len(found[0]) > PIECE_BYTES
+
+
+def test_writes_and_checkpoints_of_the_meantime_are_not_in_it() -> None:
+    cluster, leader = serving()
+    first = piece(leader)
+    index = leader.machine.last_applied
+    for number in range(4):
+        put(cluster, leader, b"%03d" % number, b"new")
+    cluster.run(1_500)
+    data = the_rest(leader, first)
+    decoder, records = contents(data)
+    assert decoder.header is not None
+    assert (first.index, decoder.header.index) == (index, index)
+    assert decoder.header.term == leader.raft.log.term(index)
+    assert set(records.values()) == {b"x" * 100_000}
+
+
+def test_the_last_piece_is_given_again_and_no_other() -> None:
+    _, leader = serving()
+    first = piece(leader)
+    assert first.offset == 0
+    assert piece(leader, first.backup, 0) == first
+    second = piece(leader, first.backup, len(first.data))
+    assert piece(leader, first.backup, len(first.data)) == second
+    failure = refused(leader, first.backup, 0)
+    assert "goes on at offset" in failure.message
+    assert "goes on at offset" in refused(leader, first.backup, second.offset + 1).message
+    last = second
+    while not last.is_last:
+        last = piece(leader, last.backup, last.offset + len(last.data))
+    assert piece(leader, last.backup, last.offset) == last
+    refused(leader, last.backup, last.offset + len(last.data))
+
+
+def test_a_backup_that_was_given_whole_is_let_go() -> None:
+    cluster, leader = serving()
+    the_rest(leader, piece(leader))
+    assert not readings_of(cluster)
+    cluster.run(LIMITS.backup_idle_ms + 1_000)
+    assert len(leader.backups) == 0
+
+
+def readings_of(cluster: Cluster) -> int:
+    return sum(len(state._readings) for state in cluster.states.values())
+
+
+def test_a_backup_that_nobody_goes_on_with_is_let_go() -> None:
+    cluster, leader = serving(keys=9)
+    first = piece(leader)
+    cluster.run(LIMITS.backup_idle_ms - 1_000)
+    second = piece(leader, first.backup, len(first.data))
+    cluster.run(LIMITS.backup_idle_ms - 1_000)
+    assert readings_of(cluster) == 1
+    cluster.run(2_000)
+    assert not readings_of(cluster)
+    offset = second.offset + len(second.data)
+    assert "begin a new one" in refused(leader, first.backup, offset).message
+
+
+def test_a_backup_that_is_fetched_too_slowly_is_let_go() -> None:
+    """Though somebody goes on with it: the file of the state grows meanwhile."""
+    cluster, leader = serving(keys=6, value_bytes=200_000)
+    first = last = piece(leader)
+    for _ in range(7):
+        assert leader.backups
+        cluster.run(9_000)
+        result = ask(leader, first.backup, last.offset)
+        if isinstance(result, api.Failure):
+            break
+    assert isinstance(result, api.Failure)
+    assert not readings_of(cluster)
+
+
+def test_who_fetches_at_a_good_pace_may_take_as_long_as_it_takes() -> None:
+    cluster = Cluster(1, msgspec.structs.replace(LIMITS, backup_grace_ms=1_000))
+    leader = cluster.elect()
+    for number in range(40):
+        put(cluster, leader, b"%03d" % number, b"x" * 100_000)
+    cluster.run()
+    last = piece(leader)
+    while not last.is_last:
+        cluster.run(200)
+        last = piece(leader, last.backup, last.offset + len(last.data))
+    assert last.offset > 3_900_000
+
+
+def test_a_node_gives_so_many_at_once_and_says_when_there_are_more() -> None:
+    cluster, leader = serving()
+    one, two = piece(leader), piece(leader)
+    failure = refused(leader)
+    assert failure.code is api.FailureCode.BUSY
+    assert "2 backups already" in failure.message
+    assert the_rest(leader, one) == the_rest(leader, two)
+    cluster.run(LIMITS.backup_idle_ms + 1_000)
+    piece(leader)
+
+
+def test_a_number_of_another_life_of_the_node_means_nothing() -> None:
+    cluster, leader = serving(size=1)
+    first = piece(leader)
+    cluster.crash(1)
+    cluster.elect()
+    assert "started again" in refused(cluster.nodes[1], first.backup, len(first.data)).message
+
+
+def test_the_end_of_the_state_ends_its_backups() -> None:
+    cluster, leader = serving()
+    first = piece(leader)
+    cluster.states[leader.raft.id].crash()
+    refused(leader, first.backup, len(first.data))
+
+
+def test_what_a_backup_costs_is_counted() -> None:
+    _, leader = serving()
+    before = leader.steps
+    data = the_rest(leader, piece(leader))
+    assert leader.steps - before >= len(data) // 64
+
+
+@pytest.mark.parametrize("request_", [api.FetchBackup(-1), api.FetchBackup(1, -1)])
+def test_numbers_out_of_range_are_refused(request_: api.FetchBackup) -> None:
+    assert api.complaint_about(request_, LIMITS)
+
+
+def test_a_backup_begins_at_its_beginning() -> None:
+    assert api.complaint_about(api.FetchBackup(0, 5), LIMITS) == "a backup begins at offset 0"
