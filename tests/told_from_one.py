@@ -18,7 +18,7 @@ from kvstore.raft.types import Entry, LogStart
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_INDEXES = {"index", "commit", "from_index", "to_index", "first", "last", "until"}
+_INDEXES = {"index", "commit", "from_index", "to_index", "first", "last", "until", "needs_snapshot"}
 _TERMS = {"term", "own_term", "seen_term"}
 
 

@@ -31,6 +31,8 @@ from kvstore.raft.messages import (
     AppendEntriesReply,
     FetchEntries,
     FetchEntriesReply,
+    FetchSnapshot,
+    InstallSnapshot,
     Message,
     PreVote,
     PreVoteReply,
@@ -38,18 +40,21 @@ from kvstore.raft.messages import (
     ReadIndexReply,
     RequestVote,
     RequestVoteReply,
+    SnapshotPiece,
     TimeoutNow,
 )
 from kvstore.raft.outbox import Outbox
 from kvstore.raft.reads import ReadReady
 from kvstore.raft.repair import Repair
 from kvstore.raft.safety import require
+from kvstore.raft.snapshots import Receiving, Sending
 from kvstore.raft.standing import Standing
 from kvstore.raft.timer import ElectionTimer
 from kvstore.raft.types import (
     COMMAND,
     Entry,
     EntryKind,
+    LogStart,
     Membership,
     RaftSettings,
     Recovered,
@@ -89,9 +94,9 @@ class Raft:
         require(self.id in membership.members, "this node is not a member of its cluster")
         require(last_applied <= self.log.last_index, "more was applied than the log holds")
         require(self.log.last_term <= self.current_term, "the log is newer than the term")
-        require(self.log.start.index <= last_applied, "the log begins after what was not applied")
         # What was applied was committed; a restarted node learns the rest from its leader.
         self.log.commit(last_applied)
+        self.log.lacks_base = last_applied < self.log.start.index
         name = "" if self.is_voter else f"{rng.getrandbits(128):032x}"
         self._outbox = Outbox(membership.cluster_id, self.id, self.admitted_at, name)
         self._events: list[events.Event] = []
@@ -100,6 +105,10 @@ class Raft:
         self._follower = Follower(self.standing, *shared, settings, self._events)
         self._election = Election(self.standing, self._follower, *shared, self._events)
         self._repair = Repair(self.id, self.log, self._outbox, settings, self._events)
+        self.sending = Sending(self.log, self._outbox, self._events)
+        """Of snapshots, to those that this node leads."""
+        self.receiving = Receiving(self.log, self._outbox, settings, self._events)
+        """Of a snapshot, from who leads it."""
         self._handlers: dict[type, Callable[..., None]] = {
             PreVote: self._election.on_pre_vote,
             PreVoteReply: self._on_vote_reply,
@@ -111,7 +120,10 @@ class Raft:
             ReadIndex: self._on_read_index,
             ReadIndexReply: self._follower.on_read_index_reply,
             FetchEntries: self._repair.give,
-            FetchEntriesReply: self._repair.take,
+            FetchEntriesReply: self._on_fetch_entries_reply,
+            InstallSnapshot: self._on_install_snapshot,
+            FetchSnapshot: self._on_fetch_snapshot,
+            SnapshotPiece: self._on_snapshot_piece,
         }
 
     # --- What it is -----------------------------------------------------------------------
@@ -201,6 +213,7 @@ class Raft:
         `unreachable`: peers to which there is no link, as far as the driver knows.
         """
         self.wake(now_ms)
+        self.receiving.tick()
         if self.leadership is None:
             self._election.tick()
             return
@@ -220,7 +233,8 @@ class Raft:
     def due_ms(self) -> float:
         """When to `tick`, whatever arrives; well before `wake` takes the silence for a stall."""
         latest_ms = self.standing.now_ms + self._settings.election_timeout_min_ms / 2
-        return min(latest_ms, (self.leadership or self._timer).due_ms, self._repair.due_ms)
+        fetch_ms = min(self._repair.due_ms, self.receiving.due_ms)
+        return min(latest_ms, (self.leadership or self._timer).due_ms, fetch_ms)
 
     def propose(self, command: bytes) -> tuple[int, int]:
         """Append a command to the log of who `takes_commands` (Raft §5.3); its (index, term)."""
@@ -267,6 +281,20 @@ class Raft:
             self._outbox.admitted_at = entry.index
             self._events.append(events.Admitted(self.current_term, entry.index))
 
+    def install(self, start: LogStart) -> None:
+        """A snapshot has come, and its data lies whole on this node's disk: the log begins there.
+
+        It is asked for at the begin of a turn. Once `log.durable_start` says that it is so for
+        good, the driver changes over to that data, and says `has_base`.
+        """
+        self.log.install(start)
+
+    def has_base(self) -> None:
+        """The state machine has the data on which the log goes on."""
+        self.log.lacks_base = False
+        if self.receiving.is_whole:
+            self.receiving.installed(self.standing.now_ms)
+
     # --- Effects --------------------------------------------------------------------------
 
     def take_effects(self, crowded: Set[int] = frozenset()) -> Effects:
@@ -276,6 +304,7 @@ class Raft:
         # Who asks for votes waits for its own to be durable, so nobody leads without.
         assert hard_state == self.durable_hard_state or self.role is not Role.LEADER
         self._repair.write_messages(self.standing.now_ms, self.current_term)
+        self.receiving.write_messages(self.standing.now_ms, self.current_term, self.leader_id)
         effects = Effects(
             update=self.log.submit(hard_state if is_new else None, self.standing.now_ms),
             early_messages=self.leadership.messages(crowded) if self.leadership else [],
@@ -307,7 +336,7 @@ class Raft:
         """The next entries to apply, at most `count`: committed, durable here."""
         log = self.log
         log.shrink_cache(last_applied + 1)
-        if log.commit_index <= last_applied:
+        if log.commit_index <= last_applied or log.lacks_base:
             return []
         last = min(log.commit_index, last_applied + count)
         return log.readable(last_applied + 1, last, bytes_max)
@@ -328,7 +357,8 @@ class Raft:
             or self._outbox.has_new
             or bool(self._events)
             or self._repair.has_more
-            or (leadership is not None and leadership.has_more)
+            or self.receiving.has_more(self.current_term, self.leader_id)
+            or (leadership is not None and (leadership.has_more or self.sending.has_more))
         )
 
     @property
@@ -369,7 +399,13 @@ class Raft:
         self._follower.leader_id = standing.leader_of_term = self.id
         self._events.append(events.BecameLeader(self.current_term, votes))
         self.leadership = Leadership(
-            self.id, self.log, self._outbox, self._settings, standing.now_ms, self._events
+            self.id,
+            self.log,
+            self._outbox,
+            self.sending,
+            self._settings,
+            standing.now_ms,
+            self._events,
         )
         self._timer.restart()
         self.log.add(self.current_term, EntryKind.NOOP, str(self.id).encode())
@@ -387,3 +423,20 @@ class Raft:
     def _on_read_index(self, message: ReadIndex) -> None:
         if self.leadership is not None:
             self.leadership.add_read(message.sender, message.read_id)
+
+    # --- Snapshots ------------------------------------------------------------------------
+
+    def _on_fetch_entries_reply(self, message: FetchEntriesReply) -> None:
+        self._repair.take(message, is_leader=message.sender == self.leader_id)
+
+    def _on_install_snapshot(self, message: InstallSnapshot) -> None:
+        self._follower.hear(message.sender)
+        self.receiving.on_install_snapshot(message, self.standing.now_ms)
+
+    def _on_snapshot_piece(self, message: SnapshotPiece) -> None:
+        self._follower.hear(message.sender)
+        self.receiving.on_piece(message)
+
+    def _on_fetch_snapshot(self, message: FetchSnapshot) -> None:
+        if self.leadership is not None:
+            self.sending.on_fetch_snapshot(message, self.standing.now_ms)

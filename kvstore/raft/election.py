@@ -64,7 +64,9 @@ class Election:
 
     @property
     def _may_stand(self) -> bool:
-        """Who counts may, unless it could not give what it cannot read, or open its term."""
+        """Who counts may, unless it could not give what it cannot read, open its term, or apply."""
+        if self._log.lacks_base:
+            return False
         return self._counts and not self._log.damaged and self._log.room.takes_noops
 
     def reason_to_doubt(self, message: Message) -> str | None:

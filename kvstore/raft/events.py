@@ -10,6 +10,18 @@ from typing import TypeAlias
 
 import msgspec
 
+from kvstore.raft.snapshot_events import (
+    NoRoomForSnapshot,
+    ReceivingSnapshot,
+    SendingSnapshot,
+    SnapshotAbandoned,
+    SnapshotInstalled,
+    SnapshotSent,
+    SnapshotWasBad,
+    SnapshotWritten,
+    WritingSnapshot,
+)
+
 
 class SteppingDown(msgspec.Struct, frozen=True):
     """A message of a higher term arrived."""
@@ -144,7 +156,7 @@ class HandoverFailed(msgspec.Struct, frozen=True):
 
 
 class NeedsOlder(msgspec.Struct, frozen=True):
-    """`follower` lacks entries from before the leader's log, so that only heartbeats reach it."""
+    """`follower` lacks entries from before the leader's log: it gets heartbeats, and a snapshot."""
 
     term: int
     follower: int
@@ -153,7 +165,7 @@ class NeedsOlder(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return (
             f"node {self.follower} needs log entries from before {self.first_index}, "
-            "where the log of this node begins: it gets heartbeats only"
+            "where the log of this node begins: it gets a snapshot"
         )
 
 
@@ -313,4 +325,13 @@ Event: TypeAlias = (
     | WaitsForRoom
     | ApplyingAgain
     | MessageIgnored
+    | WritingSnapshot
+    | SnapshotWritten
+    | NoRoomForSnapshot
+    | SendingSnapshot
+    | SnapshotSent
+    | SnapshotWasBad
+    | ReceivingSnapshot
+    | SnapshotInstalled
+    | SnapshotAbandoned
 )

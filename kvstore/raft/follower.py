@@ -72,7 +72,8 @@ class Follower:
         silent_ms = self._standing.now_ms - self._heard_ms
         return self.leader_id is not None and silent_ms < self._settings.election_timeout_min_ms
 
-    def _follow(self, leader: int) -> None:
+    def hear(self, leader: int) -> None:
+        """Whoever leads the current term speaks."""
         standing = self._standing
         require(standing.leader_of_term in (None, leader), "two leaders in one term")
         if standing.role is not Role.FOLLOWER:
@@ -88,7 +89,7 @@ class Follower:
 
     def on_append_entries(self, message: AppendEntries) -> None:
         """Raft Figure 2, AppendEntries receiver."""
-        self._follow(message.sender)
+        self.hear(message.sender)
         log, term = self._log, self._standing.current_term
         if not log.holds(message.prev_log_index, message.prev_log_term):
             self._outbox.reject_append(message, term, log)

@@ -42,6 +42,7 @@ def check_state(raft: Raft) -> None:
         require(raft.voted_for == raft.id, "a leader did not vote for itself")
         require(log.last_term == raft.current_term, "a leader has not opened its term")
     log.check()
+    raft.receiving.check()
     if raft.leadership is not None:
         raft.leadership.check()
     require(

@@ -21,6 +21,7 @@ from kvstore.raft.outbox import Outbox
 from kvstore.raft.progress import Progress
 from kvstore.raft.reads import PendingReads, ReadReady
 from kvstore.raft.safety import require
+from kvstore.raft.snapshots import Sending
 from kvstore.raft.types import Entry, EntryKind, RaftSettings
 from kvstore.raft.versions import version_data
 
@@ -44,11 +45,14 @@ class Leadership:
         node_id: int,
         log: RaftLog,
         outbox: Outbox,
+        sending: Sending,
         settings: RaftSettings,
         now_ms: float,
         events: list[Event],
     ) -> None:
         """`events` is where it says what happened."""
+        sending.begin()
+        self._sending = sending
         self.reads = PendingReads(node_id)
         self.heir: int | None = None
         self.has_more = False
@@ -151,6 +155,8 @@ class Leadership:
         elif reply.match_index <= self._log.last_index:
             progress.accepted(reply.match_index)
             progress.told_room(reply.has_room, reply.has_headroom)
+        dropped_index = self._log.start.index if progress.needs_older else 0
+        self._sending.heard(reply.sender, max(reply.needs_snapshot, dropped_index), now_ms)
         self.advance_commit_index()
         if reply.rejoining and self.has_committed:
             self._admit(reply.sender)
@@ -270,7 +276,7 @@ class Leadership:
         """Who could take over, soonest first: by their entries, and by who answered last.
 
         None where no majority could elect it. Who has no room for the entries that it lacks
-        never comes so far.
+        never comes so far, and who waits for a snapshot may be long about it.
         """
         since_ms = self._now_ms - self._settings.election_timeout_min_ms
         answering = [
@@ -282,10 +288,11 @@ class Leadership:
         ]
         if not self._log.configuration.has_majority({self._id, *answering}):
             return []
+        able = [peer for peer in answering if peer not in self._sending.receivers]
         return sorted(
             (
                 peer
-                for peer in answering
+                for peer in able
                 if self._progress[peer].has_room
                 or self._progress[peer].match_index == self._log.last_index
             ),
@@ -346,7 +353,8 @@ class Leadership:
         if self.heir is not None and self._heir_is_ready:
             out.append(self._outbox.timeout_now(self.heir, self._log.last_term))
             self._heir_was_told = True
-        return out + bulk
+        pieces = self._sending.messages(crowded, self._now_ms, offers=heartbeat)
+        return out + bulk + pieces
 
     def _catch_up(self, behind: Sequence[int]) -> list[Message]:
         """A message for each in turn, until the turn's work is done.

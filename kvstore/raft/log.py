@@ -12,8 +12,6 @@ was removed from the log meanwhile does not come to count by that.
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
@@ -21,9 +19,9 @@ from typing import Final, NamedTuple
 from kvstore.raft.configuration import Configuration
 from kvstore.raft.directories import Admissions
 from kvstore.raft.messages import PreVote, RequestVote
+from kvstore.raft.repairs import Repairs
 from kvstore.raft.room import EntryRoom
 from kvstore.raft.safety import require
-from kvstore.raft.spans import Spans
 from kvstore.raft.terms import Terms
 from kvstore.raft.types import (
     ADMIT,
@@ -32,10 +30,12 @@ from kvstore.raft.types import (
     Entry,
     EntryKind,
     HardState,
+    LogStart,
     Recovered,
     StableLog,
     TermRange,
 )
+from kvstore.raft.under_way import UnderWay
 
 _SLICE_ENTRIES_MAX: Final = 8_192
 """A follower far behind must not make each request copy the whole tail."""
@@ -52,26 +52,6 @@ class _Checked(NamedTuple):
 
 
 _NOT_CHECKED: Final = _Checked([], 0, ())
-
-
-class _Submitted:
-    """An update that is being made durable.
-
-    * `last_index`: up to here the log is durable by it. What is truncated while it is under way
-      counts no more.
-    * `taken_bytes`: what it takes of the room.
-    * `at_ms`: when it was handed over.
-    """
-
-    __slots__ = ("at_ms", "last_index", "taken_bytes", "update")
-
-    def __init__(
-        self, update: DurableUpdate, last_index: int, taken_bytes: int, at_ms: float
-    ) -> None:
-        self.update = update
-        self.last_index = last_index
-        self.taken_bytes = taken_bytes
-        self.at_ms = at_ms
 
 
 class RaftLog:
@@ -104,20 +84,28 @@ class RaftLog:
         """Entry data in memory."""
         self._cached_bytes_max = cached_bytes_max
         self._truncate_from: int | None = None
-        self.damaged = Spans(recovered.damaged)
+        self._new_start: LogStart | None = None
+        """What the disk is still to be told."""
+        self.durable_start = recovered.start
+        self.lacks_base = False
+        """Whether the data is missing on which the log goes on, so that nothing can be applied."""
+        self.lost_index = 0
+        """The first entry that this disk lost, and that the leader cannot give; 0 for none."""
+        self._repairs = Repairs(recovered.damaged)
+        self.damaged = self._repairs.damaged
         """Indexes of durable entries that this node cannot vouch for."""
-        self._repairs: dict[int, Entry] = {}
-        """What was fetched for them, and is not on the disk yet."""
-        self._new_repairs: dict[int, Entry] = {}
-        """Of these, what was not handed to it either."""
         self.admissions = Admissions(recovered.admissions)
         self.last_index = self.submitted_index = self.durable_index = recovered.last_index
-        self.submitted_number = 0
-        """Of the last update that was handed to the disk."""
-        self._submitted: deque[_Submitted] = deque()
-        """Those that are not durable, oldest first."""
+        self._under_way = UnderWay()
         self.commit_index = self.start.index
         self._checked = _NOT_CHECKED
+
+    @property
+    def needs_snapshot(self) -> int:
+        """The least index of a snapshot without which this node cannot go on; 0 if it can."""
+        if self.lacks_base:
+            return self.start.index
+        return self.lost_index if self.lost_index in self.damaged else 0
 
     @property
     def applicable_index(self) -> int:
@@ -139,11 +127,11 @@ class RaftLog:
 
     def repair(self, entry: Entry) -> None:
         """Take back an entry of which only the name was left; any other changes nothing."""
-        is_missed = entry.index in self.damaged and entry.index not in self._repairs
+        is_missed = self._repairs.misses(entry.index)
         if is_missed and self.holds(entry.index, entry.term) and self.room.take_repair(entry):
             if entry.kind is ADMIT:
                 self.admissions.add(entry)
-            self._repairs[entry.index] = self._new_repairs[entry.index] = entry
+            self._repairs.add(entry)
 
     @property
     def last_term(self) -> int:
@@ -289,18 +277,43 @@ class RaftLog:
         self._terms.truncate(from_index)
         while self._cache and self._cache[-1].index >= from_index:
             self.cached_bytes -= len(self._cache.pop().data)
-        self.damaged.remove_from(from_index)
-        for repairs in (self._repairs, self._new_repairs):
-            for index in [index for index in repairs if index >= from_index]:
-                del repairs[index]
+        self._repairs.remove_from(from_index)
         self.admissions.truncate(from_index)
         self.last_index = from_index - 1
         if from_index <= self.submitted_index:
             self._truncate_from = from_index
             self.submitted_index = self.last_index
             self.durable_index = min(self.durable_index, self.last_index)
-            for one in self._submitted:
-                one.last_index = min(one.last_index, self.last_index)
+            self._under_way.cut(self.last_index)
+
+    def install(self, start: LogStart) -> None:
+        """The data up to `start` came from elsewhere: the log goes on from there (Raft §7).
+
+        What is behind it stays if it follows: this node may have vouched for it.
+        """
+        assert not self.has_new, "what is new goes to the disk first"
+        require(start.index > self.start.index or self.lacks_base, "a snapshot leads back")
+        if start.index > self.last_index or self.term(start.index) != start.term:
+            require(self.commit_index <= start.index, "a snapshot is of another log")
+            if self.last_index > self.start.index:
+                self.truncate(self.start.index + 1)
+            self.last_index = start.index
+        self.lacks_base = True
+        self._begin_after(start)
+
+    def _begin_after(self, start: LogStart) -> None:
+        """Drop what is at and before `start`, on disk with the next update."""
+        index = start.index
+        self.start = self._new_start = start
+        self._terms.begin_after(index, self.last_index)
+        self._repairs.remove_to(index)
+        gone = min(len(self._cache), max(0, index + 1 - self._cache_start))
+        self.cached_bytes -= sum(len(entry.data) for entry in self._cache[:gone])
+        del self._cache[:gone]
+        self.submitted_index = max(self.submitted_index, index)
+        self.durable_index = max(self.durable_index, index)
+        self._under_way.raise_to(index)
+        self.commit(index)
 
     def readable(self, start: int, last: int, bytes_max: int) -> list[Entry]:
         """Entries of [start, last] that are on this disk, and sound; none if the first is not."""
@@ -343,35 +356,40 @@ class RaftLog:
     def has_new(self) -> bool:
         """Whether `submit` would hand something over."""
         is_submitted = self.last_index == self.submitted_index
-        return not is_submitted or bool(self._truncate_from or self._new_repairs)
+        return not is_submitted or bool(
+            self._truncate_from or self._repairs.has_new or self._new_start
+        )
 
     @property
     def written_since_ms(self) -> float:
         """Since when the oldest update waits that is not durable; infinity if none does."""
-        return self._submitted[0].at_ms if self._submitted else math.inf
+        return self._under_way.since_ms
 
     @property
     def is_writing(self) -> bool:
         """Whether something was handed to the disk that is not durable."""
-        return bool(self._submitted)
+        return bool(self._under_way)
+
+    @property
+    def submitted_number(self) -> int:
+        """Of the last update that was handed to the disk."""
+        return self._under_way.last_number
 
     def submit(self, hard_state: HardState | None, now_ms: float) -> DurableUpdate:
         """What was not handed to the disk yet, and a new hard state if there is one."""
         if not (self.has_new or hard_state):
             return _NOTHING
         count = self.last_index - self.submitted_index
-        self.submitted_number += 1
         update = DurableUpdate(
             hard_state=hard_state,
             truncate_from=self._truncate_from,
             entries=self._cache[len(self._cache) - count :],
-            repairs=tuple(self._new_repairs.values()),
-            number=self.submitted_number,
+            repairs=self._repairs.take_new(),
+            start=self._new_start,
+            number=self.submitted_number + 1,
         )
-        taken_bytes = self.room.submit()
-        self._submitted.append(_Submitted(update, self.last_index, taken_bytes, now_ms))
-        self._truncate_from = None
-        self._new_repairs.clear()
+        self._under_way.hand_over(update, self.last_index, self.room.submit(), now_ms)
+        self._truncate_from = self._new_start = None
         self.submitted_index = self.last_index
         return update
 
@@ -379,16 +397,12 @@ class RaftLog:
         """The updates up to this one are on the disk; those of which it was not known."""
         require(number <= self.submitted_number, "what was never written is durable")
         durable: list[DurableUpdate] = []
-        while self._submitted and self._submitted[0].update.number <= number:
-            one = self._submitted.popleft()
+        while one := self._under_way.take(number):
             durable.append(one.update)
             self.room.durable(one.taken_bytes)
             self.durable_index = one.last_index
-            repaired = [e.index for e in one.update.repairs if e.index <= one.last_index]
-            if repaired:
-                self.damaged.remove(sorted(repaired))
-                for index in repaired:
-                    del self._repairs[index]
+            self.durable_start = one.update.start or self.durable_start
+            self._repairs.durable(one.update.repairs, one.last_index)
         return durable
 
     def shrink_cache(self, keep_from: int) -> None:
@@ -456,28 +470,12 @@ class RaftLog:
             "the log begins after what is not committed",
         )
         require(
-            self._truncate_from in (None, self.submitted_index + 1),
+            self._truncate_from in (None, self.submitted_index + 1) or self._new_start is not None,
             "a truncation that the disk lacks is forgotten",
         )
-        ends = [one.last_index for one in self._submitted] or [self.durable_index]
+        ends = self._under_way.ends or [self.durable_index]
         require(
             self.durable_index <= min(ends) and max(ends) == ends[-1] == self.submitted_index,
             "what is being written is not the end of what was handed to the disk",
         )
-        if self.damaged or self._repairs:
-            self._check_damage()
-
-    def _check_damage(self) -> None:
-        runs = [*self.damaged.runs(0)]
-        require(
-            all(first > self.start.index for first, _ in runs),
-            "what comes before the log is damaged",
-        )
-        require(all(index in self.damaged for index in self._repairs), "what was sound is repaired")
-        require(
-            self._new_repairs.keys() <= self._repairs.keys(), "a repair is forgotten that waits"
-        )
-        require(
-            all(last <= self.durable_index for _, last in runs),
-            "what is damaged was never durable",
-        )
+        self._repairs.check(self.start.index, self.durable_index)

@@ -33,6 +33,10 @@ FETCHED_RANGES_MAX = 256
 FETCHED_ENTRIES_MAX = 1_024
 """Entries that one message gives back: small ones cost more than their bytes."""
 
+PIECE_BYTES = 256 << 10
+"""Of a snapshot, in one message; the last piece is what is left."""
+SNAPSHOT_BYTES_MAX = 1 << 46
+
 
 class EntryRange(
     msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False
@@ -182,6 +186,8 @@ class AppendEntriesReply(_Message, frozen=True, kw_only=True, tag="append_entrie
     * `has_room`: whether the sender's disk takes new entries; those of the request it did
       not take otherwise.
     * `has_headroom`: whether it would take writes of clients, if it led.
+    * `needs_snapshot`: whatever the log says, the sender needs a snapshot, and one that reaches at
+      least this index; 0 for none.
     """
 
     success: bool
@@ -193,12 +199,14 @@ class AppendEntriesReply(_Message, frozen=True, kw_only=True, tag="append_entrie
     has_room: bool = True
     has_headroom: bool = True
     rejoining: str = ""
+    needs_snapshot: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require_range(
             self.prev_log_index, self.match_index, self.conflict_index, self.read_round
         )
+        self._require_range(self.needs_snapshot)
         if not 0 <= self.conflict_term <= self.term:
             raise ValueError("the log is newer than its node's term")
         if len(self.rejoining) > NAME_CHARACTERS_MAX:
@@ -273,6 +281,67 @@ class FetchEntriesReply(_Message, frozen=True, kw_only=True, tag="fetch_entries_
         _require_readable(self.entries)
 
 
+class _SnapshotMessage(_Message, frozen=True, kw_only=True):
+    """It names a file of the leader's; two with one name hold the same bytes."""
+
+    snapshot_id: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.snapshot_id <= INDEX_MAX:
+            raise ValueError("the snapshot has no name")
+
+
+class InstallSnapshot(_SnapshotMessage, frozen=True, kw_only=True, tag="install_snapshot"):
+    """Raft §7, but for the data: a leader offers a snapshot, and `recipient` fetches it.
+
+    * `last_included_index`, `last_included_term`: the entry up to which it replaces the log.
+    * `size_bytes`: of the whole file.
+    """
+
+    last_included_index: int
+    last_included_term: int
+    size_bytes: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.last_included_index <= INDEX_MAX:
+            raise ValueError("the snapshot holds no entry, or too many")
+        if not 1 <= self.last_included_term <= self.term:
+            raise ValueError("the snapshot is newer than its leader's term")
+        if not 1 <= self.size_bytes <= SNAPSHOT_BYTES_MAX:
+            raise ValueError("the snapshot's size is out of range")
+
+
+class FetchSnapshot(_SnapshotMessage, frozen=True, kw_only=True, tag="fetch_snapshot"):
+    """A follower asks its leader for the piece of a snapshot that begins at `offset`.
+
+    * `is_bad`: what came was not what the leader wrote: this file is of no use to anybody.
+    """
+
+    offset: int
+    is_bad: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.offset < SNAPSHOT_BYTES_MAX:
+            raise ValueError("the offset is out of range")
+
+
+class SnapshotPiece(_SnapshotMessage, frozen=True, kw_only=True, tag="snapshot_piece"):
+    """What the file holds from `offset` on: `PIECE_BYTES`, or what is left; its frame has a crc."""
+
+    offset: int
+    data: bytes
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.offset < SNAPSHOT_BYTES_MAX:
+            raise ValueError("the offset is out of range")
+        if not 1 <= len(self.data) <= PIECE_BYTES:
+            raise ValueError("a piece of a snapshot is empty, or too long")
+
+
 def _require_readable(entries: tuple[Entry, ...]) -> None:
     """Each that admits somebody says whom, and each that gives a version, which."""
     for entry in entries:
@@ -296,4 +365,7 @@ Message: TypeAlias = (
     | ReadIndexReply
     | FetchEntries
     | FetchEntriesReply
+    | InstallSnapshot
+    | FetchSnapshot
+    | SnapshotPiece
 )

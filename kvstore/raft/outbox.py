@@ -18,6 +18,8 @@ from kvstore.raft.messages import (
     EntryRange,
     FetchEntries,
     FetchEntriesReply,
+    FetchSnapshot,
+    InstallSnapshot,
     Message,
     PreVote,
     PreVoteReply,
@@ -25,10 +27,11 @@ from kvstore.raft.messages import (
     ReadIndexReply,
     RequestVote,
     RequestVoteReply,
+    SnapshotPiece,
     TimeoutNow,
 )
 from kvstore.raft.reads import ReadReady
-from kvstore.raft.types import NOT_ADMITTED, Entry
+from kvstore.raft.types import NOT_ADMITTED, Entry, SnapshotName
 
 _TURNS_MAX: Final = 1_024
 """What a node says in so many turns waits for a disk that hangs."""
@@ -166,6 +169,7 @@ class Outbox:
                 has_room=log.room.has_room,
                 has_headroom=log.room.has_headroom,
                 rejoining=self.rejoining,
+                needs_snapshot=log.needs_snapshot,
             )
         )
 
@@ -186,6 +190,7 @@ class Outbox:
             conflict_index=conflict_index,
             read_round=request.read_round if request.term == term else 0,
             rejoining=self.rejoining,
+            needs_snapshot=log.needs_snapshot,
         )
 
     # --- Damaged entries ------------------------------------------------------------------
@@ -199,6 +204,38 @@ class Outbox:
     ) -> None:
         """Give what there is of them up to index `until`."""
         self._post(FetchEntriesReply, request.sender, term, entries=tuple(entries), until=until)
+
+    # --- Snapshots ------------------------------------------------------------------------
+
+    def offer_snapshot(self, peer: int, term: int, name: SnapshotName) -> InstallSnapshot:
+        """Offer a snapshot; it promises nothing of what is not durable, and need not wait."""
+        return self._write(
+            InstallSnapshot,
+            peer,
+            term,
+            snapshot_id=name.id,
+            last_included_index=name.index,
+            last_included_term=name.term,
+            size_bytes=name.size_bytes,
+        )
+
+    def give_piece(self, question: FetchSnapshot, term: int, data: bytes) -> SnapshotPiece:
+        """Give a piece of a snapshot; it need not wait either."""
+        return self._write(
+            SnapshotPiece,
+            question.sender,
+            term,
+            snapshot_id=question.snapshot_id,
+            offset=question.offset,
+            data=data,
+        )
+
+    def fetch_snapshot(
+        self, leader: int, term: int, snapshot_id: int, *, offset: int, is_bad: bool = False
+    ) -> None:
+        """Ask for a piece of it, or say that it is no good."""
+        said = {"snapshot_id": snapshot_id, "offset": offset, "is_bad": is_bad}
+        self._post(FetchSnapshot, leader, term, **said)
 
     # --- Reads ----------------------------------------------------------------------------
 

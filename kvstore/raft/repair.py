@@ -70,6 +70,8 @@ class Repair:
         """By who asked, who waits longest first."""
         self._has_told = False
         self._now_ms = self._told_ms = -math.inf
+        self._missed_index, self._missed_ms = 0, -math.inf
+        """The first entry that the leader lacks as well, and since when that is known."""
         self._untold = 0
         """Entries that were repaired since it last said so."""
 
@@ -144,7 +146,7 @@ class Repair:
                     first = found[-1].last + 1
         return found
 
-    def take(self, reply: FetchEntriesReply) -> None:
+    def take(self, reply: FetchEntriesReply, *, is_leader: bool) -> None:
         """Entries came; which of them are those that were lost, the log knows."""
         for entry in reply.entries:
             self._log.repair(entry)
@@ -152,6 +154,19 @@ class Repair:
         if sweep.is_asked and reply.until > sweep.after:
             sweep.is_asked, sweep.gives = False, bool(reply.entries)
             sweep.after, sweep.due_ms, sweep.claim = reply.until, -math.inf, _NOTHING
+        if is_leader:
+            self._lacks(reply.until)
+
+    def _lacks(self, until: int) -> None:
+        """The leader lacks what is still missed up to there: for a while others may have it."""
+        log = self._log
+        first = log.damaged.first_from(0)
+        if first is None or first > until or log.is_repairing:
+            return
+        if first != self._missed_index:
+            self._missed_index, self._missed_ms = first, self._now_ms
+        elif self._now_ms >= self._missed_ms + self._settings.election_timeout_max_ms:
+            log.lost_index = first
 
     def persisted(self, update: DurableUpdate, term: int) -> None:
         """`update` is durable: what was repaired with it counts again."""

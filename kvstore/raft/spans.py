@@ -56,6 +56,11 @@ class Spans:
         if self._lasts:
             self._remove_run(index, max(index, self._lasts[-1]))
 
+    def remove_to(self, index: int) -> None:
+        """Take out all at and before `index`."""
+        if self._firsts and self._firsts[0] <= index:
+            self._remove_run(self._firsts[0], index)
+
     def _remove_run(self, first: int, last: int) -> None:
         begin, end = bisect_left(self._lasts, first), bisect_right(self._firsts, last)
         if begin >= end:

@@ -51,6 +51,15 @@ class Terms:
             self._terms.pop()
         self.last = self._terms[-1] if self._terms else None
 
+    def begin_after(self, index: int, last_index: int) -> None:
+        """Forget what is at and before `index`, of a log that ends at `last_index`."""
+        gone = bisect_right(self._starts, index)
+        if gone and index < last_index and self._starts[gone:][:1] != [index + 1]:
+            gone -= 1
+            self._starts[gone] = index + 1
+        del self._starts[:gone], self._terms[:gone]
+        self.last = self._terms[-1] if self._terms else None
+
     def at(self, index: int) -> int:
         """The term of an entry that is here."""
         return self._terms[bisect_right(self._starts, index) - 1]

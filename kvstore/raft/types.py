@@ -104,6 +104,34 @@ class LogStart(msgspec.Struct, frozen=True, gc=False):
         return min(self.index, self.term) >= 0 and (self.index == 0) == (self.term == 0)
 
 
+class SnapshotName(msgspec.Struct, frozen=True, gc=False):
+    """Which snapshot it is: a file of `size_bytes` that holds all up to one entry.
+
+    * `id`: drawn by chance where the file is written; no other has it.
+    """
+
+    id: int
+    index: int
+    term: int
+    size_bytes: int
+
+    @property
+    def start(self) -> LogStart:
+        """After what a log begins that goes on where this ends."""
+        return LogStart(self.index, self.term)
+
+
+class SnapshotSource(Protocol):
+    """A snapshot that a leader has, as the core reads it."""
+
+    @property
+    def name(self) -> SnapshotName: ...
+
+    def read(self, offset: int, bytes_max: int) -> bytes:
+        """What the file holds from `offset` on: so much, or what is left."""
+        ...
+
+
 class Recovered(msgspec.Struct, frozen=True):
     """What a node finds on its disk when it starts.
 

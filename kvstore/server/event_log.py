@@ -12,7 +12,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from kvstore.logs import code_of
-from kvstore.raft import events
+from kvstore.raft import events, snapshot_events
 
 WARNINGS: Final = (
     events.Deposed,
@@ -20,11 +20,12 @@ WARNINGS: Final = (
     events.StoodStill,
     events.Stalled,
     events.HandoverFailed,
-    events.NeedsOlder,
     events.CannotVouch,
     events.ShortOfRoom,
     events.WaitsForRoom,
     events.MessageIgnored,
+    snapshot_events.NoRoomForSnapshot,
+    snapshot_events.SnapshotWasBad,
 )
 
 

@@ -23,12 +23,15 @@ from kvstore.raft.messages import (
     AppendEntriesReply,
     FetchEntries,
     FetchEntriesReply,
+    FetchSnapshot,
+    InstallSnapshot,
     Message,
     PreVote,
     PreVoteReply,
     ReadIndexReply,
     RequestVote,
     RequestVoteReply,
+    SnapshotPiece,
 )
 from kvstore.sim import trace
 
@@ -132,6 +135,18 @@ def _said(message: Message) -> str:
             return f": {counted(len(message.entries), 'entry')}"
         case ReadIndexReply():
             return f": read as of index {message.index}"
+        case _:
+            return _said_of_snapshots(message)
+
+
+def _said_of_snapshots(message: Message) -> str:
+    match message:
+        case InstallSnapshot():
+            return f": up to {message.last_included_index}, {message.size_bytes} bytes"
+        case FetchSnapshot():
+            return f": from byte {message.offset} on?"
+        case SnapshotPiece():
+            return f": {len(message.data)} bytes from {message.offset} on"
         case _:
             return ""
 

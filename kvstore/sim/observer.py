@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from kvstore import api
 from kvstore.errors import StorageError
-from kvstore.raft import events
+from kvstore.raft import events, snapshot_events
 from kvstore.raft.messages import AppendEntries, AppendEntriesReply, Message
 from kvstore.raft.types import DurableUpdate, Role
 from kvstore.server.node import Outcome
@@ -331,4 +331,13 @@ _names = {
     events.BecameFollower: "became follower",
     events.FollowingLeader: "leader recognised",
     events.MessageIgnored: "message ignored",
+    snapshot_events.WritingSnapshot: "snapshot begun",
+    snapshot_events.SnapshotWritten: "snapshot written",
+    snapshot_events.NoRoomForSnapshot: "no room for a snapshot",
+    snapshot_events.SendingSnapshot: "snapshot fetched",
+    snapshot_events.SnapshotSent: "snapshot sent",
+    snapshot_events.SnapshotWasBad: "snapshot found damaged",
+    snapshot_events.ReceivingSnapshot: "snapshot offered",
+    snapshot_events.SnapshotInstalled: "snapshot installed",
+    snapshot_events.SnapshotAbandoned: "snapshot given up",
 }

@@ -30,8 +30,8 @@ COUNTING = (
     Mutant(
         "a truncation keeps the repairs of what it removes",
         "RaftLog.truncate",
-        "        for repairs in (self._repairs, self._new_repairs):\n",
-        "        for repairs in ():\n",
+        "        self._repairs.remove_from(from_index)\n",
+        "        self.damaged.remove_from(from_index)\n",
         test=f"{CORE_ACCOUNTS}::test_the_log_s_cache_is_counted_byte_by_byte",
     ),
     Mutant(

@@ -32,7 +32,7 @@ LEADING = (
     ),
     Mutant(
         "a leader counts as heard at the first contact only",
-        "Follower._follow",
+        "Follower.hear",
         "        self._heard_ms = standing.now_ms\n        self._timer.restart()\n",
         "            self._heard_ms = standing.now_ms\n        self._timer.restart()\n",
     ),

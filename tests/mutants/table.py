@@ -16,6 +16,7 @@ from .keeping import KEEPING
 from .leading import LEADING
 from .replaced import REPLACED
 from .saving import SAVING
+from .sending import SENDING
 from .serving import SERVING
 from .several import SEVERAL
 from .sharing import SHARING
@@ -28,6 +29,7 @@ MUTANTS = (
     *CONSENSUS,
     *LEADING,
     *REPLACED,
+    *SENDING,
     *SERVING,
     *APPLYING,
     *SHARING,

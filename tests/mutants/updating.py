@@ -11,8 +11,8 @@ UPDATING = (
     Mutant(
         "what was truncated while it was written counts",
         "RaftLog.truncate",
-        "                one.last_index = min(one.last_index, self.last_index)\n",
-        "                pass\n",
+        "            self._under_way.cut(self.last_index)\n",
+        "",
         test=f"{UPDATES}::test_what_was_truncated_while_it_was_written_does_not_count",
     ),
     Mutant(
@@ -25,21 +25,21 @@ UPDATING = (
     Mutant(
         "a truncation is handed to the disk again and again",
         "RaftLog.submit",
-        "        self._truncate_from = None\n",
-        "",
+        "        self._truncate_from = self._new_start = None\n",
+        "        self._new_start = None\n",
         test=f"{UPDATES}::test_a_truncation_is_handed_to_the_disk_once",
     ),
     Mutant(
         "a repair is handed to the disk again and again",
-        "RaftLog.submit",
-        "        self._new_repairs.clear()\n",
+        "Repairs.take_new",
+        "        self._new.clear()\n",
         "",
         test=f"{UPDATES}::test_a_repair_is_handed_over_once_and_counts_when_it_is_durable",
     ),
     Mutant(
         "a repair that was truncated while it was written is looked for",
-        "RaftLog.mark_durable.repaired",
-        " if e.index <= one.last_index]",
+        "Repairs.durable.repaired",
+        " if entry.index <= last_index]",
         "]",
         test=f"{UPDATES}"
         "::test_a_repair_that_was_truncated_while_it_was_written_brings_nothing_back",
@@ -102,8 +102,8 @@ UPDATING = (
     Mutant(
         "an update at a time is taken note of",
         "RaftLog.mark_durable",
-        "        while self._submitted and",
-        "        if self._submitted and",
+        "        while one :=",
+        "        if one :=",
         test=f"{UPDATES}::test_several_updates_become_durable_at_once",
     ),
     Mutant(

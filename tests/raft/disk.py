@@ -101,6 +101,14 @@ class Disk:
             assert 0 <= left < len(kept), "truncates what is not on disk"
             kept = kept[:left]
             self.damaged = {index for index in self.damaged if index < update.truncate_from}
+        if update.start is not None:
+            assert update.start.index >= self.start.index, "the log begins earlier again"
+            if kept:
+                at = kept[self.before(update.start.index)]
+                assert (at.index, at.term) == (update.start.index, update.start.term)
+                kept = kept[self.before(update.start.index) + 1 :]
+            self.start = update.start
+            self.damaged = {index for index in self.damaged if index > update.start.index}
         for one in update.repairs:
             assert one.index in self.damaged, "repairs what is whole"
             assert one == kept[self.before(one.index)], "repairs with another entry"

@@ -46,6 +46,9 @@ class Film:
             "heal": lambda: self._world.heal(),
             "crash": lambda node: self._world.crash(int(node)),
             "restart": lambda node: self._world.restart(int(node)),
+            "compact": self._compact,
+            "spool": self._spool,
+            "install": lambda node: self._world.install(int(node)),
             "settle": self._settle,
             "state": self._state,
         }
@@ -94,6 +97,14 @@ class Film:
         self._world.nodes[int(node)].disk = Disk(hard_state, entries, start)
         self._world.restart(int(node))
 
+    def _compact(self, node: str, index: str) -> None:
+        """Its log begins after this entry from now on."""
+        self._world.compact(int(node), self._start.index + int(index))
+
+    def _spool(self, node: str, size_bytes: str) -> None:
+        """It has written a snapshot of all that it has applied."""
+        self._world.spool(int(node), int(size_bytes))
+
     def _propose(self, node: str, *commands: str) -> None:
         self._world.propose(int(node), *commands)
 
@@ -118,8 +129,8 @@ class Film:
             lines += [self._shown(message), *self._arrive([message])]
         return lines
 
-    def _drop(self, link: str) -> list[str]:
-        lost = self._on(link)
+    def _drop(self, link: str, count: str = "all") -> list[str]:
+        lost = self._on(link)[: None if count == "all" else int(count)]
         self._remove(lost)
         return [f"lost: {self._shown(m)}" for m in lost]
 

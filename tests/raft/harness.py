@@ -21,7 +21,16 @@ from kvstore.raft.events import Event
 from kvstore.raft.invariants import Snapshot, check_state, check_step
 from kvstore.raft.messages import Message, PreVote
 from kvstore.raft.reads import ReadReady
-from kvstore.raft.types import Entry, EntryKind, HardState, LogStart, Membership, RaftSettings, Role
+from kvstore.raft.types import (
+    Entry,
+    EntryKind,
+    HardState,
+    LogStart,
+    Membership,
+    RaftSettings,
+    Role,
+    SnapshotName,
+)
 
 from .disk import Disk, entries_of_terms
 from .messages import CLUSTER, pre_vote_reply, vote_reply
@@ -33,6 +42,17 @@ TICK_MS = 50
 """Time passes in steps that no node takes for a standstill of its own."""
 
 UNBOUNDED = 1 << 30
+
+
+class Spool:
+    """A snapshot that a leader has: bytes that its name alone tells."""
+
+    def __init__(self, name: SnapshotName) -> None:
+        self.name = name
+        self.data = random.Random(name.id).randbytes(name.size_bytes)
+
+    def read(self, offset: int, bytes_max: int) -> bytes:
+        return self.data[offset : offset + bytes_max]
 
 
 class Node:
@@ -47,6 +67,10 @@ class Node:
         self.events: list[Event] = []
         self.applied: list[Entry] = []
         self.reads: list[ReadReady] = []
+        self.fetched = b""
+        """Of the snapshot that it receives."""
+        self.first_applied = disk.start.index + 1
+        """Index of the first entry in `applied`."""
         self.raft: Raft | None = None
         self.membership = membership
         self._settings = settings
@@ -54,8 +78,8 @@ class Node:
 
     def start(self) -> Raft:
         """Begin from what the disk holds."""
-        del self.applied[self.disk.last_applied - self.disk.start.index :]
-        self.reads = []
+        del self.applied[max(0, self.disk.last_applied + 1 - self.first_applied) :]
+        self.reads, self.fetched = [], b""
         self.raft = Raft(
             self.membership,
             self.disk.recovered(),
@@ -68,7 +92,7 @@ class Node:
 
     @property
     def last_applied(self) -> int:
-        return self.disk.start.index + len(self.applied)
+        return self.first_applied - 1 + len(self.applied)
 
 
 class World:
@@ -205,6 +229,8 @@ class World:
         ready = raft.ready_reads()
         self.safety.answered(node_id, ready)
         node.reads += ready
+        while (piece := raft.receiving.take_piece()) is not None:
+            node.fetched += piece
 
     def turn(self, node_id: int, act: Callable[[Raft], T] = lambda raft: None) -> T:
         """A whole turn, and another while the node has something left to say."""
@@ -280,6 +306,43 @@ class World:
         for voter in others[: len(self.nodes) // 2]:
             self.hand(pre_vote_reply(voter, term, to=node_id))
         assert raft.current_term == term + 1, f"node {node_id} starts no election"
+
+    # --- Snapshots ------------------------------------------------------------------------
+
+    def compact(self, node_id: int, index: int) -> None:
+        """Its log begins after that entry from now on."""
+        start = LogStart(index, self.raft(node_id).log.term(index))
+        self.turn(node_id, lambda raft: raft.install(start))
+        self.disk(node_id).last_applied = index
+        self.act(node_id, Raft.has_base)
+
+    def spool(self, node_id: int, size_bytes: int, snapshot_id: int = 1) -> Spool:
+        """A leader's driver has written a snapshot of all that is applied."""
+        raft, index = self.raft(node_id), self.nodes[node_id].last_applied
+        name = SnapshotName(snapshot_id, index, raft.log.term(index), size_bytes)
+        raft.sending.source = Spool(name)
+        return raft.sending.source
+
+    def install(self, node_id: int) -> None:
+        """What was fetched is whole, and lies on the disk: change over to it."""
+        self.begin_install(node_id)
+        self.change_over(node_id)
+
+    def begin_install(self, node_id: int) -> None:
+        """The log begins where the snapshot ends, durably; the data is not in place yet."""
+        name = self.raft(node_id).receiving.name
+        assert name is not None
+        assert self.raft(node_id).receiving.is_whole
+        assert self.nodes[node_id].fetched == Spool(name).data
+        self.turn(node_id, lambda raft: raft.install(name.start))
+
+    def change_over(self, node_id: int) -> None:
+        """The data of the snapshot is in place."""
+        node, start = self.nodes[node_id], self.disk(node_id).start
+        assert self.raft(node_id).log.durable_start == start
+        node.fetched, node.applied, node.first_applied = b"", [], start.index + 1
+        self.disk(node_id).last_applied = start.index
+        self.turn(node_id, Raft.has_base)
 
     # --- Network --------------------------------------------------------------------------
 

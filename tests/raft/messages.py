@@ -12,6 +12,8 @@ from kvstore.raft.messages import (
     EntryRange,
     FetchEntries,
     FetchEntriesReply,
+    FetchSnapshot,
+    InstallSnapshot,
     Message,
     PreVote,
     PreVoteReply,
@@ -19,6 +21,7 @@ from kvstore.raft.messages import (
     ReadIndexReply,
     RequestVote,
     RequestVoteReply,
+    SnapshotPiece,
     TimeoutNow,
 )
 from kvstore.raft.types import Entry, EntryKind
@@ -82,6 +85,38 @@ def fetched(
     if until is None:
         until = entries[-1].index if entries else 0
     return FetchEntriesReply(**_route(sender, to, term), entries=entries, until=until)
+
+
+def install(
+    sender: int,
+    term: int,
+    last: tuple[int, int],
+    size_bytes: int = 10,
+    snapshot_id: int = 1,
+    to: int = 1,
+) -> InstallSnapshot:
+    """`last` is (index, term) of the last entry in it."""
+    return InstallSnapshot(
+        **_route(sender, to, term),
+        snapshot_id=snapshot_id,
+        last_included_index=last[0],
+        last_included_term=last[1],
+        size_bytes=size_bytes,
+    )
+
+
+def fetch_piece(
+    sender: int, term: int, offset: int = 0, snapshot_id: int = 1, to: int = 1, **said: bool
+) -> FetchSnapshot:
+    return FetchSnapshot(**_route(sender, to, term), snapshot_id=snapshot_id, offset=offset, **said)
+
+
+def piece(
+    sender: int, term: int, data: bytes, offset: int = 0, snapshot_id: int = 1, to: int = 1
+) -> SnapshotPiece:
+    return SnapshotPiece(
+        **_route(sender, to, term), snapshot_id=snapshot_id, offset=offset, data=data
+    )
 
 
 def vote_reply(sender: int, term: int, granted: bool = True, to: int = 1) -> RequestVoteReply:
@@ -167,15 +202,16 @@ def _said(message: Message) -> str:
             after = f"after {message.prev_log_index}.{message.prev_log_term}"
             return f"{after}: {carried}, commit {message.leader_commit}"
         case AppendEntriesReply(success=True):
-            return f"match {message.match_index}"
+            needs = f", needs a snapshot up to {message.needs_snapshot}"
+            return f"match {message.match_index}" + (needs if message.needs_snapshot else "")
         case AppendEntriesReply():
             conflict = f"{message.conflict_index}.{message.conflict_term}"
             return f"rejected after {message.prev_log_index}, conflict {conflict}"
         case _:
-            return _said_of_reads_and_repairs(message)
+            return _said_beside_the_log(message)
 
 
-def _said_of_reads_and_repairs(message: Message) -> str:
+def _said_beside_the_log(message: Message) -> str:
     match message:
         case ReadIndex():
             return f"read {message.read_id}"
@@ -185,5 +221,12 @@ def _said_of_reads_and_repairs(message: Message) -> str:
             return " ".join(f"{one.first}-{one.last}.{one.term}" for one in message.ranges)
         case FetchEntriesReply():
             return " ".join(map(shown_entry, message.entries)) or "nothing"
+        case InstallSnapshot():
+            last = f"{message.last_included_index}.{message.last_included_term}"
+            return f"up to {last}, {message.size_bytes} bytes"
+        case FetchSnapshot():
+            return "it is bad" if message.is_bad else f"from {message.offset}"
+        case SnapshotPiece():
+            return f"from {message.offset}, {len(message.data)} bytes"
         case _:
             return ""

@@ -41,7 +41,8 @@ class Safety:
         if raft.role is Role.LEADER:
             leader = self.leaders[raft.current_term]
             assert leader == raft.id, f"election safety: {leader} and {raft.id} lead one term"
-        for index in range(self._commit_index_seen + 1, raft.commit_index + 1):
+        first = max(self._commit_index_seen + 1, raft.log.start.index)
+        for index in range(first, raft.commit_index + 1):
             self.committed[index] = (raft.log.term(index), raft.current_term)
         self._commit_index_seen = max(self._commit_index_seen, raft.commit_index)
         if raft.commit_index in self.committed:

@@ -6,7 +6,6 @@ import pytest
 
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import AppendEntries
-from kvstore.raft.safety import SafetyViolationError
 from kvstore.raft.types import HardState, LogStart, Role, TermRange
 
 from .disk import THREE, Disk, entries_of_terms, entry
@@ -63,13 +62,6 @@ def test_nothing_at_or_before_the_start_is_removed() -> None:
     log = log_of(2)
     with pytest.raises(AssertionError):
         log.truncate(10)
-
-
-def test_a_log_that_begins_after_what_was_applied_is_refused() -> None:
-    disk = Disk(HardState(2), start=START)
-    disk.last_applied = 9
-    with pytest.raises(SafetyViolationError, match="begins after what was not applied"):
-        World(3, running=[1], disks={1: disk}, start=START)
 
 
 # --- Followers ---------------------------------------------------------------------------------

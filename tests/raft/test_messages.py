@@ -9,12 +9,24 @@ from kvstore.raft.messages import (
     FETCHED_ENTRIES_MAX,
     FETCHED_RANGES_MAX,
     INDEX_MAX,
+    PIECE_BYTES,
+    SNAPSHOT_BYTES_MAX,
     EntryRange,
     Message,
 )
 
 from .disk import entry
-from .messages import append, fetch, fetched, rejected, request_vote, vote_reply
+from .messages import (
+    append,
+    fetch,
+    fetch_piece,
+    fetched,
+    install,
+    piece,
+    rejected,
+    request_vote,
+    vote_reply,
+)
 
 
 @pytest.mark.parametrize("term", [0, -1, 1 << 63])
@@ -154,3 +166,26 @@ def test_entries_beyond_the_last_index_are_refused() -> None:
     append(2, 2, prev=(INDEX_MAX - 1, 1), terms=[2])
     with pytest.raises(ValueError, match="index or round out of range"):
         append(2, 2, prev=(INDEX_MAX - 1, 1), terms=[2, 2])
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda **said: install(2, 3, (4, 2), **said), {"size_bytes": 0}),
+        (lambda **said: install(2, 3, (4, 2), **said), {"size_bytes": SNAPSHOT_BYTES_MAX + 1}),
+        (lambda **said: install(2, 3, (4, 2), **said), {"snapshot_id": 0}),
+        (lambda **said: install(2, 3, **said), {"last": (0, 0)}),
+        (lambda **said: install(2, 3, **said), {"last": (INDEX_MAX + 1, 1)}),
+        (lambda **said: install(2, 3, **said), {"last": (4, 0)}),
+        (lambda **said: install(2, 3, **said), {"last": (4, 4)}),
+        (lambda **said: fetch_piece(2, 3, **said), {"offset": -1}),
+        (lambda **said: fetch_piece(2, 3, **said), {"offset": SNAPSHOT_BYTES_MAX}),
+        (lambda **said: fetch_piece(2, 3, **said), {"snapshot_id": INDEX_MAX + 1}),
+        (lambda **said: piece(2, 3, **said), {"data": b""}),
+        (lambda **said: piece(2, 3, **said), {"data": bytes(PIECE_BYTES + 1)}),
+        (lambda **said: piece(2, 3, b"x", **said), {"offset": -1}),
+    ],
+)
+def test_what_is_said_of_a_snapshot_is_within_its_bounds(make, said: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"snapshot|offset"):
+        make(**said)

@@ -14,7 +14,10 @@ from .messages import (
     accepted,
     append,
     fetch,
+    fetch_piece,
     fetched,
+    install,
+    piece,
     pre_vote,
     pre_vote_reply,
     read_index,
@@ -44,6 +47,9 @@ def of_each_kind(term: int) -> list[Message]:
         fetch(2, term, (1, 1, 1)),
         fetched(2, term),
         read_index_reply(2, term, read_id=1, index=1),
+        install(2, term, last=(9, 1)),
+        fetch_piece(2, term),
+        piece(2, term, b"x"),
     ]
 
 

@@ -23,7 +23,7 @@ from kvstore.address import Address
 from kvstore.config.settings import Settings
 from kvstore.errors import StorageError
 from kvstore.logs import code_of, configure, logger_for
-from kvstore.raft import events
+from kvstore.raft import events, snapshot_events
 from kvstore.server import event_log
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.peers import PeerLink
@@ -67,9 +67,10 @@ def sample(kind: type[msgspec.Struct]) -> msgspec.Struct:
         events.ShortOfRoom,
         events.WaitsForRoom,
         events.HandoverFailed,
-        events.NeedsOlder,
         events.CannotVouch,
         events.MessageIgnored,
+        snapshot_events.NoRoomForSnapshot,
+        snapshot_events.SnapshotWasBad,
     ],
 )
 def test_what_somebody_should_look_at_is_a_warning(

@@ -14,6 +14,8 @@ from kvstore.raft.messages import (
     EntryRange,
     FetchEntries,
     FetchEntriesReply,
+    FetchSnapshot,
+    InstallSnapshot,
     Message,
     PreVote,
     PreVoteReply,
@@ -21,6 +23,7 @@ from kvstore.raft.messages import (
     ReadIndexReply,
     RequestVote,
     RequestVoteReply,
+    SnapshotPiece,
     TimeoutNow,
 )
 from kvstore.raft.types import Entry, EntryKind
@@ -80,6 +83,20 @@ GOLDEN: list[tuple[Message, str]] = [
     (
         FetchEntriesReply(**ENVELOPE, entries=ENTRIES, until=9),
         "98b366657463685f656e74726965735f7265706c79a26331010204039294080300c4013194090401c4060d0a2a310d0a09",
+    ),
+    (
+        InstallSnapshot(
+            **ENVELOPE, snapshot_id=77, last_included_index=9, last_included_term=3, size_bytes=4096
+        ),
+        "9ab0696e7374616c6c5f736e617073686f74a26331010204034d0903cd1000",
+    ),
+    (
+        FetchSnapshot(**ENVELOPE, snapshot_id=77, offset=262144),
+        "99ae66657463685f736e617073686f74a26331010204034dce00040000c2",
+    ),
+    (
+        SnapshotPiece(**ENVELOPE, snapshot_id=77, offset=262144, data=b"\r\n*1\r\n"),
+        "99ae736e617073686f745f7069656365a26331010204034dce00040000c4060d0a2a310d0a",
     ),
 ]
 MESSAGES = [message for message, _ in GOLDEN]

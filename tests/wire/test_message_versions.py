@@ -115,4 +115,4 @@ def test_of_an_entry_nothing_is_ignored_and_nothing_made_up(entries: list[object
 
 def test_a_kind_that_this_version_does_not_know_is_refused() -> None:
     with pytest.raises(ProtocolError):
-        peer.decode_message(framed(["install_snapshot", *fields_of(MESSAGES[0])[1:]]))
+        peer.decode_message(framed(["bring_tea", *fields_of(MESSAGES[0])[1:]]))

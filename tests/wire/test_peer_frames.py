@@ -165,6 +165,7 @@ REPLY: dict[str, Any] = {
     "has_room": True,
     "has_headroom": True,
     "rejoining": "",
+    "needs_snapshot": 0,
 }
 ORDER = {
     "request_vote": RequestVote.__struct_fields__,

@@ -17,6 +17,8 @@ from kvstore.raft.messages import (
     AppendEntriesReply,
     FetchEntries,
     FetchEntriesReply,
+    FetchSnapshot,
+    InstallSnapshot,
     Message,
     PreVote,
     PreVoteReply,
@@ -24,6 +26,7 @@ from kvstore.raft.messages import (
     ReadIndexReply,
     RequestVote,
     RequestVoteReply,
+    SnapshotPiece,
     TimeoutNow,
 )
 from kvstore.raft.types import Role
@@ -315,6 +318,8 @@ class _Reader:
             case PreVote() | RequestVote() | TimeoutNow():
                 return Kind.VOTE_REQUEST
             case ReadIndex() | ReadIndexReply() | FetchEntries() | FetchEntriesReply():
+                return Kind.ROUTINE
+            case InstallSnapshot() | FetchSnapshot() | SnapshotPiece():
                 return Kind.ROUTINE
             case AppendEntries():
                 return Kind.ROUTINE if is_routine else Kind.ENTRIES

@@ -1,0 +1,111 @@
+"""Wrong versions of snapshots by stream: who gets one, what is asked for, and what of the log."""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+SNAPSHOTS = "tests/raft/test_snapshots.py"
+
+SENDING = (
+    Mutant(
+        "leadership is handed to a follower that waits for a snapshot",
+        "Leadership._heirs.able",
+        " if peer not in self._sending.receivers",
+        "",
+        test=f"{SNAPSHOTS}::test_leadership_is_not_handed_to_who_waits_for_a_snapshot",
+    ),
+    Mutant(
+        "who lacks the data before its log stands for election",
+        "Election._may_stand",
+        "        if self._log.lacks_base:\n            return False\n",
+        "",
+        test=f"{SNAPSHOTS}::test_a_vote_waits_for_no_data_but_who_lacks_it_does_not_stand",
+    ),
+    Mutant(
+        "entries are applied before the data is in place on which they go on",
+        "Raft.committed_entries",
+        " or log.lacks_base:",
+        ":",
+        test=f"{SNAPSHOTS}::test_nothing_is_applied_between_the_log_and_the_data",
+    ),
+    Mutant(
+        "a snapshot ends entries that this node has vouched for",
+        "RaftLog.install",
+        "start.index > self.last_index or self.term(start.index) != start.term",
+        "start.index",
+        test=f"{SNAPSHOTS}::test_entries_that_follow_the_last_one_of_the_snapshot_stay",
+    ),
+    Mutant(
+        "entries stay behind a snapshot that they do not follow",
+        "RaftLog.install",
+        "start.index > self.last_index or self.term(start.index) != start.term",
+        "start.index > self.last_index",
+        test=f"{SNAPSHOTS}"
+        "::test_a_log_that_does_not_hold_the_last_entry_of_the_snapshot_goes_as_a_whole",
+    ),
+    Mutant(
+        "pieces of another snapshot are taken",
+        "Receiving.on_piece",
+        " or message.snapshot_id != name.id",
+        "",
+        test=f"{SNAPSHOTS}::test_what_is_not_the_piece_that_was_asked_for_is_dropped",
+    ),
+    Mutant(
+        "a piece that is cut short is taken",
+        "Receiving.on_piece",
+        "        if len(message.data) == min(PIECE_BYTES, name.size_bytes - message.offset):\n",
+        "        if message.data:\n",
+        test=f"{SNAPSHOTS}::test_what_is_not_the_piece_that_was_asked_for_is_dropped",
+    ),
+    Mutant(
+        "an offer that comes late ends the fetching of a newer snapshot",
+        "Receiving.on_install_snapshot",
+        "            if leader == self._leader and name.index <= self.name.index:\n"
+        "                return",
+        "            if not name.index:\n                return",
+        test=f"{SNAPSHOTS}::test_an_offer_that_is_late_ends_no_newer_one",
+    ),
+    Mutant(
+        "another snapshot goes on where the one before stopped",
+        "Receiving.on_install_snapshot",
+        '            self.abandon("its leader has another one now")\n',
+        "            self.name = name\n",
+        test=f"{SNAPSHOTS}::test_another_leader_s_snapshot_begins_anew_and_the_same_one_goes_on",
+    ),
+    Mutant(
+        "a snapshot is offered that does not reach the leader's log",
+        "Sending._serves.least",
+        "max(needed_index, self._log.start.index)",
+        "needed_index",
+        test=f"{SNAPSHOTS}::test_a_snapshot_behind_which_the_log_has_a_hole_is_not_offered",
+    ),
+    Mutant(
+        "a piece that was asked for twice is sent twice",
+        "Sending.on_fetch_snapshot",
+        " and message.offset not in asked",
+        "",
+        test=f"{SNAPSHOTS}::test_a_turn_sends_so_many_pieces_and_no_follower_waits_for_another",
+    ),
+    Mutant(
+        "a turn sends whatever was asked for",
+        "Sending.messages",
+        " or sent == _TURN_PIECES",
+        "",
+        test=f"{SNAPSHOTS}::test_a_turn_sends_so_many_pieces_and_no_follower_waits_for_another",
+    ),
+    Mutant(
+        "pieces are asked of who did not offer them",
+        "Receiving.write_messages",
+        " or self._leader != (term, leader)",
+        "",
+        test=f"{SNAPSHOTS}::test_pieces_are_asked_of_nobody_but_who_leads_and_offered_them",
+    ),
+    Mutant(
+        "an entry that nobody has is asked for for ever",
+        "Repair._lacks",
+        "            log.lost_index = first\n",
+        "            pass\n",
+        test=f"{SNAPSHOTS}"
+        "::test_for_entries_that_the_leader_lacks_too_a_snapshot_is_asked_for_in_the_end",
+    ),
+)

@@ -1,0 +1,426 @@
+"""Snapshots by stream (Raft §7): who is offered one, what is asked for, and how it takes the place
+of a log."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from kvstore.raft.core import Raft
+from kvstore.raft.messages import (
+    PIECE_BYTES,
+    AppendEntriesReply,
+    FetchSnapshot,
+    InstallSnapshot,
+    SnapshotPiece,
+)
+from kvstore.raft.safety import SafetyViolationError
+from kvstore.raft.snapshots import WINDOW_PIECES
+from kvstore.raft.types import HardState, LogStart, Role, SnapshotName
+
+from .disk import Disk, entries_of_terms
+from .harness import Spool, World, bench, leader_bench
+from .messages import (
+    accepted,
+    append,
+    fetch_piece,
+    fetched,
+    install,
+    piece,
+    rejected,
+    timeout_now,
+    vote_reply,
+)
+
+START = LogStart(10, 2)
+DATA = Spool(SnapshotName(1, 12, 2, 10)).data
+
+
+def needing(peer: int, match: int, least: int, term: int = 3) -> AppendEntriesReply:
+    """A follower whose log is well, and that lacks what comes before it."""
+    return msgspec.structs.replace(accepted(peer, term, match), needs_snapshot=least)
+
+
+def leader_of_one_behind(size_bytes: int = 10, peers: tuple[int, ...] = (2,)) -> World:
+    """Node 1 leads term 3 with a log that begins after entry 10, has a snapshot, and `peers`
+    lack what is before."""
+    world = leader_bench([2, 2], 3, start=START)
+    world.nodes[1].applied = [*world.log()[:2]]
+    world.spool(1, size_bytes)
+    for peer in peers:
+        world.hand(rejected(peer, 3, prev=12, conflict=(4, 1)))
+        world.hand(rejected(peer, 3, prev=10, conflict=(4, 1)))
+    world.take_sent()
+    world.lines()
+    return world
+
+
+def offers(world: World) -> list[int]:
+    return [m.recipient for m in world.take_sent() if isinstance(m, InstallSnapshot)]
+
+
+def asked(world: World) -> list[int]:
+    return [m.offset for m in world.take_sent() if isinstance(m, FetchSnapshot)]
+
+
+def given(world: World) -> list[tuple[int, int]]:
+    found = world.take_sent()
+    return [(m.recipient, m.offset) for m in found if isinstance(m, SnapshotPiece)]
+
+
+# --- Whom a leader offers one ------------------------------------------------------------------
+
+
+def test_who_lacks_what_the_leader_dropped_is_offered_a_snapshot_with_each_heartbeat() -> None:
+    world = leader_of_one_behind()
+    assert world.raft().sending.wanted_index is None
+    for _ in range(2):
+        world.tick(1, 100)
+        assert offers(world) == [2]
+
+
+def test_who_says_that_it_lacks_its_base_is_offered_one_whatever_its_log_says() -> None:
+    world = leader_of_one_behind(peers=())
+    world.hand(needing(3, match=13, least=11))
+    world.tick(1, 100)
+    assert offers(world) == [3]
+
+
+def test_a_snapshot_that_does_not_reach_far_enough_is_not_offered_and_another_is_wanted() -> None:
+    world = leader_of_one_behind(peers=())
+    world.hand(needing(3, match=13, least=13))
+    world.tick(1, 100)
+    assert offers(world) == []
+    assert world.raft().sending.wanted_index == 13
+
+
+def test_a_snapshot_behind_which_the_log_has_a_hole_is_not_offered() -> None:
+    world = leader_of_one_behind(peers=())
+    world.hand(needing(2, match=13, least=5))
+    world.take_sent()
+    raft = world.raft()
+    raft.sending.source.name = msgspec.structs.replace(raft.sending.source.name, index=9)
+    world.tick(1, 100)
+    assert offers(world) == []
+    assert raft.sending.wanted_index == 10
+
+
+def test_who_has_caught_up_is_offered_none() -> None:
+    world = leader_of_one_behind()
+    world.hand(accepted(2, 3, match=12))
+    world.tick(1, 100)
+    assert offers(world) == []
+    assert world.raft().sending.wanted_index is None
+
+
+def test_nothing_is_kept_for_who_was_not_heard_for_long() -> None:
+    world = leader_of_one_behind()
+    assert world.raft().sending.retained_index == 12
+    for _ in range(310):
+        world.hand(accepted(3, 3, match=0))
+        world.tick(1, 100)
+    assert world.raft().sending.retained_index is None
+
+
+def test_a_new_leadership_knows_of_nobody_who_needs_one() -> None:
+    world = leader_of_one_behind()
+    world.hand(append(2, 4))
+    world.time_out(1)
+    world.hand(vote_reply(2, 5))
+    assert world.raft().role is Role.LEADER
+    assert not world.raft().sending.receivers
+
+
+# --- What a leader sends -----------------------------------------------------------------------
+
+
+def test_a_piece_is_what_the_file_holds_there() -> None:
+    world = leader_of_one_behind(PIECE_BYTES + 10)
+    world.hand(fetch_piece(2, 3, PIECE_BYTES))
+    [sent] = [m for m in world.take_sent() if isinstance(m, SnapshotPiece)]
+    assert sent.data == world.raft().sending.source.data[PIECE_BYTES:]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        fetch_piece(2, 3, snapshot_id=2),
+        fetch_piece(2, 3, offset=PIECE_BYTES),
+        fetch_piece(2, 3, offset=1),
+        fetch_piece(3, 3),
+    ],
+    ids=["another snapshot", "behind its end", "amid a piece", "of who needs none"],
+)
+def test_what_is_no_piece_of_it_is_not_sent(question: FetchSnapshot) -> None:
+    world = leader_of_one_behind()
+    world.hand(question)
+    assert given(world) == []
+
+
+def test_a_crowded_link_gets_its_pieces_when_there_is_room() -> None:
+    world = leader_of_one_behind()
+    world.crowded = {2}
+    world.hand(fetch_piece(2, 3))
+    assert given(world) == []
+    assert not world.raft().has_effects, "it would turn round and round"
+    world.crowded = set()
+    world.tick(1, 50)
+    assert given(world) == [(2, 0)]
+
+
+def test_a_turn_sends_so_many_pieces_and_no_follower_waits_for_another() -> None:
+    size = WINDOW_PIECES * PIECE_BYTES
+    world = leader_of_one_behind(size, peers=(2, 3))
+    pieces = range(0, size, PIECE_BYTES)
+    questions = [fetch_piece(peer, 3, offset) for offset in pieces for peer in (2, 3)]
+    for question in questions:
+        for _ in range(2):
+            world.act(1, lambda raft, question=question: raft.step(question))
+    world.take(1)
+    assert given(world) == [(2, 0), (3, 0), (2, PIECE_BYTES), (3, PIECE_BYTES)]
+    assert world.raft().has_effects
+    world.turn(1)
+    assert len(given(world)) == 4
+    world.turn(1)
+    assert given(world) == [], "a piece that was asked for twice is sent twice"
+
+
+def test_no_more_questions_are_kept_than_a_follower_has_reason_to_ask() -> None:
+    world = leader_of_one_behind(100 * PIECE_BYTES)
+    world.crowded = {2}
+    for number in range(100):
+        world.hand(fetch_piece(2, 3, number * PIECE_BYTES))
+    world.crowded = set()
+    world.turn(1)
+    assert len(given(world)) == WINDOW_PIECES
+
+
+def test_a_file_that_a_follower_finds_damaged_is_given_up() -> None:
+    world = leader_of_one_behind()
+    world.hand(fetch_piece(2, 3, is_bad=True))
+    assert world.raft().sending.source is None
+    assert world.raft().sending.wanted_index == 10
+    assert "damaged" in world.lines()[0]
+
+
+def test_leadership_is_not_handed_to_who_waits_for_a_snapshot() -> None:
+    """Thesis §3.10 (cockroach#68539): it could answer nobody for as long as that takes."""
+    world = leader_of_one_behind(peers=())
+    world.hand(accepted(3, 3, match=12), needing(2, match=13, least=11))
+    assert world.act(1, lambda raft: raft.hand_over(2)) is None
+    assert world.act(1, Raft.hand_over) == 3
+
+
+# --- What a follower asks for ------------------------------------------------------------------
+
+
+def follower_of(size_bytes: int = 10) -> World:
+    """Node 1 follows node 2 in term 3, with two entries, and is offered a snapshot up to 12."""
+    world = bench([1, 1], 3)
+    world.hand(install(2, 3, (12, 2), size_bytes))
+    return world
+
+
+def test_a_snapshot_that_is_offered_is_asked_for_in_a_window() -> None:
+    world = follower_of(100 * PIECE_BYTES)
+    assert asked(world) == [number * PIECE_BYTES for number in range(WINDOW_PIECES)]
+    assert world.raft().leader_id == 2
+    world.hand(piece(2, 3, bytes(PIECE_BYTES)))
+    assert asked(world) == [WINDOW_PIECES * PIECE_BYTES]
+
+
+def test_what_is_asked_for_is_asked_again_when_it_does_not_come() -> None:
+    world = follower_of(2 * PIECE_BYTES)
+    assert asked(world) == [0, PIECE_BYTES]
+    world.hand(piece(2, 3, bytes(PIECE_BYTES), PIECE_BYTES))
+    world.tick(1, 450)
+    assert asked(world) == []
+    world.tick(1, 100)
+    assert asked(world) == [0]
+
+
+def test_pieces_are_taken_in_the_order_of_the_file_however_they_come() -> None:
+    world = follower_of(PIECE_BYTES + 3)
+    world.hand(piece(2, 3, b"end", PIECE_BYTES))
+    assert not world.raft().receiving.is_whole
+    world.hand(piece(2, 3, b"x" * PIECE_BYTES))
+    assert world.raft().receiving.is_whole
+    assert world.nodes[1].fetched == b"x" * PIECE_BYTES + b"end"
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        piece(2, 3, b"0123456789", snapshot_id=2),
+        piece(2, 3, b"012345678"),
+        piece(2, 3, b"0123456789", offset=PIECE_BYTES),
+        piece(2, 2, b"0123456789"),
+    ],
+    ids=["of another snapshot", "too short", "never asked for", "of an old term"],
+)
+def test_what_is_not_the_piece_that_was_asked_for_is_dropped(late: SnapshotPiece) -> None:
+    world = follower_of()
+    world.hand(late)
+    assert world.nodes[1].fetched == b""
+    world.raft().receiving.check()
+
+
+def test_a_piece_that_comes_twice_is_taken_once() -> None:
+    world = follower_of(PIECE_BYTES + 10)
+    first = piece(2, 3, bytes(PIECE_BYTES))
+    world.hand(first, first)
+    assert len(world.nodes[1].fetched) == PIECE_BYTES
+
+
+def test_nothing_is_asked_for_while_there_is_no_room() -> None:
+    world = bench([1, 1], 3)
+    world.raft().receiving.has_room = False
+    world.hand(install(2, 3, (12, 2)))
+    assert asked(world) == []
+    world.raft().receiving.has_room = True
+    world.turn(1)
+    assert asked(world) == [0]
+
+
+def test_another_leader_s_snapshot_begins_anew_and_the_same_one_goes_on() -> None:
+    world = follower_of(3 * PIECE_BYTES)
+    world.hand(piece(2, 3, bytes(PIECE_BYTES)))
+    world.take_sent()
+    world.hand(install(2, 4, (12, 2), 3 * PIECE_BYTES))
+    assert asked(world) == [PIECE_BYTES, 2 * PIECE_BYTES]
+    world.nodes[1].fetched = b""
+    world.hand(install(3, 5, (11, 2), 3 * PIECE_BYTES, snapshot_id=7))
+    assert asked(world) == [0, PIECE_BYTES, 2 * PIECE_BYTES]
+    assert "gave up" in "".join(world.lines())
+
+
+def test_an_offer_that_is_late_ends_no_newer_one() -> None:
+    world = follower_of()
+    world.hand(install(2, 3, (15, 2), snapshot_id=2))
+    assert world.raft().receiving.name.id == 2
+    world.hand(install(2, 3, (12, 2), snapshot_id=1))
+    assert world.raft().receiving.name.id == 2
+
+
+def test_pieces_are_asked_of_nobody_but_who_leads_and_offered_them() -> None:
+    world = follower_of(100 * PIECE_BYTES)
+    world.take_sent()
+    world.hand(append(3, 4))
+    world.tick(1, 450)
+    world.hand(append(3, 4))
+    world.tick(1, 450)
+    assert asked(world) == []
+
+
+@pytest.mark.parametrize("last", [(1, 1), (2, 1)])
+def test_a_snapshot_of_what_is_here_and_committed_is_of_no_use(last: tuple[int, int]) -> None:
+    world = bench([1, 1], 3)
+    world.hand(append(2, 3, (2, 1), commit=2))
+    world.take_sent()
+    world.hand(install(2, 3, last))
+    assert asked(world) == []
+    assert world.raft().receiving.name is None
+
+
+def test_a_snapshot_is_given_up_once_the_log_tells_as_much() -> None:
+    world = follower_of(PIECE_BYTES + 1)
+    world.hand(append(2, 3, (2, 1), [2] * 10, commit=12))
+    world.tick(1, 50)
+    assert world.raft().receiving.name is None
+
+
+def test_what_is_not_what_the_leader_wrote_is_told_to_it() -> None:
+    world = follower_of()
+    world.take_sent()
+    world.turn(1, lambda raft: raft.receiving.refuse())
+    assert [m.is_bad for m in world.take_sent()] == [True]
+    assert world.raft().receiving.name is None
+
+
+# --- What becomes of the log -------------------------------------------------------------------
+
+
+def fetched_by_a_follower(terms: list[int], last: tuple[int, int]) -> World:
+    world = bench(terms, 3)
+    world.hand(install(2, 3, last, 10))
+    world.hand(piece(2, 3, DATA))
+    world.take_sent()
+    return world
+
+
+@pytest.mark.parametrize("terms", [[], [1, 1], [1] * 12, [1] * 14], ids=len)
+def test_a_log_that_does_not_hold_the_last_entry_of_the_snapshot_goes_as_a_whole(
+    terms: list[int],
+) -> None:
+    """Raft Figure 13, InstallSnapshot 7."""
+    world = fetched_by_a_follower(terms, (12, 2))
+    world.install(1)
+    assert world.log() == []
+    assert world.disk().start == LogStart(12, 2)
+    assert world.raft().commit_index == 12
+    assert world.nodes[1].last_applied == 12
+    world.hand(append(2, 3, (12, 2), [3], commit=13))
+    assert [one.index for one in world.nodes[1].applied] == [13]
+
+
+def test_entries_that_follow_the_last_one_of_the_snapshot_stay() -> None:
+    """Raft Figure 13, InstallSnapshot 6: this node may have vouched for them."""
+    world = fetched_by_a_follower([1, 1, 2, 2, 3], (3, 2))
+    world.install(1)
+    assert [(one.index, one.term) for one in world.log()] == [(4, 2), (5, 3)]
+    assert world.disk().log == [*entries_of_terms([2, 3], 4)]
+
+
+def test_nothing_is_applied_between_the_log_and_the_data() -> None:
+    """The log begins where the snapshot ends; until its data is in place, it lacks its base."""
+    world = fetched_by_a_follower([1, 1, 2, 2, 3], (3, 2))
+    world.begin_install(1)
+    world.hand(append(2, 3, (5, 3), commit=5))
+    [reply] = world.take_sent()
+    assert (reply.match_index, reply.needs_snapshot) == (5, 3)
+    assert world.nodes[1].applied == []
+    world.change_over(1)
+    world.hand(append(2, 3, (5, 3), commit=5))
+    assert [one.index for one in world.nodes[1].applied] == [4, 5]
+    assert world.take_sent()[-1].needs_snapshot == 0
+
+
+def test_a_snapshot_that_contradicts_what_is_committed_breaks_a_promise() -> None:
+    world = fetched_by_a_follower([1, 1, 1], (3, 2))
+    world.hand(append(2, 3, (3, 1), [3], commit=4))
+    with pytest.raises(SafetyViolationError):
+        world.install(1)
+
+
+def test_a_vote_waits_for_no_data_but_who_lacks_it_does_not_stand() -> None:
+    disk = Disk(HardState(2), entries_of_terms([2], 11), START)
+    disk.last_applied = 9
+    world = World(3, running=[1], disks={1: disk}, start=START)
+    world.hand(append(2, 3, (11, 2), [3], commit=12))
+    [reply] = world.take_sent()
+    assert (reply.success, reply.match_index, reply.needs_snapshot) == (True, 12, 10)
+    world.tick(1, 3_000)
+    world.hand(timeout_now(2, 3))
+    assert world.raft().role is Role.FOLLOWER
+    assert world.nodes[1].applied == []
+
+
+def test_for_entries_that_the_leader_lacks_too_a_snapshot_is_asked_for_in_the_end() -> None:
+    """Raft §5.3 names an entry; nobody need have it any more."""
+    disk = Disk(HardState(3), entries_of_terms([1, 1, 1, 1]))
+    disk.damaged = {2}
+    world = World(3, running=[1], disks={1: disk})
+    for waited_ms in range(0, 1_300, 100):
+        world.hand(append(2, 3, (4, 1), commit=4))
+        world.tick(1, 100)
+        world.take_sent()
+        world.hand(fetched(2, 3, until=4))
+        world.hand(append(2, 3, (4, 1), commit=4))
+        needs = [m.needs_snapshot for m in world.take_sent() if isinstance(m, AppendEntriesReply)]
+        assert max(needs) == (0 if waited_ms < 1_000 else 2)
+    world.hand(install(2, 3, (3, 1), 10), piece(2, 3, DATA))
+    world.install(1)
+    assert not world.raft().log.damaged
+    world.hand(append(2, 3, (4, 1), commit=4))
+    assert [one.index for one in world.nodes[1].applied] == [4]
+    assert world.take_sent()[-1].needs_snapshot == 0
