@@ -52,6 +52,7 @@ from kvstore.raft.standing import Standing
 from kvstore.raft.timer import ElectionTimer
 from kvstore.raft.types import (
     COMMAND,
+    INDEX_MAX,
     Entry,
     EntryKind,
     LogStart,
@@ -280,6 +281,28 @@ class Raft:
             self.standing.voted_for = self.standing.leader_of_term
             self._outbox.admitted_at = entry.index
             self._events.append(events.Admitted(self.current_term, entry.index))
+
+    # --- The front of the log (Raft §7) ---------------------------------------------------
+
+    @property
+    def droppable_index(self) -> int:
+        """Up to here nobody needs the log any more, as far as the core knows; 0 for none of it.
+
+        It does not know what is durable in this node's state. Admissions are known from the log
+        alone. Until a snapshot can be written, a leader alone knows what others may lack.
+        """
+        log = self.log
+        if self.leadership is None:
+            return 0
+        first_admission = log.admissions.first_index or INDEX_MAX
+        needed_index = min(self.leadership.needed_index, first_admission - 1)
+        return min(log.commit_index, log.durable_index, needed_index)
+
+    def compact(self, index: int) -> None:
+        """Drop the log up to `index`: it is droppable, and its effect is durable here."""
+        self.log.compact(index)
+        if self.leadership is not None:
+            self.leadership.log_was_compacted()
 
     def install(self, start: LogStart) -> None:
         """A snapshot has come, and its data lies whole on this node's disk: the log begins there.

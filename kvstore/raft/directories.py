@@ -72,6 +72,11 @@ class Admissions:
         position = bisect_right(indexes, admitted_at)
         return next((at for at in indexes[position : position + 1] if at <= last_index), None)
 
+    @property
+    def first_index(self) -> int | None:
+        """Index of the first admission, None if there is none."""
+        return min(self._named, default=None)
+
     def covers(self, node_id: int, name: str, commit_index: int) -> bool:
         """Whether `name` is admitted here, or another of that node that is not committed yet."""
         indexes = self._indexes.get(node_id)

@@ -205,6 +205,27 @@ class Leadership:
         vouched[self._id] = self._log.durable_index
         return vouched
 
+    @property
+    def needed_index(self) -> int:
+        """What is behind this index is sent to some member, or will be, from the log.
+
+        That of whoever was not heard for long, too: until a snapshot can be written, nobody else
+        has it to give.
+        """
+        needed = [
+            progress.match_index
+            for peer, progress in self._progress.items()
+            if peer not in self._sending.receivers
+        ]
+        if (behind := self._sending.retained_index) is not None:
+            needed.append(behind)
+        return min(needed, default=self._log.last_index)
+
+    def log_was_compacted(self) -> None:
+        """The log begins later than it did."""
+        for progress in self._progress.values():
+            progress.log_begins_at(self._log.start.index + 1)
+
     def advance_commit_index(self) -> None:
         """Commit what a majority holds, counting only entries of this term (Raft §5.4.2)."""
         log = self._log
@@ -245,7 +266,8 @@ class Leadership:
 
     def add_read(self, reader: int, read_id: int) -> None:
         """A read has arrived: it may be answered as of what is, or of what opened the term."""
-        index = max(self._log.commit_index, self._log.last_term_start)
+        log = self._log
+        index = log.commit_index if self.has_committed else log.last_term_start
         self.reads.add(ReadReady(reader, read_id, index))
 
     def release_reads(self) -> list[ReadReady]:

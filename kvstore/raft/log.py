@@ -61,7 +61,7 @@ class RaftLog:
       damage matters there.
     * `durable_index` <= `submitted_index` <= `last_index`: what is on the disk, what was
       handed to it.
-    * `commit_index` never goes back, and what it covers is never removed.
+    * `commit_index` never goes back, and what it covers is never removed but from the front.
     * The cache holds a contiguous run that ends at `last_index`, and every entry
       that is not durable is in it, repairs apart.
     """
@@ -285,6 +285,15 @@ class RaftLog:
             self.submitted_index = self.last_index
             self.durable_index = min(self.durable_index, self.last_index)
             self._under_way.cut(self.last_index)
+
+    def compact(self, index: int) -> None:
+        """Drop what is at and before `index`, on disk with the next update (Raft §7).
+
+        Its effect is durable elsewhere, and nobody will ask for it, this node included.
+        """
+        known = min(self.commit_index, self.durable_index)
+        require(self.start.index < index <= known, "what is not committed and durable is dropped")
+        self._begin_after(LogStart(index, self.term(index)))
 
     def install(self, start: LogStart) -> None:
         """The data up to `start` came from elsewhere: the log goes on from there (Raft §7).

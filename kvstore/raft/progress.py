@@ -99,6 +99,15 @@ class Progress:
             self.next_index = self._first_that_may_lack
             self._inflight.clear()
 
+    def log_begins_at(self, first_index: int) -> None:
+        """Entries before that one are in the leader's log no more."""
+        self._first_index = first_index
+        if self.next_index < first_index:
+            self.next_index = first_index
+            self._inflight.clear()
+            self._probing = True
+            self._probe_is_out = False
+
     @property
     def _first_that_may_lack(self) -> int:
         return max(self.match_index + 1, self._first_index)

@@ -336,7 +336,7 @@ CONSENSUS = (
     Mutant(
         "a read is answered as of nothing",
         "Leadership.add_read.index",
-        "        index = max(self._log.commit_index, self._log.last_term_start)",
+        "        index = log.commit_index if self.has_committed else log.last_term_start",
         "        index = 0",
         test="tests/raft/test_reads.py"
         "::test_a_read_is_answered_once_and_not_below_the_commit_index",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from .mutant import Mutant
 
 _STORES = "tests/storage/test_compaction.py"
+_CORE = "tests/raft/test_compaction.py"
 
 DROPPING = (
     Mutant(
@@ -95,5 +96,55 @@ DROPPING = (
         "self._bytes[:runs_max]",
         "self._bytes",
         test=f"{_STORES}::test_the_front_may_go_by_whole_runs_and_what_is_kept_stays",
+    ),
+    Mutant(
+        "what is not committed is dropped",
+        "RaftLog.compact",
+        "min(self.commit_index, self.durable_index)",
+        "self.durable_index",
+        test=f"{_CORE}::test_what_is_not_committed_is_not_dropped",
+    ),
+    Mutant(
+        "what is not durable here is dropped",
+        "RaftLog.compact",
+        "min(self.commit_index, self.durable_index)",
+        "self.commit_index",
+        test=f"{_CORE}::test_what_is_not_durable_here_is_not_dropped",
+    ),
+    Mutant(
+        "what is dropped stays in memory",
+        "RaftLog._begin_after",
+        "        del self._cache[:gone]\n",
+        "        del self._cache[:0]\n",
+        test=f"{_CORE}::test_the_cache_forgets_what_is_dropped_and_nothing_else",
+    ),
+    Mutant(
+        "a leader drops what a member may lack",
+        "Leadership.needed_index",
+        "        return min(needed, default=self._log.last_index)\n",
+        "        return max(needed, default=self._log.last_index)\n",
+        test=f"{_CORE}::test_a_leader_keeps_what_a_member_may_lack",
+    ),
+    Mutant(
+        "an admission is dropped, and its directory counts no more",
+        "Raft.droppable_index",
+        "first_admission - 1)",
+        "first_admission)",
+        test=f"{_CORE}::test_an_admission_stays_in_the_log",
+    ),
+    Mutant(
+        "a leader offers a follower what it has dropped",
+        "Raft.compact",
+        "            self.leadership.log_was_compacted()\n",
+        "            pass\n",
+        test=f"{_CORE}::test_a_leader_whose_log_was_compacted_goes_back_no_farther_than_that",
+    ),
+    Mutant(
+        "a read waits for an entry that is not committed, as what opened its term was dropped",
+        "Leadership.add_read.index",
+        "log.commit_index if self.has_committed else log.last_term_start",
+        "max(log.commit_index, log.last_term_start)",
+        test=f"{_CORE}"
+        "::test_a_read_waits_for_nothing_that_is_not_committed_though_its_term_was_opened_before",
     ),
 )

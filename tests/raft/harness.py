@@ -309,13 +309,6 @@ class World:
 
     # --- Snapshots ------------------------------------------------------------------------
 
-    def compact(self, node_id: int, index: int) -> None:
-        """Its log begins after that entry from now on."""
-        start = LogStart(index, self.raft(node_id).log.term(index))
-        self.turn(node_id, lambda raft: raft.install(start))
-        self.disk(node_id).last_applied = index
-        self.act(node_id, Raft.has_base)
-
     def spool(self, node_id: int, size_bytes: int, snapshot_id: int = 1) -> Spool:
         """A leader's driver has written a snapshot of all that is applied."""
         raft, index = self.raft(node_id), self.nodes[node_id].last_applied
@@ -381,6 +374,14 @@ class World:
         """One heartbeat interval of the leader, and all that follows from it."""
         self.tick(node_id, 100)
         self.settle()
+
+    def compact(self, node_id: int, index: int | None = None) -> None:
+        """Have a node drop what it may, or so much, as its state is durable up to there."""
+        raft, node = self.raft(node_id), self.nodes[node_id]
+        index = min(raft.droppable_index, node.last_applied) if index is None else index
+        if index > raft.log.start.index:
+            node.disk.last_applied = max(node.disk.last_applied, index)
+            self.turn(node_id, lambda raft: raft.compact(index))
 
     def crash(self, node_id: int) -> None:
         """The process is gone, with all that was not on its disk."""

@@ -57,10 +57,15 @@ class Storm:
         )
         acts += [self.crash, self.crash_in_a_turn, self.keep_state, self.partition, self.crowd]
         self.acts = acts
+        self._compaction = random.Random(f"compaction of {seed}")
+        self._compacts = self._compaction.random() < 0.5
+        self.compacted = 0
 
     def run(self) -> None:
         for _ in range(STEPS):
             self.chance.choice(self.acts)()
+            if self._compacts and self._compaction.random() < 0.4:
+                self.compact()
 
     # --- Acts -----------------------------------------------------------------------------
 
@@ -146,6 +151,18 @@ class Storm:
         if down:
             self.world.restart(self.chance.choice(down))
 
+    def compact(self) -> None:
+        """Somebody drops what it may, or a part; drawn by itself, so the rest is as it was."""
+        if not self.world.alive:
+            return
+        node_id = self._compaction.choice(self.world.alive)
+        raft, node = self.world.raft(node_id), self.world.nodes[node_id]
+        last = min(raft.droppable_index, node.last_applied)
+        first = raft.log.start.index + 1
+        if first <= last:
+            self.compacted += 1
+            self.world.compact(node_id, self._compaction.choice((last, last, first)))
+
     def keep_state(self) -> None:
         """The key space of a node reaches its disk, as far as it is applied."""
         node = self.world.nodes[self.chance.choice(sorted(self.world.nodes))]
@@ -205,13 +222,14 @@ def test_safety_in_a_storm_and_progress_in_peace(first: int) -> None:
 
 def test_storms_elect_commit_and_overwrite() -> None:
     """A storm in which nothing happens would prove nothing."""
-    terms, committed, rolled_back, asked, answered = 0, 0, 0, 0, 0
+    terms, committed, rolled_back, asked, answered, compacted = 0, 0, 0, 0, 0, 0
     for seed in range(60):
         storm = Storm(seed)
         storm.run()
         terms += len(storm.world.safety.leaders)
         committed += len(storm.world.safety.committed)
         asked += storm.asked
+        compacted += storm.compacted
         answered += storm.world.safety.reads_answered
         for node_id in storm.world.nodes:
             lines = storm.world.lines(node_id)
@@ -219,4 +237,5 @@ def test_storms_elect_commit_and_overwrite() -> None:
     assert terms > 100
     assert committed > 200
     assert rolled_back > 5
+    assert compacted > 40
     assert 100 < answered < asked
