@@ -257,5 +257,7 @@ def status_of(node_id: int, **changes: Any) -> api.StatusResult:
         format_version=4,
         speaks=(2, 2),
         cluster_version=2,
+        first_log_index=1,
+        log_bytes=2_345,
     )
     return msgspec.structs.replace(status, **changes)

@@ -73,6 +73,10 @@ class StatusResult(Result, frozen=True, tag="status"):
     """Oldest and newest version of the protocol that the program speaks."""
     cluster_version: int
     """Of the protocol, as the cluster has it by what was applied here."""
+    first_log_index: int
+    """Of the log, if there is an entry: what was before is applied, and dropped."""
+    log_bytes: int
+    """What the log's entries take."""
 
 
 class HandOverResult(Result, frozen=True, tag="handover"):

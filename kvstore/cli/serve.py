@@ -71,6 +71,13 @@ def _setting(name: str, metavar: str, section: str, text: str) -> Callable[[Any]
     _setting("value-bytes-max", "SIZE", "Storage", "Longest value.  [default: 1MiB]"),
     _setting("log-map-bytes", "SIZE", "Storage", "Room for the log.  [default: 64GiB]"),
     _setting("state-map-bytes", "SIZE", "Storage", "Room for the keys.  [default: 64GiB]"),
+    _setting(
+        "log-kept-bytes",
+        "SIZE",
+        "Storage",
+        "How much of the log stays that is applied: more spares followers that were away a "
+        "snapshot.  [default: 32MiB]",
+    ),
     _setting("heartbeat-ms", "MS", "Times", "How often a leader is heard.  [default: 100]"),
     _setting(
         "election-ms",

@@ -26,6 +26,10 @@ MAP_BYTES_CEILING: Final = 32 << 40
 """The largest map: two of them, and all else, fit into the 128 TiB of a process on x86-64."""
 MAP_BYTES: Final = 64 << 30
 """A map, unless told otherwise."""
+LOG_KEPT_BYTES: Final = 32 << 20
+"""Of the log, unless told otherwise: some 100,000 writes of 256 bytes."""
+LOG_KEPT_BYTES_FLOOR: Final = 64 << 10
+"""Less than the log store drops at once would keep nothing."""
 _REQUEST_MARGIN_BYTES: Final = 1 << 20
 
 

@@ -10,15 +10,23 @@ import hashlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from kvstore.address import Address, parse_bind, parse_host
-from kvstore.config.limits import MAP_BYTES, MEMBERS_MAX, VALUE_BYTES_CEILING, Limits
+from kvstore.config.limits import (
+    LOG_KEPT_BYTES,
+    MAP_BYTES,
+    MEMBERS_MAX,
+    VALUE_BYTES_CEILING,
+    Limits,
+)
 from kvstore.config.members import membership
 from kvstore.config.sources import gather
 from kvstore.config.values import (
     parse_cluster,
+    parse_kept_bytes,
     parse_log_format,
     parse_map_bytes,
     parse_path,
@@ -30,6 +38,9 @@ from kvstore.config.values import (
 )
 from kvstore.errors import ConfigError
 from kvstore.raft.types import RaftSettings
+
+_MAP_PER_KEPT: Final = 4
+"""A log comes to more than what is kept of it: while a follower is away, or a page half full."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +67,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_map_bytes: int = MAP_BYTES
     """How far the log may grow: address space, the file grows as it is needed."""
     state_map_bytes: int = MAP_BYTES
+    log_kept_bytes: int = LOG_KEPT_BYTES
+    """How much of the log stays that is applied and durable: for followers that lag a little."""
     log_format: str = "text"
 
     @property
@@ -79,6 +92,8 @@ def settings_from(options: Mapping[str, str | None], environ: Mapping[str, str])
     given = gather(options, environ)
     host = read(given, "host", parse_host, "127.0.0.1")
     node_id, members = membership(given, host)
+    log_map_bytes = read(given, "log_map_bytes", parse_map_bytes, MAP_BYTES)
+    kept_bytes = min(LOG_KEPT_BYTES, log_map_bytes // _MAP_PER_KEPT)
     election_min_ms, election_max_ms = read(given, "election_ms", parse_range_ms, (500, 1_000))
     settings = Settings(
         node_id=node_id,
@@ -94,7 +109,8 @@ def settings_from(options: Mapping[str, str | None], environ: Mapping[str, str])
         ),
         limits=Limits.for_values(read(given, "value_bytes_max", parse_value_bytes, 1 << 20)),
         request_timeout_ms=read(given, "request_timeout_ms", parse_time_ms, 4_000),
-        log_map_bytes=read(given, "log_map_bytes", parse_map_bytes, MAP_BYTES),
+        log_map_bytes=log_map_bytes,
+        log_kept_bytes=read(given, "log_kept_bytes", parse_kept_bytes, kept_bytes),
         state_map_bytes=read(given, "state_map_bytes", parse_map_bytes, MAP_BYTES),
         log_format=read(given, "log_format", parse_log_format, "text"),
     )
@@ -143,6 +159,12 @@ def check(settings: Settings) -> None:
         raise ConfigError("two nodes have the same address: give each its own in --peers")
     if settings.rejoins and len(settings.members) == 1:
         raise ConfigError("--rejoin needs other nodes, which hold what this one lost")
+    if settings.log_kept_bytes > settings.log_map_bytes // _MAP_PER_KEPT:
+        raise ConfigError(
+            f"the log keeps {settings.log_kept_bytes} bytes, and its map has only"
+            f" {settings.log_map_bytes}: correct --log-kept-bytes to a quarter of that at most,"
+            " or raise --log-map-bytes"
+        )
     raft = settings.raft
     if raft.election_timeout_min_ms <= raft.heartbeat_interval_ms:
         raise ConfigError(

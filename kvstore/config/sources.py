@@ -34,6 +34,7 @@ NAMES: Final = (
     "value_bytes_max",
     "log_map_bytes",
     "state_map_bytes",
+    "log_kept_bytes",
     "log_format",
 )
 _YES_OR_NO: Final = ("rejoin",)

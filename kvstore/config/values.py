@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from kvstore.address import parse_int, quoted
 from kvstore.api.base import NODE_ID_MAX
 from kvstore.config.limits import (
+    LOG_KEPT_BYTES_FLOOR,
     MAP_BYTES_CEILING,
     MAP_BYTES_FLOOR,
     TIME_MS_CEILING,
@@ -57,6 +58,10 @@ def parse_value_bytes(text: str) -> int:
 
 def parse_map_bytes(text: str) -> int:
     return _parse_bytes(text, MAP_BYTES_FLOOR, MAP_BYTES_CEILING)
+
+
+def parse_kept_bytes(text: str) -> int:
+    return _parse_bytes(text, LOG_KEPT_BYTES_FLOOR, MAP_BYTES_CEILING)
 
 
 def _parse_bytes(text: str, low: int, high: int) -> int:

@@ -288,6 +288,20 @@ class RoomIsBack(msgspec.Struct, frozen=True):
         return f"has room again: {self.left_bytes >> 20} MiB left"
 
 
+class Compacting(msgspec.Struct, frozen=True):
+    """The log has more than is to be kept of it: its front is dropped from now on."""
+
+    term: int
+    first_index: int
+    kept_bytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"the log begins with entry {self.first_index}: what was applied is dropped beyond"
+            f" {self.kept_bytes >> 10} KiB from now on"
+        )
+
+
 class MessageIgnored(msgspec.Struct, frozen=True):
     """A message that is not for this node, or not from a member of its cluster."""
 
@@ -324,6 +338,7 @@ Event: TypeAlias = (
     | RoomIsBack
     | WaitsForRoom
     | ApplyingAgain
+    | Compacting
     | MessageIgnored
     | WritingSnapshot
     | SnapshotWritten

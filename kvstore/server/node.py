@@ -33,6 +33,7 @@ from kvstore.server.backups import Backups
 from kvstore.server.checkpoints import Checkpoints
 from kvstore.server.cluster_time import ClusterTime
 from kvstore.server.cluster_version import THIS_RELEASE, ClusterVersion, Release
+from kvstore.server.compaction import Compaction
 from kvstore.server.directions import elsewhere
 from kvstore.server.known_leader import KnownLeader
 from kvstore.server.leading import Leading
@@ -123,6 +124,7 @@ class Node:
         self._checkpoints = Checkpoints(
             state_store, self.machine, self.room, settings.checkpoint_interval_ms
         )
+        self._compaction = Compaction(self.raft, log_store, state_store, settings.log_kept_bytes)
         self._applier = Applier(
             self, self._checkpoints, self.cluster_version, self._writes, self._reads
         )
@@ -169,6 +171,7 @@ class Node:
             if kind.waiting:
                 self._answers += kind.give_up_overdue(self)
         self._checkpoints.tick(now_ms)
+        self._events += self._compaction.tick()
         self.backups.tick(now_ms)
 
     def submit_command(self, command: api.Command, ticket: Ticket) -> EntryName | None:

@@ -58,4 +58,6 @@ def status_of(
         format_version=node.log_store.identity.format_version,
         speaks=(speaks.oldest, speaks.newest),
         cluster_version=node.machine.cluster_version,
+        first_log_index=raft.log.start.index + 1,
+        log_bytes=node.log_store.sizes.total_bytes,
     )

@@ -326,6 +326,7 @@ _names = {
     events.RoomIsBack: "room is back",
     events.WaitsForRoom: "applying waits for room",
     events.ApplyingAgain: "applying goes on",
+    events.Compacting: "log compacted",
     events.VoteRefused: "vote refused",
     events.VoteGranted: "vote granted",
     events.BecameFollower: "became follower",

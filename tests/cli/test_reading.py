@@ -133,12 +133,12 @@ def test_status_shows_every_node_and_those_that_are_unreachable(run: Run) -> Non
     assert lines[1] == (
         "kvstore 0.1.0 (format 4, protocol 2); the cluster has version 2 of the protocol"
     )
-    heading = "NODE ADDRESS ROLE TERM LEADER LOG MATCH LAG APPLIED FSYNC ROOM DAMAGED"
+    heading = "NODE ADDRESS ROLE TERM LEADER LOG KEPT MATCH LAG APPLIED FSYNC ROOM DAMAGED"
     assert lines[2].split() == heading.split()
-    row = f"1 {a.address} leader 7 1 31 31 0 29 0.3/1.9 ms 53 GiB -"
+    row = f"1 {a.address} leader 7 1 31 2 KiB from 1 31 0 29 0.3/1.9 ms 53 GiB -"
     assert lines[3].split() == row.split()
     assert lines[4] == f"-     {dead.address}  down: connection refused"
-    row = f"2 {b.address} follower 7 1 31 28 3 29 0.3/1.9 ms 53 GiB -"
+    row = f"2 {b.address} follower 7 1 31 2 KiB from 1 28 3 29 0.3/1.9 ms 53 GiB -"
     assert lines[5].split() == row.split()
     assert lines[3][lines[2].index("TERM")] == "7"
     assert lines[3].startswith("1     ")
@@ -181,6 +181,7 @@ def test_status_shows_what_a_node_lacks() -> None:
         "7",
         "-",
         "31",
+        *("2", "KiB", "from", "1"),
         "-",
         "-",
         "29",

@@ -402,6 +402,28 @@ def test_a_size_is_a_number_of_bytes_or_has_a_unit(tmp_path: Path, text: str, si
     assert build(id="1", config=str(file)).state_map_bytes == size
 
 
+def test_so_much_of_the_log_is_kept_as_is_said_or_as_its_map_allows() -> None:
+    assert build(id="1").log_kept_bytes == 32 << 20
+    assert build(id="1", log_kept_bytes="64KiB").log_kept_bytes == 64 << 10
+    assert build(id="1", log_kept_bytes="16GiB").log_kept_bytes == 16 << 30
+    assert build(id="1", log_map_bytes="24MiB").log_kept_bytes == 6 << 20
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"log_kept_bytes": "65535"}, "from 64KiB"),
+        ({"log_kept_bytes": "17GiB"}, "raise --log-map-bytes"),
+        ({"log_kept_bytes": "7MiB", "log_map_bytes": "24MiB"}, "to a quarter of that"),
+    ],
+)
+def test_a_log_that_keeps_too_little_or_more_than_its_map_holds_is_refused(
+    given: dict[str, str], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        build(id="1", **given)
+
+
 def test_a_longest_value_may_have_a_unit_too() -> None:
     assert build(id="1", value_bytes_max="4MiB").limits.value_bytes_max == VALUE_BYTES_CEILING
 

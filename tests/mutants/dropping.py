@@ -9,6 +9,7 @@ from .mutant import Mutant
 
 _STORES = "tests/storage/test_compaction.py"
 _CORE = "tests/raft/test_compaction.py"
+_NODE = "tests/server/test_compaction.py"
 
 DROPPING = (
     Mutant(
@@ -146,5 +147,55 @@ DROPPING = (
         "max(log.commit_index, log.last_term_start)",
         test=f"{_CORE}"
         "::test_a_read_waits_for_nothing_that_is_not_committed_though_its_term_was_opened_before",
+    ),
+    Mutant(
+        "a node drops what no checkpoint has made durable",
+        "Compaction.tick",
+        "min(raft.droppable_index, self._state_store.applied().last_applied)",
+        "raft.droppable_index",
+        test=f"{_NODE}::test_what_no_checkpoint_has_made_durable_stays",
+    ),
+    Mutant(
+        "a node drops what the core says is needed",
+        "Compaction.tick",
+        "min(raft.droppable_index, self._state_store.applied().last_applied)",
+        "self._state_store.applied().last_applied",
+        test=f"{_NODE}::test_what_a_follower_lacks_stays_and_goes_once_it_has_it",
+    ),
+    Mutant(
+        "a node keeps nothing of its log that it could drop",
+        "Compaction.tick",
+        "sizes.droppable(last_index, self._kept_bytes,",
+        "sizes.droppable(last_index, 0,",
+        test=f"{_NODE}::test_a_log_keeps_what_is_to_be_kept_and_little_more",
+    ),
+    Mutant(
+        "a node drops at once whatever it can",
+        "RUNS_PER_TURN",
+        "= 8",
+        "= 1 << 30",
+        test=f"{_NODE}::test_no_turn_drops_more_than_a_little",
+    ),
+    Mutant(
+        "a node tells each time that its log begins later",
+        "Compaction.tick",
+        "        self._has_told = True\n",
+        "        self._has_told = False\n",
+        test=f"{_NODE}::test_it_is_told_once_and_shown",
+    ),
+    Mutant(
+        "a node drops its log though only votes have room",
+        "Compaction._has_room",
+        "> self._log_store.kept_bytes",
+        ">= 0",
+        test=f"{_NODE}::test_nothing_is_dropped_where_only_votes_have_room",
+    ),
+    Mutant(
+        "more of a log is kept than its map holds",
+        "settings.check",
+        "settings.log_kept_bytes > settings.log_map_bytes // _MAP_PER_KEPT",
+        "settings.log_kept_bytes < 0",
+        test="tests/config/test_settings.py"
+        "::test_a_log_that_keeps_too_little_or_more_than_its_map_holds_is_refused",
     ),
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kvstore import api
 from kvstore.address import Address
-from kvstore.config.limits import Limits
+from kvstore.config.limits import LOG_KEPT_BYTES, Limits
 from kvstore.config.settings import Settings
 from kvstore.errors import DiskWriteError
 from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint
@@ -156,7 +156,9 @@ class Cluster:
         size: int = 3,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         cached_bytes_max: int = 1 << 20,
+        log_kept_bytes: int = LOG_KEPT_BYTES,
     ) -> None:
+        self.log_kept_bytes = log_kept_bytes
         self.raft = RaftSettings(cached_bytes_max=cached_bytes_max)
         self.members = {i: Address("127.0.0.1", 9000 + i) for i in range(1, size + 1)}
         self.limits = limits
@@ -185,6 +187,7 @@ class Cluster:
             data_dir=Path("unused"),
             limits=self.limits,
             raft=self.raft,
+            log_kept_bytes=self.log_kept_bytes,
         )
         rng = random.Random(node_id)
         log, state = self.logs[node_id], self.states[node_id]

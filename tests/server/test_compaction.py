@@ -1,0 +1,133 @@
+"""How far nodes drop their logs: never more than is durable, applied, and needed by nobody."""
+
+from __future__ import annotations
+
+import pytest
+from until import until
+
+from kvstore import api
+from kvstore.raft.events import Compacting
+from kvstore.raft.types import DurableUpdate
+from kvstore.server.compaction import RUNS_PER_TURN
+from kvstore.server.node import Node
+from kvstore.server.node_status import status_of
+
+from .cluster import Claim, Cluster
+
+KEPT = 2_000
+PUTS = 100
+
+
+def put(cluster: Cluster, leader: Node, count: int = PUTS) -> None:
+    """Writes of some 60 bytes each in the log; checkpoints come by themselves, a little later."""
+    for number in range(count):
+        leader.submit_command(api.Put(b"key %d" % (number % 7), bytes(30)), Claim())
+    cluster.run()
+
+
+def begun(size: int = 3) -> tuple[Cluster, Node]:
+    cluster = Cluster(size, log_kept_bytes=KEPT)
+    return cluster, cluster.elect()
+
+
+def start_of(cluster: Cluster, node_id: int) -> int:
+    return cluster.logs[node_id].outline.start.index
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_log_keeps_what_is_to_be_kept_and_little_more(size: int) -> None:
+    cluster, leader = begun(size)
+    for _ in range(4):
+        put(cluster, leader)
+    cluster.run(5_000)
+    sizes = cluster.logs[leader.raft.id].sizes
+    assert KEPT <= sizes.total_bytes < KEPT + 200
+    assert start_of(cluster, leader.raft.id) > 3 * PUTS
+    assert leader.raft.log.start == cluster.logs[leader.raft.id].outline.start
+
+
+def test_it_is_told_once_and_shown() -> None:
+    cluster, leader = begun()
+    put(cluster, leader)
+    put(cluster, leader)
+    cluster.run(3_000)
+    told = [one for one in cluster.events[leader.raft.id] if isinstance(one, Compacting)]
+    assert [one.kept_bytes for one in told] == [KEPT]
+    status = status_of(leader)
+    assert status.first_log_index == start_of(cluster, leader.raft.id) + 1 > 1
+    assert status.log_bytes == cluster.logs[leader.raft.id].sizes.total_bytes
+
+
+def test_no_turn_drops_more_than_a_little() -> None:
+    cluster, leader = begun(1)
+    log, steps = cluster.logs[1], list[int]()
+
+    def write(update: DurableUpdate) -> None:
+        if update.start is not None:
+            steps.append(update.start.index - log.outline.start.index)
+        type(log).write(log, update)
+
+    log.write = write  # type: ignore[method-assign]
+    put(cluster, leader, 500)
+    until(lambda: log.sizes.total_bytes < KEPT + 200, lambda: cluster.run(100), "it is dropped")
+    assert len(steps) > 10
+    assert max(steps) == 8 == RUNS_PER_TURN
+
+
+def test_what_no_checkpoint_has_made_durable_stays() -> None:
+    """A crash would leave a state that ends before the log begins."""
+    cluster, leader = begun(1)
+    put(cluster, leader)
+    cluster.run(2_000)
+    state = cluster.states[1]
+    state.commit = lambda applied: None  # type: ignore[method-assign]
+    durable_index = state.applied().last_applied
+    for _ in range(3):
+        put(cluster, leader)
+        cluster.run(2_000)
+    assert leader.machine.last_applied >= durable_index + 3 * PUTS
+    assert 0 < start_of(cluster, 1) <= durable_index
+
+
+def test_what_a_follower_lacks_stays_and_goes_once_it_has_it() -> None:
+    cluster, leader = begun()
+    put(cluster, leader)
+    other = next(one for one in cluster.members if one != leader.raft.id)
+    cluster.isolate(other)
+    level = leader.raft.match_index[other]
+    for _ in range(4):
+        put(cluster, leader)
+    cluster.run(3_000)
+    assert start_of(cluster, leader.raft.id) <= level
+    cluster.heal()
+    cluster.run(8_000)
+    leader = cluster.elect()
+    put(cluster, leader)
+    cluster.run(8_000)
+    assert start_of(cluster, leader.raft.id) > level
+
+
+def test_a_node_starts_again_on_a_log_whose_front_is_gone() -> None:
+    cluster, leader = begun()
+    for _ in range(3):
+        put(cluster, leader)
+    cluster.run(3_000)
+    node_id, start = leader.raft.id, leader.raft.log.start
+    assert start.index > 0
+    cluster.crash(node_id)
+    assert cluster.nodes[node_id].raft.log.start == start
+    leader = cluster.elect()
+    put(cluster, leader)
+    cluster.run()
+    assert len({one.machine.revision for one in cluster.nodes.values()}) == 1
+
+
+def test_nothing_is_dropped_where_only_votes_have_room() -> None:
+    """A write that is for nothing would take the last of it."""
+    cluster, leader = begun(1)
+    put(cluster, leader)
+    log = cluster.logs[1]
+    log.room_bytes = lambda: 0  # type: ignore[method-assign]
+    began = start_of(cluster, 1)
+    cluster.run(3_000)
+    assert start_of(cluster, 1) == began
