@@ -1,4 +1,4 @@
-"""The model holds, its wrong versions do not, and what the code does is what the model may do."""
+"""Raft's model holds, its wrong versions do not, and what the code does is what it may do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = [
 
 
 def test_the_model_keeps_its_promises() -> None:
-    broken, output = check_model()
+    broken, output = check_model("Raft")
     assert broken is None, output[-4000:]
 
 
@@ -74,7 +74,7 @@ WRONG_MODELS = [
 
 @pytest.mark.parametrize("wrong", WRONG_MODELS, ids=lambda wrong: wrong.name)
 def test_a_wrong_model_breaks_a_promise(wrong: WrongModel) -> None:
-    broken, output = check_model(wrong.old, wrong.new)
+    broken, output = check_model("Raft", old=wrong.old, new=wrong.new)
     assert broken is not None, output[-2000:]
 
 

@@ -52,18 +52,22 @@ def _jar() -> Path | None:
     return jar if jar.exists() else None
 
 
-def check_model(old: str = "", new: str = "") -> tuple[str | None, str]:
-    """The first property that fails, None if all hold; and what TLC printed.
+def check_model(
+    name: str, bounds: str = "", old: str = "", new: str = ""
+) -> tuple[str | None, str]:
+    """The first property of a model that fails, None if all hold; and what TLC printed.
 
-    With `old`, the model is edited first; the edit must fit exactly once.
+    `bounds`: the file with them, if it has another name than the model. With `old`, the
+    model is edited first; the edit must fit exactly once.
     """
     with tempfile.TemporaryDirectory() as directory:
-        model = _copy_of_model(Path(directory))
+        _copy_models(Path(directory))
         if old:
+            model = Path(directory) / f"{name}.tla"
             text = model.read_text()
             assert text.count(old) == 1, f"the edit fits {text.count(old)} places: {old}"
             model.write_text(text.replace(old, new))
-        output = _tlc(Path(directory), "Raft.tla")
+        output = _tlc(Path(directory), f"{name}.tla", "-config", f"{bounds or name}.cfg")
     broken = _BROKEN.search(output)
     if broken is not None:
         return broken[1] or "a property", output
@@ -87,27 +91,30 @@ def validate(steps: Sequence[ModelStep], members: Iterable[int], start: LogStart
     """
     steps = _told_from_one(steps, start)
     with tempfile.TemporaryDirectory() as directory:
-        _copy_of_model(Path(directory))
+        _copy_models(Path(directory))
         (Path(directory) / "Recorded.tla").write_text(_module(steps))
         (Path(directory) / "Recorded.cfg").write_text(_configuration(steps, members))
         # So short a run is over before what Java's second compiler does for it pays.
-        output = _tlc(Path(directory), "Recorded.tla", "-XX:TieredStopAtLevel=1")
+        output = _tlc(Path(directory), "Recorded.tla", java="-XX:TieredStopAtLevel=1")
     assert "No error has been found" in output, output[-4000:]
     explained = max((int(number) for number in _EXPLAINED.findall(output)), default=0)
     accepted = explained == len(steps)
     return Verdict(accepted, explained, None if accepted else steps[explained])
 
 
-def _copy_of_model(directory: Path) -> Path:
+def _copy_models(directory: Path) -> None:
     for file in MODEL.glob("*.*"):
         shutil.copy(file, directory)
-    return directory / "Raft.tla"
 
 
-def _tlc(directory: Path, module: str, *options: str) -> str:
-    """On one processor: the other tests have the rest."""
-    command = ["java", *options, "-XX:+UseSerialGC", "-Xmx2g", "-cp", str(_jar()), "tlc2.TLC"]
-    command += ["-workers", "1", "-deadlock", "-metadir", str(directory / "states")]
+def _tlc(directory: Path, module: str, *options: str, java: str = "") -> str:
+    """On one processor: the other tests have the rest.
+
+    TLC unpacks its own modules where temporary files go, and another TLC may be reading there.
+    """
+    command = ["java", *filter(None, [java]), f"-Djava.io.tmpdir={directory}"]
+    command += ["-XX:+UseSerialGC", "-Xmx2g", "-cp", str(_jar()), "tlc2.TLC"]
+    command += ["-workers", "1", "-deadlock", "-metadir", str(directory / "states"), *options]
     done = subprocess.run(
         [*command, module],
         cwd=directory,
