@@ -16,6 +16,7 @@ from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint, View
 from kvstore.raft.types import DurableUpdate, Entry, Recovered
 from kvstore.storage.reading import Reading
 from kvstore.storage.sizes import Sizes
+from kvstore.storage.successor import Spool, Successor
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -124,6 +125,32 @@ class StateStore(View, Protocol):
 
         The end of the store closes it. Raises `StorageError`.
         """
+        ...
+
+    def new_spool(self) -> Spool:
+        """A file for a snapshot. Raises `DiskWriteError`."""
+        ...
+
+    def begin_successor(self) -> Successor:
+        """Build a state to take this one's place; another one must not be under way.
+
+        Raises `DiskWriteError`.
+        """
+        ...
+
+    def change_over(self, successor: Successor) -> None:
+        """From now on this is `successor`, which is finished; what was here is gone.
+
+        Readings end. Raises `DiskWriteError`.
+        """
+        ...
+
+    def data_bytes(self) -> int:
+        """About how much there is, as of the last commit."""
+        ...
+
+    def free_bytes(self) -> int:
+        """What the disk has left, whatever this store can hold."""
         ...
 
     def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:

@@ -5,6 +5,8 @@
     <data>/raft/peers  what is known of the peers' directories
     <data>/state/      applied key space
     <data>/raft.new/   only while the directory is being made
+    <data>/state.new/  only while a snapshot is installed: what takes the place of state/
+    <data>/state.old/  only for a moment: what it took the place of
     <data>/state.damaged/, raft/damaged.mdb   what was damaged, after it was mended
 
 Law: a directory that is not exactly what was asked for is refused untouched,
@@ -40,7 +42,8 @@ from kvstore.storage.base import Identity
 from kvstore.storage.failures import unavailable
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_salvage import DAMAGED_FILE, salvage
-from kvstore.storage.lmdb_state import LmdbState
+from kvstore.storage.lmdb_state import PREDECESSOR, SPOOL, SUCCESSOR, LmdbState
+from kvstore.storage.lmdb_successor import put_in_place
 from kvstore.storage.peers_file import PeersFile
 from kvstore.storage.progress import OnProgress, nobody
 from kvstore.storage.records import FORMAT_VERSION
@@ -223,7 +226,8 @@ def _open_stores(
         log, log_notes = _open_log(data_dir, asked, log_bytes, on_progress)
         opened.callback(log.close)
         _check_identity(data_dir, log.identity, asked)
-        state, state_notes = _open_state(data_dir, log.identity, state_bytes, on_progress)
+        _finish_change_over(data_dir, log, state_bytes)
+        state, state_notes = _open_state(data_dir, log, state_bytes, on_progress)
         opened.callback(state.close)
         _check_pair(data_dir, log, state)
         lineage, peers_notes = _open_peers(data_dir, log.identity)
@@ -232,6 +236,35 @@ def _open_stores(
         exposure = filesystem.exposure_of(data_dir)
         opened.pop_all()
     return DataDirectory(log, state, lineage, lock_fd, notes, exposure)
+
+
+def _finish_change_over(data_dir: Path, log: LmdbLog, map_bytes: int) -> None:
+    """Finish what an interrupted installation of a snapshot left, or throw it away.
+
+    It is the state as of the log's start if it is whole; one that is not says that nothing was
+    applied. What was here before is not further than the log tells.
+    """
+    successor, aside = data_dir / SUCCESSOR, data_dir / PREDECESSOR
+    try:
+        may_be_named = log.start.index > 0 and successor.exists()
+        if may_be_named and _is_as_of_start(successor, log, map_bytes):
+            put_in_place(successor, data_dir / STATE, aside)
+        for left in (successor, aside):
+            if left.exists():
+                shutil.rmtree(left)
+        (data_dir / SPOOL).unlink(missing_ok=True)
+    except OSError as error:
+        raise DiskWriteError(f"{data_dir}: {error.strerror}") from error
+
+
+def _is_as_of_start(successor: Path, log: LmdbLog, map_bytes: int) -> bool:
+    try:
+        state = LmdbState(successor, map_bytes)
+    except DamagedStateError:
+        return False
+    with contextlib.closing(state):
+        is_ours = state.identity == log.identity
+        return is_ours and state.applied().last_applied == log.start.index
 
 
 def _open_log(
@@ -277,10 +310,10 @@ def _open_peers(data_dir: Path, identity: Identity) -> tuple[PeersFile, tuple[st
 
 
 def _open_state(
-    data_dir: Path, identity: Identity, map_bytes: int, on_progress: OnProgress
+    data_dir: Path, log: LmdbLog, map_bytes: int, on_progress: OnProgress
 ) -> tuple[LmdbState, tuple[str, ...]]:
     """The applied data; if it is damaged or missing, none: the log tells all of it again, if it
-    begins with the first entry.
+    begins with the first entry, or else a snapshot of another node's.
     """
     state = data_dir / STATE
     notes: tuple[str, ...] = ()
@@ -290,8 +323,9 @@ def _open_state(
         except DamagedStateError as damage:
             set_state_aside(data_dir)
             notes = (f"{damage}; the damaged files are in {data_dir / STATE_ASIDE}",)
-    LmdbState.create(state, map_bytes, identity)
-    return LmdbState(state, map_bytes), (*notes, f"{state}: building the data anew from the log")
+    LmdbState.create(state, map_bytes, log.identity)
+    source = "a snapshot of the leader's" if log.start.index else "the log"
+    return LmdbState(state, map_bytes), (*notes, f"{state}: building the data anew from {source}")
 
 
 def set_state_aside(data_dir: Path) -> None:
@@ -336,7 +370,7 @@ def _check_pair(data_dir: Path, log: LmdbLog, state: LmdbState) -> None:
             f" but the log in raft/ ends at {log.last_index}: raft/ has lost entries, or is an"
             f" older copy. Bring the right one back; else {_from_others(data_dir, log.identity)}"
         )
-    if last_applied < log.start.index:
+    if last_applied < log.start.index and len(log.identity.members) == 1:
         raise DamagedError(
             f"{data_dir}: state/ has applied entries only up to {last_applied},"
             f" but the log in raft/ begins after entry {log.start.index}, so nothing here tells"

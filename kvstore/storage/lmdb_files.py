@@ -161,6 +161,11 @@ def open_environment(
     return env
 
 
+def open_own(environment: Path, map_bytes: int) -> lmdb.Environment:
+    """Open what this process has just made: what it wrote itself is not read again."""
+    return _open(environment, map_bytes, readahead=False)
+
+
 def _open(environment: Path, map_bytes: int, *, readahead: bool) -> lmdb.Environment:
     try:
         _allocate_lock(environment)
@@ -297,12 +302,16 @@ class DataFile:
         Free pages within the file do not count: whether they will do for what is to be
         written, only the engine knows.
         """
-        try:
-            free_bytes = filesystem.free_bytes(self._path)
-        except OSError as error:
-            raise DiskWriteError(f"{self._path}: {error.strerror}") from error
+        free_bytes = self.free_bytes()
         ahead_bytes = max(0, self._bytes - self._needed_bytes())
         return min(free_bytes + ahead_bytes, self.map_left_bytes())
+
+    def free_bytes(self) -> int:
+        """The disk's free room."""
+        try:
+            return filesystem.free_bytes(self._path)
+        except OSError as error:
+            raise DiskWriteError(f"{self._path}: {error.strerror}") from error
 
     def map_left_bytes(self) -> int:
         """What the map has left beyond the last page in use."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import lmdb
 
@@ -18,9 +19,17 @@ from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError
 from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint
 from kvstore.storage import cost, lmdb_files, records
 from kvstore.storage.base import Identity
+from kvstore.storage.lmdb_successor import LmdbSuccessor, create_state, put_in_place
 from kvstore.storage.lmdb_table import LmdbTable
 from kvstore.storage.progress import OnProgress, nobody
 from kvstore.storage.reading import Pair, Reading
+from kvstore.storage.spool import SpoolFile
+from kvstore.storage.successor import Successor
+
+SUCCESSOR: Final = "state.new"
+PREDECESSOR: Final = "state.old"
+SPOOL: Final = "snapshot.spool"
+"""Names beside the state: of one that is being built, of one that goes, of a file for a moment."""
 
 
 class LmdbState(LmdbTable):
@@ -63,11 +72,7 @@ class LmdbState(LmdbTable):
     @staticmethod
     def create(environment: Path, map_bytes: int, identity: Identity) -> None:
         """Make the directory `environment` with no data in it, durably."""
-        with lmdb_files.new_environment(environment, map_bytes) as (env, txn):
-            for name in (records.KEYS, records.SESSIONS):
-                env.open_db(name, txn=txn)
-            txn.put(records.IDENTITY, records.encode_named(records.IDENTITY, identity))
-            txn.put(records.APPLIED, records.encode_named(records.APPLIED, Applied()))
+        create_state(environment, map_bytes, identity)
 
     def applied(self) -> Applied:
         """What the last `commit` said; zeros for a new directory."""
@@ -121,6 +126,44 @@ class LmdbState(LmdbTable):
 
     def _end_reading(self, reading: Reading) -> None:
         self._readings.pop(reading).abort()
+
+    # --- Snapshots ------------------------------------------------------------------------
+
+    def new_spool(self) -> SpoolFile:
+        """A file for a snapshot, beside the state."""
+        return SpoolFile(self._path.with_name(SPOOL))
+
+    def begin_successor(self) -> LmdbSuccessor:
+        """Build a state to take this one's place."""
+        map_bytes: int = self._env.info()["map_size"]
+        return LmdbSuccessor(self._path.with_name(SUCCESSOR), map_bytes, self.identity)
+
+    def change_over(self, successor: Successor) -> None:
+        """From now on this is `successor`, which is finished; what was here is gone."""
+        assert isinstance(successor, LmdbSuccessor)
+        self.close()
+        put_in_place(successor.path, self._path, self._path.with_name(PREDECESSOR))
+        self._env = successor.env
+        for table in self._tables:
+            table.move_to(self._env)
+        self._file = lmdb_files.DataFile(self._env, self._path)
+        self._main = self._env.open_db(None)
+        try:
+            with self._env.begin() as txn:
+                self._applied = decode_applied(txn.get(records.APPLIED))
+            self._begin()
+        except (lmdb.Error, DamagedError) as error:
+            raise lmdb_files.read_error(self._path, error, DamagedStateError) from None
+
+    def data_bytes(self) -> int:
+        """About how much there is, as of the last commit."""
+        return self.pages_bytes() + self.sessions.pages_bytes()
+
+    def free_bytes(self) -> int:
+        """What the disk has left."""
+        return self._file.free_bytes()
+
+    # --- Room -----------------------------------------------------------------------------
 
     def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
         """What is left once what was changed so far, and what has this footprint, is durable."""

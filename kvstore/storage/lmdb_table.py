@@ -37,11 +37,23 @@ class LmdbTable:
     ) -> None:
         """Raises `lmdb.Error` if there is no such database. `begin` comes before any use."""
         self._path = environment
+        self._name = database
         self._database = env.open_db(database, create=False)
         self._prefix = prefix
         self._page_bytes = env.stat()["psize"]
         self.changes = 0
         self.failed = False
+
+    def move_to(self, env: lmdb.Environment) -> None:
+        """The same database of another environment takes its place; `begin` comes next."""
+        self._database = env.open_db(self._name, create=False)
+        self.changes += 1
+
+    def pages_bytes(self) -> int:
+        """What its pages take, as of when the transaction began."""
+        tree = self._tree
+        pages = tree.branch_pages + tree.leaf_pages + tree.overflow_pages
+        return pages * self._page_bytes
 
     def begin(self, txn: lmdb.Transaction[bytes]) -> None:
         """From now on, see and change what the write transaction `txn` sees."""

@@ -7,7 +7,7 @@ reads, it is atomic, and what was not made durable is gone after `crash`.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import starmap
 
 from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint
@@ -24,6 +24,7 @@ from kvstore.storage.outline import (
 )
 from kvstore.storage.reading import Pair, Reading
 from kvstore.storage.sizes import Sizes
+from kvstore.storage.successor import Successor
 
 _KEY_BYTES_MAX = 510
 _BOUNDLESS = 1 << 62
@@ -197,6 +198,16 @@ class MemoryTable:
             (self.prefix + key, value) for key, value in sorted(values.items()) if value is not None
         ]
 
+    def replace_all(self, pairs: Iterable[Pair]) -> None:
+        """These are the records from now on, durably; their keys ascend, with the prefix."""
+        self._values = {stored[len(self.prefix) :]: value for stored, value in pairs}
+        self._sorted = [*self._values]
+        self.keep_changes()
+
+    def data_bytes(self) -> int:
+        """What keys and records take."""
+        return sum(len(key) + len(value) for key, value in self._values.items())
+
     def take_back_changes(self) -> None:
         """An end without a commit."""
         for key, value in dict(self._before).items():
@@ -217,8 +228,51 @@ class MemoryTable:
         return old
 
 
+class MemorySpool:
+    """A `Spool`."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def write(self, data: bytes) -> None:
+        """Append."""
+        self._data += data
+
+    def read(self, offset: int, bytes_max: int) -> bytes:
+        """What stands from `offset` on."""
+        return bytes(self._data[offset : offset + bytes_max])
+
+    def close(self) -> None:
+        """Its room is free."""
+        self._data.clear()
+
+
+class MemorySuccessor:
+    """A `Successor`; `applied` is None until it is finished."""
+
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+        self.pairs: list[Pair] = []
+        self.applied: Applied | None = None
+
+    def put(self, pairs: Sequence[Pair]) -> None:
+        """Take the next records."""
+        self.pairs += pairs
+
+    def finish(self, applied: Applied) -> None:
+        """That was all of them."""
+        self.applied = applied
+
+    def abandon(self) -> None:
+        """It is not wanted."""
+        self._state.successor = None
+
+
 class MemoryState(MemoryTable):
-    """A `StateStore`; as a table it is the key space."""
+    """A `StateStore`; as a table it is the key space.
+
+    * `successor`: what is being built to take its place, and stays through a crash.
+    """
 
     def __init__(
         self,
@@ -231,6 +285,7 @@ class MemoryState(MemoryTable):
         self.sessions = MemoryTable(records.SESSION_PREFIX)
         self._applied = applied
         self._readings: set[Reading] = set()
+        self.successor: MemorySuccessor | None = None
 
     def applied(self) -> Applied:
         """What the last `commit` said; of a new store, as of when it begins."""
@@ -251,6 +306,45 @@ class MemoryState(MemoryTable):
         reading = Reading(self._applied, len(keys), len(sessions), pairs, self._readings.discard)
         self._readings.add(reading)
         return reading
+
+    def new_spool(self) -> MemorySpool:
+        """A file for a snapshot."""
+        return MemorySpool()
+
+    def begin_successor(self) -> MemorySuccessor:
+        """Build a state to take this one's place; what an earlier one left is gone."""
+        self.successor = MemorySuccessor(self)
+        return self.successor
+
+    def change_over(self, successor: Successor) -> None:
+        """From now on this is `successor`, which is finished; what was here is gone."""
+        assert isinstance(successor, MemorySuccessor)
+        assert successor.applied is not None
+        self.close()
+        self.replace_all([one for one in successor.pairs if one[0].startswith(self.prefix)])
+        prefix = self.sessions.prefix
+        self.sessions.replace_all([one for one in successor.pairs if one[0].startswith(prefix)])
+        self._applied = successor.applied
+        self.successor = None
+
+    def finish_change_over(self, start_index: int) -> None:
+        """A start on a log that begins after that entry: finish what was interrupted, or drop it.
+
+        Only a successor that is whole was ever named by a log.
+        """
+        successor, self.successor = self.successor, None
+        if successor is None or successor.applied is None:
+            return
+        if successor.applied.last_applied == start_index > self._applied.last_applied:
+            self.change_over(successor)
+
+    def data_bytes(self) -> int:
+        """What keys and records take."""
+        return super().data_bytes() + self.sessions.data_bytes()
+
+    def free_bytes(self) -> int:
+        """Without bounds."""
+        return _BOUNDLESS
 
     def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
         """Without bounds."""

@@ -61,16 +61,15 @@ BEGINNING = (
         "_Reading._check_applied",
         "last_applied < self._start.index and",
         "last_applied < 0 and",
-        test=f"{_INSPECT}"
-        "::test_a_state_that_ends_before_the_log_begins_is_a_finding_and_no_node_starts_on_it",
+        test=f"{_INSPECT}::test_a_state_that_ends_before_the_log_begins_is_a_finding",
     ),
     Mutant(
-        "a node starts on a state that ends before its log begins",
+        "a node without peers starts on a state that ends before its log begins",
         "_check_pair",
-        "    if last_applied < log.start.index:\n",
-        "    if last_applied < 0:\n",
-        test=f"{_INSPECT}"
-        "::test_a_state_that_ends_before_the_log_begins_is_a_finding_and_no_node_starts_on_it",
+        "    if last_applied < log.start.index and",
+        "    if last_applied < 0 and",
+        test="tests/storage/test_successor.py"
+        "::test_a_node_without_peers_does_not_start_where_nobody_can_tell_what_is_missing",
     ),
     Mutant(
         "logs are compared by the places of their entries",

@@ -11,7 +11,6 @@ from kvstore.raft.types import LogStart
 
 from .cluster import CLUSTER_NAME, Cluster
 from .conftest import MakeCluster
-from .steps import assert_refuses
 
 pytestmark = pytest.mark.process
 
@@ -59,15 +58,3 @@ def test_nodes_write_elect_and_repair_wherever_their_logs_begin(
         with cluster.client(node_id) as client:
             client.readonly()
             assert client.get("precious") == PRECIOUS
-
-
-def test_a_node_that_lost_what_is_before_its_log_is_refused(make_cluster: MakeCluster) -> None:
-    """Nothing it has tells it again, so it must not serve what is left."""
-    cluster = begun_after(LogStart(10, 2), make_cluster)
-    leader = cluster.wait_for_leader()
-    follower = next(node for node in cluster.nodes if node != leader)
-    assert cluster.terminate(follower) == 0
-    shutil.rmtree(cluster.nodes[follower].data_dir / "state")
-    said = cluster.run_to_end(follower)
-    assert_refuses(said, "only up to 0", "begins after entry 10", "--rejoin")
-    cluster.is_audited = False

@@ -137,7 +137,7 @@ class _Reader:
 
     def _opened(self, arguments: str, descriptor: str) -> Iterator[Call]:
         is_durable = re.search(r"O_D?SYNC", arguments) is not None
-        (self._durable.add if is_durable else self._durable.discard)(descriptor)
+        (self._durable.add if is_durable else self._durable.discard)(_number(descriptor))
         self._positions[descriptor] = 0
         (path,) = _paths(arguments)
         if "O_CREAT" in arguments:
@@ -156,7 +156,7 @@ class _Reader:
         else:
             offset = self._positions.get(descriptor, 0)
             self._positions[descriptor] = offset + size
-        yield Wrote(_target(descriptor), offset, data, descriptor in self._durable)
+        yield Wrote(_target(descriptor), offset, data, _number(descriptor) in self._durable)
 
 
 def _changed(name: str, arguments: str) -> Iterator[Call]:
@@ -180,6 +180,11 @@ def _changed(name: str, arguments: str) -> Iterator[Call]:
         yield Resized(_target(_descriptor(arguments)), size, only_grows=True)
     else:
         raise AssertionError(f"what {name} does to a file system is not known here")
+
+
+def _number(descriptor: str) -> str:
+    """Without the path, which a rename of what is above it changes."""
+    return descriptor.partition("<")[0]
 
 
 def _paths(arguments: str) -> list[str]:

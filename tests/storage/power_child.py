@@ -17,7 +17,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from kvstore.kv.view import Applied
-from kvstore.raft.types import DurableUpdate, HardState
+from kvstore.raft.types import DurableUpdate, HardState, LogStart
+from kvstore.storage import records
 from kvstore.storage.base import Acquaintance
 from kvstore.storage.directory import PEERS, RAFT, STATE, STATE_ASIDE, UNFINISHED, set_state_aside
 from kvstore.storage.lmdb_log import LmdbLog
@@ -171,6 +172,36 @@ def state_that_is_set_aside_while_it_runs_twice(data_dir: Path) -> None:
         node.close()
 
 
+def snapshot_that_is_installed_twice(data_dir: Path) -> None:
+    """Over a state that is there, and over one that came by a snapshot itself."""
+    serve(data_dir, 1)
+    say([])
+    for number in (2, 3):
+        node = open_node(data_dir, start=b"start%3d" % number)
+        words = {**promise(node), "last_applied": node.state.applied().last_applied}
+        say(words)
+        start = LogStart(1_000 * number, 2 * number)
+        successor = node.state.begin_successor()
+        for stored in (b"ka", b"kb", b"s" + bytes(8)):
+            successor.put([(stored, records.encode_value(stored, b"%d" % number))])
+        successor.finish(Applied(start.index, start.index))
+        found = node.log.recover()
+        truncate_from = found.start.index + 1 if found.last_index > found.start.index else None
+        hard_state = HardState(start.term, 1)
+        node.log.write(DurableUpdate(hard_state, truncate_from, start=start))
+        words = {**promise(node), "last_applied": start.index}
+        say(words)
+        node.state.change_over(successor)
+        say(words)
+        node.log.write(
+            DurableUpdate(None, None, commands(start.index + 1, start.index + 4, start.term))
+        )
+        node.state.put(b"c", b"after it")
+        node.state.commit(Applied(start.index + 1, start.index + 1))
+        say({**promise(node), "last_applied": start.index + 1})
+        node.close()
+
+
 def one_more_start(root: Path, *, rejoins: bool = False) -> None:
     """On each of many directories, each named before."""
     for base in sorted(root.iterdir(), key=lambda path: int(path.name)):
@@ -195,6 +226,7 @@ STORIES: tuple[Callable[[Path], None], ...] = (
     peers_that_are_damaged_twice,
     state_that_is_damaged_twice,
     state_that_is_set_aside_while_it_runs_twice,
+    snapshot_that_is_installed_twice,
 )
 
 if __name__ == "__main__":

@@ -83,9 +83,10 @@ def begin_after(
     node_id: int = 1,
     cluster_id: str = "local",
     applied: int | None = None,
+    members: tuple[int, ...] = (1, 2, 3),
 ) -> None:
     """A new directory whose log begins there, and whose state is as of then, if not earlier."""
-    identity = Identity(FORMAT_VERSION, cluster_id, node_id, (1, 2, 3), f"{node_id:032x}")
+    identity = Identity(FORMAT_VERSION, cluster_id, node_id, members, f"{node_id:032x}")
     data_dir.mkdir(exist_ok=True)
     LmdbLog.create(data_dir / RAFT, MAP_BYTES, identity, HardState(start.term), start)
     PeersFile.create(data_dir / RAFT / PEERS, identity.incarnation)

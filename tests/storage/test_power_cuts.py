@@ -144,6 +144,7 @@ def check(data_dir: Path, promised: Promise | None, *, rejoins: bool) -> None:
             assert found_kept.get(name) == content, f"{name} is not what it was said to be"
     node = open_node(data_dir, incarnation="f" * 32, start=b"the last", rejoins=rejoins)
     found = promise(node)
+    last_applied = node.state.applied().last_applied
     node.close()
     if rejoins:
         assert found["hard_state"][2] == NOT_ADMITTED
@@ -161,5 +162,6 @@ def check(data_dir: Path, promised: Promise | None, *, rejoins: bool) -> None:
     assert found_admitted_at == admitted_at
     assert found_term > term or (found_term == term and found_vote == vote)
     assert found["last_index"] >= promised["last_index"]
+    assert last_applied >= promised.get("last_applied", 0), "data is gone that no log tells again"
     if "damaged" in promised:
         assert found["damaged"] == promised["damaged"]

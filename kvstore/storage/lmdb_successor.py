@@ -1,0 +1,102 @@
+"""A state that is built beside the one in use, in an LMDB environment of its own.
+
+Law: until it is finished it says that nothing was applied, so that nobody ever takes a part of
+it for the whole. Each step is one durable transaction, bounded by what it is given.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import lmdb
+
+from kvstore.errors import DiskWriteError
+from kvstore.kv.view import Applied
+from kvstore.storage import lmdb_files, records
+from kvstore.storage.base import Identity
+from kvstore.storage.filesystem import sync_directory
+from kvstore.storage.reading import Pair
+
+
+class LmdbSuccessor:
+    """A `Successor` in the directory `environment`.
+
+    * `env` is open, for who takes it over.
+    """
+
+    def __init__(self, environment: Path, map_bytes: int, identity: Identity) -> None:
+        """What an earlier one left there goes first. Raises `DiskWriteError`."""
+        self.path = environment
+        self._remove()
+        create_state(environment, map_bytes, identity)
+        self.env = lmdb_files.open_own(environment, map_bytes)
+        self._file = lmdb_files.DataFile(self.env, environment)
+        self._databases = {
+            records.KEY_PREFIX: self.env.open_db(records.KEYS, create=False),
+            records.SESSION_PREFIX: self.env.open_db(records.SESSIONS, create=False),
+        }
+
+    def put(self, pairs: Sequence[Pair]) -> None:
+        """Take the next records, durably."""
+        if pairs:
+            self._write(pairs, None)
+
+    def finish(self, applied: Applied) -> None:
+        """That was all of them."""
+        self._write((), applied)
+
+    def _write(self, pairs: Iterable[Pair], applied: Applied | None) -> None:
+        try:
+            with self.env.begin(write=True) as txn:
+                for stored, value in pairs:
+                    database = self._databases[stored[:1]]
+                    if not txn.put(stored, value, db=database, append=True):
+                        raise DiskWriteError(f"{self.path}: a record cannot be appended")
+                if applied is not None:
+                    txn.put(records.APPLIED, records.encode_named(records.APPLIED, applied))
+                lmdb_files.sign_commit(txn)
+            self._file.fill_up()
+        except (lmdb.Error, OSError) as error:
+            raise lmdb_files.write_error(self.path, error) from error
+
+    def abandon(self) -> None:
+        """It is not wanted."""
+        self.env.close()
+        self._remove()
+
+    def _remove(self) -> None:
+        try:
+            if self.path.exists():
+                shutil.rmtree(self.path)
+        except OSError as error:
+            raise DiskWriteError(f"{self.path}: {error.strerror}") from error
+
+
+def create_state(environment: Path, map_bytes: int, identity: Identity) -> None:
+    """Make the directory `environment` with no data in it, durably."""
+    with lmdb_files.new_environment(environment, map_bytes) as (env, txn):
+        for name in (records.KEYS, records.SESSIONS):
+            env.open_db(name, txn=txn)
+        txn.put(records.IDENTITY, records.encode_named(records.IDENTITY, identity))
+        txn.put(records.APPLIED, records.encode_named(records.APPLIED, Applied()))
+
+
+def put_in_place(successor: Path, state: Path, aside: Path) -> None:
+    """Give a finished state the name of the one before, which goes. An interrupted one is
+    finished by the next call.
+
+    Raises `DiskWriteError`.
+    """
+    try:
+        if aside.exists():
+            shutil.rmtree(aside)
+        if state.exists():
+            state.rename(aside)
+        successor.rename(state)
+        sync_directory(state.parent)
+        if aside.exists():
+            shutil.rmtree(aside)
+    except OSError as error:
+        raise DiskWriteError(f"{state}: {error.strerror}") from error
