@@ -22,6 +22,7 @@ from kvstore.cli.health import health
 from kvstore.cli.inspection import inspect
 from kvstore.cli.keys import count, delete, get, increment, put, scan
 from kvstore.cli.options import Command, option
+from kvstore.cli.restore import restore
 from kvstore.cli.serve import serve
 from kvstore.cli.simulate import simulate
 from kvstore.cli.status import status
@@ -196,7 +197,7 @@ def commands(ctx: click.Context) -> None:
 
 for _command in (
     *(serve, put, get, delete, increment, scan, count, status, health, inspect),
-    *(backup, verify),
+    *(backup, verify, restore),
 ):
     commands.add_command(_command)
 

@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bind: Address | None = None
     """Where this node listens, if that is not where the others reach it (NAT, containers)."""
     cluster_id: str
+    names_cluster: bool = False
+    """`cluster_id` was given: a directory must have just this one, and not one derived from it."""
     data_dir: Path
     rejoins: bool = False
     """The node had another directory before: a new one must be admitted before it votes."""
@@ -100,6 +102,7 @@ def settings_from(options: Mapping[str, str | None], environ: Mapping[str, str])
         members=members,
         bind=read(given, "bind", partial(parse_bind, port=members[node_id].port), None),
         cluster_id=read(given, "cluster", parse_cluster, default_cluster_id(members)),
+        names_cluster="cluster" in given,
         data_dir=read(given, "data", parse_path, Path("data") / f"n{node_id}"),
         rejoins=read(given, "rejoin", parse_yes_or_no, False),
         raft=RaftSettings(
@@ -145,6 +148,14 @@ def default_cluster_id(members: Mapping[int, Address]) -> str:
     """A name that differs when the member lists differ, so that a mix-up is noticed."""
     text = ",".join(f"{node_id}={members[node_id]}" for node_id in sorted(members))
     return f"kvstore-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def derived_cluster_id(cluster_id: str, origin: bytes) -> str:
+    """That of a cluster of the same members which is made of something, and is another one.
+
+    All members come to the same, and by what it begins with they know it for theirs.
+    """
+    return f"{cluster_id}-{hashlib.sha256(origin).hexdigest()[:8]}"
 
 
 def check(settings: Settings) -> None:

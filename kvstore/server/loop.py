@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 
+import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from kvstore.config.settings import Settings
@@ -83,6 +84,9 @@ def _run(
         speaks=[SPOKEN.oldest, SPOKEN.newest],
     )
     with contextlib.closing(_open_directory(settings, log)) as directory:
+        # One that was restored has another than its members' default.
+        cluster_id = directory.log.identity.cluster_id
+        settings = msgspec.structs.replace(settings, cluster_id=cluster_id)
         # For timeouts that differ from node to node; nothing secret is drawn from it.
         rng = random.Random(secrets.randbits(64))  # noqa: S311
         times = SyncTimes()
@@ -108,6 +112,7 @@ def _open_directory(settings: Settings, log: FilteringBoundLogger) -> DataDirect
         settings.data_dir,
         node_id=settings.node_id,
         cluster_id=settings.cluster_id,
+        names_cluster=settings.names_cluster,
         members=settings.members,
         log_map_bytes=settings.log_map_bytes,
         state_map_bytes=settings.state_map_bytes,

@@ -24,7 +24,8 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +37,7 @@ from kvstore.errors import (
     DirectoryRefusedError,
     DiskWriteError,
 )
-from kvstore.raft.types import NOT_ADMITTED, HardState
+from kvstore.raft.types import NOT_ADMITTED, HardState, LogStart
 from kvstore.storage import filesystem
 from kvstore.storage.base import Identity
 from kvstore.storage.failures import unavailable
@@ -84,6 +85,7 @@ def open_directory(
     *,
     node_id: int,
     cluster_id: str,
+    names_cluster: bool,
     members: Iterable[int],
     incarnation: str,
     start: bytes,
@@ -94,6 +96,8 @@ def open_directory(
 ) -> DataDirectory:
     """Open the directory of one node, making it on first use.
 
+    * `names_cluster`: it must have just this `cluster_id`; else, one that was derived from it, for
+      a cluster that was restored, is good as well.
     * `incarnation` names a directory that is made now; one that exists keeps its own.
     * `start`: 8 random bytes, by which peers know this directory again.
     * `rejoins`: the node had another directory before; a new one must be admitted.
@@ -109,10 +113,11 @@ def open_directory(
     try:
         _sync_names(data_dir)
         if _is_new(data_dir, asked):
-            admitted_at = NOT_ADMITTED if rejoins else 0
-            _create(data_dir, asked, admitted_at, log_map_bytes, state_map_bytes)
+            hard_state = HardState(admitted_at=NOT_ADMITTED if rejoins else 0)
+            make_state = partial(LmdbState.create, map_bytes=state_map_bytes, identity=asked)
+            create(data_dir, asked, make_state, hard_state, log_map_bytes)
         directory = _open_stores(
-            data_dir, asked, lock_fd, log_map_bytes, state_map_bytes, on_progress
+            data_dir, asked, names_cluster, lock_fd, log_map_bytes, state_map_bytes, on_progress
         )
     except BaseException:
         os.close(lock_fd)
@@ -135,6 +140,17 @@ def _check_rejoins(data_dir: Path, log: LmdbLog) -> None:
             f"{data_dir}: --rejoin begins with an empty directory, and this one is the node's"
             " first. Start it without --rejoin; or, if it was lost or damaged, move it away"
         )
+
+
+@contextlib.contextmanager
+def held(data_dir: Path) -> Iterator[None]:
+    """Nobody else opens `data_dir` within this context. Raises `DirectoryRefusedError`."""
+    lock_fd = _lock(data_dir)
+    try:
+        _sync_names(data_dir)
+        yield
+    finally:
+        os.close(lock_fd)
 
 
 def _lock(data_dir: Path) -> int:
@@ -174,23 +190,28 @@ def _sync_names(data_dir: Path) -> None:
 
 def _is_new(data_dir: Path, asked: Identity) -> bool:
     """Whether the directory has never been used. Removes what an interrupted creation left."""
-    raft, state, unfinished = (data_dir / name for name in (RAFT, STATE, UNFINISHED))
-    try:
-        if not raft.exists() and unfinished.exists():
-            # `unfinished` goes last: while it stands, `state` is known to be empty.
-            if state.exists():
-                shutil.rmtree(state)
-                filesystem.sync_directory(data_dir)
-            shutil.rmtree(unfinished)
-        has_raft, has_state = raft.exists(), state.exists()
-    except OSError as error:
-        raise unavailable(data_dir, error) from None
+    _remove_unfinished(data_dir)
+    has_raft, has_state = ((data_dir / name).exists() for name in (RAFT, STATE))
     if has_state and not has_raft:
         raise DamagedError(
             f"{data_dir}: {RAFT}/ is missing while {STATE}/ is there: what this node voted for and"
             f" held cannot be told. Bring it back; else {_from_others(data_dir, asked)}"
         )
     return not has_raft
+
+
+def _remove_unfinished(data_dir: Path) -> None:
+    """Remove what an interrupted creation left: nobody was ever told of it."""
+    raft, state, unfinished = (data_dir / name for name in (RAFT, STATE, UNFINISHED))
+    try:
+        if not raft.exists() and unfinished.exists():
+            # `unfinished` goes last: while it stands, `state` is known to be of no use.
+            if state.exists():
+                shutil.rmtree(state)
+                filesystem.sync_directory(data_dir)
+            shutil.rmtree(unfinished)
+    except OSError as error:
+        raise unavailable(data_dir, error) from None
 
 
 def _from_others(data_dir: Path, identity: Identity) -> str:
@@ -200,12 +221,37 @@ def _from_others(data_dir: Path, identity: Identity) -> str:
     return f"move {data_dir} away and start with --rejoin"
 
 
-def _create(
-    data_dir: Path, identity: Identity, admitted_at: int, log_bytes: int, state_bytes: int
+def refuse_existing(data_dir: Path) -> None:
+    """Raises `DirectoryRefusedError` if a node had this directory. It must be held."""
+    _remove_unfinished(data_dir)
+    for name in (RAFT, STATE):
+        if (data_dir / name).exists():
+            raise DirectoryRefusedError(
+                f"{data_dir}: a node has this directory already ({name}/ is there), and nothing in "
+                "it was touched; name another one with --data, or move it away"
+            )
+
+
+def create(
+    data_dir: Path,
+    identity: Identity,
+    make_state: Callable[[Path], None],
+    hard_state: HardState,
+    log_bytes: int,
+    start: LogStart = LogStart(),  # noqa: B008 - frozen
 ) -> None:
-    LmdbLog.create(data_dir / UNFINISHED, log_bytes, identity, HardState(admitted_at=admitted_at))
-    PeersFile.create(data_dir / UNFINISHED / PEERS, identity.incarnation)
-    LmdbState.create(data_dir / STATE, state_bytes, identity)
+    """Make what belongs into `data_dir`, which is held and has nothing yet; whole, or not at all.
+
+    `make_state` makes the state as of `start`, durably, under the path that it is given. If it
+    fails, nothing is left.
+    """
+    try:
+        LmdbLog.create(data_dir / UNFINISHED, log_bytes, identity, hard_state, start)
+        PeersFile.create(data_dir / UNFINISHED / PEERS, identity.incarnation)
+        make_state(data_dir / STATE)
+    except BaseException:
+        _remove_unfinished(data_dir)
+        raise
     try:
         os.rename(data_dir / UNFINISHED, data_dir / RAFT)
     except OSError as error:
@@ -216,6 +262,7 @@ def _create(
 def _open_stores(
     data_dir: Path,
     asked: Identity,
+    names_cluster: bool,
     lock_fd: int,
     log_bytes: int,
     state_bytes: int,
@@ -225,7 +272,7 @@ def _open_stores(
     with contextlib.ExitStack() as opened:
         log, log_notes = _open_log(data_dir, asked, log_bytes, on_progress)
         opened.callback(log.close)
-        _check_identity(data_dir, log.identity, asked)
+        _check_identity(data_dir, log.identity, asked, names_cluster)
         _finish_change_over(data_dir, log, state_bytes)
         state, state_notes = _open_state(data_dir, log, state_bytes, on_progress)
         opened.callback(state.close)
@@ -340,7 +387,9 @@ def set_state_aside(data_dir: Path) -> None:
     filesystem.sync_directory(data_dir)
 
 
-def _check_identity(data_dir: Path, stored: Identity, asked: Identity) -> None:
+def _check_identity(data_dir: Path, stored: Identity, asked: Identity, names_cluster: bool) -> None:
+    if not names_cluster and stored.cluster_id.startswith(f"{asked.cluster_id}-"):
+        asked = msgspec.structs.replace(asked, cluster_id=stored.cluster_id)
     differences = [
         f"it belongs to {what} {_text(was)}, not {_text(wanted)}"
         for what, was, wanted in (

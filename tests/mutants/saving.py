@@ -11,6 +11,7 @@ READING = "tests/storage/test_reading.py"
 SNAPSHOTS = "tests/storage/test_snapshots.py"
 BACKUPS = "tests/server/test_backups.py"
 COMMANDS = "tests/cli/test_backups.py"
+RESTORING = "tests/storage/test_restoring.py"
 
 SAVING = (
     Mutant(
@@ -160,5 +161,57 @@ SAVING = (
         "    finally:\n        file.abandon()\n",
         "    finally:\n        file.finish()\n",
         test=f"{COMMANDS}::test_a_backup_that_breaks_off_leaves_no_file_and_keeps_the_old_one",
+    ),
+    Mutant(
+        "a restored cluster goes on with the revisions of the old one",
+        "_bumped",
+        "    return revision + bump\n",
+        "    return revision\n",
+        test=f"{RESTORING}::test_a_directory_holds_what_the_snapshot_does_but_for_sessions",
+    ),
+    Mutant(
+        "sessions outlast a restore",
+        "restoring._fill",
+        "                if stored.startswith(records.KEY_PREFIX):\n",
+        "                if stored:\n",
+        test=f"{RESTORING}::test_a_directory_holds_what_the_snapshot_does_but_for_sessions",
+    ),
+    Mutant(
+        "a restored log begins with the first entry of all",
+        "restore_snapshot",
+        "            start = LogStart(header.index, header.term)\n",
+        "            start = LogStart()\n",
+        test=f"{RESTORING}::test_a_directory_holds_what_the_snapshot_does_but_for_sessions",
+    ),
+    Mutant(
+        "a directory that there is is restored over",
+        "restore_snapshot",
+        "            directory.refuse_existing(data_dir)\n",
+        "",
+        test=f"{RESTORING}::test_a_directory_that_a_node_has_is_refused_untouched",
+    ),
+    Mutant(
+        "a damaged snapshot leaves a part of a directory",
+        "directory.create",
+        "    except BaseException:\n        _remove_unfinished(data_dir)\n        raise\n",
+        "    except BaseException:\n        raise\n",
+        test=f"{RESTORING}::test_a_damaged_snapshot_leaves_nothing",
+    ),
+    Mutant(
+        "a directory is there before its data is",
+        "directory.create",
+        "        make_state(data_dir / STATE)\n",
+        "        os.rename(data_dir / UNFINISHED, data_dir / RAFT)\n"
+        "        make_state(data_dir / STATE)\n"
+        "        os.rename(data_dir / RAFT, data_dir / UNFINISHED)\n",
+        test=f"{RESTORING}::"
+        "test_a_kill_or_a_power_cut_at_any_step_leaves_the_whole_directory_or_none",
+    ),
+    Mutant(
+        "any cluster's directory is good where none is named",
+        "_check_identity",
+        'stored.cluster_id.startswith(f"{asked.cluster_id}-")',
+        "stored.cluster_id",
+        test="tests/storage/test_directory.py",
     ),
 )

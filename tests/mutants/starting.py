@@ -17,7 +17,7 @@ KILLED_BEFORE = (
 STARTING = (
     Mutant(
         "the directory of a new log is renamed and not synced",
-        "_create",
+        "directory.create",
         "    filesystem.sync_directory(data_dir)\n",
         "",
         test=f"{POWER_CUT}[first_start]",
@@ -31,7 +31,7 @@ STARTING = (
     ),
     Mutant(
         "the state of an unfinished creation comes back when the log of it is gone",
-        "_is_new",
+        "_remove_unfinished",
         "                shutil.rmtree(state)\n"
         "                filesystem.sync_directory(data_dir)\n",
         "                shutil.rmtree(state)\n",

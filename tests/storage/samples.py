@@ -42,6 +42,7 @@ def led(first: int, stop: int, term: int, leader: int) -> list[Entry]:
 def open_node(data_dir: Path, node_id: int = 1, **changed: Any) -> DataDirectory:
     settings: dict[str, Any] = {
         "cluster_id": "local",
+        "names_cluster": False,
         "members": [1, 2, 3],
         "incarnation": f"{node_id:032x}",
         "start": b"a start.",

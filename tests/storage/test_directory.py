@@ -297,3 +297,17 @@ def test_a_network_file_system_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("kvstore.storage.filesystem._MOUNTS", mounts)
     with pytest.raises(DirectoryRefusedError, match=r"network file system \(nfs4\)"):
         open_node(tmp_path / "n1")
+
+
+def test_a_name_that_was_derived_is_good_unless_another_is_named(tmp_path):
+    open_node(tmp_path / "n1", cluster_id="local-1a2b3c4d").close()
+    node = open_node(tmp_path / "n1", cluster_id="local")
+    assert node.log.identity.cluster_id == "local-1a2b3c4d"
+    node.close()
+    for settings in (
+        {"cluster_id": "local", "names_cluster": True},
+        {"cluster_id": "loca"},
+        {"cluster_id": "other"},
+    ):
+        with pytest.raises(DirectoryRefusedError, match="belongs to cluster 'local-1a2b3c4d'"):
+            open_node(tmp_path / "n1", **settings)

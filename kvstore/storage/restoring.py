@@ -1,0 +1,115 @@
+"""A data directory of a new cluster, made from a snapshot.
+
+Law: whole or not at all. Killed at any moment, it leaves the whole directory, or one that nobody
+takes for made: `raft.new` becomes `raft` when all else is durable, as with any new directory. A
+directory that there is already is refused untouched.
+
+What comes out follows from the snapshot, and from what is asked, alone: so all members that are
+restored from one file begin alike. It must not know what keys and values mean.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from kvstore.errors import SnapshotRefusedError
+from kvstore.kv.view import Applied
+from kvstore.raft.types import INDEX_MAX, HardState, LogStart
+from kvstore.storage import directory, filesystem, records
+from kvstore.storage.base import Identity
+from kvstore.storage.lmdb_state import LmdbState
+from kvstore.storage.progress import OnProgress, nobody
+from kvstore.storage.snapshot_file import SnapshotReader
+from kvstore.storage.snapshot_format import Header
+
+_COMMIT_BYTES: Final = 16 << 20
+"""So much is put into the new state at once: memory does not grow with the data."""
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """What a directory was made with. `revision`: all later ones are higher."""
+
+    header: Header
+    digest: str
+    revision: int
+
+
+def restore_snapshot(
+    reader: SnapshotReader,
+    data_dir: Path,
+    identity: Identity,
+    *,
+    revision_bump: int,
+    log_map_bytes: int,
+    state_map_bytes: int,
+    on_progress: OnProgress = nobody,
+) -> Restored:
+    """Make `data_dir` the first directory of a founder of the cluster that `identity` names.
+
+    The log begins after the snapshot's last entry. Sessions are over, as no client of the new
+    cluster has one, and the revision goes up by `revision_bump`.
+
+    Raises `DirectoryRefusedError`, `SnapshotRefusedError`, `DamagedSnapshotError` and what
+    storage raises else.
+    """
+    header = reader.header
+    revision = _bumped(header.applied.revision, revision_bump)
+    applied = msgspec.structs.replace(header.applied, revision=revision)
+
+    def make_state(path: Path) -> None:
+        _fill(path, identity, state_map_bytes, reader, applied, on_progress)
+
+    was_there = data_dir.exists()
+    filesystem.make_directory(data_dir)
+    filesystem.refuse_network_filesystem(data_dir)
+    try:
+        with directory.held(data_dir):
+            directory.refuse_existing(data_dir)
+            start = LogStart(header.index, header.term)
+            hard_state = HardState(header.term)
+            directory.create(data_dir, identity, make_state, hard_state, log_map_bytes, start)
+    except BaseException:
+        if not was_there:
+            shutil.rmtree(data_dir)
+        raise
+    return Restored(header, reader.digest, revision)
+
+
+def _bumped(revision: int, bump: int) -> int:
+    if revision > INDEX_MAX // 2 - bump:
+        raise SnapshotRefusedError(
+            f"its revision is {revision}, and {bump} more leaves too few: give a lower "
+            "--bump-revision"
+        )
+    return revision + bump
+
+
+def _fill(
+    state_dir: Path,
+    identity: Identity,
+    map_bytes: int,
+    reader: SnapshotReader,
+    applied: Applied,
+    on_progress: OnProgress,
+) -> None:
+    LmdbState.create(state_dir, map_bytes, identity)
+    state = LmdbState(state_dir, map_bytes)
+    try:
+        done = held_bytes = 0
+        for pairs in reader.slices():
+            for stored, value in pairs:
+                if stored.startswith(records.KEY_PREFIX):
+                    state.put(stored[1:], records.decode_value(stored, value))
+                    held_bytes += len(stored) + len(value)
+            done += len(pairs)
+            on_progress("records", done, reader.header.keys + reader.header.sessions)
+            if held_bytes > _COMMIT_BYTES:
+                state.commit(state.applied())
+                held_bytes = 0
+        state.commit(applied)
+    finally:
+        state.close()
