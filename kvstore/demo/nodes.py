@@ -112,6 +112,11 @@ class Nodes:
         process.kill()
         process.wait()
 
+    @property
+    def running(self) -> list[int]:
+        """Those that were started, and not killed since."""
+        return [*self._processes]
+
     def pid(self, node: int) -> int:
         return self._processes[node].pid
 
@@ -185,12 +190,12 @@ def _environ() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("KVSTORE_")}
 
 
-def wait_for(look: Callable[[], _T | None], what: str) -> _T:
-    """What `look` finds, as soon as it finds something."""
-    deadline = time.monotonic() + WAIT_S
+def wait_for(look: Callable[[], _T | None], what: str, wait_s: float = WAIT_S) -> _T:
+    """What `look` finds, as soon as it finds something; for at most so long."""
+    deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
         found = look()
         if found:
             return found
         time.sleep(_POLL_S)
-    raise BrokenClaimError(f"not within {WAIT_S:.0f} seconds: {what}")
+    raise BrokenClaimError(f"not within {wait_s:.0f} seconds: {what}")
