@@ -122,9 +122,10 @@ class Disk:
 
 
 class _Before(NamedTuple):
-    """What one write replaced: records from `kept` on and those repaired, and all the rest."""
+    """What one write replaced: records behind `kept`, dropped ones, repaired ones, and the rest."""
 
     kept: int
+    dropped: list[tuple[bytes, bytes]]
     removed: list[tuple[bytes, bytes]]
     repaired: dict[int, tuple[bytes, bytes]]
     outline: Outline
@@ -156,6 +157,8 @@ class SimulatedLog(MemoryLog):
         """The vote and term that a crash would leave for certain."""
         self.terms = Indexed[int](start.index)
         """Term of each entry that a crash would leave for certain."""
+        self.start = start
+        """After what the log would then begin."""
         self._update: DurableUpdate | None = None
         self.unreadable: set[int] = set()
         self.is_lost = False
@@ -173,8 +176,10 @@ class SimulatedLog(MemoryLog):
             disk.require_room(taken_bytes + KEPT_BYTES)
             disk.room_bytes -= taken_bytes
         kept = self.last_index if update.truncate_from is None else update.truncate_from - 1
+        began = update.start.index if update.start is not None else self.outline.start.index
         self._before = _Before(
             kept,
+            self.pairs[: max(0, self.before(min(began, kept) + 1))],
             self.pairs[self.before(kept + 1) :],
             {entry.index: self.pairs[self.before(entry.index)] for entry in update.repairs},
             self.outline,
@@ -185,7 +190,7 @@ class SimulatedLog(MemoryLog):
         super().write(update)
         if self.unreadable:
             repaired = {entry.index for entry in update.repairs}
-            self.unreadable = {i for i in self.unreadable - repaired if i <= kept}
+            self.unreadable = {i for i in self.unreadable - repaired if began < i <= kept}
         sync_ms = disk.draw_sync_ms()
         if disk.strikes(Fate.ERROR):
             raise DiskWriteError(Fate.ERROR.value)
@@ -215,6 +220,9 @@ class SimulatedLog(MemoryLog):
             return
         if update.truncate_from is not None:
             self.terms.truncate(update.truncate_from)
+        if update.start is not None:
+            self.start = update.start
+            self.terms.drop(update.start.index)
         self.terms.extend([entry.term for entry in update.entries])
         self.hard_state = update.hard_state or self.hard_state
         self._on_synced(update)
@@ -227,10 +235,11 @@ class SimulatedLog(MemoryLog):
             self.synced()
             return False
         before = self._before
-        self.pairs[self.before(before.kept + 1) :] = before.removed
+        left = self.pairs[: max(0, self.before(before.kept + 1))]
+        self.pairs = [*before.dropped, *left, *before.removed]
+        self.outline, self._hard_state = before.outline, before.hard_state
         for index, pair in before.repaired.items():
             self.pairs[self.before(index)] = pair
-        self.outline, self._hard_state = before.outline, before.hard_state
         # What was damaged meanwhile is so whatever becomes of the write.
         self.unreadable = {i for i in self.unreadable if i <= before.kept} | before.unreadable
         self._before = self._update = None
@@ -238,7 +247,7 @@ class SimulatedLog(MemoryLog):
 
     def damage(self, rng: random.Random) -> str:
         """Flip a bit of one record, or lose a page of the log; what, in words."""
-        first, certain = self.terms.start + 1, min(self.terms.last, self.last_index)
+        first, certain = self.outline.start.index + 1, min(self.terms.last, self.last_index)
         if certain < first or rng.random() < 0.1:
             self.is_lost = True
             self._hard_state = _flipped(self._hard_state, rng)
@@ -254,7 +263,7 @@ class SimulatedLog(MemoryLog):
     def lose_term(self, rng: random.Random) -> str:
         """Lose all entries of one term; what, in words."""
         certain = [
-            (index, term) for index, term in self.terms.numbered() if index <= self.last_index
+            (index, term) for index, term in self.terms.numbered() if self.outline.holds(index)
         ]
         if not certain:
             return "nothing is lost of an empty log"

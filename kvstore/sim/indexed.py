@@ -54,6 +54,13 @@ class Indexed(Generic[T]):
             raise IndexError(f"{index} is not behind {self.start}")
         del self._items[index - self.start - 1 :]
 
+    def drop(self, index: int) -> None:
+        """Begin after `index`, which is not before `start`: what is at and before it is gone."""
+        if index < self.start:
+            raise IndexError(f"{index} is before {self.start}")
+        del self._items[: index - self.start]
+        self.start = index
+
     def __iter__(self) -> Iterator[T]:
         return iter(self._items)
 

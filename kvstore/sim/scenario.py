@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from kvstore import api
-from kvstore.config.limits import Limits
+from kvstore.config.limits import LOG_KEPT_BYTES, Limits
 from kvstore.raft.types import LogStart, RaftSettings
 from kvstore.sim import faults
 from kvstore.sim.faults import Fault
@@ -56,6 +57,8 @@ class Scenario(msgspec.Struct, frozen=True):
     """After which the logs of all nodes begin."""
     releases: Releases = Releases()
     """What nodes run, and are upgraded to."""
+    log_kept_bytes: int = LOG_KEPT_BYTES
+    """Of what is applied and durable: what is more goes from the front of the log."""
 
 
 def scenario(seed: int) -> Scenario:
@@ -103,7 +106,7 @@ def scenario(seed: int) -> Scenario:
         idle_turns=rng.choice((0.0, 0.1, 1.0, 1.0)),
         start=_start(seed),
     )
-    return _with_upgrades(_with_disks(plan))
+    return _with_compaction(_with_upgrades(_with_disks(plan)))
 
 
 def _with_upgrades(plan: Scenario) -> Scenario:
@@ -113,6 +116,20 @@ def _with_upgrades(plan: Scenario) -> Scenario:
         return plan
     upgrades = faults.plan_upgrades(rng, plan.storm_ms, len(plan.faults))
     return msgspec.structs.replace(plan, releases=several(rng), faults=plan.faults + upgrades)
+
+
+_NEEDS_OLDER: Final = frozenset(
+    ("damage", "lost term", "lost directory", "old directory", "joining under load")
+)
+"""Faults after which a node may need what was dropped: a snapshot, which nobody can give yet."""
+
+
+def _with_compaction(plan: Scenario) -> Scenario:
+    """In half of all worlds logs keep little, or next to nothing; drawn by itself."""
+    rng = random.Random(f"how much of the logs of world {plan.seed} is kept")
+    if rng.random() < 0.5 or _NEEDS_OLDER & {fault.kind for fault in plan.faults}:
+        return plan
+    return msgspec.structs.replace(plan, log_kept_bytes=rng.choice((1, 200, 2_000)))
 
 
 def _start(seed: int) -> LogStart:

@@ -109,6 +109,7 @@ class World:
             limits=self.plan.limits,
             request_timeout_ms=2_000,
             checkpoint_interval_ms=self.plan.checkpoint_interval_ms,
+            log_kept_bytes=self.plan.log_kept_bytes,
         )
         clock = Clock(self._fork(), self.plan.drift)
         return Host(

@@ -109,15 +109,15 @@ BEGINNING = (
     Mutant(
         "simulated damage spares the first entry of a log",
         "SimulatedLog.damage",
-        "self.terms.start + 1,",
-        "self.terms.start + 2,",
+        "self.outline.start.index + 1,",
+        "self.outline.start.index + 2,",
         test=f"{_DISK}::test_damage_strikes_each_entry_and_nothing_else",
     ),
     Mutant(
         "who judges what disks keep takes it that the first entry of a log is on all of them",
         "Retention._look_at",
-        "index > self.start.index",
-        "index > self.start.index + 1",
+        "index > terms.start and",
+        "index > terms.start + 1 and",
         test=f"{_LOST}"
         "::test_what_an_earlier_directory_rolled_back_a_later_one_must_hold_once_it_is_committed",
     ),

@@ -10,6 +10,8 @@ from .mutant import Mutant
 _STORES = "tests/storage/test_compaction.py"
 _CORE = "tests/raft/test_compaction.py"
 _NODE = "tests/server/test_compaction.py"
+_DISK = "tests/sim/test_disk.py"
+_LOGS = "tests/sim/test_log_checkers.py"
 
 DROPPING = (
     Mutant(
@@ -153,7 +155,6 @@ DROPPING = (
         "Compaction.tick",
         "min(raft.droppable_index, self._state_store.applied().last_applied)",
         "raft.droppable_index",
-        test=f"{_NODE}::test_what_no_checkpoint_has_made_durable_stays",
     ),
     Mutant(
         "a node drops what the core says is needed",
@@ -197,5 +198,47 @@ DROPPING = (
         "settings.log_kept_bytes < 0",
         test="tests/config/test_settings.py"
         "::test_a_log_that_keeps_too_little_or_more_than_its_map_holds_is_refused",
+    ),
+    Mutant(
+        "a simulated write that is lost has dropped what it dropped",
+        "SimulatedLog.lose_unsynced",
+        "[*before.dropped, *left,",
+        "[*left,",
+        test=f"{_DISK}::test_a_lost_write_brings_back_what_it_had_dropped",
+    ),
+    Mutant(
+        "a simulated disk has what was dropped from it",
+        "SimulatedLog.synced",
+        "            self.terms.drop(update.start.index)\n",
+        "",
+        test=f"{_DISK}::test_a_lost_write_brings_back_what_it_had_dropped",
+    ),
+    Mutant(
+        "who judges what is dropped does not look at the state",
+        "Dropping._check_start",
+        "        if applied < start.index:\n",
+        "        if applied < 0:\n",
+        test=f"{_LOGS}::test_what_no_checkpoint_has_made_durable_must_not_be_dropped",
+    ),
+    Mutant(
+        "who judges logs takes it that the first entry follows what the world began with",
+        "LogMatching.synced",
+        "host.disk.log.start.term if is_first",
+        "self.start.term if is_first",
+        test=f"{_LOGS}::test_what_is_durable_in_the_state_may_be_dropped_and_followed",
+    ),
+    Mutant(
+        "who judges what disks keep takes what was dropped for lost",
+        "Retention._look_at",
+        "index > terms.start and",
+        "index > self.start.index and",
+        test=f"{_LOGS}::test_what_is_durable_in_the_state_may_be_dropped_and_followed",
+    ),
+    Mutant(
+        "simulated damage strikes what is dropped meanwhile",
+        "SimulatedLog.lose_term",
+        "if self.outline.holds(index)",
+        "if index <= self.last_index",
+        test=f"{_DISK}::test_damage_during_a_write_spares_what_that_drops",
     ),
 )

@@ -92,6 +92,62 @@ def test_a_lost_write_takes_its_truncation_with_it(start: LogStart, cut: int) ->
     assert ends == {True, False}
 
 
+@pytest.mark.parametrize("dropped", [1, 2, 3])
+def test_a_lost_write_brings_back_what_it_had_dropped(start: LogStart, dropped: int) -> None:
+    ends = set()
+    for seed in range(20):
+        disk = disk_with_three(start, random.Random(seed))
+        all_four = entries(start, 1, 4, term=1)
+        began = LogStart(start.index + dropped, 1)
+        disk.log.write(DurableUpdate(entries=all_four[3:], start=began))
+        is_lost = disk.crash()
+        ends.add(is_lost)
+        left = all_four[:3] if is_lost else all_four[dropped:]
+        assert disk.log.recover().start == disk.log.start == (start if is_lost else began)
+        assert tuple(disk.log.entries(left[0].index, left[-1].index + 1, ALL)) == left
+        assert [*disk.log.terms.numbered()] == [(one.index, one.term) for one in left]
+    assert ends == {True, False}
+
+
+def test_a_lost_write_that_repaired_cut_and_dropped_leaves_all_as_it_was(start: LogStart) -> None:
+    ends = set()
+    for seed in range(20):
+        rng = random.Random(seed)
+        disk = disk_with_three(start, rng)
+        disk.log.lose_term(rng)
+        update = DurableUpdate(
+            truncate_from=start.index + 3,
+            start=LogStart(start.index + 1, 1),
+            repairs=entries(start, 2, 2, term=1),
+            entries=entries(start, 3, 4, term=2),
+        )
+        disk.log.write(update)
+        is_lost = disk.crash()
+        ends.add(is_lost)
+        found = disk.log.recover()
+        assert found.last_index == start.index + (3 if is_lost else 4)
+        assert found.damaged == (indexes(start, 1, 2, 3) if is_lost else ())
+        assert disk.log.unreadable == set(found.damaged)
+    assert ends == {True, False}
+
+
+@pytest.mark.parametrize("dropped", [1, 2, 3])
+def test_damage_during_a_write_spares_what_that_drops(start: LogStart, dropped: int) -> None:
+    """Should the write be lost, it is as it was before (simulator, seed 400)."""
+    for seed in range(40):
+        rng = random.Random(seed)
+        disk = disk_with_three(start, rng)
+        disk.log.write(DurableUpdate(start=LogStart(start.index + dropped, 1)))
+        if seed % 2:
+            disk.log.damage(rng)
+        else:
+            disk.log.lose_term(rng)
+        disk.crash()
+        if not disk.log.is_lost:
+            assert disk.log.unreadable == set(disk.log.recover().damaged)
+            assert min(disk.log.unreadable, default=99 + start.index) > start.index + dropped
+
+
 def test_damage_strikes_each_entry_and_nothing_else(start: LogStart) -> None:
     struck = set()
     for seed in range(60):

@@ -45,6 +45,18 @@ def test_it_grows_and_is_cut_at_numbers(start: int) -> None:
         some.truncate(start)
 
 
+def test_what_is_dropped_from_its_front_is_gone_and_the_rest_keeps_its_numbers(start: int) -> None:
+    some = Indexed(start, "abcd")
+    some.drop(start)
+    some.drop(start + 2)
+    assert some == Indexed(start + 2, "cd")
+    assert (some.get(start + 2), some[start + 3]) == (None, "c")
+    with pytest.raises(IndexError):
+        some.drop(start + 1)
+    some.drop(start + 9)
+    assert some == Indexed(start + 9)
+
+
 def test_lists_that_begin_elsewhere_are_not_equal() -> None:
     assert Indexed(1, "ab") != Indexed(2, "ab")
     assert Indexed(1, "ab") != Indexed(1, "ac")

@@ -14,11 +14,14 @@ from kvstore import api
 from kvstore.raft.messages import AppendEntriesReply
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogStart, Role
 from kvstore.sim.checkers.checker import Checker, ViolationError
+from kvstore.sim.checkers.commitment import Commitment
+from kvstore.sim.checkers.dropping import Dropping
 from kvstore.sim.checkers.durability import Durability
 from kvstore.sim.checkers.leader_completeness import LeaderCompleteness
 from kvstore.sim.checkers.log_matching import LogMatching
 from kvstore.sim.checkers.persist_then_speak import PersistThenSpeak
 from kvstore.sim.checkers.replay import Change, Replay
+from kvstore.sim.checkers.retention import Retention
 from kvstore.sim.checkers.state_machine_safety import StateMachineSafety
 from kvstore.sim.checkers.vouching import Vouching
 from kvstore.sim.indexed import Indexed
@@ -57,6 +60,8 @@ class Log:
         return self.start.term if index == self.start.index else self.entries[index].term
 
     def holds(self, index: int, term: int) -> bool:
+        if index < self.start.index:
+            return True
         return index <= self.last_index and self.term(index) == term
 
     def slice(self, first: int, stop: int, _bytes_max: int) -> list[Entry]:
@@ -87,8 +92,10 @@ class Host:
         self._checker = checker
         self.begins = checker.start
         self.log = Log(self.begins)
-        self.disk = SimpleNamespace(log=self.log)
         applied = state_as_of(self.begins)
+        self.durable = applied
+        state = SimpleNamespace(applied=lambda: self.durable)
+        self.disk = SimpleNamespace(log=self.log, state=state)
         self.raft = Core(self.log)
         self.machine = SimpleNamespace(last_applied=applied.last_applied, revision=applied.revision)
         self.running = SimpleNamespace(raft=self.raft, machine=self.machine)
@@ -103,6 +110,18 @@ class Host:
         self.log.entries.extend(entries)
         self.log.terms.extend(entry.term for entry in entries)
         self._checker.synced(self, DurableUpdate(entries=entries))
+
+    def checkpoint(self) -> None:
+        """What is applied is durable."""
+        self.durable = msgspec.structs.replace(self.durable, last_applied=self.machine.last_applied)
+
+    def drop(self, count: int, term: int = 1) -> None:
+        """The log begins so many entries behind where the world began, core and disk alike."""
+        began = LogStart(self.begins.index + count, self.begins.term + term)
+        self.log.start = began
+        self.log.entries.drop(began.index)
+        self.log.terms.drop(began.index)
+        self._checker.synced(self, DurableUpdate(start=began))
 
     def keep_other(self, *terms: int) -> None:
         """In place of the last entry that was written, the disk holds those of these terms."""
@@ -307,6 +326,78 @@ def test_a_hard_state_that_is_taken_for_durable_and_is_not_is_found(
     one.raft.durable_hard_state = msgspec.structs.replace(held, **ahead)
     with pytest.raises(ViolationError, match="for durable, its disk holds HardState"):
         one.end_turn()
+
+
+# --- Only what is durable is dropped ------------------------------------------------------------
+
+
+def test_what_is_durable_in_the_state_may_be_dropped_and_followed(start: LogStart) -> None:
+    for checker in (Dropping, LogMatching, Retention, Commitment, LeaderCompleteness):
+        one, two, _ = hosts(checker, start)
+        for host in (one, two):
+            host.write(1, 1, 1)
+        for host in (one, two):
+            host.apply(3)
+            host.checkpoint()
+            host.drop(2)
+            host.restart()
+            host.drop(3)
+            host.accept(3)
+        for host in (one, two):
+            host.write(1, 2)
+        two.lead(2)
+
+
+def test_what_no_checkpoint_has_made_durable_must_not_be_dropped(start: LogStart) -> None:
+    one, _, _ = hosts(Dropping, start)
+    one.write(1, 1, 1)
+    one.apply(2)
+    one.checkpoint()
+    one.apply(1)
+    with pytest.raises(ViolationError, match=f"its state is durable up to {start.index + 2}"):
+        one.drop(3)
+
+
+def test_what_is_not_committed_must_not_be_dropped(start: LogStart) -> None:
+    one, _, _ = hosts(Dropping, start)
+    one.write(1, 1)
+    one.machine.last_applied += 2
+    one.checkpoint()
+    with pytest.raises(ViolationError, match="not known to be committed"):
+        one.drop(2)
+
+
+def test_another_entry_than_the_committed_one_must_not_be_dropped(start: LogStart) -> None:
+    one, _, _ = hosts(Dropping, start)
+    one.write(1, 1)
+    one.apply(2)
+    one.checkpoint()
+    with pytest.raises(ViolationError, match=f"entry {start.index + 2} of term"):
+        one.drop(2, term=2)
+
+
+def test_a_log_that_begins_earlier_again_is_found(start: LogStart) -> None:
+    one, _, _ = hosts(Dropping, start)
+    one.write(1, 1)
+    one.apply(2)
+    one.checkpoint()
+    one.drop(2)
+    one.log.start = LogStart(start.index + 1, start.term + 1)
+    with pytest.raises(ViolationError, match="again"):
+        one.restart()
+
+
+def test_a_directory_that_begins_with_less_than_its_predecessor_is_none_of_that(
+    start: LogStart,
+) -> None:
+    one, _, _ = hosts(Dropping, start)
+    one.write(1, 1)
+    one.apply(2)
+    one.checkpoint()
+    one.drop(2)
+    one._checker.directory_changed(one)
+    one.log.start = start
+    one.restart()
 
 
 # --- What the log says ------------------------------------------------------------------------

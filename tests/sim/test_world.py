@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from kvstore.cli.main import main
+from kvstore.config.limits import LOG_KEPT_BYTES
 from kvstore.raft.types import LogStart
 from kvstore.sim.network import FAIR
 from kvstore.sim.releases import Releases
@@ -17,6 +18,7 @@ from kvstore.sim.run import Report, run
 from kvstore.sim.scenario import Scenario, only_faults, scenario
 from kvstore.sim.shrink import shrink
 from kvstore.sim.trace import Crashed, Noted, Persisted, Sent
+from kvstore.sim.world import World
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -58,6 +60,7 @@ WORTH_REACHING = {
     "fault: other release",
     "version raised",
     "append of several entries",
+    "log compacted",
     "answer OK",
     "answer NOTLEADER",
     "answer UNKNOWN",
@@ -88,6 +91,27 @@ def test_half_of_all_worlds_begin_with_the_first_entry_and_the_others_anywhere()
     assert 150 < firsts.count(1) < 250
     assert min(firsts.count(first) for first in (2, 1_000_000_000)) > 30
     assert sum(100 < first < 1_000 for first in firsts) > 30
+
+
+def test_many_worlds_keep_little_of_their_logs_and_others_are_as_they_were() -> None:
+    plans = [scenario(seed) for seed in range(400)]
+    kept = Counter(plan.log_kept_bytes for plan in plans)
+    assert sorted(kept) == [1, 200, 2_000, LOG_KEPT_BYTES]
+    assert min(kept.values()) > 20
+
+
+def test_nodes_come_to_have_logs_that_begin_at_different_entries() -> None:
+    """Raft §7: each drops for itself."""
+    calm = only_faults(scenario(4), [])
+    world = World(msgspec.structs.replace(calm, log_kept_bytes=1, checkpoint_interval_ms=50))
+    for host in world.hosts.values():
+        host.start()
+    for client in world.clients:
+        client.make_calls(60, 3_000.0)
+    world.schedule.run_until(3_000.0)
+    starts = {host.disk.log.start.index for host in world.hosts.values()}
+    assert len(starts) > 1
+    assert max(starts) > world.plan.start.index + 20
 
 
 def test_other_seeds_are_other_runs() -> None:

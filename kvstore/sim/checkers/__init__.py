@@ -12,6 +12,7 @@ from kvstore.sim.checkers.checker import Checker
 from kvstore.sim.checkers.commitment import Commitment
 from kvstore.sim.checkers.consent import Consent
 from kvstore.sim.checkers.deference import Deference
+from kvstore.sim.checkers.dropping import Dropping
 from kvstore.sim.checkers.durability import Durability
 from kvstore.sim.checkers.election_safety import ElectionSafety
 from kvstore.sim.checkers.exactly_once import ExactlyOnce
@@ -40,6 +41,7 @@ STEPWISE: tuple[type[Checker], ...] = (
     Durability,
     Commitment,
     Retention,
+    Dropping,
     ExactlyOnce,
     Vouching,
     Room,

@@ -11,13 +11,13 @@ from typing import ClassVar, Final, NoReturn, Protocol, get_args
 
 from kvstore import api
 from kvstore.errors import StorageError
-from kvstore.kv.view import View
 from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, HardState, LogStart
 from kvstore.raft.versions import Versions
 from kvstore.server.node import Node
 from kvstore.sim.indexed import Indexed
 from kvstore.sim.log_start import FIRST
+from kvstore.storage.base import StateStore
 
 
 class Part(enum.IntFlag):
@@ -44,6 +44,7 @@ class WatchedLog(Protocol):
     """What a crash at this moment would leave for certain, and what of it is damaged."""
 
     hard_state: HardState
+    start: LogStart
     terms: Indexed[int]
     unreadable: set[int]
 
@@ -55,7 +56,7 @@ class WatchedDisk(Protocol):
     def log(self) -> WatchedLog: ...
 
     @property
-    def state(self) -> View: ...
+    def state(self) -> StateStore: ...
 
 
 class Watched(Protocol):

@@ -39,10 +39,11 @@ class Commitment(Checker):
         disk = host.disk.log
         if not disk.hard_state.is_voter or message.rejoining:
             return
-        if message.match_index <= self.start.index:
+        index = message.match_index
+        if index < disk.start.index or index <= self.start.index:
             return
         words = self._words[message.recipient, message.term]
-        last = (message.match_index, disk.terms[message.match_index])
+        last = (index, disk.start.term if index == disk.start.index else disk.terms[index])
         words[host.id] = max(last, words.get(host.id, last))
 
     def changed(self, host: Watched) -> None:

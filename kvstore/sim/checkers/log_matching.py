@@ -25,7 +25,7 @@ class LogMatching(Checker):
         terms = host.disk.log.terms
         for entry in update.entries:
             is_first = entry.index == terms.start + 1
-            before = self.start.term if is_first else terms[entry.index - 1]
+            before = host.disk.log.start.term if is_first else terms[entry.index - 1]
             known = self._known.setdefault((entry.index, entry.term), (entry.data, before))
             if known != (entry.data, before):
                 self.fail(

@@ -77,7 +77,7 @@ class Retention(Checker):
         """Whether a voter's disk holds it now."""
         log = self._hosts[node].disk.log
         is_voter = log.hard_state.admitted_at == self._admitted_at[node]
-        return is_voter and log.terms.get(index) == term
+        return is_voter and (index <= log.start.index or log.terms.get(index) == term)
 
     def _note(self, host: Watched, names: Iterable[_EntryName]) -> None:
         """What is new on a disk is remembered, if it is a voter's; all of it, if it was none."""
@@ -122,9 +122,12 @@ class Retention(Checker):
             )
 
     def _look_at(self, host: Watched) -> None:
-        """Find the last committed entry on a disk; all before it are there too (log matching)."""
+        """Find the last committed entry on a disk; all before it are there too (log matching).
+
+        Or they were dropped, as was whatever its log begins after.
+        """
         terms, committed = host.disk.log.terms, self._terms
         index = min(terms.last, committed.last)
-        while index > self.start.index and terms[index] != committed[index]:
+        while index > terms.start and terms[index] != committed[index]:
             index -= 1
         self._held[host.id] = index

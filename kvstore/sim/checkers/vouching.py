@@ -44,6 +44,8 @@ class Vouching(Checker):
         lost -= {entry.index for entry in update.repairs}
         if update.truncate_from is not None:
             lost -= {index for index in lost if index >= update.truncate_from}
+        if update.start is not None:
+            lost -= {index for index in lost if index <= update.start.index}
 
     def speaks(self, host: Watched, message: Message) -> None:
         if isinstance(message, AppendEntriesReply) and message.success:
