@@ -59,7 +59,7 @@ def backup(client: Client, file: str, as_json: bool) -> int:
     else:
         streams.tell(
             f"saved {found.total} records as of index {found.index} (revision {found.revision}), "
-            f"{_size(found.size_bytes)} from node at {found.node}"
+            f"{render.size(found.size_bytes)} from node at {found.node}"
         )
     return DONE
 
@@ -123,7 +123,7 @@ class _Teller:
         percent = 100 * progress.done // max(1, progress.total)
         streams.tell(
             f"backup: {progress.done} of {progress.total} records ({percent} %), "
-            f"{_size(progress.size_bytes)}"
+            f"{render.size(progress.size_bytes)}"
         )
 
 
@@ -178,7 +178,3 @@ def opened(file: str) -> Iterator[BinaryIO]:
 def shown_name(file: str) -> str:
     """How errors call it."""
     return "standard input" if file == _STREAM else file
-
-
-def _size(size_bytes: int) -> str:
-    return f"{size_bytes / (1 << 20):.1f} MiB"

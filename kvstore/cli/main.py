@@ -18,6 +18,7 @@ from kvstore.api.base import NODE_ID_MAX
 from kvstore.cli import outcomes, render, streams
 from kvstore.cli.asking import with_client
 from kvstore.cli.backups import backup, verify
+from kvstore.cli.compact import compact
 from kvstore.cli.health import health
 from kvstore.cli.inspection import inspect
 from kvstore.cli.keys import count, delete, get, increment, put, scan
@@ -51,9 +52,9 @@ Exit codes:
      wrong; of health: the node is not ready
   2  wrong usage: an option, an address or a setting
   3  refused, and nothing was changed: not the leader, no leader, busy, an
-     invalid request; of serve and inspect: the data directory cannot be used;
-     of status: writes are not taken; of verify and restore: the backup is no
-     good
+     invalid request; of serve, inspect and compact: the data directory cannot
+     be used; of status: writes are not taken; of verify and restore: the
+     backup is no good
   4  outcome unknown: the command may or may not take effect
   5  no node could be reached, and nothing was changed
   74  standard input or output failed
@@ -197,7 +198,7 @@ def commands(ctx: click.Context) -> None:
 
 for _command in (
     *(serve, put, get, delete, increment, scan, count, status, health, inspect),
-    *(backup, verify, restore),
+    *(backup, verify, restore, compact),
 ):
     commands.add_command(_command)
 

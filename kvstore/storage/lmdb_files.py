@@ -40,7 +40,7 @@ DATA_FILE: Final = "data.mdb"
 LOCK_FILE: Final = "lock.mdb"
 
 _DATABASES_MAX: Final = 8
-_FILE_MODE: Final = 0o600
+FILE_MODE: Final = 0o600
 _LOCK_BYTES: Final = 8192
 """What the engine makes it for its 126 readers."""
 _FULL_BYTES: Final = 64 << 10
@@ -174,7 +174,7 @@ def _open(environment: Path, map_bytes: int, *, readahead: bool) -> lmdb.Environ
             map_size=map_bytes,
             max_dbs=_DATABASES_MAX,
             max_spare_txns=1,
-            mode=_FILE_MODE,
+            mode=FILE_MODE,
             readahead=readahead,
             sync=True,
             metasync=True,
@@ -193,7 +193,7 @@ def _open(environment: Path, map_bytes: int, *, readahead: bool) -> lmdb.Environ
 
 def _allocate_lock(environment: Path) -> None:
     """The engine maps its lock file and writes there: on a full disk, a hole would be a SIGBUS."""
-    fd = os.open(environment / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+    fd = os.open(environment / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
         os.posix_fallocate(fd, 0, max(_LOCK_BYTES, os.fstat(fd).st_size))
     finally:

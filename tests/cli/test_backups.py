@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from crc32c import crc32c
 from scripted_node import INVALID, ClosedPort, Misbehave, ScriptedNode
+from storage.compacting_child import made
 
 from kvstore import api
 from kvstore.kv.view import Applied
@@ -43,7 +44,7 @@ def test_a_backup_is_saved_under_its_name_when_it_is_whole(run: Run, tmp_path: P
     with ScriptedNode(*pieces_of(WHOLE)) as node:
         ran = run("backup", str(path), "--to", node.address)
     assert (ran.code, ran.out) == (0, b"")
-    assert "saved 4 records as of index 7 (revision 5), 0.0 MiB from node at" in ran.err
+    assert "saved 4 records as of index 7 (revision 5), 425 B from node at" in ran.err
     assert path.read_bytes() == WHOLE
     assert list(tmp_path.iterdir()) == [path]
 
@@ -165,3 +166,27 @@ def test_a_file_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
     ran = run("verify", str(tmp_path / "b"))
     assert ran.code == 74
     assert "No such file" in ran.err
+
+
+# --- Compact ------------------------------------------------------------------------------
+
+
+def test_what_compacting_gives_back_is_told(run: Run, tmp_path: Path) -> None:
+    data_dir = made(tmp_path / "n1")
+    ran = run("compact", "--data", str(data_dir), "--json")
+    found = json.loads(ran.out)
+    assert (ran.code, ran.err, found["data"]) == (0, "", str(data_dir))
+    assert found["before_bytes"]["state"] > 10 * found["after_bytes"]["state"]
+    ran = run("compact", "--data", str(data_dir))
+    lines = ran.out.decode().splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        str(data_dir / "state"),
+        str(data_dir / "raft"),
+    ]
+    assert lines[0].endswith("KiB now")
+
+
+def test_there_is_nothing_to_compact_where_no_node_was(run: Run, tmp_path: Path) -> None:
+    ran = run("compact", "--data", str(tmp_path / "n1"))
+    assert (ran.code, ran.out) == (3, b"")
+    assert "no node has this directory" in ran.err

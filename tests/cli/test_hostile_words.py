@@ -57,6 +57,7 @@ LINES = [
     "status --every WORD",
     "inspect WORD",
     "verify WORD",
+    "compact --data WORD",
     "restore WORD --id 1 --data /dev/null/x",
     "restore /dev/null --id 1 --bump-revision WORD --data /dev/null/x",
     "backup WORD/x --timeout-ms 1",

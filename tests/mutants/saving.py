@@ -11,6 +11,7 @@ READING = "tests/storage/test_reading.py"
 SNAPSHOTS = "tests/storage/test_snapshots.py"
 BACKUPS = "tests/server/test_backups.py"
 COMMANDS = "tests/cli/test_backups.py"
+COMPACTING = "tests/storage/test_compacting.py"
 RESTORING = "tests/storage/test_restoring.py"
 
 SAVING = (
@@ -213,5 +214,33 @@ SAVING = (
         'stored.cluster_id.startswith(f"{asked.cluster_id}-")',
         "stored.cluster_id",
         test="tests/storage/test_directory.py",
+    ),
+    Mutant(
+        "a compacted file takes the place of the old one after that is gone",
+        "compacting._compact",
+        "        (target / lmdb_files.DATA_FILE).rename(old)\n",
+        "        old.unlink()\n        (target / lmdb_files.DATA_FILE).rename(old)\n",
+        test=f"{COMPACTING}::test_a_kill_or_a_power_cut_at_any_step_leaves_all_that_was_there",
+    ),
+    Mutant(
+        "only one meta page of a compacted file leads to its own records",
+        "lmdb_compact._sign",
+        "range(META_PAGES)",
+        "range(1)",
+        test=f"{COMPACTING}::test_a_compacted_directory_holds_the_same_in_less_room",
+    ),
+    Mutant(
+        "a directory is compacted under a server",
+        "compact_directory",
+        "    with held(data_dir):\n",
+        "    if data_dir:\n",
+        test=f"{COMPACTING}::test_a_directory_in_use_is_refused",
+    ),
+    Mutant(
+        "a copy that was not finished stays",
+        "compacting._compact",
+        "    finally:\n        _remove(target)\n",
+        "    finally:\n        pass\n",
+        test=f"{COMPACTING}::test_a_compacted_directory_holds_the_same_in_less_room",
     ),
 )

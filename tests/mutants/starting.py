@@ -185,7 +185,7 @@ STARTING = (
     Mutant(
         "everybody may read the data files",
         "_open.env",
-        "            mode=_FILE_MODE,\n",
+        "            mode=FILE_MODE,\n",
         "",
         test=f"{_FAILURES}::test_what_is_made_is_for_its_user_alone",
     ),
