@@ -67,10 +67,14 @@ class StateMachine:
     ) -> None:
         self._view = view
         self._rules = sessions
-        self.clock = LogClock(applied.time_ms)
-        self._sessions = Sessions(view.sessions, sessions, self.clock)
         self._reply_bytes_max = reply_bytes_max
         self.steps = 0
+        self.go_on_from(applied)
+
+    def go_on_from(self, applied: Applied) -> None:
+        """The view holds what all entries up to `applied` left, from elsewhere."""
+        self.clock = LogClock(applied.time_ms)
+        self._sessions = Sessions(self._view.sessions, self._rules, self.clock)
         self.last_applied = applied.last_applied
         self.revision = applied.revision
         self.cluster_version = applied.cluster_version

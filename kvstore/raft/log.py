@@ -109,7 +109,9 @@ class RaftLog:
 
     @property
     def applicable_index(self) -> int:
-        """Up to here entries are committed, and can be read here."""
+        """Up to here entries are committed, and can be read and applied here."""
+        if self.lacks_base:
+            return 0
         last = min(self.commit_index, self.durable_index)
         first = self.damaged.first_from(0)
         return last if first is None else min(last, first - 1)
@@ -302,6 +304,8 @@ class RaftLog:
         """
         assert not self.has_new, "what is new goes to the disk first"
         require(start.index > self.start.index or self.lacks_base, "a snapshot leads back")
+        if start == self.start:
+            return
         if start.index > self.last_index or self.term(start.index) != start.term:
             require(self.commit_index <= start.index, "a snapshot is of another log")
             if self.last_index > self.start.index:

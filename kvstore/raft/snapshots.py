@@ -64,6 +64,8 @@ class Sending:
         """`events_out` is where it says what happened."""
         self.source: SnapshotSource | None = None
         self.receivers: dict[int, Receiver] = {}
+        self.writing_index: int | None = None
+        """How far the next file reaches, while it is written."""
         self._log = log
         self._outbox = outbox
         self._events = events_out
@@ -105,9 +107,10 @@ class Sending:
     @property
     def retained_index(self) -> int | None:
         """Entries behind this index will be needed by who is being sent the snapshot."""
-        if self.source is None or not self.receivers:
-            return None
-        return self.source.name.index
+        indexes = [] if self.writing_index is None else [self.writing_index]
+        if self.source is not None and self.receivers:
+            indexes.append(self.source.name.index)
+        return min(indexes, default=None)
 
     def _serves(self, needed_index: int) -> bool:
         """Whether the log goes on where the snapshot ends, and that is far enough."""
@@ -202,6 +205,8 @@ class Receiving:
         self._events = events_out
         self._leader: tuple[int, int] = (0, 0)
         """(term, leader): by whom it was offered last."""
+        self._bad_id = 0
+        """Of the last one that was damaged."""
         self._held: dict[int, bytes] = {}
         """By offset: pieces that are here, and not with the driver."""
         self._asked: dict[int, float] = {}
@@ -218,10 +223,10 @@ class Receiving:
             message.size_bytes,
         )
         leader = (message.term, message.sender)
-        if self.is_whole or not self._is_of_use(name):
+        if self.is_whole or name.id == self._bad_id or not self._is_of_use(name):
             return
         if self.name is not None and name != self.name:
-            if leader == self._leader and name.index <= self.name.index:
+            if leader == self._leader and name.id < self.name.id:
                 return  # An offer of before, that was late.
             self.abandon("its leader has another one now")
         if self.name is None:
@@ -252,6 +257,7 @@ class Receiving:
         """What came is not what the leader wrote: it must make another one."""
         assert self.name is not None
         term, leader = self._leader
+        self._bad_id = self.name.id
         self._outbox.fetch_snapshot(leader, term, self.name.id, offset=0, is_bad=True)
         self.abandon("it is damaged")
 
@@ -303,7 +309,7 @@ class Receiving:
 
     def tick(self) -> None:
         """Time has passed: what came otherwise meanwhile need not be fetched."""
-        if self.name is not None and not self.is_whole and not self._is_of_use(self.name):
+        if self.name is not None and not self._is_of_use(self.name):
             self.abandon("it is no longer needed")
 
     def write_messages(self, now_ms: float, term: int, leader: int | None) -> None:

@@ -107,7 +107,7 @@ class LogStart(msgspec.Struct, frozen=True, gc=False):
 class SnapshotName(msgspec.Struct, frozen=True, gc=False):
     """Which snapshot it is: a file of `size_bytes` that holds all up to one entry.
 
-    * `id`: drawn by chance where the file is written; no other has it.
+    * `id`: no other has it; of the files of one life of a node, later ones have greater ones.
     """
 
     id: int

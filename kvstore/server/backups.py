@@ -76,6 +76,8 @@ class Backups:
 
     def fetch(self, request: api.FetchBackup) -> api.Result:
         """The piece that is asked for; that of a new backup, if none is named."""
+        if self._raft.log.lacks_base:
+            return refusals.NO_DATA
         number = request.backup or self._begin()
         if number is None:
             return refusals.busy_with_backups(len(self))

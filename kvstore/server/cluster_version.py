@@ -45,10 +45,11 @@ class ClusterVersion:
         self._since_of = release.since_of
         self._machine = machine
         self._raft = raft
-        self._check(machine.cluster_version)
-        self._note()
+        self.check(machine.cluster_version)
+        self.note()
 
-    def _note(self) -> None:
+    def note(self) -> None:
+        """The state machine has a version, by an entry or by a snapshot."""
         self.missing = range(self._machine.cluster_version + 1, self.speaks.newest + 1)
 
     def refuse(self, command: api.Command) -> api.Failure | None:
@@ -79,13 +80,14 @@ class ClusterVersion:
         Raises `DirectoryRefusedError` if this program does not speak it.
         """
         version = version_of(entry)
-        self._check(version)
+        self.check(version)
         if not self._machine.adopt(version):
             return []
-        self._note()
+        self.note()
         return [VersionRaised(self._raft.current_term, version)]
 
-    def _check(self, version: int) -> None:
+    def check(self, version: int) -> None:
+        """Raises `DirectoryRefusedError` if this program does not speak it."""
         if version > self.speaks.newest:
             raise DirectoryRefusedError(
                 f"the cluster has version {version} of the protocol, and this program speaks "

@@ -35,12 +35,14 @@ from kvstore.server.cluster_time import ClusterTime
 from kvstore.server.cluster_version import THIS_RELEASE, ClusterVersion, Release
 from kvstore.server.compaction import Compaction
 from kvstore.server.directions import elsewhere
+from kvstore.server.installing import Installing
 from kvstore.server.known_leader import KnownLeader
 from kvstore.server.leading import Leading
 from kvstore.server.reach import Reach
 from kvstore.server.replaced import check_directory
 from kvstore.server.room import Room
 from kvstore.server.roster import Roster
+from kvstore.server.spooling import Spooling
 from kvstore.server.sync_times import SyncTimes
 from kvstore.server.ticket import Answer, Ticket
 from kvstore.server.waiting.handovers import WaitingHandovers
@@ -129,6 +131,19 @@ class Node:
             self, self._checkpoints, self.cluster_version, self._writes, self._reads
         )
         self.backups = Backups(state_store, self.raft, settings.cluster_id, settings.limits, rng)
+        self._spooling = Spooling(
+            self.raft, state_store, settings.cluster_id, settings.limits.headroom_bytes, rng
+        )
+        self._installing = Installing(
+            self.raft,
+            state_store,
+            self.machine,
+            self.cluster_version,
+            self.room,
+            self._writes,
+            settings.cluster_id,
+            settings.limits.headroom_bytes,
+        )
         self._kinds: tuple[Kind, ...] = (self._writes, self._reads, self._handovers)
         self.known_leader = KnownLeader(self.raft, self._reads)
         self.reach = Reach(self.raft)
@@ -148,6 +163,7 @@ class Node:
         self._set_time(now_ms)
         self.raft.wake(now_ms)
         self._note_durable()
+        self._answers += self._installing.wake()
         self.room.wake(now_ms, self.raft.current_term, self.machine.last_applied)
 
     def _notice_stall(self, now_ms: float) -> None:
@@ -172,6 +188,7 @@ class Node:
                 self._answers += kind.give_up_overdue(self)
         self._checkpoints.tick(now_ms)
         self._events += self._compaction.tick()
+        self._events += self._spooling.tick(now_ms)
         self.backups.tick(now_ms)
 
     def submit_command(self, command: api.Command, ticket: Ticket) -> EntryName | None:
@@ -307,6 +324,8 @@ class Node:
             or self._writer.durable_number != raft.durable_number
             or (has_more and not self.room.waiting_index)
             or bool(self._answers or self._reads.arrived)
+            or self._spooling.is_busy
+            or self._installing.is_busy
         )
 
     @property

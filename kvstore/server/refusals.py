@@ -168,6 +168,10 @@ UNKNOWN: Final = api.Failure(
     "outcome unknown: no majority confirmed the write in time; it may or may not take effect, "
     "so read the key before you try again",
 )
+NO_DATA: Final = api.Failure(
+    api.FailureCode.BUSY,
+    "this node waits for a snapshot of its leader's, and has no data of its own; ask another node",
+)
 STOPPED_UNKNOWN: Final = api.Failure(
     api.FailureCode.UNKNOWN,
     "outcome unknown: this node is shutting down; the write may or may not take effect, "

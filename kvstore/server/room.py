@@ -245,6 +245,11 @@ class Room:
         self.waiting_index = 0 if fits else entry.index
         return fits
 
+    def forget_what_waits(self, last_applied: int) -> None:
+        """All up to there came by a snapshot."""
+        self.waiting_index = 0
+        self.look(last_applied)
+
     @property
     def allows_checkpoint(self) -> bool:
         """Whether the state can be made durable; it can wait, as the log has it."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from .mutant import Mutant
 
 SNAPSHOTS = "tests/raft/test_snapshots.py"
+WHOLE_NODES = "tests/server/test_snapshots.py"
+STORES = "tests/storage/test_successor.py"
 
 SENDING = (
     Mutant(
@@ -60,8 +62,7 @@ SENDING = (
     Mutant(
         "an offer that comes late ends the fetching of a newer snapshot",
         "Receiving.on_install_snapshot",
-        "            if leader == self._leader and name.index <= self.name.index:\n"
-        "                return",
+        "            if leader == self._leader and name.id < self.name.id:\n                return",
         "            if not name.index:\n                return",
         test=f"{SNAPSHOTS}::test_an_offer_that_is_late_ends_no_newer_one",
     ),
@@ -107,5 +108,83 @@ SENDING = (
         "            pass\n",
         test=f"{SNAPSHOTS}"
         "::test_for_entries_that_the_leader_lacks_too_a_snapshot_is_asked_for_in_the_end",
+    ),
+    Mutant(
+        "a state takes another one's place before the log names it",
+        "Installing.wake",
+        "self._change_over(incoming) if is_durable else []",
+        "self._change_over(incoming)",
+        test=f"{WHOLE_NODES}::test_a_crash_amid_a_snapshot_leaves_the_data_before_or_those_after_it",
+    ),
+    Mutant(
+        "a state takes another one's place, and the log is never told",
+        "Installing._finish",
+        "        self._raft.install(incoming.name.start)\n",
+        "",
+        test=f"{WHOLE_NODES}::test_who_was_away_gets_a_snapshot_while_others_write",
+    ),
+    Mutant(
+        "what came is taken for whole, whatever its digest",
+        "Installing._finish",
+        "        incoming.decoder.finish()\n",
+        "",
+        test=f"{WHOLE_NODES}"
+        "::test_what_comes_is_checked_to_its_last_byte_and_made_anew_if_it_is_damaged",
+    ),
+    Mutant(
+        "a write that a snapshot covers is said to have been rolled back",
+        "Installing._change_over",
+        "        return self._writes.forget(applied.last_applied)\n",
+        "        return []\n",
+        test=f"{WHOLE_NODES}::test_of_a_write_that_the_snapshot_covers_the_outcome_is_unknown",
+    ),
+    Mutant(
+        "a leader that stands back goes on writing its snapshot, and reading its state",
+        "Spooling.tick",
+        " if leads else self._give_up()",
+        "",
+        test=f"{WHOLE_NODES}::test_a_leader_that_stops_writing_its_file_reads_no_more",
+    ),
+    Mutant(
+        "a snapshot is written that might not fit",
+        "Spooling._begin",
+        "< needed_bytes:",
+        "< 0:",
+        test=f"{WHOLE_NODES}::test_a_snapshot_that_might_not_fit_is_not_written",
+    ),
+    Mutant(
+        "a snapshot is fetched that might not fit",
+        "Installing._follow",
+        "self._state_store.free_bytes() >= needed_bytes",
+        "True",
+        test=f"{WHOLE_NODES}::test_a_snapshot_that_might_not_fit_is_not_fetched",
+    ),
+    Mutant(
+        "a program takes data of a version that it does not speak",
+        "Installing._check",
+        "        self._cluster_version.check(header.applied.cluster_version)\n",
+        "",
+        test=f"{WHOLE_NODES}::test_a_program_that_is_too_old_for_a_snapshot_ends_itself",
+    ),
+    Mutant(
+        "a start takes a state for whole that was being built",
+        "_finish_change_over",
+        "log.start.index > 0 and ",
+        "",
+        test="tests/storage/test_power_cuts.py::test_what_was_promised_outlasts_every_power_cut",
+    ),
+    Mutant(
+        "a start leaves the state that its log names, and lacks its base",
+        "_finish_change_over",
+        "            put_in_place(successor, data_dir / STATE, aside)\n",
+        "            pass\n",
+        test=f"{STORES}::test_a_state_that_the_log_names_is_put_in_place_by_the_next_start",
+    ),
+    Mutant(
+        "a start takes the state of another directory",
+        "_is_as_of_start",
+        "        return is_ours and ",
+        "        return ",
+        test=f"{STORES}::test_a_state_of_another_directory_is_not_taken",
     ),
 )

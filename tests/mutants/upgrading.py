@@ -125,7 +125,7 @@ UPGRADING = (
     Mutant(
         "what needs a newer version stays refused once all have it",
         "ClusterVersion.apply",
-        "        self._note()\n",
+        "        self.note()\n",
         "",
         test=_CLUSTER + "test_what_needs_it_is_taken_as_soon_as_it_is_applied_and_not_before",
     ),
@@ -139,7 +139,7 @@ UPGRADING = (
     Mutant(
         "a program that is too old goes on behind the entry",
         "ClusterVersion.apply",
-        "        self._check(version)\n",
+        "        self.check(version)\n",
         "",
         test=_CLUSTER
         + "test_a_program_that_is_too_old_ends_at_the_entry_and_applies_nothing_behind_it",
@@ -147,7 +147,7 @@ UPGRADING = (
     Mutant(
         "a program that is too old starts on newer data",
         "ClusterVersion.__init__",
-        "        self._check(machine.cluster_version)\n",
+        "        self.check(machine.cluster_version)\n",
         "",
         test=_CLUSTER + "test_a_program_that_is_too_old_for_its_own_data_does_not_start",
     ),
@@ -166,7 +166,7 @@ UPGRADING = (
     ),
     Mutant(
         "commands of the next version are proposed before it",
-        "ClusterVersion._note",
+        "ClusterVersion.note",
         "range(self._machine.cluster_version + 1, ",
         "range(self._machine.cluster_version + 2, ",
     ),
@@ -196,7 +196,7 @@ UPGRADING = (
     ),
     Mutant(
         "a node runs on with a program that is a little too old",
-        "ClusterVersion._check",
+        "ClusterVersion.check",
         "version > self.speaks.newest:",
         "version > self.speaks.newest + 1:",
     ),

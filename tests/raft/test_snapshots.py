@@ -296,7 +296,7 @@ def test_another_leader_s_snapshot_begins_anew_and_the_same_one_goes_on() -> Non
 
 def test_an_offer_that_is_late_ends_no_newer_one() -> None:
     world = follower_of()
-    world.hand(install(2, 3, (15, 2), snapshot_id=2))
+    world.hand(install(2, 3, (12, 2), snapshot_id=2))
     assert world.raft().receiving.name.id == 2
     world.hand(install(2, 3, (12, 2), snapshot_id=1))
     assert world.raft().receiving.name.id == 2
@@ -335,6 +335,10 @@ def test_what_is_not_what_the_leader_wrote_is_told_to_it() -> None:
     world.turn(1, lambda raft: raft.receiving.refuse())
     assert [m.is_bad for m in world.take_sent()] == [True]
     assert world.raft().receiving.name is None
+    world.hand(install(2, 3, (12, 2)))
+    assert asked(world) == [], "it is fetched again and again"
+    world.hand(install(2, 3, (12, 2), snapshot_id=2))
+    assert asked(world) == [0]
 
 
 # --- What becomes of the log -------------------------------------------------------------------

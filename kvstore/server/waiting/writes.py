@@ -48,11 +48,18 @@ class WaitingWrites:
         is committed before it: no log that holds both can exist (Raft §5.3).
         """
         applied = here.machine.last_applied
+        if here.raft.log.lacks_base:
+            return []
         term = here.raft.log.term(applied)
         if not _is_dead(next(iter(self.waiting)), applied, term):
             return []
         dead = [name for name in self.waiting if _is_dead(name, applied, term)]
         return told([self.waiting.pop(name) for name in dead], rolled_back(here.redirect()))
+
+    def forget(self, index: int) -> list[Answer]:
+        """A snapshot stands for all up to `index`: what became of each entry, it does not tell."""
+        names = [name for name in self.waiting if name[0] <= index]
+        return told([self.waiting.pop(name) for name in names], refusals.UNKNOWN)
 
     def give_up_overdue(self, here: Here) -> list[Answer]:
         """For want of a majority, or of room."""

@@ -1,0 +1,151 @@
+"""How a snapshot that comes piece by piece becomes this node's data.
+
+Law: what comes is written beside the data in use, some of it a turn, and checked to its last byte.
+Then the log is made to begin where it ends, in one durable step; only then it takes the place of
+the data before. Whoever ends anywhere in between has the one or the other.
+
+It must not know who sends it, nor how a medium puts one state in the place of another.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kvstore.errors import DamagedError, SnapshotRefusedError
+from kvstore.kv.machine import StateMachine
+from kvstore.raft.core import Raft
+from kvstore.raft.types import SnapshotName
+from kvstore.server.cluster_version import ClusterVersion
+from kvstore.server.room import Room
+from kvstore.server.ticket import Answer
+from kvstore.server.waiting.writes import WaitingWrites
+from kvstore.storage.base import StateStore
+from kvstore.storage.snapshot_format import Header, SnapshotDecoder
+from kvstore.storage.successor import Successor
+
+_PIECES_PER_TURN: Final = 4
+_GROWTH: Final = 2
+"""A state takes no more than so many times its snapshot."""
+
+
+class _Incoming:
+    """One that is coming."""
+
+    def __init__(self, name: SnapshotName, successor: Successor) -> None:
+        self.name = name
+        self.successor = successor
+        self.decoder = SnapshotDecoder()
+        self.is_named_by_log = False
+        """The log begins where it ends, or is about to."""
+
+
+class Installing:
+    """That of one node.
+
+    * Nothing is applied from the moment at which the log is told, until the data is in place.
+    """
+
+    def __init__(
+        self,
+        raft: Raft,
+        state_store: StateStore,
+        machine: StateMachine,
+        cluster_version: ClusterVersion,
+        room: Room,
+        writes: WaitingWrites,
+        cluster_id: str,
+        headroom_bytes: int,
+    ) -> None:
+        """`headroom_bytes` of the disk are left to others."""
+        self._raft = raft
+        self._receiving = raft.receiving
+        self._state_store = state_store
+        self._machine = machine
+        self._cluster_version = cluster_version
+        self._room = room
+        self._writes = writes
+        self._cluster_id = cluster_id
+        self._headroom_bytes = headroom_bytes
+        self._incoming: _Incoming | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the next turn has something to take, or to put in place."""
+        incoming = self._incoming
+        return self._receiving.has_piece or (incoming is not None and self._receiving.is_whole)
+
+    def wake(self) -> list[Answer]:
+        """A turn begins: go on as far as may be; what comes of it for who waits.
+
+        Raises `StorageError` if the disk fails, and `DirectoryRefusedError` for what this program
+        is too old for.
+        """
+        incoming = self._follow()
+        if incoming is None:
+            return []
+        if incoming.is_named_by_log:
+            is_durable = self._raft.log.durable_start.index >= incoming.name.index
+            return self._change_over(incoming) if is_durable else []
+        try:
+            self._take(incoming)
+            if self._receiving.is_whole and not self._raft.log.has_new:
+                self._finish(incoming)
+        except (DamagedError, SnapshotRefusedError):
+            self._receiving.refuse()
+            self._abandon(incoming)
+        return []
+
+    def _follow(self) -> _Incoming | None:
+        """What is coming now; another one than before begins with nothing."""
+        self._receiving.tick()
+        name, incoming = self._receiving.name, self._incoming
+        if incoming is not None and incoming.name != name:
+            self._abandon(incoming)
+        if name is None:
+            self._receiving.has_room = True
+        elif self._incoming is None:
+            needed_bytes = _GROWTH * name.size_bytes + self._headroom_bytes
+            self._receiving.has_room = self._state_store.free_bytes() >= needed_bytes
+            if self._receiving.has_piece:
+                self._incoming = _Incoming(name, self._state_store.begin_successor())
+        return self._incoming
+
+    def _abandon(self, incoming: _Incoming) -> None:
+        incoming.successor.abandon()
+        self._incoming = None
+
+    def _take(self, incoming: _Incoming) -> None:
+        pairs = []
+        for _ in range(_PIECES_PER_TURN):
+            if (piece := self._receiving.take_piece()) is None:
+                break
+            pairs += incoming.decoder.feed(piece)
+        if incoming.decoder.header is not None:
+            self._check(incoming.decoder.header, incoming.name)
+        incoming.successor.put(pairs)
+
+    def _check(self, header: Header, name: SnapshotName) -> None:
+        if header.cluster_id != self._cluster_id:
+            raise DamagedError("the snapshot is of another cluster")
+        if (header.index, header.term) != (name.index, name.term):
+            raise DamagedError("the snapshot is not the one that was offered")
+        self._cluster_version.check(header.applied.cluster_version)
+
+    def _finish(self, incoming: _Incoming) -> None:
+        """It is whole: have the log begin where it ends."""
+        incoming.decoder.finish()
+        assert incoming.decoder.header is not None
+        incoming.successor.finish(incoming.decoder.header.applied)
+        incoming.is_named_by_log = True
+        self._raft.install(incoming.name.start)
+
+    def _change_over(self, incoming: _Incoming) -> list[Answer]:
+        """From now on the node has the data of the snapshot."""
+        self._state_store.change_over(incoming.successor)
+        self._incoming = None
+        applied = self._state_store.applied()
+        self._machine.go_on_from(applied)
+        self._cluster_version.note()
+        self._room.forget_what_waits(applied.last_applied)
+        self._raft.has_base()
+        return self._writes.forget(applied.last_applied)

@@ -1,0 +1,162 @@
+"""The file from which a leader gives snapshots: when it is written, slice by slice, and goes.
+
+Law: no turn gets longer with the size of the data, and a reading of the state is open only while
+the file is being written, however slowly it is fetched. What might not fit is not begun.
+
+It must not know who fetches it, nor what is in it.
+"""
+
+from __future__ import annotations
+
+import random
+from itertools import count
+from typing import Final
+
+from kvstore.errors import DiskWriteError
+from kvstore.raft.core import Raft
+from kvstore.raft.events import Event
+from kvstore.raft.snapshot_events import NoRoomForSnapshot, SnapshotWritten, WritingSnapshot
+from kvstore.raft.types import SnapshotName
+from kvstore.storage.base import StateStore
+from kvstore.storage.snapshot_format import Voters
+from kvstore.storage.snapshot_stream import SnapshotStream
+from kvstore.storage.successor import Spool
+
+_SLICE_BYTES: Final = 256 << 10
+_UNUSED_MS: Final = 60_000.0
+"""So long a file stays that nobody fetches: who needs one may be back soon."""
+_RETRY_MS: Final = 10_000.0
+"""After so long it is looked again whether there is room."""
+_ID_BITS: Final = 62
+"""The first name is drawn by chance, so that it means nothing in another life of a node."""
+
+
+class _Writing:
+    """A file that is being written."""
+
+    def __init__(self, stream: SnapshotStream, spool: Spool, now_ms: float) -> None:
+        self.stream = stream
+        self.spool = spool
+        self.began_ms = now_ms
+        self.size_bytes = 0
+
+    @property
+    def index(self) -> int:
+        """Of the last entry that is in it."""
+        return self.stream.header.index
+
+
+class SnapshotFile:
+    """A `SnapshotSource`: a file that is whole."""
+
+    def __init__(self, name: SnapshotName, spool: Spool) -> None:
+        self.name = name
+        self._spool = spool
+
+    def read(self, offset: int, bytes_max: int) -> bytes:
+        """What the file holds from `offset` on."""
+        return self._spool.read(offset, bytes_max)
+
+    def close(self) -> None:
+        """It is not wanted any more."""
+        self._spool.close()
+
+
+class Spooling:
+    """That of one node: nothing, a file that is being written, or one that is there."""
+
+    def __init__(
+        self,
+        raft: Raft,
+        state_store: StateStore,
+        cluster_id: str,
+        headroom_bytes: int,
+        rng: random.Random,
+    ) -> None:
+        """`headroom_bytes` of the disk are left to others."""
+        self._raft = raft
+        self._state_store = state_store
+        self._cluster_id = cluster_id
+        self._headroom_bytes = headroom_bytes
+        self._ids = count(rng.getrandbits(_ID_BITS) + 1)
+        self._writing: _Writing | None = None
+        self._file: SnapshotFile | None = None
+        self._used_ms = self._looks_ms = 0.0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the next turn has something to write."""
+        return self._writing is not None
+
+    def tick(self, now_ms: float) -> list[Event]:
+        """Begin, go on, or give up; what to say of it."""
+        sending, leads = self._raft.sending, self._raft.leadership is not None
+        if leads and sending.receivers:
+            self._used_ms = now_ms
+        if self._writing is not None:
+            said = self._go_on(self._writing, now_ms) if leads else self._give_up()
+        elif leads and sending.wanted_index is not None and now_ms >= self._looks_ms:
+            said = self._begin(sending.wanted_index, now_ms)
+        else:
+            said = []
+        is_unused = now_ms > self._used_ms + _UNUSED_MS
+        if self._file is not None and (sending.source is not self._file or is_unused):
+            self._drop_file()
+        return said
+
+    def _begin(self, wanted_index: int, now_ms: float) -> list[Event]:
+        """As of the last checkpoint, if that is far enough; the next one is soon."""
+        store, raft = self._state_store, self._raft
+        if store.applied().last_applied < wanted_index:
+            return []
+        needed_bytes = store.data_bytes() + self._headroom_bytes
+        if (left_bytes := store.free_bytes()) < needed_bytes:
+            self._looks_ms = now_ms + _RETRY_MS
+            return [NoRoomForSnapshot(raft.current_term, needed_bytes, left_bytes)]
+        self._drop_file()
+        reading = store.reading()
+        index = reading.applied.last_applied
+        voters = Voters(tuple(sorted(raft.log.configuration.voters)))
+        stream = SnapshotStream(reading, self._cluster_id, raft.log.term(index), voters)
+        self._writing = _Writing(stream, store.new_spool(), now_ms)
+        raft.sending.writing_index = index
+        return [WritingSnapshot(raft.current_term, index)]
+
+    def _go_on(self, writing: _Writing, now_ms: float) -> list[Event]:
+        if not writing.stream.is_sound:
+            return self._give_up()
+        data = writing.stream.read(_SLICE_BYTES)
+        try:
+            writing.spool.write(data)
+        except DiskWriteError:
+            self._looks_ms = now_ms + _RETRY_MS
+            left_bytes = self._state_store.free_bytes()
+            needed_bytes = self._state_store.data_bytes()
+            return [
+                *self._give_up(),
+                NoRoomForSnapshot(self._raft.current_term, needed_bytes, left_bytes),
+            ]
+        writing.size_bytes += len(data)
+        return self._finish(writing, now_ms) if writing.stream.is_at_end else []
+
+    def _finish(self, writing: _Writing, now_ms: float) -> list[Event]:
+        header, raft = writing.stream.header, self._raft
+        name = SnapshotName(next(self._ids), header.index, header.term, writing.size_bytes)
+        self._file = raft.sending.source = SnapshotFile(name, writing.spool)
+        self._writing = raft.sending.writing_index = None
+        seconds = (now_ms - writing.began_ms) / 1_000
+        return [SnapshotWritten(raft.current_term, name.index, name.size_bytes, seconds)]
+
+    def _give_up(self) -> list[Event]:
+        assert self._writing is not None
+        self._writing.stream.close()
+        self._writing.spool.close()
+        self._writing = self._raft.sending.writing_index = None
+        return []
+
+    def _drop_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            if self._raft.sending.source is self._file:
+                self._raft.sending.source = None
+            self._file = None

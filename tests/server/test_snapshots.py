@@ -1,0 +1,307 @@
+"""A node whose log, or whose data, is too far behind gets a snapshot, while others write."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from until import until
+
+from kvstore import api
+from kvstore.errors import DirectoryRefusedError
+from kvstore.kv.view import Applied
+from kvstore.raft import snapshot_events as events
+from kvstore.raft.messages import FetchSnapshot, InstallSnapshot, SnapshotPiece
+from kvstore.server import refusals
+from kvstore.server.node import Node
+from kvstore.storage.memory import MemoryState
+from kvstore.storage.successor import Successor
+
+from .cluster import Claim, Cluster, FullState
+
+VALUE = bytes(20_000)
+
+
+def put(cluster: Cluster, leader: Node, keys: int = 40, value: bytes = VALUE) -> None:
+    for number in range(keys):
+        leader.submit_command(api.Put(b"key %d" % number, value), Claim())
+    leader.submit_command(api.OpenSession(), Claim())
+    cluster.run(1_000)
+
+
+def everything(state: MemoryState) -> tuple[Applied, list[tuple[bytes, bytes]]]:
+    return state.applied(), [*state.committed(), *state.sessions.committed()]
+
+
+def others(cluster: Cluster, leader: Node) -> list[Node]:
+    return [node for node in cluster.nodes.values() if node is not leader]
+
+
+def drop(cluster: Cluster, node: Node) -> None:
+    """Its log begins after all that is durable in its state."""
+    node.raft.compact(cluster.states[node.raft.id].applied().last_applied)
+
+
+def left_behind(cluster: Cluster) -> tuple[Node, Node]:
+    """A leader whose log begins later than that of the other node, which was away."""
+    leader = cluster.elect()
+    put(cluster, leader, 3)
+    lost = others(cluster, leader)[0]
+    cluster.isolate(lost.raft.id)
+    put(cluster, leader)
+    drop(cluster, leader)
+    cluster.run(200)
+    return leader, lost
+
+
+def level(cluster: Cluster, leader: Node, follower: Node) -> None:
+    def is_level() -> bool:
+        ids = leader.raft.id, follower.raft.id
+        one, two = (everything(cluster.states[node_id]) for node_id in ids)
+        return one == two and leader.machine.last_applied == follower.machine.last_applied
+
+    until(is_level, cluster.run, "both have the same data")
+    assert follower.machine.applied == leader.machine.applied
+
+
+def told(cluster: Cluster, node: Node) -> list[type]:
+    kinds = vars(events).values()
+    return [type(event) for event in cluster.events[node.raft.id] if type(event) in kinds]
+
+
+def test_who_was_away_gets_a_snapshot_while_others_write() -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    cluster.heal()
+    for number in range(30):
+        leader.submit_command(api.Put(b"meanwhile", b"%d" % number), Claim())
+        cluster.run(100)
+    level(cluster, leader, lost)
+    assert lost.raft.log.start.index >= leader.raft.log.start.index > 40
+    assert told(cluster, leader) == [
+        events.WritingSnapshot,
+        events.SnapshotWritten,
+        events.SendingSnapshot,
+        events.SnapshotSent,
+    ]
+    assert told(cluster, lost) == [events.ReceivingSnapshot, events.SnapshotInstalled]
+
+
+def test_two_get_the_same_file_at_once() -> None:
+    cluster = Cluster(5)
+    leader, lost = left_behind(cluster)
+    also = others(cluster, leader)[1]
+    cluster.isolate(also.raft.id)
+    put(cluster, leader)
+    drop(cluster, leader)
+    cluster.run(200)
+    cluster.heal()
+    level(cluster, leader, lost)
+    level(cluster, leader, also)
+    assert told(cluster, leader).count(events.WritingSnapshot) == 1
+
+
+def test_a_node_that_lost_its_data_gets_them_and_votes_meanwhile() -> None:
+    cluster = Cluster()
+    leader = cluster.elect()
+    put(cluster, leader)
+    drop(cluster, leader)
+    lost = others(cluster, leader)[0]
+    node_id = lost.raft.id
+    lost.raft.compact(cluster.states[node_id].applied().last_applied)
+    cluster.run(100)
+    cluster.logs[node_id].crash()
+    identity = cluster.states[node_id].identity
+    cluster.states[node_id] = FullState(identity, cluster.room, cluster.state_room)
+    cluster.start(node_id)
+    lost = cluster.nodes[node_id]
+    assert lost.raft.log.lacks_base
+    assert lost.backups.fetch(api.FetchBackup(0, 0)) == refusals.NO_DATA
+    for number in range(3):
+        leader.submit_command(api.Put(b"meanwhile", b"%d" % number), Claim())
+    level(cluster, leader, lost)
+    assert not lost.raft.log.lacks_base
+
+
+def test_what_comes_is_checked_to_its_last_byte_and_made_anew_if_it_is_damaged() -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    spoilt: list[int] = []
+
+    cluster.heal()
+
+    def spoil() -> None:
+        cluster.run(50)
+        source = leader.raft.sending.source
+        if source is not None and not spoilt:
+            spoilt.append(source.name.id)
+            source._spool._data[-5] ^= 1
+
+    until(lambda: bool(spoilt), spoil, "there is a file")
+    level(cluster, leader, lost)
+    assert events.SnapshotWasBad in told(cluster, leader)
+    assert told(cluster, lost)[-1] is events.SnapshotInstalled
+
+
+def test_a_new_leader_begins_anew_and_the_old_file_goes() -> None:
+    cluster = Cluster(5)
+    leader, lost = left_behind(cluster)
+    for node in others(cluster, leader):
+        if node is not lost:
+            drop(cluster, node)
+    cluster.heal()
+    until(lambda: lost.raft.receiving.taken_bytes > 0, lambda: cluster.run(50), "some has come")
+    cluster.isolate(leader.raft.id)
+    cluster.run(3_000)
+    second = next(n for n in others(cluster, leader) if n.raft.leadership is not None)
+    level(cluster, second, lost)
+
+
+def test_a_leader_that_stops_writing_its_file_reads_no_more() -> None:
+    """The state's file must not grow because somebody once needed a snapshot."""
+    cluster = Cluster()
+    leader, _ = left_behind(cluster)
+    cluster.heal()
+    until(lambda: bool(told(cluster, leader)), lambda: cluster.run(50), "it writes a snapshot")
+    cluster.isolate(leader.raft.id)
+    cluster.run(3_000)
+    assert leader.raft.leadership is None
+    assert not cluster.states[leader.raft.id]._readings
+    assert leader.raft.sending.writing_index is None
+
+
+def test_a_file_that_nobody_fetches_goes_after_a_while() -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    cluster.heal()
+    level(cluster, leader, lost)
+    assert leader.raft.sending.source is not None
+    cluster.run(70_000)
+    assert leader.raft.sending.source is None
+
+
+def test_a_snapshot_that_might_not_fit_is_not_written() -> None:
+    cluster = Cluster()
+    leader, _ = left_behind(cluster)
+    cluster.states[leader.raft.id].free_bytes = lambda: 1_000  # type: ignore[method-assign]
+    cluster.heal()
+    cluster.run(3_000)
+    assert told(cluster, leader) == [events.NoRoomForSnapshot]
+    assert leader.raft.sending.source is None
+
+
+def test_a_snapshot_that_might_not_fit_is_not_fetched() -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    state = cluster.states[lost.raft.id]
+    state.free_bytes = lambda: 1_000  # type: ignore[method-assign]
+    cluster.heal()
+    cluster.run(3_000)
+    assert lost.raft.receiving.taken_bytes == 0
+    assert state.successor is None
+    del state.free_bytes
+    level(cluster, leader, lost)
+
+
+def test_of_a_write_that_the_snapshot_covers_the_outcome_is_unknown() -> None:
+    """Whether it is in the data, nobody can tell who has the data only."""
+    cluster = Cluster()
+    leader = cluster.elect()
+    put(cluster, leader, 3)
+    cluster.isolate(leader.raft.id)
+    claim = Claim()
+    leader.submit_command(api.Put(b"lost", b"1"), claim)
+    cluster.asleep = {leader.raft.id}
+    leads = [node.raft for node in others(cluster, leader)]
+    until(lambda: any(raft.has_committed_in_term for raft in leads), lambda: cluster.run(50), "led")
+    second = next(n for n in others(cluster, leader) if n.raft.leadership is not None)
+    for number in range(40):
+        second.submit_command(api.Put(b"key %d" % number, VALUE), Claim())
+    cluster.run(1_000)
+    drop(cluster, second)
+    cluster.asleep, cluster.messages = set(), []
+    cluster.heal()
+    level(cluster, second, leader)
+    assert told(cluster, leader)[-1] is events.SnapshotInstalled
+    assert claim.result == refusals.UNKNOWN
+
+
+def test_a_read_that_waits_is_answered_by_the_data_of_the_snapshot() -> None:
+    cluster = Cluster()
+    _, lost = left_behind(cluster)
+    cluster.heal()
+    until(lambda: lost.raft.leader_id is not None, lambda: cluster.run(50), "it has a leader")
+    claim = Claim()
+    lost.submit_query(api.Get((b"key 30",)), claim, from_any=True)
+    until(lambda: bool(claim.results), lambda: cluster.run(50), "it is answered")
+    assert isinstance(claim.result, api.GetResult)
+    assert claim.result.items[0] is not None
+
+
+def test_a_program_that_is_too_old_for_a_snapshot_ends_itself() -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    leader.machine.cluster_version = 9
+    leader.submit_command(api.Put(b"x", b"1"), Claim())
+    cluster.run(1_000)
+    cluster.heal()
+    with pytest.raises(DirectoryRefusedError, match="version 9"):
+        cluster.run(10_000)
+    assert lost.machine.cluster_version < 9
+
+
+def test_pieces_that_are_lost_and_doubled_do_not_matter() -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    cluster.heal()
+    rng = random.Random(1)
+    kinds = InstallSnapshot | FetchSnapshot | SnapshotPiece
+
+    def run() -> None:
+        cluster.run(50)
+        kept = [m for m in cluster.messages if rng.random() < 0.7 or not isinstance(m, kinds)]
+        cluster.messages = [*kept, *(m for m in kept if isinstance(m, kinds))]
+
+    until(lambda: lost.machine.last_applied >= 40, run, "it has the data")
+    level(cluster, leader, lost)
+
+
+def test_a_crash_amid_a_snapshot_leaves_the_data_before_or_those_after_it() -> None:
+    """Wherever it strikes, the node begins anew, or has it all."""
+    installed = 0
+    for turns in range(4, 60, 3):
+        cluster = Cluster()
+        leader, lost = left_behind(cluster)
+        node_id, before = lost.raft.id, everything(cluster.states[lost.raft.id])
+        cluster.heal()
+        cluster.run(turns * 50)
+        log, state = cluster.logs[node_id], cluster.states[node_id]
+        log.crash()
+        state.crash()
+        state.finish_change_over(log.outline.start.index)
+        is_old = everything(state)[1] == before[1]
+        installed += not is_old
+        assert is_old or state.applied().last_applied >= leader.raft.log.start.index
+        assert state.successor is None
+        cluster.start(node_id)
+        level(cluster, leader, cluster.nodes[node_id])
+    assert installed
+
+
+def test_the_log_is_durable_before_the_data_are_in_place() -> None:
+    """A start must find the log that names the data, whenever the process ends."""
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    log, state = cluster.logs[lost.raft.id], cluster.states[lost.raft.id]
+    changed: list[int] = []
+    change_over = state.change_over
+
+    def change(successor: Successor) -> None:
+        changed.append(log.outline.start.index)
+        change_over(successor)
+        assert state.applied().last_applied == changed[-1]
+
+    state.change_over = change  # type: ignore[method-assign]
+    cluster.heal()
+    level(cluster, leader, lost)
+    assert changed
