@@ -23,7 +23,10 @@ ARROWS = {
     "raft": {"raft"},
     "kv": {"api", "errors", "kv", "raft.versions"},
     "wire": {"api", "config.limits", "errors", "raft.messages", "raft.versions", "wire"},
-    "storage": {"errors", "kv.view", "raft.configuration", "raft.types", "storage"},
+    "storage": {
+        *("errors", "kv.view", "raft.configuration", "raft.configurations", "raft.types"),
+        "storage",
+    },
     "server": {
         *("address", "api", "config.limits", "config.settings", "errors", "exit_codes"),
         *("kv.machine", "kv.view", "logs", "lookup", "raft", "server", "storage.base"),
@@ -75,7 +78,10 @@ ARROWS = {
     "cli.overview": {"api", "raft.configuration"},
     "cli.advice": {"api", "cli.overview"},
     "cli.render": {"api", "cli.advice", "cli.overview"},
-    "cli.reports": {"api", "printable", "raft.types", "storage.compare", "storage.inspect"},
+    "cli.reports": {
+        *("api", "printable", "raft.configurations", "raft.types", "storage.compare"),
+        "storage.inspect",
+    },
     "cli.outcomes": {"cli.render", "cli.streams", "errors", "exit_codes"},
     "cli.options": {"address", "cli.streams"},
     "cli.targets": {"address", "config.settings", "errors"},

@@ -229,7 +229,8 @@ SENTENCES = {
         f"twice, each in {records.COPY_BYTES:,} bytes",
         f"`FORMAT_VERSION` is {records.FORMAT_VERSION}",
         f"An entry's kind is {EntryKind.NOOP} for a no-op, whose data is the leader's id in "
-        f"decimal, {EntryKind.ADMIT} for an admission, whose data is `<node id> <name>`, "
+        f"decimal, {EntryKind.CONFIGURE} for a configuration, whose data is the msgpack of its "
+        "members, "
         f"{EntryKind.VERSION} for a version of the protocol that the cluster has from then on, in "
         f"decimal, or {EntryKind.COMMAND} for a command",
     ),

@@ -31,7 +31,7 @@ from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
 
 MAP_BYTES = 8 << 30
-IDENTITY = Identity(records.FORMAT_VERSION, "measure", 1, (1,), "0" * 32)
+IDENTITY = Identity(records.FORMAT_VERSION, "measure", 1, "0" * 32)
 
 Turn = Callable[[list[Entry], list[bytes]], None]
 

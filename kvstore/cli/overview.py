@@ -69,7 +69,7 @@ class View:
         views = Counter(tuple(sorted(answer.members)) for answer in ours)
         members = self.leader and tuple(sorted(self.leader.members))
         self.members = members or max(views, key=lambda view: views[view], default=())
-        self.majority = Configuration(frozenset(self.members)).majority
+        self.majority = Configuration.of_founders(dict.fromkeys(self.members, "")).majority
         self.silent = self._silent_members()
 
     def _silent_members(self) -> dict[int, Asked]:

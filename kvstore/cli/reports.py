@@ -15,6 +15,7 @@ import msgspec
 
 from kvstore import api
 from kvstore.printable import printable
+from kvstore.raft.configurations import configuration_of
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.storage.compare import Comparison
 from kvstore.storage.inspect import DamagedEntry, Report, TermSpan, read_entries
@@ -53,9 +54,9 @@ def _directory_text(report: Report) -> Iterator[str]:
         voted = "no vote in it" if vote is None else f"voted for node {vote}"
         yield _field("term", f"{report.hard_state.current_term}, {voted}")
         if not report.hard_state.is_voter:
-            yield _field("rejoins", "does not vote or count before it is admitted")
+            yield _field("joins", "does not vote or count before it is admitted")
         elif report.hard_state.admitted_at:
-            yield _field("rejoined", f"admitted by entry {report.hard_state.admitted_at}")
+            yield _field("joined", f"admitted by entry {report.hard_state.admitted_at}")
     yield _field("log", _log_extent(report))
     if report.start.index:
         yield _field("begins", f"after entry {report.start.index} of term {report.start.term}")
@@ -80,10 +81,10 @@ def _whose(report: Report) -> str:
     if report.identity is None:
         return f"{click.style('identity unreadable', fg='red')} · {server}"
     identity = report.identity
-    members = ",".join(map(str, identity.members))
     return (
-        f"node {identity.node_id} of {members} · cluster {identity.cluster_id} · {server}"
+        f"node {identity.node_id} · cluster {identity.cluster_id} · {server}"
         f"\n{_field('made as', identity.incarnation)}"
+        f"\n{_field('members', str(report.configuration_at(report.last_index)))}"
     )
 
 
@@ -114,13 +115,13 @@ def _terms_text(terms: tuple[TermSpan, ...]) -> Iterator[str]:
 def _entries_text(directory: Path) -> Iterator[str]:
     """One line for each log entry."""
     yield ""
-    yield click.style(f"  {'index':>8}  {'term':>5}  {'kind':<7}  what", dim=True)
+    yield click.style(f"  {'index':>8}  {'term':>5}  {'kind':<9}  what", dim=True)
     for entry in read_entries(directory):
         if isinstance(entry, DamagedEntry):
             yield "  " + click.style(printable(entry.message), fg="red")
         else:
             kind = entry.kind.name.lower()
-            yield f"  {entry.index:>8}  {entry.term:>5}  {kind:<7}  {_what(entry)}"
+            yield f"  {entry.index:>8}  {entry.term:>5}  {kind:<9}  {_what(entry)}"
 
 
 def _comparison_text(reports: list[Report], comparison: Comparison) -> Iterator[str]:
@@ -156,13 +157,19 @@ def _field(name: str, value: str) -> str:
 # --- Entries ------------------------------------------------------------------------------
 
 
+def _configuration_text(entry: Entry) -> str:
+    try:
+        return str(configuration_of(entry))
+    except ValueError as error:
+        return str(error)
+
+
 def _what(entry: Entry) -> str:
     """An entry's data in a few words."""
     if entry.kind is EntryKind.NOOP:
         return f"node {_printable(entry.data)} leads"
-    if entry.kind is EntryKind.ADMIT:
-        node_id, _, incarnation = _printable(entry.data).partition(" ")
-        return f"node {node_id} counts again, with directory {incarnation}"
+    if entry.kind is EntryKind.CONFIGURE:
+        return f"the cluster has {_configuration_text(entry)}"
     if entry.kind is EntryKind.VERSION:
         return f"the cluster has version {_printable(entry.data)} of the protocol"
     try:

@@ -69,6 +69,7 @@ def restore(file: str, bump_revision: int, as_json: bool, **settings: str | None
       kvstore serve --id 1 --port 9001 --peers 9002,9003 --data data/n1
     """
     # Other commands should not wait for the storage's modules to load.
+    from kvstore.raft.configuration import Configuration
     from kvstore.storage.base import Identity
     from kvstore.storage.records import FORMAT_VERSION
     from kvstore.storage.restoring import restore_snapshot
@@ -82,13 +83,13 @@ def restore(file: str, bump_revision: int, as_json: bool, **settings: str | None
             format_version=FORMAT_VERSION,
             cluster_id=_cluster_of(node, reader.header.cluster_id, reader.header),
             node_id=node.node_id,
-            members=tuple(sorted(node.members)),
             incarnation=secrets.token_hex(16),
         )
         restored = restore_snapshot(
             reader,
             node.data_dir,
             identity,
+            Configuration.of_founders({one: str(at) for one, at in node.members.items()}),
             revision_bump=bump_revision,
             log_map_bytes=node.log_map_bytes,
             state_map_bytes=node.state_map_bytes,

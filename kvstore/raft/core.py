@@ -17,9 +17,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence, Set
 
-from kvstore.raft import events
+from kvstore.raft import changes, events
 from kvstore.raft.configuration import Configuration
-from kvstore.raft.directories import admission_of
 from kvstore.raft.effects import Effects
 from kvstore.raft.election import Election
 from kvstore.raft.follower import Follower
@@ -52,7 +51,6 @@ from kvstore.raft.standing import Standing
 from kvstore.raft.timer import ElectionTimer
 from kvstore.raft.types import (
     COMMAND,
-    INDEX_MAX,
     Entry,
     EntryKind,
     LogStart,
@@ -81,8 +79,7 @@ class Raft:
         rng: random.Random,
     ) -> None:
         self.id = membership.node_id
-        first = Configuration(membership.members)
-        self.log = RaftLog(stable, recovered, first, settings.cached_bytes_max)
+        self.log = RaftLog(stable, recovered, settings.cached_bytes_max)
         self.leadership: Leadership | None = None
         """While this node leads, and then only."""
         self._membership = membership
@@ -91,15 +88,15 @@ class Raft:
         """Term and vote on this node's disk: those of which it may speak."""
         self.durable_number = 0
         """Of the last update that is durable."""
-        self.standing = Standing(self.id, recovered.hard_state)
-        require(self.id in membership.members, "this node is not a member of its cluster")
+        self.standing = Standing(membership, recovered.hard_state)
         require(last_applied <= self.log.last_index, "more was applied than the log holds")
         require(self.log.last_term <= self.current_term, "the log is newer than the term")
         # What was applied was committed; a restarted node learns the rest from its leader.
         self.log.commit(last_applied)
         self.log.lacks_base = last_applied < self.log.start.index
-        name = "" if self.is_voter else f"{rng.getrandbits(128):032x}"
-        self._outbox = Outbox(membership.cluster_id, self.id, self.admitted_at, name)
+        self._outbox = Outbox(membership, self.admitted_at)
+        self._configuration = self.log.configuration
+        """By which it was told last whether its directory votes."""
         self._events: list[events.Event] = []
         self._timer = ElectionTimer(settings, rng)
         shared = (self.log, self._outbox, self._timer)
@@ -161,13 +158,14 @@ class Raft:
 
     @property
     def admitted_at(self) -> int:
-        """Index of the entry that admitted its directory; see `HardState`."""
+        """Index of the entry since which its directory votes; see `HardState`."""
         return self.standing.admitted_at
 
     @property
     def is_voter(self) -> bool:
-        """Whether its directory counts towards majorities."""
-        return self.standing.is_voter
+        """Whether its directory votes, by its own log."""
+        member = self.log.configuration.member(self.id)
+        return member is not None and member.votes_as(self.standing.directory)
 
     # --- Inputs ---------------------------------------------------------------------------
 
@@ -190,6 +188,21 @@ class Raft:
             self._outbox.reject_stale(message, self.current_term, self.log)
             return
         self._handlers[type(message)](message)
+        self._heed_configuration()
+
+    def _heed_configuration(self) -> None:
+        """The log may have brought another configuration, or taken one back (thesis §4.1)."""
+        log, standing = self.log, self.standing
+        if log.configuration is self._configuration:
+            return
+        self._configuration = log.configuration
+        at = log.configurations.in_force_at
+        self._events.append(events.Configured(self.current_term, at, str(log.configuration)))
+        known = standing.admitted_at
+        admitted_at = log.configurations.admission_of(self.id, standing.directory, known)
+        if admitted_at > known:
+            self._events.append(events.Admitted(self.current_term, admitted_at))
+        standing.admitted_at = self._outbox.admitted_at = admitted_at
 
     def wake(self, now_ms: float) -> None:
         """A turn begins at `now_ms`, a monotonic clock in milliseconds.
@@ -225,6 +238,9 @@ class Raft:
             self._become_follower(self.current_term)
             return
         self.leadership.tick(now_ms, unreachable)
+        if self.leadership.is_over and self.leadership.hand_over(None, now_ms) is None:
+            self._become_follower(self.current_term)
+            return
         if self.leadership.has_lost_majority(now_ms):
             silent_ms = round(self.leadership.silent_ms(now_ms))
             self._events.append(events.LostMajority(self.current_term, silent_ms))
@@ -268,19 +284,22 @@ class Raft:
         assert self.leadership is not None
         return self.leadership.hand_over(heir, self.standing.now_ms)
 
-    def admit(self, entry: Entry) -> None:
-        """`entry`, which admits a directory, is committed and applied here.
+    def reason_to_wait_with_changes(self) -> str | None:
+        """Why this leader changes no configuration for now; None if it may."""
+        assert self.leadership is not None
+        return self.leadership.reason_to_wait
 
-        This node votes from now on if the directory is its own. Its vote in the term of the
-        leader who said so is spent: what became of its earlier directory's, it does not know.
-        In a later term its earlier directory cannot have voted since: the majority that
-        committed the entry takes no word of that one, and any majority of votes meets it.
+    def change(self, configuration: Configuration) -> tuple[int, int]:
+        """Have the cluster go over to `configuration` (thesis §4.1); the (index, term) of that.
+
+        Only a leader may be asked that has no `reason_to_wait_with_changes`, and for no change
+        of more than one voter.
         """
-        if not self.is_voter and admission_of(entry) == (self.id, self._outbox.rejoining):
-            self.standing.admitted_at = entry.index
-            self.standing.voted_for = self.standing.leader_of_term
-            self._outbox.admitted_at = entry.index
-            self._events.append(events.Admitted(self.current_term, entry.index))
+        assert self.leadership is not None
+        require(self.leadership.reason_to_wait is None, "a change of members is under way")
+        index = changes.propose(self.log, configuration)
+        self._heed_configuration()
+        return index, self.current_term
 
     # --- The front of the log (Raft §7) ---------------------------------------------------
 
@@ -288,15 +307,13 @@ class Raft:
     def droppable_index(self) -> int:
         """Up to here nobody needs the log any more, as far as the core knows; 0 for none of it.
 
-        It does not know what is durable in this node's state. Admissions are known from the log
-        alone. Until a snapshot can be written, a leader alone knows what others may lack.
+        It does not know what is durable in this node's state. Until a snapshot can be written, a
+        leader alone knows what others may lack.
         """
         log = self.log
         if self.leadership is None:
             return 0
-        first_admission = log.admissions.first_index or INDEX_MAX
-        needed_index = min(self.leadership.needed_index, first_admission - 1)
-        return min(log.commit_index, log.durable_index, needed_index)
+        return min(log.commit_index, log.durable_index, self.leadership.needed_index)
 
     def compact(self, index: int) -> None:
         """Drop the log up to `index`: it is droppable, and its effect is durable here."""
@@ -304,13 +321,16 @@ class Raft:
         if self.leadership is not None:
             self.leadership.log_was_compacted()
 
-    def install(self, start: LogStart) -> None:
+    def install(self, start: LogStart, configuration: Configuration) -> None:
         """A snapshot has come, and its data lies whole on this node's disk: the log begins there.
+
+        `configuration`: the one as of then.
 
         It is asked for at the begin of a turn. Once `log.durable_start` says that it is so for
         good, the driver changes over to that data, and says `has_base`.
         """
-        self.log.install(start)
+        self.log.install(start, configuration)
+        self._heed_configuration()
 
     def has_base(self) -> None:
         """The state machine has the data on which the log goes on."""
@@ -422,13 +442,7 @@ class Raft:
         self._follower.leader_id = standing.leader_of_term = self.id
         self._events.append(events.BecameLeader(self.current_term, votes))
         self.leadership = Leadership(
-            self.id,
-            self.log,
-            self._outbox,
-            self.sending,
-            self._settings,
-            standing.now_ms,
-            self._events,
+            standing, self.log, self._outbox, self.sending, self._settings, self._events
         )
         self._timer.restart()
         self.log.add(self.current_term, EntryKind.NOOP, str(self.id).encode())

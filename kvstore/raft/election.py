@@ -57,17 +57,25 @@ class Election:
     # --- Who may --------------------------------------------------------------------------
 
     @property
-    def _counts(self) -> bool:
-        """A voter does, until its own log admits another directory in its place."""
-        standing, admissions = self._standing, self._log.admissions
-        return standing.is_voter and not admissions.replaced_at(standing.id, standing.admitted_at)
+    def _may_vote(self) -> bool:
+        """Until it is committed that its directory votes no more; whether it counts, they know."""
+        standing, log = self._standing, self._log
+        ended_at = log.configurations.ended_at(standing.id, standing.admitted_at, log.commit_index)
+        return ended_at is None
 
     @property
     def _may_stand(self) -> bool:
-        """Who counts may, unless it could not give what it cannot read, open its term, or apply."""
-        if self._log.lacks_base:
+        """Who voted ever and may vote, unless it could not give what it cannot read, or apply.
+
+        A configuration without it may never be committed, and then only it may be able to lead.
+        """
+        standing, log = self._standing, self._log
+        if not (standing.is_voter and self._may_vote) or log.damaged or not log.room.takes_noops:
             return False
-        return self._counts and not self._log.damaged and self._log.room.takes_noops
+        if log.lacks_base:
+            return False
+        member = log.configuration.member(standing.id)
+        return member is None or not member.is_voter or member.votes_as(standing.directory)
 
     def reason_to_doubt(self, message: Message) -> str | None:
         """Why its term cannot be true, if so; that a peer says such a thing is remembered."""
@@ -143,9 +151,12 @@ class Election:
     def on_vote_reply(self, message: PreVoteReply | RequestVoteReply) -> bool:
         """A vote, or the prospect of one; whether this node has won the election by it."""
         asked_as = Role.PRE_CANDIDATE if isinstance(message, PreVoteReply) else Role.CANDIDATE
-        if self._standing.role is asked_as and message.vote_granted:
-            return self._count_vote(message.sender)
-        return False
+        if self._standing.role is not asked_as or not message.vote_granted:
+            return False
+        member = self._log.configuration.member(message.sender)
+        if member is None or not member.votes_as(message.directory):
+            return False
+        return self._count_vote(message.sender)
 
     def persisted(self, hard_state: HardState) -> bool:
         """The disk holds `hard_state`; whether this node has won the election by its own vote."""
@@ -176,14 +187,14 @@ class Election:
         that does its work. The answer changes nothing here.
         """
         is_led = self._standing.role is Role.LEADER or self._follower.hears_leader
-        granted = self._counts and not is_led and not self._log.is_ahead_of(message)
+        granted = self._may_vote and not is_led and not self._log.is_ahead_of(message)
         self._outbox.reply_to_vote(message, self._standing.current_term, granted=granted)
 
     def on_request_vote(self, message: RequestVote) -> None:
         """Raft Figure 2, RequestVote receiver."""
         voted_for = self._standing.voted_for
-        if not self._counts:
-            self._refuse_vote(message, "this node's directory is not, or no longer, admitted")
+        if not self._may_vote:
+            self._refuse_vote(message, "this node's directory votes no more")
         elif voted_for not in (None, message.sender):
             self._refuse_vote(message, f"this term's vote went to node {voted_for}")
         elif self._log.is_ahead_of(message):

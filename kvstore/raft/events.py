@@ -222,13 +222,24 @@ class Repaired(msgspec.Struct, frozen=True):
 
 
 class Admitted(msgspec.Struct, frozen=True):
-    """This directory counts as its node's from now on."""
+    """This directory votes for its node from now on."""
 
     term: int
     entry_index: int
 
     def __str__(self) -> str:
-        return f"admitted by log entry {self.entry_index}: this node votes again"
+        return f"admitted by log entry {self.entry_index}: this node votes from now on"
+
+
+class Configured(msgspec.Struct, frozen=True):
+    """By this node's log the cluster has other members, or those of before a truncation."""
+
+    term: int
+    entry_index: int
+    configuration: str
+
+    def __str__(self) -> str:
+        return f"configuration of log entry {self.entry_index} is in force: {self.configuration}"
 
 
 class VersionRaised(msgspec.Struct, frozen=True):
@@ -333,6 +344,7 @@ Event: TypeAlias = (
     | CannotVouch
     | Repaired
     | Admitted
+    | Configured
     | VersionRaised
     | ShortOfRoom
     | RoomIsBack

@@ -5,26 +5,32 @@ Law: what is refused here changes no term, no vote and no timer.
 
 from __future__ import annotations
 
+from kvstore.raft.configuration import NOT_ADMITTED
 from kvstore.raft.log import RaftLog
-from kvstore.raft.messages import TERM_LEAP_MAX, AppendEntries, Message
+from kvstore.raft.messages import TERM_LEAP_MAX, AppendEntries, Message, PreVote, RequestVote
 from kvstore.raft.types import Membership
 
 
 def reason_to_ignore(message: Message, ours: Membership, log: RaftLog) -> str | None:
-    """Why a message is none for this node, None if it comes from a peer that counts.
+    """Why a message is none for this node, None if it comes from a node that may count.
 
-    A leader's AppendEntries needs no judging: were the admission of another directory
-    committed, this one could lead no later term; as it is not, it may be truncated.
+    A stranger may know a newer configuration, by which its directory was admitted: it is heard,
+    and who counts its word does so by a configuration of its own (thesis §4.1).
+    Whose directory votes no more by what is not committed may be the only one that can win.
+    A leader's AppendEntries needs no judging: it leads by what was decided before, or after.
     """
     if message.cluster_id != ours.cluster_id:
         return f"it belongs to cluster {message.cluster_id!r}, this is {ours.cluster_id!r}"
     if message.recipient != ours.node_id:
         return f"it is for node {message.recipient}"
-    if message.sender == ours.node_id or message.sender not in log.configuration.voters:
+    sender, admitted_at = message.sender, message.admitted_at
+    if sender == ours.node_id or log.configurations.rules_out(sender, admitted_at):
         return f"its sender, node {message.sender}, is not a peer of this node"
-    index = log.admissions.replaced_at(message.sender, message.admitted_at)
+    if admitted_at == NOT_ADMITTED and isinstance(message, PreVote | RequestVote):
+        return f"node {message.sender} stands before its directory may vote"
+    index = log.configurations.ended_at(sender, admitted_at, log.commit_index)
     if index is not None and not isinstance(message, AppendEntries):
-        return f"log entry {index} admits another directory of node {message.sender}"
+        return f"by log entry {index} this directory of node {message.sender} votes no more"
     return None
 
 

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Sequence, Set
 from typing import Final
 
+from kvstore.raft import changes
 from kvstore.raft.configuration import PerPeer
-from kvstore.raft.directories import admission_data
 from kvstore.raft.events import Event, HandingOver, HandoverFailed, NeedsOlder
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import AppendEntriesReply, Message
@@ -22,6 +22,7 @@ from kvstore.raft.progress import Progress
 from kvstore.raft.reads import PendingReads, ReadReady
 from kvstore.raft.safety import require
 from kvstore.raft.snapshots import Sending
+from kvstore.raft.standing import Standing
 from kvstore.raft.types import Entry, EntryKind, RaftSettings
 from kvstore.raft.versions import version_data
 
@@ -42,15 +43,15 @@ class Leadership:
 
     def __init__(
         self,
-        node_id: int,
+        standing: Standing,
         log: RaftLog,
         outbox: Outbox,
         sending: Sending,
         settings: RaftSettings,
-        now_ms: float,
         events: list[Event],
     ) -> None:
         """`events` is where it says what happened."""
+        node_id, now_ms = standing.id, standing.now_ms
         sending.begin()
         self._sending = sending
         self.reads = PendingReads(node_id)
@@ -136,14 +137,17 @@ class Leadership:
     def heard(self, reply: AppendEntriesReply, now_ms: float) -> None:
         """A follower answered an AppendEntries of this term.
 
-        A rejection confirms as well: it is the log that differs, not the leader. Who waits
-        to be admitted confirms nothing; another directory begins with nothing.
+        A rejection confirms as well: it is the log that differs, not the leader. Whose
+        directory does not vote confirms nothing; another directory begins with nothing.
         """
-        progress = self._progress[reply.sender]
-        if reply.rejoining != progress.rejoining:
-            progress = self._new_progress(progress.heard_ms, reply.rejoining)
+        progress = self._progress.get(reply.sender)
+        if progress is None:  # it is a member no more, or was never one here
+            return
+        directory = self._directory_of(reply)
+        if directory != progress.directory:
+            progress = self._new_progress(progress.heard_ms, directory)
             self._progress[reply.sender] = progress
-        if not reply.rejoining:
+        if self._counts(reply.sender):
             progress.heard_ms = now_ms
             self.reads.confirmed(reply.sender, reply.read_round)
         if not reply.success:
@@ -158,8 +162,20 @@ class Leadership:
         dropped_index = self._log.start.index if progress.needs_older else 0
         self._sending.heard(reply.sender, max(reply.needs_snapshot, dropped_index), now_ms)
         self.advance_commit_index()
-        if reply.rejoining and self.has_committed:
-            self._admit(reply.sender)
+        if reply.rejoining and self.reason_to_wait is None:
+            self._change_for(reply.sender)
+
+    def _directory_of(self, reply: AppendEntriesReply) -> str:
+        """The name of the directory that answers, as far as this leader's log knows it."""
+        member = self._log.configuration.member(reply.sender)
+        if not reply.rejoining and member is not None and member.admitted_at == reply.admitted_at:
+            return member.directory
+        return reply.rejoining or f"admitted at {reply.admitted_at}"
+
+    def _counts(self, peer: int) -> bool:
+        """Whether the directory with which a peer answers is the one that votes."""
+        member = self._log.configuration.member(peer)
+        return member is not None and member.votes_as(self._progress[peer].directory)
 
     def _next_index_after(self, rejection: AppendEntriesReply) -> int:
         """Back up by a whole term at a time (Raft §5.3, last paragraphs)."""
@@ -172,22 +188,23 @@ class Leadership:
     @property
     def has_peers(self) -> bool:
         """Whether anybody else could lead."""
-        return bool(self._progress)
+        return bool(self._log.configuration.voters_besides(self._id))
 
     @property
     def _progress(self) -> dict[int, Progress]:
-        """Of each follower in the configuration in force."""
+        """Of each follower in the configuration in force, learners too."""
         return self._followers.of(self._log.configuration)
 
-    def _new_follower(self) -> Progress:
-        """The election that was just won counts as an answer; so does coming to be a voter."""
-        return self._new_progress(self._now_ms, "")
+    def _new_follower(self, peer: int) -> Progress:
+        """The election that was just won counts as an answer; so does coming to be a member."""
+        member = self._log.configuration.member(peer)
+        return self._new_progress(self._now_ms, "" if member is None else member.directory)
 
-    def _new_progress(self, heard_ms: float, rejoining: str) -> Progress:
+    def _new_progress(self, heard_ms: float, directory: str) -> Progress:
         inflight_max = self._settings.inflight_messages_max
         log = self._log
         first_index = log.start.index + 1
-        return Progress(log.last_index + 1, inflight_max, heard_ms, rejoining, first_index)
+        return Progress(log.last_index + 1, inflight_max, heard_ms, directory, first_index)
 
     @property
     def match_index(self) -> dict[int, int]:
@@ -199,7 +216,7 @@ class Leadership:
     def vouched(self) -> dict[int, int]:
         """The last index for which each node vouches: 0 for one that does not count."""
         vouched = {
-            peer: 0 if progress.rejoining else progress.match_index
+            peer: progress.match_index if self._counts(peer) else 0
             for peer, progress in self._progress.items()
         }
         vouched[self._id] = self._log.durable_index
@@ -240,20 +257,32 @@ class Leadership:
         """Whether something of its own term is committed, so that it knows what is (Raft §8)."""
         return self._log.term(self._log.commit_index) == self._log.last_term
 
-    def _admit(self, peer: int) -> None:
-        """Propose that the directory with which `peer` rejoins counts, once it has caught up.
+    @property
+    def reason_to_wait(self) -> str | None:
+        """Why it changes no configuration for now; None if it may."""
+        is_handing_over = self.heir is not None
+        return changes.reason_to_wait(
+            self._log, has_committed=self.has_committed, is_handing_over=is_handing_over
+        )
 
-        Once per name, and not while another node is to lead.
-        """
-        progress, log = self._progress[peer], self._log
-        if self.heir is not None or not log.room.takes_noops:
-            return
-        if progress.match_index < log.commit_index:
-            return
-        if log.admissions.covers(peer, progress.rejoining, log.commit_index):
-            return
-        data = admission_data(peer, progress.rejoining)
-        log.add(log.last_term, EntryKind.ADMIT, data)
+    @property
+    def is_over(self) -> bool:
+        """Whether it is committed that this node votes no more, and nobody is to lead yet."""
+        log = self._log
+        return (
+            self._id not in log.configuration.voters
+            and log.configurations.in_force_at <= log.commit_index
+            and self.heir is None
+        )
+
+    def _change_for(self, peer: int) -> None:
+        """A directory that waits was heard: have it vote, or no other of its node do."""
+        since_ms = self._now_ms - self._settings.election_timeout_min_ms
+        configuration = changes.step_for(self._log, peer, self._progress, self._id, since_ms)
+        if configuration is not None:
+            changes.propose(self._log, configuration)
+            # It answers, by the directory that votes now.
+            self._progress[peer].heard_ms = self._now_ms
 
     def raise_version(self, version: int) -> None:
         """Propose that the cluster has `version`: once, and not while another node is to lead."""
@@ -304,7 +333,7 @@ class Leadership:
         answering = [
             peer
             for peer, progress in self._progress.items()
-            if not progress.rejoining
+            if self._counts(peer)
             and progress.heard_ms >= since_ms
             and peer not in self._unreachable
         ]

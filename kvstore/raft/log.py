@@ -17,15 +17,15 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from kvstore.raft.configuration import Configuration
-from kvstore.raft.directories import Admissions
+from kvstore.raft.configurations import Configurations
 from kvstore.raft.messages import PreVote, RequestVote
 from kvstore.raft.repairs import Repairs
 from kvstore.raft.room import EntryRoom
 from kvstore.raft.safety import require
 from kvstore.raft.terms import Terms
 from kvstore.raft.types import (
-    ADMIT,
     COMMAND,
+    CONFIGURE,
     DurableUpdate,
     Entry,
     EntryKind,
@@ -66,17 +66,9 @@ class RaftLog:
       that is not durable is in it, repairs apart.
     """
 
-    def __init__(
-        self,
-        stable: StableLog,
-        recovered: Recovered,
-        configuration: Configuration,
-        cached_bytes_max: int,
-    ) -> None:
+    def __init__(self, stable: StableLog, recovered: Recovered, cached_bytes_max: int) -> None:
         self._stable = stable
         self.start = recovered.start
-        self.configuration = configuration
-        """The one in force: who asks for it later may find another."""
         self.room = EntryRoom(stable)
         self._terms = Terms(recovered.term_ranges)
         self._cache: list[Entry] = []
@@ -86,6 +78,8 @@ class RaftLog:
         self._truncate_from: int | None = None
         self._new_start: LogStart | None = None
         """What the disk is still to be told."""
+        self._new_base: Configuration | None = None
+        """So, of the configuration as of the start."""
         self.durable_start = recovered.start
         self.lacks_base = False
         """Whether the data is missing on which the log goes on, so that nothing can be applied."""
@@ -94,7 +88,11 @@ class RaftLog:
         self._repairs = Repairs(recovered.damaged)
         self.damaged = self._repairs.damaged
         """Indexes of durable entries that this node cannot vouch for."""
-        self.admissions = Admissions(recovered.admissions)
+        self.configurations = Configurations(
+            recovered.start.index, recovered.configuration, recovered.configurations
+        )
+        self.configuration = self.configurations.in_force
+        """Who asks for it later may find another."""
         self.last_index = self.submitted_index = self.durable_index = recovered.last_index
         self._under_way = UnderWay()
         self.commit_index = self.start.index
@@ -131,8 +129,8 @@ class RaftLog:
         """Take back an entry of which only the name was left; any other changes nothing."""
         is_missed = self._repairs.misses(entry.index)
         if is_missed and self.holds(entry.index, entry.term) and self.room.take_repair(entry):
-            if entry.kind is ADMIT:
-                self.admissions.add(entry)
+            if entry.kind is CONFIGURE:
+                self._configure(entry)
             self._repairs.add(entry)
 
     @property
@@ -265,13 +263,17 @@ class RaftLog:
         return index
 
     def _note(self, entry: Entry) -> None:
-        """An entry comes that may open a term, or admit a directory."""
+        """An entry comes that may open a term, or give the cluster a configuration."""
         if entry.term != self._terms.last:
             # What comes before the log may be of the term in which it begins.
             assert self._terms.last is None or entry.term > self._terms.last
             self._terms.begin(entry.index, entry.term)
-        if entry.kind is ADMIT:
-            self.admissions.add(entry)
+        if entry.kind is CONFIGURE:
+            self._configure(entry)
+
+    def _configure(self, entry: Entry) -> None:
+        self.configurations.add(entry)
+        self.configuration = self.configurations.in_force
 
     def truncate(self, from_index: int) -> None:
         """Remove the entries at and after `from_index`, on disk with the next update."""
@@ -280,7 +282,8 @@ class RaftLog:
         while self._cache and self._cache[-1].index >= from_index:
             self.cached_bytes -= len(self._cache.pop().data)
         self._repairs.remove_from(from_index)
-        self.admissions.truncate(from_index)
+        self.configurations.truncate(from_index)
+        self.configuration = self.configurations.in_force
         self.last_index = from_index - 1
         if from_index <= self.submitted_index:
             self._truncate_from = from_index
@@ -295,9 +298,9 @@ class RaftLog:
         """
         known = min(self.commit_index, self.durable_index)
         require(self.start.index < index <= known, "what is not committed and durable is dropped")
-        self._begin_after(LogStart(index, self.term(index)))
+        self._begin_after(LogStart(index, self.term(index)), self.configurations.as_of(index))
 
-    def install(self, start: LogStart) -> None:
+    def install(self, start: LogStart, configuration: Configuration) -> None:
         """The data up to `start` came from elsewhere: the log goes on from there (Raft §7).
 
         What is behind it stays if it follows: this node may have vouched for it.
@@ -312,12 +315,15 @@ class RaftLog:
                 self.truncate(self.start.index + 1)
             self.last_index = start.index
         self.lacks_base = True
-        self._begin_after(start)
+        self._begin_after(start, configuration)
 
-    def _begin_after(self, start: LogStart) -> None:
+    def _begin_after(self, start: LogStart, configuration: Configuration) -> None:
         """Drop what is at and before `start`, on disk with the next update."""
         index = start.index
         self.start = self._new_start = start
+        if self.configurations.begin_after(index, configuration):
+            self._new_base = configuration
+        self.configuration = self.configurations.in_force
         self._terms.begin_after(index, self.last_index)
         self._repairs.remove_to(index)
         gone = min(len(self._cache), max(0, index + 1 - self._cache_start))
@@ -399,10 +405,11 @@ class RaftLog:
             entries=self._cache[len(self._cache) - count :],
             repairs=self._repairs.take_new(),
             start=self._new_start,
+            configuration=self._new_base,
             number=self.submitted_number + 1,
         )
         self._under_way.hand_over(update, self.last_index, self.room.submit(), now_ms)
-        self._truncate_from = self._new_start = None
+        self._truncate_from = self._new_start = self._new_base = None
         self.submitted_index = self.last_index
         return update
 
@@ -436,7 +443,8 @@ class RaftLog:
 
         Entries that were found right are not looked at again, while they stand where they stood.
         """
-        cache, names = self._cache, self._names
+        cache = self._cache
+        names = (*self._terms.names, *self.configurations.named)
         before = self._checked
         if names != before.names:
             self._terms.check()
@@ -459,13 +467,8 @@ class RaftLog:
                 == [(index, self.term(index)) for index in indexes],
                 "the cache is not the end of the log",
             )
-            self.admissions.check(self.last_index, fresh)
+            self.configurations.check(self.last_index, fresh)
             self._checked = _Checked(cache[:], self.cached_bytes, names)
-
-    @property
-    def _names(self) -> tuple[object, ...]:
-        """What is known of terms and admissions beside the entries."""
-        return (*self._terms.names, *self.admissions.named)
 
     def check(self) -> None:
         """That what is counted is what there is."""

@@ -13,8 +13,9 @@ from typing import ClassVar, TypeAlias
 
 import msgspec
 
-from kvstore.raft.directories import admission_of
-from kvstore.raft.types import ADMIT, COMMAND, INDEX_MAX, NOT_ADMITTED, VERSION, Entry
+from kvstore.raft.configuration import NOT_ADMITTED
+from kvstore.raft.configurations import configuration_of
+from kvstore.raft.types import COMMAND, CONFIGURE, INDEX_MAX, VERSION, Entry
 from kvstore.raft.versions import version_of
 
 TERM_LEAP_MAX = 1 << 32
@@ -103,10 +104,20 @@ class PreVote(_VoteRequest, frozen=True, kw_only=True, tag="pre_vote"):
     TERM_MIN: ClassVar[int] = 0
 
 
-class PreVoteReply(_Message, frozen=True, kw_only=True, tag="pre_vote_reply"):
-    """Thesis §9.6. A grant promises nothing: it says how things looked when it was written."""
+class _VoteReply(_Message, frozen=True, kw_only=True):
+    """`directory`: the name of the sender's; candidates know by theirs whose vote counts."""
 
     vote_granted: bool
+    directory: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.directory) > NAME_CHARACTERS_MAX:
+            raise ValueError("the name is too long")
+
+
+class PreVoteReply(_VoteReply, frozen=True, kw_only=True, tag="pre_vote_reply"):
+    """Thesis §9.6. A grant promises nothing: it says how things looked when it was written."""
 
     TERM_MIN: ClassVar[int] = 0
 
@@ -121,10 +132,8 @@ class RequestVote(_VoteRequest, frozen=True, kw_only=True, tag="request_vote"):
             raise ValueError("the log is not older than its candidate's term")
 
 
-class RequestVoteReply(_Message, frozen=True, kw_only=True, tag="request_vote_reply"):
+class RequestVoteReply(_VoteReply, frozen=True, kw_only=True, tag="request_vote_reply"):
     """Raft §5.2. A granted vote is durable at the sender."""
-
-    vote_granted: bool
 
 
 class AppendEntries(_Message, frozen=True, kw_only=True, tag="append_entries"):
@@ -181,8 +190,8 @@ class AppendEntriesReply(_Message, frozen=True, kw_only=True, tag="append_entrie
       the first index of that term; (0, last index + 1) where the log is too short.
     * `read_round`: of the request answered, if that was of this term: its sender was still
       followed when it arrived, whether it succeeds or not.
-    * `rejoining`: the name under which a directory waits to be admitted; it vouches for
-      nothing that counts. Empty for voters.
+    * `rejoining`: the name of a directory that waits to be admitted; it counts only by a
+      configuration that it does not hold yet. Empty for one that votes.
     * `has_room`: whether the sender's disk takes new entries; those of the request it did
       not take otherwise.
     * `has_headroom`: whether it would take writes of clients, if it led.
@@ -343,12 +352,12 @@ class SnapshotPiece(_SnapshotMessage, frozen=True, kw_only=True, tag="snapshot_p
 
 
 def _require_readable(entries: tuple[Entry, ...]) -> None:
-    """Each that admits somebody says whom, and each that gives a version, which."""
+    """Each that gives a configuration says which, and each that gives a version, too."""
     for entry in entries:
         if entry.kind is COMMAND:
             continue
-        if entry.kind is ADMIT:
-            admission_of(entry)
+        if entry.kind is CONFIGURE:
+            configuration_of(entry)
         elif entry.kind is VERSION:
             version_of(entry)
 

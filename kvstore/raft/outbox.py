@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
+from kvstore.raft.configuration import NOT_ADMITTED
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import (
     AppendEntries,
@@ -31,7 +32,7 @@ from kvstore.raft.messages import (
     TimeoutNow,
 )
 from kvstore.raft.reads import ReadReady
-from kvstore.raft.types import NOT_ADMITTED, Entry, SnapshotName
+from kvstore.raft.types import Entry, Membership, SnapshotName
 
 _TURNS_MAX: Final = 1_024
 """What a node says in so many turns waits for a disk that hangs."""
@@ -42,13 +43,12 @@ _M = TypeVar("_M")
 class Outbox:
     """Writes messages for one node, and keeps those that promise something."""
 
-    def __init__(self, cluster_id: str, node_id: int, admitted_at: int, name: str) -> None:
-        """`name`: under which this node's directory asks to be admitted, if it must."""
-        self._cluster_id = cluster_id
-        self._node_id = node_id
+    def __init__(self, membership: Membership, admitted_at: int) -> None:
+        self._cluster_id = membership.cluster_id
+        self._node_id = membership.node_id
+        self._directory = membership.directory
         self.admitted_at = admitted_at
         """Of this node's directory, as its disk holds it by the time a message leaves."""
-        self._name = name
         self._new: list[Message] = []
         """Written in this turn."""
         self._waiting: deque[tuple[int, list[Message]]] = deque(maxlen=_TURNS_MAX)
@@ -78,7 +78,7 @@ class Outbox:
     @property
     def rejoining(self) -> str:
         """The name under which this directory waits to be admitted; empty if it does not."""
-        return self._name if self.admitted_at == NOT_ADMITTED else ""
+        return self._directory if self.admitted_at == NOT_ADMITTED else ""
 
     @property
     def has_new(self) -> bool:
@@ -118,7 +118,8 @@ class Outbox:
     def reply_to_vote(self, request: PreVote | RequestVote, term: int, *, granted: bool) -> None:
         """Grant or refuse."""
         kind = PreVoteReply if isinstance(request, PreVote) else RequestVoteReply
-        self._post(kind, request.sender, term, vote_granted=granted)
+        directory = self._directory
+        self._post(kind, request.sender, term, vote_granted=granted, directory=directory)
 
     def timeout_now(self, heir: int, term: int) -> TimeoutNow:
         """Have the heir stand; it promises nothing and need not wait."""

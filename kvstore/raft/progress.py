@@ -19,7 +19,7 @@ class Progress:
     * Otherwise: pipelining, with a bounded number of requests out.
     * `heard_ms`: when it answered last, as one whose directory counts; at first, since when it
       is asked.
-    * `rejoining`: the name under which it waits to be admitted; empty if it counts.
+    * `directory`: the name of the directory that answers.
     * `needs_older`: whether it lacks what comes before the leader's log: it gets heartbeats only,
       until it has that from elsewhere.
     * `has_room`: whether it takes entries, by its last word; else it gets heartbeats only.
@@ -31,13 +31,13 @@ class Progress:
         next_index: int,
         inflight_messages_max: int,
         heard_ms: float,
-        rejoining: str = "",
+        directory: str = "",
         first_index: int = 1,
     ) -> None:
         """`first_index`: of the leader's log, if that held an entry."""
         self._first_index = first_index
         self.heard_ms = heard_ms
-        self.rejoining = rejoining
+        self.directory = directory
         self.match_index = 0
         self.next_index = next_index
         self.needs_older = False

@@ -65,7 +65,7 @@ class Repair:
         self._outbox = outbox
         self._settings = settings
         self._events = events
-        self._sweeps_by_peer = PerPeer(node_id, log.configuration, _Sweep)
+        self._sweeps_by_peer = PerPeer(node_id, log.configuration, lambda _peer: _Sweep())
         self._questions: dict[int, FetchEntries] = {}
         """By who asked, who waits longest first."""
         self._has_told = False

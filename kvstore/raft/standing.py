@@ -6,7 +6,8 @@ it, and nothing else does. It decides nothing; who may vote, stand or lead, othe
 
 from __future__ import annotations
 
-from kvstore.raft.types import NOT_ADMITTED, HardState, Role
+from kvstore.raft.configuration import NOT_ADMITTED
+from kvstore.raft.types import HardState, Membership, Role
 
 
 class Standing:
@@ -16,8 +17,9 @@ class Standing:
     * `now_ms`: when the turn began, by a monotonic clock.
     """
 
-    def __init__(self, node_id: int, recovered: HardState) -> None:
-        self.id = node_id
+    def __init__(self, membership: Membership, recovered: HardState) -> None:
+        self.id = membership.node_id
+        self.directory = membership.directory
         self.current_term = recovered.current_term
         self.voted_for = recovered.voted_for
         self.admitted_at = recovered.admitted_at
@@ -33,7 +35,7 @@ class Standing:
 
     @property
     def is_voter(self) -> bool:
-        """Whether this node's directory counts towards majorities."""
+        """Whether this node's directory voted ever."""
         return self.admitted_at != NOT_ADMITTED
 
     def enter(self, term: int, vote: int | None = None) -> None:

@@ -11,6 +11,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from kvstore.raft.configuration import NOT_ADMITTED, Configuration
+
 INDEX_MAX = (1 << 63) - 1
 
 
@@ -24,11 +26,14 @@ class Role(enum.StrEnum):
 
 
 class Membership(msgspec.Struct, frozen=True):
-    """Who this node is, and who votes when its log says nothing else."""
+    """Who this node is; who else is in the cluster, its log tells.
+
+    * `directory`: the name of its directory; empty for the first one of a founder.
+    """
 
     cluster_id: str
     node_id: int
-    members: frozenset[int]
+    directory: str = ""
 
 
 class EntryKind(enum.IntEnum):
@@ -38,17 +43,14 @@ class EntryKind(enum.IntEnum):
     """Opens a leader's term (Raft §8); data is the leader's id in decimal ASCII."""
     COMMAND = 1
     """A command of the state machine, opaque to Raft."""
-    ADMIT = 2
-    """A node's new directory counts from now on, in place of all others of that node.
-
-    Data is `<node id> <name>`; the name is that of one start of the directory.
-    """
+    CONFIGURE = 2
+    """The cluster has these members from now on; data is all of them (`configurations.py`)."""
     VERSION = 3
     """The cluster has a version of the protocol from now on; data is its number in decimal."""
 
 
 COMMAND: Final = EntryKind.COMMAND
-ADMIT: Final = EntryKind.ADMIT
+CONFIGURE: Final = EntryKind.CONFIGURE
 VERSION: Final = EntryKind.VERSION
 """For what is done for each entry: a look-up in the class takes longer than adding one."""
 
@@ -62,14 +64,11 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     data: bytes
 
 
-NOT_ADMITTED = -1
-
-
 class HardState(msgspec.Struct, frozen=True, gc=False):
     """What Figure 2 calls persistent state, less the log.
 
-    * `admitted_at`: index of the entry that admitted this directory as its node's; 0 for
-      the node's first one, which needs none, and `NOT_ADMITTED` for one that waits for it.
+    * `admitted_at`: index of the entry since which this directory votes; 0 for a founder's
+      first one, and `NOT_ADMITTED` for one that never did.
     """
 
     current_term: int = 0
@@ -78,7 +77,7 @@ class HardState(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_voter(self) -> bool:
-        """Whether this directory may vote, and counts towards majorities."""
+        """Whether this directory voted ever, and counts unless its log ends it."""
         return self.admitted_at != NOT_ADMITTED
 
 
@@ -138,15 +137,17 @@ class Recovered(msgspec.Struct, frozen=True):
     * `last_index`: that of `start` if there are no entries.
     * `damaged`: indexes, ascending, of entries whose record is damaged or missing. Which
       entries they are is known all the same: `term_ranges` covers them.
-    * `admissions`: the entries of that kind that can be read.
+    * `configurations`: the entries of that kind that can be read.
+    * `configuration`: the one as of `start`.
     """
 
     hard_state: HardState
     term_ranges: tuple[TermRange, ...]
     last_index: int
     damaged: tuple[int, ...] = ()
-    admissions: tuple[Entry, ...] = ()
+    configurations: tuple[Entry, ...] = ()
     start: LogStart = LogStart()
+    configuration: Configuration = Configuration()
 
 
 class DurableUpdate(msgspec.Struct, frozen=True):
@@ -155,6 +156,7 @@ class DurableUpdate(msgspec.Struct, frozen=True):
     * `truncate_from`: remove entries with index >= this, before anything else.
     * `start`: the log begins after this entry from now on, and what is at and before it is
       dropped. It is an entry of the log; only one that is empty by then may begin anywhere.
+    * `configuration`: the one as of `start`, if that is another than before.
     * `repairs`: entries whose records were damaged, to be written in their places.
     * `entries`: contiguous, and they start right after what remains.
     * `number`: the how-many-th of this life of the node it is. They become durable in order.
@@ -165,6 +167,7 @@ class DurableUpdate(msgspec.Struct, frozen=True):
     entries: Sequence[Entry] = ()
     repairs: Sequence[Entry] = ()
     start: LogStart | None = None
+    configuration: Configuration | None = None
     number: int = 0
 
     def __bool__(self) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from kvstore.errors import DirectoryRefusedError
-from kvstore.raft.types import NOT_ADMITTED
+from kvstore.raft.configuration import NOT_ADMITTED
 from kvstore.raft.versions import FIRST_VERSION, SPOKEN, Versions
 from kvstore.server.replaced import ADVICE
 from kvstore.storage.base import Acquaintance, Lineage
@@ -93,8 +93,8 @@ class Acquaintances:
         if index is None:
             return None
         return (
-            f"log entry {index} of node {self._own.node_id} admits another directory of node "
-            f"{node_id}, which replaced this one. {ADVICE}"
+            f"by log entry {index} of node {self._own.node_id} this directory of node {node_id} "
+            f"votes no more: another has its place, or the node was removed. {ADVICE}"
         )
 
     def remember(self, theirs: Hello) -> None:

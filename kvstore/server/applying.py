@@ -12,10 +12,9 @@ from typing import Final
 from kvstore.kv.machine import ENTRY_STEPS, StateMachine
 from kvstore.raft.core import Raft
 from kvstore.raft.events import Event
-from kvstore.raft.types import ADMIT, COMMAND, VERSION, Entry
+from kvstore.raft.types import COMMAND, VERSION, Entry
 from kvstore.server.checkpoints import Checkpoints
 from kvstore.server.cluster_version import ClusterVersion
-from kvstore.server.replaced import check_directory
 from kvstore.server.ticket import Answer
 from kvstore.server.waiting.kind import Here
 from kvstore.server.waiting.reads import WaitingReads
@@ -78,10 +77,7 @@ class Applier:
     def _apply(self, entry: Entry, answers: list[Answer]) -> None:
         if entry.kind is not COMMAND:
             self._machine.advance(entry.index)
-            if entry.kind is ADMIT:
-                self._raft.admit(entry)
-                check_directory(self._raft, self._here.settings.data_dir)
-            elif entry.kind is VERSION:
+            if entry.kind is VERSION:
                 self.events += self._cluster_version.apply(entry)
             return
         effect = self._machine.apply(entry.index, entry.data)

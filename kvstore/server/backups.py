@@ -19,7 +19,6 @@ from kvstore.config.limits import Limits
 from kvstore.raft.core import Raft
 from kvstore.server import refusals
 from kvstore.storage.base import StateStore
-from kvstore.storage.snapshot_format import Voters
 from kvstore.storage.snapshot_stream import SnapshotStream
 
 _BYTES_PER_STEP: Final = 64
@@ -97,8 +96,8 @@ class Backups:
         if len(self) >= self._limits.backups_max:
             return None
         reading = self._state_store.reading()
-        configuration = Voters(tuple(sorted(self._raft.log.configuration.voters)))
-        term = self._raft.log.term(reading.applied.last_applied)
+        log, index = self._raft.log, reading.applied.last_applied
+        term, configuration = log.term(index), log.configurations.as_of(index)
         stream = SnapshotStream(reading, self._cluster_id, term, configuration)
         number = self._rng.getrandbits(_FIRST_NUMBER_BITS) + 1
         self._under_way[number] = _Backup(stream, self._now_ms)

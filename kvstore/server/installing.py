@@ -134,10 +134,11 @@ class Installing:
     def _finish(self, incoming: _Incoming) -> None:
         """It is whole: have the log begin where it ends."""
         incoming.decoder.finish()
-        assert incoming.decoder.header is not None
-        incoming.successor.finish(incoming.decoder.header.applied)
+        header = incoming.decoder.header
+        assert header is not None
+        incoming.successor.finish(header.applied)
         incoming.is_named_by_log = True
-        self._raft.install(incoming.name.start)
+        self._raft.install(incoming.name.start, header.configuration)
 
     def _change_over(self, incoming: _Incoming) -> list[Answer]:
         """From now on the node has the data of the snapshot."""

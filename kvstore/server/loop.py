@@ -27,6 +27,7 @@ from kvstore.config.settings import Settings
 from kvstore.errors import DamagedStateError
 from kvstore.exit_codes import BROKEN
 from kvstore.logs import logger_for
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.safety import SafetyViolationError
 from kvstore.raft.versions import SPOKEN, Versions
 from kvstore.server import event_log
@@ -113,7 +114,9 @@ def _open_directory(settings: Settings, log: FilteringBoundLogger) -> DataDirect
         node_id=settings.node_id,
         cluster_id=settings.cluster_id,
         names_cluster=settings.names_cluster,
-        members=settings.members,
+        founders=Configuration.of_founders(
+            {node_id: str(address) for node_id, address in settings.members.items()}
+        ),
         log_map_bytes=settings.log_map_bytes,
         state_map_bytes=settings.state_map_bytes,
         incarnation=secrets.token_hex(16),

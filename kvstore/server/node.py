@@ -95,7 +95,7 @@ class Node:
             state_store, applied, settings.limits.reply_bytes_max, session_rules
         )
         self.raft = Raft(
-            Membership(settings.cluster_id, settings.node_id, frozenset(settings.members)),
+            Membership(settings.cluster_id, settings.node_id, log_store.identity.directory),
             log_store.recover(),
             log_store,
             applied.last_applied,
@@ -257,9 +257,12 @@ class Node:
     def prepare(self, crowded: Set[int] = frozenset()) -> Outcome:
         """End the inputs; what may leave at once, as it rests on nothing that this turn writes.
 
-        These are a leader's AppendEntries (thesis §10.2.1), to `crowded` peers without
+        Raises `DirectoryRefusedError` if it is decided that this directory votes no more.
+        What may leave are a leader's AppendEntries (thesis §10.2.1), to `crowded` peers without
         entries, and answers about entries that were durable here, and committed, before.
         """
+        if not self.raft.is_voter:
+            check_directory(self.raft, self.settings.data_dir)
         self._answers += self.known_leader.refuse_reads_of_others(self)
         self._applier.begin_turn()
         if self._reads.arrived:

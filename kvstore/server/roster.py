@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kvstore.address import Address
+from kvstore.address import Address, parse_address
 from kvstore.raft.core import Raft
 
 
@@ -19,7 +19,7 @@ class Roster:
     """
 
     def __init__(self, raft: Raft, founders: Mapping[int, Address]) -> None:
-        """`founders`: where the first members are."""
+        """`founders`: where the first members are, for who knows no configuration yet."""
         self._raft = raft
         self._founders = founders
         self._configuration = raft.log.configuration
@@ -47,5 +47,7 @@ class Roster:
             self._note()
 
     def _note(self) -> None:
-        self._members = {member: self._founders[member] for member in self._configuration.voters}
+        self._members = {
+            one.node_id: parse_address(one.address) for one in self._configuration.members
+        } or dict(self._founders)
         self._peers = {peer: at for peer, at in self._members.items() if peer != self._raft.id}

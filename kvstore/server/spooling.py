@@ -18,7 +18,6 @@ from kvstore.raft.events import Event
 from kvstore.raft.snapshot_events import NoRoomForSnapshot, SnapshotWritten, WritingSnapshot
 from kvstore.raft.types import SnapshotName
 from kvstore.storage.base import StateStore
-from kvstore.storage.snapshot_format import Voters
 from kvstore.storage.snapshot_stream import SnapshotStream
 from kvstore.storage.successor import Spool
 
@@ -116,8 +115,8 @@ class Spooling:
         self._drop_file()
         reading = store.reading()
         index = reading.applied.last_applied
-        voters = Voters(tuple(sorted(raft.log.configuration.voters)))
-        stream = SnapshotStream(reading, self._cluster_id, raft.log.term(index), voters)
+        term, configuration = raft.log.term(index), raft.log.configurations.as_of(index)
+        stream = SnapshotStream(reading, self._cluster_id, term, configuration)
         self._writing = _Writing(stream, store.new_spool(), now_ms)
         raft.sending.writing_index = index
         return [WritingSnapshot(raft.current_term, index)]

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from kvstore.errors import DiskWriteError
 from kvstore.kv.view import NO_FOOTPRINT, NONE, Applied, Footprint, TableFootprint
+from kvstore.raft.configuration import NOT_ADMITTED, Configuration
 from kvstore.raft.types import DurableUpdate, HardState, LogStart
 from kvstore.sim.indexed import Indexed
 from kvstore.sim.log_start import FIRST, state_as_of
@@ -65,11 +66,11 @@ class Disk:
         identity: Identity,
         rng: random.Random,
         on_synced: Callable[[DurableUpdate], None],
-        admitted_at: int = 0,
+        configuration: Configuration,
         start: LogStart = FIRST,
         sync_ms: float = 0.2,
     ) -> None:
-        """`admitted_at`: `NOT_ADMITTED` for a directory that takes the place of a lost one.
+        """`configuration`: as of `start`; an empty one if the directory takes the place of another.
 
         It begins with the state that `start` left.
         """
@@ -77,8 +78,9 @@ class Disk:
         self.sync_ms = self.usual_sync_ms = sync_ms
         self.room_bytes = BOUNDLESS
         self.fates: set[Fate] = set()
+        admitted_at = 0 if identity.is_founder else NOT_ADMITTED
         hard_state = HardState(start.term, admitted_at=admitted_at)
-        self.log = SimulatedLog(identity, self, on_synced, hard_state, start)
+        self.log = SimulatedLog(identity, self, on_synced, hard_state, start, configuration)
         self.state = SimulatedState(identity, self, state_as_of(start))
         self.lineage = MemoryLineage()
         self._spent_ms = 0.0
@@ -129,6 +131,7 @@ class _Before(NamedTuple):
     removed: list[tuple[bytes, bytes]]
     repaired: dict[int, tuple[bytes, bytes]]
     outline: Outline
+    configuration: Configuration
     hard_state: bytes
     unreadable: frozenset[int]
 
@@ -148,8 +151,9 @@ class SimulatedLog(MemoryLog):
         on_synced: Callable[[DurableUpdate], None],
         hard_state: HardState,
         start: LogStart,
+        configuration: Configuration,
     ) -> None:
-        super().__init__(identity, hard_state, start)
+        super().__init__(identity, hard_state, start, configuration)
         self._disk = disk
         self._on_synced = on_synced
         self._before: _Before | None = None
@@ -183,6 +187,7 @@ class SimulatedLog(MemoryLog):
             self.pairs[self.before(kept + 1) :],
             {entry.index: self.pairs[self.before(entry.index)] for entry in update.repairs},
             self.outline,
+            self.configuration,
             self._hard_state,
             frozenset(self.unreadable),
         )
@@ -238,6 +243,7 @@ class SimulatedLog(MemoryLog):
         left = self.pairs[: max(0, self.before(before.kept + 1))]
         self.pairs = [*before.dropped, *left, *before.removed]
         self.outline, self._hard_state = before.outline, before.hard_state
+        self.configuration = before.configuration
         for index, pair in before.repaired.items():
             self.pairs[self.before(index)] = pair
         # What was damaged meanwhile is so whatever becomes of the write.

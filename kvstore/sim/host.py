@@ -14,8 +14,9 @@ from functools import partial
 
 from kvstore.config.settings import Settings
 from kvstore.errors import DirectoryRefusedError, StorageError
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.messages import Message
-from kvstore.raft.types import NOT_ADMITTED, Role
+from kvstore.raft.types import Role
 from kvstore.raft.versions import Versions
 from kvstore.server.cluster_version import Release
 from kvstore.server.node import Node, Outcome
@@ -60,7 +61,7 @@ class Host:
         self.id = settings.node_id
         self._plan = plan
         self._directories = 0
-        self.disk = self._newest = self._new_disk(settings, rng, observer, admitted_at=0)
+        self.disk = self._newest = self._new_disk(settings, rng, observer)
         self.node: Node | None = None
         self.running: Node
         """The same, while it runs; for who knows that it does."""
@@ -90,16 +91,23 @@ class Host:
         """What became due while the machine was paused."""
 
     def _new_disk(
-        self, settings: Settings, rng: random.Random, observer: Observer, admitted_at: int
+        self,
+        settings: Settings,
+        rng: random.Random,
+        observer: Observer,
+        *,
+        is_founder: bool = True,
     ) -> Disk:
         self._directories += 1
         incarnation = f"{self._directories:016x}{self.id:016x}"
-        members = tuple(settings.members)
+        founders = Configuration.of_founders(
+            {node: str(address) for node, address in settings.members.items()}
+        )
         return Disk(
-            Identity(1, settings.cluster_id, self.id, members, incarnation),
+            Identity(1, settings.cluster_id, self.id, incarnation, is_founder=is_founder),
             random.Random(rng.getrandbits(64)),
             lambda update: observer.synced(self, update),
-            admitted_at,
+            founders if is_founder else Configuration(),
             self._plan.start,
             self._plan.sync_ms,
         )
@@ -171,7 +179,7 @@ class Host:
         """
         self._observer.reached["directory lost"] += 1
         lost = self.disk
-        self._newest = self._new_disk(self._settings, self._rng, self._observer, NOT_ADMITTED)
+        self._newest = self._new_disk(self._settings, self._rng, self._observer, is_founder=False)
         self._change_directory("loses its directory", self._newest)
         return lost
 

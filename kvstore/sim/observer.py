@@ -321,6 +321,7 @@ _names = {
     events.CannotVouch: "damage found",
     events.Repaired: "damage repaired",
     events.Admitted: "admission",
+    events.Configured: "change of members",
     events.VersionRaised: "version raised",
     events.ShortOfRoom: "short of room",
     events.RoomIsBack: "room is back",

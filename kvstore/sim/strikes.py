@@ -13,7 +13,6 @@ from typing import Final
 
 import msgspec
 
-from kvstore.raft.configuration import Configuration
 from kvstore.raft.messages import (
     TERM_LEAP_MAX,
     Message,
@@ -22,6 +21,7 @@ from kvstore.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
+from kvstore.sim.checkers.majority import are_majority
 from kvstore.sim.disk import BOUNDLESS, KEPT_BYTES, Disk, Fate
 from kvstore.sim.faults import KINDS, Fault, weather
 from kvstore.sim.host import Host
@@ -191,7 +191,7 @@ def _lose_directory(world: World, fault: Fault, rng: random.Random) -> None:
 def _others_are_sound(world: World, host: Host) -> bool:
     """Whether without this machine a majority has directories that are sound, and count."""
     sound = {one.id for one in world.hosts.values() if one.is_sound}
-    return Configuration(frozenset(world.members)).has_majority(sound - {host.id})
+    return are_majority(sound - {host.id}, world.members)
 
 
 def _old_directory(world: World, fault: Fault, rng: random.Random) -> None:

@@ -23,14 +23,19 @@ class Identity(msgspec.Struct, frozen=True):
     """Whose directory this is. Written once, when the directory is created.
 
     * `incarnation`: 16 random bytes in hex; a wiped and remade directory has another one.
-    * `members`: sorted ids of the cluster's nodes.
+    * `is_founder`: made with the cluster; else it joined, and has to be admitted before it votes.
     """
 
     format_version: int
     cluster_id: str
     node_id: int
-    members: tuple[int, ...]
     incarnation: str
+    is_founder: bool = True
+
+    @property
+    def directory(self) -> str:
+        """By which name configurations know it: none for the first one of a founder."""
+        return "" if self.is_founder else self.incarnation
 
 
 class LogStore(Protocol):

@@ -24,7 +24,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -37,7 +37,9 @@ from kvstore.errors import (
     DirectoryRefusedError,
     DiskWriteError,
 )
-from kvstore.raft.types import NOT_ADMITTED, HardState, LogStart
+from kvstore.raft.configuration import NOT_ADMITTED, Configuration
+from kvstore.raft.configurations import latest_of
+from kvstore.raft.types import HardState, LogStart
 from kvstore.storage import filesystem
 from kvstore.storage.base import Identity
 from kvstore.storage.failures import unavailable
@@ -86,7 +88,7 @@ def open_directory(
     node_id: int,
     cluster_id: str,
     names_cluster: bool,
-    members: Iterable[int],
+    founders: Configuration,
     incarnation: str,
     start: bytes,
     rejoins: bool,
@@ -98,6 +100,7 @@ def open_directory(
 
     * `names_cluster`: it must have just this `cluster_id`; else, one that was derived from it, for
       a cluster that was restored, is good as well.
+    * `founders`: of a cluster that is made now; one that exists is known by its log.
     * `incarnation` names a directory that is made now; one that exists keeps its own.
     * `start`: 8 random bytes, by which peers know this directory again.
     * `rejoins`: the node had another directory before; a new one must be admitted.
@@ -106,18 +109,19 @@ def open_directory(
     Raises `DirectoryRefusedError` (not ours, or in use), `StorageUnavailableError`,
     `DamagedError`, `DiskWriteError`.
     """
-    asked = Identity(FORMAT_VERSION, cluster_id, node_id, tuple(sorted(members)), incarnation)
+    asked = Identity(FORMAT_VERSION, cluster_id, node_id, incarnation, is_founder=not rejoins)
     filesystem.make_directory(data_dir)
     filesystem.refuse_network_filesystem(data_dir)
     lock_fd = _lock(data_dir)
     try:
         _sync_names(data_dir)
-        if _is_new(data_dir, asked):
-            hard_state = HardState(admitted_at=NOT_ADMITTED if rejoins else 0)
+        if _is_new(data_dir, founders):
+            configuration = Configuration() if rejoins else founders
             make_state = partial(LmdbState.create, map_bytes=state_map_bytes, identity=asked)
-            create(data_dir, asked, make_state, hard_state, log_map_bytes)
+            create(data_dir, asked, configuration, make_state, log_map_bytes)
         directory = _open_stores(
-            data_dir, asked, names_cluster, lock_fd, log_map_bytes, state_map_bytes, on_progress
+            *(data_dir, asked, founders, names_cluster, lock_fd),
+            *(log_map_bytes, state_map_bytes, on_progress),
         )
     except BaseException:
         os.close(lock_fd)
@@ -135,7 +139,7 @@ def open_directory(
 
 def _check_rejoins(data_dir: Path, log: LmdbLog) -> None:
     """Only a directory that rejoined may be told to, as supervisors repeat what they were told."""
-    if log.recover().hard_state.admitted_at == 0:
+    if log.identity.is_founder:
         raise DirectoryRefusedError(
             f"{data_dir}: --rejoin begins with an empty directory, and this one is the node's"
             " first. Start it without --rejoin; or, if it was lost or damaged, move it away"
@@ -188,14 +192,14 @@ def _sync_names(data_dir: Path) -> None:
         filesystem.sync_directory(data_dir / RAFT)
 
 
-def _is_new(data_dir: Path, asked: Identity) -> bool:
+def _is_new(data_dir: Path, founders: Configuration) -> bool:
     """Whether the directory has never been used. Removes what an interrupted creation left."""
     _remove_unfinished(data_dir)
     has_raft, has_state = ((data_dir / name).exists() for name in (RAFT, STATE))
     if has_state and not has_raft:
         raise DamagedError(
             f"{data_dir}: {RAFT}/ is missing while {STATE}/ is there: what this node voted for and"
-            f" held cannot be told. Bring it back; else {_from_others(data_dir, asked)}"
+            f" held cannot be told. Bring it back; else {_from_others(data_dir, founders)}"
         )
     return not has_raft
 
@@ -214,9 +218,9 @@ def _remove_unfinished(data_dir: Path) -> None:
         raise unavailable(data_dir, error) from None
 
 
-def _from_others(data_dir: Path, identity: Identity) -> str:
+def _from_others(data_dir: Path, known: Configuration) -> str:
     """How a node whose log is lost gets what the other nodes hold of it, if there are any."""
-    if len(identity.members) == 1:
+    if len(known.members) == 1:
         return "no other node holds what was in it"
     return f"move {data_dir} away and start with --rejoin"
 
@@ -235,19 +239,22 @@ def refuse_existing(data_dir: Path) -> None:
 def create(
     data_dir: Path,
     identity: Identity,
+    configuration: Configuration,
     make_state: Callable[[Path], None],
-    hard_state: HardState,
     log_bytes: int,
     start: LogStart = LogStart(),  # noqa: B008 - frozen
 ) -> None:
     """Make what belongs into `data_dir`, which is held and has nothing yet; whole, or not at all.
 
-    `make_state` makes the state as of `start`, durably, under the path that it is given. If it
-    fails, nothing is left.
+    `configuration` and the state that `make_state` makes durably, under the path that it is
+    given, are as of `start`. If it fails, nothing is left.
     """
+    admitted_at = 0 if identity.is_founder else NOT_ADMITTED
+    hard_state = HardState(start.term, admitted_at=admitted_at)
+    unfinished = data_dir / UNFINISHED
     try:
-        LmdbLog.create(data_dir / UNFINISHED, log_bytes, identity, hard_state, start)
-        PeersFile.create(data_dir / UNFINISHED / PEERS, identity.incarnation)
+        LmdbLog.create(unfinished, log_bytes, identity, hard_state, start, configuration)
+        PeersFile.create(unfinished / PEERS, identity.incarnation)
         make_state(data_dir / STATE)
     except BaseException:
         _remove_unfinished(data_dir)
@@ -262,6 +269,7 @@ def create(
 def _open_stores(
     data_dir: Path,
     asked: Identity,
+    founders: Configuration,
     names_cluster: bool,
     lock_fd: int,
     log_bytes: int,
@@ -270,14 +278,14 @@ def _open_stores(
 ) -> DataDirectory:
     """All stores, mended where that had to be."""
     with contextlib.ExitStack() as opened:
-        log, log_notes = _open_log(data_dir, asked, log_bytes, on_progress)
+        log, log_notes = _open_log(data_dir, founders, log_bytes, on_progress)
         opened.callback(log.close)
         _check_identity(data_dir, log.identity, asked, names_cluster)
         _finish_change_over(data_dir, log, state_bytes)
         state, state_notes = _open_state(data_dir, log, state_bytes, on_progress)
         opened.callback(state.close)
         _check_pair(data_dir, log, state)
-        lineage, peers_notes = _open_peers(data_dir, log.identity)
+        lineage, peers_notes = _open_peers(data_dir, log)
         opened.callback(lineage.close)
         notes = (*log_notes, *state_notes, *peers_notes)
         exposure = filesystem.exposure_of(data_dir)
@@ -315,7 +323,7 @@ def _is_as_of_start(successor: Path, log: LmdbLog, map_bytes: int) -> bool:
 
 
 def _open_log(
-    data_dir: Path, asked: Identity, map_bytes: int, on_progress: OnProgress
+    data_dir: Path, founders: Configuration, map_bytes: int, on_progress: OnProgress
 ) -> tuple[LmdbLog, tuple[str, ...]]:
     """The log; if its file is damaged, what could be saved of it."""
     raft = data_dir / RAFT
@@ -331,26 +339,27 @@ def _open_log(
         further = "" if first == second else f" ({error})"
         raise DamagedError(
             f"{damage}. What this node voted for and held cannot be told{further}:"
-            f" {_from_others(data_dir, asked)}"
+            f" {_from_others(data_dir, founders)}"
         ) from None
     note = f"{damage}: saved what is sound; the damaged file is {raft / DAMAGED_FILE}"
     return LmdbLog(raft, map_bytes, on_progress), (note,)
 
 
-def _open_peers(data_dir: Path, identity: Identity) -> tuple[PeersFile, tuple[str, ...]]:
+def _open_peers(data_dir: Path, log: LmdbLog) -> tuple[PeersFile, tuple[str, ...]]:
     """What is known of peers; a node without any has nothing to lose there."""
-    path = data_dir / RAFT / PEERS
+    path, incarnation = data_dir / RAFT / PEERS, log.identity.incarnation
     try:
-        lineage = PeersFile(path, identity.incarnation)
+        lineage = PeersFile(path, incarnation)
     except DamagedError as damage:
-        if len(identity.members) > 1:
+        known = latest_of(log.recover())
+        if len(known.members) != 1:
             raise DamagedError(
                 f"{damage}. By which directories this node knows its peers cannot be told:"
-                f" {_from_others(data_dir, identity)}"
+                f" {_from_others(data_dir, known)}"
             ) from None
-        PeersFile.create(path, identity.incarnation)
+        PeersFile.create(path, incarnation)
         note = f"{damage}: made anew, as this node has no peers"
-        return PeersFile(path, identity.incarnation), (note,)
+        return PeersFile(path, incarnation), (note,)
     if lineage.mended is None:
         return lineage, ()
     return lineage, (f"{path}: {lineage.mended}: written anew from its other copy",)
@@ -391,11 +400,10 @@ def _check_identity(data_dir: Path, stored: Identity, asked: Identity, names_clu
     if not names_cluster and stored.cluster_id.startswith(f"{asked.cluster_id}-"):
         asked = msgspec.structs.replace(asked, cluster_id=stored.cluster_id)
     differences = [
-        f"it belongs to {what} {_text(was)}, not {_text(wanted)}"
+        f"it belongs to {what} {was!r}, not {wanted!r}"
         for what, was, wanted in (
             ("cluster", stored.cluster_id, asked.cluster_id),
             ("node", stored.node_id, asked.node_id),
-            ("members", stored.members, asked.members),
         )
         if was != wanted
     ]
@@ -412,21 +420,17 @@ def _check_pair(data_dir: Path, log: LmdbLog, state: LmdbState) -> None:
             f"{data_dir}: raft/ and state/ were made for different nodes"
             " or at different times; put back the two that belong together"
         )
-    last_applied = state.applied().last_applied
+    last_applied, known = state.applied().last_applied, latest_of(log.recover())
     if last_applied > log.last_index:
         raise DamagedError(
             f"{data_dir}: state/ has applied entry {last_applied},"
             f" but the log in raft/ ends at {log.last_index}: raft/ has lost entries, or is an"
-            f" older copy. Bring the right one back; else {_from_others(data_dir, log.identity)}"
+            f" older copy. Bring the right one back; else {_from_others(data_dir, known)}"
         )
-    if last_applied < log.start.index and len(log.identity.members) == 1:
+    if last_applied < log.start.index and len(known.members) == 1:
         raise DamagedError(
             f"{data_dir}: state/ has applied entries only up to {last_applied},"
             f" but the log in raft/ begins after entry {log.start.index}, so nothing here tells"
             " what is between. Bring the right state/ back; else"
-            f" {_from_others(data_dir, log.identity)}"
+            f" {_from_others(data_dir, known)}"
         )
-
-
-def _text(value: str | int | tuple[int, ...]) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else repr(value)

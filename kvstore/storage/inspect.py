@@ -19,6 +19,8 @@ import msgspec
 
 from kvstore.errors import DamagedError, DirectoryRefusedError
 from kvstore.kv.view import Applied
+from kvstore.raft.configuration import Configuration
+from kvstore.raft.configurations import configuration_of
 from kvstore.raft.types import Entry, EntryKind, HardState, LogStart, TermRange
 from kvstore.storage import filesystem, peers_file, records
 from kvstore.storage.base import Identity
@@ -57,6 +59,8 @@ class Report(msgspec.Struct, frozen=True):
     """The process that holds the directory, None if there is none that can be seen."""
     identity: Identity | None
     hard_state: HardState | None
+    configurations: tuple[tuple[int, Configuration], ...]
+    """Those that can be read, each with the index from which on it is in force."""
     applied: Applied | None
     keys: int
     sessions: int
@@ -80,6 +84,11 @@ class Report(msgspec.Struct, frozen=True):
     def last_index(self) -> int:
         """Index of the last entry; in an empty log, of what comes before it."""
         return self.start.index + len(self.checksums)
+
+    def configuration_at(self, index: int) -> Configuration:
+        """The one in force when the log ended at `index`; empty if none can be read."""
+        held = [one for first, one in self.configurations if first <= index]
+        return held[-1] if held else Configuration()
 
     def checksums_of(self, first: int, last: int) -> array[int]:
         """Of the entries [first, last], which are all of this log."""
@@ -174,6 +183,7 @@ class _Reading:
         self._identity: Identity | None = None
         self._state_identity: Identity | None = None
         self._hard_state: HardState | None = None
+        self._configurations: list[tuple[int, Configuration]] = []
         self._applied: Applied | None = None
         self._keys = 0
         self._sessions = 0
@@ -192,6 +202,7 @@ class _Reading:
             self._server_pid,
             self._identity,
             self._hard_state,
+            tuple(self._configurations),
             self._applied,
             self._keys,
             self._sessions,
@@ -231,11 +242,14 @@ class _Reading:
                 self._identity = self._named(RAFT, named, records.IDENTITY, Identity)
                 self._hard_state = self._named(RAFT, named, records.HARD_STATE, HardState)
                 extent = self._named(RAFT, named, records.EXTENT, records.Extent)
+                base = self._named(RAFT, named, records.CONFIGURATION, Configuration)
                 terms = pages.pairs(records.TERMS, b"", self._finder(RAFT))
                 ranges = [*self._term_ranges(terms)]
                 pairs = pages.pairs(records.LOG, b"", self._finder(RAFT))
                 head = [*islice(pairs, 1)]
                 self._start = _start_of_log(extent, ranges, [key for key, _ in head])
+                if base is not None:
+                    self._configurations.append((self._start.index, base))
                 for key, value in chain(head, pairs):
                     self._check_entry(key, value)
                 if extent is not None:
@@ -320,6 +334,8 @@ class _Reading:
         if entry.index > expected:
             self._add_gap(expected, entry.index)
         self._checksums.append(checksum)
+        if entry.kind is EntryKind.CONFIGURE:
+            self._configure(entry)
         leader = self._leader_named_by(entry)
         last = self._spans[-1] if self._spans else None
         if last is None or entry.term != last.term:
@@ -329,6 +345,12 @@ class _Reading:
         if leader is not None and leader != last.leader:
             self._find(f"two leaders in term {entry.term}: node {last.leader} and node {leader}")
         self._spans[-1] = TermSpan(last.term, last.first_index, entry.index, last.leader)
+
+    def _configure(self, entry: Entry) -> None:
+        try:
+            self._configurations.append((entry.index, configuration_of(entry)))
+        except ValueError as error:
+            self._find(f"log record {error}")
 
     def _add_gap(self, first: int, stop: int) -> None:
         which = f"record {first} is" if stop == first + 1 else f"records {first} to {stop - 1} are"

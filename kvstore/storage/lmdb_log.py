@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import starmap, takewhile
 from pathlib import Path
+from typing import NamedTuple
 
 import lmdb
 
 from kvstore.errors import DamagedError, DirectoryRefusedError, DiskWriteError
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.types import DurableUpdate, Entry, HardState, LogStart, Recovered
 from kvstore.storage import cost, lmdb_files, records
 from kvstore.storage.base import Identity
@@ -25,6 +27,7 @@ from kvstore.storage.outline import (
     batch,
     check_range,
     counted,
+    decode_configuration,
     decode_hard_state,
     decode_outline,
     recovered,
@@ -84,10 +87,14 @@ class LmdbLog:
         identity: Identity,
         hard_state: HardState = HardState(),  # noqa: B008 - frozen
         start: LogStart = LogStart(),  # noqa: B008 - frozen
+        configuration: Configuration = Configuration(),  # noqa: B008 - frozen
     ) -> None:
-        """Make the directory `environment` with an empty log in it, durably."""
-        outline = Outline.empty(start)
-        write_environment(environment, map_bytes, identity, hard_state, outline, (), b"")
+        """Make the directory `environment` with an empty log in it, durably.
+
+        `configuration`: as of `start`; none for a directory that joins.
+        """
+        made = Made(identity, hard_state, Outline.empty(start), configuration)
+        write_environment(environment, map_bytes, made, (), b"")
 
     @property
     def last_index(self) -> int:
@@ -116,7 +123,8 @@ class LmdbLog:
             outline = decode_outline(txn.get(records.EXTENT), terms, hard_state)
             pairs = told(txn.cursor(self._log), "log entries", outline.count, on_progress)
             sizes = Sizes(outline.start.index)
-            found = recovered(hard_state, outline, counted(pairs, outline, sizes))
+            configuration = decode_configuration(txn.get(records.CONFIGURATION))
+            found = recovered(hard_state, outline, counted(pairs, outline, sizes), configuration)
         self._outline, self.sizes = outline, sizes
         return found
 
@@ -145,6 +153,8 @@ class LmdbLog:
             self._put_entries(txn, repairs, entries)
             if outline != self._outline:
                 self._write_outline(txn, outline)
+            if update.configuration is not None:
+                txn.put(records.CONFIGURATION, _encode_configuration(update.configuration))
             if update.hard_state is not None:
                 txn.put(records.HARD_STATE, _encode_hard_state(update.hard_state))
         self._outline = outline
@@ -280,27 +290,44 @@ def _check_format(environment: Path, identity: Identity) -> None:
     )
 
 
+class Made(NamedTuple):
+    """What a directory is made with, beside the records of its log."""
+
+    identity: Identity
+    hard_state: HardState
+    outline: Outline
+    configuration: Configuration
+    """As of the log's start."""
+
+
 def write_environment(
     environment: Path,
     map_bytes: int,
-    identity: Identity,
-    hard_state: HardState,
-    outline: Outline,
+    made: Made,
     pairs: Iterable[tuple[bytes, bytes]],
     starts: bytes,
 ) -> None:
     """Make the directory `environment` with this log in it, durably; `pairs` are its records."""
+    outline = made.outline
     with lmdb_files.new_environment(environment, map_bytes) as (env, txn):
-        for name, stored in (
+        for database, stored in (
             (records.LOG, pairs),
             (records.TERMS, map(records.encode_term_range, outline.ranges)),
             (records.LINEAGE, [(records.STARTS, records.encode_starts(starts))]),
         ):
-            txn.cursor(env.open_db(name, txn=txn)).putmulti(stored)
-        txn.put(records.IDENTITY, records.encode_named(records.IDENTITY, identity))
-        txn.put(records.HARD_STATE, _encode_hard_state(hard_state))
-        txn.put(records.EXTENT, records.encode_named(records.EXTENT, outline.extent))
+            txn.cursor(env.open_db(database, txn=txn)).putmulti(stored)
+        for name, record in (
+            (records.IDENTITY, made.identity),
+            (records.HARD_STATE, made.hard_state),
+            (records.EXTENT, outline.extent),
+            (records.CONFIGURATION, made.configuration),
+        ):
+            txn.put(name, records.encode_named(name, record))
 
 
 def _encode_hard_state(hard_state: HardState) -> bytes:
     return records.encode_named(records.HARD_STATE, hard_state)
+
+
+def _encode_configuration(configuration: Configuration) -> bytes:
+    return records.encode_named(records.CONFIGURATION, configuration)

@@ -19,9 +19,14 @@ from kvstore.errors import DamagedError, DiskWriteError
 from kvstore.storage import lmdb_files, records
 from kvstore.storage.base import Identity
 from kvstore.storage.filesystem import sync_directory
-from kvstore.storage.lmdb_log import write_environment
+from kvstore.storage.lmdb_log import Made, write_environment
 from kvstore.storage.lmdb_pages import PageReader
-from kvstore.storage.outline import Outline, decode_hard_state, decode_outline
+from kvstore.storage.outline import (
+    Outline,
+    decode_configuration,
+    decode_hard_state,
+    decode_outline,
+)
 from kvstore.storage.progress import OnProgress, nobody, told
 
 DAMAGED_FILE: Final = "damaged.mdb"
@@ -31,7 +36,7 @@ def salvage(environment: Path, map_bytes: int, on_progress: OnProgress = nobody)
     """Put a sound data file in the place of a damaged one.
 
     Raises `DamagedError`, with everything as it was, if the hard state, the identity, the
-    outline or the starts cannot be read: they are what its peers know this directory by.
+    outline, the configuration or the starts cannot be read: by them its peers know it.
     """
     target = environment.with_name(f"{environment.name}.saved")
     _remove(target)
@@ -48,7 +53,9 @@ def salvage(environment: Path, map_bytes: int, on_progress: OnProgress = nobody)
         )
         lineage = dict(pages.pairs(records.LINEAGE, b"", _ignore))
         starts = records.decode_starts(lineage.get(records.STARTS))
-        write_environment(target, map_bytes, identity, hard_state, outline, pairs, starts)
+        configuration = decode_configuration(named.get(records.CONFIGURATION))
+        made = Made(identity, hard_state, outline, configuration)
+        write_environment(target, map_bytes, made, pairs, starts)
     _put_in_place(target, environment)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import starmap
 
 from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.types import DurableUpdate, Entry, HardState, LogStart, Recovered
 from kvstore.storage import cost, records
 from kvstore.storage.base import Acquaintance, Identity
@@ -38,8 +39,11 @@ class MemoryLog:
         identity: Identity,
         hard_state: HardState = HardState(),  # noqa: B008 - frozen
         start: LogStart = LogStart(),  # noqa: B008 - frozen
+        configuration: Configuration = Configuration(),  # noqa: B008 - frozen
     ) -> None:
+        """`configuration`: as of `start`."""
         self.identity = identity
+        self.configuration = configuration
         self.pairs: list[tuple[bytes, bytes]] = []
         self.outline = Outline.empty(start)
         self.sizes = Sizes(start.index, run_bytes=1)
@@ -55,7 +59,8 @@ class MemoryLog:
         hard_state = decode_hard_state(self._hard_state)
         self.outline.check(self.outline.extent, hard_state)
         self.sizes = Sizes(self.outline.start.index, run_bytes=1)
-        return recovered(hard_state, self.outline, counted(self.pairs, self.outline, self.sizes))
+        pairs = counted(self.pairs, self.outline, self.sizes)
+        return recovered(hard_state, self.outline, pairs, self.configuration)
 
     def entries(self, start: int, stop: int, bytes_max: int) -> list[Entry]:
         """Entries of [start, stop), cut after `bytes_max` of data but never empty."""
@@ -75,6 +80,7 @@ class MemoryLog:
         if update.truncate_from is not None:
             del self.pairs[self.before(update.truncate_from) :]
             self.sizes.truncate(update.truncate_from, self._measure)
+        self.configuration = update.configuration or self.configuration
         if update.start is not None:
             del self.pairs[: self.before(update.start.index + 1)]
         self.outline = outline

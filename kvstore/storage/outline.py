@@ -19,6 +19,7 @@ from operator import attrgetter
 import msgspec
 
 from kvstore.errors import DamagedError
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.types import (
     DurableUpdate,
     Entry,
@@ -135,15 +136,19 @@ class Outline(msgspec.Struct, frozen=True):
 
 
 def recovered(
-    hard_state: HardState, outline: Outline, pairs: Iterable[tuple[bytes, bytes]]
+    hard_state: HardState,
+    outline: Outline,
+    pairs: Iterable[tuple[bytes, bytes]],
+    configuration: Configuration,
 ) -> Recovered:
     """What a node finds when it starts, from all records of its log in the medium's order.
 
+    `configuration`: as of the log's start.
     Entries that are damaged or missing are named. Raises `DamagedError` where records
     stand that cannot be there: then the medium itself is damaged.
     """
     damaged: list[int] = []
-    admissions: list[Entry] = []
+    configurations: list[Entry] = []
     terms = iter((*outline.ranges, TermRange(outline.last_index + 1, 0)))
     term, following = 0, next(terms)
     next_index = outline.start.index + 1
@@ -162,16 +167,17 @@ def recovered(
             continue
         if entry.term != term:
             raise DamagedError(f"log record {index} has term {entry.term}, on record is {term}")
-        if entry.kind is EntryKind.ADMIT:
-            admissions.append(entry)
+        if entry.kind is EntryKind.CONFIGURE:
+            configurations.append(entry)
     damaged.extend(range(next_index, outline.last_index + 1))
     return Recovered(
         hard_state,
         outline.ranges,
         outline.last_index,
         tuple(damaged),
-        tuple(admissions),
+        tuple(configurations),
         outline.start,
+        configuration,
     )
 
 
@@ -222,6 +228,11 @@ def decode_hard_state(value: bytes | None) -> HardState:
     if hard_state.current_term < 0:
         raise DamagedError(f"the hard state has term {hard_state.current_term}")
     return hard_state
+
+
+def decode_configuration(value: bytes | None) -> Configuration:
+    """The configuration as of the log's start, checked."""
+    return records.decode_named(records.CONFIGURATION, value, Configuration)
 
 
 def decode_outline(

@@ -18,7 +18,8 @@ import msgspec
 
 from kvstore.errors import SnapshotRefusedError
 from kvstore.kv.view import Applied
-from kvstore.raft.types import INDEX_MAX, HardState, LogStart
+from kvstore.raft.configuration import Configuration
+from kvstore.raft.types import INDEX_MAX, LogStart
 from kvstore.storage import directory, filesystem, records
 from kvstore.storage.base import Identity
 from kvstore.storage.lmdb_state import LmdbState
@@ -42,6 +43,7 @@ def restore_snapshot(
     reader: SnapshotReader,
     data_dir: Path,
     identity: Identity,
+    founders: Configuration,
     *,
     revision_bump: int,
     log_map_bytes: int,
@@ -49,6 +51,8 @@ def restore_snapshot(
     on_progress: OnProgress = nobody,
 ) -> Restored:
     """Make `data_dir` the first directory of a founder of the cluster that `identity` names.
+
+    `founders`: all of them.
 
     The log begins after the snapshot's last entry. Sessions are over, as no client of the new
     cluster has one, and the revision goes up by `revision_bump`.
@@ -70,8 +74,7 @@ def restore_snapshot(
         with directory.held(data_dir):
             directory.refuse_existing(data_dir)
             start = LogStart(header.index, header.term)
-            hard_state = HardState(header.term)
-            directory.create(data_dir, identity, make_state, hard_state, log_map_bytes, start)
+            directory.create(data_dir, identity, founders, make_state, log_map_bytes, start)
     except BaseException:
         if not was_there:
             shutil.rmtree(data_dir)

@@ -27,7 +27,7 @@ from crc32c import crc32c
 
 from kvstore.errors import DamagedError, DamagedSnapshotError, SnapshotRefusedError
 from kvstore.kv.view import Applied
-from kvstore.raft.types import Entry
+from kvstore.raft.configuration import Configuration
 from kvstore.storage import records
 from kvstore.storage.reading import Pair
 
@@ -53,13 +53,6 @@ _HEADER, _BLOCK, _TRAILER = 1, 2, 3
 _T = TypeVar("_T")
 
 
-class Voters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who votes as of the snapshot: the members, and the entries by which directories count."""
-
-    members: tuple[int, ...] = ()
-    admissions: tuple[Entry, ...] = ()
-
-
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a snapshot is of.
 
@@ -70,7 +63,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cluster_id: str
     term: int
     applied: Applied
-    configuration: Voters
+    configuration: Configuration
     keys: int
     sessions: int
 

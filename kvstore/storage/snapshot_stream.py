@@ -7,8 +7,9 @@ It must not know who wants a snapshot, nor when the next slice is due.
 
 from __future__ import annotations
 
+from kvstore.raft.configuration import Configuration
 from kvstore.storage.reading import Reading
-from kvstore.storage.snapshot_format import BLOCK_BYTES, Header, SnapshotEncoder, Voters
+from kvstore.storage.snapshot_format import BLOCK_BYTES, Header, SnapshotEncoder
 
 
 class SnapshotStream:
@@ -18,7 +19,9 @@ class SnapshotStream:
     * The reading is closed when its last record was taken.
     """
 
-    def __init__(self, reading: Reading, cluster_id: str, term: int, configuration: Voters) -> None:
+    def __init__(
+        self, reading: Reading, cluster_id: str, term: int, configuration: Configuration
+    ) -> None:
         """`term`: of the entry up to which the reading's state is applied."""
         header = Header(
             cluster_id, term, reading.applied, configuration, reading.keys, reading.sessions

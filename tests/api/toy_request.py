@@ -60,7 +60,7 @@ def the_client_takes_it_from_its_user() -> None:
 
 
 def the_state_machine_says_beforehand_what_it_changes() -> None:
-    state = MemoryState(Identity(1, "toy", 1, (1,), ""))
+    state = MemoryState(Identity(1, "toy", 1, ""))
     machine = StateMachine(state, Applied(), 1 << 20, api.SessionRules())
     data = msgspec.msgpack.encode(APPEND)
     assert machine.footprint(data).keys.puts == 1

@@ -7,19 +7,20 @@ from pathlib import Path
 
 import pytest
 from crc32c import crc32c
+from founding import founders
 from scripted_node import INVALID, ClosedPort, Misbehave, ScriptedNode
 from storage.compacting_child import made
 
 from kvstore import api
 from kvstore.kv.view import Applied
 from kvstore.storage.records import encode_value
-from kvstore.storage.snapshot_format import Header, SnapshotEncoder, Voters
+from kvstore.storage.snapshot_format import Header, SnapshotEncoder
 
 from .shell import Run
 
 
 def snapshot(keys: int = 3) -> bytes:
-    header = Header("c1", 3, Applied(7, 5, 900), Voters((1, 2, 3)), keys, 1)
+    header = Header("c1", 3, Applied(7, 5, 900), founders((1, 2, 3)), keys, 1)
     encoder = SnapshotEncoder(header)
     names = [b"k%03d" % number for number in range(keys)]
     pairs = [(name, encode_value(name, b"x" * 24 + name)) for name in names]
@@ -44,7 +45,7 @@ def test_a_backup_is_saved_under_its_name_when_it_is_whole(run: Run, tmp_path: P
     with ScriptedNode(*pieces_of(WHOLE)) as node:
         ran = run("backup", str(path), "--to", node.address)
     assert (ran.code, ran.out) == (0, b"")
-    assert "saved 4 records as of index 7 (revision 5), 425 B from node at" in ran.err
+    assert "saved 4 records as of index 7 (revision 5), 467 B from node at" in ran.err
     assert path.read_bytes() == WHOLE
     assert list(tmp_path.iterdir()) == [path]
 

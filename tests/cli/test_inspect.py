@@ -9,12 +9,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from founding import founders
 from process.proxy import Reservation
 from storage.samples import flip_text, led, make_node, noop, open_node
 
 from kvstore import api
+from kvstore.raft.changes import demoted
+from kvstore.raft.configuration import NOT_ADMITTED
+from kvstore.raft.configurations import configuration_data
 from kvstore.raft.types import (
-    NOT_ADMITTED,
     DurableUpdate,
     Entry,
     EntryKind,
@@ -45,7 +48,7 @@ def sound(path: Path, node_id: int = 1) -> Path:
 def test_a_sound_directory_is_shown_with_its_terms_and_leaders(tmp_path):
     result = inspect(sound(tmp_path))
     assert result.returncode == 0, result.stderr
-    assert "node 1 of 1,2,3 · cluster local · no server seen" in result.stdout
+    assert "node 1 · cluster local · no server seen" in result.stdout
     assert "term     3, voted for node 1" in result.stdout
     assert "log      entries 1 to 8, every checksum good" in result.stdout
     assert "applied  up to 8, revision 8, 0 keys, 0 sessions" in result.stdout
@@ -129,18 +132,18 @@ def test_findings_come_last_and_set_the_exit_code(tmp_path):
 
 def test_a_directory_that_rejoins_says_how_far_it_is(tmp_path):
     directory = open_node(tmp_path, rejoins=True)
-    admission = Entry(5, 1, EntryKind.ADMIT, b"1 " + b"ab" * 16)
-    entries = [*led(1, 5, 1, 2), admission]
+    learner = configuration_data(demoted(founders((1, 2, 3)), 1))
+    entries = [*led(1, 5, 1, 2), Entry(5, 1, EntryKind.CONFIGURE, learner)]
     directory.log.write(DurableUpdate(HardState(1, None, NOT_ADMITTED), None, entries))
     directory.close()
     waiting = inspect("--entries", tmp_path)
     assert waiting.returncode == 0
-    assert "  rejoins  does not vote or count before it is admitted\n" in waiting.stdout
-    assert f"admit    node 1 counts again, with directory {'ab' * 16}\n" in waiting.stdout
+    assert "  joins    does not vote or count before it is admitted\n" in waiting.stdout
+    assert "configure  the cluster has voters 2,3; learners 1\n" in waiting.stdout
     directory = open_node(tmp_path)
     directory.log.write(DurableUpdate(HardState(1, 2, 5)))
     directory.close()
-    assert "  rejoined admitted by entry 5\n" in inspect(tmp_path).stdout
+    assert "  joined   admitted by entry 5\n" in inspect(tmp_path).stdout
 
 
 def test_several_directories_are_held_against_each_other(tmp_path):

@@ -42,7 +42,7 @@ class Fate:
         self.addresses: list[str] = []
         self.is_bad = False
         """Nothing is answered well at the time."""
-        identity = Identity(1, "test", 1, (1,), "0" * 32)
+        identity = Identity(1, "test", 1, "0" * 32)
         rules = api.SessionRules(ttl_ms=TTL_MS)
         self._machine = StateMachine(MemoryState(identity), Applied(), 1 << 20, rules)
         self._time_ms = 0

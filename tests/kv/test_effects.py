@@ -21,7 +21,7 @@ class Machine:
     """A state machine, and what it tells of each entry."""
 
     def __init__(self) -> None:
-        state = MemoryState(Identity(1, "test", 1, (1,), ""))
+        state = MemoryState(Identity(1, "test", 1, ""))
         self.machine = StateMachine(state, Applied(), 1 << 20, api.SessionRules())
         self.apply(api.PutMany(((b"a", b"1"), (b"b", b"2"))))
 

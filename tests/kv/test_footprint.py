@@ -36,7 +36,7 @@ class CountingState(CountingTable, MemoryState):
     """A key space that counts its changes, and those of the sessions."""
 
     def __init__(self) -> None:
-        super().__init__(Identity(1, "test", 1, (1,), ""))
+        super().__init__(Identity(1, "test", 1, ""))
         self.sessions = CountingTable(b"s")
 
 

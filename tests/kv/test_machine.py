@@ -15,9 +15,7 @@ from kvstore.kv.view import Applied
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryState
 
-IDENTITY = Identity(
-    format_version=1, cluster_id="test", node_id=1, members=(1,), incarnation="0" * 32
-)
+IDENTITY = Identity(format_version=1, cluster_id="test", node_id=1, incarnation="0" * 32)
 
 
 RULES = api.SessionRules()

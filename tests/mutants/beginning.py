@@ -118,8 +118,7 @@ BEGINNING = (
         "Retention._look_at",
         "index > terms.start and",
         "index > terms.start + 1 and",
-        test=f"{_LOST}"
-        "::test_what_an_earlier_directory_rolled_back_a_later_one_must_hold_once_it_is_committed",
+        test=f"{_LOST}::test_an_entry_that_is_removed_where_it_is_committed_is_missed",
     ),
     Mutant(
         "who judges logs takes it that only entry 1 is the first of one",

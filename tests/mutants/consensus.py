@@ -105,8 +105,8 @@ CONSENSUS = (
     Mutant(
         "a vote that was refused counts",
         "Election.on_vote_reply",
-        "if self._standing.role is asked_as and message.vote_granted:",
-        "if self._standing.role is asked_as:",
+        " is not asked_as or not message.vote_granted:",
+        " is not asked_as:",
     ),
     Mutant(
         "half of the votes is enough",

@@ -157,13 +157,6 @@ COUNTING = (
         test="tests/server/test_room.py::test_writes_that_were_rolled_back_are_not_held",
     ),
     Mutant(
-        "the name of an admission that was truncated is not proposed again",
-        "Admissions.truncate",
-        "for at, named in self._named.items() if at < from_index}\n",
-        "for at, named in self._named.items() if at <= from_index}\n",
-        test=CORE_ACCOUNTS,
-    ),
-    Mutant(
         "a leader's entries may take what the state owes to the same disk",
         "Room.look",
         "            log_bytes - self._state_store.owed_bytes() - half,\n",

@@ -129,11 +129,11 @@ DROPPING = (
         test=f"{_CORE}::test_a_leader_keeps_what_a_member_may_lack",
     ),
     Mutant(
-        "an admission is dropped, and its directory counts no more",
-        "Raft.droppable_index",
-        "first_admission - 1)",
-        "first_admission)",
-        test=f"{_CORE}::test_an_admission_stays_in_the_log",
+        "who is in the cluster is forgotten with what is dropped",
+        "RaftLog.submit",
+        "            configuration=self._new_base,\n",
+        "            configuration=None,\n",
+        test=f"{_CORE}::test_what_is_dropped_of_configurations_is_known_as_of_the_start",
     ),
     Mutant(
         "a leader offers a follower what it has dropped",

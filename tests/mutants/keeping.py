@@ -138,8 +138,8 @@ KEEPING = (
     Mutant(
         "a node whose memory of its peers is lost takes all of them for first meetings",
         "_open_peers",
-        "        if len(identity.members) > 1:\n",
-        "        if not identity.members:\n",
+        "        if len(known.members) != 1:\n",
+        "        if not known.members:\n",
         test=f"{PEERS}::test_what_is_lost_is_not_taken_for_first_meetings",
     ),
     Mutant(

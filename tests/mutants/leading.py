@@ -47,8 +47,8 @@ LEADING = (
     Mutant(
         "a pre-vote is given to a shorter log",
         "Election.on_pre_vote.granted",
-        "        granted = self._counts and not is_led and not self._log.is_ahead_of(message)\n",
-        "        granted = self._counts and not is_led\n",
+        "        granted = self._may_vote and not is_led and not self._log.is_ahead_of(message)\n",
+        "        granted = self._may_vote and not is_led\n",
         test="tests/raft/test_leadership.py::test_a_pre_vote_needs_a_log_at_least_as_up_to_date",
     ),
     Mutant(
@@ -202,8 +202,8 @@ LEADING = (
     Mutant(
         "a node that lost entries stands for election",
         "Election._may_stand",
-        "        return self._counts and not self._log.damaged and ",
-        "        return self._counts and ",
+        " or log.damaged or ",
+        " or ",
         test="tests/raft/test_repair.py::test_it_never_stands_for_election",
     ),
     Mutant(
@@ -284,8 +284,8 @@ LEADING = (
     Mutant(
         "who has no room for a no-op stands",
         "Election._may_stand",
-        " and self._log.room.takes_noops\n",
-        "\n",
+        " or not log.room.takes_noops:\n",
+        ":\n",
         test="tests/raft/test_room.py::test_who_could_not_open_a_term_does_not_stand",
     ),
     Mutant(

@@ -19,7 +19,7 @@ SENDING = (
     Mutant(
         "who lacks the data before its log stands for election",
         "Election._may_stand",
-        "        if self._log.lacks_base:\n            return False\n",
+        "        if log.lacks_base:\n            return False\n",
         "",
         test=f"{SNAPSHOTS}::test_a_vote_waits_for_no_data_but_who_lacks_it_does_not_stand",
     ),
@@ -119,7 +119,7 @@ SENDING = (
     Mutant(
         "a state takes another one's place, and the log is never told",
         "Installing._finish",
-        "        self._raft.install(incoming.name.start)\n",
+        "        self._raft.install(incoming.name.start, header.configuration)\n",
         "",
         test=f"{WHOLE_NODES}::test_who_was_away_gets_a_snapshot_while_others_write",
     ),

@@ -25,8 +25,8 @@ UPDATING = (
     Mutant(
         "a truncation is handed to the disk again and again",
         "RaftLog.submit",
-        "        self._truncate_from = self._new_start = None\n",
-        "        self._new_start = None\n",
+        "        self._truncate_from = self._new_start = self._new_base = None\n",
+        "        self._new_start = self._new_base = None\n",
         test=f"{UPDATES}::test_a_truncation_is_handed_to_the_disk_once",
     ),
     Mutant(

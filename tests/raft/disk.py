@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+from founding import founders
+
 from kvstore.raft.configuration import Configuration
+from kvstore.raft.configurations import configuration_data
 from kvstore.raft.types import (
     DurableUpdate,
     Entry,
@@ -18,7 +22,7 @@ from kvstore.raft.types import (
     TermRange,
 )
 
-THREE = Configuration(frozenset({1, 2, 3}))
+THREE = founders((1, 2, 3))
 
 
 def entry(index: int, term: int) -> Entry:
@@ -29,6 +33,21 @@ def entry(index: int, term: int) -> Entry:
 def entries_of_terms(terms: Iterable[int], first: int = 1) -> tuple[Entry, ...]:
     """A run of entries, written as the paper's figures write it: one term per box."""
     return tuple(entry(index, term) for index, term in enumerate(terms, first))
+
+
+def configured(index: int, term: int, configuration: Configuration) -> Entry:
+    """The entry that gives a cluster this configuration."""
+    return Entry(index, term, EntryKind.CONFIGURE, configuration_data(configuration))
+
+
+def admission(
+    index: int, term: int, node_id: int = 2, name: str = "a" * 32, of: Configuration = THREE
+) -> Entry:
+    """The entry since which a node votes with its directory of that name."""
+    member = of.member(node_id)
+    assert member is not None
+    voter = msgspec.structs.replace(member, admitted_at=index, directory=name)
+    return configured(index, term, of.with_member(voter))
 
 
 class Disk:
@@ -42,8 +61,13 @@ class Disk:
         hard_state: HardState | None = None,
         log: Iterable[Entry] = (),
         start: LogStart = LogStart(),  # noqa: B008 - frozen
+        directory: str = "",
     ) -> None:
+        """`directory`: its name, if it is not the first one of a founder."""
         self.hard_state = hard_state or HardState(start.term)
+        self.directory = directory
+        self.configuration = Configuration()
+        """As of `start`; the world gives that of its founders to theirs."""
         self.start = start
         self.log = list(log)
         self.last_applied = start.index
@@ -58,11 +82,19 @@ class Disk:
             if not ranges or ranges[-1].term != one.term:
                 ranges.append(TermRange(one.index, one.term))
         damaged = tuple(sorted(self.damaged))
-        admissions = tuple(
-            one for one in self.log if one.kind is EntryKind.ADMIT and one.index not in self.damaged
+        configurations = tuple(
+            one
+            for one in self.log
+            if one.kind is EntryKind.CONFIGURE and one.index not in self.damaged
         )
         return Recovered(
-            self.hard_state, tuple(ranges), self.last_index, damaged, admissions, self.start
+            self.hard_state,
+            tuple(ranges),
+            self.last_index,
+            damaged,
+            configurations,
+            self.start,
+            self.configuration,
         )
 
     @property
@@ -116,6 +148,7 @@ class Disk:
         for position, one in enumerate(update.entries, len(kept)):
             assert self.before(one.index) == position, "a hole or an overlap in the log on disk"
         self.log = [*kept, *update.entries]
+        self.configuration = update.configuration or self.configuration
         if update.hard_state is not None:
             assert update.hard_state.current_term >= self.hard_state.current_term
             self.hard_state = update.hard_state

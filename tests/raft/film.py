@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from founding import founders
 from told_from_one import ToldFromOne
 
 from kvstore.raft.messages import Message
@@ -94,7 +95,9 @@ class Film:
         start = self._start
         entries = entries_of_terms((start.term + int(one) for one in log), start.index + 1)
         hard_state = HardState(start.term + int(term))
-        self._world.nodes[int(node)].disk = Disk(hard_state, entries, start)
+        disk = Disk(hard_state, entries, start)
+        disk.configuration = founders(self._world.nodes)
+        self._world.nodes[int(node)].disk = disk
         self._world.restart(int(node))
 
     def _compact(self, node: str, index: str) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import TypeVar
 
+from founding import founders
 from until import until
 
+from kvstore.raft.configuration import NOT_ADMITTED
 from kvstore.raft.core import Raft
 from kvstore.raft.effects import Effects
 from kvstore.raft.events import Event
@@ -23,7 +24,6 @@ from kvstore.raft.messages import Message, PreVote
 from kvstore.raft.reads import ReadReady
 from kvstore.raft.types import (
     Entry,
-    EntryKind,
     HardState,
     LogStart,
     Membership,
@@ -59,9 +59,9 @@ class Node:
     """One node: a disk that survives, and a `Raft` that does not."""
 
     def __init__(
-        self, membership: Membership, disk: Disk, settings: RaftSettings, rng: random.Random
+        self, node_id: int, disk: Disk, settings: RaftSettings, rng: random.Random
     ) -> None:
-        self.id = membership.node_id
+        self.id = node_id
         self.disk = disk
         self.now_ms = 0.0
         self.events: list[Event] = []
@@ -72,7 +72,6 @@ class Node:
         self.first_applied = disk.start.index + 1
         """Index of the first entry in `applied`."""
         self.raft: Raft | None = None
-        self.membership = membership
         self._settings = settings
         self._rng = rng
 
@@ -81,7 +80,7 @@ class Node:
         del self.applied[max(0, self.disk.last_applied + 1 - self.first_applied) :]
         self.reads, self.fetched = [], b""
         self.raft = Raft(
-            self.membership,
+            Membership(CLUSTER, self.id, self.disk.directory),
             self.disk.recovered(),
             self.disk,
             self.disk.last_applied,
@@ -119,10 +118,14 @@ class World:
         self.crowded: set[int] = set()
         self.unreachable: set[int] = set()
         self.safety = Safety(start)
+        disks = {node_id: (disks or {}).get(node_id) or Disk(start=start) for node_id in ids}
+        for disk in disks.values():
+            if not disk.directory and not disk.configuration.members:
+                disk.configuration = founders(ids)
         self.nodes = {
             node_id: Node(
-                Membership(CLUSTER, node_id, frozenset(ids)),
-                (disks or {}).get(node_id) or Disk(start=start),
+                node_id,
+                disks[node_id],
                 settings or RaftSettings(),
                 random.Random(f"{seed}/{node_id}"),
             )
@@ -223,9 +226,6 @@ class World:
         while taken := raft.committed_entries(node.last_applied, UNBOUNDED, UNBOUNDED):
             self.safety.applied(taken)
             node.applied += taken
-            for entry in taken:
-                if entry.kind is EntryKind.ADMIT:
-                    self.act(node_id, partial(Raft.admit, entry=entry))
         ready = raft.ready_reads()
         self.safety.answered(node_id, ready)
         node.reads += ready
@@ -327,7 +327,7 @@ class World:
         assert name is not None
         assert self.raft(node_id).receiving.is_whole
         assert self.nodes[node_id].fetched == Spool(name).data
-        self.turn(node_id, lambda raft: raft.install(name.start))
+        self.turn(node_id, lambda raft: raft.install(name.start, founders(self.nodes)))
 
     def change_over(self, node_id: int) -> None:
         """The data of the snapshot is in place."""
@@ -397,12 +397,13 @@ def bench(
     voted_for: int | None = None,
     members: int = 3,
     settings: RaftSettings | None = None,
-    admitted_at: int = 0,
+    directory: str = "",
     start: LogStart = LogStart(),  # noqa: B008 - frozen
 ) -> World:
     """Node 1 alone on a bench, with a log of these terms; the test plays its peers."""
     log = entries_of_terms(terms, start.index + 1)
-    disk = Disk(HardState(term, voted_for, admitted_at), log, start)
+    admitted_at = NOT_ADMITTED if directory else 0
+    disk = Disk(HardState(term, voted_for, admitted_at), log, start, directory)
     return World(members, running=[1], disks={1: disk}, settings=settings, start=start)
 
 

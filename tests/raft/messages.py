@@ -37,9 +37,10 @@ def _route(sender: int, to: int, term: int) -> dict[str, object]:
     return {"cluster_id": CLUSTER, "sender": sender, "recipient": to, "term": term}
 
 
-def of_directory(message: Message, admitted_at: int) -> Message:
+def of_directory(message: Message, admitted_at: int, name: str = "a" * 32) -> Message:
     """The message as another directory of its sender says it; first ones are admitted at 0."""
-    return msgspec.structs.replace(message, admitted_at=admitted_at)
+    said = {"directory": name} if isinstance(message, PreVoteReply | RequestVoteReply) else {}
+    return msgspec.structs.replace(message, admitted_at=admitted_at, **said)
 
 
 def request_vote(

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kvstore.raft.directories import Admissions, admission_data, admission_of
+from kvstore.raft.configuration import Configuration
+from kvstore.raft.configurations import Configurations
 from kvstore.raft.log import RaftLog
 from kvstore.raft.progress import Progress
 from kvstore.raft.reads import PendingReads, ReadReady
@@ -16,7 +17,7 @@ from kvstore.raft.room import EntryRoom
 from kvstore.raft.safety import SafetyViolationError
 from kvstore.raft.types import Entry, EntryKind
 
-from .disk import THREE, Disk, entries_of_terms, entry
+from .disk import THREE, Disk, admission, entries_of_terms, entry
 
 CACHED_BYTES_MAX = 12
 INFLIGHT_MAX = 3
@@ -34,7 +35,7 @@ short = st.lists(one_act, min_size=1, max_size=12)
 def test_the_log_s_cache_is_counted_byte_by_byte(held, lost, story):
     disk = Disk(log=entries_of_terms([1] * held))
     disk.damaged = {index for index in lost if index <= held}
-    log = RaftLog(disk, disk.recovered(), THREE, CACHED_BYTES_MAX)
+    log = RaftLog(disk, disk.recovered(), CACHED_BYTES_MAX)
     for act, one, two in story:
         if act in "ab":
             add(log, count=one % 4, term=log.last_term + two % 2)
@@ -53,16 +54,16 @@ def test_the_log_s_cache_is_counted_byte_by_byte(held, lost, story):
 
 
 @given(st.integers(0, 4), st.sets(st.integers(1, 4)), short)
-def test_the_log_s_admissions_are_those_of_its_entries(held, lost, story):
+def test_the_log_s_configurations_are_those_of_its_entries(held, lost, story):
     """Durable or not, cached or not, once they can be read, and until they are truncated."""
-    disk = Disk(log=[admission(index, index % 2) for index in range(1, held + 1)])
+    disk = Disk(log=[numbered(index, index % 2) for index in range(1, held + 1)])
     disk.damaged = {index for index in lost if index <= held}
-    log = RaftLog(disk, disk.recovered(), THREE, CACHED_BYTES_MAX)
+    log = RaftLog(disk, disk.recovered(), CACHED_BYTES_MAX)
     now = {one.index: one for one in disk.log if one.index not in disk.damaged}
     for act, one, two in story:
         index = log.last_index + 1
         if act == "a":
-            now[index] = admission(index, one)
+            now[index] = numbered(index, one)
             log.append([now[index]])
         elif act == "b":
             add(log, count=1, term=1)
@@ -80,16 +81,16 @@ def test_the_log_s_admissions_are_those_of_its_entries(held, lost, story):
             now[damaged] = disk.log[damaged - 1]
             log.repair(now[damaged])
         log.check()
-        held_now = Admissions(now.values())
-        for number in range(13):
-            node, name = admission_of(admission(0, number))
-            assert log.admissions.covers(node, name, two) == held_now.covers(node, name, two)
-            assert log.admissions.replaced_at(node, two) == held_now.replaced_at(node, two)
+        held_now = Configurations(0, Configuration(), now.values())
+        assert log.configurations.named == held_now.named
+        assert log.configuration == held_now.in_force
+        for node in (1, 2, 3):
+            assert log.configurations.ended_at(node, two) == held_now.ended_at(node, two)
 
 
-def admission(index: int, number: int) -> Entry:
-    """Of one of a few nodes, under one of a few names."""
-    return Entry(index, 1, EntryKind.ADMIT, admission_data(1 + number % 3, f"{number:032x}"))
+def numbered(index: int, number: int) -> Entry:
+    """One of a few nodes votes with one of a few directories."""
+    return admission(index, 1, 1 + number % 3, f"{number:032x}")
 
 
 def add(log: RaftLog, count: int, term: int) -> None:
@@ -171,7 +172,7 @@ def test_room_for_entries_is_what_was_offered_less_what_was_taken(story):
 
 
 def test_an_account_that_does_not_hold_is_noticed():
-    log = RaftLog(Disk(), Disk().recovered(), THREE, CACHED_BYTES_MAX)
+    log = RaftLog(Disk(), Disk().recovered(), CACHED_BYTES_MAX)
     add(log, count=3, term=1)
     log.cached_bytes += 1
     with pytest.raises(SafetyViolationError, match="bytes are not those of its entries"):

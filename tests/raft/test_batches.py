@@ -7,11 +7,10 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvstore.raft.directories import admission_data
 from kvstore.raft.log import RaftLog
 from kvstore.raft.types import Entry, EntryKind
 
-from .disk import THREE, Disk
+from .disk import Disk, admission
 from .harness import UNBOUNDED
 
 small = st.integers(0, 12)
@@ -25,8 +24,8 @@ def entries_after(last_index: int, last_term: int, story: list) -> list[Entry]:
     for index, (kind, terms, size) in enumerate(story, last_index + 1):
         term += terms
         data = bytes(size)
-        if kind is EntryKind.ADMIT:
-            data = admission_data(1 + size % 3, f"{index:032x}")
+        if kind is EntryKind.CONFIGURE:
+            data = admission(index, term, 1 + size % 3, f"{index:032x}").data
         entries.append(Entry(index, term, kind, data))
     return entries
 
@@ -34,7 +33,7 @@ def entries_after(last_index: int, last_term: int, story: list) -> list[Entry]:
 def log_of(entries: list[Entry]) -> RaftLog:
     """One by one, and nothing on the disk."""
     disk = Disk()
-    log = RaftLog(disk, disk.recovered(), THREE, UNBOUNDED)
+    log = RaftLog(disk, disk.recovered(), UNBOUNDED)
     for entry in entries:
         log.add(entry.term, entry.kind, entry.data)
     return log
@@ -42,7 +41,7 @@ def log_of(entries: list[Entry]) -> RaftLog:
 
 def account_of(log: RaftLog) -> tuple[object, ...]:
     return (
-        *(log.last_index, log.term_ranges, log.admissions.named, log.cached_bytes),
+        *(log.last_index, log.term_ranges, log.configurations.named, log.cached_bytes),
         *(log.room.taken_bytes, log.submit(None, 0.0).entries),
     )
 

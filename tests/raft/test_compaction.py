@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kvstore.raft.changes import demoted
 from kvstore.raft.events import NeedsOlder
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import AppendEntries, EntryRange, FetchEntries, FetchEntriesReply
@@ -23,7 +24,7 @@ def durable_log(*damaged: int, commit: int = 6) -> tuple[RaftLog, Disk]:
     """Entries 1 to 6, on a disk that has applied all of them."""
     disk = Disk(HardState(9), entries_of_terms(TERMS))
     disk.last_applied, disk.damaged = commit, set(damaged)
-    log = RaftLog(disk, disk.recovered(), THREE, UNBOUNDED)
+    log = RaftLog(disk, disk.recovered(), UNBOUNDED)
     log.commit(commit)
     return log, disk
 
@@ -60,7 +61,7 @@ def test_a_log_begins_after_what_was_dropped_at_once_and_on_the_disk(
     written(log, disk)
     assert not log.has_new
     assert (disk.start, disk.log) == (start, list(entries_of_terms(TERMS)[index:]))
-    again = RaftLog(disk, disk.recovered(), THREE, UNBOUNDED)
+    again = RaftLog(disk, disk.recovered(), UNBOUNDED)
     again.check()
     assert (again.start, again.term_ranges, again.last_term) == (start, ranges, 4)
 
@@ -126,7 +127,7 @@ def test_the_cache_forgets_what_is_dropped_and_nothing_else() -> None:
 
 def test_what_is_in_memory_of_a_log_does_not_grow_with_what_was_dropped() -> None:
     disk = Disk(HardState(9))
-    log = RaftLog(disk, disk.recovered(), THREE, UNBOUNDED)
+    log = RaftLog(disk, disk.recovered(), UNBOUNDED)
     for index in range(1, 2_001):
         log.add(index, EntryKind.COMMAND, b"x")
         log.commit(index)
@@ -212,17 +213,22 @@ def test_a_follower_keeps_what_another_member_may_lack() -> None:
     assert world.raft().droppable_index == 0
 
 
-def test_an_admission_stays_in_the_log() -> None:
-    """From there alone it is known which directories count."""
+def test_what_is_dropped_of_configurations_is_known_as_of_the_start() -> None:
+    """Durably: who counts rests on it."""
     world = World(3)
     world.elect(1)
-    raft = world.raft(1)
-    world.turn(1, lambda raft: raft.log.add(1, EntryKind.ADMIT, b"9 " + b"a" * 32))
+    learner = demoted(THREE, 3)
+    world.turn(1, lambda raft: raft.change(learner))
     world.propose(1, "x")
     world.settle()
     world.heartbeat(1)
-    assert raft.commit_index > 2
-    assert raft.droppable_index == 1
+    for index, base in ((1, THREE), (2, learner), (3, learner)):
+        world.compact(1, index)
+        assert world.raft(1).log.configurations.as_of(index) == base
+        assert world.disk(1).configuration == base
+    world.crash(1)
+    world.restart(1)
+    assert world.raft(1).log.configuration == learner
 
 
 # --- Leaders -----------------------------------------------------------------------------------

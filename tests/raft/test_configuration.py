@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from founding import founders
 
 from kvstore.raft.configuration import Configuration
+from kvstore.raft.configurations import Configurations
 from kvstore.raft.messages import AppendEntries, FetchEntries
 from kvstore.raft.types import Role
 
@@ -14,7 +16,7 @@ from .messages import accepted, pre_vote_reply
 
 
 def voters(*ids: int) -> Configuration:
-    return Configuration(frozenset(ids))
+    return founders(ids)
 
 
 FIVE = voters(1, 2, 3, 4, 5)
@@ -22,7 +24,9 @@ FIVE = voters(1, 2, 3, 4, 5)
 
 def come_into_force(world: World, configuration: Configuration) -> None:
     """As if an entry of the log had brought it."""
-    world.raft().log.configuration = configuration
+    log = world.raft().log
+    log.configurations = Configurations(log.start.index, configuration, ())
+    log.configuration = configuration
 
 
 def spoken_to(world: World, kind: type) -> set[int]:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from kvstore.raft.messages import INDEX_MAX, TERM_LEAP_MAX, Message
-from kvstore.raft.types import NOT_ADMITTED, HardState, Role
+from kvstore.raft.types import HardState, Role
 
 from .harness import World, bench
 from .messages import accepted, append, rejected, request_vote, vote_reply
@@ -97,7 +97,7 @@ def test_a_directory_that_waits_is_admitted_whatever_term_the_others_have_come_t
 ) -> None:
     """It stands in no election; so the first word of each timeout moves it by a leap."""
     term = leaps * TERM_LEAP_MAX + 5
-    world = bench([], 0, admitted_at=NOT_ADMITTED)
+    world = bench([], 0, directory="a" * 32)
     for _ in range(leaps + 1):
         world.hand(append(2, term))
         world.tick(1, 2_000)
@@ -115,7 +115,7 @@ def test_a_directory_that_waits_leaps_for_the_last_word_of_a_leader_alone(
     believable: tuple[Message, ...],
 ) -> None:
     """Once it is above the others by more than they believe, nothing brings it back."""
-    world = bench([], 0, admitted_at=NOT_ADMITTED)
+    world = bench([], 0, directory="a" * 32)
     beyond_belief = append if believable else request_vote
     world.hand(beyond_belief(2, 5 * TERM_LEAP_MAX))
     for message in believable:

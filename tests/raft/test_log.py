@@ -5,7 +5,7 @@ from __future__ import annotations
 from kvstore.raft.log import RaftLog
 from kvstore.raft.types import EntryKind, RaftSettings, TermRange
 
-from .disk import THREE, Disk, entries_of_terms
+from .disk import Disk, entries_of_terms
 from .harness import UNBOUNDED, bench
 from .messages import append
 
@@ -16,7 +16,7 @@ ENTRY_BYTES = 3
 def cached_log(count: int, cached_bytes_max: int) -> tuple[RaftLog, Disk]:
     """A log whose entries are all durable, and all still in memory."""
     disk = Disk()
-    log = RaftLog(disk, disk.recovered(), THREE, cached_bytes_max)
+    log = RaftLog(disk, disk.recovered(), cached_bytes_max)
     log.append(entries_of_terms([1] * count))
     update = log.submit(None, 0.0)
     disk.write(update)
@@ -65,7 +65,7 @@ def test_the_cache_keeps_what_is_still_to_be_applied() -> None:
 
 def test_the_cache_keeps_what_is_not_durable() -> None:
     disk = Disk()
-    log = RaftLog(disk, disk.recovered(), THREE, 1)
+    log = RaftLog(disk, disk.recovered(), 1)
     log.append(entries_of_terms([1] * 8))
     log.shrink_cache(9)
     assert log.submit(None, 0.0).entries == list(entries_of_terms([1] * 8))
@@ -107,7 +107,7 @@ def test_a_slice_is_cut_by_bytes_but_never_empty() -> None:
 
 def test_the_entries_of_the_last_term_are_those_in_memory_from_an_index_on() -> None:
     disk = Disk(log=entries_of_terms([1, 1]))
-    log = RaftLog(disk, disk.recovered(), THREE, cached_bytes_max=6)
+    log = RaftLog(disk, disk.recovered(), cached_bytes_max=6)
     log.append(entries_of_terms([1, 1], 3))
     for _ in range(3):
         log.add(2, EntryKind.COMMAND, b"xxx")

@@ -8,7 +8,7 @@ from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import AppendEntries
 from kvstore.raft.types import HardState, LogStart, Role, TermRange
 
-from .disk import THREE, Disk, entries_of_terms, entry
+from .disk import Disk, entries_of_terms, entry
 from .harness import UNBOUNDED, World, bench, leader_bench
 from .messages import accepted, append, rejected, request_vote
 
@@ -22,7 +22,7 @@ def first_index(start: LogStart) -> str:
 
 def log_of(*terms: int, start: LogStart = START) -> RaftLog:
     disk = Disk(HardState(9), entries_of_terms(terms, start.index + 1), start)
-    log = RaftLog(disk, disk.recovered(), THREE, UNBOUNDED)
+    log = RaftLog(disk, disk.recovered(), UNBOUNDED)
     log.check()
     return log
 

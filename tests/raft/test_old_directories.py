@@ -7,11 +7,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from kvstore.raft.directories import Admissions
-from kvstore.raft.messages import AppendEntries, AppendEntriesReply, FetchEntriesReply, Message
-from kvstore.raft.types import NOT_ADMITTED, Entry, EntryKind, HardState, Role
+from kvstore.raft.changes import demoted
+from kvstore.raft.configuration import NOT_ADMITTED, Configuration, Member
+from kvstore.raft.configurations import Configurations, configuration_data
+from kvstore.raft.messages import AppendEntries, FetchEntriesReply, Message
+from kvstore.raft.types import Entry, EntryKind, HardState, Role
 
-from .disk import Disk, entries_of_terms
+from .disk import THREE, Disk, admission, configured, entries_of_terms
 from .harness import World
 from .messages import (
     CLUSTER,
@@ -27,13 +29,13 @@ from .messages import (
 )
 
 
-def admission(index: int, term: int, node_id: int = 2, name: str = "a" * 32) -> Entry:
-    return Entry(index, term, EntryKind.ADMIT, f"{node_id} {name}".encode())
-
-
-def with_admissions(*entries: Entry, term: int = 3, admitted_at: int = 0) -> World:
+def with_admissions(
+    *entries: Entry, term: int = 3, admitted_at: int = 0, directory: str = ""
+) -> World:
     """Node 1 of three, alone on a bench, with a log of one no-op and these."""
-    disk = Disk(HardState(term, None, admitted_at), [*entries_of_terms([1]), *entries])
+    log = [*entries_of_terms([1]), *entries]
+    disk = Disk(HardState(term, None, admitted_at), log, directory=directory)
+    disk.configuration = THREE
     return World(3, running=[1], disks={1: disk})
 
 
@@ -52,16 +54,23 @@ def carrying(message: Message, *entries: Entry) -> Message:
 
 
 @pytest.mark.parametrize(
-    ("admitted_at", "role"),
-    [(0, Role.CANDIDATE), (1, Role.CANDIDATE), (2, Role.LEADER), (7, Role.LEADER)],
+    ("admitted_at", "name", "role"),
+    [
+        (0, "", Role.CANDIDATE),
+        (1, "b" * 32, Role.CANDIDATE),
+        (2, "a" * 32, Role.LEADER),
+        (NOT_ADMITTED, "a" * 32, Role.LEADER),
+        (NOT_ADMITTED, "c" * 32, Role.CANDIDATE),
+        (7, "c" * 32, Role.CANDIDATE),
+    ],
 )
 def test_only_the_vote_of_the_directory_that_the_log_admits_counts(
-    admitted_at: int, role: Role
+    admitted_at: int, name: str, role: Role
 ) -> None:
-    """7 is of an admission that this log does not reach yet."""
+    """Whether that knows of it yet, or not. 7 is of an admission that this log does not reach."""
     world = with_admissions(admission(2, 3))
     stand(world)
-    world.hand(of_directory(vote_reply(2, 4), admitted_at))
+    world.hand(of_directory(vote_reply(2, 4), admitted_at, name))
     assert world.raft().role is role
 
 
@@ -86,13 +95,18 @@ def test_what_a_replaced_directory_acknowledges_commits_nothing() -> None:
 def test_an_admission_binds_as_soon_as_it_is_appended() -> None:
     """Not only when it is known to be committed: who stands next may hold no more."""
     world = with_admissions()
-    world.hand_in_one_turn(
-        1, carrying(append(3, 3, prev=(1, 1)), admission(2, 3)), request_vote(2, 9, last=(9, 8))
-    )
-    assert (world.raft().current_term, world.raft().commit_index) == (3, 0)
+    world.hand(carrying(append(3, 3, prev=(1, 1)), admission(2, 3)))
+    assert world.raft().commit_index == 0
     stand(world)
     world.hand(vote_reply(2, 4))
     assert world.raft().role is Role.CANDIDATE
+
+
+def test_whose_end_is_not_committed_is_heard_as_a_candidate() -> None:
+    """It may be the only one that can win: a doomed entry here must not make a node deaf."""
+    world = with_admissions(admission(2, 2))
+    world.hand(request_vote(2, 4, last=(3, 3)))
+    assert world.take_sent(to=2) == [vote_reply(1, 4, to=2)]
 
 
 def test_an_admission_binds_after_a_restart() -> None:
@@ -112,11 +126,11 @@ def test_an_admission_that_is_truncated_binds_no_more() -> None:
     stand(world)
     world.hand(vote_reply(2, 5))
     assert world.raft().role is Role.CANDIDATE
-    world.hand(of_directory(vote_reply(2, 5), 2))
+    world.hand(of_directory(vote_reply(2, 5), 2, "b" * 32))
     assert world.raft().role is Role.LEADER
 
 
-def test_who_leads_is_followed_whatever_an_admission_says() -> None:
+def test_who_leads_is_followed_whatever_a_configuration_says() -> None:
     """Were it committed, the directory could not lead; as it does, it truncates the entry."""
     world = with_admissions(admission(2, 3))
     world.hand(append(2, 4, prev=(1, 1), terms=[4]))
@@ -129,10 +143,14 @@ def test_who_leads_is_followed_whatever_an_admission_says() -> None:
 def test_a_candidate_of_a_replaced_directory_gets_no_vote_and_moves_no_term() -> None:
     """Though its log looks complete."""
     world = with_admissions(admission(2, 3))
+    world.hand(append(3, 3, prev=(2, 3), commit=2))
+    world.take_sent()
     world.hand(pre_vote(2, 5, last=(9, 5)), request_vote(2, 6, last=(9, 5)))
     assert world.take_sent(to=2) == []
     assert world.raft().current_term == 3
-    assert "log entry 2 admits another directory of node 2" in world.lines()[0]
+    assert any(
+        "by log entry 2 this directory of node 2 votes no more" in line for line in world.lines()
+    )
 
 
 def test_a_damaged_admission_binds_again_once_it_is_fetched() -> None:
@@ -144,15 +162,17 @@ def test_a_damaged_admission_binds_again_once_it_is_fetched() -> None:
     world.hand(request_vote(2, 4, last=(1, 1)))
     assert vote_reply(1, 4, granted=False, to=2) in world.take_sent(to=2)
     world.hand(fetched(3, 4, admission(2, 3)))
-    world.hand(request_vote(2, 5, last=(9, 4)))
-    assert world.raft().current_term == 4
+    stand(world)
+    world.hand(vote_reply(2, 5))
+    assert world.raft().role is Role.CANDIDATE
 
 
 # --- A directory that finds that it was replaced -----------------------------------------------
 
 
-def test_a_replaced_directory_neither_votes_nor_stands() -> None:
+def test_a_replaced_directory_neither_votes_nor_stands_once_that_is_committed() -> None:
     world = with_admissions(admission(2, 3, node_id=1))
+    world.hand(append(3, 3, prev=(2, 3), commit=2))
     world.tick(1, 20_000)
     world.hand(timeout_now(3, 3))
     assert (world.raft().role, world.raft().current_term) == (Role.FOLLOWER, 3)
@@ -175,84 +195,95 @@ def test_it_counts_again_if_that_is_truncated() -> None:
 
 def test_earlier_admissions_of_its_node_do_not_end_it() -> None:
     world = with_admissions(
-        admission(2, 2, node_id=1, name="b" * 32), admission(3, 3, node_id=1), admitted_at=3
+        admission(2, 2, node_id=1, name="b" * 32),
+        admission(3, 3, node_id=1),
+        admitted_at=3,
+        directory="a" * 32,
     )
     stand(world)
 
 
-def test_a_copy_that_still_waited_is_not_admitted_by_its_old_admission() -> None:
-    """It asks under a new name: what became of the original, it does not know."""
-    world = with_admissions(admitted_at=NOT_ADMITTED)
-    world.hand(append(3, 3))
-    names = set()
-    for _ in range(2):
-        [reply] = [one for one in world.take_sent(to=3) if isinstance(one, AppendEntriesReply)]
-        names.add(reply.rejoining)
-        world.crash(1)
-        world.restart(1)
-        entry = admission(2, 3, node_id=1, name=reply.rejoining)
-        world.hand(carrying(append(3, 3, prev=(1, 1), commit=2), entry))
-    assert len(names) == 2
-    assert not world.raft().is_voter
+def test_it_does_not_stand_while_another_directory_votes_for_its_node() -> None:
+    """Committed or not: its own vote would count as that one's."""
+    world = with_admissions(admission(2, 3, node_id=1))
+    world.tick(1, 20_000)
+    assert (world.raft().role, world.raft().current_term) == (Role.FOLLOWER, 3)
 
 
-# --- What is proposed --------------------------------------------------------------------------
+def test_who_was_made_a_learner_or_removed_may_stand_until_that_is_committed() -> None:
+    """Thesis §4.2.2: it may be the only one with the longest log, and then nobody else can lead."""
+    for configuration in (demoted(THREE, 1), THREE.without(1)):
+        world = with_admissions(configured(2, 3, configuration))
+        world.fall_silent(1)
+        world.hand(pre_vote_reply(2, 3), pre_vote_reply(3, 3))
+        assert world.raft().role is Role.CANDIDATE
+        world.hand(vote_reply(2, 4))
+        assert world.raft().role is Role.CANDIDATE, "its own vote is none of two"
+        world.hand(vote_reply(3, 4))
+        assert world.raft().role is Role.LEADER
 
 
-def waiting(match: int, name: str) -> Message:
-    reply = accepted(2, 4, match)
-    return msgspec.structs.replace(reply, rejoining=name, admitted_at=NOT_ADMITTED)
+# --- What a waiting directory may say -----------------------------------------------------------
 
 
-def test_a_name_is_admitted_once_and_one_at_a_time() -> None:
+def test_a_directory_that_never_voted_asks_for_no_votes() -> None:
+    """Whoever hears it all the same moves no term by it."""
     world = with_admissions()
-    stand(world)
-    world.hand(vote_reply(3, 4), accepted(3, 4, 2))
-    first, second = "b" * 32, "c" * 32
-    for name in (first, first, second, second):
-        world.hand(waiting(2, name), waiting(2, name))
-        world.tick(1, 2_000) if name is second else None
-    assert [entry.data for entry in world.log() if entry.kind is EntryKind.ADMIT] == [
-        f"2 {first}".encode()
-    ]
+    world.hand(of_directory(request_vote(2, 9, last=(9, 8)), NOT_ADMITTED))
+    assert world.raft().current_term == 3
 
 
-def test_a_new_name_is_admitted_after_the_one_before_is_committed() -> None:
+def test_a_stranger_may_know_a_newer_configuration() -> None:
+    """Thesis §4.1: a server votes for whoever asks, by whatever configuration that one has."""
     world = with_admissions()
-    stand(world)
-    world.hand(vote_reply(3, 4), accepted(3, 4, 2))
-    first, second = "b" * 32, "c" * 32
-    world.hand(waiting(2, first), waiting(2, first), accepted(3, 4, 3))
-    world.hand(waiting(3, second), waiting(3, second), accepted(3, 4, 4))
-    assert world.raft().commit_index == 4
-    world.hand(waiting(4, first), waiting(4, first))
-    assert [entry.data for entry in world.log() if entry.kind is EntryKind.ADMIT] == [
-        f"2 {first}".encode(),
-        f"2 {second}".encode(),
-    ]
+    world.hand(of_directory(request_vote(4, 9, last=(9, 8)), 7))
+    assert world.take_sent(to=4) == [vote_reply(1, 9, to=4)]
 
 
-def test_an_entry_that_admits_nobody_is_refused_before_it_reaches_the_core() -> None:
-    for data in (b"", b"2", b"2 xyz", b"two " + b"a" * 32, b"2 " + b"a" * 33, b"2  " + b"a" * 32):
+def test_entries_that_a_configuration_malformed_is_refused_before_it_reaches_the_core() -> None:
+    good = configuration_data(THREE)
+    twice = configuration_data(Configuration((*THREE.members, *THREE.members)))
+    later = configuration_data(demoted(THREE, 2).with_member(Member(2, "h:1", 9, "a" * 32)))
+    odd = configuration_data(THREE.with_member(Member(2, "h:1", 1, "xyz")))
+    for data in (b"", b"2", good[:-1], twice, later, odd):
         route = {"cluster_id": CLUSTER, "sender": 3, "recipient": 1, "term": 3}
-        entries = (Entry(1, 3, EntryKind.ADMIT, data),)
-        with pytest.raises(ValueError, match="admits nobody"):
+        entries = (Entry(1, 3, EntryKind.CONFIGURE, data),)
+        with pytest.raises(ValueError, match=r"holds .*configuration"):
             FetchEntriesReply(**route, entries=entries, until=1)
-        with pytest.raises(ValueError, match="admits nobody"):
+        with pytest.raises(ValueError, match=r"holds .*configuration"):
             AppendEntries(
                 **route, prev_log_index=0, prev_log_term=0, entries=entries, leader_commit=0
             )
 
 
-def test_admissions_are_found_by_node_and_index() -> None:
-    found = Admissions([admission(2, 1), admission(5, 1, name="b" * 32), admission(4, 1, 3)])
-    assert [found.replaced_at(2, at) for at in (NOT_ADMITTED, 0, 2, 3, 5, 9)] == [
-        None,
-        2,
-        5,
-        5,
-        None,
-        None,
+def test_the_end_of_a_directory_is_found_by_node_and_index() -> None:
+    entries = [admission(2, 1), admission(5, 1, name="b" * 32), admission(7, 1, name="b" * 32)]
+    found = Configurations(0, THREE, entries[:2])
+    assert [found.ended_at(2, at) for at in (NOT_ADMITTED, 0, 2, 3, 5, 9)] == [
+        *(None, 2, 5, 5),
+        *(None, None),
     ]
-    assert [found.replaced_at(3, 0), found.replaced_at(1, 0)] == [4, None]
-    assert [found.replaced_at(2, 2, last) for last in (4, 5)] == [None, 5]
+    assert found.ended_at(3, 0) is None
+    assert [found.ended_at(2, 2, last) for last in (4, 5)] == [None, 5]
+    assert found.ended_at(9, 0) == 2, "who is no member votes no more"
+
+
+def test_a_node_was_removed_if_it_was_a_member_and_is_none() -> None:
+    entries = [
+        configured(2, 1, THREE.with_member(Member(4, "h:4", NOT_ADMITTED))),
+        configured(5, 1, THREE),
+        configured(9, 1, THREE.with_member(Member(4, "h:4", NOT_ADMITTED))),
+    ]
+    found = Configurations(0, THREE, entries)
+    assert [found.removed_at(4, last) for last in (1, 2, 5, 8, 9)] == [None, None, 5, 5, None]
+    assert found.removed_at(1, 9) is None
+
+
+def test_the_base_of_a_log_counts_as_of_its_start() -> None:
+    """What was before is known by it alone."""
+    base = demoted(THREE, 2).with_member(Member(3, "h:3", 70, "c" * 32))
+    found = Configurations(100, base, [])
+    assert [found.ended_at(2, 0), found.ended_at(3, 0), found.ended_at(3, 70)] == [100, 100, None]
+    assert found.admission_of(3, "c" * 32, NOT_ADMITTED) == 70
+    assert found.admission_of(2, "", 0) == 0, "what it was is not taken back"
+    assert found.as_of(100) is found.as_of(500) is base

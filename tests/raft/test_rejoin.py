@@ -7,11 +7,15 @@ import math
 import msgspec
 import pytest
 
+from kvstore.raft.changes import demoted, promoted
+from kvstore.raft.configuration import NOT_ADMITTED
+from kvstore.raft.configurations import configuration_of
 from kvstore.raft.core import Raft
 from kvstore.raft.messages import AppendEntriesReply
-from kvstore.raft.types import NOT_ADMITTED, Entry, EntryKind, HardState, Role
+from kvstore.raft.safety import SafetyViolationError
+from kvstore.raft.types import EntryKind, HardState, Role
 
-from .disk import Disk
+from .disk import THREE, Disk, admission
 from .harness import World, bench, leader_bench
 from .messages import (
     accepted,
@@ -24,40 +28,30 @@ from .messages import (
     vote_reply,
 )
 
+NAME = "a" * 32
 
-def new_directory() -> Disk:
-    return Disk(HardState(admitted_at=NOT_ADMITTED))
+
+def new_directory(name: str = NAME) -> Disk:
+    return Disk(HardState(admitted_at=NOT_ADMITTED), directory=name)
 
 
 def rejoining(terms: list[int] = [], term: int = 3) -> World:  # noqa: B006 - read only
     """Node 1 alone on a bench, with a directory that was not admitted."""
-    return bench(terms, term, admitted_at=NOT_ADMITTED)
-
-
-def name_of(world: World, node_id: int = 1) -> str:
-    """Under which its directory asks to be admitted, as its replies say."""
-    world.act(node_id, lambda raft: raft.step(append(2, raft.current_term, prev=(99, 1))))
-    world.take(node_id)
-    [reply] = [one for one in world.said(node_id) if isinstance(one, AppendEntriesReply)]
-    return reply.rejoining
-
-
-def admission(index: int, term: int, name: str, node_id: int = 1) -> Entry:
-    return Entry(index, term, EntryKind.ADMIT, f"{node_id} {name}".encode())
+    return bench(terms, term, directory=NAME)
 
 
 # --- What it must not do -----------------------------------------------------------------------
 
 
-def test_it_grants_no_vote_and_no_pre_vote() -> None:
-    """Its old directory may have voted for another."""
+def test_its_votes_say_of_which_directory_they_are() -> None:
+    """Thesis §4.1: whether it counts, the candidate's configuration tells."""
     world = rejoining()
     world.hand(pre_vote(2, 3), request_vote(2, 4))
     assert world.take_sent(to=2) == [
-        of_directory(pre_vote_reply(1, 3, granted=False, to=2), NOT_ADMITTED),
-        of_directory(vote_reply(1, 4, granted=False, to=2), NOT_ADMITTED),
+        of_directory(pre_vote_reply(1, 3, to=2), NOT_ADMITTED, NAME),
+        of_directory(vote_reply(1, 4, to=2), NOT_ADMITTED, NAME),
     ]
-    assert world.disk().hard_state == HardState(4, None, NOT_ADMITTED)
+    assert world.disk().hard_state == HardState(4, 2, NOT_ADMITTED)
 
 
 def test_it_never_stands_not_even_when_told_to() -> None:
@@ -73,7 +67,7 @@ def test_its_replies_name_the_directory_that_does_not_count() -> None:
     world.hand(append(2, 3, terms=[1, 3]), append(2, 3, prev=(9, 3)))
     replies = [m for m in world.take_sent(to=2) if isinstance(m, AppendEntriesReply)]
     assert [reply.admitted_at for reply in replies] == [NOT_ADMITTED] * 2
-    assert replies[0].rejoining == replies[1].rejoining != ""
+    assert [reply.rejoining for reply in replies] == [NAME] * 2
     assert replies[0].match_index == 2
 
 
@@ -156,17 +150,20 @@ def calm(world: World, rounds: int = 10) -> None:
         world.settle()
 
 
-def test_it_is_admitted_once_it_has_caught_up_and_then_votes() -> None:
+def test_it_is_made_a_learner_and_votes_once_it_has_caught_up() -> None:
+    """Two changes, of one voter each: its old directory votes no more, then the new one does."""
     world = led_by_one()
     world.propose(1, *"abc")
     world.settle()
     replace_directory(world, 2)
     calm(world)
-    kinds = [entry.kind for entry in world.log(1)]
-    assert kinds.count(EntryKind.ADMIT) == 1
-    index = kinds.index(EntryKind.ADMIT) + 1
-    assert world.disk(2).hard_state == HardState(1, 1, index)
-    assert f"admitted by log entry {index}: this node votes again" in world.lines(2)
+    entries = [entry for entry in world.log(1) if entry.kind is EntryKind.CONFIGURE]
+    learner, voter = (configuration_of(entry) for entry in entries)
+    assert learner == demoted(THREE, 2)
+    assert voter == promoted(learner, 2, NAME, entries[1].index)
+    assert world.disk(2).hard_state == HardState(1, None, entries[1].index)
+    told = world.lines(2)
+    assert f"admitted by log entry {entries[1].index}: this node votes from now on" in told
     world.crash(1)
     calm(world, 60)
     assert len(world.leaders) == 1, "2 and 3 are a majority"
@@ -175,71 +172,97 @@ def test_it_is_admitted_once_it_has_caught_up_and_then_votes() -> None:
 def caught_up(world: World) -> AppendEntriesReply:
     """Node 2 waits on a bench to be admitted, and has all that the leader has."""
     reply = accepted(2, world.raft().current_term, match=world.raft().log.last_index)
-    return msgspec.structs.replace(reply, rejoining="a" * 32, admitted_at=NOT_ADMITTED)
+    return msgspec.structs.replace(reply, rejoining=NAME, admitted_at=NOT_ADMITTED)
 
 
-def admissions(world: World) -> int:
-    return [entry.kind for entry in world.log()].count(EntryKind.ADMIT)
+def changes(world: World) -> int:
+    return [entry.kind for entry in world.log()].count(EntryKind.CONFIGURE)
 
 
-def test_a_leader_without_room_proposes_no_admission() -> None:
+def test_a_leader_without_room_changes_nothing() -> None:
     """What is left is for votes and truncations."""
     world = leader_bench([], term=2)
     world.hand(accepted(3, 2, match=1))
     for left, proposed in ((0, 0), (math.inf, 1)):
         world.raft().log.room.offer(left, left, has_headroom=True)
         world.hand(caught_up(world))
-        assert admissions(world) == proposed
+        assert changes(world) == proposed
 
 
-def test_no_admission_is_proposed_while_leadership_moves() -> None:
+def test_nothing_is_changed_while_leadership_moves() -> None:
     """Thesis §3.10: the heir would lack an entry again."""
     world = leader_bench([], term=2)
     world.hand(accepted(3, 2, match=1))
     world.turn(1, lambda raft: raft.hand_over(3))
     world.hand(caught_up(world))
-    assert admissions(world) == 0
+    assert changes(world) == 0
     for _ in range(11):
         world.tick(1, 100)
         world.hand(accepted(3, 2, match=1))
     assert world.raft().takes_commands, "the heir had its time"
     world.hand(caught_up(world))
-    assert admissions(world) == 1
+    assert changes(world) == 1
 
 
-def test_its_vote_in_the_term_of_its_admission_is_spent() -> None:
-    """Raft §5.2: in that term its old directory may have voted."""
+def test_nothing_is_changed_before_an_entry_of_the_leader_s_term_is_committed() -> None:
+    """Thesis §4.1 as corrected: or two leaders change a configuration each, apart."""
+    world = leader_bench([1], term=2)
+    world.hand(caught_up(world))
+    assert changes(world) == 0
+    world.hand(accepted(3, 2, match=2))
+    world.hand(caught_up(world))
+    assert changes(world) == 1
+
+
+def test_one_change_is_under_way_at_a_time() -> None:
+    world = leader_bench([], term=2)
+    world.hand(accepted(3, 2, match=1))
+    for _ in range(3):
+        world.hand(caught_up(world))
+    assert changes(world) == 1
+    with pytest.raises(SafetyViolationError, match="a change of members is under way"):
+        world.act(1, lambda raft: raft.change(demoted(raft.log.configuration, 3)))
+    world.hand(accepted(3, 2, match=2), caught_up(world))
+    assert changes(world) == 2
+
+
+def test_a_lost_directory_is_no_reason_to_leave_too_few_that_answer() -> None:
+    """Of three, 3 is silent: without node 2 as a voter, the leader would be one of two."""
+    world = leader_bench([], term=2)
+    world.hand(accepted(3, 2, match=1))
+    world.tick(1, 600)
+    world.hand(caught_up(world))
+    assert world.raft().role is Role.LEADER
+    assert changes(world) == 0
+    world.hand(accepted(3, 2, match=1), caught_up(world))
+    assert changes(world) == 1
+
+
+def test_its_vote_counts_as_soon_as_a_leader_has_made_it_a_voter() -> None:
+    """Thesis §4.1: in force from the append on, for who holds it; the voter may learn it later."""
+    world = leader_bench([], term=2)
+    world.hand(accepted(3, 2, match=1), caught_up(world), accepted(3, 2, match=2))
+    world.hand(caught_up(world))
+    assert changes(world) == 2
+    assert world.raft().commit_index == 2
+    world.hand(caught_up(world))
+    assert world.raft().commit_index == 3, "1 and 2 are a majority of 1, 2 and 3"
+
+
+def test_an_admission_makes_it_a_voter_from_the_append_on_and_only_as_long_as_it_is_there() -> None:
     world = rejoining()
-    entry = admission(1, 3, name_of(world))
-    world.hand(msgspec.structs.replace(append(2, 3, commit=1), entries=(entry,)))
-    assert world.disk().hard_state == HardState(3, 2, 1)
-    world.hand(request_vote(3, 3, last=(9, 2)))
-    assert world.take_sent(to=3) == [of_directory(vote_reply(1, 3, granted=False, to=3), 1)]
-    world.hand(request_vote(3, 4, last=(9, 3)))
-    assert world.take_sent(to=3) == [of_directory(vote_reply(1, 4, to=3), 1)]
-
-
-def test_its_vote_is_spent_in_the_term_of_whoever_committed_its_admission() -> None:
-    """Raft §5.2: an entry of an earlier term is committed in that of a later leader."""
-    world = rejoining()
-    entry = admission(1, 3, name_of(world))
-    world.hand(msgspec.structs.replace(append(2, 4, commit=1), entries=(entry,)))
-    assert world.disk().hard_state == HardState(4, 2, 1)
-    world.hand(request_vote(3, 4, last=(9, 3)))
-    assert world.take_sent(to=3) == [of_directory(vote_reply(1, 4, granted=False, to=3), 1)]
-
-
-def test_an_admission_that_is_not_committed_admits_nobody() -> None:
-    world = rejoining()
-    entry = admission(1, 3, name_of(world))
-    world.hand(msgspec.structs.replace(append(2, 3), entries=(entry,)))
+    world.hand(msgspec.structs.replace(append(2, 3), entries=(admission(1, 3, 1, NAME),)))
+    assert world.raft().is_voter
+    assert world.disk().hard_state == HardState(3, None, 1)
+    world.hand(append(3, 4, terms=[4]))
     assert not world.raft().is_voter
+    assert world.disk().hard_state == HardState(4, None, NOT_ADMITTED)
 
 
 def test_the_admission_of_an_earlier_directory_admits_no_later_one() -> None:
     """A node may be replaced twice."""
     world = rejoining()
-    stranger = admission(1, 3, "e" * 32)
+    stranger = admission(1, 3, 1, "e" * 32)
     world.hand(msgspec.structs.replace(append(2, 3, commit=1), entries=(stranger,)))
     assert world.raft().commit_index == 1
     assert not world.raft().is_voter

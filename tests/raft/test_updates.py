@@ -8,13 +8,12 @@ import msgspec
 import pytest
 
 from kvstore.raft.core import Raft
-from kvstore.raft.directories import admission_data
 from kvstore.raft.effects import Effects
 from kvstore.raft.messages import AppendEntriesReply, RequestVote
 from kvstore.raft.safety import SafetyViolationError
-from kvstore.raft.types import NOT_ADMITTED, Entry, EntryKind, HardState, Role
+from kvstore.raft.types import HardState, Role
 
-from .disk import entry
+from .disk import admission, entry
 from .harness import UNBOUNDED, World, bench, leader_bench
 from .messages import (
     accepted,
@@ -206,15 +205,12 @@ def test_what_is_said_for_a_disk_that_hangs_is_bounded() -> None:
 
 def test_a_vote_speaks_for_the_directory_that_its_update_admits() -> None:
     """Or who heard it could not tell it from one of the directory before."""
-    world = bench([1], 1, admitted_at=NOT_ADMITTED)
-    begin(world, stepping(append(2, 1, prev=(9, 1))))
-    [reply] = world.said()
-    entry_of_it = Entry(2, 1, EntryKind.ADMIT, admission_data(1, reply.rejoining))
+    world = bench([1], 1, directory="a" * 32)
+    entry_of_it = admission(2, 1, node_id=1)
     first = begin(
         world, stepping(msgspec.structs.replace(append(2, 1, (1, 1)), entries=(entry_of_it,)))
     )
     world.write(1, first)
-    world.act(1, lambda raft: raft.admit(entry_of_it))
     second = begin(world, stepping(request_vote(3, 2, last=(9, 1))))
     assert second.update.hard_state == HardState(2, 3, 2)
     world.said()

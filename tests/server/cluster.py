@@ -10,12 +10,15 @@ import random
 from collections.abc import Mapping, Set
 from pathlib import Path
 
+from founding import founders
+
 from kvstore import api
 from kvstore.address import Address
 from kvstore.config.limits import LOG_KEPT_BYTES, Limits
 from kvstore.config.settings import Settings
 from kvstore.errors import DiskWriteError
 from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.events import Event
 from kvstore.raft.messages import Message
 from kvstore.raft.types import DurableUpdate, RaftSettings, Role
@@ -66,8 +69,10 @@ class FailingLog(MemoryLog):
     looks = 0
     """How often somebody asked how much room is left."""
 
-    def __init__(self, identity: Identity, room: dict[int, int]) -> None:
-        super().__init__(identity)
+    def __init__(
+        self, identity: Identity, configuration: Configuration, room: dict[int, int]
+    ) -> None:
+        super().__init__(identity, configuration=configuration)
         self._room = room
 
     def room_bytes(self) -> int:
@@ -173,8 +178,8 @@ class Cluster:
         self.states: dict[int, FullState] = {}
         self.nodes: dict[int, Node] = {}
         for node_id in self.members:
-            identity = Identity(1, "test", node_id, tuple(self.members), f"{node_id:032x}")
-            self.logs[node_id] = FailingLog(identity, self.room)
+            identity = Identity(1, "test", node_id, f"{node_id:032x}")
+            self.logs[node_id] = FailingLog(identity, founders(self.members), self.room)
             self.states[node_id] = FullState(identity, self.room, self.state_room)
             self.start(node_id)
 

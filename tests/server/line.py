@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from founding import founders
 from until import until
 
 from kvstore.address import Address
@@ -46,15 +47,16 @@ class Line:
     """A client's end of a connection to a server of which the test takes the turns."""
 
     def __init__(self, members: int = 1, limits: Limits = LIMITS) -> None:
-        identity = Identity(1, "test", 1, tuple(range(1, members + 1)), f"{1:032x}")
+        identity = Identity(1, "test", 1, f"{1:032x}")
         settings = Settings(
             node_id=1,
-            members={i: Address("127.0.0.1", 9000 + i) for i in identity.members},
+            members={i: Address("127.0.0.1", 9000 + i) for i in range(1, members + 1)},
             cluster_id="test",
             data_dir=Path("unused"),
             limits=limits,
         )
-        self.node = Node(settings, MemoryLog(identity), MemoryState(identity), random.Random(1))
+        log = MemoryLog(identity, configuration=founders(settings.members))
+        self.node = Node(settings, log, MemoryState(identity), random.Random(1))
         self.lineage = MemoryLineage(b"1" * 8)
         acquaintances = Acquaintances(
             cluster_id="test",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from founding import founders
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ from kvstore.storage.records import FORMAT_VERSION
 
 from .cluster import Claim
 
-IDENTITY = Identity(FORMAT_VERSION, "local", 1, (1,), "0" * 32)
+IDENTITY = Identity(FORMAT_VERSION, "local", 1, "0" * 32)
 
 small = st.integers(0, 12)
 acts = st.lists(st.tuples(st.sampled_from("abcdefg"), small, small), min_size=20, max_size=60)
@@ -68,7 +69,7 @@ def test_who_is_due_leaves_although_one_that_was_due_before_gave_up():
 
 @given(acts)
 def test_room_is_held_back_for_the_writes_that_are_not_applied_yet(story):
-    log = MemoryLog(IDENTITY)
+    log = MemoryLog(IDENTITY, configuration=founders((1,)))
     footprints: dict[bytes, Footprint] = {}
     proposed: list[Entry] = []
 
@@ -193,7 +194,7 @@ def test_entries_are_applied_as_far_as_their_changes_fit_and_decoded_only_near_t
     def real_bytes(data: bytes) -> int:
         return _bound_of_data(1, len(data))
 
-    log, state = MemoryLog(IDENTITY), StateThatPays(IDENTITY)
+    log, state = MemoryLog(IDENTITY, configuration=founders((1,))), StateThatPays(IDENTITY)
     entries = EntryRoom(log)
     for _ in range(taken):
         entries.take(40 << 20)

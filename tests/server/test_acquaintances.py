@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from founding import founders
 
-from kvstore.raft.directories import Admissions, admission_data
-from kvstore.raft.types import NOT_ADMITTED, Entry, EntryKind
+from kvstore.raft.changes import promoted
+from kvstore.raft.configuration import NOT_ADMITTED
+from kvstore.raft.configurations import Configurations, configuration_data
+from kvstore.raft.types import Entry, EntryKind
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.storage.memory import MemoryLineage
 from kvstore.wire.peer import Hello
@@ -35,13 +38,13 @@ def other(start: bytes, admitted_at: int) -> Hello:
 
 
 @pytest.fixture
-def admissions() -> Admissions:
+def configurations() -> Configurations:
     """Those that are committed in the log of node 1."""
-    return Admissions(())
+    return Configurations(0, founders((1, 2, 3)), ())
 
 
 @pytest.fixture
-def acquaintances(admissions: Admissions) -> Acquaintances:
+def acquaintances(configurations: Configurations) -> Acquaintances:
     """Those of node 1, which knows nobody yet."""
     return Acquaintances(
         cluster_id="c",
@@ -49,7 +52,7 @@ def acquaintances(admissions: Admissions) -> Acquaintances:
         incarnation="cd" * 16,
         lineage=MemoryLineage(b"own one."),
         admitted_at=lambda: 5,
-        replaced_at=admissions.replaced_at,
+        replaced_at=configurations.ended_at,
     )
 
 
@@ -113,29 +116,29 @@ def test_while_one_waits_to_be_admitted_an_earlier_one_does_not_come_back(
 # --- What the log says -------------------------------------------------------------------------
 
 
-def admit(admissions: Admissions, index: int) -> None:
-    data = admission_data(2, f"{index:032x}")
-    admissions.add(Entry(index, 1, EntryKind.ADMIT, data))
+def admit(configurations: Configurations, index: int) -> None:
+    configuration = promoted(configurations.in_force, 2, f"{index:032x}", index)
+    configurations.add(Entry(index, 1, EntryKind.CONFIGURE, configuration_data(configuration)))
 
 
 def test_who_never_met_the_new_directory_refuses_the_old_one_by_its_log(
-    acquaintances: Acquaintances, admissions: Admissions
+    acquaintances: Acquaintances, configurations: Configurations
 ) -> None:
     meet(acquaintances, FIRST)
-    admit(admissions, 9)
+    admit(configurations, 9)
     refusal = acquaintances.reason_to_refuse(later(FIRST, b"start 2."))
     assert refusal is not None
-    assert "log entry 9 of node 1 admits another directory of node 2" in refusal
+    assert "by log entry 9 of node 1 this directory of node 2 votes no more" in refusal
     assert "--rejoin" in refusal
     meet(acquaintances, other(b"second..", 9))
 
 
 def test_a_first_meeting_with_a_directory_that_the_log_replaced_is_not_believed(
-    acquaintances: Acquaintances, admissions: Admissions
+    acquaintances: Acquaintances, configurations: Configurations
 ) -> None:
     """As by a node that lost its own directory, and what it knew of others with it."""
-    admit(admissions, 9)
-    admit(admissions, 20)
+    admit(configurations, 9)
+    admit(configurations, 20)
     assert acquaintances.reason_to_refuse(FIRST)
     assert acquaintances.reason_to_refuse(other(b"second..", 9))
     meet(acquaintances, other(b"fourth..", NOT_ADMITTED))

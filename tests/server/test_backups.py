@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from crc32c import crc32c
+from founding import founders
 
 from kvstore import api
 from kvstore.api.backups import PIECE_BYTES
@@ -80,7 +81,7 @@ def test_any_node_gives_the_same_backup_as_of_the_same_index() -> None:
     decoder, records = contents(found[0])
     assert decoder.header is not None
     assert decoder.header.cluster_id == "test"
-    assert decoder.header.configuration.members == (1, 2, 3)
+    assert decoder.header.configuration == founders((1, 2, 3))
     assert records == {b"k%03d" % number: b"x" * 100_000 for number in range(3)}
     assert len(found[0]) > PIECE_BYTES
 

@@ -30,7 +30,7 @@ class Store:
         self.limits = limits
         self.keys = [b"%d" % n * self.rng.choice((1, 400)) for n in range(6)]
         self.values = [bytes(size) for size in (0, longest // 2, longest)]
-        identity = Identity(1, "test", 1, (1,), "0" * 32)
+        identity = Identity(1, "test", 1, "0" * 32)
         self.machine = StateMachine(
             MemoryState(identity), Applied(), limits.reply_bytes_max, api.SessionRules()
         )

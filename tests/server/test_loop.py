@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from founding import founders
 from until import until
 
 from kvstore.address import Address
@@ -53,7 +54,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def lone_server(listening: socket.socket, limits: Limits = Limits()) -> loop.Server:  # noqa: B008 - frozen
     """A cluster of one node, which leads and has committed its no-op."""
     listening.setblocking(False)
-    identity = Identity(1, "test", 1, (1,), f"{1:032x}")
+    identity = Identity(1, "test", 1, f"{1:032x}")
     settings = Settings(
         node_id=1,
         members={1: Address(*listening.getsockname())},
@@ -61,7 +62,12 @@ def lone_server(listening: socket.socket, limits: Limits = Limits()) -> loop.Ser
         data_dir=Path("unused"),
         limits=limits,
     )
-    node = Node(settings, MemoryLog(identity), MemoryState(identity), random.Random(1))
+    node = Node(
+        settings,
+        MemoryLog(identity, configuration=founders((1,))),
+        MemoryState(identity),
+        random.Random(1),
+    )
     server = loop.Server(node, MemoryLineage(b"1" * 8), listening, random.Random(1), logger_for(1))
     until(lambda: node.raft.has_committed_in_term, server._take_turn, "it leads")
     return server

@@ -7,18 +7,23 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from founding import founders
 
 from kvstore.address import Address
 from kvstore.config.settings import Settings
 from kvstore.errors import DirectoryRefusedError
 from kvstore.kv.view import Applied
+from kvstore.raft.changes import promoted
+from kvstore.raft.configuration import Configuration
+from kvstore.raft.configurations import configuration_data
 from kvstore.raft.messages import AppendEntries
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState
 from kvstore.server.node import Node
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryLog, MemoryState
 
-IDENTITY = Identity(1, "c", 1, (1, 2, 3), "ab" * 16)
+IDENTITY = Identity(1, "c", 1, "ab" * 16)
+AFTER = promoted(founders((1, 2, 3)), 1, "c" * 32, at=2)
 HEARTBEAT = AppendEntries(
     cluster_id="c",
     sender=2,
@@ -33,18 +38,21 @@ HEARTBEAT = AppendEntries(
 
 def node(admitted_at: int = 0, applied: int = 0) -> Node:
     """Node 1, with a log whose second entry admits a directory of it."""
-    log, state = MemoryLog(IDENTITY), MemoryState(IDENTITY)
+    is_first = admitted_at == 0
+    identity = msgspec.structs.replace(IDENTITY, is_founder=is_first)
+    log = MemoryLog(identity, configuration=founders((1, 2, 3)) if is_first else Configuration())
+    state = MemoryState(identity)
     log.write(
         DurableUpdate(
             HardState(3, None, admitted_at),
             entries=[
                 Entry(1, 3, EntryKind.NOOP, b"2"),
-                Entry(2, 3, EntryKind.ADMIT, b"1 " + b"c" * 32),
+                Entry(2, 3, EntryKind.CONFIGURE, configuration_data(AFTER)),
             ],
         )
     )
     state.commit(Applied(applied))
-    members = {one: Address("sim", 9_000 + one) for one in IDENTITY.members}
+    members = {one: Address("sim", 9_000 + one) for one in (1, 2, 3)}
     settings = Settings(node_id=1, members=members, cluster_id="c", data_dir=Path("d1"))
     return Node(settings, log, state, random.Random(1))
 
@@ -58,12 +66,12 @@ def hear(one: Node, commit: int) -> None:
 def test_it_ends_with_advice_as_soon_as_it_knows_that_this_is_committed() -> None:
     one = node()
     hear(one, 1)
-    with pytest.raises(DirectoryRefusedError, match=r"d1: log entry 2 admits .* --rejoin"):
+    with pytest.raises(DirectoryRefusedError, match=r"d1: by log entry 2 another .* --rejoin"):
         hear(one, 2)
 
 
 def test_it_does_not_start_if_it_had_applied_that() -> None:
-    with pytest.raises(DirectoryRefusedError, match="log entry 2 admits another directory"):
+    with pytest.raises(DirectoryRefusedError, match="by log entry 2 another directory"):
         node(applied=2)
 
 

@@ -15,9 +15,7 @@ from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryState
 
 K = b"k"
-IDENTITY = Identity(
-    format_version=1, cluster_id="test", node_id=1, members=(1,), incarnation="0" * 32
-)
+IDENTITY = Identity(format_version=1, cluster_id="test", node_id=1, incarnation="0" * 32)
 BUSY = api.Failure(api.FailureCode.BUSY, "too many requests")
 UNKNOWN = api.Failure(api.FailureCode.UNKNOWN, "the leader changed")
 TOO_LONG = api.Failure(api.FailureCode.INVALID, "value has 9 bytes, the limit is 8")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 
 import pytest
+from founding import founders
 
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogStart
 from kvstore.sim.disk import Disk
 from kvstore.storage.base import Identity
 from kvstore.storage.records import FORMAT_VERSION
 
-IDENTITY = Identity(FORMAT_VERSION, "simulated", 1, (1,), "0" * 32)
+IDENTITY = Identity(FORMAT_VERSION, "simulated", 1, "0" * 32)
 STARTS = [LogStart(), LogStart(1, 1), LogStart(999_999_999, 1)]
 ALL = 1 << 30
 
@@ -30,7 +31,7 @@ def entries(start: LogStart, first: int, last: int, term: int) -> tuple[Entry, .
 
 def disk_with_three(start: LogStart, rng: random.Random) -> Disk:
     """Three entries of term 1, which are certain."""
-    disk = Disk(IDENTITY, rng, lambda update: None, start=start)
+    disk = Disk(IDENTITY, rng, lambda update: None, founders((1,)), start)
     disk.log.write(DurableUpdate(HardState(3), entries=entries(start, 1, 3, term=1)))
     disk.log.synced()
     return disk
@@ -41,7 +42,7 @@ def indexes(start: LogStart, *places: int) -> tuple[int, ...]:
 
 
 def test_it_begins_with_the_state_that_the_start_left(start: LogStart) -> None:
-    disk = Disk(IDENTITY, random.Random(0), lambda update: None, start=start)
+    disk = Disk(IDENTITY, random.Random(0), lambda update: None, founders((1,)), start)
     assert disk.log.recover().start == start
     assert disk.log.hard_state.current_term == start.term
     assert disk.state.applied().last_applied == start.index

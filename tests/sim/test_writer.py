@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+from founding import founders
+
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState
 from kvstore.sim.disk import Disk
 from kvstore.sim.schedule import Schedule
@@ -25,7 +27,9 @@ def updates(count: int) -> list[DurableUpdate]:
 def writing(seed: int, count: int) -> tuple[Disk, BesideTheLoop, Schedule, list[int]]:
     """So many updates at once, and the numbers of those that were told to be certain."""
     synced: list[int] = []
-    disk = Disk(IDENTITY, random.Random(seed), lambda update: synced.append(update.number))
+    disk = Disk(
+        IDENTITY, random.Random(seed), lambda update: synced.append(update.number), founders((1,))
+    )
     disk.sync_ms = 10.0
     schedule = Schedule()
     writer = BesideTheLoop(disk.log, schedule.after)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from founding import founders
 
 from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogStart
@@ -19,7 +22,7 @@ from kvstore.storage.peers_file import PeersFile
 from kvstore.storage.records import FORMAT_VERSION
 
 MAP_BYTES = 4 << 20
-IDENTITY = Identity(FORMAT_VERSION, "local", 1, (1, 2, 3), "0" * 32)
+IDENTITY = Identity(FORMAT_VERSION, "local", 1, "0" * 32)
 
 
 def noop(index: int, term: int, leader: int) -> Entry:
@@ -39,11 +42,13 @@ def led(first: int, stop: int, term: int, leader: int) -> list[Entry]:
     return [noop(first, term, leader), *commands(first + 1, stop, term)]
 
 
-def open_node(data_dir: Path, node_id: int = 1, **changed: Any) -> DataDirectory:
+def open_node(
+    data_dir: Path, node_id: int = 1, members: Iterable[int] = (1, 2, 3), **changed: Any
+) -> DataDirectory:
     settings: dict[str, Any] = {
         "cluster_id": "local",
         "names_cluster": False,
-        "members": [1, 2, 3],
+        "founders": founders(members),
         "incarnation": f"{node_id:032x}",
         "start": b"a start.",
         "rejoins": False,
@@ -87,9 +92,11 @@ def begin_after(
     members: tuple[int, ...] = (1, 2, 3),
 ) -> None:
     """A new directory whose log begins there, and whose state is as of then, if not earlier."""
-    identity = Identity(FORMAT_VERSION, cluster_id, node_id, members, f"{node_id:032x}")
+    identity = Identity(FORMAT_VERSION, cluster_id, node_id, f"{node_id:032x}")
     data_dir.mkdir(exist_ok=True)
-    LmdbLog.create(data_dir / RAFT, MAP_BYTES, identity, HardState(start.term), start)
+    LmdbLog.create(
+        data_dir / RAFT, MAP_BYTES, identity, HardState(start.term), start, founders(members)
+    )
     PeersFile.create(data_dir / RAFT / PEERS, identity.incarnation)
     LmdbState.create(data_dir / STATE, MAP_BYTES, identity)
     state = LmdbState(data_dir / STATE, MAP_BYTES)

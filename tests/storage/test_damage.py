@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from kvstore.errors import DamagedError, DamagedStateError, StorageError
 from kvstore.kv.view import Applied
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.types import DurableUpdate, HardState, LogStart, Recovered, TermRange
 from kvstore.storage import records
 from kvstore.storage.directory import RAFT, STATE, STATE_ASIDE, set_state_aside
@@ -96,7 +97,7 @@ def test_whichever_records_are_lost_are_named_and_no_others(terms, lost):
     entries = [command(index, term) for index, term in enumerate(terms, 1)]
     outline = Outline().after(DurableUpdate(entries=entries))
     pairs = [records.encode_entry(entry) for entry in entries if entry.index not in lost]
-    found = recovered(HardState(6), outline, pairs)
+    found = recovered(HardState(6), outline, pairs, Configuration())
     assert found.damaged == tuple(sorted(index for index in lost if index <= len(entries)))
 
 

@@ -10,9 +10,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from founding import founders
 
 from kvstore.errors import DamagedError, DirectoryRefusedError, StorageUnavailableError
 from kvstore.kv.view import Applied
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState
 from kvstore.storage import records
 from kvstore.storage.directory import RAFT, STATE, UNFINISHED
@@ -65,7 +67,6 @@ def test_a_directory_keeps_its_data_and_its_incarnation(tmp_path):
     [
         ({"node_id": 2}, r"belongs to node 1, not 2"),
         ({"cluster_id": "other"}, r"belongs to cluster 'local', not 'other'"),
-        ({"members": [1, 2, 3, 4, 5]}, r"belongs to members 1,2,3, not 1,2,3,4,5"),
         ({"rejoins": True}, r"--rejoin begins with an empty directory"),
     ],
 )
@@ -79,9 +80,19 @@ def test_a_directory_is_refused_untouched_to_another(tmp_path, changed, message)
     open_node(tmp_path).close()
 
 
-def test_the_order_of_members_does_not_matter(tmp_path):
+def test_who_founded_a_cluster_is_not_asked_twice(tmp_path):
+    """Its log tells who is in it; what a supervisor repeats may be of years ago."""
     make_node(tmp_path, [], members=[3, 1, 2])
-    open_node(tmp_path, members=[2, 3, 1]).close()
+    node = open_node(tmp_path, members=[1])
+    assert node.log.recover().configuration == founders((1, 2, 3))
+    node.close()
+
+
+def test_who_joins_knows_no_configuration(tmp_path):
+    """Thesis §4.1: it has that of its log, and none before."""
+    node = open_node(tmp_path, rejoins=True)
+    assert node.log.recover().configuration == Configuration()
+    node.close()
 
 
 @pytest.mark.parametrize(("step", "advice"), [(1, "--rejoin, one node"), (-1, "or a later one")])

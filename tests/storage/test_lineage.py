@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kvstore.errors import DamagedError, DirectoryRefusedError
-from kvstore.raft.types import NOT_ADMITTED, DurableUpdate, HardState
+from kvstore.raft.configuration import NOT_ADMITTED
+from kvstore.raft.types import DurableUpdate, HardState
 from kvstore.storage.base import Acquaintance
 from kvstore.storage.records import START_BYTES
 from storage.samples import commands, flip, make_node, open_node

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from founding import founders
 
 from kvstore.errors import DamagedError
+from kvstore.raft.configurations import configuration_data
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, Recovered, TermRange
 from storage.samples import IDENTITY, LogInMemory, LogOnDisk, command, commands
 
@@ -128,11 +130,11 @@ def test_entries_outside_the_log_are_a_mistake_of_the_caller(store, start, stop)
         store.log.entries(start, stop, ALL)
 
 
-def test_admissions_that_can_be_read_are_found_at_start(store):
+def test_configurations_that_can_be_read_are_found_at_start(store):
     """Who counts rests on them: they must last as the log does."""
-    admission = Entry(2, 1, EntryKind.ADMIT, b"2 " + b"a" * 32)
-    store.log.write(DurableUpdate(HardState(1, 1), None, [command(1, 1), admission]))
-    assert store.restart().recover().admissions == (admission,)
+    entry = Entry(2, 1, EntryKind.CONFIGURE, configuration_data(founders((1, 2))))
+    store.log.write(DurableUpdate(HardState(1, 1), None, [command(1, 1), entry]))
+    assert store.restart().recover().configurations == (entry,)
 
 
 def test_large_and_empty_entries_come_back(store):

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from process.trace import why_strace_cannot_run
 
-from kvstore.raft.types import NOT_ADMITTED
+from kvstore.raft.configuration import NOT_ADMITTED
 from storage import power_child
 from storage.filesystem_calls import Call, Said, Synced, record
 from storage.power_child import kept, promise

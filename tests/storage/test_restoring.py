@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from founding import founders
 from process.trace import why_strace_cannot_run
 
 from kvstore.errors import DamagedSnapshotError, DirectoryRefusedError, SnapshotRefusedError
@@ -18,7 +19,6 @@ from kvstore.storage.inspect import inspect_directories
 from kvstore.storage.memory import MemoryState
 from kvstore.storage.restoring import restore_snapshot
 from kvstore.storage.snapshot_file import SnapshotReader
-from kvstore.storage.snapshot_format import Voters
 from kvstore.storage.snapshot_stream import SnapshotStream
 from storage import restoring_child
 from storage.filesystem_calls import record
@@ -35,6 +35,7 @@ def restored(data_dir: Path, data: bytes, node_id: int = 1, bump: int = BUMP):
         reader,
         data_dir,
         identity_of(node_id),
+        founders((1, 2, 3)),
         revision_bump=bump,
         log_map_bytes=MAP_BYTES,
         state_map_bytes=MAP_BYTES,
@@ -60,6 +61,7 @@ def test_a_directory_holds_what_the_snapshot_does_but_for_sessions(tmp_path, key
     found = node.log.recover()
     assert (found.start, found.last_index) == (LogStart(70, 4), 70)
     assert found.hard_state == HardState(4, None, 0)
+    assert found.configuration == founders((1, 2, 3))
     assert node.lineage.known == {}
     assert (said.revision, said.header.keys) == (50 + BUMP, keys)
     node.close()
@@ -84,12 +86,13 @@ def test_more_than_one_commit_holds_is_restored_with_little_memory(tmp_path):
     for number in range(40):
         state.put(b"%02d" % number, b"x" * (1 << 20))
     state.commit(Applied(40, 40))
-    stream = SnapshotStream(state.reading(), "old", 1, Voters((1,)))
+    stream = SnapshotStream(state.reading(), "old", 1, founders((1,)))
     data = b"".join(iter(lambda: stream.read(1 << 20), b""))
     restore_snapshot(
         SnapshotReader(io.BytesIO(data), "the file"),
         tmp_path / "n1",
         identity_of(1),
+        founders((1,)),
         revision_bump=1,
         log_map_bytes=MAP_BYTES,
         state_map_bytes=64 << 20,

@@ -17,7 +17,7 @@ from kvstore.raft.versions import Versions
 from kvstore.server.node import Node
 from kvstore.sim.indexed import Indexed
 from kvstore.sim.log_start import FIRST
-from kvstore.storage.base import StateStore
+from kvstore.storage.base import Identity, StateStore
 
 
 class Part(enum.IntFlag):
@@ -43,6 +43,7 @@ class ViolationError(Exception):
 class WatchedLog(Protocol):
     """What a crash at this moment would leave for certain, and what of it is damaged."""
 
+    identity: Identity
     hard_state: HardState
     start: LogStart
     terms: Indexed[int]

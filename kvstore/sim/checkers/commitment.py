@@ -1,8 +1,8 @@
 """A leader commits on the word of a majority, given to it in its term (Raft §5.3, §5.4.2).
 
-Law: what a leader takes for committed, a majority has vouched for: the leader by its disk,
-the others by acceptances of this very term, each said while the entry was on its disk and
-its directory counted. Who lost the directory since has vouched all the same.
+Law: what a leader takes for committed, a majority of the voters by its own log has vouched for:
+the leader by its disk, the others by acceptances of this very term, each said while the entry was
+on its disk, by the directory that votes. Who lost the directory since has vouched all the same.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from kvstore.raft.messages import AppendEntriesReply, Message
 from kvstore.raft.types import LogStart, Role
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.checkers.majority import are_majority
+from kvstore.sim.checkers.voters import directory_of, voters_of
 from kvstore.sim.log_start import FIRST
 
 _Leadership: TypeAlias = tuple[int, int]
 """(leader, term)."""
+_Voter: TypeAlias = tuple[int, str]
+"""A node, and its directory."""
 
 
 class Commitment(Checker):
@@ -29,22 +32,21 @@ class Commitment(Checker):
 
     def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
         super().__init__(members, start)
-        self._words: dict[_Leadership, dict[int, tuple[int, int]]] = defaultdict(dict)
-        """Leadership -> node -> (index, term) of the last entry that it vouched for."""
+        self._words: dict[_Leadership, dict[_Voter, tuple[int, int]]] = defaultdict(dict)
+        """Leadership -> node and directory -> (index, term) of the last entry it vouched for."""
         self._committed: dict[_Leadership, int] = {}
 
     def speaks(self, host: Watched, message: Message) -> None:
         if not isinstance(message, AppendEntriesReply) or not message.success:
             return
         disk = host.disk.log
-        if not disk.hard_state.is_voter or message.rejoining:
-            return
         index = message.match_index
         if index < disk.start.index or index <= self.start.index:
             return
         words = self._words[message.recipient, message.term]
         last = (index, disk.start.term if index == disk.start.index else disk.terms[index])
-        words[host.id] = max(last, words.get(host.id, last))
+        voter = (host.id, disk.identity.directory)
+        words[voter] = max(last, words.get(voter, last))
 
     def changed(self, host: Watched) -> None:
         raft = host.running.raft
@@ -60,12 +62,15 @@ class Commitment(Checker):
         term = raft.log.term(index)
         words = self._words[leader.id, raft.current_term]
         supporters = {
-            node for node, last in words.items() if last[0] >= index and raft.log.holds(*last)
+            node
+            for (node, name), last in words.items()
+            if last[0] >= index and raft.log.holds(*last) and directory_of(leader, node) == name
         }
-        if disk.hard_state.is_voter and disk.terms.get(index) == term:
+        if disk.terms.get(index) == term:
             supporters.add(leader.id)
-        if not are_majority(supporters, self.members):
+        voters = voters_of(leader)
+        if not are_majority(supporters, voters):
             self.fail(
                 f"leader {leader.id} of term {raft.current_term} takes entry {index} of term {term}"
-                f" for committed by the word of {sorted(supporters)} of {list(self.members)}"
+                f" for committed by the word of {sorted(supporters)} of {list(voters)}"
             )

@@ -13,6 +13,7 @@ from kvstore.raft.messages import TERM_LEAP_MAX, Message, PreVoteReply, TimeoutN
 from kvstore.raft.types import LogStart, Role
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.checkers.majority import are_majority
+from kvstore.sim.checkers.voters import voters_of
 from kvstore.sim.log_start import FIRST
 
 
@@ -55,7 +56,7 @@ class Consent(Checker):
         if self._stood.get(host.id) == raft.current_term:
             return
         self._stood[host.id] = raft.current_term
-        if before in self._told or are_majority(self._given[before] | {host.id}, self.members):
+        if before in self._told or are_majority(self._given[before] | {host.id}, voters_of(host)):
             return
         is_shaken = host.id in self._shaken
         self._shaken.discard(host.id)

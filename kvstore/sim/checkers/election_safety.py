@@ -1,7 +1,7 @@
 """At most one leader can be elected in a given term (Raft Figure 3).
 
-Law: whoever was once seen as the leader of a term is the only one, for ever, and a
-majority of disks held a vote for it in that term.
+Law: whoever was once seen as the leader of a term is the only one, for ever, and of the voters
+by its own log, a majority had disks that held a vote for it in that term.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections import defaultdict
 from kvstore.raft.types import DurableUpdate, LogStart, Role
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.checkers.majority import are_majority
+from kvstore.sim.checkers.voters import directory_of, voters_of
 from kvstore.sim.log_start import FIRST
 
 
@@ -23,13 +24,16 @@ class ElectionSafety(Checker):
     def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
         super().__init__(members, start)
         self._leaders: dict[int, int] = {}
-        self._voters: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
-        """(term, candidate) -> who voted so."""
+        self._judged: dict[int, int] = {}
+        """Terms whose votes were counted, when they began: who votes may change in them."""
+        self._votes: defaultdict[tuple[int, int], set[tuple[int, str]]] = defaultdict(set)
+        """(term, candidate) -> who voted so, and with which directory."""
 
     def synced(self, host: Watched, update: DurableUpdate) -> None:
         state = update.hard_state
         if state is not None and state.voted_for is not None:
-            self._voters[state.current_term, state.voted_for].add(host.id)
+            voter = (host.id, host.disk.log.identity.directory)
+            self._votes[state.current_term, state.voted_for].add(voter)
 
     def changed(self, host: Watched) -> None:
         raft = host.running.raft
@@ -39,9 +43,15 @@ class ElectionSafety(Checker):
         leader = self._leaders.setdefault(term, host.id)
         if leader != host.id:
             self.fail(f"nodes {leader} and {host.id} both lead term {term}")
-        voters = self._voters[term, leader]
-        if not are_majority(voters, self.members):
+        if self._judged.get(term) is not None:
+            return
+        self._judged[term] = leader
+        voters = voters_of(host)
+        votes = {
+            node for node, name in self._votes[term, leader] if directory_of(host, node) == name
+        }
+        if not are_majority(votes, voters):
             self.fail(
-                f"node {leader} leads term {term} with the votes of {sorted(voters)} of"
-                f" {list(self.members)}"
+                f"node {leader} leads term {term} with the votes of {sorted(votes)} of"
+                f" {list(voters)}"
             )

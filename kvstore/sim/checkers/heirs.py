@@ -9,6 +9,7 @@ from __future__ import annotations
 from kvstore.raft.messages import AppendEntriesReply, Message
 from kvstore.raft.types import LogStart, Role
 from kvstore.sim.checkers.checker import Checker, Part, Watched
+from kvstore.sim.checkers.voters import directory_of
 from kvstore.sim.log_start import FIRST
 
 
@@ -40,7 +41,9 @@ class Heirs(Checker):
                 self._heard_ms[host.id, follower] = host.turn_ms
 
     def hears(self, host: Watched, message: Message) -> None:
-        if isinstance(message, AppendEntriesReply) and not message.rejoining:
+        if isinstance(message, AppendEntriesReply):
+            if message.rejoining not in ("", directory_of(host, message.sender)):
+                return
             raft = host.running.raft
             if raft.role is Role.LEADER and message.term == raft.current_term:
                 self._heard_ms[host.id, message.sender] = host.turn_ms

@@ -1,7 +1,7 @@
 """A leader that no majority answers stops being one (thesis §6.2), within bounded time.
 
-Law: whoever sends an AppendEntries has heard a majority, itself included, within the
-longest election timeout, by however slow a clock.
+Law: whoever sends an AppendEntries has heard a majority of the voters by its log, itself
+included, within the longest election timeout, by however slow a clock.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from kvstore.raft.messages import AppendEntries, AppendEntriesReply, Message
 from kvstore.raft.types import LogStart
 from kvstore.sim.checkers.checker import Checker, Watched
 from kvstore.sim.checkers.majority import are_majority
+from kvstore.sim.checkers.voters import voters_of
 from kvstore.sim.log_start import FIRST
 
 _LONGEST_MS: Final = 1_000.0 / 0.8 + 100.0
@@ -33,7 +34,7 @@ class KeptMajority(Checker):
         """(leader, term) -> until when what it has heard suffices, whatever else it hears."""
 
     def hears(self, host: Watched, message: Message) -> None:
-        if isinstance(message, AppendEntriesReply) and not message.rejoining:
+        if isinstance(message, AppendEntriesReply):
             heard = self._heard_ms.get((host.id, message.term))
             if heard is not None:
                 heard[message.sender] = host.now_ms
@@ -54,8 +55,9 @@ class KeptMajority(Checker):
         # Each of these goes on to count until so long after the one that was heard first.
         first_ms = min([heard[node] for node in answering], default=now_ms)
         self._keeps_until_ms[leadership] = first_ms + _LONGEST_MS
-        if not are_majority(answering | {leader.id}, self.members):
+        voters = voters_of(leader)
+        if not are_majority(answering | {leader.id}, voters):
             self.fail(
                 f"node {leader.id} leads term {term}, and in the last {_LONGEST_MS:.0f} ms it has"
-                f" heard only {sorted(answering)} of {list(self.members)}"
+                f" heard only {sorted(answering)} of {list(voters)}"
             )

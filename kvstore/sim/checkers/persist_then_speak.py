@@ -2,7 +2,7 @@
 
 Law: when a vote leaves, it is on the sender's disk; when an acceptance leaves, so
 are the entries that it vouches for; when anything leaves, so is its term. A directory
-that does not count yet gives no vote, and says so when it accepts.
+that was not admitted yet does not stand, and says so when it accepts.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class PersistThenSpeak(Checker):
             self._check_entry(host, message.match_index)
             if not (durable.is_voter or message.rejoining):
                 self.fail(
-                    f"node {host.id} vouches as one that counts before it is admitted: {durable}"
+                    f"node {host.id} vouches as one that votes before it is admitted: {durable}"
                 )
 
     def _check_entry(self, host: Watched, index: int) -> None:
@@ -57,5 +57,5 @@ class PersistThenSpeak(Checker):
                 f"node {host.id} votes for node {candidate} in term {term}, its disk holds"
                 f" {durable}"
             )
-        if not durable.is_voter:
-            self.fail(f"node {host.id} votes before it is admitted: {durable}")
+        if candidate == host.id and not durable.is_voter:
+            self.fail(f"node {host.id} stands before it is admitted: {durable}")

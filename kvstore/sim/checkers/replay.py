@@ -115,7 +115,7 @@ class Replay(Checker):
     def _told(self, entry: Entry) -> Changes:
         """What the state machine tells, which here begins with the log and never restarts."""
         if self._told_by is None:
-            state = MemoryState(Identity(0, "replay", 0, (), ""), self._began_with)
+            state = MemoryState(Identity(0, "replay", 0, ""), self._began_with)
             self._told_by = StateMachine(state, state.applied(), 0, self._rules)
         if entry.kind is not EntryKind.COMMAND:
             self._told_by.advance(entry.index)
