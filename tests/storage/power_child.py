@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import shutil
 import sys
 from collections.abc import Callable
@@ -16,8 +17,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from kvstore import api
+from kvstore.address import Address
+from kvstore.config.limits import Limits
+from kvstore.config.settings import Settings
 from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, HardState, LogStart
+from kvstore.server.node import Node
 from kvstore.storage import records
 from kvstore.storage.base import Acquaintance
 from kvstore.storage.directory import PEERS, RAFT, STATE, STATE_ASIDE, UNFINISHED, set_state_aside
@@ -26,6 +32,7 @@ from kvstore.storage.lmdb_salvage import DAMAGED_FILE
 from kvstore.storage.lmdb_state import LmdbState
 from kvstore.storage.peers_file import PeersFile
 from kvstore.storage.records import COPY_BYTES
+from kvstore.storage.sizes import RUN_ENTRIES
 from storage.samples import IDENTITY, MAP_BYTES, commands, flip, led, open_node
 
 KEPT = (f"{STATE_ASIDE}/data.mdb", f"{RAFT}/{DAMAGED_FILE}")
@@ -202,6 +209,48 @@ def snapshot_that_is_installed_twice(data_dir: Path) -> None:
         node.close()
 
 
+def node_that_drops_its_log(data_dir: Path) -> None:
+    """A whole node, the only one of its cluster: it writes, applies, checkpoints and drops."""
+    directory = open_node(data_dir)
+    settings = Settings(
+        node_id=1,
+        members={1: Address("127.0.0.1", 9001)},
+        cluster_id="local",
+        data_dir=data_dir,
+        checkpoint_interval_ms=100,
+        limits=Limits(headroom_bytes=1 << 16),
+        log_kept_bytes=1,
+    )
+    node = Node(settings, directory.log, directory.state, random.Random(1))
+    now_ms = 0.0
+    say([])
+    for turn in range(60):
+        now_ms += 50.0
+        node.wake(now_ms)
+        if turn in (30, 34, 38, 42):
+            for number in range(RUN_ENTRIES):
+                node.submit_command(api.Put(b"key %d" % (number % 9), b"%d" % turn), Claim())
+        node.tick(now_ms)
+        node.prepare()
+        node.complete()
+        # What its state holds for good, no log need tell again.
+        last_applied = directory.state.applied().last_applied
+        say({**promise(directory), "last_applied": last_applied, "kept": {}})
+    assert directory.log.start.index > 2 * RUN_ENTRIES
+    directory.close()
+
+
+class Claim:
+    """A ticket that nobody looks at."""
+
+    def fill(self, result: api.Result) -> None:
+        """It has an answer."""
+
+    def takes_over(self, query: api.Query | api.NodeQuery) -> bool:
+        """It waits."""
+        return False
+
+
 def one_more_start(root: Path, *, rejoins: bool = False) -> None:
     """On each of many directories, each named before."""
     for base in sorted(root.iterdir(), key=lambda path: int(path.name)):
@@ -227,6 +276,7 @@ STORIES: tuple[Callable[[Path], None], ...] = (
     state_that_is_damaged_twice,
     state_that_is_set_aside_while_it_runs_twice,
     snapshot_that_is_installed_twice,
+    node_that_drops_its_log,
 )
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, HardState
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
-from storage.crashing_child import ADDED, REMOVED
+from storage.crashing_child import ADDED, REMOVED, start_after
 from storage.samples import (
     IDENTITY,
     MAP_BYTES,
@@ -42,7 +42,7 @@ def test_a_killed_writer_leaves_whole_updates_and_all_that_returned(raft):
     log.write(DurableUpdate(HardState(1, 1), None, commands(1, 11, 1)))
     log.close()
     for lines in (1, 2, 3, 5, 8, 20, 40, 80):
-        returned = kill_after(lines, raft)
+        returned = kill_after(lines, raft, "truncates")
         log = LmdbLog(raft, MAP_BYTES)
         found = log.recover()
         log.close()
@@ -54,10 +54,28 @@ def test_a_killed_writer_leaves_whole_updates_and_all_that_returned(raft):
         assert found.term_ranges[-1].first_index == found.last_index - ADDED + 1
 
 
-def kill_after(lines: int, raft: Path) -> int:
+def test_a_killed_writer_that_drops_the_front_leaves_whole_updates(raft):
+    """A start, the outline of the log, and its records are of one update."""
+    for lines in (1, 2, 3, 5, 8, 20, 40, 80):
+        returned = kill_after(lines, raft, "drops")
+        log = LmdbLog(raft, MAP_BYTES)
+        found = log.recover()
+        number = found.hard_state.current_term
+        assert number in (returned, returned + 1)
+        assert (found.start, found.last_index) == (start_after(number), number * ADDED)
+        first = found.start.index + 1
+        entries = log.entries(first, found.last_index + 1, 1 << 30)
+        assert [one.term for one in entries] == [-(-one.index // ADDED) for one in entries]
+        assert log.sizes.total_bytes == sum(8 + 13 + len(one.data) for one in entries)
+        log.close()
+
+
+def kill_after(lines: int, raft: Path, what: str) -> int:
     """Kill the child in the midst of its work; the last update that it said had returned."""
     with subprocess.Popen(
-        [sys.executable, str(CHILD), str(raft), str(MAP_BYTES)], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(CHILD), str(raft), str(MAP_BYTES), what],
+        stdout=subprocess.PIPE,
+        text=True,
     ) as child:
         assert child.stdout is not None
         returned = [int(child.stdout.readline()) for _ in range(lines)]

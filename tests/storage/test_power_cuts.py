@@ -144,8 +144,9 @@ def check(data_dir: Path, promised: Promise | None, *, rejoins: bool) -> None:
             assert found_kept.get(name) == content, f"{name} is not what it was said to be"
     node = open_node(data_dir, incarnation="f" * 32, start=b"the last", rejoins=rejoins)
     found = promise(node)
-    last_applied = node.state.applied().last_applied
+    last_applied, start = node.state.applied().last_applied, node.log.start
     node.close()
+    assert last_applied >= start.index, "the log begins behind what the data tells"
     if rejoins:
         assert found["hard_state"][2] == NOT_ADMITTED
     if promised is None:
