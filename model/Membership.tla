@@ -105,8 +105,11 @@ Init ==
 -----------------------------------------------------------------------------
 (* Elections. *)
 
-\* A voter may, and who was one: until its end is committed nobody else may be able to.
-MayStand(d) == d \in Voters(d) \/ IsEnded(d, log[d])
+\* Who has a configuration may, though it does not vote by it: one that waits or is ended may
+\* have the one log that can win. But nobody stands beside another directory of its node.
+MayStand(d) ==
+    /\ Voters(d) # {}
+    /\ d \in Voters(d) \/ Voters(d) \cap NodeOf(d) = {}
 
 \* Who stands in the term in which it is, and has not followed a leader of it.
 Stands(d) == <<term[d], d, d>> \in votes /\ acks[term[d]][d] = 0

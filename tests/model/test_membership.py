@@ -18,10 +18,10 @@ pytestmark = [
     ),
 ]
 
-LOST_DIRECTORY, FOUR_VOTERS = "Membership", "FourVoters"
+LOST_DIRECTORY, FOUR_VOTERS, LEARNER = "Membership", "FourVoters", "Learner"
 
 
-@pytest.mark.parametrize("bounds", [LOST_DIRECTORY, FOUR_VOTERS])
+@pytest.mark.parametrize("bounds", [LOST_DIRECTORY, FOUR_VOTERS, LEARNER])
 def test_the_model_of_membership_keeps_its_promises(bounds: str) -> None:
     broken, output = check_model("Membership", bounds)
     assert broken is None, output[-4000:]
@@ -42,6 +42,7 @@ SAFETY = frozenset({"ElectionSafety", "LeaderCompleteness", "StateMachineSafety"
 LIVENESS = frozenset({"SomebodyCanWin"})
 
 ONE_LESS = "        \\cup {voters \\ {d} : d \\in voters}\n"
+MAY_STAND = "MayStand(d) ==\n    /\\ Voters(d) # {}\n"
 BY_THE_LOG = "WouldVote(d, candidate) == ~IsAhead(log[d], log[candidate])\n"
 
 WRONG_MODELS = [
@@ -83,8 +84,15 @@ WRONG_MODELS = [
     WrongModel(
         "does not stand once its log has ended it",
         FOUR_VOTERS,
-        "MayStand(d) == d \\in Voters(d) \\/ IsEnded(d, log[d])\n",
-        "MayStand(d) == d \\in Voters(d)\n",
+        MAY_STAND,
+        MAY_STAND + "    /\\ ~IsEnded(d, log[d])\n",
+        LIVENESS,
+    ),
+    WrongModel(
+        "does not stand as a learner",
+        LEARNER,
+        MAY_STAND,
+        MAY_STAND + "    /\\ d \\in Voters(d) \\/ IsEnded(d, log[d])\n",
         LIVENESS,
     ),
     WrongModel(
