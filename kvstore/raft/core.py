@@ -313,7 +313,8 @@ class Raft:
         log = self.log
         if self.leadership is None:
             return 0
-        return min(log.commit_index, log.durable_index, self.leadership.needed_index)
+        known = min(log.commit_index, log.durable_index, log.vouched_index)
+        return min(known, self.leadership.needed_index)
 
     def compact(self, index: int) -> None:
         """Drop the log up to `index`: it is droppable, and its effect is durable here."""

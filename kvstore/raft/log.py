@@ -294,10 +294,12 @@ class RaftLog:
     def compact(self, index: int) -> None:
         """Drop what is at and before `index`, on disk with the next update (Raft §7).
 
-        Its effect is durable elsewhere, and nobody will ask for it, this node included.
+        Its effect is durable elsewhere, and nobody will ask for it, this node included. Nothing of
+        it is lost: that might be a configuration.
         """
         known = min(self.commit_index, self.durable_index)
         require(self.start.index < index <= known, "what is not committed and durable is dropped")
+        require(index <= self.vouched_index, "a log begins after what its disk has lost")
         self._begin_after(LogStart(index, self.term(index)), self.configurations.as_of(index))
 
     def install(self, start: LogStart, configuration: Configuration) -> None:

@@ -115,6 +115,13 @@ DROPPING = (
         test=f"{_CORE}::test_what_is_not_durable_here_is_not_dropped",
     ),
     Mutant(
+        "a log begins after what its disk has lost",
+        "RaftLog.compact",
+        "require(index <= self.vouched_index,",
+        "require(index <= self.last_index,",
+        test=f"{_CORE}::test_nothing_is_dropped_behind_what_the_disk_has_lost",
+    ),
+    Mutant(
         "what is dropped stays in memory",
         "RaftLog._begin_after",
         "        del self._cache[:gone]\n",
