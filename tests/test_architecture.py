@@ -58,6 +58,7 @@ ARROWS = {
             "storage.base",
         ),
         *("storage.cost", "storage.memory", "storage.records", "storage.outline"),
+        *("storage.reading", "storage.successor"),
         *("storage.writer", "wire.commands", "wire.peer", "wire.scan"),
     },
     "api": {"api"},

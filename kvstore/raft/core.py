@@ -307,14 +307,15 @@ class Raft:
     def droppable_index(self) -> int:
         """Up to here nobody needs the log any more, as far as the core knows; 0 for none of it.
 
-        It does not know what is durable in this node's state. Until a snapshot can be written, a
-        leader alone knows what others may lack.
+        It does not know what is durable in this node's state.
         """
         log = self.log
-        if self.leadership is None:
+        if log.lacks_base:
             return 0
-        known = min(log.commit_index, log.durable_index, log.vouched_index)
-        return min(known, self.leadership.needed_index)
+        known_index = min(log.commit_index, log.durable_index, log.vouched_index)
+        if self.leadership is None:
+            return known_index
+        return min(known_index, self.leadership.needed_index)
 
     def compact(self, index: int) -> None:
         """Drop the log up to `index`: it is droppable, and its effect is durable here."""

@@ -226,13 +226,13 @@ class Leadership:
     def needed_index(self) -> int:
         """What is behind this index is sent to some member, or will be, from the log.
 
-        That of whoever was not heard for long, too: until a snapshot can be written, nobody else
-        has it to give.
+        Who was not heard for so long that it would have stood gets a snapshot if it must.
         """
+        since_ms = self._now_ms - self._settings.election_timeout_max_ms
         needed = [
             progress.match_index
             for peer, progress in self._progress.items()
-            if peer not in self._sending.receivers
+            if peer not in self._sending.receivers and progress.heard_ms >= since_ms
         ]
         if (behind := self._sending.retained_index) is not None:
             needed.append(behind)

@@ -173,7 +173,7 @@ class Sending:
     def _forget_who_is_gone(self, now_ms: float) -> None:
         """Nothing is kept for them; back again, they say what they need."""
         for peer, receiver in [*self.receivers.items()]:
-            is_member = peer in self._log.configuration.voters
+            is_member = self._log.configuration.member(peer) is not None
             if not is_member or receiver.heard_ms + _GONE_MS < now_ms:
                 del self.receivers[peer]
 

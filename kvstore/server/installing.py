@@ -72,7 +72,8 @@ class Installing:
     def is_busy(self) -> bool:
         """Whether the next turn has something to take, or to put in place."""
         incoming = self._incoming
-        return self._receiving.has_piece or (incoming is not None and self._receiving.is_whole)
+        can_take = self._receiving.has_piece and self._receiving.has_room
+        return can_take or (incoming is not None and self._receiving.is_whole)
 
     def wake(self) -> list[Answer]:
         """A turn begins: go on as far as may be; what comes of it for who waits.
@@ -101,14 +102,16 @@ class Installing:
         name, incoming = self._receiving.name, self._incoming
         if incoming is not None and incoming.name != name:
             self._abandon(incoming)
-        if name is None:
-            self._receiving.has_room = True
-        elif self._incoming is None:
-            needed_bytes = _GROWTH * name.size_bytes + self._headroom_bytes
-            self._receiving.has_room = self._state_store.free_bytes() >= needed_bytes
-            if self._receiving.has_piece:
+        if name is not None:
+            self._look_for_room(name.size_bytes - self._receiving.taken_bytes)
+            if self._incoming is None and self._receiving.has_room and self._receiving.has_piece:
                 self._incoming = _Incoming(name, self._state_store.begin_successor())
         return self._incoming
+
+    def _look_for_room(self, left_bytes: int) -> None:
+        """For what is to come. The disk may fill up meanwhile."""
+        needed_bytes = _GROWTH * left_bytes + self._headroom_bytes
+        self._receiving.has_room = self._state_store.free_bytes() >= needed_bytes
 
     def _abandon(self, incoming: _Incoming) -> None:
         incoming.successor.abandon()
@@ -116,7 +119,7 @@ class Installing:
 
     def _take(self, incoming: _Incoming) -> None:
         pairs = []
-        for _ in range(_PIECES_PER_TURN):
+        for _ in range(_PIECES_PER_TURN * self._receiving.has_room):
             if (piece := self._receiving.take_piece()) is None:
                 break
             pairs += incoming.decoder.feed(piece)

@@ -24,7 +24,7 @@ from kvstore.storage.successor import Spool
 _SLICE_BYTES: Final = 256 << 10
 _UNUSED_MS: Final = 60_000.0
 """So long a file stays that nobody fetches: who needs one may be back soon."""
-_RETRY_MS: Final = 10_000.0
+_RETRY_MS: Final = 1_000.0
 """After so long it is looked again whether there is room."""
 _ID_BITS: Final = 62
 """The first name is drawn by chance, so that it means nothing in another life of a node."""
@@ -81,6 +81,8 @@ class Spooling:
         self._writing: _Writing | None = None
         self._file: SnapshotFile | None = None
         self._used_ms = self._looks_ms = 0.0
+        self._lacks_room = False
+        """It was said that there is none, and there was none since."""
 
     @property
     def is_busy(self) -> bool:
@@ -110,8 +112,7 @@ class Spooling:
             return []
         needed_bytes = store.data_bytes() + self._headroom_bytes
         if (left_bytes := store.free_bytes()) < needed_bytes:
-            self._looks_ms = now_ms + _RETRY_MS
-            return [NoRoomForSnapshot(raft.current_term, needed_bytes, left_bytes)]
+            return self._wait_for_room(needed_bytes, left_bytes, now_ms)
         self._drop_file()
         reading = store.reading()
         index = reading.applied.last_applied
@@ -128,13 +129,9 @@ class Spooling:
         try:
             writing.spool.write(data)
         except DiskWriteError:
-            self._looks_ms = now_ms + _RETRY_MS
-            left_bytes = self._state_store.free_bytes()
-            needed_bytes = self._state_store.data_bytes()
-            return [
-                *self._give_up(),
-                NoRoomForSnapshot(self._raft.current_term, needed_bytes, left_bytes),
-            ]
+            self._give_up()
+            store = self._state_store
+            return self._wait_for_room(store.data_bytes(), store.free_bytes(), now_ms)
         writing.size_bytes += len(data)
         return self._finish(writing, now_ms) if writing.stream.is_at_end else []
 
@@ -143,8 +140,15 @@ class Spooling:
         name = SnapshotName(next(self._ids), header.index, header.term, writing.size_bytes)
         self._file = raft.sending.source = SnapshotFile(name, writing.spool)
         self._writing = raft.sending.writing_index = None
+        self._lacks_room = False
         seconds = (now_ms - writing.began_ms) / 1_000
         return [SnapshotWritten(raft.current_term, name.index, name.size_bytes, seconds)]
+
+    def _wait_for_room(self, needed_bytes: int, left_bytes: int, now_ms: float) -> list[Event]:
+        self._looks_ms = now_ms + _RETRY_MS
+        was_said, self._lacks_room = self._lacks_room, True
+        term = self._raft.current_term
+        return [] if was_said else [NoRoomForSnapshot(term, needed_bytes, left_bytes)]
 
     def _give_up(self) -> list[Event]:
         assert self._writing is not None

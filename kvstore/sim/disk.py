@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kvstore.errors import DiskWriteError
@@ -23,8 +23,16 @@ from kvstore.sim.log_start import FIRST, state_as_of
 from kvstore.storage import cost
 from kvstore.storage.base import Identity
 from kvstore.storage.cost import PAGE_BYTES, Tree
-from kvstore.storage.memory import MemoryLineage, MemoryLog, MemoryState, MemoryTable
+from kvstore.storage.memory import (
+    MemoryLineage,
+    MemoryLog,
+    MemoryState,
+    MemorySuccessor,
+    MemoryTable,
+)
 from kvstore.storage.outline import Outline
+from kvstore.storage.reading import Pair
+from kvstore.storage.successor import Successor
 
 BOUNDLESS = 1 << 62
 PLENTY_BYTES = 1 << 40
@@ -49,6 +57,7 @@ class Fate(enum.Enum):
     CUT_AFTER_WRITE = "killed after an fsync of the log, before it spoke"
     CUT_IN_APPLY = "killed while it applied an entry"
     CUT_AT_CHECKPOINT = "killed at a checkpoint of the key space"
+    CUT_IN_SNAPSHOT = "killed while it installed a snapshot"
     ERROR = "fsync of the log fails"
 
 
@@ -114,7 +123,14 @@ class Disk:
         """The node ended without notice; whether a write that was not synced is lost."""
         self._spent_ms = 0.0
         self.state.crash()
-        return self.log.lose_unsynced()
+        is_lost = self.log.lose_unsynced()
+        self.state.finish_change_over(self.log.outline.start.index)
+        return is_lost
+
+    @property
+    def certain_index(self) -> int:
+        """Up to which entry a start would find the data."""
+        return self.state.certain_index
 
     def mend(self) -> None:
         """Nothing is in wait any more, and there is room."""
@@ -371,6 +387,28 @@ class SimulatedState(SimulatedTable, MemoryState):
         super().commit(applied)
         disk.spend(disk.draw_sync_ms())
 
+    def begin_successor(self) -> SimulatedSuccessor:
+        """Build a state to take this one's place, and perhaps end."""
+        self.successor = SimulatedSuccessor(self)
+        return self.successor
+
+    def change_over(self, successor: Successor) -> None:
+        """From now on this is `successor`, unless the machine ends first."""
+        self.may_end()
+        super().change_over(successor)
+        self.disk.spend(self.disk.draw_sync_ms())
+
+    def may_end(self) -> None:
+        """Any step of an installation may be the last one."""
+        disk = self.disk
+        if Fate.CUT_IN_SNAPSHOT in disk.fates and disk.rng.random() < 0.4:
+            disk.strikes(Fate.CUT_IN_SNAPSHOT)
+            raise PowerCutError(Fate.CUT_IN_SNAPSHOT.value)
+
+    def free_bytes(self) -> int:
+        """What the disk has left."""
+        return self.disk.room_bytes
+
     def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
         """What is left once what was changed so far, and what has this footprint, is durable."""
         if footprint == NO_FOOTPRINT:
@@ -394,6 +432,31 @@ class SimulatedState(SimulatedTable, MemoryState):
         if sessions is None:
             sessions = self.sessions.owed = self.sessions.changed_bytes(NONE)
         return keys + sessions + COMMIT_BYTES
+
+
+class SimulatedSuccessor(MemorySuccessor):
+    """A `Successor` that needs room, and amid which a crash may strike."""
+
+    def __init__(self, state: SimulatedState) -> None:
+        super().__init__(state)
+        self._disk = state.disk
+        self._may_end = state.may_end
+
+    def put(self, pairs: Sequence[Pair]) -> None:
+        """Take the next records, and perhaps end."""
+        needed_bytes = sum(len(stored) + len(value) for stored, value in pairs)
+        self._disk.require_room(needed_bytes)
+        self._disk.room_bytes -= needed_bytes
+        super().put(pairs)
+        self._disk.spend(self._disk.draw_sync_ms())
+        self._may_end()
+
+    def finish(self, applied: Applied) -> None:
+        """That was all of them, unless the machine ends before or behind that."""
+        self._may_end()
+        super().finish(applied)
+        self._disk.spend(self._disk.draw_sync_ms())
+        self._may_end()
 
 
 def _flipped(record: bytes, rng: random.Random) -> bytes:

@@ -42,10 +42,12 @@ KINDS: Final = (
     "lost term",
     "joining under load",
     "other release",
+    "crash in a snapshot",
 )
 """Of faults, by name; `strikes` has the same."""
 _REPEATED: Final = ("forged term", "lost term", "joining under load")
 _OF_UPGRADES: Final = "other release"
+_OF_SNAPSHOTS: Final = ("crash in a snapshot", "pause", "isolation", "crash", "bad weather")
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -79,7 +81,7 @@ def plan(rng: random.Random, duration_ms: float, kinds: Sequence[str]) -> tuple[
 
 def choose_kinds(rng: random.Random) -> tuple[str, ...]:
     """Two to five kinds of fault for one seed."""
-    apart = {*_REPEATED, _OF_UPGRADES}
+    apart = {*_REPEATED, _OF_UPGRADES, _OF_SNAPSHOTS[0]}
     return tuple(rng.sample(sorted(set(KINDS) - apart), rng.randint(2, 5)))
 
 
@@ -101,6 +103,20 @@ def plan_upgrades(rng: random.Random, duration_ms: float, first: int) -> tuple[F
     return tuple(
         Fault(first + number, at_ms, 0.0, _OF_UPGRADES, rng.getrandbits(32))
         for number, at_ms in enumerate(times)
+    )
+
+
+def plan_snapshots(rng: random.Random, duration_ms: float, first: int) -> tuple[Fault, ...]:
+    """Nodes are away for long, and end while they are brought back."""
+    return tuple(
+        Fault(
+            first + number,
+            rng.uniform(0.0, duration_ms),
+            rng.choice((1_500.0, 3_000.0)),
+            rng.choice(_OF_SNAPSHOTS),
+            rng.getrandbits(32),
+        )
+        for number in range(rng.randint(3, 10))
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
@@ -118,18 +117,14 @@ def _with_upgrades(plan: Scenario) -> Scenario:
     return msgspec.structs.replace(plan, releases=several(rng), faults=plan.faults + upgrades)
 
 
-_NEEDS_OLDER: Final = frozenset(
-    ("damage", "lost term", "lost directory", "old directory", "joining under load")
-)
-"""Faults after which a node may need what was dropped: a snapshot, which nobody can give yet."""
-
-
 def _with_compaction(plan: Scenario) -> Scenario:
     """In half of all worlds logs keep little, or next to nothing; drawn by itself."""
     rng = random.Random(f"how much of the logs of world {plan.seed} is kept")
-    if rng.random() < 0.5 or _NEEDS_OLDER & {fault.kind for fault in plan.faults}:
+    if rng.random() < 0.5:
         return plan
-    return msgspec.structs.replace(plan, log_kept_bytes=rng.choice((1, 200, 2_000)))
+    storm = plan.faults + faults.plan_snapshots(rng, plan.storm_ms, len(plan.faults))
+    kept = rng.choice((1, 200, 2_000))
+    return msgspec.structs.replace(plan, log_kept_bytes=kept, faults=storm)
 
 
 def _start(seed: int) -> LogStart:

@@ -94,6 +94,13 @@ def _arm(fate: Fate, world: World, fault: Fault, rng: random.Random) -> None:
         world.observer.disturbed(host.id, f"is about to be {fate.value}")
 
 
+def _crash_in_a_snapshot(world: World, fault: Fault, rng: random.Random) -> None:
+    """Whoever installs one next, or in time."""
+    for host in world.hosts.values():
+        if host.node is not None:
+            host.disk.fates.add(Fate.CUT_IN_SNAPSHOT)
+
+
 def _hand_over(world: World, fault: Fault, rng: random.Random) -> None:
     """Whoever leads, or believes to, hands over to whom it holds for closest."""
     for host in world.hosts.values():
@@ -363,5 +370,6 @@ _STRIKES: Final[dict[str, Callable[[World, Fault, random.Random], None]]] = {
     "lost term": _lose_term,
     "joining under load": _join_under_load,
     "other release": _change_release,
+    "crash in a snapshot": _crash_in_a_snapshot,
 }
 assert _STRIKES.keys() == set(KINDS)

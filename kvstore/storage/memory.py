@@ -344,6 +344,13 @@ class MemoryState(MemoryTable):
         if successor.applied.last_applied == start_index > self._applied.last_applied:
             self.change_over(successor)
 
+    @property
+    def certain_index(self) -> int:
+        """Up to which entry a start would find the data, if its log begins there."""
+        successor = self.successor
+        whole = successor.applied if successor is not None else None
+        return max(self._applied.last_applied, whole.last_applied if whole else 0)
+
     def data_bytes(self) -> int:
         """What keys and records take."""
         return super().data_bytes() + self.sessions.data_bytes()

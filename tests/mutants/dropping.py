@@ -168,7 +168,7 @@ DROPPING = (
         "Compaction.tick",
         "min(raft.droppable_index, self._state_store.applied().last_applied)",
         "self._state_store.applied().last_applied",
-        test=f"{_NODE}::test_what_a_follower_lacks_stays_and_goes_once_it_has_it",
+        test=f"{_NODE}::test_what_a_follower_lacks_that_answers_stays",
     ),
     Mutant(
         "a node keeps nothing of its log that it could drop",

@@ -154,7 +154,7 @@ SENDING = (
     ),
     Mutant(
         "a snapshot is fetched that might not fit",
-        "Installing._follow",
+        "Installing._look_for_room",
         "self._state_store.free_bytes() >= needed_bytes",
         "True",
         test=f"{WHOLE_NODES}::test_a_snapshot_that_might_not_fit_is_not_fetched",

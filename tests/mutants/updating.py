@@ -174,8 +174,8 @@ UPDATING = (
     Mutant(
         "who judges what is durable passes the first entry of a log",
         "Durability.turned",
-        "index > disk.terms.start",
-        "index > disk.terms.start + 1",
+        "index > first",
+        "index > first + 1",
         test=f"{_LOGS}::test_an_entry_that_is_taken_for_durable_and_is_not_is_found",
     ),
     Mutant(

@@ -203,9 +203,28 @@ def test_a_leader_keeps_what_a_member_may_lack() -> None:
     assert world.raft().droppable_index == 7
 
 
-def test_a_follower_keeps_what_another_member_may_lack() -> None:
-    """It may lead next, and does not know what that is."""
+def test_a_leader_does_not_keep_what_who_is_gone_may_lack() -> None:
+    """It gets a snapshot, should it come back."""
+    world = leader_bench(TERMS, 5)
+    world.hand(accepted(2, 5, match=2), accepted(3, 5, match=7))
+    for _ in range(12):
+        world.tick(1, 100)
+        world.hand(accepted(3, 5, match=7))
+    assert world.raft().droppable_index == 7
+
+
+def test_a_follower_drops_what_is_committed() -> None:
+    """Whoever lacks it asks its leader, and may get a snapshot."""
     world = bench(TERMS, 4)
+    world.hand(append(2, 4, (6, 4), commit=6))
+    assert world.raft().droppable_index == 6
+
+
+def test_who_waits_for_its_own_data_drops_nothing() -> None:
+    """What it has of the log goes on where they end."""
+    disk = Disk(HardState(4), entries_of_terms(TERMS[2:], 3), LogStart(2, TERMS[1]))
+    disk.last_applied = 1
+    world = World(3, running=[1], disks={1: disk}, start=disk.start)
     world.hand(append(2, 4, (6, 4), commit=6))
     assert world.raft().droppable_index == 0
 

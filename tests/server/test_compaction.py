@@ -89,7 +89,20 @@ def test_what_no_checkpoint_has_made_durable_stays() -> None:
     assert 0 < start_of(cluster, 1) <= durable_index
 
 
-def test_what_a_follower_lacks_stays_and_goes_once_it_has_it() -> None:
+def test_what_a_follower_lacks_that_answers_stays() -> None:
+    """It is sent that, or will be when it has room."""
+    cluster, leader = begun()
+    put(cluster, leader)
+    other = next(one for one in cluster.members if one != leader.raft.id)
+    cluster.room[other] = 0
+    cluster.run(500)
+    for _ in range(4):
+        put(cluster, leader)
+    cluster.run(3_000)
+    assert start_of(cluster, leader.raft.id) <= leader.raft.match_index[other] < 3 * PUTS
+
+
+def test_what_a_follower_lacks_that_is_away_goes_and_it_gets_a_snapshot() -> None:
     cluster, leader = begun()
     put(cluster, leader)
     other = next(one for one in cluster.members if one != leader.raft.id)
@@ -98,13 +111,14 @@ def test_what_a_follower_lacks_stays_and_goes_once_it_has_it() -> None:
     for _ in range(4):
         put(cluster, leader)
     cluster.run(3_000)
-    assert start_of(cluster, leader.raft.id) <= level
+    assert start_of(cluster, leader.raft.id) > level
     cluster.heal()
     cluster.run(8_000)
     leader = cluster.elect()
     put(cluster, leader)
     cluster.run(8_000)
-    assert start_of(cluster, leader.raft.id) > level
+    assert start_of(cluster, other) > level
+    assert cluster.nodes[other].machine.applied == leader.machine.applied
 
 
 def test_a_node_starts_again_on_a_log_whose_front_is_gone() -> None:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from kvstore import api
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.messages import AppendEntriesReply
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogStart, Role
 from kvstore.sim.checkers.checker import Checker, ViolationError
@@ -26,6 +27,7 @@ from kvstore.sim.checkers.state_machine_safety import StateMachineSafety
 from kvstore.sim.checkers.vouching import Vouching
 from kvstore.sim.indexed import Indexed
 from kvstore.sim.log_start import state_as_of
+from kvstore.storage.base import Identity
 
 STARTS = [LogStart(), LogStart(1, 1), LogStart(999_999_999, 3)]
 
@@ -47,6 +49,9 @@ class Log:
         self.hard_state = HardState(start.term + 9)
         self.damaged: list[int] = []
         self.unreadable: set[int] = set()
+        self.configuration = Configuration.of_founders({node: str(node) for node in (1, 2, 3)})
+        self.identity = Identity(1, "still", 1, "0" * 32)
+        self.configurations = SimpleNamespace(as_of=lambda _index: self.configuration)
 
     @property
     def last_index(self) -> int:
@@ -82,6 +87,18 @@ class Core:
         return self.log.commit_index
 
 
+class StillDisk:
+    """What a start would find of a node."""
+
+    def __init__(self, of: Host) -> None:
+        self.log = of.log
+        self._of = of
+
+    @property
+    def certain_index(self) -> int:
+        return self._of.durable.last_applied
+
+
 class Host:
     """A machine whose log the test writes."""
 
@@ -94,8 +111,7 @@ class Host:
         self.log = Log(self.begins)
         applied = state_as_of(self.begins)
         self.durable = applied
-        state = SimpleNamespace(applied=lambda: self.durable)
-        self.disk = SimpleNamespace(log=self.log, state=state)
+        self.disk = StillDisk(self)
         self.raft = Core(self.log)
         self.machine = SimpleNamespace(last_applied=applied.last_applied, revision=applied.revision)
         self.running = SimpleNamespace(raft=self.raft, machine=self.machine)

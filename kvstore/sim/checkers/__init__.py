@@ -18,6 +18,7 @@ from kvstore.sim.checkers.election_safety import ElectionSafety
 from kvstore.sim.checkers.exactly_once import ExactlyOnce
 from kvstore.sim.checkers.handovers import Handovers
 from kvstore.sim.checkers.heirs import Heirs
+from kvstore.sim.checkers.installed import Installed
 from kvstore.sim.checkers.kept_majority import KeptMajority
 from kvstore.sim.checkers.leader_append_only import LeaderAppendOnly
 from kvstore.sim.checkers.leader_completeness import LeaderCompleteness
@@ -42,6 +43,7 @@ STEPWISE: tuple[type[Checker], ...] = (
     Commitment,
     Retention,
     Dropping,
+    Installed,
     ExactlyOnce,
     Vouching,
     Room,

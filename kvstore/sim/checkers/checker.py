@@ -59,6 +59,11 @@ class WatchedDisk(Protocol):
     @property
     def state(self) -> StateStore: ...
 
+    @property
+    def certain_index(self) -> int:
+        """Up to which entry a start would find the data."""
+        ...
+
 
 class Watched(Protocol):
     """A machine, as checkers see it; they ask for its node only while it runs."""

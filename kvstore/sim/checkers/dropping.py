@@ -1,7 +1,8 @@
 """Only what is durable elsewhere is dropped from the front of a log (Raft §7).
 
 Law: when a log begins later than it did, the state on the same disk reaches to its new start,
-for certain; what is dropped is committed; and a log never begins earlier again.
+for certain, or one does that a start would put in its place; what is dropped is committed; and
+a log never begins earlier again.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Dropping(Checker):
                 f"node {host.id} drops entry {start.index} of term {start.term}, which is not known"
                 " to be committed"
             )
-        applied = host.disk.state.applied().last_applied
+        applied = host.disk.certain_index
         if applied < start.index:
             self.fail(
                 f"node {host.id} drops its log up to entry {start.index}, its state is durable up"

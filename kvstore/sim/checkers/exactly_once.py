@@ -41,6 +41,8 @@ class ExactlyOnce(Checker):
         log, machine = host.running.raft.log, host.running.machine
         applied, revision = self._progress[host.id]
         self._progress[host.id] = (machine.last_applied, machine.revision)
+        if applied < log.start.index:
+            return  # What a snapshot stands for, `Installed` judges.
         first, changes_max = applied + 1, 0
         while applied < machine.last_applied:
             for entry in log.slice(applied + 1, machine.last_applied + 1, _ALL):

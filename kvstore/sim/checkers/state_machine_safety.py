@@ -36,6 +36,8 @@ class StateMachineSafety(Checker):
         log, last_applied = host.running.raft.log, host.running.machine.last_applied
         applied, committed = self._progress[host.id]
         self._progress[host.id] = (last_applied, log.commit_index)
+        # What a snapshot stands for, `Installed` judges.
+        applied, committed = max(applied, log.start.index), max(committed, log.start.index)
         for index in range(committed + 1, log.commit_index + 1):
             self._check_committed(host, index, log.term(index))
         while applied < last_applied:
