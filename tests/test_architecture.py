@@ -98,6 +98,10 @@ ARROWS = {
     "logs": {"config.sources", "printable"},
     "lookup": {"address"},
     "printable": set(),
+    "recovery": {
+        *("api", "config.settings", "kv.machine", "raft.configuration", "raft.configurations"),
+        *("raft.types", "raft.versions", "storage.base", "storage.records", "storage.recovering"),
+    },
     "version": set(),
 }
 """What each part may import of ours; a name stands for itself and all below it.

@@ -23,6 +23,7 @@ from kvstore.cli.health import health
 from kvstore.cli.inspection import inspect
 from kvstore.cli.keys import count, delete, get, increment, put, scan
 from kvstore.cli.options import Command, option
+from kvstore.cli.recover import recover
 from kvstore.cli.restore import restore
 from kvstore.cli.serve import serve
 from kvstore.cli.simulate import simulate
@@ -52,9 +53,9 @@ Exit codes:
      wrong; of health: the node is not ready
   2  wrong usage: an option, an address or a setting
   3  refused, and nothing was changed: not the leader, no leader, busy, an
-     invalid request; of serve, inspect and compact: the data directory cannot
-     be used; of status: writes are not taken; of verify and restore: the
-     backup is no good
+     invalid request; of commands with a data directory: it cannot be used;
+     of status: writes are not taken; of verify and restore: the backup is
+     no good
   4  outcome unknown: the command may or may not take effect
   5  no node could be reached, and nothing was changed
   74  standard input or output failed
@@ -198,7 +199,7 @@ def commands(ctx: click.Context) -> None:
 
 for _command in (
     *(serve, put, get, delete, increment, scan, count, status, health, inspect),
-    *(backup, verify, restore, compact),
+    *(backup, verify, restore, recover, compact),
 ):
     commands.add_command(_command)
 

@@ -8,6 +8,7 @@
     <data>/state.new/  only while a snapshot is installed: what takes the place of state/
     <data>/state.old/  only for a moment: what it took the place of
     <data>/state.damaged/, raft/damaged.mdb   what was damaged, after it was mended
+    <data>/raft.before/   the log of the cluster that this one was made of (`recovered_log.py`)
 
 Law: a directory that is not exactly what was asked for is refused untouched,
 and one without its log is damaged, never new: a node that forgot its vote must
@@ -40,7 +41,7 @@ from kvstore.errors import (
 from kvstore.raft.configuration import NOT_ADMITTED, Configuration
 from kvstore.raft.configurations import latest_of
 from kvstore.raft.types import HardState, LogStart
-from kvstore.storage import filesystem
+from kvstore.storage import filesystem, recovered_log
 from kvstore.storage.base import Identity
 from kvstore.storage.failures import unavailable
 from kvstore.storage.lmdb_log import LmdbLog
@@ -114,7 +115,7 @@ def open_directory(
     filesystem.refuse_network_filesystem(data_dir)
     lock_fd = _lock(data_dir)
     try:
-        _sync_names(data_dir)
+        _settle_names(data_dir)
         if _is_new(data_dir, founders):
             configuration = Configuration() if rejoins else founders
             make_state = partial(LmdbState.create, map_bytes=state_map_bytes, identity=asked)
@@ -151,7 +152,7 @@ def held(data_dir: Path) -> Iterator[None]:
     """Nobody else opens `data_dir` within this context. Raises `DirectoryRefusedError`."""
     lock_fd = _lock(data_dir)
     try:
-        _sync_names(data_dir)
+        _settle_names(data_dir)
         yield
     finally:
         os.close(lock_fd)
@@ -182,12 +183,13 @@ def _lock(data_dir: Path) -> int:
     return fd
 
 
-def _sync_names(data_dir: Path) -> None:
+def _settle_names(data_dir: Path) -> None:
     """What an earlier start made, moved or removed is so for good before this one relies on it.
 
     A killed process leaves names that it had not synced; to all others they look like any.
     """
     filesystem.sync_directory(data_dir)
+    recovered_log.finish(data_dir, data_dir / RAFT)
     if (data_dir / RAFT).exists():
         filesystem.sync_directory(data_dir / RAFT)
 
@@ -281,7 +283,7 @@ def _open_stores(
         log, log_notes = _open_log(data_dir, founders, log_bytes, on_progress)
         opened.callback(log.close)
         _check_identity(data_dir, log.identity, asked, names_cluster)
-        _finish_change_over(data_dir, log, state_bytes)
+        finish_change_over(data_dir, log, state_bytes)
         state, state_notes = _open_state(data_dir, log, state_bytes, on_progress)
         opened.callback(state.close)
         _check_pair(data_dir, log, state)
@@ -293,7 +295,7 @@ def _open_stores(
     return DataDirectory(log, state, lineage, lock_fd, notes, exposure)
 
 
-def _finish_change_over(data_dir: Path, log: LmdbLog, map_bytes: int) -> None:
+def finish_change_over(data_dir: Path, log: LmdbLog, map_bytes: int) -> None:
     """Finish what an interrupted installation of a snapshot left, or throw it away.
 
     It is the state as of the log's start if it is whole; one that is not says that nothing was

@@ -58,6 +58,7 @@ LINES = [
     "inspect WORD",
     "verify WORD",
     "compact --data WORD",
+    "recover --data WORD --yes",
     "restore WORD --id 1 --data /dev/null/x",
     "restore /dev/null --id 1 --bump-revision WORD --data /dev/null/x",
     "backup WORD/x --timeout-ms 1",

@@ -12,6 +12,7 @@ SNAPSHOTS = "tests/storage/test_snapshots.py"
 BACKUPS = "tests/server/test_backups.py"
 COMMANDS = "tests/cli/test_backups.py"
 COMPACTING = "tests/storage/test_compacting.py"
+RECOVERY = "tests/recovery/test_recovery.py"
 RESTORING = "tests/storage/test_restoring.py"
 
 SAVING = (
@@ -242,5 +243,69 @@ SAVING = (
         "    finally:\n        _remove(target)\n",
         "    finally:\n        pass\n",
         test=f"{COMPACTING}::test_a_compacted_directory_holds_the_same_in_less_room",
+    ),
+    Mutant(
+        "a recovery cuts what is not known to be committed",
+        "Survivor.entries_after",
+        "        while index < self.last_index:\n",
+        "        while index < self.state.applied().last_applied:\n",
+        test=f"{RECOVERY}::test_all_entries_that_are_held_are_kept_and_the_log_begins_anew",
+    ),
+    Mutant(
+        "a recovered cluster goes on in the old term",
+        "recovery.recover",
+        "survivor.last_term) + TERM_BUMP\n",
+        "survivor.last_term)\n",
+        test=f"{RECOVERY}::test_term_and_revision_are_beyond_all_of_before",
+    ),
+    Mutant(
+        "a recovered cluster goes on with the revisions of the old one",
+        "recovery.recover",
+        "machine.revision + REVISION_BUMP",
+        "machine.revision",
+        test=f"{RECOVERY}::test_term_and_revision_are_beyond_all_of_before",
+    ),
+    Mutant(
+        "a recovered cluster has the name of the old one",
+        "recovery.recover",
+        "_another_name(old.cluster_id)",
+        "old.cluster_id",
+        test=f"{RECOVERY}::test_it_is_another_cluster_and_another_directory",
+    ),
+    Mutant(
+        "a recovered cluster still counts the lost nodes",
+        "recovery._alone",
+        '    return Configuration.of_founders({node_id: member.address if member else ""})\n',
+        "    return latest_of(survivor.found)\n",
+        test=f"{RECOVERY}::test_all_entries_that_are_held_are_kept_and_the_log_begins_anew",
+    ),
+    Mutant(
+        "a recovery reads on behind a damaged entry",
+        "Survivor.__init__",
+        "damaged[0] - 1 if damaged else found.last_index",
+        "found.last_index",
+        test=f"{RECOVERY}::test_entries_behind_a_damaged_one_are_lost_and_counted",
+    ),
+    Mutant(
+        "damage among what is applied costs entries",
+        "Survivor.__init__",
+        "[index for index in found.damaged if index > applied]",
+        "[index for index in found.damaged if index]",
+        test=f"{RECOVERY}::test_damage_among_what_is_applied_costs_nothing",
+    ),
+    Mutant(
+        "the name that decides a recovery is not synced",
+        "recovered_log.decide",
+        "    sync_directory(data_dir)\n",
+        "",
+        test=f"{RECOVERY}::"
+        "test_a_kill_or_a_power_cut_at_any_step_leaves_the_old_directory_or_the_new_one",
+    ),
+    Mutant(
+        "a start does not finish a recovery",
+        "_settle_names",
+        "    recovered_log.finish(data_dir, data_dir / RAFT)\n",
+        "",
+        test=f"{RECOVERY}::test_the_one_rename_decides",
     ),
 )

@@ -168,14 +168,14 @@ SENDING = (
     ),
     Mutant(
         "a start takes a state for whole that was being built",
-        "_finish_change_over",
+        "finish_change_over",
         "log.start.index > 0 and ",
         "",
         test="tests/storage/test_power_cuts.py::test_what_was_promised_outlasts_every_power_cut",
     ),
     Mutant(
         "a start leaves the state that its log names, and lacks its base",
-        "_finish_change_over",
+        "finish_change_over",
         "            put_in_place(successor, data_dir / STATE, aside)\n",
         "            pass\n",
         test=f"{STORES}::test_a_state_that_the_log_names_is_put_in_place_by_the_next_start",

@@ -53,14 +53,14 @@ STARTING = (
     ),
     Mutant(
         "a start relies on a rename that a killed one had not synced",
-        "_sync_names",
-        "    filesystem.sync_directory(data_dir)\n    if (data_dir / RAFT).exists():\n",
-        "    if (data_dir / RAFT).exists():\n",
+        "_settle_names",
+        "    filesystem.sync_directory(data_dir)\n    recovered_log",
+        "    recovered_log",
         test=f"{KILLED_BEFORE}[first_start]",
     ),
     Mutant(
         "a start relies on a salvage that a killed one had not synced",
-        "_sync_names",
+        "_settle_names",
         "        filesystem.sync_directory(data_dir / RAFT)\n",
         "        pass\n",
         test=f"{KILLED_BEFORE}[log_that_is_damaged_twice]",

@@ -1,0 +1,121 @@
+"""A cluster of one node, made of a directory that survived the loss of a majority.
+
+Law: what a majority may have committed, and this directory holds, is kept: every entry that it can
+read is applied, committed or not, as nobody is left to say which were. What comes out is another
+cluster: no node of the old one, and nothing that it said, counts there.
+
+It must not know who asks, nor how a directory is replaced.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+import msgspec
+
+from kvstore import api
+from kvstore.config.settings import derived_cluster_id
+from kvstore.kv.machine import StateMachine
+from kvstore.raft.configuration import Configuration
+from kvstore.raft.configurations import latest_of
+from kvstore.raft.types import EntryKind, HardState
+from kvstore.raft.versions import version_of
+from kvstore.storage.base import Identity
+from kvstore.storage.records import FORMAT_VERSION
+from kvstore.storage.recovering import Survivor
+
+REVISION_BUMP: Final = 1 << 40
+"""More than a cluster writes in a hundred days at 100,000 writes a second."""
+TERM_BUMP: Final = 1 << 24
+"""More than a cluster has elections in ninety days at two a second."""
+
+
+class Prospect(msgspec.Struct, frozen=True):
+    """What a recovery would make of a directory, and what it cannot bring back.
+
+    * Entries up to `applied_index` are known to be committed. Those from there to `last_index` are
+      held, and become a part of the data, though nobody knows whether they were.
+    * `unreadable`: entries behind `last_index` that are in the log, and damaged or behind damage.
+    * `is_voter`: false for a directory that had not been admitted: it may lack much.
+    """
+
+    node_id: int
+    cluster_id: str
+    members: tuple[int, ...]
+    term: int
+    applied_index: int
+    last_index: int
+    last_term: int
+    unreadable: int
+    is_voter: bool
+
+
+class Recovery(msgspec.Struct, frozen=True):
+    """What was made of it."""
+
+    cluster_id: str
+    term: int
+    revision: int
+    keys: int
+
+
+def prospect_of(survivor: Survivor) -> Prospect:
+    """What to tell before anything is done."""
+    identity, found = survivor.identity, survivor.found
+    return Prospect(
+        node_id=identity.node_id,
+        cluster_id=identity.cluster_id,
+        members=tuple(one.node_id for one in latest_of(found).members),
+        term=found.hard_state.current_term,
+        applied_index=survivor.state.applied().last_applied,
+        last_index=survivor.last_index,
+        last_term=survivor.last_term,
+        unreadable=found.last_index - survivor.last_index,
+        is_voter=found.hard_state.is_voter,
+    )
+
+
+def recover(survivor: Survivor) -> Recovery:
+    """Make a cluster of one of it. Raises `StorageError`, and then it is what it was."""
+    old = survivor.identity
+    machine = _applied(survivor)
+    revision = machine.revision + REVISION_BUMP
+    applied = msgspec.structs.replace(machine.applied, revision=revision)
+    term = max(survivor.found.hard_state.current_term, survivor.last_term) + TERM_BUMP
+    identity = Identity(
+        format_version=FORMAT_VERSION,
+        cluster_id=_another_name(old.cluster_id),
+        node_id=old.node_id,
+        incarnation=secrets.token_hex(16),
+    )
+    survivor.replace(identity, HardState(term), _alone(survivor), applied)
+    return Recovery(identity.cluster_id, term, revision, survivor.state.count())
+
+
+def _alone(survivor: Survivor) -> Configuration:
+    """This node alone, where it was: the founder of what comes."""
+    node_id = survivor.identity.node_id
+    member = latest_of(survivor.found).member(node_id)
+    return Configuration.of_founders({node_id: member.address if member else ""})
+
+
+def _applied(survivor: Survivor) -> StateMachine:
+    """The state machine after all entries that can be read."""
+    applied = survivor.state.applied()
+    machine = StateMachine(survivor.state, applied, reply_bytes_max=0, sessions=api.SessionRules())
+    for entry in survivor.entries_after(applied.last_applied):
+        if entry.kind is EntryKind.COMMAND:
+            machine.apply(entry.index, entry.data)
+            continue
+        # Who led, and which directories counted, is over.
+        machine.advance(entry.index)
+        if entry.kind is EntryKind.VERSION:
+            machine.adopt(version_of(entry))
+    return machine
+
+
+def _another_name(old: str) -> str:
+    """Of no other cluster: chance makes it, as one directory alone becomes this one."""
+    stem = old[:48]
+    return derived_cluster_id(stem, secrets.token_bytes(16))

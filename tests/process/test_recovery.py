@@ -1,0 +1,114 @@
+"""A majority is lost for good, and the cluster goes on with what one node held."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kvstore import Client
+
+from .cluster import DEADLINE_S, ROOT, Cluster, eventually, running
+from .conftest import MakeCluster
+
+pytestmark = pytest.mark.process
+
+BUMP = 1 << 40
+
+
+def run(*words: str, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    ran = subprocess.run(
+        [sys.executable, "-m", "kvstore", *words],
+        cwd=ROOT,
+        env=Cluster.clean_environ(),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert ran.returncode == code, ran
+    return ran
+
+
+class Alone(Cluster):
+    """One node, with the id and the directory of the one that survived."""
+
+    def __init__(self, directory: Path, node_id: int, cluster_id: str) -> None:
+        super().__init__(directory, node_id)
+        self.nodes = {node_id: self.nodes[node_id]}
+        self.cluster_id = cluster_id
+
+    def command(self, node_id: int, **changes: object) -> list[str]:
+        return super().command(node_id, cluster=self.cluster_id, **changes)
+
+
+def addresses(cluster: Cluster, *node_ids: int) -> list[str]:
+    nodes = [cluster.nodes[node_id] for node_id in node_ids or cluster.nodes]
+    return [f"{node.host}:{node.port}" for node in nodes]
+
+
+def test_one_directory_goes_on_alone_with_all_that_it_held(
+    make_cluster: MakeCluster, tmp_path: Path
+) -> None:
+    old = make_cluster()
+    leader = old.wait_for_leader()
+    last = 0
+    with Client(addresses(old), timeout_ms=20_000) as client:
+        for number in range(500):
+            last = client.put(b"%04d" % number, b"value %d" % number).revision
+        old.wait_until_level()
+        survivor = next(node_id for node_id in old.nodes if node_id != leader)
+        lost = [node_id for node_id in old.nodes if node_id != survivor]
+        # Written to the survivor's log, and not known there to be committed when it is killed.
+        client.put(b"late", b"1")
+    data_dir = old.nodes[survivor].data_dir
+    refused = run("recover", "--data", str(data_dir), "--yes", code=3)
+    assert "in use by process" in refused.stderr
+    old.kill(*old.nodes)
+    for node_id in lost:
+        shutil.rmtree(old.nodes[node_id].data_dir)
+    asked = run("recover", "--data", str(data_dir), code=2)
+    assert "known to be committed: all up to entry" in asked.stdout
+    assert "say --yes" in asked.stderr
+    done = json.loads(run("recover", "--data", str(data_dir), "--yes", "--json").stdout)
+    assert done["node"] == survivor
+    assert done["last_index"] >= done["applied_index"] > 500
+    refused = old.run_to_end(survivor)
+    assert refused.returncode == 3
+    assert done["cluster"] in refused.stderr
+    (tmp_path / "alone").mkdir()
+    shutil.move(data_dir, tmp_path / "alone" / data_dir.name)
+    alone = Alone(tmp_path / "alone", survivor, done["cluster"])
+    with running(alone):
+        alone.wait_for_leader()
+        with Client(addresses(alone), timeout_ms=20_000) as client:
+            found = {item.key: item.value for item in client.scan()}
+            wanted = {b"%04d" % number: b"value %d" % number for number in range(500)}
+            assert {**wanted, b"late": b"1"} == {b"late": b"1", **found}
+            token = client.put(b"lock", b"mine").revision
+            assert token > BUMP > last
+            assert client.status().term > done["term"] - 1
+        alone.kill(survivor)
+        alone.restart(survivor)
+        alone.wait_for_leader()
+        assert not alone.audit()
+        assert_old_nodes_are_refused(old, alone, lost[0], survivor)
+
+
+def assert_old_nodes_are_refused(old: Cluster, new: Cluster, lost: int, survivor: int) -> None:
+    """One of the lost nodes is back after all, and asks where the survivor was."""
+    port = new.nodes[survivor].port
+    peers = f"{survivor}=127.0.0.1:{port},{6 - lost - survivor}=127.0.0.1:1"
+    node = old.nodes[lost]
+    node.spawn(old.command(lost, peers=peers), old.process_environ())
+    told = "belongs to cluster"
+    eventually(lambda: told in node.log.rpartition("listening on")[2], "it is told of the mix-up")
+    status = new.status(survivor)
+    assert status.role == "leader"
+    node.end(signal.SIGKILL)

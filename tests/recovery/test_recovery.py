@@ -1,0 +1,245 @@
+"""A directory that survived becomes a cluster of one: with all that it held, or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from process.trace import why_strace_cannot_run
+from storage.filesystem_calls import Said, record
+from storage.power_cut import Disk, make
+from storage.samples import content, flip_text, open_node
+
+from kvstore.errors import DamagedError, DirectoryRefusedError
+from kvstore.kv.record import unpack_history
+from kvstore.kv.view import Applied
+from kvstore.raft.configuration import Configuration, Member
+from kvstore.raft.types import DurableUpdate, HardState, LogStart
+from kvstore.recovery import REVISION_BUMP, TERM_BUMP, prospect_of, recover
+from kvstore.storage import recovered_log
+from kvstore.storage.inspect import inspect_directory
+from kvstore.storage.recovering import survivor
+
+from . import recovering_child
+from .recovering_child import APPLIED, TERM, entries, made
+
+LAST = len(entries())
+
+
+def recovered(data_dir: Path):
+    with survivor(data_dir) as found:
+        return prospect_of(found), recover(found)
+
+
+def opened(data_dir: Path, cluster_id: str):
+    return open_node(data_dir, 3, cluster_id=cluster_id, names_cluster=True)
+
+
+def values(node) -> dict[bytes, bytes]:
+    return {key: record[24:] for key, record in node.state.scan(b"")}
+
+
+def test_all_entries_that_are_held_are_kept_and_the_log_begins_anew(tmp_path):
+    data_dir = made(tmp_path / "n3")
+    prospect, done = recovered(data_dir)
+    assert (prospect.applied_index, prospect.last_index, prospect.last_term) == (APPLIED, LAST, 6)
+    assert (prospect.term, prospect.members, prospect.unreadable) == (TERM, (1, 2, 3), 0)
+    node = opened(data_dir, done.cluster_id)
+    assert values(node) == {b"b": b"2", b"n": b"7"}
+    assert list(node.state.sessions.scan(b"")) == []
+    found = node.log.recover()
+    assert (found.start, found.last_index) == (LogStart(LAST, 6), LAST)
+    assert not found.configurations
+    assert found.configuration == Configuration((Member(3, "h:9003"),))
+    assert node.lineage.known == {}
+    node.close()
+    assert not inspect_directory(data_dir).findings
+
+
+def test_term_and_revision_are_beyond_all_of_before(tmp_path):
+    _, done = recovered(made(tmp_path / "n3"))
+    node = opened(tmp_path / "n3", done.cluster_id)
+    hard_state = node.log.recover().hard_state
+    assert hard_state == HardState(TERM + TERM_BUMP, None, 0)
+    assert done.term == TERM + TERM_BUMP
+    applied = node.state.applied()
+    assert applied == Applied(LAST, 5 + REVISION_BUMP, 950, 2)
+    assert done.revision == applied.revision
+    assert max(unpack_history(record)[1] for _, record in node.state.scan(b"")) < REVISION_BUMP
+    node.close()
+
+
+def test_it_is_another_cluster_and_another_directory(tmp_path):
+    one, two = (recovered(made(tmp_path / name))[1] for name in ("one", "two"))
+    assert one.cluster_id != two.cluster_id
+    assert one.cluster_id.startswith("local-")
+    node = opened(tmp_path / "one", one.cluster_id)
+    assert node.log.identity.incarnation != f"{3:032x}"
+    assert node.log.identity.is_founder
+    node.close()
+    with pytest.raises(DirectoryRefusedError, match="belongs to cluster"):
+        open_node(tmp_path / "two", 3, names_cluster=True)
+
+
+def test_the_old_log_stays_beside(tmp_path):
+    data_dir = made(tmp_path / "n3")
+    recovered(data_dir)
+    names = sorted(path.name for path in data_dir.iterdir())
+    assert names == ["lock", "raft", "raft.before", "state"]
+    _, again = recovered(data_dir)
+    assert again.term > 2 * TERM_BUMP
+    assert sorted(path.name for path in data_dir.iterdir()) == names
+
+
+def test_until_it_is_replaced_nothing_is_changed(tmp_path):
+    data_dir = made(tmp_path / "n3")
+    before = held_by(data_dir)
+    with survivor(data_dir) as found:
+        assert prospect_of(found).last_index == LAST
+    assert held_by(data_dir) == before
+    with pytest.raises(RuntimeError), survivor(data_dir) as found:
+        recover_half(found)
+    assert held_by(data_dir) == before
+    assert sorted(path.name for path in data_dir.iterdir()) == ["lock", "raft", "state"]
+
+
+def recover_half(found) -> None:
+    """All is applied, and then something goes wrong."""
+    for _ in found.entries_after(APPLIED):
+        found.state.put(b"x", b"y" * 100_000)
+    raise RuntimeError
+
+
+def held_by(data_dir: Path) -> list[object]:
+    node = open_node(data_dir, 3, names_cluster=True)
+    try:
+        found = node.log.recover()
+        return [found, values(node), node.state.applied(), node.log.identity]
+    finally:
+        node.close()
+
+
+def test_entries_behind_a_damaged_one_are_lost_and_counted(tmp_path):
+    data_dir = made(tmp_path / "n3")
+    flip_text(data_dir / "raft" / "data.mdb", entries()[7].data)
+    prospect, done = recovered(data_dir)
+    assert (prospect.last_index, prospect.last_term, prospect.unreadable) == (7, 6, 3)
+    node = opened(data_dir, done.cluster_id)
+    assert values(node) == {b"a": b"1", b"b": b"2", b"n": b"5"}
+    assert node.log.recover().start == LogStart(7, 6)
+    node.close()
+
+
+def test_damage_among_what_is_applied_costs_nothing(tmp_path):
+    data_dir = made(tmp_path / "n3")
+    flip_text(data_dir / "raft" / "data.mdb", entries()[1].data)
+    prospect, _ = recovered(data_dir)
+    assert (prospect.last_index, prospect.unreadable) == (LAST, 0)
+
+
+def test_a_directory_that_was_never_admitted_says_so(tmp_path):
+    data_dir = made(tmp_path / "n3")
+    node = open_node(data_dir, 3)
+    node.log.write(DurableUpdate(HardState(TERM, None, -1)))
+    node.close()
+    with survivor(data_dir) as found:
+        assert not prospect_of(found).is_voter
+
+
+def test_a_directory_in_use_and_one_that_is_none_are_refused(tmp_path):
+    data_dir = made(tmp_path / "n3")
+    node = open_node(data_dir, 3)
+    with pytest.raises(DirectoryRefusedError, match="in use"), survivor(data_dir):
+        pass
+    node.close()
+    with pytest.raises(DirectoryRefusedError, match="no node has"), survivor(tmp_path / "none"):
+        pass
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_directory_that_holds_nothing_is_refused(tmp_path):
+    open_node(tmp_path / "n3", 3).close()
+    with pytest.raises(DirectoryRefusedError, match="nothing can be made of that"):
+        recovered(tmp_path / "n3")
+
+
+def test_damaged_data_is_refused_untouched(tmp_path):
+    data_dir = made(tmp_path / "n3")
+    flip_text(data_dir / "state" / "data.mdb", b"last_applied")
+    before = content(data_dir)
+    with pytest.raises(DamagedError):
+        recovered(data_dir)
+    assert content(data_dir) == before
+
+
+@pytest.mark.parametrize("kept", [recovered_log.RECOVERING, recovered_log.RECOVERED])
+def test_the_one_rename_decides(tmp_path, kept, monkeypatch):
+    """What stands there when a process is killed just before it, or just behind."""
+    data_dir = made(tmp_path / "n3")
+    before = held_by(data_dir)
+    name = "decide" if kept == recovered_log.RECOVERING else "finish"
+    original = getattr(recovered_log, name)
+    seen = []
+
+    def killed(*paths):
+        if name == "finish" and not (data_dir / kept).exists():
+            return original(*paths)
+        seen.append(paths)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recovered_log, name, killed)
+    with pytest.raises(KeyboardInterrupt):
+        recovered(data_dir)
+    monkeypatch.undo()
+    assert seen
+    if kept == recovered_log.RECOVERING:
+        assert held_by(data_dir) == before
+    else:
+        with survivor(data_dir) as found:
+            assert prospect_of(found).members == (3,)
+            assert found.last_index == LAST
+
+
+@pytest.mark.skipif(why_strace_cannot_run() is not None, reason=str(why_strace_cannot_run()))
+@pytest.mark.timeout(300)
+def test_a_kill_or_a_power_cut_at_any_step_leaves_the_old_directory_or_the_new_one(tmp_path):
+    """After each call to the file system, all that the disk may hold is looked at."""
+    work = tmp_path / "work"
+    work.mkdir()
+    program = Path(recovering_child.__file__)
+    calls = record(program, "run", str(work), trace=tmp_path / "trace")
+    old = held_by(made(tmp_path / "n3"))
+    disk = Disk(work)
+    seen: dict[int, bool] = {}
+    said: list[str] = []
+    for call in calls:
+        disk.apply(call)
+        if isinstance(call, Said):
+            said.append(call.line)
+        if not said:
+            continue
+        for tree in (disk.now(), *disk.after_a_cut()):
+            if hash(tree) not in seen:
+                with tempfile.TemporaryDirectory(dir=tmp_path) as place:
+                    make(tree, Path(place) / "cut")
+                    seen[hash(tree)] = is_recovered(Path(place) / "cut" / "n3", old)
+            assert seen[hash(tree)] or len(said) < 2
+    assert len(seen) > 10
+    assert {*seen.values()} == {True, False}
+
+
+def is_recovered(data_dir: Path, old: list[object]) -> bool:
+    """Whether the directory is the new one, whole; else it is the old one, untouched."""
+    try:
+        held = held_by(data_dir)
+    except DirectoryRefusedError as refusal:
+        cluster_id = str(refusal).partition("belongs to cluster '")[2].partition("'")[0]
+        node = opened(data_dir, cluster_id)
+        assert values(node) == {b"b": b"2", b"n": b"7"}
+        assert node.log.recover().start == LogStart(LAST, 6)
+        assert node.state.applied().last_applied == LAST
+        node.close()
+        return True
+    assert held == old
+    return False
