@@ -35,10 +35,10 @@ _STREAM: Final = "-"
 def backup(client: Client, file: str, as_json: bool) -> int:
     """Save all data, as of one moment, to FILE; - is standard output.
 
-    Any node gives it while it serves, leader or not: what it had applied and made durable at
-    that moment. --to says which; of several, the first that gives one. FILE is made, or
-    replaced, when all of it is there and was checked. `kvstore restore` makes a new
-    cluster of it.
+    Any node gives it while it serves, leader or not: what it had applied at that moment; the
+    leader, all that was acknowledged. --to says which; of several, the first that gives one.
+    FILE is made, or replaced, when all of it is there and was checked. `kvstore restore` makes
+    a new cluster of it.
 
     \b
     Examples:

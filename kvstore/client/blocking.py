@@ -263,7 +263,7 @@ class Client:
         *,
         on_progress: OnBackupProgress | None = None,
     ) -> Progress:
-        """Write all data to `writable`, as one node has it durable at this moment.
+        """Write all data to `writable`, as one node has applied it at this moment.
 
         That is the node at `address`, or the first that gives a backup: it need not lead. What
         was written is whole if this returns; `kvstore verify` and `kvstore restore` read it.

@@ -18,6 +18,7 @@ from kvstore.api.backups import PIECE_BYTES
 from kvstore.config.limits import Limits
 from kvstore.raft.core import Raft
 from kvstore.server import refusals
+from kvstore.server.checkpoints import Checkpoints
 from kvstore.storage.base import StateStore
 from kvstore.storage.snapshot_stream import SnapshotStream
 
@@ -48,12 +49,14 @@ class Backups:
     def __init__(
         self,
         state_store: StateStore,
+        checkpoints: Checkpoints,
         raft: Raft,
         cluster_id: str,
         limits: Limits,
         rng: random.Random,
     ) -> None:
         self._state_store = state_store
+        self._checkpoints = checkpoints
         self._raft = raft
         self._cluster_id = cluster_id
         self._limits = limits
@@ -93,8 +96,10 @@ class Backups:
         return backup.last
 
     def _begin(self) -> int | None:
-        if len(self) >= self._limits.backups_max:
+        if len(self) >= self._limits.backups_max and not self._forget_one_given():
             return None
+        # What was acknowledged by this node is in it, where there is room for that.
+        self._checkpoints.make()
         reading = self._state_store.reading()
         log, index = self._raft.log, reading.applied.last_applied
         term, configuration = log.term(index), log.configurations.as_of(index)
@@ -103,6 +108,13 @@ class Backups:
         self._under_way[number] = _Backup(stream, self._now_ms)
         self.steps += _BEGIN_STEPS
         return number
+
+    def _forget_one_given(self) -> bool:
+        """Forget the oldest of which nothing is left but to give its end again; if there is one."""
+        given = [number for number, one in self._under_way.items() if one.stream.is_over]
+        if given:
+            del self._under_way[given[0]]
+        return bool(given)
 
     def _next(self, number: int, backup: _Backup) -> api.BackupPiece:
         stream, done = backup.stream, backup.stream.done

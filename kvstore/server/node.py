@@ -130,7 +130,10 @@ class Node:
         self._applier = Applier(
             self, self._checkpoints, self.cluster_version, self._writes, self._reads
         )
-        self.backups = Backups(state_store, self.raft, settings.cluster_id, settings.limits, rng)
+        self.backups = Backups(
+            *(state_store, self._checkpoints, self.raft),
+            *(settings.cluster_id, settings.limits, rng),
+        )
         self._spooling = Spooling(
             self.raft, state_store, settings.cluster_id, settings.limits.headroom_bytes, rng
         )

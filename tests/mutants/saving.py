@@ -138,9 +138,23 @@ SAVING = (
     Mutant(
         "any number of backups is given at once",
         "Backups._begin",
-        "        if len(self) >= self._limits.backups_max:\n",
-        "        if len(self) > self._limits.backups_max:\n",
+        "        if len(self) >= self._limits.backups_max and",
+        "        if len(self) > self._limits.backups_max and",
         test=f"{BACKUPS}::test_a_node_gives_so_many_at_once_and_says_when_there_are_more",
+    ),
+    Mutant(
+        "a backup that was given counts for one that is given",
+        "Backups._forget_one_given",
+        "if one.stream.is_over]\n",
+        "if one.stream is None]\n",
+        test=f"{BACKUPS}::test_a_backup_that_was_given_is_in_nobodys_way",
+    ),
+    Mutant(
+        "a backup has what the last checkpoint had",
+        "Backups._begin",
+        "        self._checkpoints.make()\n",
+        "",
+        test=f"{BACKUPS}::test_a_backup_of_the_leader_has_all_that_it_has_acknowledged",
     ),
     Mutant(
         "a piece that is asked for again is the next one",

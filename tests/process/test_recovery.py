@@ -70,7 +70,10 @@ def test_one_directory_goes_on_alone_with_all_that_it_held(
     data_dir = old.nodes[survivor].data_dir
     refused = run("recover", "--data", str(data_dir), "--yes", code=3)
     assert "in use by process" in refused.stderr
-    old.kill(*old.nodes)
+    old.kill(*lost)
+    run("backup", str(tmp_path / "last"), "--to", *addresses(old, survivor))
+    run("verify", str(tmp_path / "last"))
+    old.kill(survivor)
     for node_id in lost:
         shutil.rmtree(old.nodes[node_id].data_dir)
     asked = run("recover", "--data", str(data_dir), code=2)

@@ -181,6 +181,25 @@ def test_a_node_gives_so_many_at_once_and_says_when_there_are_more() -> None:
     piece(leader)
 
 
+def test_a_backup_that_was_given_is_in_nobodys_way() -> None:
+    """Its last piece is kept for a while, in case it has to be given again."""
+    _, leader = serving(size=1)
+    for _ in range(5):
+        the_rest(leader, piece(leader))
+    under_way = piece(leader)
+    the_rest(leader, piece(leader))
+    piece(leader, under_way.backup, len(under_way.data))
+
+
+def test_a_backup_of_the_leader_has_all_that_it_has_acknowledged() -> None:
+    """Though the next checkpoint is far away."""
+    cluster, leader = serving(keys=1)
+    put(cluster, leader, b"now", b"1")
+    assert leader.state_store.applied().last_applied < leader.machine.last_applied
+    _, records = contents(the_rest(leader, piece(leader)))
+    assert records[b"know"] == b"1"
+
+
 def test_a_number_of_another_life_of_the_node_means_nothing() -> None:
     cluster, leader = serving(size=1)
     first = piece(leader)
