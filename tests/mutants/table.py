@@ -8,6 +8,7 @@ from __future__ import annotations
 from .applying import APPLYING
 from .beginning import BEGINNING
 from .calling import CALLING
+from .checking import CHECKING
 from .consensus import CONSENSUS
 from .counting import COUNTING
 from .dropping import DROPPING
@@ -45,4 +46,5 @@ MUTANTS = (
     *UPGRADING,
     *UPDATING,
     *SAVING,
+    *CHECKING,
 )
