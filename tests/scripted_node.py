@@ -259,5 +259,8 @@ def status_of(node_id: int, **changes: Any) -> api.StatusResult:
         cluster_version=2,
         first_log_index=1,
         log_bytes=2_345,
+        lacks_data=False,
+        receiving=None,
+        sending={},
     )
     return msgspec.structs.replace(status, **changes)

@@ -53,6 +53,7 @@ from kvstore.api.nodes import (
     HandOverResult,
     Status,
     StatusResult,
+    Transfer,
 )
 from kvstore.api.registry import (
     COMMAND_ROW_OF,
@@ -148,6 +149,7 @@ __all__ = [
     "Stamped",
     "Status",
     "StatusResult",
+    "Transfer",
     "When",
     "Write",
     "answers_to",

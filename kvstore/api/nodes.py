@@ -7,6 +7,8 @@ It must not know how a node finds out.
 
 from __future__ import annotations
 
+import msgspec
+
 from kvstore.api.base import Request, Result
 
 
@@ -23,6 +25,15 @@ class HandOver(Request, frozen=True, tag="handover"):
 
     heir: int | None = None
     term: int = 0
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """A snapshot on its way: up to which entry, how much of it has come, and in what time."""
+
+    index: int
+    done_bytes: int
+    size_bytes: int
+    ms: float
 
 
 class StatusResult(Result, frozen=True, tag="status"):
@@ -77,6 +88,12 @@ class StatusResult(Result, frozen=True, tag="status"):
     """Of the log, if there is an entry: what was before is applied, and dropped."""
     log_bytes: int
     """What the log's entries take."""
+    lacks_data: bool
+    """Its log goes on where its data end: it applies nothing until it has a snapshot."""
+    receiving: Transfer | None
+    """The snapshot that it fetches from its leader."""
+    sending: dict[int, Transfer]
+    """Per node, the snapshot that it fetches from this one, its leader."""
 
 
 class HandOverResult(Result, frozen=True, tag="handover"):

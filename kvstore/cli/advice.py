@@ -83,6 +83,8 @@ def reason_not_ready(status: api.StatusResult) -> str | None:
         return "it knows no leader"
     if not status.is_voter:
         return "it waits to be admitted"
+    if status.lacks_data or status.receiving is not None:
+        return "it waits for a snapshot of its leader's"
     if status.damaged_entries:
         return f"its disk lost {_counted(status.damaged_entries, 'log entry')}"
     if status.waits_for_room:
@@ -111,6 +113,17 @@ def _counted(count: int, thing: str) -> str:
 
 def _mib(count: int) -> str:
     return f"{count >> 20} MiB"
+
+
+def _fetches(transfer: api.Transfer | None) -> str:
+    """How far a node has come with a snapshot."""
+    if transfer is None:
+        return "lacks its data, and waits for a snapshot of its leader's"
+    mib_per_s = transfer.done_bytes / 1_048.576 / max(transfer.ms, 1.0)
+    return (
+        f"fetches a snapshot up to log entry {transfer.index}: {_mib(transfer.done_bytes)} of "
+        f"{_mib(transfer.size_bytes)}, {mib_per_s:.1f} MiB/s"
+    )
 
 
 def _verb(things: Sequence[object], one: str, several: str) -> str:
@@ -396,6 +409,8 @@ def _progress(view: View) -> Iterator[Advice]:
             lost = _counted(one.damaged_entries, "log entry")
             text = f"the disk of node {one.node_id} lost {lost}, which it asks the others for"
             yield warning("damaged", f"{text}: look at that disk")
+        if one.receiving is not None or one.lacks_data:
+            yield warning("snapshot", f"node {one.node_id} {_fetches(one.receiving)}")
         lag = _lag(view, one)
         if not one.is_voter and view.leader is not None:
             yield warning(

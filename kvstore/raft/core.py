@@ -195,9 +195,10 @@ class Raft:
         log, standing = self.log, self.standing
         if log.configuration is self._configuration:
             return
-        self._configuration = log.configuration
-        at = log.configurations.in_force_at
-        self._events.append(events.Configured(self.current_term, at, str(log.configuration)))
+        before, self._configuration = self._configuration, log.configuration
+        if before != log.configuration:  # A snapshot may bring the same one.
+            at = log.configurations.in_force_at
+            self._events.append(events.Configured(self.current_term, at, str(log.configuration)))
         known = standing.admitted_at
         admitted_at = log.configurations.admission_of(self.id, standing.directory, known)
         if admitted_at > known:

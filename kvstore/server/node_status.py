@@ -60,4 +60,26 @@ def status_of(
         cluster_version=node.machine.cluster_version,
         first_log_index=raft.log.start.index + 1,
         log_bytes=node.log_store.sizes.total_bytes,
+        lacks_data=raft.log.lacks_base,
+        receiving=_receiving(node),
+        sending=_sending(node),
     )
+
+
+def _receiving(node: Node) -> api.Transfer | None:
+    receiving = node.raft.receiving
+    if (name := receiving.name) is None:
+        return None
+    ms = node.now_ms - receiving.began_ms
+    return api.Transfer(name.index, receiving.taken_bytes, name.size_bytes, ms)
+
+
+def _sending(node: Node) -> dict[int, api.Transfer]:
+    raft = node.raft
+    if raft.leadership is None:
+        return {}
+    return {
+        peer: api.Transfer(name.index, one.sent_bytes, name.size_bytes, node.now_ms - one.began_ms)
+        for peer, one in raft.sending.receivers.items()
+        if (name := one.fetches) is not None
+    }

@@ -113,10 +113,12 @@ class Spooling:
         needed_bytes = store.data_bytes() + self._headroom_bytes
         if (left_bytes := store.free_bytes()) < needed_bytes:
             return self._wait_for_room(needed_bytes, left_bytes, now_ms)
+        index = store.applied().last_applied
+        term, configuration = raft.log.term(index), raft.log.configurations.as_of(index)
+        if not configuration.members:
+            return []  # It joined later than that.
         self._drop_file()
         reading = store.reading()
-        index = reading.applied.last_applied
-        term, configuration = raft.log.term(index), raft.log.configurations.as_of(index)
         stream = SnapshotStream(reading, self._cluster_id, term, configuration)
         self._writing = _Writing(stream, store.new_spool(), now_ms)
         raft.sending.writing_index = index

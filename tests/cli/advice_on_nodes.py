@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scripted_node import status_of
 
+from kvstore import api
 from kvstore.cli.advice import State
 from kvstore.cli.overview import Asked, Silence, Why
 
@@ -151,6 +152,24 @@ ABOUT_NODES = {
         State.NO_WRITES,
         ["no_leader_room", *["short_of_room"] * 3],
         ("no leader: make room on the disks of nodes 1, 2, 3",),
+    ),
+    "a node fetches a snapshot": Case(
+        ask(
+            node(1),
+            node(2),
+            node(3, receiving=api.Transfer(900, 40 << 20, 120 << 20, 4_000.0)),
+        ),
+        State.DEGRADED,
+        ["snapshot"],
+        ("node 3 fetches a snapshot up to log entry 900: 40 MiB of 120 MiB, 10.0 MiB/s",),
+        1,
+    ),
+    "a node lacks its data": Case(
+        ask(node(1), node(2), node(3, lacks_data=True)),
+        State.DEGRADED,
+        ["snapshot"],
+        ("node 3 lacks its data, and waits for a snapshot",),
+        1,
     ),
     "a node hears no leader": Case(
         ask(node(1), node(2), without_leader(3)),

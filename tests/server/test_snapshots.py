@@ -20,6 +20,7 @@ from kvstore.raft.messages import (
 )
 from kvstore.server import refusals
 from kvstore.server.node import Node
+from kvstore.server.node_status import status_of
 from kvstore.storage.memory import MemoryState
 from kvstore.storage.successor import Successor
 
@@ -91,6 +92,24 @@ def test_who_was_away_gets_a_snapshot_while_others_write() -> None:
         events.SnapshotSent,
     ]
     assert told(cluster, lost) == [events.ReceivingSnapshot, events.SnapshotInstalled]
+
+
+def test_how_far_it_has_come_is_shown_on_both_sides() -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    put(cluster, leader, 90, bytes(30_000))
+    drop(cluster, leader)
+    cluster.run(100)
+    assert (status_of(leader).sending, status_of(lost).receiving) == ({}, None)
+    cluster.heal()
+    until(lambda: lost.raft.receiving.taken_bytes > 0, lambda: cluster.run(50), "some has come")
+    received, sent = status_of(lost).receiving, status_of(leader).sending[lost.raft.id]
+    assert received is not None
+    assert (received.index, received.size_bytes) == (sent.index, sent.size_bytes)
+    assert 0 < received.done_bytes <= sent.done_bytes <= sent.size_bytes
+    level(cluster, leader, lost)
+    cluster.run(500)
+    assert (status_of(leader).sending, status_of(lost).receiving) == ({}, None)
 
 
 def test_two_get_the_same_file_at_once() -> None:
