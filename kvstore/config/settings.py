@@ -39,8 +39,9 @@ from kvstore.config.values import (
 from kvstore.errors import ConfigError
 from kvstore.raft.types import RaftSettings
 
-_MAP_PER_KEPT: Final = 4
-"""A log comes to more than what is kept of it: while a follower is away, or a page half full."""
+_ROOM_PER_KEPT: Final = 4
+"""A log's file comes to more than what is kept of it: until the next checkpoint, while somebody
+is sent a snapshot, and as pages that are free again are not taken for room."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +96,8 @@ def settings_from(options: Mapping[str, str | None], environ: Mapping[str, str])
     host = read(given, "host", parse_host, "127.0.0.1")
     node_id, members = membership(given, host)
     log_map_bytes = read(given, "log_map_bytes", parse_map_bytes, MAP_BYTES)
-    kept_bytes = min(LOG_KEPT_BYTES, log_map_bytes // _MAP_PER_KEPT)
+    limits = Limits.for_values(read(given, "value_bytes_max", parse_value_bytes, 1 << 20))
+    kept_bytes = min(LOG_KEPT_BYTES, _kept_bytes_max(log_map_bytes, limits))
     election_min_ms, election_max_ms = read(given, "election_ms", parse_range_ms, (500, 1_000))
     settings = Settings(
         node_id=node_id,
@@ -110,7 +112,7 @@ def settings_from(options: Mapping[str, str | None], environ: Mapping[str, str])
             election_timeout_min_ms=election_min_ms,
             election_timeout_max_ms=election_max_ms,
         ),
-        limits=Limits.for_values(read(given, "value_bytes_max", parse_value_bytes, 1 << 20)),
+        limits=limits,
         request_timeout_ms=read(given, "request_timeout_ms", parse_time_ms, 4_000),
         log_map_bytes=log_map_bytes,
         log_kept_bytes=read(given, "log_kept_bytes", parse_kept_bytes, kept_bytes),
@@ -170,11 +172,12 @@ def check(settings: Settings) -> None:
         raise ConfigError("two nodes have the same address: give each its own in --peers")
     if settings.rejoins and len(settings.members) == 1:
         raise ConfigError("--rejoin needs other nodes, which hold what this one lost")
-    if settings.log_kept_bytes > settings.log_map_bytes // _MAP_PER_KEPT:
+    kept_bytes_max = _kept_bytes_max(settings.log_map_bytes, settings.limits)
+    if settings.log_kept_bytes > kept_bytes_max:
         raise ConfigError(
-            f"the log keeps {settings.log_kept_bytes} bytes, and its map has only"
-            f" {settings.log_map_bytes}: correct --log-kept-bytes to a quarter of that at most,"
-            " or raise --log-map-bytes"
+            f"of a log whose map has {settings.log_map_bytes} bytes, no more than {kept_bytes_max}"
+            f" can be kept, not {settings.log_kept_bytes}: correct --log-kept-bytes, or raise"
+            " --log-map-bytes"
         )
     raft = settings.raft
     if raft.election_timeout_min_ms <= raft.heartbeat_interval_ms:
@@ -192,6 +195,11 @@ def check(settings: Settings) -> None:
         _check_positive(part)
     if settings.limits.value_bytes_max > VALUE_BYTES_CEILING:
         raise ConfigError(f"value_bytes_max must not be above {VALUE_BYTES_CEILING} bytes")
+
+
+def _kept_bytes_max(log_map_bytes: int, limits: Limits) -> int:
+    """A part of what writes of clients may use of the map."""
+    return (log_map_bytes - limits.headroom_bytes) // _ROOM_PER_KEPT
 
 
 def _check_positive(part: msgspec.Struct) -> None:

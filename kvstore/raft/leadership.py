@@ -147,6 +147,7 @@ class Leadership:
         if directory != progress.directory:
             progress = self._new_progress(progress.heard_ms, directory)
             self._progress[reply.sender] = progress
+        progress.answered_ms = now_ms
         if self._counts(reply.sender):
             progress.heard_ms = now_ms
             self.reads.confirmed(reply.sender, reply.read_round)
@@ -226,13 +227,16 @@ class Leadership:
     def needed_index(self) -> int:
         """What is behind this index is sent to some member, or will be, from the log.
 
-        Who was not heard for so long that it would have stood gets a snapshot if it must.
+        Who has not answered for so long that it would have stood, or takes no entries for want of
+        room, gets a snapshot if it must. Learners are waited for as well.
         """
         since_ms = self._now_ms - self._settings.election_timeout_max_ms
         needed = [
             progress.match_index
             for peer, progress in self._progress.items()
-            if peer not in self._sending.receivers and progress.heard_ms >= since_ms
+            if progress.has_room
+            and progress.answered_ms >= since_ms
+            and peer not in self._sending.receivers
         ]
         if (behind := self._sending.retained_index) is not None:
             needed.append(behind)

@@ -19,6 +19,7 @@ class Progress:
     * Otherwise: pipelining, with a bounded number of requests out.
     * `heard_ms`: when it answered last, as one whose directory counts; at first, since when it
       is asked.
+    * `answered_ms`: the same, whether its directory counts or not.
     * `directory`: the name of the directory that answers.
     * `needs_older`: whether it lacks what comes before the leader's log: it gets heartbeats only,
       until it has that from elsewhere.
@@ -36,7 +37,7 @@ class Progress:
     ) -> None:
         """`first_index`: of the leader's log, if that held an entry."""
         self._first_index = first_index
-        self.heard_ms = heard_ms
+        self.heard_ms = self.answered_ms = heard_ms
         self.directory = directory
         self.match_index = 0
         self.next_index = next_index

@@ -406,16 +406,16 @@ def test_a_size_is_a_number_of_bytes_or_has_a_unit(tmp_path: Path, text: str, si
 def test_so_much_of_the_log_is_kept_as_is_said_or_as_its_map_allows() -> None:
     assert build(id="1").log_kept_bytes == 32 << 20
     assert build(id="1", log_kept_bytes="64KiB").log_kept_bytes == 64 << 10
-    assert build(id="1", log_kept_bytes="16GiB").log_kept_bytes == 16 << 30
-    assert build(id="1", log_map_bytes="24MiB").log_kept_bytes == 6 << 20
+    assert build(id="1", log_kept_bytes="15GiB").log_kept_bytes == 15 << 30
+    assert build(id="1", log_map_bytes="24MiB").log_kept_bytes == 2 << 20
 
 
 @pytest.mark.parametrize(
     ("given", "words"),
     [
         ({"log_kept_bytes": "65535"}, "from 64KiB"),
-        ({"log_kept_bytes": "17GiB"}, "raise --log-map-bytes"),
-        ({"log_kept_bytes": "7MiB", "log_map_bytes": "24MiB"}, "to a quarter of that"),
+        ({"log_kept_bytes": "16GiB"}, "raise --log-map-bytes"),
+        ({"log_kept_bytes": "3MiB", "log_map_bytes": "24MiB"}, "no more than 2097152 can be kept"),
     ],
 )
 def test_a_log_that_keeps_too_little_or_more_than_its_map_holds_is_refused(

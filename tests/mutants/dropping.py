@@ -158,6 +158,41 @@ DROPPING = (
         "::test_a_read_waits_for_nothing_that_is_not_committed_though_its_term_was_opened_before",
     ),
     Mutant(
+        "a leader keeps what a member lacks that is away, however long",
+        "Leadership.needed_index",
+        "            and progress.answered_ms >= since_ms\n",
+        "",
+        test=f"{_CORE}::test_a_leader_does_not_keep_what_who_is_gone_may_lack",
+    ),
+    Mutant(
+        "a leader waits for no learner",
+        "Leadership.needed_index",
+        "progress.answered_ms",
+        "progress.heard_ms",
+        test=f"{_CORE}::test_a_learner_is_waited_for_as_long_as_it_answers",
+    ),
+    Mutant(
+        "a leader keeps what a member lacks that takes no entries",
+        "Leadership.needed_index",
+        "            if progress.has_room\n            and",
+        "            if",
+        test=f"{_CORE}::test_who_has_no_room_for_entries_is_not_waited_for",
+    ),
+    Mutant(
+        "a leader drops what follows the snapshot that it sends",
+        "Leadership.needed_index",
+        "            needed.append(behind)\n",
+        "            pass\n",
+        test=f"{_CORE}::test_who_needs_a_snapshot_is_waited_for_with_what_follows_it",
+    ),
+    Mutant(
+        "a node drops what its disk has lost",
+        "Raft.droppable_index",
+        "log.durable_index, log.vouched_index)",
+        "log.durable_index)",
+        test=f"{_CORE}::test_a_node_that_lost_an_entry_drops_nothing_behind_it",
+    ),
+    Mutant(
         "a node drops what no checkpoint has made durable",
         "Compaction.tick",
         "min(raft.droppable_index, self._state_store.applied().last_applied)",
@@ -201,7 +236,7 @@ DROPPING = (
     Mutant(
         "more of a log is kept than its map holds",
         "settings.check",
-        "settings.log_kept_bytes > settings.log_map_bytes // _MAP_PER_KEPT",
+        "settings.log_kept_bytes > kept_bytes_max",
         "settings.log_kept_bytes < 0",
         test="tests/config/test_settings.py"
         "::test_a_log_that_keeps_too_little_or_more_than_its_map_holds_is_refused",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from kvstore.raft.changes import demoted
+from kvstore.raft.changes import LAG_MAX, demoted
+from kvstore.raft.configuration import NOT_ADMITTED
 from kvstore.raft.events import NeedsOlder
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import AppendEntries, EntryRange, FetchEntries, FetchEntriesReply
@@ -211,6 +213,47 @@ def test_a_leader_does_not_keep_what_who_is_gone_may_lack() -> None:
         world.tick(1, 100)
         world.hand(accepted(3, 5, match=7))
     assert world.raft().droppable_index == 7
+
+
+def test_who_has_no_room_for_entries_is_not_waited_for() -> None:
+    world = leader_bench(TERMS, 5)
+    world.hand(accepted(2, 5, match=7))
+    full = msgspec.structs.replace(accepted(3, 5, match=4), has_room=False, has_headroom=False)
+    world.hand(full)
+    assert world.raft().droppable_index == 7
+
+
+def test_a_learner_is_waited_for_as_long_as_it_answers() -> None:
+    """Else it would need one snapshot after the other."""
+    world = leader_bench(TERMS, 5)
+    world.hand(accepted(2, 5, match=7))
+    world.turn(1, lambda raft: raft.change(demoted(THREE, 3)))
+    last_index = world.propose(1, *["x"] * (LAG_MAX + 1)) + LAG_MAX
+    answer = msgspec.structs.replace(
+        accepted(3, 5, match=4), admitted_at=NOT_ADMITTED, rejoining="a" * 32
+    )
+    for _ in range(30):
+        world.tick(1, 100)
+        world.hand(accepted(2, 5, match=last_index), answer)
+    assert world.raft().log.configuration == demoted(THREE, 3)
+    assert (world.raft().commit_index, world.raft().droppable_index) == (last_index, 4)
+
+
+def test_who_needs_a_snapshot_is_waited_for_with_what_follows_it() -> None:
+    world = leader_bench(TERMS, 5)
+    world.hand(accepted(2, 5, match=7), accepted(3, 5, match=2))
+    world.hand(msgspec.structs.replace(accepted(3, 5, match=2), needs_snapshot=3))
+    assert world.raft().droppable_index == 7
+    world.raft().sending.writing_index = 5
+    assert world.raft().droppable_index == 5
+
+
+def test_a_node_that_lost_an_entry_drops_nothing_behind_it() -> None:
+    disk = Disk(HardState(4), entries_of_terms(TERMS))
+    disk.damaged = {4}
+    world = World(3, running=[1], disks={1: disk})
+    world.hand(append(2, 4, (6, 4), commit=6))
+    assert world.raft().droppable_index == 3
 
 
 def test_a_follower_drops_what_is_committed() -> None:
