@@ -65,17 +65,18 @@ class Election:
 
     @property
     def _may_stand(self) -> bool:
-        """Who voted ever and may vote, unless it could not give what it cannot read, or apply.
+        """Who may vote, and could give what it holds, unless another directory votes for its node.
 
-        A configuration without it may never be committed, and then only it may be able to lead.
+        Who does not vote by its own log as well: nobody else may be able to win.
         """
-        standing, log = self._standing, self._log
-        if not (standing.is_voter and self._may_vote) or log.damaged or not log.room.takes_noops:
+        log, standing = self._log, self._standing
+        if log.damaged or log.lacks_base or not (log.room.takes_noops and self._may_vote):
             return False
-        if log.lacks_base:
-            return False
-        member = log.configuration.member(standing.id)
-        return member is None or not member.is_voter or member.votes_as(standing.directory)
+        configuration = log.configuration
+        member = configuration.member(standing.id)
+        return bool(configuration.members) and (
+            member is None or not member.is_voter or member.votes_as(standing.directory)
+        )
 
     def reason_to_doubt(self, message: Message) -> str | None:
         """Why its term cannot be true, if so; that a peer says such a thing is remembered."""

@@ -5,9 +5,8 @@ Law: what is refused here changes no term, no vote and no timer.
 
 from __future__ import annotations
 
-from kvstore.raft.configuration import NOT_ADMITTED
 from kvstore.raft.log import RaftLog
-from kvstore.raft.messages import TERM_LEAP_MAX, AppendEntries, Message, PreVote, RequestVote
+from kvstore.raft.messages import TERM_LEAP_MAX, AppendEntries, Message
 from kvstore.raft.types import Membership
 
 
@@ -17,7 +16,7 @@ def reason_to_ignore(message: Message, ours: Membership, log: RaftLog) -> str | 
     A stranger may know a newer configuration, by which its directory was admitted: it is heard,
     and who counts its word does so by a configuration of its own (thesis §4.1).
     Whose directory votes no more by what is not committed may be the only one that can win.
-    A leader's AppendEntries needs no judging: it leads by what was decided before, or after.
+    A leader that is removed leads until another one does.
     """
     if message.cluster_id != ours.cluster_id:
         return f"it belongs to cluster {message.cluster_id!r}, this is {ours.cluster_id!r}"
@@ -26,8 +25,6 @@ def reason_to_ignore(message: Message, ours: Membership, log: RaftLog) -> str | 
     sender, admitted_at = message.sender, message.admitted_at
     if sender == ours.node_id or log.configurations.rules_out(sender, admitted_at):
         return f"its sender, node {message.sender}, is not a peer of this node"
-    if admitted_at == NOT_ADMITTED and isinstance(message, PreVote | RequestVote):
-        return f"node {message.sender} stands before its directory may vote"
     index = log.configurations.ended_at(sender, admitted_at, log.commit_index)
     if index is not None and not isinstance(message, AppendEntries):
         return f"by log entry {index} this directory of node {message.sender} votes no more"

@@ -271,10 +271,11 @@ class Leadership:
 
     @property
     def is_over(self) -> bool:
-        """Whether it is committed that this node votes no more, and nobody is to lead yet."""
+        """Whether it is committed that this node does not vote, and nobody is to lead yet."""
         log = self._log
         return (
             self._id not in log.configuration.voters
+            and self.has_committed
             and log.configurations.in_force_at <= log.commit_index
             and self.heir is None
         )

@@ -202,8 +202,8 @@ LEADING = (
     Mutant(
         "a node that lost entries stands for election",
         "Election._may_stand",
-        " or log.damaged or ",
-        " or ",
+        "        if log.damaged or ",
+        "        if ",
         test="tests/raft/test_repair.py::test_it_never_stands_for_election",
     ),
     Mutant(
@@ -284,8 +284,8 @@ LEADING = (
     Mutant(
         "who has no room for a no-op stands",
         "Election._may_stand",
-        " or not log.room.takes_noops:\n",
-        ":\n",
+        "(log.room.takes_noops and self._may_vote)",
+        "self._may_vote",
         test="tests/raft/test_room.py::test_who_could_not_open_a_term_does_not_stand",
     ),
     Mutant(

@@ -15,13 +15,6 @@ ACCOUNTS = "tests/raft/test_accounts.py"
 
 REPLACED = (
     Mutant(
-        "a directory that never voted stands",
-        "Election._may_stand",
-        "        if not (standing.is_voter and self._may_vote) or ",
-        "        if not self._may_vote or ",
-        test=f"{REJOIN}::test_it_never_stands_not_even_when_told_to",
-    ),
-    Mutant(
         "who was removed stands and votes when that is committed",
         "Election._may_vote",
         "        return ended_at is None\n",
@@ -36,11 +29,17 @@ REPLACED = (
         test=f"{OLD}::test_who_was_made_a_learner_or_removed_may_stand_until_that_is_committed",
     ),
     Mutant(
+        "a learner does not stand though nobody else can win",
+        "Election._may_stand",
+        "            member is None or not member.is_voter or member.votes_as(",
+        "            member is None or member.votes_as(",
+        test=f"{OLD}::test_a_learner_with_the_newest_log_may_be_the_only_one_that_can_win",
+    ),
+    Mutant(
         "a directory stands though another votes for its node",
         "Election._may_stand",
-        "        return member is None or not member.is_voter or "
-        "member.votes_as(standing.directory)\n",
-        "        return True\n",
+        " or member.votes_as(standing.directory)\n",
+        " or True\n",
         test=f"{OLD}::test_it_does_not_stand_while_another_directory_votes_for_its_node",
     ),
     Mutant(
@@ -62,7 +61,8 @@ REPLACED = (
         "Leadership.vouched",
         "            peer: progress.match_index if self._counts(peer) else 0\n",
         "            peer: progress.match_index\n",
-        test=f"{REJOIN}::test_what_it_holds_does_not_commit_anything",
+        test=f"{REJOIN}"
+        "::test_what_it_holds_commits_nothing_while_its_node_still_votes_by_the_lost_one",
     ),
     Mutant(
         "a new directory is taken to hold what the old one held",
@@ -76,7 +76,7 @@ REPLACED = (
         "Leadership.heard",
         "        if self._counts(reply.sender):\n",
         "        if True:\n",
-        test=f"{REJOIN}::test_it_confirms_no_reads_and_keeps_no_leader",
+        test=f"{REJOIN}::test_it_confirms_no_reads_while_its_node_still_votes_by_the_lost_one",
     ),
     Mutant(
         "a directory counts only once it knows that it votes",
@@ -201,13 +201,6 @@ REPLACED = (
         test=f"{OLD}::test_a_stranger_may_know_a_newer_configuration",
     ),
     Mutant(
-        "a directory that never voted is heard as a candidate",
-        "reason_to_ignore",
-        "    if admitted_at == NOT_ADMITTED and isinstance(",
-        "    if admitted_at > 0 and isinstance(",
-        test=f"{OLD}::test_a_directory_that_never_voted_asks_for_no_votes",
-    ),
-    Mutant(
         "a link that is up is not held against the log",
         "IncomingLink._take",
         "        if replaced is None:\n            context.node.receive(message)\n",
@@ -220,7 +213,7 @@ REPLACED = (
         "reason_to_ignore",
         "    if index is not None and not isinstance(message, AppendEntries):\n",
         "    if index is not None:\n",
-        test=f"{OLD}::test_who_leads_is_followed_whatever_a_configuration_says",
+        test=f"{OLD}::test_a_leader_that_is_removed_is_followed_until_it_has_handed_over",
     ),
     Mutant(
         "a copy of a directory that waited is taken for a new one",
@@ -237,5 +230,33 @@ REPLACED = (
         "        if replaced := self.reason_to_hang_up(theirs.node_id, -1):\n",
         test="tests/server/test_acquaintances.py"
         "::test_who_never_met_the_new_directory_refuses_the_old_one_by_its_log",
+    ),
+    Mutant(
+        "a leader that is removed leads on",
+        "Leadership.is_over",
+        "            self._id not in log.configuration.voters\n",
+        "            self._id not in log.configuration.voters and not log.last_index\n",
+        test=f"{COUNT}::test_a_leader_that_is_removed_leads_until_that_is_committed_and_hands_over",
+    ),
+    Mutant(
+        "a leader that is removed is gone before that is committed",
+        "Leadership.is_over",
+        "            and log.configurations.in_force_at <= log.commit_index\n",
+        "",
+        test=f"{COUNT}::test_a_leader_that_is_removed_leads_until_that_is_committed_and_hands_over",
+    ),
+    Mutant(
+        "a learner is promoted however much it lacks",
+        "step_for",
+        "    if log.last_index - progress.match_index > LAG_MAX or ",
+        "    if ",
+        test=f"{COUNT}::test_a_learner_that_lags_is_not_promoted",
+    ),
+    Mutant(
+        "two voters change at once",
+        "propose",
+        "configuration.voting_directories) <= 1,\n",
+        "configuration.voting_directories) <= 2,\n",
+        test=f"{COUNT}::test_of_two_voters_no_more_than_one_comes_or_goes",
     ),
 )

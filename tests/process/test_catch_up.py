@@ -69,7 +69,7 @@ def test_a_node_that_rejoins_far_behind_disturbs_nobody(make_cluster: MakeCluste
     shutil.rmtree(cluster.nodes[lost].data_dir)
     with undisturbed(cluster, leader, BOUND_S) as gaps:
         rejoin(cluster, lost)
-        cluster.wait_for_log(lost, "this node votes again")
+        cluster.wait_for_log(lost, "this node votes from now on")
         assert gaps.answered
     cluster.wait_until_level()
 

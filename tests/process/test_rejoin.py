@@ -74,7 +74,7 @@ def test_a_node_that_rejoins_catches_up_and_then_votes(make_cluster: MakeCluster
     lose_directory(cluster, lost)
     put_anywhere(cluster, "meanwhile", (leader, third))
     rejoin(cluster, lost)
-    cluster.wait_for_log(lost, "this node votes again")
+    cluster.wait_for_log(lost, "this node votes from now on")
     cluster.wait_until_level()
     cluster.kill(leader)
     put_anywhere(cluster, "after", (lost, third))
@@ -98,10 +98,10 @@ def test_until_it_is_admitted_it_is_no_majority_with_one_other(make_cluster: Mak
     rejoin(cluster, lost)
     cluster.wait_for_log(leader, "no majority answered")
     cluster.wait_for_log(lost, "connected to node")
-    assert "votes again" not in cluster.nodes[lost].log
+    assert "votes from now on" not in cluster.nodes[lost].log
     assert cluster.status(leader).role != "leader"
     cluster.restart(third)
-    cluster.wait_for_log(lost, "this node votes again")
+    cluster.wait_for_log(lost, "this node votes from now on")
     put_anywhere(cluster, "after")
 
 
@@ -126,7 +126,7 @@ def test_an_old_copy_of_a_directory_is_refused(make_cluster: MakeCluster) -> Non
     lose = cluster.nodes[victim].data_dir
     shutil.rmtree(lose)
     rejoin(cluster, victim)
-    cluster.wait_for_log(victim, "this node votes again")
+    cluster.wait_for_log(victim, "this node votes from now on")
     cluster.wait_until_level()
 
 
@@ -140,13 +140,13 @@ def test_the_old_directory_does_not_come_back_after_a_rejoin(make_cluster: MakeC
     cluster.kill(victim)
     data_dir.rename(old)
     rejoin(cluster, victim)
-    cluster.wait_for_log(victim, "this node votes again")
+    cluster.wait_for_log(victim, "this node votes from now on")
     assert cluster.terminate(victim) == 0
     new = data_dir.with_name("new")
     data_dir.rename(new)
     old.rename(data_dir)
     cluster.spawn(victim)
-    wait_for_end(cluster, victim, "another directory")
+    wait_for_end(cluster, victim, "votes no more")
     shutil.rmtree(data_dir)
     new.rename(data_dir)
     cluster.restart(victim)
@@ -168,7 +168,7 @@ def test_who_never_met_the_new_directory_refuses_the_old_one(make_cluster: MakeC
     cluster.cut(victim, third)
     cluster.cut(third, victim)
     rejoin(cluster, victim)
-    cluster.wait_for_log(victim, "this node votes again")
+    cluster.wait_for_log(victim, "this node votes from now on")
     cluster.wait_until_level()
     cluster.partition((leader, victim), (third,))
     put_anywhere(cluster, "acknowledged", (leader, victim))
@@ -177,7 +177,7 @@ def test_who_never_met_the_new_directory_refuses_the_old_one(make_cluster: MakeC
     old.rename(data_dir)
     cluster.heal()
     cluster.spawn(victim)
-    wait_for_end(cluster, victim, f"admits another directory of node {victim}")
+    wait_for_end(cluster, victim, f"this directory of node {victim} votes no more")
     assert "--rejoin" in cluster.nodes[victim].log
     data_dir.rename(old)
     new.rename(data_dir)

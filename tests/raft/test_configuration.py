@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from founding import founders
 
-from kvstore.raft.configuration import Configuration
+from kvstore.raft.changes import demoted, promoted
+from kvstore.raft.configuration import NOT_ADMITTED, Configuration, Member
 from kvstore.raft.configurations import Configurations
 from kvstore.raft.messages import AppendEntries, FetchEntries
-from kvstore.raft.types import Role
+from kvstore.raft.safety import SafetyViolationError
+from kvstore.raft.types import HardState, Role
 
-from .disk import THREE
+from .disk import THREE, Disk
 from .harness import World, bench, leader_bench
 from .messages import accepted, pre_vote_reply
 
@@ -162,3 +165,127 @@ def test_a_voter_that_came_meanwhile_is_asked_for_what_was_lost() -> None:
     come_into_force(world, FIVE)
     world.tick(1, 100)
     assert spoken_to(world, FetchEntries) == {2, 3, 4, 5}
+
+
+# --- Members that come and go ------------------------------------------------------------------
+
+
+def led_by_one(size: int = 3) -> World:
+    world = World(size)
+    world.elect(1)
+    world.settle()
+    return world
+
+
+def change(world: World, configuration: Configuration) -> int:
+    """The leader, node 1, goes over to it."""
+    return world.turn(1, lambda raft: raft.change(configuration))[0]
+
+
+def calm(world: World, rounds: int = 10) -> None:
+    for _ in range(rounds):
+        world.tick_all(50)
+        world.settle()
+
+
+def test_a_new_node_gets_the_log_as_a_learner_and_votes_once_it_keeps_up() -> None:
+    """Thesis §4.2.1."""
+    name = "d" * 32
+    newcomer = Disk(HardState(admitted_at=NOT_ADMITTED), directory=name)
+    world = World(4, running=[1, 2, 3], disks={4: newcomer})
+    for node_id in (1, 2, 3):
+        world.crash(node_id)
+        world.disk(node_id).configuration = THREE
+        world.restart(node_id)
+    world.elect(1)
+    world.propose(1, *"abc")
+    world.settle()
+    joined = THREE.with_member(Member(4, "h:4", NOT_ADMITTED))
+    change(world, joined)
+    world.settle()
+    assert world.raft(1).log.configuration.voters == {1, 2, 3}
+    world.restart(4)
+    calm(world)
+    assert world.terms(4) == world.terms(1)
+    voters = world.raft(4).log.configuration
+    assert voters == promoted(joined, 4, name, at=world.raft(4).admitted_at)
+    world.crash(1)
+    world.crash(2)
+    calm(world, 60)
+    assert world.leaders == [], "two of four are no majority"
+
+
+def test_a_learner_that_lags_is_not_promoted() -> None:
+    world = leader_bench([1] * 1_030, term=2)
+    world.hand(accepted(2, 2, match=1_031))
+    learner = demoted(THREE, 3)
+    change(world, learner)
+    world.hand(accepted(2, 2, match=1_032))
+    lagging = msgspec.structs.replace(
+        accepted(3, 2, match=7), rejoining="d" * 32, admitted_at=NOT_ADMITTED
+    )
+    world.hand(lagging)
+    assert world.raft().log.configuration == learner
+    world.hand(msgspec.structs.replace(lagging, match_index=8))
+    assert world.raft().log.configuration == promoted(learner, 3, "d" * 32, at=1_033)
+
+
+def test_a_follower_that_is_removed_counts_no_more_from_the_append_on() -> None:
+    world = leader_bench([], term=2)
+    world.hand(accepted(2, 2, match=1))
+    change(world, THREE.without(3))
+    world.hand(accepted(3, 2, match=2))
+    assert world.raft().commit_index == 1
+    world.hand(accepted(2, 2, match=2))
+    assert world.raft().commit_index == 2
+
+
+def test_a_leader_that_is_removed_leads_until_that_is_committed_and_hands_over() -> None:
+    """Thesis §4.2.2: it counts itself for nothing, and another leads at once."""
+    world = led_by_one(4)
+    everybody = world.raft(1).log.configuration
+    world.cut = {(1, 3), (1, 4)}
+    index = change(world, everybody.without(1))
+    world.settle()
+    world.tick(1, 50)
+    assert world.raft(1).takes_commands
+    assert world.raft(1).match_index[2] == index
+    assert world.raft(1).commit_index < index, "itself and node 2 are no majority of 2, 3 and 4"
+    world.heal()
+    calm(world)
+    assert world.raft(1).role is Role.FOLLOWER
+    assert len(world.leaders) == 1
+    assert world.raft(world.leaders[0]).log.configuration == everybody.without(1)
+
+
+def test_a_removed_leader_whom_nobody_can_follow_stops_leading() -> None:
+    world = leader_bench([], term=2)
+    world.hand(accepted(2, 2, match=1), accepted(3, 2, match=1))
+    change(world, THREE.without(1))
+    world.hand(accepted(2, 2, match=2), accepted(3, 2, match=2))
+    world.unreachable = {2, 3}
+    world.tick(1, 50)
+    assert world.raft().role is Role.FOLLOWER
+
+
+def test_of_two_voters_no_more_than_one_comes_or_goes() -> None:
+    """Thesis §4.1: or two majorities need not meet."""
+    world = leader_bench([], term=2)
+    world.hand(accepted(2, 2, match=1))
+    swapped = promoted(demoted(THREE, 3), 3, "d" * 32, at=2)
+    for wrong in (voters(1), FIVE, swapped, Configuration()):
+        with pytest.raises(SafetyViolationError):
+            world.act(1, lambda raft, wrong=wrong: raft.change(wrong))
+    assert world.raft().log.configuration == THREE
+
+
+def test_an_address_may_change_while_everybody_votes_on() -> None:
+    world = led_by_one()
+    member = THREE.member(2)
+    assert member is not None
+    moved = THREE.with_member(msgspec.structs.replace(member, address="h:7"))
+    change(world, moved)
+    world.settle()
+    assert world.raft(3).log.configuration == moved
+    world.heartbeat(1)
+    assert world.raft(2).commit_index == world.raft(1).log.last_index

@@ -7,7 +7,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from kvstore.raft.changes import demoted
+from kvstore.raft.changes import demoted, promoted
 from kvstore.raft.configuration import NOT_ADMITTED, Configuration, Member
 from kvstore.raft.configurations import Configurations, configuration_data
 from kvstore.raft.messages import AppendEntries, FetchEntriesReply, Message
@@ -27,6 +27,8 @@ from .messages import (
     timeout_now,
     vote_reply,
 )
+
+NAME = "d" * 32
 
 
 def with_admissions(
@@ -140,6 +142,13 @@ def test_who_leads_is_followed_whatever_a_configuration_says() -> None:
     assert world.take_sent(to=2) == [vote_reply(1, 5, to=2)]
 
 
+def test_a_leader_that_is_removed_is_followed_until_it_has_handed_over() -> None:
+    """Thesis §4.2.2: its heir may lack entries."""
+    world = with_admissions(configured(2, 3, THREE.without(3)))
+    world.hand(append(3, 3, prev=(2, 3), commit=2), append(3, 3, prev=(2, 3), terms=[3]))
+    assert world.terms() == [1, 3, 3]
+
+
 def test_a_candidate_of_a_replaced_directory_gets_no_vote_and_moves_no_term() -> None:
     """Though its log looks complete."""
     world = with_admissions(admission(2, 3))
@@ -226,11 +235,23 @@ def test_who_was_made_a_learner_or_removed_may_stand_until_that_is_committed() -
 # --- What a waiting directory may say -----------------------------------------------------------
 
 
-def test_a_directory_that_never_voted_asks_for_no_votes() -> None:
-    """Whoever hears it all the same moves no term by it."""
-    world = with_admissions()
-    world.hand(of_directory(request_vote(2, 9, last=(9, 8)), NOT_ADMITTED))
-    assert world.raft().current_term == 3
+def test_a_learner_with_the_newest_log_may_be_the_only_one_that_can_win() -> None:
+    """Thesis §4.2.2: by its own log it does not vote, and it leads until one that does is level."""
+    joined = THREE.with_member(Member(4, "h:4", NOT_ADMITTED))
+    disks = {node: Disk(HardState(1), [*entries_of_terms([1])]) for node in (1, 2, 3)}
+    disks[3] = Disk(HardState(2), entries_of_terms([1]))
+    disks[4] = Disk(HardState(2, None, NOT_ADMITTED), entries_of_terms([1, 2]), directory=NAME)
+    promotion = promoted(joined, 4, NAME, at=2)
+    disks[1].log.append(configured(2, 1, promotion))
+    for disk in disks.values():
+        disk.configuration = joined
+    world = World(4, running=[1, 3, 4], disks=disks)
+    for _ in range(60):
+        world.tick_all(50)
+        world.settle()
+    assert len(world.leaders) == 1
+    assert world.terms(1)[:2] == [1, 2], "the doomed promotion is gone"
+    assert world.raft(world.leaders[0]).is_voter, "and a voter leads in the end"
 
 
 def test_a_stranger_may_know_a_newer_configuration() -> None:

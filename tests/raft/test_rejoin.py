@@ -114,6 +114,26 @@ def test_it_begins_anew_whatever_its_old_directory_held() -> None:
     assert world.terms(2) == world.terms(1)
 
 
+def test_what_it_holds_commits_nothing_while_its_node_still_votes_by_the_lost_one() -> None:
+    world = leader_bench([], term=2)
+    world.hand(caught_up(world))
+    assert world.raft().log.configuration == THREE
+    assert world.raft().commit_index == 0
+
+
+def test_it_confirms_no_reads_while_its_node_still_votes_by_the_lost_one() -> None:
+    """Raft §8: a leader without room for the change has to do without it."""
+    world = leader_bench([], term=2)
+    world.hand(accepted(3, 2, match=1))
+    world.raft().log.room.offer(0, 0, has_headroom=True)
+    world.read(1, 7)
+    world.hand(msgspec.structs.replace(caught_up(world), read_round=1))
+    assert world.raft().log.configuration == THREE
+    assert world.answered(1) == []
+    world.hand(accepted(3, 2, match=1, read_round=1))
+    assert [read.read_id for read in world.answered(1)] == [7]
+
+
 def test_it_confirms_no_reads_and_keeps_no_leader() -> None:
     """Raft §8: its word is none of a majority."""
     world = led_by_one()
@@ -266,6 +286,7 @@ def test_the_admission_of_an_earlier_directory_admits_no_later_one() -> None:
     world.hand(msgspec.structs.replace(append(2, 3, commit=1), entries=(stranger,)))
     assert world.raft().commit_index == 1
     assert not world.raft().is_voter
+    assert world.disk().hard_state.admitted_at == NOT_ADMITTED
 
 
 def test_a_new_leader_admits_it_if_the_old_one_could_not() -> None:

@@ -2,7 +2,7 @@
 
 Law: when a vote leaves, it is on the sender's disk; when an acceptance leaves, so
 are the entries that it vouches for; when anything leaves, so is its term. A directory
-that was not admitted yet does not stand, and says so when it accepts.
+that was not admitted yet says so when it accepts.
 """
 
 from __future__ import annotations
@@ -57,5 +57,3 @@ class PersistThenSpeak(Checker):
                 f"node {host.id} votes for node {candidate} in term {term}, its disk holds"
                 f" {durable}"
             )
-        if candidate == host.id and not durable.is_voter:
-            self.fail(f"node {host.id} stands before it is admitted: {durable}")
