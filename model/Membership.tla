@@ -236,6 +236,13 @@ StateMachineSafety ==
         \/ IsPrefix(DecidedIn(one), DecidedIn(two))
         \/ IsPrefix(DecidedIn(two), DecidedIn(one))
 
+\* Whoever leads a term in which a majority still is, by its own configuration, is the newest
+\* leader: so what it answers to reads that this majority confirms is fresh (Raft 8).
+ConfirmedReadsAreFresh ==
+    \A t \in Term : \A d \in led[t].by :
+        (term[d] = t /\ IsMajority({v \in Directory : term[v] <= t}, Voters(d)))
+            => \A later \in Term : later > t => led[later].by = {}
+
 (* Majorities. *)
 
 Helpers(d, among) == {v \in among : Counts(v, Voters(d)) /\ (v = d \/ WouldVote(v, d))}
