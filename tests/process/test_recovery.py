@@ -41,6 +41,8 @@ class Alone(Cluster):
 
     def __init__(self, directory: Path, node_id: int, cluster_id: str) -> None:
         super().__init__(directory, node_id)
+        for other in self.nodes.keys() - {node_id}:
+            self.nodes[other].reservation.release()
         self.nodes = {node_id: self.nodes[node_id]}
         self.cluster_id = cluster_id
 
