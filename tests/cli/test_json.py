@@ -123,6 +123,13 @@ LINES = {
     "scan": "scan",
     "count": "count",
     "transfer-leader": "transfer-leader",
+    "backup": "backup /dev/shm/a-backup-that-fails",
+}
+ON_FILES = {
+    "verify": ("verify /dev/null", "DAMAGED"),
+    "restore": ("restore /dev/null --id 1 --data /dev/null/x", "DAMAGED"),
+    "recover": ("recover --data /dev/null/x --yes", "DIRECTORY"),
+    "compact": ("compact --data /dev/null/x", "DIRECTORY"),
 }
 
 
@@ -133,7 +140,14 @@ def test_every_command_that_knows_json_is_looked_at() -> None:
         for name, command in cli.commands.commands.items()
         if any("--json" in parameter.opts for parameter in command.params)
     }
-    assert known == {*LINES, "status", "inspect"}
+    assert known == {*LINES, *ON_FILES, "status", "inspect"}
+
+
+@pytest.mark.parametrize("line", ON_FILES.values(), ids=ON_FILES.keys())
+def test_an_error_of_a_command_on_files_is_one_object(run: Run, line: tuple[str, str]) -> None:
+    words, name = line
+    code, error = the_error(run, *words.split(), "--json")
+    assert (code, error["code"], error["retryable"]) == (3, name, False)
 
 
 @pytest.mark.parametrize("line", LINES.values(), ids=LINES.keys())
