@@ -93,6 +93,7 @@ class Raft:
         require(self.log.last_term <= self.current_term, "the log is newer than the term")
         # What was applied was committed; a restarted node learns the rest from its leader.
         self.log.commit(last_applied)
+        self.log.applied_index = last_applied
         self.log.lacks_base = last_applied < self.log.start.index
         self._outbox = Outbox(membership, self.admitted_at)
         self._configuration = self.log.configuration
@@ -381,6 +382,7 @@ class Raft:
     def committed_entries(self, last_applied: int, count: int, bytes_max: int) -> list[Entry]:
         """The next entries to apply, at most `count`: committed, durable here."""
         log = self.log
+        log.applied_index = last_applied
         log.shrink_cache(last_applied + 1)
         if log.commit_index <= last_applied or log.lacks_base:
             return []

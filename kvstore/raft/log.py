@@ -61,6 +61,7 @@ class RaftLog:
       damage matters there.
     * `durable_index` <= `submitted_index` <= `last_index`: what is on the disk, what was
       handed to it.
+    * `applied_index`: what of it has been applied, by the last word of who does.
     * `commit_index` never goes back, and what it covers is never removed but from the front.
     * The cache holds a contiguous run that ends at `last_index`, and every entry
       that is not durable is in it, repairs apart.
@@ -95,7 +96,7 @@ class RaftLog:
         """Who asks for it later may find another."""
         self.last_index = self.submitted_index = self.durable_index = recovered.last_index
         self._under_way = UnderWay()
-        self.commit_index = self.start.index
+        self.commit_index = self.applied_index = self.start.index
         self._checked = _NOT_CHECKED
 
     @property
@@ -103,7 +104,7 @@ class RaftLog:
         """The least index of a snapshot without which this node cannot go on; 0 if it can."""
         if self.lacks_base:
             return self.start.index
-        return self.lost_index if self.lost_index in self.damaged else 0
+        return max(self.lost_index, self.applied_index) if self.lost_index in self.damaged else 0
 
     @property
     def applicable_index(self) -> int:

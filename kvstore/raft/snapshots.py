@@ -243,7 +243,9 @@ class Receiving:
         log = self._log
         if log.lacks_base:
             return name.index >= log.start.index
-        return name.index > max(log.applicable_index, log.start.index)
+        if log.needs_snapshot:
+            return name.index >= log.needs_snapshot
+        return name.index > max(log.applicable_index, log.applied_index, log.start.index)
 
     def abandon(self, reason: str) -> None:
         """Forget what came; another offer begins anew."""

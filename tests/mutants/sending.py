@@ -187,4 +187,20 @@ SENDING = (
         "        return ",
         test=f"{STORES}::test_a_state_of_another_directory_is_not_taken",
     ),
+    Mutant(
+        "a snapshot that tells what a disk has lost is installed though more is applied",
+        "Receiving._is_of_use",
+        "            return name.index >= log.needs_snapshot\n        return",
+        "            return name.index >= log.lost_index\n        return",
+        test="tests/raft/test_snapshots.py"
+        "::test_a_snapshot_that_reaches_less_far_than_what_is_applied_is_of_no_use",
+    ),
+    Mutant(
+        "who lost what it has applied asks for a snapshot that reaches less far",
+        "RaftLog.needs_snapshot",
+        "max(self.lost_index, self.applied_index) if",
+        "self.lost_index if",
+        test="tests/raft/test_snapshots.py"
+        "::test_a_snapshot_that_reaches_less_far_than_what_is_applied_is_of_no_use",
+    ),
 )

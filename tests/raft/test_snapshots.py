@@ -428,3 +428,22 @@ def test_for_entries_that_the_leader_lacks_too_a_snapshot_is_asked_for_in_the_en
     world.hand(append(2, 3, (4, 1), commit=4))
     assert [one.index for one in world.nodes[1].applied] == [4]
     assert world.take_sent()[-1].needs_snapshot == 0
+
+
+def test_a_snapshot_that_reaches_less_far_than_what_is_applied_is_of_no_use() -> None:
+    """Though it would tell what the disk has lost: nothing is un-applied (simulator, seed 156)."""
+    disk = Disk(HardState(3), entries_of_terms([1, 1, 1, 1]))
+    disk.damaged, disk.last_applied = {2}, 4
+    world = World(3, running=[1], disks={1: disk})
+    world.nodes[1].first_applied = 5
+    world.hand(install(2, 3, (3, 1), 10))
+    assert world.raft().receiving.name is None
+    world.raft().log.lost_index = 2
+    world.hand(append(2, 3, (4, 1), commit=4))
+    assert world.take_sent()[-1].needs_snapshot == 4
+    world.hand(install(2, 3, (3, 1), 10, snapshot_id=2))
+    assert world.raft().receiving.name is None
+    data = Spool(SnapshotName(3, 4, 1, 10)).data
+    world.hand(install(2, 3, (4, 1), 10, snapshot_id=3), piece(2, 3, data, snapshot_id=3))
+    world.install(1)
+    assert not world.raft().log.damaged
