@@ -114,7 +114,7 @@ SENDING = (
         "Installing.wake",
         "self._change_over(incoming) if is_durable else []",
         "self._change_over(incoming)",
-        test=f"{WHOLE_NODES}::test_a_crash_amid_a_snapshot_leaves_the_data_before_or_those_after_it",
+        test=f"{WHOLE_NODES}::test_data_wait_for_the_log_however_long_that_takes",
     ),
     Mutant(
         "a state takes another one's place, and the log is never told",

@@ -18,10 +18,11 @@ from kvstore.raft.messages import (
     RequestVoteReply,
     SnapshotPiece,
 )
+from kvstore.raft.types import DurableUpdate
 from kvstore.server import refusals
 from kvstore.server.node import Node
 from kvstore.server.node_status import status_of
-from kvstore.storage.memory import MemoryState
+from kvstore.storage.memory import MemoryLog, MemoryState
 from kvstore.storage.successor import Successor
 
 from .cluster import Claim, Cluster, FullState
@@ -328,6 +329,45 @@ def test_a_crash_amid_a_snapshot_leaves_the_data_before_or_those_after_it() -> N
         cluster.start(node_id)
         level(cluster, leader, cluster.nodes[node_id])
     assert installed
+
+
+class Held:
+    """A writer of a log that waits for the test, once the log is to begin elsewhere."""
+
+    def __init__(self, log: MemoryLog, durable_number: int) -> None:
+        self._log = log
+        self.durable_number = durable_number
+        self.waiting: list[DurableUpdate] = []
+
+    def submit(self, update: DurableUpdate) -> None:
+        self.waiting.append(update)
+        if all(one.start is None for one in self.waiting):
+            self.release()
+
+    def release(self) -> None:
+        for update in self.waiting:
+            self._log.write(update)
+            self.durable_number = update.number
+        self.waiting.clear()
+
+
+def test_data_wait_for_the_log_however_long_that_takes() -> None:
+    """Else a crash would find a state that the log knows nothing of."""
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    held = Held(cluster.logs[lost.raft.id], lost.raft.durable_number)
+    lost._writer = held
+    state = cluster.states[lost.raft.id]
+    before = state.applied()
+    cluster.heal()
+    until(lambda: held.waiting, lambda: cluster.run(50), "the log is to begin elsewhere")
+    cluster.run(500)
+    assert state.applied() == before
+    held.release()
+    cluster.run(100)
+    assert state.applied().last_applied > before.last_applied
+    until(lambda: not held.waiting, held.release, "nothing waits")
+    level(cluster, leader, lost)
 
 
 def test_the_log_is_durable_before_the_data_are_in_place() -> None:
