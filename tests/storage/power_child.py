@@ -211,7 +211,7 @@ def snapshot_that_is_installed_twice(data_dir: Path) -> None:
 
 def node_that_drops_its_log(data_dir: Path) -> None:
     """A whole node, the only one of its cluster: it writes, applies, checkpoints and drops."""
-    directory = open_node(data_dir)
+    directory = open_node(data_dir, members=(1,))
     settings = Settings(
         node_id=1,
         members={1: Address("127.0.0.1", 9001)},
