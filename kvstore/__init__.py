@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     __version__: str
 
     from kvstore.api import (
+        ChangeResult,
         CountResult,
         DeleteResult,
         GetResult,
         HandOverResult,
         IncrementResult,
         KeyValue,
+        Member,
+        MemberRole,
+        MembersResult,
         PutRepeated,
         PutResult,
         ScanResult,
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ChangeResult",
     "Client",
     "ConfigError",
     "CountResult",
@@ -57,6 +62,9 @@ __all__ = [
     "IncrementResult",
     "KeyValue",
     "KvstoreError",
+    "Member",
+    "MemberRole",
+    "MembersResult",
     "NotLeaderError",
     "OutcomeUnknownError",
     "ProtocolError",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 _LATER_OR_ELSEWHERE: Final = frozenset(
-    ("NOTLEADER", "NOLEADER", "BUSY", "NOSPACE", "NOHEIR", "STALE", "FULL", "FORKED")
+    ("NOTLEADER", "NOLEADER", "BUSY", "NOSPACE", "NOHEIR", "NOCHANGE", "STALE", "FULL", "FORKED")
 )
 """Codes of refusals that say nothing against the request itself."""
 

@@ -176,10 +176,15 @@ def _read_words(connection: socket.socket) -> list[bytes] | None:
 
 
 def reply(
-    result: api.Result, *, cluster_id: str = "scripted", term: int = 1, revision: int = 1
+    result: api.Result,
+    *,
+    cluster_id: str = "scripted",
+    term: int = 1,
+    revision: int = 1,
+    members_at: int = 0,
 ) -> api.Reply:
     """A result in the envelope of a scripted node."""
-    return api.Reply(cluster_id, 1, term, revision, result)
+    return api.Reply(cluster_id, 1, term, revision, result, members_at)
 
 
 def bulk(answer: api.Result | api.Reply) -> bytes:

@@ -22,7 +22,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ARROWS = {
     "raft": {"raft"},
     "kv": {"api", "errors", "kv", "raft.versions"},
-    "wire": {"api", "config.limits", "errors", "raft.messages", "raft.versions", "wire"},
+    "wire": {"address", "api", "config.limits", "errors", "raft.messages", "raft.versions", "wire"},
     "storage": {
         *("errors", "kv.view", "raft.configuration", "raft.configurations", "raft.types"),
         "storage",

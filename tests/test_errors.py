@@ -12,7 +12,17 @@ import pytest
 import kvstore
 from kvstore import api, errors
 
-RETRYABLE = {"NOTLEADER", "NOLEADER", "BUSY", "NOSPACE", "NOHEIR", "STALE", "FULL", "FORKED"}
+RETRYABLE = {
+    "NOTLEADER",
+    "NOLEADER",
+    "BUSY",
+    "NOSPACE",
+    "NOHEIR",
+    "NOCHANGE",
+    "STALE",
+    "FULL",
+    "FORKED",
+}
 
 
 def kinds(of: type[errors.KvstoreError] = errors.KvstoreError) -> Iterator[type]:

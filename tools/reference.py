@@ -20,7 +20,7 @@ import inspect
 import re
 import sys
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -115,7 +115,7 @@ def _options() -> str:
 def _commands() -> str:
     """A line each, as one types it, but for the options that most have."""
     rows = []
-    for name, command in cli.commands.commands.items():
+    for name, command in _single_commands():
         with click.Context(command, info_name=name) as ctx:
             arguments = " ".join(
                 parameter.make_metavar(ctx)
@@ -132,6 +132,14 @@ def _commands() -> str:
             (f"`kvstore {name}{f' {arguments}' if arguments else ''}`", ", ".join(own), about)
         )
     return _table(("Command", "Options of its own", ""), rows)
+
+
+def _single_commands() -> Iterator[tuple[str, click.Command]]:
+    for name, command in cli.commands.commands.items():
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {sub}", each) for sub, each in command.commands.items())
+        else:
+            yield name, command
 
 
 def _client_options() -> str:

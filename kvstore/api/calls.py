@@ -31,6 +31,8 @@ class Reply(Struct, frozen=True, forbid_unknown_fields=False):
 
     * `node_id`, `term`: who answers, and the term that it has on its disk.
     * `revision`: how far the node's data has come.
+    * `members_at`: index of the configuration's entry by which the node knows the members, so
+      that a client notices when there are others; 0 is that with which the cluster was made.
     """
 
     cluster_id: str
@@ -38,3 +40,4 @@ class Reply(Struct, frozen=True, forbid_unknown_fields=False):
     term: int
     revision: int
     result: Result
+    members_at: int = 0

@@ -23,6 +23,8 @@ class FailureCode(enum.StrEnum):
     """The disk, or the map of a store, is nearly full."""
     NO_HEIR = "NOHEIR"
     """Who is to lead next is known to be unable to, for now."""
+    NO_CHANGE = "NOCHANGE"
+    """The members cannot be changed so, for now: for a reason that may pass."""
     STALE = "STALE"
     """The node's term is below the request's `min_term`."""
     NO_SESSION = "NOSESSION"

@@ -53,12 +53,13 @@ class StatusResult(Result, frozen=True, tag="status"):
     revision: int
     keys: int
     members: dict[int, str]
+    """Where each is, by the configuration that is in force here."""
     match_index: dict[int, int]
     """Per node, what the leader knows to be on its disk; empty on other nodes."""
     leader_ms: float | None
     """For how long this node has known its leader; None if it knows none."""
     is_voter: bool
-    """False for a node that rejoined and was not admitted yet."""
+    """False for a learner, and for a directory that came in the place of a lost one."""
     damaged_entries: int
     """Of the log; they are asked for at the other nodes."""
     room_bytes: int
@@ -94,6 +95,10 @@ class StatusResult(Result, frozen=True, tag="status"):
     """The snapshot that it fetches from its leader."""
     sending: dict[int, Transfer]
     """Per node, the snapshot that it fetches from this one, its leader."""
+    learners: tuple[int, ...] = ()
+    """The members that do not vote yet."""
+    reached_at: str = ""
+    """Where the others reach this node, by its settings."""
 
 
 class HandOverResult(Result, frozen=True, tag="handover"):

@@ -26,6 +26,18 @@ from kvstore.api.data import (
 )
 from kvstore.api.failures import Failure
 from kvstore.api.glob import PATTERN_BYTES_MAX
+from kvstore.api.members import (
+    ADDRESS_CHARACTERS_MAX,
+    AddMember,
+    Change,
+    ChangeResult,
+    Members,
+    MembersResult,
+    MoveMember,
+    PromoteMember,
+    RemoveMember,
+    ReplaceMember,
+)
 from kvstore.api.nodes import HandOver, HandOverResult, Status, StatusResult
 from kvstore.api.row import KEY_STEPS, PLACE_BYTES, Bounds, CommandRow, Extent, QueryRow, Row
 from kvstore.api.sessions import Once, OpenSession, SessionResult
@@ -115,9 +127,15 @@ QUERY_ROWS: Final = (
 # --- Nodes --------------------------------------------------------------------------------
 
 
+def _check_id(node_id: int) -> str | None:
+    if not 1 <= node_id <= NODE_ID_MAX:
+        return f"a node's id is 1 to {NODE_ID_MAX}, not {node_id}"
+    return None
+
+
 def _check_hand_over(request: HandOver, _bounds: Bounds) -> str | None:
-    if request.heir is not None and not 1 <= request.heir <= NODE_ID_MAX:
-        return f"a node's id is 1 to {NODE_ID_MAX}, not {request.heir}"
+    if request.heir is not None and (complaint := _check_id(request.heir)):
+        return complaint
     if not 0 <= request.term <= REVISION_MAX:
         return f"a term is 0 to {REVISION_MAX}, not {request.term}"
     return None
@@ -132,10 +150,31 @@ def _check_backup(request: FetchBackup, _bounds: Bounds) -> str | None:
     return None
 
 
+def _check_change(change: Change, _bounds: Bounds) -> str | None:
+    if change.after is not None and not 0 <= change.after <= REVISION_MAX:
+        return f"the index of a configuration is 0 to {REVISION_MAX}, not {change.after}"
+    return _check_id(change.node_id)
+
+
+def _check_change_of_place(
+    change: AddMember | MoveMember | ReplaceMember, bounds: Bounds
+) -> str | None:
+    """Whether the address is one is for who knows addresses."""
+    if not 1 <= len(change.address) <= ADDRESS_CHARACTERS_MAX:
+        return f"an address has 1 to {ADDRESS_CHARACTERS_MAX} characters, not {len(change.address)}"
+    return _check_change(change, bounds)
+
+
 NODE_ROWS: Final = (
     Row(request=Status, result=StatusResult),
     Row(request=FetchBackup, result=BackupPiece, check=_check_backup),
     Row(request=HandOver, result=HandOverResult, check=_check_hand_over),
+    Row(request=Members, result=MembersResult),
+    Row(request=AddMember, result=ChangeResult, check=_check_change_of_place),
+    Row(request=PromoteMember, result=ChangeResult, check=_check_change),
+    Row(request=RemoveMember, result=ChangeResult, check=_check_change),
+    Row(request=MoveMember, result=ChangeResult, check=_check_change_of_place),
+    Row(request=ReplaceMember, result=ChangeResult, check=_check_change_of_place),
 )
 """What a node answers by itself."""
 
@@ -162,7 +201,7 @@ if TYPE_CHECKING:
     COMMANDS: Final = (*WRITES, OpenSession, Once)
     Command: TypeAlias = Write | OpenSession | Once
     NodeQuery: TypeAlias = Status | FetchBackup
-    Request: TypeAlias = Command | Query | NodeQuery | HandOver
+    Request: TypeAlias = Command | Query | NodeQuery | HandOver | Members | Change
     Result: TypeAlias = base.Result
 else:
     QUERIES = tuple(row.request for row in QUERY_ROWS)

@@ -82,7 +82,7 @@ def reason_not_ready(status: api.StatusResult) -> str | None:
     if status.leader_id is None:
         return "it knows no leader"
     if not status.is_voter:
-        return "it waits to be admitted"
+        return "it does not vote yet"
     if status.lacks_data or status.receiving is not None:
         return "it waits for a snapshot of its leader's"
     if status.damaged_entries:
@@ -257,11 +257,11 @@ def _members(view: View) -> Iterator[Advice]:
     """Nodes that count other members."""
     for answer in view.answers.values():
         theirs = tuple(sorted(answer.members))
-        if theirs != view.members:
+        if theirs and theirs != view.members:
             yield warning(
                 "members_differ",
                 f"node {answer.node_id} counts {_nodes(theirs)} as members, the others "
-                f"{_nodes(view.members)}: start it with the same --peers as they have",
+                f"{_nodes(view.members)}: it lags if that passes; else look at its log",
             )
 
 
@@ -274,19 +274,18 @@ def _links(view: View) -> Iterator[Advice]:
             continue
         who, where = _nodes(cut_off), view.address(member)
         why = next(iter(cut_off.values()))
-        claimed = view.answers[member].members[member] if member in view.answers else None
-        if claimed not in (None, where):
+        claimed = view.answers[member].reached_at if member in view.answers else ""
+        if claimed not in ("", where):
             yield warning(
                 "node_moved",
-                f"node {member} is at {claimed}, and {who} look for it at {where}: start them "
-                f"again, one after the other, with {member}={claimed} in --peers",
+                f"node {member} is at {claimed}, and {who} look for it at {where}: kvstore member "
+                f"move {member} {claimed}",
             )
         elif member not in view.answers:
             yield warning(
                 "node_moved",
                 f"node {member} reaches {_nodes(view.heard_by(member))}, and is not at {where} "
-                f"({why}): if it has moved, start the others again, one after the other, with its "
-                "new address in --peers",
+                f"({why}): if it has moved, kvstore member move {member} to its new address",
             )
         else:
             yield warning("no_link", f"{who} cannot reach node {member} at {where} ({why})")
@@ -325,12 +324,13 @@ def _start(silent: Sequence[int]) -> str:
 
 
 def _why_no_leader(view: View) -> tuple[str, str]:
-    size, waiting, voters = len(view.members), view.waiting, view.voters
+    size, voters = len(view.electors), view.voters
+    waiting = [one for one in view.waiting if one in view.electors]
     may_count = size - len(waiting)
     if waiting and may_count < view.majority:
         return "cannot_heal", (
             f"no leader, and this does not mend itself: {_nodes(waiting)} "
-            f"{_verb(waiting, 'waits', 'wait')} to be admitted by {view.majority} of {size} "
+            f"{_verb(waiting, 'waits', 'wait')} to be let vote by {view.majority} of {size} "
             f"directories that were not lost, and there {_verb([0] * may_count, 'is', 'are')} "
             f"{may_count}. Put a lost directory back if it still exists; otherwise save what is "
             "left (kvstore scan --stale --json) and begin a new cluster with it"
@@ -414,9 +414,9 @@ def _progress(view: View) -> Iterator[Advice]:
         lag = _lag(view, one)
         if not one.is_voter and view.leader is not None:
             yield warning(
-                "rejoining",
-                f"node {one.node_id} catches up ({_counted(lag, 'entry')} to go) and then is "
-                "admitted: until then it counts for nothing",
+                "learner",
+                f"node {one.node_id} catches up ({_counted(lag, 'entry')} to go), and then votes: "
+                "until then it counts for nothing",
             )
         elif lag > FAR_BEHIND:
             yield warning(

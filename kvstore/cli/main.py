@@ -6,11 +6,10 @@ output by render.py, errors are told by outcomes.py; here they are wired.
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -19,9 +18,11 @@ from kvstore.cli import outcomes, render, streams
 from kvstore.cli.asking import with_client
 from kvstore.cli.backups import backup, verify
 from kvstore.cli.compact import compact
+from kvstore.cli.groups import Group
 from kvstore.cli.health import health
 from kvstore.cli.inspection import inspect
 from kvstore.cli.keys import count, delete, get, increment, put, scan
+from kvstore.cli.member import member
 from kvstore.cli.options import Command, option
 from kvstore.cli.recover import recover
 from kvstore.cli.restore import restore
@@ -42,6 +43,7 @@ Examples:
   kvstore put greeting hello     write a key, through whichever node leads
   kvstore get greeting           read it back
   kvstore status                 see who leads
+  kvstore member list            see who the members are, and who votes
   kvstore inspect data/n1        see what a data directory holds, and check it
   kvstore backup monday.backup   save all data, while the nodes serve
 
@@ -126,8 +128,6 @@ def _run(words: Sequence[str]) -> int:
     return int(code or DONE)
 
 
-# --- How click is bent --------------------------------------------------------------------
-
 _ELSEWHERE: Final = {
     "set": "put",
     "del": "delete",
@@ -139,38 +139,6 @@ _ELSEWHERE: Final = {
 """What other stores and tools call a command."""
 
 
-class _Group(click.Group):
-    """Suggests the nearest command, and ends quietly when its reader has gone.
-
-    * Click would end by itself then, with the code of what was not found.
-    """
-
-    @streams.printing()
-    def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        return super().make_context(*args, **extra)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in self.commands and not args[0].startswith("-"):
-            other = _ELSEWHERE.get(args[0])
-            near = [other] if other else difflib.get_close_matches(args[0], self.commands, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.commands)}"
-            raise click.UsageError(f"no such command {args[0]!r}; {hint}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise PipeClosedError from None
-        return result
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
 # --- Commands -----------------------------------------------------------------------------
 
 
@@ -180,7 +148,7 @@ def _tell_version(ctx: click.Context, _option: click.Parameter, is_asked: bool) 
         ctx.exit()
 
 
-@click.group(cls=_Group, help=_GROUP_HELP, invoke_without_command=True)
+@click.group(cls=Group, help=_GROUP_HELP, invoke_without_command=True, elsewhere=_ELSEWHERE)
 @click.option(
     "--version",
     is_flag=True,
@@ -226,6 +194,9 @@ def transfer_leader(client: Client, to_node: int | None, as_json: bool) -> int:
     else:
         click.echo(f"node {result.leader_id} leads term {result.term}")
     return DONE
+
+
+commands.add_command(member)
 
 
 @commands.command(cls=Command, short_help="Watch a paused leader being fenced.")

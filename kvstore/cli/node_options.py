@@ -22,9 +22,17 @@ PEERS = _setting(
     "peers",
     "LIST",
     "Who is who",
-    "The other nodes. Either ports on --host, as 9002,9003: the rank of a port among all "
-    "of them is the id. Or with ids, as 2=host:port,3=host:port. '' or none is a cluster "
-    f"of one.  [default: the rest of the local cluster {LOCAL_CLUSTER}]",
+    "The other nodes of a new cluster. Either ports on --host, as 9002,9003: the rank of a "
+    "port among all of them is the id. Or with ids, as 2=host:port,3=host:port. '' or none is "
+    f"a cluster of one.  [default: the rest of the local cluster {LOCAL_CLUSTER}]",
+)
+JOIN = _setting(
+    "join",
+    "NODES",
+    "Who is who",
+    "With no directory: join the cluster that some of these nodes are of, as host:port, with "
+    "commas, as `kvstore member add` or `replace` lets it. So does a node come back that lost "
+    "its directory.",
 )
 HOST = _setting(
     "host",
@@ -50,15 +58,6 @@ DATA = _setting(
     "DIR",
     "Storage",
     "Data directory, made if absent, for this user alone.  [default: data/n<id>]",
-)
-REJOIN = option(
-    "--rejoin",
-    section="Storage",
-    is_flag=True,
-    flag_value="yes",
-    default=None,
-    help="This node lost its directory: begin with a new one, which counts only once it "
-    "has caught up.",
 )
 VALUE_BYTES_MAX = _setting("value-bytes-max", "SIZE", "Storage", "Longest value.  [default: 1MiB]")
 LOG_MAP_BYTES = _setting("log-map-bytes", "SIZE", "Storage", "Room for the log.  [default: 64GiB]")

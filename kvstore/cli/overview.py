@@ -66,10 +66,16 @@ class View:
             key=lambda answer: answer.term,
             default=None,
         )
-        views = Counter(tuple(sorted(answer.members)) for answer in ours)
+        # Who has just joined knows no members yet.
+        views = Counter(tuple(sorted(answer.members)) for answer in ours if answer.members)
         members = self.leader and tuple(sorted(self.leader.members))
         self.members = members or max(views, key=lambda view: views[view], default=())
-        self.majority = Configuration.of_founders(dict.fromkeys(self.members, "")).majority
+        known_by = self.leader or next(
+            (one for one in ours if tuple(sorted(one.members)) == self.members), None
+        )
+        self.electors = frozenset(self.members).difference(known_by.learners if known_by else ())
+        """The members that vote, or would if their directories were not lost."""
+        self.majority = Configuration.of_founders(dict.fromkeys(self.electors, "")).majority
         self.silent = self._silent_members()
 
     def _silent_members(self) -> dict[int, Asked]:
@@ -127,7 +133,7 @@ class View:
 
     @property
     def waiting(self) -> list[int]:
-        """Who answered, and waits to be admitted."""
+        """Who answered, and does not vote yet."""
         return [one.node_id for one in self.answers.values() if not one.is_voter]
 
     @property
@@ -141,4 +147,4 @@ class View:
         if self.leader is None:
             return None
         there = {*self.voters, *(one for one in self.not_asked if self.linked_to(one))}
-        return len(there) - self.majority
+        return len(there & self.electors) - self.majority

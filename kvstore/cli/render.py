@@ -168,7 +168,7 @@ def _row(one: Asked, leader: api.StatusResult | None) -> tuple[str, ...]:
     cells: tuple[Any, ...] = (
         status.node_id,
         one.address,
-        status.role if status.is_voter else "rejoining",
+        status.role if status.is_voter else "learner",
         status.term,
         _or_dash(status.leader_id),
         status.last_log_index,
@@ -191,6 +191,52 @@ def _sync_times(status: api.StatusResult) -> str:
     if status.sync_last_ms is None or status.sync_p99_ms is None:
         return "-"
     return f"{status.sync_last_ms:.1f}/{status.sync_p99_ms:.1f} ms"
+
+
+_MEMBER_COLUMNS: Final = ("NODE", "ADDRESS", "ROLE", "MATCH", "LAG", "ANSWERS")
+
+
+def members_fields(result: api.MembersResult) -> dict[str, object]:
+    """The members, with the index of the configuration's entry that says so."""
+    fields = msgspec.structs.asdict(result)
+    return {**fields, "members": [msgspec.structs.asdict(one) for one in result.members]}
+
+
+def members_table(result: api.MembersResult) -> str:
+    """The members, a line each, under the configuration that names them."""
+    since = f"log entry {result.index}" if result.index else "its beginning"
+    under_way = "" if result.is_settled else ", not yet with a majority"
+    rows = [
+        (
+            str(one.node_id),
+            one.address,
+            one.role.value,
+            str(one.match_index),
+            str(result.last_log_index - one.match_index),
+            _answers(one, result),
+        )
+        for one in result.members
+    ]
+    return "\n".join(
+        [
+            f"cluster {result.cluster_id}: members since {since}{under_way}",
+            *_aligned([_MEMBER_COLUMNS, *rows]),
+        ]
+    )
+
+
+def _answers(one: api.Member, result: api.MembersResult) -> str:
+    if one.node_id == result.leader_id:
+        return "leads"
+    return "yes" if one.answers else "no"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def duration(ms: float) -> str:

@@ -15,11 +15,11 @@ from typing import Any
 import click
 
 from kvstore import api
-from kvstore.address import LOCAL_CLUSTER
+from kvstore.address import LOCAL_CLUSTER, parse_address
 from kvstore.cli import advice, probe, render
 from kvstore.cli.options import Command, as_json, option, options
 from kvstore.cli.overview import Asked, Silence, Why
-from kvstore.cli.targets import Target, all_nodes
+from kvstore.cli.targets import Target, all_nodes, are_named
 from kvstore.config.limits import TIME_MS_CEILING
 from kvstore.exit_codes import DEGRADED, DONE, NO_WRITES, UNREACHABLE
 
@@ -88,7 +88,8 @@ def status(
     is to be done.
 
     The nodes are those of --to, else of --config, else of KVSTORE_TO, else of the
-    variables and the file that serve reads.
+    variables and the file that serve reads; in the last case, and with --config, also the
+    members that these name.
 
     \b
     MATCH    what the leader knows to be on the node's disk, LAG what is missing there
@@ -104,12 +105,13 @@ def status(
       5  none of the nodes answers
     """
     targets = all_nodes(to, config, os.environ)
+    asks_all = not are_named(to, config, os.environ)
     if not watch:
-        return _show(targets, timeout_ms, as_json, "")
+        return _show(targets, timeout_ms, as_json, "", asks_all)
     before = _CLEAR if sys.stdout.isatty() and not as_json else ""
     try:
         while True:
-            _show(targets, timeout_ms, as_json, before)
+            _show(targets, timeout_ms, as_json, before, asks_all)
             time.sleep(every)
             if not before and not as_json:
                 click.echo()
@@ -117,8 +119,12 @@ def status(
         return DONE
 
 
-def _show(targets: list[Target], timeout_ms: int, as_json: bool, before: str) -> int:
+def _show(
+    targets: list[Target], timeout_ms: int, as_json: bool, before: str, asks_all: bool
+) -> int:
     asked = _ask(targets, timeout_ms)
+    if asks_all and (others := _others(asked)):
+        asked += _ask(others, timeout_ms)
     verdict = advice.judge(asked)
     if as_json:
         click.echo(render.json_line(render.status_fields(asked, verdict)))
@@ -133,6 +139,18 @@ def _ask(targets: list[Target], timeout_ms: int) -> list[Asked]:
     return [
         Asked(str(target.address), _status_of(answer), target.node_id)
         for target, answer in zip(targets, answers, strict=True)
+    ]
+
+
+def _others(asked: list[Asked]) -> list[Target]:
+    """The members that the settings do not name: they may be older than the cluster's nodes."""
+    answers = [one.answer for one in asked if isinstance(one.answer, api.StatusResult)]
+    newest = max(answers, key=lambda one: (one.leader_id == one.node_id, one.term), default=None)
+    known = {one.address for one in asked} | {str(one.node_id) for one in answers}
+    return [
+        Target(parse_address(address), node_id)
+        for node_id, address in sorted(newest.members.items() if newest else ())
+        if not known & {address, str(node_id)}
     ]
 
 

@@ -30,7 +30,13 @@ def all_nodes(to: str | None, config: str | None, environ: Mapping[str, str]) ->
     cluster = cluster_from({"config": config}, environ)
     if cluster is None:
         return _named(LOCAL_CLUSTER, None)
-    return [Target(cluster.members[node_id], node_id) for node_id in sorted(cluster.members)]
+    known = [Target(cluster.members[node_id], node_id) for node_id in sorted(cluster.members)]
+    return [*known, *map(Target, cluster.others)]
+
+
+def are_named(to: str | None, config: str | None, environ: Mapping[str, str]) -> bool:
+    """Whether it was said whom to ask, and nobody else is to be."""
+    return to is not None or (config is None and bool(environ.get("KVSTORE_TO")))
 
 
 def _named(nodes: str, source: str | None) -> list[Target]:

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import msgspec
 
 from kvstore import api
+from kvstore.address import parse_address
 from kvstore.config.limits import TIME_MS_CEILING, VALUE_BYTES_CEILING, Limits
 from kvstore.errors import ConfigError, RefusedError
 
@@ -115,6 +116,16 @@ def as_text(text: str, what: str) -> str:
     if not isinstance(text, str):
         raise TypeError(f"{what} a str, not {_named(text)}")
     return text
+
+
+def as_address(address: str) -> str:
+    """Where a node is to be found, by all others: with its port."""
+    return str(parse_address(as_text(address, "an address is"), default_port=None))
+
+
+def as_node_id(node_id: int) -> int:
+    """The id of a node."""
+    return as_integer(node_id, "a node's id is")
 
 
 def as_callback(callback: _T, name: str) -> _T:

@@ -27,6 +27,7 @@ from kvstore.address import LOCAL_CLUSTER, Address, parse_address, parse_address
 from kvstore.client.arguments import (
     Pairs,
     Text,
+    as_address,
     as_addresses,
     as_bytes,
     as_callback,
@@ -35,6 +36,7 @@ from kvstore.client.arguments import (
     as_integer,
     as_keys,
     as_limit,
+    as_node_id,
     as_pairs,
     as_request,
     as_text,
@@ -78,8 +80,8 @@ class Client:
       refuses it, but for stale reads. All answers come from one cluster.
 
     Every method may raise RefusedError (nothing was changed), UnreachableError
-    (nobody answered, and nothing was changed) and, for writes and `transfer_leader` alone,
-    OutcomeUnknownError. A write with a guard may raise GuardFailedError. A guard is
+    (nobody answered, and nothing was changed) and, for writes, `transfer_leader` and changes of
+    members alone, OutcomeUnknownError. A write with a guard may raise GuardFailedError. A guard is
     a key and the `mod_revision` that it must have when the write is applied, 0 for
     no such key; as the key of a lock that the caller holds it is a fencing token.
 
@@ -294,8 +296,42 @@ class Client:
         earlier copy may have moved it, an OutcomeUnknownError. Where nobody can take over now,
         the RefusedError has the code NOHEIR.
         """
-        heir = None if to_node is None else as_integer(to_node, "a node's id is")
+        heir = None if to_node is None else as_node_id(to_node)
         return self._ask(api.HandOver(heir), api.HandOverResult)
+
+    # --- Members --------------------------------------------------------------------------
+
+    def members(self) -> api.MembersResult:
+        """Who the members are, who of them votes, and who answers, as the leader knows them."""
+        return self._ask(api.Members(), api.MembersResult)
+
+    def add_member(self, node_id: int, address: str) -> api.ChangeResult:
+        """Have a new node, which is to be at `host:port`: it votes once it keeps up.
+
+        This and the other changes are made once, however often they have to be asked for, and
+        answered when a majority has them. What cannot be done now is a RefusedError with the
+        code NOCHANGE, what never can one with ERR.
+        """
+        return self._change(api.AddMember(as_node_id(node_id), as_address(address)))
+
+    def promote_member(self, node_id: int) -> api.ChangeResult:
+        """Have a node vote that does not yet, as soon as it has the log; it comes by itself."""
+        return self._change(api.PromoteMember(as_node_id(node_id)))
+
+    def remove_member(self, node_id: int) -> api.ChangeResult:
+        """Have a node be no member any more; its directory is none of this cluster's from then."""
+        return self._change(api.RemoveMember(as_node_id(node_id)))
+
+    def replace_member(self, node_id: int, address: str) -> api.ChangeResult:
+        """Have a new node at `host:port` in the place of one that is lost; it votes as soon."""
+        return self._change(api.ReplaceMember(as_node_id(node_id), as_address(address)))
+
+    def move_member(self, node_id: int, address: str) -> api.ChangeResult:
+        """Have the others look for a node at `host:port`, where it is by now, or will be."""
+        return self._change(api.MoveMember(as_node_id(node_id), as_address(address)))
+
+    def _change(self, change: api.Change) -> api.ChangeResult:
+        return self._ask(change, api.ChangeResult)
 
     # --- Any request ----------------------------------------------------------------------
 

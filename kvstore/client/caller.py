@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import copy
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Final, cast
 
 import hiredis
+import msgspec
 
 from kvstore import api
 from kvstore.address import Address, parse_address
-from kvstore.client.attempt import Attempt, Full, HangUp, NotSent, Setback, Unanswered, Way
+from kvstore.client.attempt import Attempt, Full, HangUp, NotSent, Setback, Step, Unanswered, Way
 from kvstore.client.course import Course
 from kvstore.errors import (
     ConfigError,
@@ -46,11 +47,16 @@ _NOT_CONFIRMED: Final[dict[type, RefusedError]] = {
 _NOT_OF_WHO_LEADS: Final = (
     api.FailureCode.INVALID,
     api.FailureCode.NO_HEIR,
+    api.FailureCode.NO_CHANGE,
     api.FailureCode.BUSY,
     api.FailureCode.NO_SESSION,
     api.FailureCode.TAKEN,
 )
 """Refusals for reasons of the request: the node may lead as before."""
+
+
+_ENDS: Final = (api.FailureCode.INVALID, api.FailureCode.NO_HEIR, api.FailureCode.NO_CHANGE)
+"""Refusals that the caller has to know of: to ask at once again does not help."""
 
 
 _WHO_LEADS: Final = api.Get(())
@@ -72,6 +78,7 @@ class Caller:
 
     * `_session` and `_sequence` (of the last write under it) are its own: no two callers,
       and no two processes, go on with the same ones.
+    * `_members` are known by the entry at `_members_at`; a leader that has others says so.
     * `_term` (the highest in which a leader has answered), `_cluster_id` and `_leader` are
       known, and may be passed on. It never goes back in time: a node whose term is below
       that of an earlier answer refuses it, but for stale reads.
@@ -94,6 +101,8 @@ class Caller:
         self._term = 0
         self._cluster_id = ""
         self._leader: Address | None = None
+        self._members: tuple[Address, ...] = ()
+        self._members_at = self._newest_members_at = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -120,17 +129,40 @@ class Caller:
         """Carry out a request; the result is never a `Failure`, that is raised."""
         course = self.course = Course(self._nodes(source), timeout_ms, deadline, self._clock)
         try:
-            return (yield from self._ask(course, request, source))
+            result = yield from self._ask(course, request, source)
+            if self._newest_members_at > self._members_at and source is Source.LEADER:
+                yield from self._learn_members(course)
+            return result
         finally:
             self.course = None
+
+    def _learn_members(self, course: Course) -> Generator[Step, object, None]:
+        """Ask the leader who the members are by now; if that fails, the next request does.
+
+        The nodes that the caller was given may all be gone one day.
+        """
+        if (leader := self._leader) is None:
+            return
+        until = course.try_until()
+        try:
+            found = yield from self._attempt(leader, api.Members(), Source.LEADER, until, until)
+        except Setback:
+            return
+        if isinstance(found, api.MembersResult):
+            self._members = tuple(parse_address(one.address) for one in found.members)
+            self._members_at = found.index
 
     def _ask(self, course: Course, request: api.Request, source: Source) -> Way:
         if self._exactly_once and isinstance(request, api.WRITES):
             return (yield from self._carry_out_once(course, request))
+        # Said of what it is meant, so that a copy which comes late does nothing a second time.
         if isinstance(request, api.HandOver) and not request.term:
-            # Named, so that a copy which comes late moves leadership no second time.
             yield from self._carry_out(course, _WHO_LEADS, Source.LEADER)
             request = api.HandOver(request.heir, self._term)
+        elif isinstance(request, api.CHANGES) and request.after is None:
+            found = yield from self._carry_out(course, api.Members(), Source.LEADER)
+            index = cast(api.MembersResult, found).index
+            request = msgspec.structs.replace(request, after=index)
         try:
             return (yield from self._carry_out(course, request, source))
         except _SessionGoneError as gone:
@@ -203,7 +235,7 @@ class Caller:
     def _turn_away(self, course: Course, request: api.Request, failure: api.Failure) -> None:
         """Set the course for the next attempt, or raise if there must not be one."""
         code, refusal = failure.code, _refusal_of(failure)
-        if code in (api.FailureCode.INVALID, api.FailureCode.NO_HEIR):
+        if code in _ENDS:
             raise refusal if failure.is_final else course.end(refusal)
         if code in (api.FailureCode.NO_SESSION, api.FailureCode.TAKEN):
             raise _SessionGoneError(str(refusal), code.value, is_certain=failure.is_final)
@@ -227,9 +259,8 @@ class Caller:
 
     def _nodes(self, source: Source) -> list[Address]:
         """Whom to ask: the last known leader first, if it is known and has to be asked."""
-        if source is not Source.LEADER or self._leader is None:
-            return list(self._addresses)
-        return [self._leader, *(node for node in self._addresses if node != self._leader)]
+        first = () if source is not Source.LEADER or self._leader is None else (self._leader,)
+        return [*dict.fromkeys((*first, *self._members, *self._addresses))]
 
     @property
     def addresses(self) -> Sequence[Address]:
@@ -273,6 +304,7 @@ class Caller:
             # The node has refused: the call says for which cluster it is.
             raise NotSent(f"it belongs to cluster {reply.cluster_id}, not to {call.cluster_id}")
         self._cluster_id = reply.cluster_id
+        self._newest_members_at = max(self._newest_members_at, reply.members_at)
         if isinstance(reply.result, api.Failure):
             return reply.result
         if not isinstance(reply.result, api.answers_to(call.request)):
@@ -305,9 +337,10 @@ def _may_be_repeated(request: api.Request) -> bool:
 def _doubt(course: Course, request: api.Request, why: str) -> None:
     """Note, or raise if nothing may be repeated, that something may have been changed by it."""
     asked = request.write if isinstance(request, api.Once) else request
-    if not isinstance(asked, (*api.WRITES, api.HandOver)):
+    if not isinstance(asked, (*api.WRITES, api.HandOver, *api.CHANGES)):
         return
-    doubt = f"the {type(asked).__name__.lower()} was sent to {course.node}, {why}"
+    what = "change of members" if isinstance(asked, api.CHANGES) else type(asked).__name__.lower()
+    doubt = f"the {what} was sent to {course.node}, {why}"
     if not _may_be_repeated(request):
         raise OutcomeUnknownError(
             f"{doubt}: it may or may not take effect, so read the key before you try again"

@@ -1,11 +1,14 @@
-"""Which nodes a cluster has, and which of them this one is, from what was given.
+"""Which node this is, and whom a new cluster begins with, from what was given.
 
-Law: every node of a cluster must come to the same list from what each was told.
+Law: every founder of a cluster must come to the same list from what each was told. A node whose
+directory has been made knows from it who it is, and who the others are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from kvstore.address import (
     BASE_PORT,
@@ -18,12 +21,73 @@ from kvstore.address import (
     parse_port,
 )
 from kvstore.config.sources import Given
-from kvstore.config.values import parse_id, read
+from kvstore.config.values import parse_id, parse_path, read
 from kvstore.errors import ConfigError
 
 
+class Made(NamedTuple):
+    """What a data directory that has been made says of its owner."""
+
+    node_id: int
+    cluster_id: str
+
+
+class Identified(NamedTuple):
+    """This node, and where the others reach it.
+
+    * `founders`: all nodes of a new cluster, this one too; none for one that joins another, or
+      whose directory, as `made` tells of it, says who it is.
+    """
+
+    node_id: int
+    address: Address
+    data_dir: Path
+    founders: Mapping[int, Address]
+    made: Made | None = None
+
+
+def identified(
+    given: Mapping[str, Given], host: str, find: Callable[[Path], Made | None]
+) -> Identified:
+    """Which node is told to be here; `find` looks into a directory. Raises ConfigError."""
+    node_id = read(given, "id", parse_id, 0) or None
+    named = read(given, "data", parse_path, None)
+    data_dir = named or (None if node_id is None else _default_directory(node_id))
+    if data_dir is not None and (made := find(data_dir)) is not None:
+        node_id = node_id or made.node_id
+        return Identified(node_id, _own_address(given, host, node_id), data_dir, {}, made)
+    if "join" in given:
+        node_id = _checked_joiner(given, node_id)
+        address = _own_address(given, host, node_id)
+        return Identified(node_id, address, data_dir or _default_directory(node_id), {})
+    node_id, founders = membership(given, host)
+    data_dir = data_dir or _default_directory(node_id)
+    if (made := find(data_dir)) is not None:
+        return Identified(node_id, founders[node_id], data_dir, {}, made)
+    return Identified(node_id, founders[node_id], data_dir, founders)
+
+
+def _default_directory(node_id: int) -> Path:
+    return Path("data") / f"n{node_id}"
+
+
+def _own_address(given: Mapping[str, Given], host: str, node_id: int) -> Address:
+    return Address(host, read(given, "port", parse_port, 0) or _default_port(node_id))
+
+
+def _checked_joiner(given: Mapping[str, Given], node_id: int | None) -> int:
+    if node_id is None:
+        raise ConfigError("a node that joins is told by its id: give --id, as in `member add`")
+    if "peers" in given:
+        raise ConfigError(
+            f"{given['peers'].source}: a node that joins asks who the others are: leave the peers "
+            "out, or, if this is to be a new cluster, leave --join out"
+        )
+    return node_id
+
+
 def membership(given: Mapping[str, Given], host: str) -> tuple[int, dict[int, Address]]:
-    """This node's id, and all members with their addresses."""
+    """This node's id, and all founders with their addresses."""
     node_id = read(given, "id", parse_id, 0) or None
     port = read(given, "port", parse_port, 0) or None
     if node_id is None and port is None and "peers" not in given:

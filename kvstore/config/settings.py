@@ -7,7 +7,7 @@ directories or processes, nor where a text was given: that is for `sources`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,23 +22,23 @@ from kvstore.config.limits import (
     VALUE_BYTES_CEILING,
     Limits,
 )
-from kvstore.config.members import membership
+from kvstore.config.members import Made, identified
 from kvstore.config.sources import gather
 from kvstore.config.values import (
     parse_cluster,
     parse_kept_bytes,
     parse_log_format,
     parse_map_bytes,
-    parse_path,
+    parse_nodes,
     parse_range_ms,
     parse_time_ms,
     parse_value_bytes,
-    parse_yes_or_no,
     read,
 )
 from kvstore.errors import ConfigError
 from kvstore.raft.types import RaftSettings
 
+_NOBODY: Final[tuple[Address, ...]] = ()
 _ROOM_PER_KEPT: Final = 4
 """A log's file comes to more than what is kept of it: until the next checkpoint, while somebody
 is sent a snapshot, and as pages that are free again are not taken for room."""
@@ -48,16 +48,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything `kvstore serve` needs to know."""
 
     node_id: int
-    members: dict[int, Address]
-    """All nodes of the cluster, this one included."""
+    members: Mapping[int, Address]
+    """The founders of a new cluster, this node too: none for a node that joins one, or whose
+    directory has been made, as that knows the members."""
+    reached_at: Address | None = None
+    """Where the others reach this node, if the founders do not say so."""
+    join: tuple[Address, ...] = ()
+    """Nodes of a cluster that a node without a directory is to join."""
     bind: Address | None = None
     """Where this node listens, if that is not where the others reach it (NAT, containers)."""
     cluster_id: str
     names_cluster: bool = False
     """`cluster_id` was given: a directory must have just this one, and not one derived from it."""
     data_dir: Path
-    rejoins: bool = False
-    """The node had another directory before: a new one must be admitted before it votes."""
     raft: RaftSettings = RaftSettings()
     limits: Limits = Limits()
     request_timeout_ms: int = 4_000
@@ -77,7 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def address(self) -> Address:
         """Where the others reach this node."""
-        return self.members[self.node_id]
+        return self.reached_at or self.members[self.node_id]
 
     @property
     def listens_at(self) -> Address:
@@ -85,28 +88,38 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.bind or self.address
 
 
-def settings_from(options: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
+def _nothing(_directory: Path) -> None:
+    """For who makes settings of no directory."""
+
+
+def settings_from(
+    options: Mapping[str, str | None],
+    environ: Mapping[str, str],
+    find: Callable[[Path], Made | None] = _nothing,
+) -> Settings:
     """Build checked settings: `options` win over KVSTORE_* variables, those over the file.
 
     `options` holds the command line under the long options' names with
     underscores; None means not given. The file is the `config` option's or
-    KVSTORE_CONFIG's. Raises ConfigError.
+    KVSTORE_CONFIG's. `find` looks whether a directory has been made, and whose it is then.
+    Raises ConfigError.
     """
     given = gather(options, environ)
-    host = read(given, "host", parse_host, "127.0.0.1")
-    node_id, members = membership(given, host)
     log_map_bytes = read(given, "log_map_bytes", parse_map_bytes, MAP_BYTES)
     limits = Limits.for_values(read(given, "value_bytes_max", parse_value_bytes, 1 << 20))
     kept_bytes = min(LOG_KEPT_BYTES, _kept_bytes_max(log_map_bytes, limits))
+    who = identified(given, read(given, "host", parse_host, "127.0.0.1"), find)
+    cluster_id = who.made.cluster_id if who.made else default_cluster_id(who.founders)
     election_min_ms, election_max_ms = read(given, "election_ms", parse_range_ms, (500, 1_000))
     settings = Settings(
-        node_id=node_id,
-        members=members,
-        bind=read(given, "bind", partial(parse_bind, port=members[node_id].port), None),
-        cluster_id=read(given, "cluster", parse_cluster, default_cluster_id(members)),
+        node_id=who.node_id,
+        members=who.founders,
+        reached_at=None if who.founders else who.address,
+        join=_NOBODY if who.made else read(given, "join", parse_nodes, _NOBODY),
+        bind=read(given, "bind", partial(parse_bind, port=who.address.port), None),
+        cluster_id=read(given, "cluster", parse_cluster, cluster_id),
         names_cluster="cluster" in given,
-        data_dir=read(given, "data", parse_path, Path("data") / f"n{node_id}"),
-        rejoins=read(given, "rejoin", parse_yes_or_no, False),
+        data_dir=who.data_dir,
         raft=RaftSettings(
             heartbeat_interval_ms=read(given, "heartbeat_ms", parse_time_ms, 100),
             election_timeout_min_ms=election_min_ms,
@@ -124,10 +137,14 @@ def settings_from(options: Mapping[str, str | None], environ: Mapping[str, str])
 
 
 class ClusterSettings(msgspec.Struct, frozen=True):
-    """What settings say of the nodes; `reached_here_at`: this node, from its own machine."""
+    """What settings say of the nodes; `reached_here_at`: this node, from its own machine.
+
+    * `members`: those of whom they say which they are; `others`: of whom they do not.
+    """
 
     node_id: int
-    members: dict[int, Address]
+    members: Mapping[int, Address]
+    others: tuple[Address, ...]
     reached_here_at: Address
 
 
@@ -138,16 +155,21 @@ def cluster_from(
     given = gather(options, environ)
     if not given.keys() & {"id", "port", "peers"}:
         return None
-    node_id, members = membership(given, read(given, "host", parse_host, "127.0.0.1"))
-    address = members[node_id]
+    who = identified(given, read(given, "host", parse_host, "127.0.0.1"), _nothing)
+    others = _NOBODY if who.founders else read(given, "join", parse_nodes, _NOBODY)
+    address = who.address
     bound = read(given, "bind", partial(parse_bind, port=address.port), address)
     loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is asked there, not bound
     here = Address(loopback.get(bound.host, bound.host), bound.port)
-    return ClusterSettings(node_id, members, here)
+    return ClusterSettings(who.node_id, who.founders or {who.node_id: address}, others, here)
 
 
 def default_cluster_id(members: Mapping[int, Address]) -> str:
-    """A name that differs when the member lists differ, so that a mix-up is noticed."""
+    """A name that differs when the member lists differ, so that a mix-up is noticed; none where
+    there is no list, as the cluster has a name already.
+    """
+    if not members:
+        return ""
     text = ",".join(f"{node_id}={members[node_id]}" for node_id in sorted(members))
     return f"kvstore-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
@@ -162,16 +184,16 @@ def derived_cluster_id(cluster_id: str, origin: bytes) -> str:
 
 def check(settings: Settings) -> None:
     """Raise ConfigError unless the settings hold together, however they were made."""
-    if not 1 <= len(settings.members) <= MEMBERS_MAX:
+    if not settings.members and settings.reached_at is None:
+        raise ConfigError("without a list of members, this node's own address must be told")
+    if len(settings.members) > MEMBERS_MAX:
         raise ConfigError(
             f"a cluster has 1 to {MEMBERS_MAX} nodes, not {len(settings.members)}: correct --peers"
         )
-    if settings.node_id not in settings.members:
+    if settings.members and settings.node_id not in settings.members:
         raise ConfigError(f"node {settings.node_id} is not among the members of its cluster")
     if len(set(settings.members.values())) != len(settings.members):
         raise ConfigError("two nodes have the same address: give each its own in --peers")
-    if settings.rejoins and len(settings.members) == 1:
-        raise ConfigError("--rejoin needs other nodes, which hold what this one lost")
     kept_bytes_max = _kept_bytes_max(settings.log_map_bytes, settings.limits)
     if settings.log_kept_bytes > kept_bytes_max:
         raise ConfigError(

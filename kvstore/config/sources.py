@@ -26,7 +26,7 @@ NAMES: Final = (
     "host",
     "bind",
     "data",
-    "rejoin",
+    "join",
     "cluster",
     "heartbeat_ms",
     "election_ms",
@@ -37,8 +37,7 @@ NAMES: Final = (
     "log_kept_bytes",
     "log_format",
 )
-_YES_OR_NO: Final = ("rejoin",)
-_LISTS: Final = ("peers",)
+_LISTS: Final = ("peers", "join")
 _PREFIX: Final = "KVSTORE_"
 _OF_CLIENTS: Final = ("KVSTORE_TO", "KVSTORE_TIMEOUT_MS")
 _VARIABLES: Final = (
@@ -123,19 +122,15 @@ def _toml_text(path: Path, name: str, value: object) -> str:
         if not all(map(_is_plain, value)):
             raise ConfigError(f"{path}: {name} must be a list of text and whole numbers")
         return ",".join(map(str, value))
-    if name in _YES_OR_NO and isinstance(value, bool):
-        return "yes" if value else "no"
     if not _is_plain(value):
-        raise ConfigError(f"{path}: {name} must be {_wanted(name)}, not {_toml(name, value)}")
+        raise ConfigError(
+            f"{path}: {name} must be text or a whole number, not {_toml(name, value)}"
+        )
     return str(value)
 
 
 def _is_plain(value: object) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool)
-
-
-def _wanted(name: str) -> str:
-    return "true or false" if name in _YES_OR_NO else "text or a whole number"
 
 
 def _toml(name: str, value: object) -> str:

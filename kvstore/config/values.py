@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-from kvstore.address import parse_int, quoted
+from kvstore.address import Address, parse_addresses, parse_int, quoted
 from kvstore.api.base import NODE_ID_MAX
 from kvstore.config.limits import (
     LOG_KEPT_BYTES_FLOOR,
@@ -22,8 +22,6 @@ from kvstore.config.limits import (
 from kvstore.config.sources import LOG_FORMATS, Given
 from kvstore.errors import ConfigError
 
-_YES: Final = ("yes", "true", "on", "1")
-_NO: Final = ("no", "false", "off", "0")
 _UNITS: Final = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _T = TypeVar("_T")
 
@@ -83,17 +81,14 @@ def _in_units(size_bytes: int) -> str:
     return str(size_bytes)
 
 
-def parse_yes_or_no(text: str) -> bool:
-    word = text.strip().lower()
-    if word not in (*_YES, *_NO):
-        raise ConfigError(f"{quoted(text)} is neither yes nor no: say true or false")
-    return word in _YES
-
-
 def parse_cluster(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text):
         raise ConfigError(f"{text!r} is not a cluster name: use 1 to 64 of A-Z a-z 0-9 . _ -")
     return text
+
+
+def parse_nodes(text: str) -> tuple[Address, ...]:
+    return tuple(parse_addresses(text))
 
 
 def parse_path(text: str) -> Path:

@@ -13,7 +13,7 @@ from collections.abc import Sequence, Set
 from typing import Final
 
 from kvstore.raft import changes
-from kvstore.raft.configuration import PerPeer
+from kvstore.raft.configuration import Configuration, PerPeer
 from kvstore.raft.events import Event, HandingOver, HandoverFailed, NeedsOlder
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import AppendEntriesReply, Message
@@ -279,6 +279,19 @@ class Leadership:
             and log.configurations.in_force_at <= log.commit_index
             and self.heir is None
         )
+
+    @property
+    def answering(self) -> frozenset[int]:
+        """The members that have answered within an election timeout, this node too."""
+        since_ms = self._now_ms - self._settings.election_timeout_min_ms
+        peers = self._progress.items()
+        return frozenset({self._id, *(p for p, known in peers if known.answered_ms >= since_ms)})
+
+    def promotion_of(self, peer: int) -> Configuration | None:
+        """The configuration in which a learner that answers votes; None while it lags."""
+        if not self._progress[peer].directory:
+            return None  # It has not said yet with which one it would.
+        return changes.step_for(self._log, peer, self._progress, self._id, self._now_ms)
 
     def _change_for(self, peer: int) -> None:
         """A directory that waits was heard: have it vote, or no other of its node do."""

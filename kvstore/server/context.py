@@ -101,4 +101,5 @@ class Context:
         """It is `now_ms` for all of it."""
         self.now_ms = self.load.now_ms = now_ms
         self.traffic.tick(now_ms, self.commands_processed)
+        self.doorkeeper.keep_links_of(self.roster.peers)
         self.doorkeeper.tick(now_ms)

@@ -8,7 +8,7 @@ Who goes on, and when, is for `load.py`. It must not know languages, or Raft.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -150,6 +150,12 @@ class Doorkeeper:
     def refuses_input(self, input_bytes: int) -> bool:
         """Whether who holds so much of an unfinished request must give it up, and go."""
         return input_bytes > SHORT_INPUT_BYTES and self._load.is_input_full
+
+    def keep_links_of(self, peers: Container[int]) -> None:
+        """Whoever is no peer by now is hung up on: should it come again, it is told why."""
+        for node_id, link in [*self.linked.items()]:
+            if node_id not in peers:
+                link.close()
 
     def tick(self, now_ms: float) -> None:
         """Hang up on who keeps others out."""

@@ -13,5 +13,10 @@ from kvstore.server.node import Node
 def reply_of(node: Node, result: api.Result) -> api.Reply:
     """A result with what a typed client is told beside it."""
     return api.Reply(
-        node.settings.cluster_id, node.raft.id, node.durable_term, node.machine.revision, result
+        node.settings.cluster_id,
+        node.raft.id,
+        node.durable_term,
+        node.machine.revision,
+        result,
+        node.roster.committed_at,
     )

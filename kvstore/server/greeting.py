@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import msgspec
 
+from kvstore.address import parse_address
 from kvstore.server.context import Context
+from kvstore.server.replaced import removed
 from kvstore.wire import peer
 
 
@@ -30,10 +32,17 @@ def greet(context: Context, hello: bytes, address: str) -> Greeting:
     ours = context.acquaintances.hello_to(theirs.node_id)
     complaint = peer.check_hello(ours, theirs)
     final = None
-    if complaint is None and theirs.node_id not in context.roster.peers:
-        complaint = f"node {theirs.node_id} is not a peer of node {ours.node_id}"
     if complaint is None:
         complaint = final = context.acquaintances.reason_to_refuse(theirs)
+    if complaint is None and (
+        index := context.roster.removed_at(theirs.node_id, theirs.configured_at)
+    ):
+        complaint = final = removed(theirs.node_id, index)
+    if complaint is None and not context.roster.believes(theirs.node_id, theirs.configured_at):
+        complaint = (
+            f"node {theirs.node_id} is no member of the cluster, as node {ours.node_id} knows it: "
+            f"`kvstore member add {theirs.node_id} {theirs.address}` makes it one"
+        )
     if final is not None:
         context.refused[theirs.node_id] = final
     if complaint is None:
@@ -42,6 +51,7 @@ def greet(context: Context, hello: bytes, address: str) -> Greeting:
     if complaint is not None:
         return Greeting(refuse(context, complaint, address, is_final=final is not None))
     context.refused.pop(theirs.node_id, None)
+    context.roster.meet(theirs.node_id, parse_address(theirs.address), theirs.configured_at)
     context.acquaintances.remember(theirs)
     return Greeting(peer.encode_hello_answer(ours), theirs.node_id)
 

@@ -121,7 +121,7 @@ def _open_directory(settings: Settings, log: FilteringBoundLogger) -> DataDirect
         state_map_bytes=settings.state_map_bytes,
         incarnation=secrets.token_hex(16),
         start=secrets.token_bytes(START_BYTES),
-        rejoins=settings.rejoins,
+        joins=not settings.members,
         on_progress=StartLog(_clock_ms, log).heard,
     )
     if directory.exposure:
@@ -159,9 +159,13 @@ class Server:
         acquaintances = Acquaintances(
             cluster_id=settings.cluster_id,
             node_id=settings.node_id,
+            address=str(settings.address),
             incarnation=node.log_store.identity.incarnation,
             lineage=lineage,
             admitted_at=lambda: node.raft.durable_hard_state.admitted_at,
+            configured_at=lambda: node.roster.configured_at,
+            peers=lambda: node.roster.peers,
+            members=lambda: node.roster.members,
             replaced_at=partial(replaced_at, node.raft),
             cluster_version=lambda: node.machine.cluster_version,
         )
@@ -210,6 +214,7 @@ class Server:
                 term=raft.current_term,
                 last_index=raft.log.last_index,
             )
+            self._tell_if_moved()
             # What lives now lives on: the collector need not look at it again.
             gc.freeze()
             while not signals.stops:
@@ -218,6 +223,17 @@ class Server:
             self._hand_over(signals)
             self._deliver(self._node.abandon_clients())
             self._hang_up()
+
+    def _tell_if_moved(self) -> None:
+        """The others look for this node where the log says, wherever it was started."""
+        settings = self._node.settings
+        there = self._node.roster.members.get(settings.node_id, settings.address)
+        if there != settings.address:
+            self._log.warning(
+                f"the others look for node {settings.node_id} at {there}, and it is at "
+                f"{settings.address}: kvstore member move {settings.node_id} {settings.address}",
+                code="address_differs",
+            )
 
     def _hand_over(self, signals: Signals) -> None:
         """Let another node lead, and answer who still waits, as far as an election's time allows.

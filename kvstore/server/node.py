@@ -45,6 +45,7 @@ from kvstore.server.roster import Roster
 from kvstore.server.spooling import Spooling
 from kvstore.server.sync_times import SyncTimes
 from kvstore.server.ticket import Answer, Ticket
+from kvstore.server.waiting.changes import WaitingChanges
 from kvstore.server.waiting.handovers import WaitingHandovers
 from kvstore.server.waiting.kind import Kind
 from kvstore.server.waiting.reads import Read, WaitingReads
@@ -103,7 +104,7 @@ class Node:
             rng,
         )
         check_directory(self.raft, settings.data_dir)
-        self.roster = Roster(self.raft, settings.members)
+        self.roster = Roster(self.raft, settings.address)
         self.cluster_version = ClusterVersion(release, self.machine, self.raft)
         self.now_ms = self._deadline_ms = 0.0
         """When this turn began, and until when a request that comes in it may wait."""
@@ -147,7 +148,13 @@ class Node:
             settings.cluster_id,
             settings.limits.headroom_bytes,
         )
-        self._kinds: tuple[Kind, ...] = (self._writes, self._reads, self._handovers)
+        self._changes = WaitingChanges()
+        self._kinds: tuple[Kind, ...] = (
+            self._writes,
+            self._reads,
+            self._handovers,
+            self._changes,
+        )
         self.known_leader = KnownLeader(self.raft, self._reads)
         self.reach = Reach(self.raft)
         self.leading = Leading(
@@ -254,6 +261,10 @@ class Node:
     def hand_over(self, request: api.HandOver, ticket: Ticket) -> None:
         """Have the heir, or whoever is closest, lead in this leader's place."""
         self._answers += self._handovers.begin(self, request, ticket, self._deadline_ms)
+
+    def change_members(self, change: api.Change, ticket: Ticket) -> None:
+        """Have the members be as asked for, if this node leads and the rules are for it."""
+        self._answers += self._changes.begin(self, change, ticket, self._deadline_ms)
 
     # --- The turn -------------------------------------------------------------------------
 

@@ -5,9 +5,10 @@ Law: it looks, and changes nothing; what it says costs no disk and no message.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 
 from kvstore import api
+from kvstore.server import refusals
 from kvstore.server.node import Node
 from kvstore.version import version
 
@@ -63,6 +64,8 @@ def status_of(
         lacks_data=raft.log.lacks_base,
         receiving=_receiving(node),
         sending=_sending(node),
+        learners=tuple(one.node_id for one in raft.log.configuration.members if not one.is_voter),
+        reached_at=str(settings.address),
     )
 
 
@@ -83,3 +86,33 @@ def _sending(node: Node) -> dict[int, api.Transfer]:
         for peer, one in raft.sending.receivers.items()
         if (name := one.fetches) is not None
     }
+
+
+def members_of(node: Node, *, is_stale: bool) -> api.MembersResult | api.Failure:
+    """The members, as this node knows them, if it leads or any may say so; else whom to ask."""
+    raft, log = node.raft, node.raft.log
+    if raft.leadership is None and not is_stale:
+        return node.redirect()
+    if not log.configuration.members:
+        return refusals.KNOWS_NO_MEMBERS
+    answering: Set[int] = frozenset()
+    if raft.leadership is not None:
+        answering = raft.leadership.answering
+    match_index, index = raft.match_index, log.configurations.in_force_at
+    return api.MembersResult(
+        cluster_id=node.settings.cluster_id,
+        leader_id=raft.leader_id,
+        index=index,
+        is_settled=index <= raft.commit_index,
+        last_log_index=log.last_index,
+        members=tuple(
+            api.Member(
+                one.node_id,
+                one.address,
+                api.MemberRole.VOTER if one.is_voter else api.MemberRole.LEARNER,
+                one.node_id in answering,
+                match_index.get(one.node_id, 0),
+            )
+            for one in log.configuration.members
+        ),
+    )

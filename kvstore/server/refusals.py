@@ -65,6 +65,28 @@ def cannot_take_over(heir: int | None) -> api.Failure:
     )
 
 
+def change_is_under_way(index: int) -> api.Failure:
+    """One at a time."""
+    return api.Failure(
+        api.FailureCode.NO_CHANGE,
+        f"another change of members is under way (log entry {index}): try again when a majority "
+        "has it",
+    )
+
+
+def members_have_changed(index: int) -> api.Failure:
+    """They are others than those that the client has seen, and not as it wants them."""
+    return invalid(
+        f"the members have changed meanwhile (log entry {index}), so nothing was done: look again, "
+        "with `kvstore member list`"
+    )
+
+
+def cannot_change(why: str, *, may_pass: bool) -> api.Failure:
+    """A rule of `member_changes.py` is against it."""
+    return api.Failure(api.FailureCode.NO_CHANGE, why) if may_pass else invalid(why)
+
+
 def no_space(node_id: int, refusal: Refusal) -> api.Failure:
     """A disk, or the map of a store, is too full for a write."""
     if refusal.waiting_index:
@@ -177,6 +199,12 @@ STOPPED_UNKNOWN: Final = api.Failure(
     "outcome unknown: this node is shutting down; the write may or may not take effect, "
     "so read the key before you try again",
 )
+CHANGE_UNKNOWN: Final = api.Failure(
+    api.FailureCode.UNKNOWN,
+    "outcome unknown: no majority confirmed the change of members in time; it may or may not take "
+    "effect, so look with `kvstore member list` before you try again",
+)
+KNOWS_NO_MEMBERS: Final = no_leader("this node has joined and knows no members yet; try another")
 STOPPED: Final = no_leader("this node is shutting down; try another node")
 NO_MAJORITY: Final = no_leader("no majority confirmed the leader in time; try again")
 LONE: Final = invalid("there is no other node")

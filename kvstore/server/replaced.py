@@ -14,13 +14,17 @@ from kvstore.raft.core import Raft
 
 ADVICE: Final = (
     "It may have voted and acknowledged what this one does not hold: put the right directory "
-    "back, or move this one away and start with --rejoin"
+    "back, or move this one away and start with --join"
 )
 
-REMOVED: Final = (
-    "this node was removed from its cluster, and its directory counts for nothing any more. To "
-    "have it back, move the directory away, and add the node as a new one"
-)
+
+def removed(node_id: int, index: int) -> str:
+    """What a node is told that is no member any more."""
+    return (
+        f"node {node_id} was removed from its cluster by log entry {index}, and its directory "
+        "counts for nothing any more. To have it again, move the directory away, add the node as "
+        "a new one (kvstore member add), and start it with --join"
+    )
 
 
 def replaced_at(raft: Raft, node_id: int, admitted_at: int) -> int | None:
@@ -35,10 +39,13 @@ def check_directory(raft: Raft, data_dir: Path) -> None:
     """
     if raft.leadership is not None:
         return
-    if raft.log.configurations.removed_at(raft.id, raft.commit_index):
-        raise DirectoryRefusedError(f"{data_dir}: {REMOVED}")
-    if index := replaced_at(raft, raft.id, raft.admitted_at):
-        raise DirectoryRefusedError(
-            f"{data_dir}: by log entry {index} another directory of node {raft.id} "
-            f"replaces this one. {ADVICE}"
-        )
+    # One that has not voted may find in the log how an earlier one went.
+    index = replaced_at(raft, raft.id, raft.admitted_at)
+    if index is None:
+        return
+    if raft.log.configurations.as_of(raft.commit_index).member(raft.id) is None:
+        raise DirectoryRefusedError(f"{data_dir}: {removed(raft.id, index)}")
+    raise DirectoryRefusedError(
+        f"{data_dir}: by log entry {index} another directory of node {raft.id} "
+        f"replaces this one. {ADVICE}"
+    )

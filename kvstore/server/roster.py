@@ -1,15 +1,34 @@
 """Who the members are, and where everybody is who speaks with this node.
 
 Law: members and their addresses are those of the configuration in force, from the moment it is
-in the log. It must not know sockets.
+in the log. Who is none by it is heard until it is committed, as it may be the leader that says so.
+Beside them stand a few strangers, by their own word: nodes of this cluster that know a newer
+configuration than this node does, or any where it has none, and may be members by that. It must
+not know sockets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 from kvstore.address import Address, parse_address
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.core import Raft
+
+_STRANGERS_MAX: Final = 7
+"""As many as a cluster has members: more of them would be no cluster's."""
+NO_MEMBER: Final = -1
+"""In place of a configuration's index, of a node that is a member by none."""
+
+
+class _Stranger(NamedTuple):
+    address: Address
+    configured_at: int
+
+
+def _places(configuration: Configuration) -> dict[int, Address]:
+    return {one.node_id: parse_address(one.address) for one in configuration.members}
 
 
 class Roster:
@@ -18,11 +37,13 @@ class Roster:
     * `peers`: another object whenever it may say something else than before.
     """
 
-    def __init__(self, raft: Raft, founders: Mapping[int, Address]) -> None:
-        """`founders`: where the first members are, for who knows no configuration yet."""
+    def __init__(self, raft: Raft, own_address: Address) -> None:
+        """`own_address`: where the others reach this node, by its settings."""
         self._raft = raft
-        self._founders = founders
-        self._configuration = raft.log.configuration
+        self.said: dict[int, Address] = {raft.id: own_address}
+        """Where each node says itself that it is, this one and its peers."""
+        self._strangers: dict[int, _Stranger] = {}
+        self._committed_at = 0
         self._note()
 
     @property
@@ -33,21 +54,82 @@ class Roster:
 
     @property
     def peers(self) -> Mapping[int, Address]:
-        """Whom this node has links to."""
+        """Whom this node has links to: the other members, who leaves, and strangers."""
         self._follow()
         return self._peers
 
+    @property
+    def configured_at(self) -> int:
+        """Index of the configuration's entry by which this node is a member; -1 if it is none."""
+        return self._index if self._raft.id in self.members else NO_MEMBER
+
+    @property
+    def committed_at(self) -> int:
+        """Index of the newest configuration's entry that is committed, as far as is known here."""
+        self._follow()
+        return self._committed_at
+
+    @property
+    def _index(self) -> int:
+        """Of the configuration in force; before all others if that is empty."""
+        log = self._raft.log
+        return log.configurations.in_force_at if log.configuration.members else NO_MEMBER
+
     def address_of(self, node_id: int) -> Address | None:
         """Where a node is, if that is known here."""
-        return self.members.get(node_id)
+        return self.members.get(node_id) or self.peers.get(node_id)
+
+    def believes(self, node_id: int, configured_at: int) -> bool:
+        """Whether a node that is a member by the configuration there is one, or may be."""
+        if node_id == self._raft.id:
+            return False
+        return node_id in self.peers or configured_at > self._index
+
+    def removed_at(self, node_id: int, configured_at: int) -> int | None:
+        """Since when a node is no member that was one, if this node is sure, as it leads.
+
+        Of one that votes, every node can be sure, as its directory is told from others.
+        """
+        raft, index = self._raft, self._index
+        is_sure = raft.has_committed_in_term and index <= raft.commit_index
+        was_member = NO_MEMBER < configured_at < index
+        return index if is_sure and was_member and node_id not in self.members else None
+
+    def meet(self, node_id: int, address: Address, configured_at: int) -> None:
+        """Whom this node believes, says where it is; of too many strangers, the first one goes."""
+        self.said[node_id] = address
+        if node_id in self.peers and node_id not in self._strangers:
+            return
+        stranger = _Stranger(address, configured_at)
+        if self._strangers.pop(node_id, None) != stranger:
+            while len(self._strangers) >= _STRANGERS_MAX:
+                del self._strangers[next(iter(self._strangers))]
+        self._strangers[node_id] = stranger
+        self._note()
 
     def _follow(self) -> None:
-        if self._configuration is not self._raft.log.configuration:
-            self._configuration = self._raft.log.configuration
+        log = self._raft.log
+        is_settled = log.commit_index >= log.configurations.in_force_at
+        if self._configuration is not log.configuration or self._is_settled is not is_settled:
             self._note()
 
     def _note(self) -> None:
-        self._members = {
-            one.node_id: parse_address(one.address) for one in self._configuration.members
-        } or dict(self._founders)
-        self._peers = {peer: at for peer, at in self._members.items() if peer != self._raft.id}
+        log = self._raft.log
+        self._configuration = log.configuration
+        self._is_settled = log.commit_index >= log.configurations.in_force_at
+        self._members = _places(log.configuration)
+        before = {}
+        if self._is_settled:
+            self._committed_at = log.configurations.in_force_at
+        else:
+            before = _places(log.configurations.as_of(log.commit_index))
+        self._strangers = {
+            node_id: stranger
+            for node_id, stranger in self._strangers.items()
+            if node_id not in self._members and stranger.configured_at > self._index
+        }
+        everybody = {node_id: one.address for node_id, one in self._strangers.items()}
+        everybody |= before | self._members
+        self._peers = {peer: at for peer, at in everybody.items() if peer != self._raft.id}
+        there = {self._raft.id, *self._peers}
+        self.said = {node_id: at for node_id, at in self.said.items() if node_id in there}

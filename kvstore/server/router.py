@@ -11,7 +11,7 @@ from kvstore import api
 from kvstore.server import refusals
 from kvstore.server.asked import Asked
 from kvstore.server.node import Node
-from kvstore.server.node_status import status_of
+from kvstore.server.node_status import members_of, status_of
 from kvstore.server.ticket import Ticket
 from kvstore.server.waiting.writes import EntryName
 
@@ -37,6 +37,10 @@ class Router:
             node.submit_query(request, ticket, self._last_write, from_any=asked.from_any)
         elif isinstance(request, api.HandOver):
             node.hand_over(request, ticket)
+        elif isinstance(request, api.CHANGES):
+            node.change_members(request, ticket)
+        elif isinstance(request, api.Members):
+            ticket.fill(members_of(node, is_stale=asked.is_stale))
         elif not ticket.takes_over(request):
             ticket.fill(answer_of(node, request))
 

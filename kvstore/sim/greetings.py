@@ -41,9 +41,13 @@ class Greetings:
         self._acquaintances = Acquaintances(
             cluster_id=node.settings.cluster_id,
             node_id=self.id,
+            address=str(node.settings.address),
             incarnation=disk.log.identity.incarnation,
             lineage=disk.lineage,
             admitted_at=lambda: node.raft.durable_hard_state.admitted_at,
+            configured_at=lambda: node.roster.configured_at,
+            peers=lambda: node.roster.peers,
+            members=lambda: node.roster.members,
             replaced_at=partial(replaced_at, node.raft),
             cluster_version=lambda: node.machine.cluster_version,
             speaks=self.speaks,

@@ -173,7 +173,7 @@ class Host:
     # --- Directories ----------------------------------------------------------------------
 
     def lose_directory(self) -> Disk:
-        """End without notice; the next start is one with `--rejoin`, and an empty directory.
+        """End without notice; the next start is one with `--join`, and an empty directory.
 
         The one that was lost.
         """

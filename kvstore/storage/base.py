@@ -8,6 +8,7 @@ commits, it commits together with `last_applied`. Any failure raises
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
@@ -109,8 +110,10 @@ class Lineage(Protocol):
     starts: bytes
     known: dict[int, Acquaintance]
 
-    def remember(self, node_id: int, acquaintance: Acquaintance) -> None:
-        """Make durable what is known of a peer's directory."""
+    def remember(
+        self, node_id: int, acquaintance: Acquaintance, forget: Iterable[int] = ()
+    ) -> None:
+        """Make durable what is known of a peer's directory, and nothing of those to forget."""
         ...
 
 

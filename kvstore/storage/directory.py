@@ -92,7 +92,7 @@ def open_directory(
     founders: Configuration,
     incarnation: str,
     start: bytes,
-    rejoins: bool,
+    joins: bool,
     log_map_bytes: int,
     state_map_bytes: int,
     on_progress: OnProgress = nobody,
@@ -104,20 +104,20 @@ def open_directory(
     * `founders`: of a cluster that is made now; one that exists is known by its log.
     * `incarnation` names a directory that is made now; one that exists keeps its own.
     * `start`: 8 random bytes, by which peers know this directory again.
-    * `rejoins`: the node had another directory before; a new one must be admitted.
+    * `joins`: one that is made now must be admitted before it votes.
     * `on_progress` hears how far the checks have come.
 
     Raises `DirectoryRefusedError` (not ours, or in use), `StorageUnavailableError`,
     `DamagedError`, `DiskWriteError`.
     """
-    asked = Identity(FORMAT_VERSION, cluster_id, node_id, incarnation, is_founder=not rejoins)
+    asked = Identity(FORMAT_VERSION, cluster_id, node_id, incarnation, is_founder=not joins)
     filesystem.make_directory(data_dir)
     filesystem.refuse_network_filesystem(data_dir)
     lock_fd = _lock(data_dir)
     try:
         _settle_names(data_dir)
         if _is_new(data_dir, founders):
-            configuration = Configuration() if rejoins else founders
+            configuration = Configuration() if joins else founders
             make_state = partial(LmdbState.create, map_bytes=state_map_bytes, identity=asked)
             create(data_dir, asked, configuration, make_state, log_map_bytes)
         directory = _open_stores(
@@ -128,23 +128,12 @@ def open_directory(
         os.close(lock_fd)
         raise
     try:
-        if rejoins:
-            _check_rejoins(data_dir, directory.log)
         directory.log.add_start(start)
         directory.lineage.starts = directory.log.starts
     except BaseException:
         directory.close()
         raise
     return directory
-
-
-def _check_rejoins(data_dir: Path, log: LmdbLog) -> None:
-    """Only a directory that rejoined may be told to, as supervisors repeat what they were told."""
-    if log.identity.is_founder:
-        raise DirectoryRefusedError(
-            f"{data_dir}: --rejoin begins with an empty directory, and this one is the node's"
-            " first. Start it without --rejoin; or, if it was lost or damaged, move it away"
-        )
 
 
 @contextlib.contextmanager
@@ -224,7 +213,8 @@ def _from_others(data_dir: Path, known: Configuration) -> str:
     """How a node whose log is lost gets what the other nodes hold of it, if there are any."""
     if len(known.members) == 1:
         return "no other node holds what was in it"
-    return f"move {data_dir} away and start with --rejoin"
+    there = "" if known.members else "if the cluster has other nodes, "
+    return f"{there}move {data_dir} away and start with --join"
 
 
 def refuse_existing(data_dir: Path) -> None:

@@ -283,7 +283,7 @@ def _check_format(environment: Path, identity: Identity) -> None:
         "use the kvstore release that made it, or a later one"
         if has > writes
         else "use the kvstore release that made it; or, while a majority of the other nodes is up,"
-        " move the directory away and start with --rejoin, one node at a time"
+        " move the directory away and start with --join, one node at a time"
     )
     raise DirectoryRefusedError(
         f"{environment}: has format version {has}, this program writes {writes}; {advice}"

@@ -137,9 +137,13 @@ class MemoryLineage:
         """A server begins on this directory."""
         self.starts += start
 
-    def remember(self, node_id: int, acquaintance: Acquaintance) -> None:
-        """Keep what is known of a peer's directory."""
+    def remember(
+        self, node_id: int, acquaintance: Acquaintance, forget: Iterable[int] = ()
+    ) -> None:
+        """Keep what is known of a peer's directory, and nothing of those to forget."""
         self.known[node_id] = acquaintance
+        for gone in forget:
+            self.known.pop(gone, None)
 
 
 class MemoryTable:

@@ -13,6 +13,7 @@ room on a full disk.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -99,9 +100,13 @@ class PeersFile:
             raise _write_error(path, error) from error
         sync_directory(path.parent)
 
-    def remember(self, node_id: int, acquaintance: Acquaintance) -> None:
-        """Make durable what is known of a peer's directory."""
+    def remember(
+        self, node_id: int, acquaintance: Acquaintance, forget: Iterable[int] = ()
+    ) -> None:
+        """Make durable what is known of a peer's directory, and nothing of those to forget."""
         known = {**self.known, node_id: acquaintance}
+        for gone in forget:
+            known.pop(gone, None)
         self._put(records.encode_peers(Peers(self._incarnation, known)))
         self.known = known
 

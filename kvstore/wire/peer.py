@@ -17,7 +17,8 @@ import crc32c
 import hiredis
 import msgspec
 
-from kvstore.errors import ProtocolError
+from kvstore.address import parse_address, quoted
+from kvstore.errors import ConfigError, ProtocolError
 from kvstore.raft.messages import Message
 from kvstore.raft.versions import FIRST_VERSION, SPOKEN, VERSION_MAX, Versions
 from kvstore.wire import resp
@@ -25,6 +26,7 @@ from kvstore.wire import resp
 _FINAL: Final = "FINAL"
 """First word of a refusal that no new attempt of the same directory and program will change."""
 _CLUSTER_ID_CHARACTERS_MAX: Final = 64
+_ADDRESS_CHARACTERS_MAX: Final = 300
 _INCARNATION: Final = re.compile(r"[0-9a-f]{32}")
 _START_BYTES: Final = 8
 _HELLO_BYTES_MAX: Final = 16 << 10
@@ -46,6 +48,11 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     admitted_at: int
     """Index of the entry that admitted this directory as its node's; 0 for its first one,
     -1 for one that waits for it."""
+    address: str
+    """Where the speaker can be reached."""
+    configured_at: int
+    """Index of the entry with the configuration by which the speaker is a member; 0 for that
+    of the founders, -1 if it is none by what it knows."""
     recipient: int = 0
     """0 until the link is known."""
     cluster_version: int = FIRST_VERSION
@@ -92,9 +99,22 @@ def decode_hello(payload: bytes) -> Hello:
         raise ProtocolError("the starts of the peer's directory are malformed")
     if hello.admitted_at < -1:
         raise ProtocolError("the peer's admission is malformed")
+    if hello.configured_at < -1:
+        raise ProtocolError("the peer's configuration is malformed")
+    _check_address(hello.address)
     if not 0 < hello.cluster_version <= VERSION_MAX:
         raise ProtocolError("the peer's version of the cluster is malformed")
     return hello
+
+
+def _check_address(text: str) -> None:
+    """What is dialled must be what this program would have been told."""
+    try:
+        address = str(parse_address(text[:_ADDRESS_CHARACTERS_MAX], default_port=None))
+    except ConfigError as error:
+        raise ProtocolError(f"the peer's address is malformed: {error}") from None
+    if address != text:
+        raise ProtocolError(f"the peer's address is malformed: {quoted(text)}")
 
 
 class HelloAnswer:

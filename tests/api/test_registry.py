@@ -18,11 +18,12 @@ PACKAGE = Path(api.__file__).parents[1]
 NAMES = [request.__name__ for request in api.REQUESTS]
 CLIENTS = ("clients", "session_clients", "scan_clients", "shipped_clients", "pipeline_clients")
 SIMULATED = [f"sim/{name}.py" for name in CLIENTS]
+OF_MEMBERS = {"Members", *(change.__name__ for change in api.CHANGES)}
 
 DECIDED = {
     "its Redis command": (
         ["wire/commands.py", "wire/scan.py"],
-        {"OpenSession", "Once", "Status", "HandOver", "FetchBackup"},
+        {"OpenSession", "Once", "Status", "HandOver", "FetchBackup", *OF_MEMBERS},
     ),
     "how the client asks for it": (
         ["client/blocking.py", "client/caller.py", "client/backup.py"],
@@ -30,15 +31,15 @@ DECIDED = {
     ),
     "whether the simulator's clients ask for it": (
         SIMULATED,
-        {"Status", "FetchBackup"},
+        {"Status", "FetchBackup", *OF_MEMBERS},
     ),
     "its words in the simulator's film": (
         ["sim/film_words.py"],
-        {"Count", "Status", "HandOver", "FetchBackup"},
+        {"Count", "Status", "HandOver", "FetchBackup", *OF_MEMBERS},
     ),
     "whether it has a share for each of its keys": (
         ["sim/checkers/shares.py"],
-        {"OpenSession", "Once", "Scan", "Count", "Status", "HandOver", "FetchBackup"},
+        {"OpenSession", "Once", "Scan", "Count", "Status", "HandOver", "FetchBackup", *OF_MEMBERS},
     ),
 }
 """What no row can say of a request: in which files it is decided, and for whom there is nothing."""

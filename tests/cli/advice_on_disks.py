@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from kvstore.cli.advice import FAR_BEHIND, LITTLE_ROOM_BYTES, SLOW_SYNC_MS, State
 
-from .statuses import DOWN, IDS, MIB, Case, ask, node, without_leader
+from .statuses import DOWN, IDS, MEMBERS, MIB, Case, ask, node, without_leader
+
+FOUR = {"members": {**MEMBERS, 4: "h4:9004"}, "learners": (4,), "links": {}}
 
 ABOUT_DISKS = {
     # --- Directories
@@ -17,10 +19,20 @@ ABOUT_DISKS = {
         State.NO_WRITES,
         ["cannot_heal"],
         (
-            "this does not mend itself: nodes 2, 3 wait to be admitted by 2 of 3 directories",
+            "this does not mend itself: nodes 2, 3 wait to be let vote by 2 of 3 directories",
             "there is 1.",
             "scan --stale",
         ),
+    ),
+    "two of three directories are lost, and made anew, so that they know no members": Case(
+        ask(
+            without_leader(1),
+            without_leader(2, is_voter=False, members={}, links={}),
+            without_leader(3, is_voter=False, members={}, links={}),
+        ),
+        State.NO_WRITES,
+        ["cannot_heal"],
+        ("this does not mend itself: nodes 2, 3 wait to be let vote by 2 of 3 directories",),
     ),
     "two of three directories are lost, and the third is down": Case(
         ask(DOWN, without_leader(2, is_voter=False), without_leader(3, is_voter=False)),
@@ -34,12 +46,24 @@ ABOUT_DISKS = {
         ["no_majority", "node_silent"],
         ("1 of 3 nodes whose directories count answer, and 2 are needed: start node 3",),
     ),
-    "a node rejoins": Case(
+    "a node that lost its directory catches up": Case(
         ask(node(1, match_index={1: 31, 2: 31, 3: 11}), node(2), node(3, is_voter=False)),
         State.DEGRADED,
-        ["rejoining"],
+        ["learner"],
         ("node 3 catches up (20 entries to go)", "counts for nothing"),
         0,
+    ),
+    "a new node catches up": Case(
+        ask(
+            node(1, match_index={1: 31, 2: 31, 3: 31, 4: 11}, **FOUR),
+            node(2, **FOUR),
+            node(3, **FOUR),
+            node(4, is_voter=False, **FOUR),
+        ),
+        State.DEGRADED,
+        ["learner"],
+        ("node 4 catches up (20 entries to go), and then votes",),
+        1,
     ),
     # --- Disks and logs
     "the leader's disk is full": Case(

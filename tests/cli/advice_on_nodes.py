@@ -188,11 +188,14 @@ ABOUT_NODES = {
     "a node has moved, and is asked where it is now": Case(
         [
             *ask(node(1, **no_3(1)), node(2, **no_3(2))),
-            Asked("h9:9003", node(3, members=BY_OTHER_NAME)),
+            Asked("h9:9003", node(3, reached_at="h9:9003")),
         ],
         State.DEGRADED,
         ["node_moved"],
-        ("node 3 is at h9:9003, and nodes 1, 2 look for it at h3:9003", "with 3=h9:9003 in"),
+        (
+            "node 3 is at h9:9003, and nodes 1, 2 look for it at h3:9003",
+            "kvstore member move 3 h9:9003",
+        ),
         1,
     ),
     "a node has moved, and is asked where it was": Case(

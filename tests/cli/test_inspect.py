@@ -130,8 +130,8 @@ def test_findings_come_last_and_set_the_exit_code(tmp_path):
     assert "\n  log record 4: its crc32c does not match\n" in result.stdout
 
 
-def test_a_directory_that_rejoins_says_how_far_it_is(tmp_path):
-    directory = open_node(tmp_path, rejoins=True)
+def test_a_directory_that_joins_says_how_far_it_is(tmp_path):
+    directory = open_node(tmp_path, joins=True)
     learner = configuration_data(demoted(founders((1, 2, 3)), 1))
     entries = [*led(1, 5, 1, 2), Entry(5, 1, EntryKind.CONFIGURE, learner)]
     directory.log.write(DurableUpdate(HardState(1, None, NOT_ADMITTED), None, entries))

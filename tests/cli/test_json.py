@@ -25,6 +25,7 @@ from scripted_node import (
 
 from kvstore import api
 from kvstore.cli import main as cli
+from kvstore.cli.member import member
 from kvstore.cli.outcomes import are_json
 
 from .shell import MISSING, Run, found, record, spawn
@@ -124,6 +125,12 @@ LINES = {
     "count": "count",
     "transfer-leader": "transfer-leader",
     "backup": "backup /dev/shm/a-backup-that-fails",
+    "member list": "member list",
+    "member add": "member add 4 h:9004",
+    "member promote": "member promote 4",
+    "member remove": "member remove 4",
+    "member replace": "member replace 4 --with h:9004",
+    "member move": "member move 4 h:9004",
 }
 ON_FILES = {
     "verify": ("verify /dev/null", "DAMAGED"),
@@ -135,9 +142,13 @@ ON_FILES = {
 
 def test_every_command_that_knows_json_is_looked_at() -> None:
     """Status and inspect have no errors but of usage: what they find is their result."""
+    single = {
+        **cli.commands.commands,
+        **{f"member {name}": command for name, command in member.commands.items()},
+    }
     known = {
         name
-        for name, command in cli.commands.commands.items()
+        for name, command in single.items()
         if any("--json" in parameter.opts for parameter in command.params)
     }
     assert known == {*LINES, *ON_FILES, "status", "inspect"}

@@ -161,7 +161,7 @@ def test_an_unreachable_node_with_a_long_name_keeps_the_columns_straight() -> No
 
 
 def test_status_shows_what_a_node_lacks() -> None:
-    """A node that rejoins, whose disk lost entries, and that nobody leads."""
+    """A node that does not vote yet, whose disk lost entries, and that nobody leads."""
     lacking = status_of(
         2,
         is_voter=False,
@@ -177,7 +177,7 @@ def test_status_shows_what_a_node_lacks() -> None:
     assert lines[2].split() == [
         "2",
         "h:1",
-        "rejoining",
+        "learner",
         "7",
         "-",
         "31",

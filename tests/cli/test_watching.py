@@ -56,6 +56,24 @@ def test_nodes_of_the_command_line_come_first(file: str) -> None:
     assert all_nodes(None, None, environ) == targets("b:2")
 
 
+def test_members_that_the_settings_do_not_name_are_asked_as_well(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The settings name founders; others may have come since."""
+    with ScriptedNode() as one, ScriptedNode() as two:
+        members = {1: one.address, 2: two.address}
+        for number, node in ((1, one), (2, two)):
+            match = {1: 31, 2: 31} if number == 1 else {}
+            node.extend(*[status_of(number, members=members, match_index=match)] * 2)
+        monkeypatch.setenv("KVSTORE_ID", "1")
+        monkeypatch.setenv("KVSTORE_PORT", one.address.partition(":")[2])
+        monkeypatch.setenv("KVSTORE_PEERS", "none")
+        ran = run("status", "--json")
+        assert [node["node_id"] for node in json.loads(ran.out)["nodes"]] == [1, 2]
+        ran = run("status", "--json", "--to", one.address)
+        assert [node["node_id"] for node in json.loads(ran.out)["nodes"]] == [1]
+
+
 def test_the_settings_of_serve_name_the_nodes(file: str) -> None:
     assert all_nodes(None, None, {"KVSTORE_CONFIG": file}) == OF_SETTINGS
     assert all_nodes(None, None, VARIABLES) == OF_SETTINGS
@@ -233,7 +251,7 @@ def test_a_node_is_ready_if_a_majority_confirms_a_read_here(run: Run) -> None:
     ("answers", "reason"),
     [
         ((status_of(2, leader_id=None, leader_ms=None),), "node 2: it knows no leader"),
-        ((status_of(2, is_voter=False),), "node 2: it waits to be admitted"),
+        ((status_of(2, is_voter=False),), "node 2: it does not vote yet"),
         ((status_of(2), FOUND_NO_LEADER), "node 2: no majority confirmed the leader"),
         ((status_of(2), Misbehave.SILENCE), "node 2: no majority confirmed a read in time"),
         (

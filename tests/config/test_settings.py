@@ -11,6 +11,7 @@ import pytest
 from kvstore.address import Address, parse_address, parse_addresses
 from kvstore.cli.serve import serve
 from kvstore.config.limits import MAP_BYTES_CEILING, VALUE_BYTES_CEILING, Limits
+from kvstore.config.members import Made
 from kvstore.config.settings import Settings, check, default_cluster_id, settings_from
 from kvstore.config.sources import NAMES
 from kvstore.errors import ConfigError
@@ -325,6 +326,60 @@ def test_settings_made_by_hand_are_checked_too() -> None:
     ):
         with pytest.raises(ConfigError):
             check(bad)
+
+
+# --- Who joins, and whose directory has been made ------------------------------------------
+
+
+def test_a_node_that_joins_has_an_id_and_an_address_and_knows_no_members() -> None:
+    settings = build(id="4", join="9001,db-2:9002", host="10.0.0.4")
+    assert settings.join == (Address("127.0.0.1", 9001), Address("db-2", 9002))
+    assert (settings.node_id, settings.address) == (4, Address("10.0.0.4", 9004))
+    assert (settings.members, settings.cluster_id) == ({}, "")
+    assert settings.data_dir == Path("data/n4")
+    assert build(id="4", join="9001", cluster="name").cluster_id == "name"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"join": "9001", "port": "9004"}, "give --id"),
+        ({"join": "9001", "id": "4", "peers": "9001"}, "--peers: .* leave the peers out"),
+        ({"join": "h:0", "id": "4"}, "--join: 'h:0'|--join: '0'"),
+        ({"join": "", "id": "4"}, "no address given"),
+    ],
+)
+def test_who_joins_in_a_wrong_way_is_told(wrong: dict[str, str], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        build(**wrong)
+
+
+def test_a_directory_that_has_been_made_says_who_the_node_is() -> None:
+    """A supervisor repeats what it was told first, though the members are others by now."""
+
+    def made(data_dir: Path) -> Made | None:
+        return Made(4, "kv") if data_dir == Path("d") else None
+
+    for told in (
+        {},
+        {"id": "4"},
+        {"id": "4", "join": "9001"},
+        {"port": "9004", "peers": "9001,9002"},
+        {"id": "4", "port": "9004", "peers": "2=h:1"},
+    ):
+        settings = settings_from({**told, "data": "d"}, {}, made)
+        assert (settings.node_id, settings.cluster_id, settings.join) == (4, "kv", ())
+        assert (settings.address, settings.members) == (Address("127.0.0.1", 9004), {})
+    settings = settings_from({"id": "5", "cluster": "other", "data": "d"}, {}, made)
+    assert (settings.node_id, settings.cluster_id) == (5, "other"), "whoever opens it compares"
+
+
+def test_a_directory_where_it_is_looked_for_is_found_by_id_or_rank() -> None:
+    def made(data_dir: Path) -> Made | None:
+        return Made(2, "kv") if data_dir == Path("data/n2") else None
+
+    for told in ({"id": "2"}, {"port": "9002", "peers": "9001,9003"}, {"id": "2", "join": "9001"}):
+        assert settings_from(told, {}, made).cluster_id == "kv"
 
 
 # --- Where settings come from -------------------------------------------------------------

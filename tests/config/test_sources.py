@@ -36,42 +36,15 @@ def from_file(tmp_path: Path, text: str, environ: Mapping[str, str] | None = Non
 # --- Types of a file ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("yes", ["true", "1", '"yes"', '"true"', '"on"', '"Yes"', '"1"'])
-def test_a_file_says_yes_as_people_do(tmp_path: Path, yes: str) -> None:
-    assert from_file(tmp_path, f"rejoin = {yes}").rejoins
-
-
-@pytest.mark.parametrize("no", ["false", "0", '"no"', '"false"', '"off"', '"NO"'])
-def test_a_file_says_no_as_people_do(tmp_path: Path, no: str) -> None:
-    assert not from_file(tmp_path, f"rejoin = {no}", {}).rejoins
-
-
-@pytest.mark.parametrize("yes", ["1", "true", "TRUE", "yes", "on"])
-def test_a_variable_says_yes_as_people_do(yes: str) -> None:
-    assert settings_from({"id": "1"}, {"KVSTORE_REJOIN": yes}).rejoins
-
-
-@pytest.mark.parametrize("no", ["0", "false", "no", "off", ""])
-def test_a_variable_says_no_as_people_do(no: str) -> None:
-    assert not settings_from({"id": "1"}, {"KVSTORE_REJOIN": no}).rejoins
-
-
-def test_what_is_neither_yes_nor_no_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^KVSTORE_REJOIN: 'maybe' is neither yes nor no"):
-        settings_from({"id": "1"}, {"KVSTORE_REJOIN": "maybe"})
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("heartbeat_ms = true", "heartbeat_ms must be text or a whole number, not true"),
         ("heartbeat_ms = 100.0", "heartbeat_ms must be text or a whole number, not 100.0"),
-        ("rejoin = 1.0", "rejoin must be true or false, not 1.0"),
-        ("rejoin = 2", "rejoin in .*: '2' is neither yes nor no"),
-        ("rejoin = [true]", "rejoin must be true or false"),
         ("data = ['a', 'b']", "data must be text or a whole number, not a list"),
         ("id = [1]", "id must be text or a whole number, not a list"),
         ("peers = [[9002], 9003]", "peers must be a list of text and whole numbers"),
+        ("join = [[9002], 9003]", "join must be a list of text and whole numbers"),
         ("peers = [9002, true]", "peers must be a list of text and whole numbers"),
         ("election_ms = [500, 1000]", 'write it as text: election_ms = "500-1000"'),
         ("data = 2026-01-01", "data must be text or a whole number"),
@@ -85,7 +58,7 @@ def test_a_value_of_the_wrong_type_is_refused_in_the_words_of_the_file(
 
 
 def test_whole_numbers_of_a_file_may_be_written_as_toml_has_them(tmp_path: Path) -> None:
-    settings = from_file(tmp_path, "value_bytes_max = 0x100_000\nheartbeat_ms = 1_00\nrejoin=false")
+    settings = from_file(tmp_path, "value_bytes_max = 0x100_000\nheartbeat_ms = 1_00")
     assert settings.limits.value_bytes_max == 1 << 20
     assert settings.raft.heartbeat_interval_ms == 100
 
@@ -96,7 +69,7 @@ def test_whole_numbers_of_a_file_may_be_written_as_toml_has_them(tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
-        ("KVSTORE_REJOINS", "KVSTORE_REJOIN"),
+        ("KVSTORE_JOINS", "KVSTORE_JOIN"),
         ("KVSTORE_PEER", "KVSTORE_PEERS"),
         ("KVSTORE_DATA_DIR", "KVSTORE_DATA"),
         ("KVSTORE_LOGFORMAT", "KVSTORE_LOG_FORMAT"),

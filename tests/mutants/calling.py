@@ -40,7 +40,7 @@ CALLING = (
     Mutant(
         "a handover that was not answered is said to have changed nothing",
         "_doubt",
-        "    if not isinstance(asked, (*api.WRITES, api.HandOver)):\n",
+        "    if not isinstance(asked, (*api.WRITES, api.HandOver, *api.CHANGES)):\n",
         "    if not isinstance(asked, api.WRITES):\n",
         test="tests/client/test_transfer_leader.py",
     ),
@@ -158,7 +158,7 @@ CALLING = (
     ),
     Mutant(
         "a handover is asked for again of whoever leads by then",
-        "Caller._ask.request",
+        "Caller._ask",
         "            request = api.HandOver(request.heir, self._term)\n",
         "            request = api.HandOver(request.heir)\n",
         test="tests/client/test_transfer_leader.py"

@@ -117,7 +117,7 @@ SERVING = (
     ),
     Mutant(
         "a deposed leader says of every waiting write that it was rolled back",
-        "_is_dead",
+        "is_dead",
         "    return index <= applied_index or term < applied_term",
         "    return True",
     ),
@@ -228,8 +228,8 @@ SERVING = (
     Mutant(
         "a client is told a term that is not on the disk yet",
         "reply_of",
-        "node.durable_term, ",
-        "node.raft.current_term, ",
+        "        node.durable_term,\n",
+        "        node.raft.current_term,\n",
         test="tests/server/test_envelope.py"
         "::test_clients_hear_of_a_term_only_when_it_is_on_the_disk",
     ),

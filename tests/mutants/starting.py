@@ -66,17 +66,6 @@ STARTING = (
         test=f"{KILLED_BEFORE}[log_that_is_damaged_twice]",
     ),
     Mutant(
-        "a start that is refused is added to the lineage",
-        "open_directory",
-        "        if rejoins:\n"
-        "            _check_rejoins(data_dir, directory.log)\n"
-        "        directory.log.add_start(start)\n",
-        "        directory.log.add_start(start)\n"
-        "        if rejoins:\n"
-        "            _check_rejoins(data_dir, directory.log)\n",
-        test="tests/storage/test_directory.py",
-    ),
-    Mutant(
         "the names above what a link leads to are not synced",
         "make_directory",
         "    for named in {path.absolute(), path.resolve()}:\n",

@@ -15,6 +15,7 @@ from .dropping import DROPPING
 from .guiding import GUIDING
 from .keeping import KEEPING
 from .leading import LEADING
+from .members import MEMBERS
 from .replaced import REPLACED
 from .saving import SAVING
 from .sending import SENDING
@@ -47,4 +48,5 @@ MUTANTS = (
     *UPDATING,
     *SAVING,
     *CHECKING,
+    *MEMBERS,
 )

@@ -168,13 +168,6 @@ WATCHING = (
         test="tests/config/test_sources.py",
     ),
     Mutant(
-        "a switch in the file must be text",
-        "_toml_text",
-        "    if name in _YES_OR_NO and isinstance(value, bool):\n",
-        "    if False:\n",
-        test="tests/config/test_sources.py",
-    ),
-    Mutant(
         "why a server ends is text, whatever its log is",
         "LastWords.say",
         "        if logs.are_json():\n",

@@ -174,6 +174,7 @@ class Cluster:
         links: bool = False,
         environ: Mapping[str, str] | None = None,
     ) -> None:
+        self._directory = directory
         self.nodes = {node_id: Node(node_id, directory) for node_id in range(1, size + 1)}
         self.environ = dict(environ or {})
         self.paused: set[int] = set()
@@ -187,7 +188,7 @@ class Cluster:
     # --- Processes ------------------------------------------------------------------------
 
     def command(self, node_id: int, **changes: object) -> list[str]:
-        """The command line of a node; `changes` replace single options."""
+        """The command line of a node; `changes` replace single options, or leave them out."""
         peers = [
             f"{peer}={node.host}:{self._links[node_id, peer].port if self._links else node.port}"
             for peer, node in self.nodes.items()
@@ -202,7 +203,7 @@ class Cluster:
             "data": self.nodes[node_id].data_dir,
             **changes,
         }
-        words = [f"--{name}={value}" for name, value in options.items()]
+        words = [f"--{name}={value}" for name, value in options.items() if value is not None]
         return [sys.executable, "-c", _BOOT, "serve", *words]
 
     @staticmethod
@@ -229,6 +230,26 @@ class Cluster:
             self.wait_until_answers(node_id)
 
     restart = start
+
+    def add(self, node_id: int) -> Node:
+        """Another machine, on which nothing runs yet."""
+        node = self.nodes[node_id] = Node(node_id, self._directory)
+        return node
+
+    def join(self, node_id: int, *through: int) -> None:
+        """Start a node without a directory, to join the cluster of these nodes (of all others).
+
+        It is not waited for: it begins once it is a member.
+        """
+        others = through or tuple(one for one in self.nodes if one != node_id)
+        nodes = ",".join(self.address(one) for one in others)
+        command = self.command(node_id, peers=None, join=nodes)
+        self.nodes[node_id].spawn(command, self.process_environ())
+
+    def address(self, node_id: int) -> str:
+        """Where a node is."""
+        node = self.nodes[node_id]
+        return f"{node.host}:{node.port}"
 
     def wait_until_answers(self, node_id: int) -> None:
         node = self.nodes[node_id]

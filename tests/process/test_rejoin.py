@@ -5,8 +5,8 @@ heard, level, and counted.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -28,8 +28,8 @@ def lose_directory(cluster: Cluster, node_id: int) -> None:
 
 
 def rejoin(cluster: Cluster, node_id: int) -> None:
-    node = cluster.nodes[node_id]
-    node.spawn([*cluster.command(node_id), "--rejoin"], cluster.process_environ())
+    """Start it as a supervisor does that knows of the loss, and of nothing else."""
+    cluster.join(node_id, *(one for one in cluster.awake if one != node_id))
     cluster.wait_until_answers(node_id)
 
 
@@ -52,7 +52,7 @@ def test_a_wiped_directory_neither_votes_nor_counts(make_cluster: MakeCluster) -
     lose_directory(cluster, wiped)
     cluster.spawn(wiped)
     wait_for_end(cluster, wiped, f"knows node {wiped} by another directory")
-    assert "--rejoin" in cluster.nodes[wiped].log
+    assert "--join" in cluster.nodes[wiped].log
     # Its own log says so as well, but `kvstore status` asks those that are there.
     address = Address(cluster.nodes[leader].host, cluster.nodes[leader].port)
     (status,) = probe.ask_all([address], api.Call(api.Status()), time.monotonic() + 10)
@@ -155,30 +155,30 @@ def test_the_old_directory_does_not_come_back_after_a_rejoin(make_cluster: MakeC
 
 
 def test_who_never_met_the_new_directory_refuses_the_old_one(make_cluster: MakeCluster) -> None:
-    """It has the admission in its log: with the old one it would elect a leader without a write
-    that was acknowledged meanwhile.
+    """Its log has the entry by which the new one votes: with the old one it would elect a leader
+    without a write that was acknowledged meanwhile.
     """
-    cluster = make_cluster(links=True)
+    cluster = make_cluster()
     put_anywhere(cluster, "before")
     leader = cluster.wait_for_leader()
     victim, third = others(cluster, leader)
-    data_dir = cluster.nodes[victim].data_dir
+    data_dir, known = cluster.nodes[victim].data_dir, peers_file(cluster, third)
     cluster.kill(victim)
     data_dir.rename(old := data_dir.with_name("old"))
-    cluster.cut(victim, third)
-    cluster.cut(third, victim)
+    before = known.read_bytes()
     rejoin(cluster, victim)
     cluster.wait_for_log(victim, "this node votes from now on")
     cluster.wait_until_level()
-    cluster.partition((leader, victim), (third,))
+    assert cluster.terminate(third) == 0
     put_anywhere(cluster, "acknowledged", (leader, victim))
     cluster.kill(leader, victim)
     data_dir.rename(new := data_dir.with_name("new"))
     old.rename(data_dir)
-    cluster.heal()
+    known.write_bytes(before)  # It has met nobody since.
+    cluster.start(third)
     cluster.spawn(victim)
     wait_for_end(cluster, victim, f"this directory of node {victim} votes no more")
-    assert "--rejoin" in cluster.nodes[victim].log
+    assert "--join" in cluster.nodes[victim].log
     data_dir.rename(old)
     new.rename(data_dir)
     cluster.restart(victim)
@@ -189,28 +189,28 @@ def test_who_never_met_the_new_directory_refuses_the_old_one(make_cluster: MakeC
         assert set(read_everything(cluster, node_id)) == {"before", "acknowledged", "after"}
 
 
-def test_rejoin_begins_with_an_empty_directory_and_needs_others(
+def peers_file(cluster: Cluster, node_id: int) -> Path:
+    """What a node knows of the directories of others."""
+    return cluster.nodes[node_id].data_dir / "raft" / "peers"
+
+
+def test_a_directory_that_is_there_is_what_counts_whatever_the_command_line_says(
     make_cluster: MakeCluster,
 ) -> None:
+    """A supervisor may go on with `--join`, with the founders, or with hardly anything."""
     cluster = make_cluster()
     put_anywhere(cluster, "before")
     victim = next(node for node in cluster.nodes if node != cluster.wait_for_leader())
+    for changes in ({"peers": None, "join": "127.0.0.1:1"}, {"peers": "none"}, LITTLE):
+        assert cluster.terminate(victim) == 0
+        command = cluster.command(victim, **changes)
+        cluster.nodes[victim].spawn(command, cluster.process_environ())
+        cluster.wait_until_answers(victim)
+        cluster.wait_until_level()
     assert cluster.terminate(victim) == 0
-    done = run_rejoin(cluster, victim)
-    assert_refuses(done, "--rejoin begins with an empty directory", "move it away")
-    assert_refuses(run_rejoin(cluster, victim, peers="none"), "--rejoin needs other nodes")
+    assert_refuses(cluster.run_to_end(victim, cluster="other"), "belongs to cluster")
+    assert_refuses(cluster.run_to_end(victim, id=9), f"belongs to node {victim}, not 9")
     cluster.restart(victim)
-    cluster.wait_until_level()
 
 
-def run_rejoin(
-    cluster: Cluster, node_id: int, **changes: object
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*cluster.command(node_id, **changes), "--rejoin"],
-        env=cluster.process_environ(),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
+LITTLE = {"peers": None, "cluster": None, "id": None}

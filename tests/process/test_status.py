@@ -183,10 +183,10 @@ def test_a_node_that_has_moved_is_told_from_one_that_is_down(make_cluster: MakeC
         f"node {moving} is at 127.0.0.1:{node.port}, and nodes {who} look for it at "
         f"127.0.0.1:{old_port}" in told.advice["node_moved"]
     )
-    assert f"{moving}=127.0.0.1:{node.port}" in told.advice["node_moved"]
-    for node_id in others(cluster, moving):
-        assert cluster.terminate(node_id) == 0
-        cluster.restart(node_id)
+    command = f"kvstore member move {moving} 127.0.0.1:{node.port}"
+    assert command in told.advice["node_moved"]
+    done = run(*command.split()[1:], "--to", addresses(cluster), "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
     wait_for(cluster, "healthy")
     spare.release()
 
@@ -198,8 +198,7 @@ def test_two_lost_directories_of_three_do_not_mend_themselves(make_cluster: Make
     cluster.kill(*lost)
     for node_id in lost:
         shutil.rmtree(cluster.nodes[node_id].data_dir)
-        command = [*cluster.command(node_id), "--rejoin"]
-        cluster.nodes[node_id].spawn(command, cluster.process_environ())
+        cluster.join(node_id)
         cluster.wait_until_answers(node_id)
     cluster.is_audited = False
     told = wait_for(cluster, "no writes", "cannot_heal")

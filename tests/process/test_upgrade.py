@@ -128,12 +128,10 @@ def test_an_older_release_that_joins_a_newer_cluster_is_told_what_to_start(
     joining = cluster.nodes[3]
     assert cluster.terminate(3) == 0
     shutil.rmtree(joining.data_dir)
-    options = ["--rejoin"]
     if directory != "empty":
         shutil.move(old, joining.data_dir)
-        options = []
     joining.root, logged = ROOT, len(joining.log)
-    joining.spawn([*cluster.command(3), *options], cluster.process_environ())
+    cluster.join(3)
     assert joining.process is not None
     assert joining.process.wait(DEADLINE_S) == 3
     said = joining.log[logged:]
@@ -143,6 +141,6 @@ def test_an_older_release_that_joins_a_newer_cluster_is_told_what_to_start(
     # What it was told is all that is wrong with it.
     joining.root = newer
     if directory == "empty":
-        joining.spawn([*cluster.command(3), "--rejoin"], cluster.process_environ())
+        cluster.join(3)
         cluster.wait_until_answers(3)
         cluster.wait_until_level()

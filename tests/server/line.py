@@ -61,9 +61,13 @@ class Line:
         acquaintances = Acquaintances(
             cluster_id="test",
             node_id=1,
+            address="127.0.0.1:9001",
             incarnation=identity.incarnation,
             lineage=self.lineage,
             admitted_at=lambda: self.node.raft.admitted_at,
+            configured_at=lambda: self.node.roster.configured_at,
+            peers=lambda: self.node.roster.peers,
+            members=lambda: self.node.roster.members,
             replaced_at=partial(replaced_at, self.node.raft),
             cluster_version=lambda: self.node.machine.cluster_version,
         )
@@ -218,4 +222,6 @@ THEIRS = peer.Hello(
     incarnation="ab" * 16,
     starts=b"2" * 8,
     admitted_at=0,
+    address="127.0.0.1:9002",
+    configured_at=0,
 )

@@ -20,6 +20,8 @@ FIRST = Hello(
     incarnation="ab" * 16,
     starts=b"start 1.",
     admitted_at=0,
+    address="127.0.0.1:9002",
+    configured_at=0,
     recipient=1,
 )
 
@@ -44,14 +46,23 @@ def configurations() -> Configurations:
 
 
 @pytest.fixture
-def acquaintances(configurations: Configurations) -> Acquaintances:
+def lineage() -> MemoryLineage:
+    return MemoryLineage(b"own one.")
+
+
+@pytest.fixture
+def acquaintances(configurations: Configurations, lineage: MemoryLineage) -> Acquaintances:
     """Those of node 1, which knows nobody yet."""
     return Acquaintances(
         cluster_id="c",
         node_id=1,
+        address="127.0.0.1:9001",
         incarnation="cd" * 16,
-        lineage=MemoryLineage(b"own one."),
+        lineage=lineage,
         admitted_at=lambda: 5,
+        configured_at=lambda: 0,
+        peers=lambda: (2, 3),
+        members=lambda: (1, 2, 3),
         replaced_at=configurations.ended_at,
     )
 
@@ -78,7 +89,7 @@ def test_a_wiped_directory_is_refused_with_advice(acquaintances: Acquaintances) 
     refusal = acquaintances.reason_to_refuse(other(b"wiped!!!", 0))
     assert refusal is not None
     assert "node 1 knows node 2 by another directory" in refusal
-    assert "--rejoin" in refusal
+    assert "--join" in refusal
 
 
 def test_a_copy_that_lacks_later_starts_is_refused(acquaintances: Acquaintances) -> None:
@@ -88,7 +99,7 @@ def test_a_copy_that_lacks_later_starts_is_refused(acquaintances: Acquaintances)
     assert acquaintances.reason_to_refuse(FIRST)
 
 
-def test_a_directory_that_rejoins_takes_the_place_of_the_old_one(
+def test_a_directory_that_joins_takes_the_place_of_the_old_one(
     acquaintances: Acquaintances,
 ) -> None:
     new = other(b"new one.", NOT_ADMITTED)
@@ -97,7 +108,7 @@ def test_a_directory_that_rejoins_takes_the_place_of_the_old_one(
 
 
 def test_who_was_away_meanwhile_believes_the_admission(acquaintances: Acquaintances) -> None:
-    """It missed that the node rejoined, and learns it from the index that admitted it."""
+    """It missed that the node had a new one, and learns it from the index that admitted it."""
     meet(acquaintances, FIRST, other(b"new one.", 9))
 
 
@@ -111,6 +122,17 @@ def test_while_one_waits_to_be_admitted_an_earlier_one_does_not_come_back(
 ) -> None:
     meet(acquaintances, other(b"second..", 9), other(b"third...", NOT_ADMITTED))
     assert acquaintances.reason_to_refuse(other(b"second..", 9))
+
+
+def test_who_has_left_is_forgotten_when_another_comes(
+    acquaintances: Acquaintances, lineage: MemoryLineage
+) -> None:
+    """Members come and go for years, and the file has room for as many as a cluster has."""
+    four, three = (msgspec.structs.replace(FIRST, node_id=node_id) for node_id in (4, 3))
+    meet(acquaintances, FIRST, four)
+    assert lineage.known.keys() == {2, 4}
+    meet(acquaintances, three)
+    assert lineage.known.keys() == {2, 3}, "who is no peer of this node's"
 
 
 # --- What the log says -------------------------------------------------------------------------
@@ -129,7 +151,7 @@ def test_who_never_met_the_new_directory_refuses_the_old_one_by_its_log(
     refusal = acquaintances.reason_to_refuse(later(FIRST, b"start 2."))
     assert refusal is not None
     assert "by log entry 9 of node 1 this directory of node 2 votes no more" in refusal
-    assert "--rejoin" in refusal
+    assert "--join" in refusal
     meet(acquaintances, other(b"second..", 9))
 
 

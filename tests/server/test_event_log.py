@@ -177,9 +177,13 @@ def link_to(address: Address, selector: selectors.BaseSelector) -> PeerLink:
     acquaintances = Acquaintances(
         cluster_id="test",
         node_id=1,
+        address="127.0.0.1:9001",
         incarnation="ab" * 16,
         lineage=MemoryLineage(b"1" * 8),
         admitted_at=lambda: 0,
+        configured_at=lambda: 0,
+        peers=lambda: (2, 3),
+        members=lambda: (1, 2, 3),
         replaced_at=lambda node_id, admitted_at: None,
     )
     return PeerLink(

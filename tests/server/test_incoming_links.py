@@ -50,8 +50,8 @@ def test_a_peer_that_is_gone_without_a_word_is_noticed(follower: Line) -> None:
     [
         ({"cluster_id": "other"}, b"belongs to cluster"),
         ({"recipient": 3}, b"looks for node 3"),
-        ({"node_id": 9}, b"node 9 is not a peer"),
-        ({"node_id": 1}, b"node 1 is not a peer"),
+        ({"node_id": 9}, b"node 9 is no member"),
+        ({"node_id": 1}, b"node 1 is no member"),
         ({"speaks": Versions(3, 3)}, b"node 1 speaks protocol 2, node 2 3;"),
     ],
 )

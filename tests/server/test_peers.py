@@ -34,9 +34,13 @@ def acquaintances() -> Acquaintances:
     return Acquaintances(
         cluster_id="test",
         node_id=1,
+        address="127.0.0.1:9001",
         incarnation="ab" * 16,
         lineage=MemoryLineage(b"1" * 8),
         admitted_at=lambda: 0,
+        configured_at=lambda: 0,
+        peers=lambda: (2, 3),
+        members=lambda: (1, 2, 3),
         replaced_at=lambda node_id, admitted_at: None,
     )
 
@@ -73,6 +77,8 @@ HELLO_OF_2 = Hello(
     incarnation="cd" * 16,
     starts=b"2" * 8,
     admitted_at=0,
+    address="127.0.0.1:9002",
+    configured_at=0,
     recipient=1,
 )
 

@@ -66,7 +66,7 @@ def hear(one: Node, commit: int) -> None:
 def test_it_ends_with_advice_as_soon_as_it_knows_that_this_is_committed() -> None:
     one = node()
     hear(one, 1)
-    with pytest.raises(DirectoryRefusedError, match=r"d1: by log entry 2 another .* --rejoin"):
+    with pytest.raises(DirectoryRefusedError, match=r"d1: by log entry 2 another .* --join"):
         hear(one, 2)
 
 

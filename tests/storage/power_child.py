@@ -79,10 +79,10 @@ def sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def serve(data_dir: Path, number: int, *, rejoins: bool = False) -> Promise:
+def serve(data_dir: Path, number: int, *, joins: bool = False) -> Promise:
     """One start, what it takes from others, and its end."""
     node = open_node(
-        data_dir, incarnation=f"{number:032x}", start=b"start%3d" % number, rejoins=rejoins
+        data_dir, incarnation=f"{number:032x}", start=b"start%3d" % number, joins=joins
     )
     say({**promise(node), "kept": kept(data_dir)})
     found = node.log.recover()
@@ -115,10 +115,10 @@ def first_start_in_a_directory_that_somebody_made(data_dir: Path) -> None:
     first_start(data_dir)
 
 
-def first_start_by_rejoining(data_dir: Path) -> None:
+def first_start_by_joining(data_dir: Path) -> None:
     say([])
-    serve(data_dir, 1, rejoins=True)
-    serve(data_dir, 2, rejoins=True)
+    serve(data_dir, 1, joins=True)
+    serve(data_dir, 2, joins=True)
 
 
 def creation_that_was_interrupted_twice(data_dir: Path) -> None:
@@ -251,25 +251,23 @@ class Claim:
         return False
 
 
-def one_more_start(root: Path, *, rejoins: bool = False) -> None:
+def one_more_start(root: Path, *, joins: bool = False) -> None:
     """On each of many directories, each named before."""
     for base in sorted(root.iterdir(), key=lambda path: int(path.name)):
         say(base.name)
-        node = open_node(
-            base / "deep" / "n1", incarnation="9" * 32, start=b"one more", rejoins=rejoins
-        )
+        node = open_node(base / "deep" / "n1", incarnation="9" * 32, start=b"one more", joins=joins)
         say(promise(node))
         node.close()
 
 
-def one_more_start_by_rejoining(root: Path) -> None:
-    one_more_start(root, rejoins=True)
+def one_more_start_by_joining(root: Path) -> None:
+    one_more_start(root, joins=True)
 
 
 STORIES: tuple[Callable[[Path], None], ...] = (
     first_start,
     first_start_in_a_directory_that_somebody_made,
-    first_start_by_rejoining,
+    first_start_by_joining,
     creation_that_was_interrupted_twice,
     log_that_is_damaged_twice,
     peers_that_are_damaged_twice,
@@ -280,6 +278,6 @@ STORIES: tuple[Callable[[Path], None], ...] = (
 )
 
 if __name__ == "__main__":
-    {one.__name__: one for one in (*STORIES, one_more_start, one_more_start_by_rejoining)}[
+    {one.__name__: one for one in (*STORIES, one_more_start, one_more_start_by_joining)}[
         sys.argv[1]
     ](Path(sys.argv[2]))

@@ -51,7 +51,7 @@ def open_node(
         "founders": founders(members),
         "incarnation": f"{node_id:032x}",
         "start": b"a start.",
-        "rejoins": False,
+        "joins": False,
         "log_map_bytes": MAP_BYTES,
         "state_map_bytes": MAP_BYTES,
     }

@@ -230,7 +230,7 @@ def test_a_log_whose_vote_or_outline_is_lost_is_refused_untouched(node, text):
     ) as found:
         open_node(node)
     told = str(found.value)
-    assert told.endswith(f": move {node} away and start with --rejoin")
+    assert told.endswith(f": move {node} away and start with --join")
     assert told.count("does not match") <= 1, "the same words twice"
     assert (node / RAFT / "data.mdb").read_bytes() == before
     assert not (node / RAFT / DAMAGED_FILE).exists()

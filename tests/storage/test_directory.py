@@ -67,7 +67,6 @@ def test_a_directory_keeps_its_data_and_its_incarnation(tmp_path):
     [
         ({"node_id": 2}, r"belongs to node 1, not 2"),
         ({"cluster_id": "other"}, r"belongs to cluster 'local', not 'other'"),
-        ({"rejoins": True}, r"--rejoin begins with an empty directory"),
     ],
 )
 def test_a_directory_is_refused_untouched_to_another(tmp_path, changed, message):
@@ -90,12 +89,12 @@ def test_who_founded_a_cluster_is_not_asked_twice(tmp_path):
 
 def test_who_joins_knows_no_configuration(tmp_path):
     """Thesis §4.1: it has that of its log, and none before."""
-    node = open_node(tmp_path, rejoins=True)
+    node = open_node(tmp_path, joins=True)
     assert node.log.recover().configuration == Configuration()
     node.close()
 
 
-@pytest.mark.parametrize(("step", "advice"), [(1, "--rejoin, one node"), (-1, "or a later one")])
+@pytest.mark.parametrize(("step", "advice"), [(1, "--join, one node"), (-1, "or a later one")])
 def test_another_format_version_is_refused_untouched(tmp_path, monkeypatch, step, advice):
     make_node(tmp_path, [])
     before = content(tmp_path)

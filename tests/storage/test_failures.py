@@ -22,7 +22,7 @@ from kvstore.storage.lmdb_pages import PageReader
 from .samples import commands, led, make_node, open_node
 
 GIB = 1 << 30
-DAMAGE = ("damage", "truncated", "crc32c", "--rejoin")
+DAMAGE = ("damage", "truncated", "crc32c", "--join")
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kvstore.errors import DamagedError, DirectoryRefusedError
+from kvstore.errors import DamagedError
 from kvstore.raft.configuration import NOT_ADMITTED
 from kvstore.raft.types import DurableUpdate, HardState
 from kvstore.storage.base import Acquaintance
@@ -68,7 +68,7 @@ def test_a_lost_page_of_the_starts_is_not_taken_for_an_empty_list(tmp_path):
         flip(data, at // 4096 * 4096)
         at = content.find(b"my start", at // 4096 * 4096 + 4096)
     before = data.read_bytes()
-    with pytest.raises(DamagedError, match=r"cannot be told.*--rejoin"):
+    with pytest.raises(DamagedError, match=r"cannot be told.*--join"):
         open_node(tmp_path)
     assert data.read_bytes() == before
 
@@ -88,24 +88,24 @@ def test_an_older_copy_of_the_log_has_the_starts_of_then(tmp_path):
     directory.close()
 
 
-def test_a_directory_that_rejoins_begins_without_a_vote(tmp_path):
-    directory = open_node(tmp_path, rejoins=True)
+def test_a_directory_that_joins_begins_without_a_vote(tmp_path):
+    directory = open_node(tmp_path, joins=True)
     assert directory.log.recover().hard_state == HardState(0, None, NOT_ADMITTED)
     directory.close()
-    open_node(tmp_path, rejoins=True).close()
+    open_node(tmp_path, joins=True).close()
     directory = open_node(tmp_path)
     assert not directory.log.recover().hard_state.is_voter, "it waits, however it is started"
     directory.log.write(DurableUpdate(HardState(3, 2, 9)))
     directory.close()
-    directory = open_node(tmp_path, rejoins=True)
+    directory = open_node(tmp_path, joins=True)
     assert directory.log.recover().hard_state == HardState(3, 2, 9), "once admitted, it stays"
     directory.close()
 
 
-def test_a_directory_in_use_does_not_rejoin(tmp_path):
+def test_a_directory_in_use_joins_nothing(tmp_path):
+    """A supervisor may go on saying so for ever."""
     make_node(tmp_path, commands(1, 4, 1))
-    with pytest.raises(DirectoryRefusedError, match="--rejoin begins with an empty directory"):
-        open_node(tmp_path, rejoins=True)
-    directory = open_node(tmp_path)
+    directory = open_node(tmp_path, joins=True)
     assert directory.log.last_index == 3
+    assert directory.log.recover().hard_state.admitted_at == 0
     directory.close()

@@ -65,6 +65,13 @@ def test_what_is_remembered_outlasts_a_restart(path):
     assert known(path) == {2: SECOND, 3: FIRST}
 
 
+def test_who_is_to_be_forgotten_is_so_in_the_same_step(path):
+    peers = PeersFile(path, OWN)
+    peers.remember(3, FIRST, forget={2, 9})
+    peers.close()
+    assert known(path) == {3: FIRST}
+
+
 def test_a_crash_in_the_midst_leaves_the_one_or_the_other(path):
     for content in after_first_half(path):
         path.write_bytes(content)
@@ -189,7 +196,7 @@ def test_what_is_lost_is_not_taken_for_first_meetings(tmp_path, lose):
     make_node(tmp_path, led(1, 6, 1, 1))
     lose(tmp_path / RAFT / PEERS)
     starts = (tmp_path / RAFT / "data.mdb").read_bytes()
-    with pytest.raises(DamagedError, match=r"knows its peers cannot be told: move .* --rejoin"):
+    with pytest.raises(DamagedError, match=r"knows its peers cannot be told: move .* --join"):
         open_node(tmp_path)
     assert (tmp_path / RAFT / "data.mdb").read_bytes() == starts, "a start was added"
     assert any("peers" in finding for finding in inspect_directory(tmp_path).findings)

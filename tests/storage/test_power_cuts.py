@@ -41,7 +41,7 @@ def test_what_was_promised_outlasts_every_power_cut(story, tmp_path):
     seen: set[int] = set()
     for disk, promised in moments(recorded, Disk(tmp_path / "disk")):
         for tree in disk.after_a_cut():
-            check_once(tree, promised, seen, tmp_path, rejoins=rejoins(story))
+            check_once(tree, promised, seen, tmp_path, joins=joins(story))
     assert len(seen) > 50
 
 
@@ -57,7 +57,7 @@ def test_what_a_start_relies_on_outlasts_a_power_cut_whoever_was_killed_before(s
     again.mkdir()
     for number, tree in enumerate(disks):
         make(tree, again / str(number))
-    program = "one_more_start_by_rejoining" if rejoins(story) else "one_more_start"
+    program = "one_more_start_by_joining" if joins(story) else "one_more_start"
     calls = record(PROGRAM, program, str(again), trace=tmp_path / "trace")
     seen: set[int] = set()
     for (number, part), disk in zip(starts(calls), disks.values(), strict=True):
@@ -67,7 +67,7 @@ def test_what_a_start_relies_on_outlasts_a_power_cut_whoever_was_killed_before(s
             if isinstance(call, Said):
                 for tree in disk.after_a_cut():
                     promised = json.loads(call.line)
-                    check_once(tree, promised, seen, tmp_path, rejoins=rejoins(story))
+                    check_once(tree, promised, seen, tmp_path, joins=joins(story))
     assert len(seen) > 10
 
 
@@ -91,8 +91,8 @@ def record_story(story: Callable[[Path], None], place: Path) -> list[Call]:
     return record(PROGRAM, story.__name__, data_dir, trace=place / "trace")
 
 
-def rejoins(story: Callable[[Path], None]) -> bool:
-    return "rejoining" in story.__name__
+def joins(story: Callable[[Path], None]) -> bool:
+    return "joining" in story.__name__
 
 
 def moments(calls: Iterable[Call], disk: Disk) -> Iterator[tuple[Disk, Promise | None]]:
@@ -123,7 +123,7 @@ def starts(calls: Iterable[Call]) -> Iterator[tuple[str, list[Call]]]:
 
 
 def check_once(
-    tree: Tree, promised: Promise | None, seen: set[int], place: Path, *, rejoins: bool
+    tree: Tree, promised: Promise | None, seen: set[int], place: Path, *, joins: bool
 ) -> None:
     name = hash((tree, json.dumps(promised)))
     if name in seen:
@@ -132,22 +132,22 @@ def check_once(
     with tempfile.TemporaryDirectory(dir=place) as directory:
         make(tree, Path(directory) / "after")
         for _ in range(2):
-            check(Path(directory) / "after" / DATA, promised, rejoins=rejoins)
+            check(Path(directory) / "after" / DATA, promised, joins=joins)
             promised = promised and {**promised, "kept": {}}
 
 
-def check(data_dir: Path, promised: Promise | None, *, rejoins: bool) -> None:
+def check(data_dir: Path, promised: Promise | None, *, joins: bool) -> None:
     """Start, and hold what is there against what was promised."""
     if promised is not None:
         found_kept = kept(data_dir)
         for name, content in promised.get("kept", {}).items():
             assert found_kept.get(name) == content, f"{name} is not what it was said to be"
-    node = open_node(data_dir, incarnation="f" * 32, start=b"the last", rejoins=rejoins)
+    node = open_node(data_dir, incarnation="f" * 32, start=b"the last", joins=joins)
     found = promise(node)
     last_applied, start = node.state.applied().last_applied, node.log.start
     node.close()
     assert last_applied >= start.index, "the log begins behind what the data tells"
-    if rejoins:
+    if joins:
         assert found["hard_state"][2] == NOT_ADMITTED
     if promised is None:
         return

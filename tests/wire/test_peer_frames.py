@@ -278,6 +278,8 @@ def hello(**changes: Any) -> Hello:
         "incarnation": INCARNATION,
         "starts": b"startone",
         "admitted_at": 7,
+        "address": "node-1.example:9001",
+        "configured_at": 7,
     }
     return Hello(**{**fields, **changes})
 
@@ -321,6 +323,18 @@ def test_a_stranger_is_told_what_does_not_fit(theirs: Hello, words: str) -> None
         hello(starts=b""),
         hello(starts=b"x" * 9),
         hello(admitted_at=-2),
+        hello(configured_at=-2),
+        hello(address=""),
+        hello(address="9001"),
+        hello(address="h"),
+        hello(address="H:9001"),
+        hello(address="h:9001 "),
+        hello(address="h:0"),
+        hello(address="h:70000"),
+        hello(address="0.0.0.0:9001"),
+        hello(address="a..b:9001"),
+        hello(address="h:9001,h:9002"),
+        hello(address="h" * 300 + ":9001"),
         hello(cluster_id="c" * 65),
         hello(cluster_id="c" * 100_000),
     ],

@@ -49,6 +49,12 @@ REQUESTS: list[api.Request] = [
     api.Status(),
     api.FetchBackup(),
     api.FetchBackup(api.REVISION_MAX, 262_144),
+    api.Members(),
+    api.AddMember(65_535, "h" * 300, api.REVISION_MAX),
+    api.PromoteMember(4, 0),
+    api.RemoveMember(4),
+    api.MoveMember(4, "h:1", 17),
+    api.ReplaceMember(4, "h:1", 17),
 ]
 RECORD = api.KeyValue(b"k", b"\xff\r\n", 3, 7, 2)
 RESULTS: list[api.Result] = [
@@ -63,6 +69,8 @@ RESULTS: list[api.Result] = [
     api.ScanResult(9, (RECORD,), b"next"),
     api.CountResult(9, 4),
     api.BackupPiece(7, 262_144, b"\xff" * 1_000, 0xFFFFFFFF, 9, 8, 1, 2, is_last=False),
+    api.MembersResult("c", 1, 0, True, 9, (api.Member(1, "h:1", api.MemberRole.VOTER, True, 9),)),
+    api.ChangeResult(9),
     api.Failure(api.FailureCode.NOT_LEADER, "not leader, try node 2", "127.0.0.1:9002"),
     api.Failure(api.FailureCode.UNKNOWN, "outcome unknown"),
     status_of(1, voted_for=None, sync_last_ms=None, sync_p99_ms=None, leader_ms=None),

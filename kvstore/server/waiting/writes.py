@@ -51,9 +51,9 @@ class WaitingWrites:
         if here.raft.log.lacks_base:
             return []
         term = here.raft.log.term(applied)
-        if not _is_dead(next(iter(self.waiting)), applied, term):
+        if not is_dead(next(iter(self.waiting)), applied, term):
             return []
-        dead = [name for name in self.waiting if _is_dead(name, applied, term)]
+        dead = [name for name in self.waiting if is_dead(name, applied, term)]
         return told([self.waiting.pop(name) for name in dead], rolled_back(here.redirect()))
 
     def forget(self, index: int) -> list[Answer]:
@@ -73,7 +73,7 @@ class WaitingWrites:
         return told(left.values(), refusals.STOPPED_UNKNOWN)
 
 
-def _is_dead(name: EntryName, applied_index: int, applied_term: int) -> bool:
+def is_dead(name: EntryName, applied_index: int, applied_term: int) -> bool:
     """Whether an entry that was not applied can never be, given the last one that was."""
     index, term = name
     return index <= applied_index or term < applied_term

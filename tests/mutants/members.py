@@ -1,0 +1,143 @@
+"""Wrong versions of how members change: what is allowed, how often it is made, and who is believed.
+
+Law: each is one plausible mistake, named by what it does wrong, and noticed by the scripted test
+that it names.
+"""
+
+from __future__ import annotations
+
+from .mutant import Mutant
+
+_RULES = "tests/server/test_member_changes.py"
+_CHANGES = "tests/server/test_changes.py"
+_ROSTER = "tests/server/test_roster.py"
+_CLIENT = "tests/client/test_members.py"
+
+MEMBERS = (
+    Mutant(
+        "a change is made that those who answer cannot commit",
+        "_with_majority",
+        "    if after.has_majority(known.answering):\n",
+        "    if after.has_majority(known.answering | after.voters):\n",
+        test=_RULES,
+    ),
+    Mutant(
+        "a node that moves counts before it is there",
+        "_moved",
+        "    if known.addresses.get(member.node_id) != address:\n",
+        "    if not known.addresses:\n",
+        test=_RULES,
+    ),
+    Mutant(
+        "two nodes get one address",
+        "_complaint_about_address",
+        "        if one.node_id != change.node_id:\n",
+        "        if one.node_id < change.node_id:\n",
+        test=_RULES,
+    ),
+    Mutant(
+        "a node is added again",
+        "_added",
+        "    if member is not None:\n",
+        "    if member is not None and not member.is_voter:\n",
+        test=_RULES,
+    ),
+    Mutant(
+        "a cluster gets one member more than it may have",
+        "_added",
+        "len(configuration.members) >= MEMBERS_MAX",
+        "len(configuration.members) > MEMBERS_MAX",
+        test=_RULES,
+    ),
+    Mutant(
+        "a copy of a change is taken for another one",
+        "_begun",
+        "    if change.after not in (None, index):\n",
+        "    if change.after is not None and change.after > index:\n",
+        test=_CHANGES,
+    ),
+    Mutant(
+        "a change is begun while another is under way",
+        "_begun",
+        "    if not is_committed:\n",
+        "    if index > log.last_index:\n",
+        test=_CHANGES,
+    ),
+    Mutant(
+        "the outcome of a change is told before a majority has it",
+        "_outcome",
+        "    if index <= log.commit_index and log.holds(index, term):\n",
+        "    if log.holds(index, term):\n",
+        test=_CHANGES,
+    ),
+    Mutant(
+        "a change is asked for again of whatever members there are by then",
+        "Caller._ask",
+        "            request = msgspec.structs.replace(request, after=index)\n",
+        "            assert index >= 0\n",
+        test=_CLIENT,
+    ),
+    Mutant(
+        "a change that was not answered is said to have changed nothing",
+        "_doubt",
+        "    if not isinstance(asked, (*api.WRITES, api.HandOver, *api.CHANGES)):\n",
+        "    if not isinstance(asked, (*api.WRITES, api.HandOver)):\n",
+        test=_CLIENT,
+    ),
+    Mutant(
+        "a client goes on with the members that it was given",
+        "Caller._learn_members",
+        "            self._members = tuple(parse_address(one.address) for one in found.members)\n",
+        "",
+        test=_CLIENT,
+    ),
+    Mutant(
+        "a stranger is believed whatever it knows",
+        "Roster.believes",
+        "configured_at > self._index",
+        "configured_at >= self._index",
+        test=_ROSTER,
+    ),
+    Mutant(
+        "who leaves by a configuration that is not committed is not heard",
+        "Roster._note",
+        "        everybody |= before | self._members\n",
+        "        everybody |= self._members\n",
+        test=_ROSTER,
+    ),
+    Mutant(
+        "a stranger stays, though the log has come further and says nothing of it",
+        "Roster._note",
+        " and stranger.configured_at > self._index",
+        "",
+        test=_ROSTER,
+    ),
+    Mutant(
+        "strangers are kept without end",
+        "Roster.meet",
+        "len(self._strangers) >= _STRANGERS_MAX",
+        "len(self._strangers) >= 100 * _STRANGERS_MAX",
+        test=_ROSTER,
+    ),
+    Mutant(
+        "a peer that has moved is looked for where it was",
+        "Peers._follow",
+        "            if peer in before and before[peer].address == address\n",
+        "            if peer in before\n",
+        test="tests/server/test_peers.py::test_links_follow_the_peers_that_come_and_go_and_move",
+    ),
+    Mutant(
+        "the address in a hello is taken as it comes",
+        "decode_hello",
+        "    _check_address(hello.address)\n",
+        "",
+        test="tests/wire/test_peer_frames.py::test_an_unsound_hello_is_refused",
+    ),
+    Mutant(
+        "a node begins where nobody looks for it",
+        "_reason_to_wait",
+        "    if member.address != str(address):\n",
+        "    if member.address == '':\n",
+        test="tests/cli/test_joining.py",
+    ),
+)

@@ -1,0 +1,69 @@
+"""Who is let speak as a peer, by what it says of itself and what the log says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from kvstore.address import Address
+from kvstore.wire import peer
+
+from .line import THEIRS, Line
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    line = Line(members=3)
+    yield line
+    line.close()
+
+
+def say(line: Line, **changes: Any) -> bytes:
+    """What a node is answered that greets so."""
+    return line.ask(peer.encode_hello(msgspec.structs.replace(THEIRS, **changes)))
+
+
+FOUR = {"node_id": 4, "incarnation": "ef" * 16, "address": "127.0.0.1:9104"}
+
+
+def test_a_member_is_let_speak_wherever_it_says_that_it_is(line: Line) -> None:
+    assert say(line, address="127.0.0.1:9999").startswith(b"$")
+    assert line.node.roster.peers[2] == Address("127.0.0.1", 9002)
+    assert line.node.roster.said[2] == Address("127.0.0.1", 9999)
+
+
+def test_a_stranger_that_knows_newer_members_is_let_speak_and_linked_back(line: Line) -> None:
+    assert say(line, **FOUR, admitted_at=7, configured_at=9).startswith(b"$")
+    assert line.node.roster.peers[4] == Address("127.0.0.1", 9104)
+    assert 4 in line.context.doorkeeper.linked
+
+
+@pytest.mark.parametrize("configured_at", [-1, 0])
+def test_a_stranger_that_knows_no_newer_members_is_refused_for_now(
+    line: Line, configured_at: int
+) -> None:
+    """It may become a member yet: it is told how, and not to end."""
+    reply = say(line, **FOUR, configured_at=configured_at)
+    assert reply.startswith(b"-ERR refused: node 4 is no member of the cluster, as node 1 knows it")
+    assert b"kvstore member add 4 127.0.0.1:9104" in reply
+    assert 4 not in line.node.roster.peers
+    assert 4 not in line.lineage.known
+    assert not line.context.doorkeeper.linked
+
+
+def test_a_link_of_a_stranger_that_makes_room_for_others_is_hung_up_on(line: Line) -> None:
+    """Who says hello as one node after the other has no more links than a cluster has members."""
+    for node_id in range(10, 30):
+        changes = {"node_id": node_id, "incarnation": f"{node_id:032x}", "configured_at": 9}
+        assert say(line, **changes).startswith(b"$")
+        line.connect_anew()
+        line.turn()
+    assert line.context.doorkeeper.linked.keys() == {*range(23, 30)}
+
+
+def test_a_hello_without_a_true_address_is_none(line: Line) -> None:
+    assert say(line, address="0.0.0.0:9002").startswith(b"-ERR the peer's address is malformed")
+    assert 2 not in line.lineage.known
