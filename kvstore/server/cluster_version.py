@@ -67,7 +67,7 @@ class ClusterVersion:
         raft, has = self._raft, self._machine.cluster_version
         if self.speaks.newest <= has or not raft.has_committed_in_term or raft.leadership is None:
             return
-        spoken, peers = links(), raft.log.configuration.voters_besides(raft.id)
+        spoken, peers = links(), raft.log.configuration.members_besides(raft.id)
         if not spoken.keys() >= {*peers}:
             return
         version = min([self.speaks.newest, *(spoken[peer].newest for peer in peers)])

@@ -221,4 +221,12 @@ UPGRADING = (
         "other.oldest <= self.newest",
         test="tests/raft/test_versions.py::test_ranges_meet_where_both_have_a_version",
     ),
+    Mutant(
+        "a learner gets a version that it does not speak",
+        "ClusterVersion.tick",
+        "configuration.members_besides(",
+        "configuration.voters_besides(",
+        test="tests/server/test_cluster_version.py"
+        "::test_a_learner_that_is_older_holds_the_version_back_too",
+    ),
 )

@@ -7,6 +7,7 @@ import pytest
 
 from kvstore import api
 from kvstore.errors import DirectoryRefusedError
+from kvstore.raft.changes import demoted
 from kvstore.raft.events import VersionRaised
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.raft.versions import FIRST_VERSION, Versions, version_data, version_of
@@ -84,6 +85,18 @@ def test_one_that_is_older_or_away_holds_the_version_back() -> None:
     cluster.elect()
     cluster.run(1_000)
     assert cluster.versions == [3, 3, 3]
+
+
+def test_a_learner_that_is_older_holds_the_version_back_too() -> None:
+    """It gets the log, and could not go on with it (simulator, seed 253)."""
+    cluster = Mixed(NEW, NEW, OLD)
+    cluster.isolate(3)
+    leader = cluster.elect()
+    cluster.turn(leader.raft.id)
+    leader.raft.change(demoted(leader.raft.log.configuration, 3))
+    cluster.run()
+    assert 3 not in leader.raft.log.configuration.voters
+    assert cluster.proposed() == []
 
 
 def test_the_version_is_kept_with_the_data_and_found_again() -> None:
