@@ -126,6 +126,27 @@ def test_a_node_whose_data_are_lost_gets_them_from_its_leader(make_cluster: Make
     assert all_data(cluster, lost) == all_data(cluster, leader)
 
 
+def test_a_node_whose_directory_is_lost_gets_all_of_it_and_votes_again(
+    make_cluster: MakeCluster,
+) -> None:
+    """Who is in the cluster comes with the snapshot, too."""
+    cluster, leader, lost = left_behind(make_cluster, 2_000)
+    node = cluster.nodes[lost]
+    shutil.rmtree(node.data_dir)
+    with Writer(cluster):
+        node.spawn([*cluster.command(lost), "--rejoin"], cluster.process_environ())
+        cluster.wait_until_answers(lost)
+        cluster.wait_for_log(lost, INSTALLED)
+        cluster.wait_for_log(lost, "this node votes")
+    cluster.wait_until_level()
+    assert all_data(cluster, lost) == all_data(cluster, leader)
+    third = next(node for node in cluster.nodes if node not in (leader, lost))
+    cluster.kill(third)
+    load(cluster, leader, 10, b"by two")
+    cluster.restart(third)
+    cluster.wait_until_level()
+
+
 def test_a_node_that_is_killed_amid_a_snapshot_has_all_of_it_in_the_end(
     make_cluster: MakeCluster,
 ) -> None:
