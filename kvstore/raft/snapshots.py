@@ -33,7 +33,9 @@ WINDOW_PIECES: Final = 4
 _TURN_PIECES: Final = 4
 """Pieces that a leader sends in one turn, to all together."""
 _GONE_MS: Final = 30_000.0
-"""Who was not heard for so long is no longer waited for."""
+"""Who was not heard for so long is forgotten, and for who fetches nothing nothing is kept."""
+_AGAIN_MS: Final = 300_000.0
+"""After so long it is tried again with who fetches nothing: it may have room by now."""
 
 
 class Receiver:
@@ -41,11 +43,12 @@ class Receiver:
 
     * `needed_index`: the snapshot must reach it at least.
     * `fetches`: the snapshot of which it has asked for a piece, None before that.
+    * `active_ms`: when it asked for something last; at first, since when it needs one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now_ms: float) -> None:
         self.needed_index = 0
-        self.heard_ms = 0.0
+        self.heard_ms = self.active_ms = now_ms
         self.fetches: SnapshotName | None = None
         self.began_ms = 0.0
         self.sent_bytes = 0
@@ -82,8 +85,10 @@ class Sending:
     def heard(self, peer: int, needed_index: int, now_ms: float) -> None:
         """A follower needs a snapshot that reaches so far; 0 if it needs none."""
         if needed_index:
-            receiver = self.receivers.setdefault(peer, Receiver())
+            receiver = self.receivers.setdefault(peer, Receiver(now_ms))
             receiver.needed_index, receiver.heard_ms = needed_index, now_ms
+            if now_ms > receiver.active_ms + _AGAIN_MS:
+                receiver.active_ms = now_ms
         elif peer in self.receivers:
             self._is_done(peer, now_ms)
 
@@ -99,18 +104,24 @@ class Sending:
     @property
     def wanted_index(self) -> int | None:
         """How far a new snapshot must reach, None if none is wanted."""
-        if not self.receivers:
+        needed = max((one.needed_index for one in self._active), default=None)
+        if needed is None:
             return None
-        needed = max(receiver.needed_index for receiver in self.receivers.values())
         return None if self._serves(needed) else max(needed, self._log.start.index)
 
     @property
     def retained_index(self) -> int | None:
         """Entries behind this index will be needed by who is being sent the snapshot."""
         indexes = [] if self.writing_index is None else [self.writing_index]
-        if self.source is not None and self.receivers:
+        if self.source is not None and self._active:
             indexes.append(self.source.name.index)
         return min(indexes, default=None)
+
+    @property
+    def _active(self) -> list[Receiver]:
+        """For whom it is worth while to keep something: a node without room may never come."""
+        since_ms = max((one.heard_ms for one in self.receivers.values()), default=0.0) - _GONE_MS
+        return [one for one in self.receivers.values() if one.active_ms >= since_ms]
 
     def _serves(self, needed_index: int) -> bool:
         """Whether the log goes on where the snapshot ends, and that is far enough."""
@@ -123,6 +134,7 @@ class Sending:
         if source is None or receiver is None or message.snapshot_id != source.name.id:
             return
         name, receiver.heard_ms = source.name, now_ms
+        receiver.active_ms = now_ms
         if message.is_bad:
             term = self._log.last_term
             self._events.append(events.SnapshotWasBad(term, name.index, message.sender))

@@ -100,10 +100,15 @@ class Spooling:
             said = self._begin(sending.wanted_index, now_ms)
         else:
             said = []
-        is_unused = now_ms > self._used_ms + _UNUSED_MS
-        if self._file is not None and (sending.source is not self._file or is_unused):
+        if self._file is not None and self._is_useless(self._file, now_ms):
             self._drop_file()
         return said
+
+    def _is_useless(self, file: SnapshotFile, now_ms: float) -> bool:
+        """Nobody wants it, or the log does not go on where it ends."""
+        raft, is_unused = self._raft, now_ms > self._used_ms + _UNUSED_MS
+        is_too_old = file.name.index < raft.log.start.index
+        return is_unused or is_too_old or raft.sending.source is not file
 
     def _begin(self, wanted_index: int, now_ms: float) -> list[Event]:
         """As of the last checkpoint, if that is far enough; the next one is soon."""

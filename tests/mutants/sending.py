@@ -110,6 +110,29 @@ SENDING = (
         "::test_for_entries_that_the_leader_lacks_too_a_snapshot_is_asked_for_in_the_end",
     ),
     Mutant(
+        "entries are kept for who fetches nothing",
+        "Sending.retained_index",
+        "is not None and self._active:",
+        "is not None and self.receivers:",
+        test=f"{SNAPSHOTS}"
+        "::test_nothing_is_kept_for_who_answers_and_fetches_nothing_but_it_is_tried_again",
+    ),
+    Mutant(
+        "who fetched nothing once is given up for ever",
+        "Sending.heard",
+        "                receiver.active_ms = now_ms\n",
+        "                pass\n",
+        test=f"{SNAPSHOTS}"
+        "::test_nothing_is_kept_for_who_answers_and_fetches_nothing_but_it_is_tried_again",
+    ),
+    Mutant(
+        "a file stays behind which the log does not go on",
+        "Spooling._is_useless",
+        "is_unused or is_too_old or",
+        "is_unused or",
+        test=f"{WHOLE_NODES}::test_a_file_behind_which_the_log_does_not_go_on_is_given_up",
+    ),
+    Mutant(
         "a state takes another one's place before the log names it",
         "Installing.wake",
         "self._change_over(incoming) if is_durable else []",

@@ -122,6 +122,27 @@ def test_nothing_is_kept_for_who_was_not_heard_for_long() -> None:
     assert world.raft().sending.retained_index is None
 
 
+def test_nothing_is_kept_for_who_answers_and_fetches_nothing_but_it_is_tried_again() -> None:
+    """Its disk may be full; the leader's must not fill up by that."""
+    world = leader_of_one_behind()
+    raft = world.raft()
+
+    def pass_time(seconds: int) -> None:
+        for _ in range(10 * seconds):
+            world.hand(accepted(3, 3, match=0), rejected(2, 3, prev=10, conflict=(4, 1)))
+            world.tick(1, 100)
+
+    pass_time(29)
+    assert raft.sending.retained_index == 12
+    pass_time(2)
+    assert offers(world)
+    assert raft.sending.retained_index is None
+    raft.sending.source = None
+    assert raft.sending.wanted_index is None
+    pass_time(271)
+    assert raft.sending.wanted_index == 10
+
+
 def test_a_new_leadership_knows_of_nobody_who_needs_one() -> None:
     world = leader_of_one_behind()
     world.hand(append(2, 4))

@@ -223,6 +223,18 @@ def test_a_file_that_nobody_fetches_goes_after_a_while() -> None:
     assert leader.raft.sending.source is None
 
 
+def test_a_file_behind_which_the_log_does_not_go_on_is_given_up() -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    cluster.heal()
+    level(cluster, leader, lost)
+    assert leader.raft.sending.source is not None
+    put(cluster, leader)
+    drop(cluster, leader)
+    cluster.run(100)
+    assert leader.raft.sending.source is None
+
+
 def test_a_snapshot_that_might_not_fit_is_not_written() -> None:
     cluster = Cluster()
     leader, _ = left_behind(cluster)
