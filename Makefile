@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BESIDE := -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cluster lint check reference test simulate mutants chaos format failover bench soak clean
+.PHONY: help setup demo cluster lint check reference test simulate mutants chaos format failover bench soak join clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -84,6 +84,11 @@ PUTS ?= 20000000
 
 soak: $(READY)  ## whether nodes stay small and fast under PUTS=20000000 puts; fails by its limits
 	@$(BIN)/python tools/soak.py --puts $(PUTS)
+
+KEYS ?= 1000000
+
+join: $(READY)  ## what a node costs that joins KEYS=1000000 keys under load; fails by its limits
+	@$(BIN)/python tools/join.py --keys $(KEYS)
 
 clean:  ## remove the environment and the local cluster's data
 	rm -rf $(VENV) data/n1 data/n2 data/n3 .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""Three real server processes, and how they are ended whatever happens.
+"""Real server processes, three at first, and how they are ended whatever happens.
 
 Law: who starts a process ends it, by its id; no process and no port outlives `close`.
 """
@@ -91,10 +91,23 @@ class Nodes:
 
     def start_one(self, node: int) -> None:
         """Start one that does not run."""
-        port = self.ports[node]
-        peers = ",".join(str(other) for other in self.ports.values() if other != port)
-        command = [sys.executable, "-m", "kvstore", "serve", "--id", str(node)]
-        command += ["--port", str(port), "--peers", peers, "--data", str(self.data_dir(node))]
+        peers = ",".join(str(self.ports[other]) for other in self.others(node))
+        self._spawn(node, "--peers", peers)
+
+    def reserve_one(self) -> int:
+        """A node more, with a port of its own, that is still to join; its id."""
+        node = len(self.ports) + 1
+        self._reservations.append(_reserve_port())
+        self.ports[node] = self._reservations[-1].getsockname()[1]
+        return node
+
+    def join_one(self, node: int, known: int) -> None:
+        """Start one that has no directory, and asks a known one who the members are."""
+        self._spawn(node, "--join", self.address(known))
+
+    def _spawn(self, node: int, *how: str) -> None:
+        command = [sys.executable, "-m", "kvstore", "serve", "--id", str(node), *how]
+        command += ["--port", str(self.ports[node]), "--data", str(self.data_dir(node))]
         with self._log(node).open("ab") as log, self._interrupts.held():
             self._processes[node] = subprocess.Popen(  # noqa: S603 - no shell, no outside words
                 command,
