@@ -15,6 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import starmap
 from operator import attrgetter
+from typing import Final
 
 import msgspec
 
@@ -33,6 +34,7 @@ from kvstore.storage import records
 from kvstore.storage.sizes import Sizes
 
 _first_index = attrgetter("first_index")
+_COUNTED_AT_ONCE: Final = 4_096
 
 
 class Outline(msgspec.Struct, frozen=True):
@@ -184,14 +186,22 @@ def recovered(
 def counted(
     pairs: Iterable[tuple[bytes, bytes]], outline: Outline, sizes: Sizes
 ) -> Iterator[tuple[bytes, bytes]]:
-    """All records of a log, and `sizes` of them when they have been passed on."""
+    """All records of a log, and `sizes` of them when they have been passed on.
+
+    Those that are missing have none.
+    """
+    next_index, known = outline.start.index + 1, list[int]()
     for key, value in pairs:
         index = records.log_index(key)
-        if outline.holds(index) and index > sizes.last_index:
-            sizes.note(index, records.record_bytes(value))
+        if next_index <= index <= outline.last_index:
+            known += [0] * (index - next_index)
+            known.append(records.record_bytes(value))
+            next_index = index + 1
+            if len(known) >= _COUNTED_AT_ONCE:
+                sizes.append(known)
+                known = []
         yield key, value
-    if sizes.last_index < outline.last_index:
-        sizes.note(outline.last_index, 0)
+    sizes.append(known + [0] * (outline.last_index + 1 - next_index))
 
 
 def batch(entries: Iterable[Entry], start: int, stop: int, bytes_max: int) -> list[Entry]:

@@ -47,12 +47,6 @@ class Sizes:
         self.last_index += len(sizes)
         self.total_bytes += sum(sizes)
 
-    def note(self, index: int, size: int) -> None:
-        """The record of an entry behind all others; those between have none."""
-        if index > self.last_index + 1:
-            self.append([0] * (index - self.last_index - 1))
-        self.append((size,))
-
     def measure(self, indexes: Iterable[int], measure: Measure) -> None:
         """The records of these entries are others."""
         for run in {bisect_right(self._firsts, index) - 1 for index in indexes}:
