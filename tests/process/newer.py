@@ -14,8 +14,8 @@ from mutants.places import ROOT, place_of
 A_FIELD_MORE = [
     (
         "AppendEntriesReply",
-        '    rejoining: str = ""\n',
-        '    rejoining: str = ""\n    mood: str = "glad"\n',
+        "    needs_snapshot: int = 0\n",
+        '    needs_snapshot: int = 0\n    mood: str = "glad"\n',
     )
 ]
 A_MESSAGE_MORE = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -313,3 +314,36 @@ def run_joining(
         timeout=DEADLINE_S,
         check=False,
     )
+
+
+def test_a_cluster_that_was_recovered_takes_members_again(make_cluster: MakeCluster) -> None:
+    """Two of three machines are lost for good."""
+    cluster = make_cluster()
+    put_anywhere(cluster, "before")
+    cluster.wait_until_level()
+    cluster.kill(*cluster.nodes)
+    left = cluster.nodes[3]
+    done = subprocess.run(
+        [sys.executable, "-m", "kvstore", "recover", "--data", str(left.data_dir), "--yes"],
+        env=cluster.process_environ(),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    command = cluster.command(3, peers=None, cluster=None)
+    left.spawn(command, cluster.process_environ())
+    cluster.wait_until_answers(3)
+    for gone in (1, 2):
+        cluster.nodes[gone].reservation.release()
+        cluster.add(gone).data_dir = left.data_dir.with_name(f"new{gone}")
+    with client_of(cluster, 3) as client:
+        for node_id, members in ((1, (1, 3)), (2, (1, 2, 3))):
+            join = cluster.command(node_id, peers=None, cluster=None, join=cluster.address(3))
+            cluster.nodes[node_id].spawn(join, cluster.process_environ())
+            client.add_member(node_id, cluster.address(node_id))
+            wait_until_all_vote(client, *members)
+    cluster.wait_until_level()
+    for node_id in cluster.nodes:
+        assert set(read_everything(cluster, node_id)) == {"before"}

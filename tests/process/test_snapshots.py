@@ -131,10 +131,9 @@ def test_a_node_whose_directory_is_lost_gets_all_of_it_and_votes_again(
 ) -> None:
     """Who is in the cluster comes with the snapshot, too."""
     cluster, leader, lost = left_behind(make_cluster, 2_000)
-    node = cluster.nodes[lost]
-    shutil.rmtree(node.data_dir)
+    shutil.rmtree(cluster.nodes[lost].data_dir)
     with Writer(cluster):
-        node.spawn([*cluster.command(lost), "--rejoin"], cluster.process_environ())
+        cluster.join(lost)
         cluster.wait_until_answers(lost)
         cluster.wait_for_log(lost, INSTALLED)
         cluster.wait_for_log(lost, "this node votes")
