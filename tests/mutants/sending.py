@@ -194,7 +194,8 @@ SENDING = (
         "finish_change_over",
         "log.start.index > 0 and ",
         "",
-        test="tests/storage/test_power_cuts.py::test_what_was_promised_outlasts_every_power_cut",
+        test="tests/storage/test_power_cuts.py::test_what_was_promised_outlasts_every_power_cut"
+        "[snapshot_that_is_installed_twice]",
     ),
     Mutant(
         "a start leaves the state that its log names, and lacks its base",
