@@ -61,7 +61,8 @@ def recover(data: Path, yes: bool, as_json: bool) -> int:
         click.echo(
             f"recovered: {data} is node {prospect.node_id}, the only one of cluster "
             f"{done.cluster_id}, with {done.keys} keys, from term {done.term} and revision "
-            f"{done.revision} on. Serve it with --cluster {done.cluster_id} --peers none"
+            f"{done.revision} on. Serve it where it was, without --cluster or with this one, and "
+            "add nodes with `kvstore member add`"
         )
     return DONE
 

@@ -76,6 +76,8 @@ def restore(file: str, bump_revision: int, as_json: bool, **settings: str | None
     from kvstore.storage.snapshot_file import SnapshotReader
 
     node = settings_from(settings, os.environ)
+    if not node.members:
+        raise ConfigError("name the other nodes of the new cluster with --peers, or none, as ''")
     waiting = (time.monotonic(), f"reads {shown_name(file)}, and makes {node.data_dir} of it")
     with opened(file) as stream, patience.told(lambda: waiting):
         reader = SnapshotReader(stream, shown_name(file))

@@ -38,7 +38,7 @@ def test_with_yes_it_is_done_and_said_how_to_go_on(run: Run, tmp_path: Path) -> 
     assert (ran.code, ran.err) == (0, "")
     last = ran.out.decode().splitlines()[-1]
     assert last.startswith(f"recovered: {data_dir} is node 3, the only one of cluster local-")
-    assert "Serve it with --cluster local-" in last
+    assert last.endswith("add nodes with `kvstore member add`")
 
 
 def test_its_outcome_is_one_object_with_json(run: Run, tmp_path: Path) -> None:
