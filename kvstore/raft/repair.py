@@ -150,8 +150,8 @@ class Repair:
         """Entries came; which of them are those that were lost, the log knows."""
         for entry in reply.entries:
             self._log.repair(entry)
-        sweep = self._sweeps[reply.sender]
-        if sweep.is_asked and reply.until > sweep.after:
+        sweep = self._sweeps.get(reply.sender)  # None for one that is a member no more.
+        if sweep is not None and sweep.is_asked and reply.until > sweep.after:
             sweep.is_asked, sweep.gives = False, bool(reply.entries)
             sweep.after, sweep.due_ms, sweep.claim = reply.until, -math.inf, _NOTHING
         if is_leader:

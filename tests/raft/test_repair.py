@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 
+from kvstore.raft.configurations import configuration_data
 from kvstore.raft.events import Repaired
 from kvstore.raft.messages import (
     FETCHED_ENTRIES_MAX,
@@ -16,9 +18,9 @@ from kvstore.raft.messages import (
     FetchEntries,
     FetchEntriesReply,
 )
-from kvstore.raft.types import HardState, RaftSettings, Role
+from kvstore.raft.types import Entry, EntryKind, HardState, RaftSettings, Role
 
-from .disk import Disk, entries_of_terms, entry
+from .disk import THREE, Disk, entries_of_terms, entry
 from .harness import World, bench
 from .messages import (
     accepted,
@@ -170,6 +172,17 @@ def test_an_entry_of_another_term_repairs_nothing() -> None:
     world.hand(fetched(3, 3, entry(2, 2)), fetched(3, 3, entry(7, 3)), fetched(3, 3, entry(1, 1)))
     assert world.disk().damaged == {2}
     assert all(not update.repairs for update in world.disk().writes)
+
+
+def test_who_is_a_member_no_more_may_still_give_what_it_was_asked_for() -> None:
+    """Its answer was under way when the log removed it (simulator, seed 1256)."""
+    world = damaged_bench(2)
+    without = Entry(6, 3, EntryKind.CONFIGURE, configuration_data(THREE.without(2)))
+    request = append(3, 3, prev=(5, 3))
+    world.hand(msgspec.structs.replace(request, entries=(without,)))
+    assert not world.raft().log.configuration.voters & {2}
+    world.hand(fetched(2, 3, entry(2, 1)))
+    assert not world.raft().log.damaged
 
 
 def test_a_leader_s_entries_repair_too() -> None:
