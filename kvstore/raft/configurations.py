@@ -82,7 +82,10 @@ class Configurations:
 
     @property
     def in_force_at(self) -> int:
-        """Index of its entry; that of the log's start, if it was in force there."""
+        """Index of its entry; where a log was found to begin, if it was in force there.
+
+        It stays where it is while the log is compacted.
+        """
         return self._held[-1][0]
 
     def as_of(self, index: int) -> Configuration:
@@ -90,7 +93,11 @@ class Configurations:
 
         That of the start, if it is.
         """
-        return self._held[max(0, self._position(index) - 1)][1]
+        return self.held_at(index)[1]
+
+    def held_at(self, index: int) -> tuple[int, Configuration]:
+        """The same, and since which index it is known to be in force."""
+        return self._held[max(0, self._position(index) - 1)]
 
     def _position(self, index: int) -> int:
         return bisect_right(self._held, index, key=lambda held: held[0])
@@ -104,13 +111,14 @@ class Configurations:
         while len(self._held) > 1 and self._held[-1][0] >= from_index:
             self._held.pop()
 
-    def begin_after(self, index: int, base: Configuration) -> bool:
+    def begin_after(self, index: int, since: int, base: Configuration) -> bool:
         """The log begins after `index` from now on, as of which `base` is in force; if it is new.
 
-        One that is behind the start stays, as the log behind it does.
+        `since`: from which index on it is known to be. One that is behind the start stays, as the
+        log behind it does.
         """
         before = self._held[0][1]
-        self._held = [(index, base), *self._held[self._position(index) :]]
+        self._held = [(since, base), *self._held[self._position(index) :]]
         return base != before
 
     def ended_at(self, node_id: int, admitted_at: int, last_index: int = INDEX_MAX) -> int | None:

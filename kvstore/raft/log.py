@@ -301,7 +301,7 @@ class RaftLog:
         known = min(self.commit_index, self.durable_index)
         require(self.start.index < index <= known, "what is not committed and durable is dropped")
         require(index <= self.vouched_index, "a log begins after what its disk has lost")
-        self._begin_after(LogStart(index, self.term(index)), self.configurations.as_of(index))
+        self._begin_after(LogStart(index, self.term(index)), *self.configurations.held_at(index))
 
     def install(self, start: LogStart, configuration: Configuration) -> None:
         """The data up to `start` came from elsewhere: the log goes on from there (Raft §7).
@@ -318,13 +318,13 @@ class RaftLog:
                 self.truncate(self.start.index + 1)
             self.last_index = start.index
         self.lacks_base = True
-        self._begin_after(start, configuration)
+        self._begin_after(start, start.index, configuration)
 
-    def _begin_after(self, start: LogStart, configuration: Configuration) -> None:
+    def _begin_after(self, start: LogStart, since: int, configuration: Configuration) -> None:
         """Drop what is at and before `start`, on disk with the next update."""
         index = start.index
         self.start = self._new_start = start
-        if self.configurations.begin_after(index, configuration):
+        if self.configurations.begin_after(index, since, configuration):
             self._new_base = configuration
         self.configuration = self.configurations.in_force
         self._terms.begin_after(index, self.last_index)

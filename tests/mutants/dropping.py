@@ -283,4 +283,11 @@ DROPPING = (
         "if index <= self.last_index",
         test=f"{_DISK}::test_damage_during_a_write_spares_what_that_drops",
     ),
+    Mutant(
+        "the index of a configuration moves with the log's start",
+        "RaftLog.compact",
+        "*self.configurations.held_at(index)",
+        "index, self.configurations.as_of(index)",
+        test="tests/raft/test_compaction.py::test_a_configuration_keeps_its_index_when_its_entry_is_dropped",
+    ),
 )

@@ -15,7 +15,7 @@ from kvstore.raft.safety import SafetyViolationError
 from kvstore.raft.spans import Spans
 from kvstore.raft.types import EntryKind, HardState, LogStart, TermRange
 
-from .disk import THREE, Disk, entries_of_terms, entry
+from .disk import THREE, Disk, configured, entries_of_terms, entry
 from .harness import UNBOUNDED, World, bench, leader_bench
 from .messages import CLUSTER, accepted, append, rejected
 
@@ -39,6 +39,29 @@ def written(log: RaftLog, disk: Disk) -> None:
 
 
 # --- The log -----------------------------------------------------------------------------------
+
+
+def test_a_configuration_keeps_its_index_when_its_entry_is_dropped() -> None:
+    """Whoever asks for a change names it by that, and the log is dropped meanwhile."""
+    changed = configured(3, 2, demoted(THREE, 2))
+    disk = Disk(HardState(9), (*entries_of_terms(TERMS)[:2], changed, *entries_of_terms(TERMS)[3:]))
+    disk.last_applied = 6
+    log = RaftLog(disk, disk.recovered(), UNBOUNDED)
+    log.commit(6)
+    for index in (2, 3, 4, 6):
+        log.compact(index)
+        written(log, disk)
+        found = log.configurations
+        assert (found.in_force_at, found.in_force) == (3, demoted(THREE, 2))
+    again = RaftLog(disk, disk.recovered(), UNBOUNDED).configurations
+    assert (again.in_force_at, again.in_force) == (6, demoted(THREE, 2))
+
+
+def test_a_founders_configuration_stays_that_of_the_beginning() -> None:
+    log, disk = durable_log()
+    log.compact(4)
+    written(log, disk)
+    assert log.configurations.in_force_at == 0
 
 
 @pytest.mark.parametrize(
