@@ -146,16 +146,6 @@ class Configurations:
             for _, configuration in self._held
         )
 
-    def removed_at(self, node_id: int, last_index: int) -> int | None:
-        """Index, up to `last_index`, at which a node is no member any more that was one, if any."""
-        removed, was_member = None, False
-        for index, configuration in self._held[: max(1, self._position(last_index))]:
-            is_member = configuration.member(node_id) is not None
-            if is_member or was_member:
-                removed = None if is_member else removed or index
-            was_member |= is_member
-        return removed
-
     def admission_of(self, node_id: int, directory: str, known: int) -> int:
         """Since when this directory votes; `known` is what it knew before.
 
@@ -168,8 +158,8 @@ class Configurations:
         return known if known <= self._held[0][0] else NOT_ADMITTED
 
     @property
-    def named(self) -> tuple[object, ...]:
-        """What tells these from others."""
+    def held(self) -> tuple[tuple[int, Configuration], ...]:
+        """All of them, each with the index from which on it is in force."""
         return tuple(self._held)
 
     def check(self, last_index: int, latest: Sequence[Entry]) -> None:

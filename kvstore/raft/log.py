@@ -447,7 +447,7 @@ class RaftLog:
         Entries that were found right are not looked at again, while they stand where they stood.
         """
         cache = self._cache
-        names = (*self._terms.names, *self.configurations.named)
+        names = (*self._terms.names, *self.configurations.held)
         before = self._checked
         if names != before.names:
             self._terms.check()

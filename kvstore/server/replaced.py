@@ -33,16 +33,13 @@ def replaced_at(raft: Raft, node_id: int, admitted_at: int) -> int | None:
 
 
 def check_directory(raft: Raft, data_dir: Path) -> None:
-    """Raises `DirectoryRefusedError` if another one has taken the place of this node's own.
+    """Raises `DirectoryRefusedError` if its directory is out: another took its place, or none.
 
     One that still leads has to hand over first.
     """
-    if raft.leadership is not None:
+    if raft.leadership is not None or not (index := replaced_at(raft, raft.id, raft.admitted_at)):
         return
-    # One that has not voted may find in the log how an earlier one went.
-    index = replaced_at(raft, raft.id, raft.admitted_at)
-    if index is None:
-        return
+    # As of now: it may have been taken back since, with a directory that takes this one's place.
     if raft.log.configurations.as_of(raft.commit_index).member(raft.id) is None:
         raise DirectoryRefusedError(f"{data_dir}: {removed(raft.id, index)}")
     raise DirectoryRefusedError(

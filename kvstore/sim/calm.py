@@ -43,7 +43,8 @@ def end_all_faults(world: World) -> None:
         host.resume()
         host.find_damage()
         host.start()
-    gone = {host.id for host in world.hosts.values() if host.node is None}
+    world.member_operator.bring_all_back()
+    gone = {host.id for host in world.hosts.values() if not host.can_run}
     for client in (*world.clients, *world.operators):
         client.leave_out(gone)
         client.insist_on_everything()

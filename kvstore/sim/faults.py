@@ -43,10 +43,19 @@ KINDS: Final = (
     "joining under load",
     "other release",
     "crash in a snapshot",
+    "member removed",
 )
 """Of faults, by name; `strikes` has the same."""
 _REPEATED: Final = ("forged term", "lost term", "joining under load")
 _OF_UPGRADES: Final = "other release"
+_OF_MEMBERS: Final = "member removed"
+_OF_DISKS: Final = {
+    "lost directory",
+    "old directory",
+    "joining under load",
+    "damage",
+    "lost term",
+}
 _OF_SNAPSHOTS: Final = ("crash in a snapshot", "pause", "isolation", "crash", "bad weather")
 
 
@@ -81,7 +90,7 @@ def plan(rng: random.Random, duration_ms: float, kinds: Sequence[str]) -> tuple[
 
 def choose_kinds(rng: random.Random) -> tuple[str, ...]:
     """Two to five kinds of fault for one seed."""
-    apart = {*_REPEATED, _OF_UPGRADES, _OF_SNAPSHOTS[0]}
+    apart = {*_REPEATED, _OF_UPGRADES, _OF_MEMBERS, _OF_SNAPSHOTS[0]}
     return tuple(rng.sample(sorted(set(KINDS) - apart), rng.randint(2, 5)))
 
 
@@ -103,6 +112,24 @@ def plan_upgrades(rng: random.Random, duration_ms: float, first: int) -> tuple[F
     return tuple(
         Fault(first + number, at_ms, 0.0, _OF_UPGRADES, rng.getrandbits(32))
         for number, at_ms in enumerate(times)
+    )
+
+
+def plan_members(
+    rng: random.Random, duration_ms: float, others: Sequence[Fault]
+) -> tuple[Fault, ...]:
+    """Nodes leave and come back, beside what of `others` costs no directory."""
+    kept = tuple(fault for fault in others if fault.kind not in _OF_DISKS)
+    first = max((fault.number + 1 for fault in others), default=0)
+    return kept + tuple(
+        Fault(
+            first + number,
+            rng.uniform(0.0, duration_ms),
+            rng.choice((300.0, 1_500.0, 3_000.0)),
+            _OF_MEMBERS,
+            rng.getrandbits(32),
+        )
+        for number in range(rng.randint(2, 8))
     )
 
 

@@ -105,7 +105,7 @@ def scenario(seed: int) -> Scenario:
         idle_turns=rng.choice((0.0, 0.1, 1.0, 1.0)),
         start=_start(seed),
     )
-    return _with_compaction(_with_upgrades(_with_disks(plan)))
+    return _with_members(_with_compaction(_with_upgrades(_with_disks(plan))))
 
 
 def _with_upgrades(plan: Scenario) -> Scenario:
@@ -115,6 +115,15 @@ def _with_upgrades(plan: Scenario) -> Scenario:
         return plan
     upgrades = faults.plan_upgrades(rng, plan.storm_ms, len(plan.faults))
     return msgspec.structs.replace(plan, releases=several(rng), faults=plan.faults + upgrades)
+
+
+def _with_members(plan: Scenario) -> Scenario:
+    """In one world of four nodes leave the cluster and come back as new ones; drawn by itself."""
+    rng = random.Random(f"who leaves world {plan.seed}")
+    if rng.random() >= 0.25:
+        return plan
+    storm = faults.plan_members(rng, plan.storm_ms, plan.faults)
+    return msgspec.structs.replace(plan, faults=storm)
 
 
 def _with_compaction(plan: Scenario) -> Scenario:

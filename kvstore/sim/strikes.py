@@ -126,6 +126,11 @@ def _upgrade(world: World, node: int) -> None:
         world.hosts[node].upgrade()
 
 
+def _remove_member(world: World, fault: Fault, rng: random.Random) -> None:
+    """An operator takes a node out of the cluster, often the leader, and brings it back later."""
+    world.member_operator.take_out(_victim(world, rng).id, fault.duration_ms)
+
+
 # --- Disks --------------------------------------------------------------------------------
 
 
@@ -370,6 +375,7 @@ _STRIKES: Final[dict[str, Callable[[World, Fault, random.Random], None]]] = {
     "lost term": _lose_term,
     "joining under load": _join_under_load,
     "other release": _change_release,
+    "member removed": _remove_member,
     "crash in a snapshot": _crash_in_a_snapshot,
 }
 assert _STRIKES.keys() == set(KINDS)

@@ -21,6 +21,7 @@ from kvstore.sim.clock import Clock
 from kvstore.sim.cursor_clients import CursorClient
 from kvstore.sim.history import Operation
 from kvstore.sim.host import Host
+from kvstore.sim.member_operator import MemberOperator
 from kvstore.sim.network import Network
 from kvstore.sim.observer import Observer
 from kvstore.sim.operators import Operator
@@ -71,6 +72,7 @@ class World:
         self._record = record
         self.clients = self._make_clients()
         self.operators: list[Client] = [self._make_client(Operator) for _ in range(plan.operators)]
+        self.member_operator = MemberOperator(self.hosts, self.schedule)
         self._restarts = self._fork()
         self.handovers = self._fork()
         """The chance of who leads in the end."""

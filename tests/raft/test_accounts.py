@@ -82,7 +82,7 @@ def test_the_log_s_configurations_are_those_of_its_entries(held, lost, story):
             log.repair(now[damaged])
         log.check()
         held_now = Configurations(0, Configuration(), now.values())
-        assert log.configurations.named == held_now.named
+        assert log.configurations.held == held_now.held
         assert log.configuration == held_now.in_force
         for node in (1, 2, 3):
             assert log.configurations.ended_at(node, two) == held_now.ended_at(node, two)

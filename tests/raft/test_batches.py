@@ -41,7 +41,7 @@ def log_of(entries: list[Entry]) -> RaftLog:
 
 def account_of(log: RaftLog) -> tuple[object, ...]:
     return (
-        *(log.last_index, log.term_ranges, log.configurations.named, log.cached_bytes),
+        *(log.last_index, log.term_ranges, log.configurations.held, log.cached_bytes),
         *(log.room.taken_bytes, log.submit(None, 0.0).entries),
     )
 

@@ -13,9 +13,9 @@ from kvstore.raft.messages import AppendEntries, FetchEntries
 from kvstore.raft.safety import SafetyViolationError
 from kvstore.raft.types import HardState, Role
 
-from .disk import THREE, Disk
+from .disk import THREE, Disk, configured, entry
 from .harness import World, bench, leader_bench
-from .messages import accepted, pre_vote_reply
+from .messages import accepted, append, fetched, pre_vote_reply
 
 
 def voters(*ids: int) -> Configuration:
@@ -165,6 +165,19 @@ def test_a_voter_that_came_meanwhile_is_asked_for_what_was_lost() -> None:
     come_into_force(world, FIVE)
     world.tick(1, 100)
     assert spoken_to(world, FetchEntries) == {2, 3, 4, 5}
+
+
+def test_an_answer_of_who_left_meanwhile_is_taken_all_the_same() -> None:
+    """An entry is what its name says, whoever gives it."""
+    world = bench([1, 1], 1)
+    world.crash(1)
+    world.disk().damaged = {2}
+    world.restart(1)
+    world.tick(1, 100)
+    without = configured(3, 1, THREE.without(2))
+    world.hand(msgspec.structs.replace(append(3, 1, prev=(2, 1)), entries=(without,)))
+    world.hand(fetched(2, 1, entry(2, 1)))
+    assert not world.raft().log.damaged
 
 
 # --- Members that come and go ------------------------------------------------------------------

@@ -289,17 +289,6 @@ def test_the_end_of_a_directory_is_found_by_node_and_index() -> None:
     assert found.ended_at(9, 0) == 2, "who is no member votes no more"
 
 
-def test_a_node_was_removed_if_it_was_a_member_and_is_none() -> None:
-    entries = [
-        configured(2, 1, THREE.with_member(Member(4, "h:4", NOT_ADMITTED))),
-        configured(5, 1, THREE),
-        configured(9, 1, THREE.with_member(Member(4, "h:4", NOT_ADMITTED))),
-    ]
-    found = Configurations(0, THREE, entries)
-    assert [found.removed_at(4, last) for last in (1, 2, 5, 8, 9)] == [None, None, 5, 5, None]
-    assert found.removed_at(1, 9) is None
-
-
 def test_the_base_of_a_log_counts_as_of_its_start() -> None:
     """What was before is known by it alone."""
     base = demoted(THREE, 2).with_member(Member(3, "h:3", 70, "c" * 32))

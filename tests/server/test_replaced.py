@@ -52,6 +52,10 @@ def node(admitted_at: int = 0, applied: int = 0) -> Node:
         )
     )
     state.commit(Applied(applied))
+    return of_stores(log, state)
+
+
+def of_stores(log: MemoryLog, state: MemoryState) -> Node:
     members = {one: Address("sim", 9_000 + one) for one in (1, 2, 3)}
     settings = Settings(node_id=1, members=members, cluster_id="c", data_dir=Path("d1"))
     return Node(settings, log, state, random.Random(1))
@@ -82,3 +86,29 @@ def test_its_own_admission_ends_nobody() -> None:
 
 def test_a_directory_that_waits_is_ended_by_no_admission_of_earlier_ones() -> None:
     hear(node(admitted_at=-1), 2)
+
+
+def test_a_removed_node_ends_and_says_why() -> None:
+    log = MemoryLog(IDENTITY, configuration=founders((1, 2, 3)))
+    without = configuration_data(founders((2, 3)))
+    entries = [Entry(1, 3, EntryKind.NOOP, b"2"), Entry(2, 3, EntryKind.CONFIGURE, without)]
+    log.write(DurableUpdate(HardState(3), entries=entries))
+    one = of_stores(log, MemoryState(IDENTITY))
+    hear(one, 1)
+    with pytest.raises(
+        DirectoryRefusedError, match=r"d1: node 1 was removed from its cluster by log entry 2"
+    ):
+        hear(one, 2)
+
+
+def test_a_node_that_was_removed_and_comes_back_lives_through_its_own_removal() -> None:
+    """Its new directory gets the log from the beginning, and was never a member itself."""
+    joined = msgspec.structs.replace(IDENTITY, is_founder=False)
+    log = MemoryLog(joined, HardState(admitted_at=-1))
+    history = [founders((1, 2, 3)), founders((2, 3))]
+    entries = [
+        Entry(index, 3, EntryKind.CONFIGURE, configuration_data(one))
+        for index, one in enumerate(history, 1)
+    ]
+    log.write(DurableUpdate(HardState(3, admitted_at=-1), entries=entries))
+    hear(of_stores(log, MemoryState(joined)), 2)

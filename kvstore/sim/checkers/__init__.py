@@ -23,6 +23,7 @@ from kvstore.sim.checkers.kept_majority import KeptMajority
 from kvstore.sim.checkers.leader_append_only import LeaderAppendOnly
 from kvstore.sim.checkers.leader_completeness import LeaderCompleteness
 from kvstore.sim.checkers.log_matching import LogMatching
+from kvstore.sim.checkers.membership import Membership
 from kvstore.sim.checkers.never_goes_back import NeverGoesBack
 from kvstore.sim.checkers.persist_then_speak import PersistThenSpeak
 from kvstore.sim.checkers.punctuality import Punctuality
@@ -41,6 +42,7 @@ STEPWISE: tuple[type[Checker], ...] = (
     PersistThenSpeak,
     Durability,
     Commitment,
+    Membership,
     Retention,
     Dropping,
     Installed,

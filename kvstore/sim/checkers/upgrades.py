@@ -18,6 +18,7 @@ from kvstore import api
 from kvstore.raft.types import Entry, EntryKind, Role
 from kvstore.raft.versions import FIRST_VERSION, Versions, version_of
 from kvstore.sim.checkers.checker import Checker, Part, Watched
+from kvstore.sim.checkers.voters import members_of
 
 _ALL = 1 << 40
 _decode = msgspec.msgpack.Decoder(api.Logged).decode
@@ -111,8 +112,9 @@ class Upgrades(Checker):
                 )
 
     def _look_at_those_who_get(self, leader: Watched, version: int) -> None:
+        members = {one.node_id for one in members_of(leader)}
         for node, speaks in self._speaks.items():
-            if version > speaks.newest:
+            if node in members and version > speaks.newest:
                 self.fail(
                     f"node {leader.id} proposes version {version} for the cluster, and node {node}"
                     f" speaks {speaks}"
