@@ -39,6 +39,8 @@ SAMPLES = [
     errors.DirectoryRefusedError("d"),
     errors.DamagedError("d"),
     errors.DamagedStateError("d"),
+    errors.DamagedSnapshotError("d"),
+    errors.SnapshotRefusedError("s"),
     errors.DiskWriteError("d"),
     errors.ProtocolError("p"),
     errors.RefusedError("r"),
@@ -113,6 +115,7 @@ def test_the_package_offers_what_its_methods_give_and_raise() -> None:
     for name in kvstore.__all__:
         assert getattr(kvstore, name).__name__ == name
         assert name in dir(kvstore)
-    given = {kind.__name__ for kind in api.RESULTS} - {"Failure", "GuardFailed"}
+    inside = {"Failure", "GuardFailed", "BackupPiece"}
+    given = {kind.__name__ for kind in api.RESULTS} - inside
     assert given | {"KeyValue"} <= set(kvstore.__all__)
     assert {kind.__name__ for kind in kinds(errors.RequestError)} <= set(kvstore.__all__)

@@ -161,7 +161,7 @@ def no_such_backup(number: int) -> api.Failure:
     """It was given up, or the node has started again."""
     return invalid(
         f"this node gives no backup {number} (any more): nobody asked for more of it in time, it "
-        "took too long for what it gave, or the node has started again; begin a new one"
+        "took too long for what it gave, or the node was down meanwhile; begin a new one"
     )
 
 

@@ -13,20 +13,25 @@ from kvstore.server import refusals
 from kvstore.server.room import Refusal
 
 ARGUMENTS: dict[str, tuple[object, ...]] = {
+    "busy_with_backups": (4,),
     "cannot_stand": (1, 7, 2),
     "cannot_take_over": (2,),
+    "change_is_under_way": (7,),
     "has_moved": (3, 8, api.HandOver(2, 7)),
+    "members_have_changed": (7,),
     "no_space": (1, Refusal(1 << 20, 1 << 10, 16 << 20, 0)),
     "needs_version": (3, 2),
     "not_leader": (2, "127.0.0.1:7002"),
+    "no_such_backup": (7,),
     "no_such_node": (9, (1, 2, 3)),
     "not_taken_over": (2,),
+    "not_the_next_piece": (8, 0),
     "of_an_older_term": (7, 8),
     "of_another_cluster": ("kvstore-1a2b3c4d", "another"),
     "read_is_overdue": (1, 7),
     "write_is_overdue": (1, 7),
 }
-"""Of those that are made for one case. `invalid` and `no_leader` take their words from others."""
+"""Of those that are made for one case. `invalid`, `no_leader` and `cannot_change` take their words from others."""
 
 
 def told() -> Iterator[tuple[str, api.Failure]]:
@@ -46,7 +51,7 @@ def test_each_refusal_has_a_sample() -> None:
         for name, found in inspect.getmembers(refusals, inspect.isfunction)
         if inspect.signature(found).return_annotation == "api.Failure"
     }
-    assert made - {"invalid", "no_leader"} == set(ARGUMENTS)
+    assert made - {"invalid", "no_leader", "cannot_change"} == set(ARGUMENTS)
 
 
 @pytest.mark.parametrize("name", TOLD)
