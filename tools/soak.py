@@ -43,6 +43,8 @@ _MISSED_MAX: Final = 50_000
 """Puts while the follower is away: what all keep for those who lag a little."""
 _CATCH_UP_S: Final = 300.0
 _SAMPLE_S: Final = 1.0
+_SAMPLES_MAX: Final = 24 * 3_600
+"""A soak that takes longer is none that anybody waits for."""
 _MINUTE_S: Final = 60.0
 _ROWS: Final = 10
 """In the table of a run that is too short for a row a minute."""
@@ -187,7 +189,9 @@ def _watch(nodes: Nodes, writers: Writers, puts: int) -> tuple[list[Sample], dic
     samples = [Sample(time.monotonic(), writers.acknowledged)]
     most = dict.fromkeys(nodes.ports, NOTHING)
     told = samples[0]
-    while not writers.are_done:
+    for _ in range(_SAMPLES_MAX):
+        if writers.are_done:
+            break
         time.sleep(_SAMPLE_S)
         sample = Sample(time.monotonic(), writers.acknowledged)
         samples.append(sample)

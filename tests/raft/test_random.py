@@ -152,16 +152,30 @@ class Storm:
             self.world.restart(self.chance.choice(down))
 
     def compact(self) -> None:
-        """Somebody drops what it may, or a part; drawn by itself, so the rest is as it was."""
+        """Somebody drops what it may and all hold, or a part; nobody here fetches a snapshot.
+
+        Drawn by itself, so the rest is as it was.
+        """
         if not self.world.alive:
             return
         node_id = self._compaction.choice(self.world.alive)
         raft, node = self.world.raft(node_id), self.world.nodes[node_id]
         last = min(raft.droppable_index, node.last_applied)
         first = raft.log.start.index + 1
+        while first <= last and not self.is_held_by_all(last, raft.log.term(last)):
+            last -= 1
         if first <= last:
             self.compacted += 1
             self.world.compact(node_id, self._compaction.choice((last, last, first)))
+
+    def is_held_by_all(self, index: int, term: int) -> bool:
+        """Whether the entry of this name, and so all before it, is on every disk, or was."""
+        for node in self.world.nodes.values():
+            disk = node.disk
+            at = disk.before(index)
+            if index > disk.start.index and not (at < len(disk.log) and disk.log[at].term == term):
+                return False
+        return True
 
     def keep_state(self) -> None:
         """The key space of a node reaches its disk, as far as it is applied."""

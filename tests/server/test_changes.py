@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from until import until
 
 from kvstore import api
 from kvstore.raft.types import Role
@@ -180,8 +181,7 @@ def test_a_learner_that_was_never_heard_is_not_promoted_however_short_the_log_is
     """It would vote with a directory of no name."""
     cluster, leader = settled()
     asked(leader, ADD)
-    while not listed(leader).is_settled:
-        cluster.run(50)
+    until(lambda: listed(leader).is_settled, lambda: cluster.run(50), "the change is committed")
     claim = asked(leader, api.PromoteMember(4))
     cluster.run()
     assert claim.failure.code is api.FailureCode.NO_CHANGE

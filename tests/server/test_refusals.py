@@ -31,7 +31,8 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "read_is_overdue": (1, 7),
     "write_is_overdue": (1, 7),
 }
-"""Of those that are made for one case. `invalid`, `no_leader` and `cannot_change` take their words from others."""
+"""Of those that are made for one case. The words of `invalid`, `no_leader` and `cannot_change` come
+from others."""
 
 
 def told() -> Iterator[tuple[str, api.Failure]]:

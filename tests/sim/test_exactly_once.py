@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from kvstore import api
-from kvstore.raft.types import Entry, EntryKind
+from kvstore.raft.types import Entry, EntryKind, LogStart
 from kvstore.sim.checkers.checker import ViolationError
 from kvstore.sim.checkers.exactly_once import ExactlyOnce
 from kvstore.sim.checkers.linearizability import check_history
@@ -64,7 +64,10 @@ class Host:
         self.id = 1
         self.entries: list[Entry] = []
         machine = SimpleNamespace(last_applied=0, revision=0)
-        log = SimpleNamespace(slice=lambda start, stop, _max: self.entries[start - 1 : stop - 1])
+        log = SimpleNamespace(
+            start=LogStart(),
+            slice=lambda start, stop, _max: self.entries[start - 1 : stop - 1],
+        )
         self.running = SimpleNamespace(machine=machine, raft=SimpleNamespace(log=log))
 
     def apply(self, *logged: api.Logged, changes: int) -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
+from founding import founders
 
 from kvstore import api
 from kvstore.raft.types import Entry, EntryKind, Role
@@ -57,7 +58,9 @@ def test_a_chance_of_their_own_draws_what_worlds_run() -> None:
     for plan in plans:
         kinds = [fault.kind for fault in plan.faults]
         assert ("other release" in kinds) == (plan in upgraded)
-        assert [fault.number for fault in plan.faults] == list(range(len(kinds)))
+        numbers = [fault.number for fault in plan.faults]
+        assert numbers == sorted(set(numbers))
+        assert numbers == list(range(len(kinds))) or "member removed" in kinds
 
 
 def test_a_request_in_a_session_is_as_young_as_it_is_alone() -> None:
@@ -78,6 +81,8 @@ def test_a_cluster_that_stays_at_its_version_is_not_well(monkeypatch: pytest.Mon
 
 class Log:
     """The log of all nodes."""
+
+    configuration = founders((1, 2, 3))
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []

@@ -1,8 +1,8 @@
 """Members change one at a time, and only when it is certain where from (thesis §4.1).
 
-Law: in no log do two configurations that follow each other differ in more than one voting
-directory: so any majority of the one meets any of the other. A leader appends one only when an
-entry of its own term is committed, and the configuration before it.
+Law: in no log that is whole do two configurations that follow each other differ in more than one
+voting directory: so any majority of the one meets any of the other. A leader appends one only
+when an entry of its own term is committed, and the configuration before it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Membership(Checker):
 
     def changed(self, host: Watched) -> None:
         log = host.running.raft.log
-        if self._in_force.get(host.id) is log.configuration:
+        if self._in_force.get(host.id) is log.configuration or log.damaged:
             return
         self._in_force[host.id] = log.configuration
         held = log.configurations.held
