@@ -16,9 +16,10 @@ import msgspec
 
 from kvstore import api
 from kvstore.config.settings import derived_cluster_id
+from kvstore.errors import DirectoryRefusedError
 from kvstore.kv.machine import StateMachine
 from kvstore.raft.configuration import Configuration
-from kvstore.raft.configurations import latest_of
+from kvstore.raft.configurations import Configurations, latest_of
 from kvstore.raft.types import EntryKind, HardState
 from kvstore.raft.versions import version_of
 from kvstore.storage.base import Identity
@@ -94,10 +95,16 @@ def recover(survivor: Survivor) -> Recovery:
 
 
 def _alone(survivor: Survivor) -> Configuration:
-    """This node alone, where it was: the founder of what comes."""
-    node_id = survivor.identity.node_id
-    member = latest_of(survivor.found).member(node_id)
-    return Configuration.of_founders({node_id: member.address if member else ""})
+    """This node alone, where it was last: the founder of what comes."""
+    node_id, found = survivor.identity.node_id, survivor.found
+    held = Configurations(found.start.index, found.configuration, found.configurations).held
+    for _, configuration in reversed(held):
+        if (member := configuration.member(node_id)) is not None:
+            return Configuration.of_founders({node_id: member.address})
+    raise DirectoryRefusedError(
+        f"nothing in this directory says where node {node_id} is reached, as it ends before the "
+        "node was a member: recover another one"
+    )
 
 
 def _applied(survivor: Survivor) -> StateMachine:

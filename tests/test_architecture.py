@@ -99,8 +99,9 @@ ARROWS = {
     "lookup": {"address"},
     "printable": set(),
     "recovery": {
-        *("api", "config.settings", "kv.machine", "raft.configuration", "raft.configurations"),
-        *("raft.types", "raft.versions", "storage.base", "storage.records", "storage.recovering"),
+        *("api", "config.settings", "errors", "kv.machine", "raft.configuration"),
+        *("raft.configurations", "raft.types", "raft.versions", "storage.base", "storage.records"),
+        "storage.recovering",
     },
     "version": set(),
 }

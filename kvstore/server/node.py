@@ -256,6 +256,8 @@ class Node:
 
         For who was told that a read is due, it does not lag.
         """
+        if self.raft.log.lacks_base:
+            return refusals.NO_DATA
         return self.machine.query(query)
 
     def hand_over(self, request: api.HandOver, ticket: Ticket) -> None:

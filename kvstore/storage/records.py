@@ -34,7 +34,7 @@ from kvstore.errors import DamagedError, DirectoryRefusedError
 from kvstore.raft.types import Entry, EntryKind, LogStart, TermRange
 from kvstore.storage.base import Acquaintance
 
-FORMAT_VERSION: Final = 4
+FORMAT_VERSION: Final = 5
 """Of everything listed above. A directory of another version is refused, never guessed at."""
 
 IDENTITY: Final = b"identity"

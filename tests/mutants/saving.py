@@ -289,8 +289,8 @@ SAVING = (
     Mutant(
         "a recovered cluster still counts the lost nodes",
         "recovery._alone",
-        '    return Configuration.of_founders({node_id: member.address if member else ""})\n',
-        "    return latest_of(survivor.found)\n",
+        "            return Configuration.of_founders({node_id: member.address})\n",
+        "            return configuration\n",
         test=f"{RECOVERY}::test_all_entries_that_are_held_are_kept_and_the_log_begins_anew",
     ),
     Mutant(

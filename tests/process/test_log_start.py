@@ -7,6 +7,7 @@ import shutil
 import pytest
 from storage.samples import begin_after
 
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.types import LogStart
 
 from .cluster import CLUSTER_NAME, Cluster
@@ -21,9 +22,18 @@ def begun_after(start: LogStart, make_cluster: MakeCluster) -> Cluster:
     """Three nodes, each with an empty key space as of that entry."""
     cluster = make_cluster()
     cluster.kill(*cluster.nodes)
+    founders = Configuration.of_founders(
+        {node.id: f"{node.host}:{node.port}" for node in cluster.nodes.values()}
+    )
     for node in cluster.nodes.values():
         shutil.rmtree(node.data_dir)
-        begin_after(start, node.data_dir, node_id=node.id, cluster_id=CLUSTER_NAME)
+        begin_after(
+            start,
+            node.data_dir,
+            node_id=node.id,
+            cluster_id=CLUSTER_NAME,
+            configuration=founders,
+        )
     cluster.restart()
     return cluster
 

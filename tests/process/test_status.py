@@ -13,12 +13,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from kvstore.config.limits import MAP_BYTES_FLOOR
-
 from .cluster import DEADLINE_S, ROOT, Cluster, eventually
 from .conftest import MakeCluster
 from .proxy import Reservation
-from .steps import asked, others, put_anywhere
+from .steps import others, put_anywhere
 
 pytestmark = pytest.mark.process
 
@@ -208,20 +206,6 @@ def test_two_lost_directories_of_three_do_not_mend_themselves(make_cluster: Make
         code, line = health(cluster, node_id)
         assert (code, line.partition(":")[0]) == (1, "not ready")
         assert health(cluster, node_id, "--live")[0] == 0
-
-
-def test_a_full_disk_is_told_and_the_node_is_ready_all_the_same(
-    make_cluster: MakeCluster,
-) -> None:
-    cluster = make_cluster(1, environ={"KVSTORE_LOG_MAP_BYTES": str(MAP_BYTES_FLOOR)})
-    cluster.wait_for_leader()
-    keys = [b"%0480d" % number for number in range(100)]  # deletions may use what writes leave
-    eventually(lambda: asked(cluster, "DEL", *keys) == "NOSPACE", "the log is full")
-    told = wait_for(cluster, "no writes", "all_short_of_room")
-    assert told.code == 3
-    assert "make room on the disk" in told.advice["all_short_of_room"]
-    code, line = health(cluster, 1)
-    assert (code, line.endswith(", and is short of room")) == (0, True)
 
 
 # --- Supervisors --------------------------------------------------------------------------

@@ -6,15 +6,17 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from founding import founders
 from process.trace import why_strace_cannot_run
+from raft.disk import configured
 from storage.filesystem_calls import Said, record
 from storage.power_cut import Disk, make
-from storage.samples import content, flip_text, open_node
+from storage.samples import content, flip_text, noop, open_node
 
 from kvstore.errors import DamagedError, DirectoryRefusedError
 from kvstore.kv.record import unpack_history
 from kvstore.kv.view import Applied
-from kvstore.raft.configuration import Configuration, Member
+from kvstore.raft.configuration import NOT_ADMITTED, Configuration, Member
 from kvstore.raft.types import DurableUpdate, HardState, LogStart
 from kvstore.recovery import REVISION_BUMP, TERM_BUMP, prospect_of, recover
 from kvstore.storage import recovered_log
@@ -243,3 +245,28 @@ def is_recovered(data_dir: Path, old: list[object]) -> bool:
         return True
     assert held == old
     return False
+
+
+def test_a_node_that_was_removed_is_recovered_where_it_was_before(tmp_path):
+    data_dir = made(tmp_path / "n3")
+    node = opened(data_dir, "local")
+    without = configured(LAST + 1, 7, founders((1, 2)))
+    node.log.write(DurableUpdate(HardState(7), None, [without]))
+    node.close()
+    _, done = recovered(data_dir)
+    node = opened(data_dir, done.cluster_id)
+    assert node.log.recover().configuration == Configuration((Member(3, "h:9003"),))
+    node.close()
+
+
+def test_who_was_never_a_member_by_its_own_log_is_refused_untouched(tmp_path):
+    """Nobody could reach it."""
+    data_dir = tmp_path / "n4"
+    node = open_node(data_dir, 4, joins=True)
+    known = [noop(1, 1, 1), configured(2, 1, founders((1, 2, 3)))]
+    node.log.write(DurableUpdate(HardState(1, None, NOT_ADMITTED), None, known))
+    node.close()
+    before = content(data_dir)
+    with pytest.raises(DirectoryRefusedError, match="says where node 4 is reached"):
+        recovered(data_dir)
+    assert content(data_dir) == before

@@ -186,3 +186,28 @@ def test_a_learner_that_was_never_heard_is_not_promoted_however_short_the_log_is
     cluster.run()
     assert claim.failure.code is api.FailureCode.NO_CHANGE
     assert leader.raft.log.configuration.voters == {1, 2, 3}
+
+
+def test_a_change_that_waits_across_an_installation_is_answered() -> None:
+    """Until the data is in place there is no term to judge it by."""
+    cluster = Cluster()
+    leader = cluster.elect()
+    cluster.run(1_000)
+    cluster.isolate(leader.raft.id)
+    for number in range(60):
+        leader.submit_command(api.Put(b"%d" % number, b"v"), Claim())
+    claim = Claim()
+    leader.change_members(api.AddMember(4, "127.0.0.1:9004"), claim)
+    cluster.run(2_000)
+    [successor] = [
+        one for one in cluster.nodes.values() if one.raft.leadership and one is not leader
+    ]
+    for number in range(20):
+        successor.submit_command(api.Put(b"n%d" % number, b"v"), Claim())
+    cluster.run(1_000)
+    successor.raft.compact(cluster.states[successor.raft.id].applied().last_applied)
+    cluster.run(100)
+    assert not claim.results
+    cluster.heal()
+    cluster.run(2_000)
+    assert claim.failure.code in (api.FailureCode.UNKNOWN, api.FailureCode.NOT_LEADER)

@@ -399,3 +399,24 @@ def test_the_log_is_durable_before_the_data_are_in_place() -> None:
     cluster.heal()
     level(cluster, leader, lost)
     assert changed
+
+
+def test_a_node_without_data_tells_nobody_that_there_is_no_such_key() -> None:
+    """Not even who asks for what was applied, however old."""
+    cluster = Cluster()
+    leader = cluster.elect()
+    put(cluster, leader, 3, b"hello")
+    drop(cluster, leader)
+    lost = others(cluster, leader)[0]
+    node_id = lost.raft.id
+    lost.raft.compact(cluster.states[node_id].applied().last_applied)
+    cluster.run(100)
+    assert isinstance(lost.answer(api.Get((b"key 1",))), api.GetResult)
+    cluster.isolate(node_id)
+    cluster.states[node_id] = FullState(
+        cluster.states[node_id].identity, cluster.room, cluster.state_room
+    )
+    cluster.start(node_id)
+    cluster.run(200)
+    assert cluster.nodes[node_id].raft.log.lacks_base
+    assert cluster.nodes[node_id].answer(api.Get((b"key 1",))) == refusals.NO_DATA

@@ -10,6 +10,7 @@ from typing import Any
 from founding import founders
 
 from kvstore.kv.view import Applied
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogStart
 from kvstore.storage import records
 from kvstore.storage.base import Identity
@@ -90,12 +91,18 @@ def begin_after(
     cluster_id: str = "local",
     applied: int | None = None,
     members: tuple[int, ...] = (1, 2, 3),
+    configuration: Configuration | None = None,
 ) -> None:
     """A new directory whose log begins there, and whose state is as of then, if not earlier."""
     identity = Identity(FORMAT_VERSION, cluster_id, node_id, f"{node_id:032x}")
     data_dir.mkdir(exist_ok=True)
     LmdbLog.create(
-        data_dir / RAFT, MAP_BYTES, identity, HardState(start.term), start, founders(members)
+        data_dir / RAFT,
+        MAP_BYTES,
+        identity,
+        HardState(start.term),
+        start,
+        configuration or founders(members),
     )
     PeersFile.create(data_dir / RAFT / PEERS, identity.incarnation)
     LmdbState.create(data_dir / STATE, MAP_BYTES, identity)

@@ -118,5 +118,7 @@ def _outcome(here: Here, name: EntryName) -> api.Result | None:
         return refusals.CHANGE_UNKNOWN
     if index <= log.commit_index and log.holds(index, term):
         return api.ChangeResult(index)
+    if log.lacks_base:
+        return None
     applied = here.machine.last_applied
     return rolled_back(here.redirect()) if is_dead(name, applied, log.term(applied)) else None
