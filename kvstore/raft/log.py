@@ -425,7 +425,7 @@ class RaftLog:
             self.room.durable(one.taken_bytes)
             self.durable_index = one.last_index
             self.durable_start = one.update.start or self.durable_start
-            self._repairs.durable(one.update.repairs, one.last_index)
+            self._repairs.durable(one.update.repairs)
         return durable
 
     def shrink_cache(self, keep_from: int) -> None:

@@ -48,9 +48,9 @@ class Repairs:
         self._new.clear()
         return new
 
-    def durable(self, repairs: Sequence[Entry], last_index: int) -> None:
-        """These are on the disk, of a log that ends there by now."""
-        repaired = [entry.index for entry in repairs if entry.index <= last_index]
+    def durable(self, repairs: Sequence[Entry]) -> None:
+        """These are on the disk; of what was truncated meanwhile, nothing is missed any more."""
+        repaired = [entry.index for entry in repairs]
         if repaired:
             self.damaged.remove(sorted(repaired))
             for index in repaired:

@@ -118,7 +118,7 @@ BEGINNING = (
         "Retention._look_at",
         "index > terms.start and",
         "index > terms.start + 1 and",
-        test=f"{_LOST}::test_an_entry_that_is_removed_where_it_is_committed_is_missed",
+        test=f"{_LOST}::test_another_entry_at_the_first_index_is_not_the_one_that_is_committed",
     ),
     Mutant(
         "who judges logs takes it that only entry 1 is the first of one",

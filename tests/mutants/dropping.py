@@ -267,7 +267,7 @@ DROPPING = (
         "LogMatching.synced",
         "host.disk.log.start.term if is_first",
         "self.start.term if is_first",
-        test=f"{_LOGS}::test_what_is_durable_in_the_state_may_be_dropped_and_followed",
+        test=f"{_LOGS}::test_an_entry_follows_the_same_one_whether_that_was_dropped_or_not",
     ),
     Mutant(
         "who judges what disks keep takes what was dropped for lost",

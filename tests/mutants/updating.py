@@ -37,14 +37,6 @@ UPDATING = (
         test=f"{UPDATES}::test_a_repair_is_handed_over_once_and_counts_when_it_is_durable",
     ),
     Mutant(
-        "a repair that was truncated while it was written is looked for",
-        "Repairs.durable.repaired",
-        " if entry.index <= last_index]",
-        "]",
-        test=f"{UPDATES}"
-        "::test_a_repair_that_was_truncated_while_it_was_written_brings_nothing_back",
-    ),
-    Mutant(
         "an update counts with all that come after it",
         "RaftLog.mark_durable",
         "            self.durable_index = one.last_index\n",

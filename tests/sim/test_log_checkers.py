@@ -364,6 +364,17 @@ def test_what_is_durable_in_the_state_may_be_dropped_and_followed(start: LogStar
         two.lead(2)
 
 
+def test_an_entry_follows_the_same_one_whether_that_was_dropped_or_not(start: LogStart) -> None:
+    one, two, _ = hosts(LogMatching, start)
+    for host in (one, two):
+        host.write(1, 1, 1)
+    one.apply(3)
+    one.checkpoint()
+    one.drop(3)
+    for host in (one, two):
+        host.write(1, 2)
+
+
 def test_what_no_checkpoint_has_made_durable_must_not_be_dropped(start: LogStart) -> None:
     one, _, _ = hosts(Dropping, start)
     one.write(1, 1, 1)

@@ -280,3 +280,12 @@ def test_who_votes_by_what_is_committed_is_counted(hosts: Hosts, start: LogStart
     three.write(1)
     two.lose_directory()
     one.write(1)
+
+
+def test_another_entry_at_the_first_index_is_not_the_one_that_is_committed(hosts: Hosts) -> None:
+    one, two, three = hosts(Retention)
+    one.write(1)
+    for host in (two, three):
+        host.write(2)
+    with pytest.raises(ViolationError, match=r"the disks of \[2, 3\] of \[1, 2, 3\] vote without"):
+        one.commit(1)
