@@ -44,7 +44,7 @@ def end_all_faults(world: World) -> None:
         host.find_damage()
         host.start()
     world.member_operator.bring_all_back()
-    gone = {host.id for host in world.hosts.values() if not host.can_run}
+    gone = {host.id for host in world.hosts.values() if not (host.node or host.can_run)}
     for client in (*world.clients, *world.operators):
         client.leave_out(gone)
         client.insist_on_everything()
