@@ -328,6 +328,9 @@ class MemoryState(MemoryTable):
 
     def change_over(self, successor: Successor) -> None:
         """From now on this is `successor`, which is finished; what was here is gone."""
+        self._become(successor)
+
+    def _become(self, successor: Successor) -> None:
         assert isinstance(successor, MemorySuccessor)
         assert successor.applied is not None
         self.close()
@@ -346,7 +349,7 @@ class MemoryState(MemoryTable):
         if successor is None or successor.applied is None:
             return
         if successor.applied.last_applied == start_index > self._applied.last_applied:
-            self.change_over(successor)
+            self._become(successor)
 
     @property
     def certain_index(self) -> int:
