@@ -376,8 +376,9 @@ class Raft:
 
     def take_messages(self) -> list[Message]:
         """What rests on nothing that is not durable, each message once."""
-        term, hears_leader = self.standing.current_term, self._follower.hears_leader
-        return self._outbox.take(self.durable_number, term, hears_leader=hears_leader)
+        is_led = self.leadership is not None or self._follower.hears_leader
+        term = self.standing.current_term
+        return self._outbox.take(self.durable_number, term, hears_leader=is_led)
 
     def committed_entries(self, last_applied: int, count: int, bytes_max: int) -> list[Entry]:
         """The next entries to apply, at most `count`: committed, durable here."""

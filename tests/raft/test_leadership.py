@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from kvstore.raft.messages import PreVoteReply
 from kvstore.raft.types import HardState, Role
 
 from .disk import Disk, entries_of_terms
@@ -16,6 +17,7 @@ from .messages import (
     pre_vote,
     pre_vote_reply,
     rejected,
+    vote_reply,
 )
 
 # --- Pre-votes: asking -------------------------------------------------------------------------
@@ -302,3 +304,14 @@ def test_a_short_standstill_costs_a_leader_nothing() -> None:
     world.tick(1, 50)
     world.turn(1, lambda raft: raft.wake(world.nodes[1].now_ms + 900))
     assert world.raft().role is Role.LEADER
+
+
+def test_who_comes_to_lead_in_a_turn_takes_back_the_prospects_of_votes_that_it_gave_in_it() -> None:
+    """Thesis §9.6: its answer would help another to unseat it."""
+    world = bench([1], 3)
+    world.time_out(1)
+    world.take_sent()
+    world.hand_in_one_turn(1, pre_vote(3, 4, last=(9, 3)), vote_reply(2, 4))
+    assert world.raft().role is Role.LEADER
+    replies = [m for m in world.take_sent(to=3) if isinstance(m, PreVoteReply)]
+    assert not any(reply.vote_granted for reply in replies)
