@@ -34,13 +34,9 @@ def configuration_data(configuration: Configuration) -> bytes:
 
 def configuration_of(entry: Entry) -> Configuration:
     """The configuration that an entry gives the cluster. Raises `ValueError` if it is none."""
-    return decode_configuration(entry.data, f"entry {entry.index}", entry.index)
-
-
-def decode_configuration(data: bytes, what: str, index: int = INDEX_MAX) -> Configuration:
-    """A configuration as of `index`. Raises `ValueError`, which names `what` holds it."""
+    what = f"entry {entry.index}"
     try:
-        members = _decode(data)
+        members = _decode(entry.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{what} holds no configuration: {error}") from None
     ids = [one.node_id for one in members]
@@ -48,7 +44,7 @@ def decode_configuration(data: bytes, what: str, index: int = INDEX_MAX) -> Conf
         raise ValueError(f"{what} holds a configuration of nodes {ids[: MEMBERS_MAX + 1]}")
     for one in members:
         if (
-            not NOT_ADMITTED <= one.admitted_at <= index
+            not NOT_ADMITTED <= one.admitted_at <= entry.index
             or len(one.address) > ADDRESS_CHARACTERS_MAX
             or _DIRECTORY.fullmatch(one.directory) is None
         ):
