@@ -72,7 +72,7 @@ class DamagedError(StorageError):
 
 
 class DamagedStateError(DamagedError):
-    """The damage is in the applied data, which can be built anew from the log."""
+    """The damage is in the applied data, which the log, or another node, may tell anew."""
 
 
 class DamagedSnapshotError(DamagedError):

@@ -45,7 +45,7 @@ from kvstore.server.sync_times import SyncTimes, TimedLog
 from kvstore.server.ticket import Answer
 from kvstore.server.turn import Turn
 from kvstore.storage.base import Lineage
-from kvstore.storage.directory import DataDirectory, open_directory, set_state_aside
+from kvstore.storage.directory import DataDirectory, give_up_state, open_directory
 from kvstore.storage.records import FORMAT_VERSION, START_BYTES
 from kvstore.version import version
 
@@ -99,9 +99,8 @@ def _run(
         except SafetyViolationError as violation:
             log.critical(str(violation), code="safety_violation")
             return BROKEN
-        except DamagedStateError:
-            set_state_aside(settings.data_dir)
-            raise
+        except DamagedStateError as damage:
+            raise give_up_state(settings.data_dir, directory.log, damage) from damage
         if not signals.is_pressed:
             # Else the next start applies again what it finds in the log.
             node.checkpoint()

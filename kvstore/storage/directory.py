@@ -13,7 +13,7 @@
 Law: a directory that is not exactly what was asked for is refused untouched,
 and one without its log is damaged, never new: a node that forgot its vote must
 not start over under its old name. Of a log, what can be read is kept, and what
-cannot is named; the state is only a view of it, and is built anew.
+cannot is named; the state is only a view of it, and is built anew, if anything tells it anew.
 
 The directory exists from the moment `raft.new` is renamed to `raft`. What an
 interrupted creation left was never spoken of to anyone, and is made again.
@@ -40,7 +40,7 @@ from kvstore.errors import (
 )
 from kvstore.raft.configuration import NOT_ADMITTED, Configuration
 from kvstore.raft.configurations import latest_of
-from kvstore.raft.types import HardState, LogStart
+from kvstore.raft.types import HardState, LogStart, Recovered
 from kvstore.storage import filesystem, recovered_log
 from kvstore.storage.base import Identity
 from kvstore.storage.failures import unavailable
@@ -50,6 +50,7 @@ from kvstore.storage.lmdb_state import PREDECESSOR, SPOOL, SUCCESSOR, LmdbState
 from kvstore.storage.lmdb_successor import put_in_place
 from kvstore.storage.peers_file import PeersFile
 from kvstore.storage.progress import OnProgress, nobody
+from kvstore.storage.rebuilding import START_AGAIN, nothing_tells, source_of_data
 from kvstore.storage.records import FORMAT_VERSION
 
 LOCK: Final = "lock"
@@ -360,20 +361,41 @@ def _open_peers(data_dir: Path, log: LmdbLog) -> tuple[PeersFile, tuple[str, ...
 def _open_state(
     data_dir: Path, log: LmdbLog, map_bytes: int, on_progress: OnProgress
 ) -> tuple[LmdbState, tuple[str, ...]]:
-    """The applied data; if it is damaged or missing, none: the log tells all of it again, if it
-    begins with the first entry, or else a snapshot of another node's.
-    """
-    state = data_dir / STATE
+    """The applied data; if they are damaged or missing, none, but only where they come anew."""
+    state, found = data_dir / STATE, log.recover()
+    source = source_of_data(found, log.identity.node_id)
     notes: tuple[str, ...] = ()
     if state.exists():
         try:
             return LmdbState(state, map_bytes, on_progress), ()
         except DamagedStateError as damage:
+            if source is None:
+                raise _not_rebuilt(damage, data_dir, found) from None
             set_state_aside(data_dir)
             notes = (f"{damage}; the damaged files are in {data_dir / STATE_ASIDE}",)
+    elif source is None:
+        raise _not_rebuilt(f"{state}: it is missing", data_dir, found)
     LmdbState.create(state, map_bytes, log.identity)
-    source = "a snapshot of the leader's" if log.start.index else "the log"
     return LmdbState(state, map_bytes), (*notes, f"{state}: building the data anew from {source}")
+
+
+def _not_rebuilt(
+    damage: DamagedStateError | str, data_dir: Path, found: Recovered
+) -> DamagedStateError:
+    return DamagedStateError(f"{damage}. {nothing_tells(data_dir, found)}")
+
+
+def give_up_state(data_dir: Path, log: LmdbLog, damage: DamagedStateError) -> DamagedStateError:
+    """What a server that ends by damage in the applied data says.
+
+    They are set aside for the next start, if they come anew then; else they stay.
+    """
+    found = log.recover()
+    source = source_of_data(found, log.identity.node_id)
+    if source is None:
+        return _not_rebuilt(damage, data_dir, found)
+    set_state_aside(data_dir)
+    return DamagedStateError(f"{damage}; {START_AGAIN} {source}")
 
 
 def set_state_aside(data_dir: Path) -> None:
@@ -412,17 +434,18 @@ def _check_pair(data_dir: Path, log: LmdbLog, state: LmdbState) -> None:
             f"{data_dir}: raft/ and state/ were made for different nodes"
             " or at different times; put back the two that belong together"
         )
-    last_applied, known = state.applied().last_applied, latest_of(log.recover())
+    last_applied, found = state.applied().last_applied, log.recover()
     if last_applied > log.last_index:
         raise DamagedError(
             f"{data_dir}: state/ has applied entry {last_applied},"
             f" but the log in raft/ ends at {log.last_index}: raft/ has lost entries, or is an"
-            f" older copy. Bring the right one back; else {_from_others(data_dir, known)}"
+            " older copy. Bring the right one back; else"
+            f" {_from_others(data_dir, latest_of(found))}"
         )
-    if last_applied < log.start.index and len(known.members) == 1:
+    if last_applied < log.start.index and source_of_data(found, log.identity.node_id) is None:
         raise DamagedError(
             f"{data_dir}: state/ has applied entries only up to {last_applied},"
             f" but the log in raft/ begins after entry {log.start.index}, so nothing here tells"
-            " what is between. Bring the right state/ back; else"
-            f" {_from_others(data_dir, known)}"
+            " what is between. Bring the right state/ back, or restore a backup into another"
+            " directory (kvstore restore)"
         )

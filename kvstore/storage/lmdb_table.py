@@ -163,8 +163,7 @@ class LmdbTable:
         return TableFootprint(puts, self._put_bytes, self._deletes)
 
     def _unreadable(self, error: lmdb.Error | DamagedError) -> StorageError:
-        advice = "; start again: the data will be built anew from the log"
-        return lmdb_files.read_error(self._path, error, DamagedStateError, advice)
+        return lmdb_files.read_error(self._path, error, DamagedStateError)
 
     def _write_failed(self, error: Exception) -> DiskWriteError:
         self.failed = True

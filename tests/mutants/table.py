@@ -11,6 +11,7 @@ from .calling import CALLING
 from .checking import CHECKING
 from .consensus import CONSENSUS
 from .counting import COUNTING
+from .doubting import DOUBTING
 from .dropping import DROPPING
 from .guiding import GUIDING
 from .keeping import KEEPING
@@ -49,4 +50,5 @@ MUTANTS = (
     *SAVING,
     *CHECKING,
     *MEMBERS,
+    *DOUBTING,
 )

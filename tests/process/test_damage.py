@@ -150,6 +150,43 @@ def test_a_key_that_is_damaged_ends_the_node_and_its_next_start_mends_it(
     assert_reads(cluster)
 
 
+def test_a_damaged_key_of_a_lone_node_with_a_shortened_log_ends_it_and_nothing_is_moved(
+    make_cluster: MakeCluster,
+) -> None:
+    """Its data are the only ones: they stay where they are, and can still be read."""
+    cluster = make_cluster(1, environ={**QUICK, "KVSTORE_LOG_KEPT_BYTES": "64KiB"})
+    fill(cluster)
+    data_dir = cluster.nodes[1].data_dir
+
+    def is_dropped() -> bool:
+        with cluster.client(1) as client:
+            for number in range(100):
+                client.set("other", b"%d" % number * 1_000)
+            return int(client.info()["raft_first_log_index"]) > 200
+
+    eventually(is_dropped, "the log begins later")
+    assert cluster.terminate(1) == 0
+    flip(data_file(cluster, 1, "state"))
+    for _ in range(2):
+        cluster.restart(1)
+        cluster.wait_for_leader()
+        with cluster.client(1) as client:
+            assert [client.get(f"key{number}") for number in range(120)] == [b"v" * 500] * 120
+            with pytest.raises(redis.RedisError):
+                client.get("precious")
+        process = cluster.nodes[1].process
+        assert process is not None
+        assert process.wait(30) > 0
+        assert "Nothing tells the data anew" in cluster.nodes[1].log
+        assert "anew from" not in cluster.nodes[1].log
+        assert not (data_dir / "state.damaged").exists()
+    content = data_file(cluster, 1, "state").read_bytes()
+    data_file(cluster, 1, "state").write_bytes(content[:5000])
+    cluster.is_audited = False
+    assert_refuses(cluster.run_to_end(1), "nothing tells the data anew", "kvstore restore")
+    assert data_file(cluster, 1, "state").read_bytes() == content[:5000]
+
+
 def test_a_log_that_was_emptied_is_refused(make_cluster: MakeCluster) -> None:
     """Whom it voted for nobody can tell: the others go on without it."""
     cluster = make_cluster()
