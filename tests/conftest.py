@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from clock import Clock
 from hypothesis import Phase, settings
 
 # Shells, nohup and CI runners may start us with signals ignored, and children would inherit that.
@@ -29,3 +30,12 @@ def signals_as_before() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def skipped_pauses(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Clients of this process make no pause between two rounds, but believe that they did."""
+    clock = Clock()
+    for part in ("blocking", "gate", "link", "links"):
+        monkeypatch.setattr(f"kvstore.client.{part}.time", clock)
+    return clock

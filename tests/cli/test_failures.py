@@ -48,6 +48,7 @@ def test_no_follow_shows_the_refusal(run: Run) -> None:
     assert ran == (3, b"", "error: NOTLEADER not leader, try node 2 at 127.0.0.1:9002\n")
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 @pytest.mark.parametrize(
     ("answers", "code", "words"),
     [
@@ -64,7 +65,7 @@ def test_each_kind_of_failure_has_its_exit_code_and_one_line(
     run: Run, answers: list[Step], code: int, words: str
 ) -> None:
     with ScriptedNode(*answers) as node:
-        ran = run("put", "k", "v", "--to", node.address, "--timeout-ms", "200")
+        ran = run("put", "k", "v", "--to", node.address, "--timeout-ms", "2000")
     assert (ran.code, ran.out) == (code, b"")
     assert words in ran.err
     assert ran.err.startswith("error: ")

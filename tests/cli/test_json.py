@@ -161,9 +161,10 @@ def test_an_error_of_a_command_on_files_is_one_object(run: Run, line: tuple[str,
     assert (code, error["code"], error["retryable"]) == (3, name, False)
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 @pytest.mark.parametrize("line", LINES.values(), ids=LINES.keys())
 def test_an_error_of_each_command_is_one_object(run: Run, line: str) -> None:
-    words = [*line.split(), "--json", "--timeout-ms", "200"]
+    words = [*line.split(), "--json"]
     with ScriptedNode(INVALID) as node:
         code, error = the_error(run, *words, "--to", node.address)
         assert (code, error["code"], error["retryable"]) == (3, "ERR", False)
@@ -175,6 +176,7 @@ def test_an_error_of_each_command_is_one_object(run: Run, line: str) -> None:
     assert (code, error["code"], error["retryable"]) == (2, "CONFIG", False)
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 @pytest.mark.parametrize(
     ("answers", "code", "name", "retryable"),
     [
@@ -190,7 +192,7 @@ def test_each_kind_of_failure_has_its_code(
 ) -> None:
     with ScriptedNode(*answers) as node:
         ended, error = the_error(
-            run, "put", "k", "v", "--json", "--to", node.address, "--timeout-ms", "200"
+            run, "put", "k", "v", "--json", "--to", node.address, "--timeout-ms", "2000"
         )
     assert (ended, error["code"], error["retryable"]) == (code, name, retryable)
 
@@ -259,8 +261,8 @@ def test_an_error_that_cannot_be_printed_is_told_beside_and_ends_as_ever() -> No
     reading, writing = os.pipe()
     os.close(reading)
     for name in ("/dev/full", writing):
-        with open(name, "wb") as output, ScriptedNode(Misbehave.HANG_UP) as node:
-            words = ["put", "k", "v", "--json", "--timeout-ms", "200", "--to", node.address]
+        with open(name, "wb") as output, ScriptedNode(Misbehave.HANG_UP, INVALID) as node:
+            words = ["put", "k", "v", "--json", "--to", node.address]
             process = spawn(words, stdout=output)
             _, err = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 4

@@ -36,26 +36,26 @@ def short(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("short")
 def test_a_command_that_gets_nowhere_says_once_what_it_tries(run: Run) -> None:
     with ScriptedNode(Misbehave.SILENCE) as node:
-        ran = run("get", "k", "--to", node.address, "--timeout-ms", "900")
+        ran = run("get", "k", "--to", node.address, "--timeout-ms", "2000")
     assert (ran.code, ran.out) == (5, b"")
     waiting, error = ran.err.splitlines()
-    assert waiting == f"waiting: no answer of {node.address} yet; gives up after 900 ms"
+    assert waiting == f"waiting: no answer of {node.address} yet; gives up after 2000 ms"
     assert error.startswith("error: no node answered")
 
 
 @pytest.mark.usefixtures("short")
 def test_who_is_quiet_waits_without_a_word(run: Run) -> None:
     with ScriptedNode(Misbehave.SILENCE) as node:
-        ran = run("get", "k", "--quiet", "--to", node.address, "--timeout-ms", "900")
+        ran = run("get", "k", "--quiet", "--to", node.address, "--timeout-ms", "2000")
     assert (ran.code, ran.out) == (5, b"")
     assert ran.err.startswith("error: no node answered")
 
 
-@pytest.mark.usefixtures("short")
-def test_it_says_what_it_was_told_so_far(run: Run) -> None:
+def test_it_says_what_it_was_told_so_far(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kvstore.cli.patience.MOMENT_S", 1.5)
     with ClosedPort() as dead, ScriptedNode(*[NO_LEADER] * 9, Misbehave.SILENCE) as node:
         to = f"{dead.address},{node.address}"
-        ran = run("put", "k", "v", "--to", to, "--timeout-ms", "900")
+        ran = run("put", "k", "v", "--to", to, "--timeout-ms", "3000")
     waiting = ran.err.splitlines()[0]
     assert "(so far: NOLEADER no leader is known; " in waiting
     assert f"{dead.address}: cannot connect: connection refused)" in waiting
@@ -64,7 +64,7 @@ def test_it_says_what_it_was_told_so_far(run: Run) -> None:
 @pytest.mark.usefixtures("short")
 def test_what_comes_after_all_is_the_whole_output(run: Run) -> None:
     def late() -> api.Result:
-        time.sleep(0.6)  # the answer is late by nature
+        time.sleep(1.3)  # the answer is late by nature
         return found(b"k", b"v")
 
     with ScriptedNode(late) as node:
@@ -73,10 +73,13 @@ def test_what_comes_after_all_is_the_whole_output(run: Run) -> None:
     assert ran.err.count("waiting: ") == 1
 
 
-@pytest.mark.usefixtures("short")
-def test_many_requests_that_are_answered_are_no_reason(run: Run) -> None:
+def test_many_requests_that_are_answered_are_no_reason(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvstore.cli.patience.MOMENT_S", 1.5)
+
     def page(number: int) -> api.ScanResult:
-        time.sleep(0.05)  # together longer than a moment, each far shorter
+        time.sleep(0.2)  # together longer than a moment, each far shorter
         key = b"%03d" % number
         return api.ScanResult(
             1, (record(key, b""),), b"%03d" % (number + 1) if number < 9 else None
@@ -144,7 +147,7 @@ class LateValue(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         if not self._left:
             return 0
-        time.sleep(0.6)  # the value is late by nature
+        time.sleep(1.3)  # the value is late by nature
         buffer[:1] = self._left.pop()
         return 1
 
@@ -184,7 +187,7 @@ def test_who_inspects_a_large_directory_is_told_what_is_read(
     path, reads = make_node(tmp_path / "n1", led(1, 6, 1, 1)), storage_inspect.inspect_directories
 
     def slow(directories: Sequence[Path]) -> Sequence[storage_inspect.Report]:
-        time.sleep(0.6)  # so many pages
+        time.sleep(1.3)  # so many pages
         return reads(directories)
 
     monkeypatch.setattr("kvstore.storage.inspect.inspect_directories", slow)

@@ -25,7 +25,7 @@ def test_a_node_without_a_free_place_is_passed_over_each_time() -> None:
     with (
         ScriptedNode(*[FULL] * 2) as node,
         ScriptedNode() as other,
-        Client([node.address, other.address], timeout_ms=2_000) as client,
+        Client([node.address, other.address]) as client,
     ):
         for _ in range(2):
             other.extend(FOUND)
@@ -59,11 +59,12 @@ def test_stale_reads_and_reads_from_any_go_elsewhere_too() -> None:
         assert client.get("foo") == FOO
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 def test_nodes_that_are_all_full_are_a_refusal_that_may_be_tried_again() -> None:
     with (
-        ScriptedNode(*[FULL] * 50) as node,
+        ScriptedNode(*[FULL] * 200) as node,
         ClosedPort() as dead,
-        Client([node.address, dead.address], timeout_ms=300, exactly_once=False) as client,
+        Client([node.address, dead.address], exactly_once=False) as client,
         pytest.raises(
             RefusedError, match=r"^FULL no node that can be reached has a free"
         ) as caught,
@@ -74,24 +75,26 @@ def test_nodes_that_are_all_full_are_a_refusal_that_may_be_tried_again() -> None
     assert f"{dead.address}: cannot connect" in str(caught.value)
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 def test_nodes_that_are_all_full_say_the_same_to_stale_reads() -> None:
     """READONLY comes first on their connections, so that is what is refused."""
     with (
-        ScriptedNode(*[FULL] * 50) as node,
-        Client([node.address], timeout_ms=300) as client,
+        ScriptedNode(*[FULL] * 200) as node,
+        Client([node.address]) as client,
         pytest.raises(RefusedError) as caught,
     ):
         client.get("foo", stale=True)
     assert (caught.value.code, caught.value.retryable) == ("FULL", True)
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 def test_a_leader_that_is_full_is_named_with_what_it_said() -> None:
     with (
-        ScriptedNode(*[FULL] * 50) as leader,
+        ScriptedNode(*[FULL] * 200) as leader,
         ScriptedNode() as follower,
-        Client([follower.address], timeout_ms=300) as client,
+        Client([follower.address]) as client,
     ):
-        follower.extend(*[not_leader(leader.address)] * 50)
+        follower.extend(*[not_leader(leader.address)] * 200)
         with pytest.raises(NotLeaderError, match="no free place for another client") as caught:
             client.get("foo")
         assert caught.value.retryable

@@ -55,16 +55,17 @@ def test_who_is_asked_again_is_told_which_members_were_seen(loss: Step) -> None:
     with (
         ScriptedNode(reply(SEEN, term=7), loss) as leader,
         ScriptedNode(reply(DONE, term=8)) as other,
-        Client([leader.address, other.address], timeout_ms=2_000) as client,
+        Client([leader.address, other.address]) as client,
     ):
         assert client.remove_member(2) == DONE
         assert changes(leader, other) == [api.RemoveMember(2, 17)] * 2
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 def test_what_came_of_a_copy_that_was_not_answered_is_unknown() -> None:
     with (
-        ScriptedNode(SEEN, Misbehave.HANG_UP, *[ELECTING] * 40) as leader,
-        Client([leader.address], timeout_ms=300) as client,
+        ScriptedNode(SEEN, Misbehave.HANG_UP, *[ELECTING] * 200) as leader,
+        Client([leader.address]) as client,
         pytest.raises(OutcomeUnknownError, match="the change of members was sent to "),
     ):
         client.remove_member(2)

@@ -57,12 +57,13 @@ def test_under_a_session_it_is_sent_again_under_its_number(way: Misbehave) -> No
         assert len({repr(once) for once in onces}) == 1
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 @pytest.mark.parametrize("way", AFTER_THE_END, ids=names(AFTER_THE_END))
 def test_under_a_session_it_is_unknown_if_nobody_answers_it(way: Misbehave) -> None:
     with ScriptedNode() as node:
         opens_a_session_and_then(node, way)
         with (
-            Client([node.address], timeout_ms=200) as client,
+            Client([node.address]) as client,
             pytest.raises(OutcomeUnknownError, match="put was sent"),
         ):
             client.put("k", "v")
@@ -82,11 +83,12 @@ def test_a_write_sent_in_part_is_certainly_not_sent_and_goes_to_another_node(
         assert other.requests == [api.Put(b"k", BEYOND_BUFFERS)]
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 @pytest.mark.parametrize("way", IN_THE_MIDDLE, ids=names(IN_THE_MIDDLE))
 def test_a_write_of_which_nobody_took_all_changed_nothing(way: Misbehave) -> None:
     with (
-        ScriptedNode(*[way] * 50) as node,
-        Client([node.address], timeout_ms=300, exactly_once=False) as client,
+        ScriptedNode(*[way] * 200) as node,
+        Client([node.address], exactly_once=False) as client,
         pytest.raises(UnreachableError, match="cannot send all of the request"),
     ):
         client.put("k", BEYOND_BUFFERS)
@@ -132,7 +134,7 @@ def test_nothing_follows_a_request_that_was_sent_in_part() -> None:
     """The node would take the next one for the rest of it."""
     with (
         ScriptedNode(*[Misbehave.REFUSE_AND_STALL, FOUND] * 2) as node,
-        Client([node.address], timeout_ms=500, exactly_once=False) as client,
+        Client([node.address], timeout_ms=2_000, exactly_once=False) as client,
     ):
         for asked in (1, 2):
             with pytest.raises(RefusedError, match="request too large"):
@@ -141,11 +143,12 @@ def test_nothing_follows_a_request_that_was_sent_in_part() -> None:
             assert node.connections == 1 + asked
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 def test_a_broken_connection_to_a_node_and_none_to_the_other_is_no_refusal() -> None:
     with (
-        ScriptedNode(*[Misbehave.RESET_LATE] * 50) as node,
+        ScriptedNode(*[Misbehave.RESET_LATE] * 400) as node,
         ClosedPort() as dead,
-        Client([node.address, dead.address], timeout_ms=200) as client,
+        Client([node.address, dead.address]) as client,
     ):
         for _ in range(2):
             with pytest.raises(OutcomeUnknownError):

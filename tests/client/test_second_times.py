@@ -59,18 +59,19 @@ def test_a_leader_that_died_is_not_asked_first_again_and_neither_is_the_next_one
             heir._script.clear()
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 @pytest.mark.parametrize("failure", [Misbehave.HANG_UP, NO_LEADER])
 def test_a_leader_that_failed_is_forgotten_although_the_request_failed_too(failure: Step) -> None:
     with (
         ScriptedNode() as first,
         ScriptedNode() as leader,
-        Client([first.address, leader.address], timeout_ms=1_000) as client,
+        Client([first.address, leader.address]) as client,
     ):
         for _ in range(2):
             first._script[:], leader._script[:] = [not_leader(leader.address)], [FOUND]
             assert client.get("foo") == FOO
-            first._script[:], leader._script[:] = [failure] * 50, [failure] * 50
-            with pytest.raises(RequestError, match="1000 ms"):
+            first._script[:], leader._script[:] = [failure] * 200, [failure] * 200
+            with pytest.raises(RequestError, match="5000 ms"):
                 client.get("foo")
             first._script[:] = [FOUND]
             asked = puts(leader)
@@ -100,7 +101,7 @@ def test_a_leader_that_refuses_a_request_for_its_own_sake_is_asked_first_again()
 def test_what_a_node_said_is_told_though_it_is_silent_when_asked_again() -> None:
     with (
         ScriptedNode(FULL, *[Misbehave.SILENCE] * 50) as node,
-        Client([node.address], timeout_ms=200) as client,
+        Client([node.address], timeout_ms=2_000) as client,
         pytest.raises(RefusedError, match="no free place for another client"),
     ):
         client.get("foo")
@@ -112,7 +113,7 @@ def test_who_did_not_answer_is_asked_last_in_the_next_round() -> None:
         ScriptedNode(*[Misbehave.SILENCE] * 9) as hung,
         ScriptedNode() as b,
         ScriptedNode() as c,
-        Client([hung.address, b.address, c.address], timeout_ms=1_500) as client,
+        Client([hung.address, b.address, c.address], timeout_ms=4_000) as client,
     ):
         for asked in (1, 2):
             b._script[:] = [NO_LEADER, FOUND]
@@ -212,8 +213,9 @@ def test_a_write_that_is_not_answered_twice_keeps_its_number_and_so_does_the_nex
             assert numbers(node)[-3:] == [(1, number)] * 3
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 def test_unknown_outcomes_in_a_row_give_up_a_number_each() -> None:
-    with ScriptedNode(*[UNKNOWN] * 99) as node, Client([node.address], timeout_ms=150) as client:
+    with ScriptedNode(*[UNKNOWN] * 400) as node, Client([node.address]) as client:
         for _ in range(2):
             with pytest.raises(OutcomeUnknownError):
                 client.put("k", "v")
@@ -234,11 +236,12 @@ def test_doubt_ends_with_its_request() -> None:
                 client.put("k", "v")
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 def test_a_session_that_nobody_opened_is_asked_for_again_by_the_next_write() -> None:
-    with ScriptedNode() as node, Client([node.address], timeout_ms=150) as client:
+    with ScriptedNode() as node, Client([node.address]) as client:
         node.scripts_sessions = True
         for _ in range(2):
-            node._script[:] = [NO_LEADER] * 99
+            node._script[:] = [NO_LEADER] * 200
             with pytest.raises(Exception, match="NOLEADER"):
                 client.put("k", "v")
         node._script[:] = [UNKNOWN, api.SessionResult(9), OK]
@@ -311,13 +314,15 @@ def test_late_replies_are_never_taken_for_later_requests() -> None:
 
     with (
         ScriptedNode() as node,
-        Client([node.address], timeout_ms=150, exactly_once=False) as client,
+        Client([node.address], exactly_once=False) as client,
     ):
         for turn in range(2):
             node.extend(late(turn), api.PutResult(turn, True))
+            client._timeout_ms = 200
             with pytest.raises(OutcomeUnknownError):
                 client.put("k", "late")
             answers[turn].set()
+            client._timeout_ms = 20_000
             assert client.put("k", "v").revision == turn
 
 
@@ -332,14 +337,15 @@ def test_interrupts_in_a_row_leave_no_reply_behind_and_give_up_a_number_each() -
         assert numbers(node) == [(1, 1), (1, 2), (1, 3)]
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 def test_a_node_that_comes_back_is_found_again_each_time() -> None:
     with ClosedPort() as dead, Client([dead.address], timeout_ms=100) as client:
         for _ in range(2):
             with pytest.raises(UnreachableError):
                 client.get("foo")
-    with ScriptedNode() as node, Client([node.address], timeout_ms=1_000) as client:
+    with ScriptedNode() as node, Client([node.address]) as client:
         for _ in range(2):
-            node._script[:] = [Misbehave.HANG_UP] * 99
+            node._script[:] = [Misbehave.HANG_UP] * 200
             with pytest.raises(UnreachableError):
                 client.get("foo")
             node._script[:] = [FOUND]

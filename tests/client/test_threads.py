@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 import pytest
+from clock import Clock
 from process.cluster import eventually
 from scripted_node import OK, Misbehave, ScriptedNode, Step, not_leader
 
@@ -145,7 +146,7 @@ def test_who_waits_has_no_more_than_one_timeout_in_all() -> None:
     """What the wait took is not given again to the request itself."""
     with (
         ScriptedNode(*[Misbehave.SILENCE] * 2) as node,
-        Client([node.address], timeout_ms=500, exactly_once=False) as client,
+        Client([node.address], timeout_ms=2_000, exactly_once=False) as client,
     ):
 
         def put() -> None:
@@ -158,7 +159,7 @@ def test_who_waits_has_no_more_than_one_timeout_in_all() -> None:
         began = time.monotonic()
         with pytest.raises(RequestError):
             client.put("k", "2")
-        assert time.monotonic() - began < 0.9
+        assert time.monotonic() - began < 3.5
         first.join(DEADLINE_S)
 
 
@@ -258,7 +259,7 @@ def test_a_callback_cannot_ask_with_the_client_that_calls_it_and_harms_nothing()
 
         node.extend(not_leader(leader.address))
         nodes = [node.address, leader.address]
-        with Client(nodes, timeout_ms=2_000, on_redirect=ask) as client:
+        with Client(nodes, on_redirect=ask) as client:
             assert client.put("k", "outer") == OK
             leader.extend(not_leader(node.address))
             node.extend(OK)
@@ -294,13 +295,11 @@ def test_a_signal_handler_cannot_ask_in_the_middle_of_a_request_but_between_two(
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_nothing_is_sent_after_a_callback_that_took_all_the_time() -> None:
+def test_nothing_is_sent_after_a_callback_that_took_all_the_time(skipped_pauses: Clock) -> None:
     with ScriptedNode(OK) as leader, ScriptedNode(not_leader(leader.address)) as node:
         with (
-            Client(
-                [node.address], timeout_ms=200, on_redirect=lambda _a, _b: time.sleep(0.3)
-            ) as client,
-            pytest.raises(NotLeaderError, match="gave up after 200 ms"),
+            Client([node.address], on_redirect=lambda _a, _b: skipped_pauses.sleep(6)) as client,
+            pytest.raises(NotLeaderError, match="gave up after 5000 ms"),
         ):
             client.put("k", "v")
         assert leader.requests == []

@@ -25,7 +25,7 @@ def test_who_is_asked_again_is_told_which_leader_was_to_hand_over(loss: Step) ->
     with (
         ScriptedNode(reply(LEADS, term=7), loss) as leader,
         ScriptedNode(reply(api.HandOverResult(2, 8), term=8)) as heir,
-        Client([leader.address, heir.address], timeout_ms=2_000) as client,
+        Client([leader.address, heir.address]) as client,
     ):
         assert client.transfer_leader() == api.HandOverResult(2, 8)
         asked = hand_overs(leader, heir)
@@ -53,6 +53,7 @@ def test_a_term_that_the_caller_names_is_sent_as_it_is() -> None:
         assert node.requests == [api.HandOver(None, term=5)]
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 @pytest.mark.parametrize(
     "then", [Misbehave.SILENCE, MOVING, api.Failure(api.FailureCode.INVALID, "leadership moved")]
 )
@@ -60,18 +61,19 @@ def test_a_term_that_the_caller_names_is_sent_as_it_is() -> None:
 def test_what_came_of_a_copy_that_was_not_answered_is_unknown(loss: Step, then: Step) -> None:
     """Leadership may have moved: that nothing was changed is not for the client to say."""
     with (
-        ScriptedNode(reply(LEADS, term=7), loss, *[then] * 20) as leader,
-        ScriptedNode(*[then] * 20) as other,
-        Client([leader.address, other.address], timeout_ms=300) as client,
+        ScriptedNode(reply(LEADS, term=7), loss, *[then] * 200) as leader,
+        ScriptedNode(*[then] * 200) as other,
+        Client([leader.address, other.address], timeout_ms=2_000) as client,
         pytest.raises(OutcomeUnknownError, match="the handover was sent to "),
     ):
         client.transfer_leader(2)
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 def test_a_hand_over_that_was_never_sent_is_in_no_doubt() -> None:
     with (
-        ScriptedNode(reply(LEADS, term=7), *[MOVING] * 50) as leader,
-        Client([leader.address], timeout_ms=200) as client,
+        ScriptedNode(reply(LEADS, term=7), *[MOVING] * 200) as leader,
+        Client([leader.address]) as client,
         pytest.raises(RefusedError, match="leadership is moving"),
     ):
         client.transfer_leader()
