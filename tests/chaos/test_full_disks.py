@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
-from process.cluster import eventually
+from process.cluster import DEADLINE_S, ROOT, eventually
 from process.steps import put_anywhere
 from process.workload import read_everything
 
@@ -30,6 +34,33 @@ def fill(cluster: ChaosCluster, *node_ids: int) -> None:
         cluster.wait_for_log(node_id, "short of room")
 
 
+def status(cluster: ChaosCluster) -> dict[str, Any]:
+    """What `kvstore status` says, with its exit code."""
+    to = ",".join(map(cluster.address, cluster.nodes))
+    ran = subprocess.run(
+        [sys.executable, "-m", "kvstore", "status", "--json", "--to", to],
+        cwd=ROOT,
+        env=cluster.clean_environ(),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    verdict: dict[str, Any] = json.loads(ran.stdout)
+    return {**verdict, "exit": ran.returncode}
+
+
+def about_room(verdict: dict[str, Any]) -> dict[str, str]:
+    """What it advises, by code, on disks that are full; those of these tests are small as well."""
+    found = {one["code"]: one["text"] for one in verdict["advice"]}
+    return {code: text for code, text in found.items() if code.endswith("short_of_room")}
+
+
+def says(cluster: ChaosCluster, code: int, *codes: str) -> bool:
+    verdict = status(cluster)
+    return verdict["exit"] == code and about_room(verdict).keys() == set(codes)
+
+
 def test_leadership_moves_away_from_a_full_disk(cluster: ChaosCluster) -> None:
     put_anywhere(cluster, "before")
     full = cluster.wait_for_leader()
@@ -39,7 +70,12 @@ def test_leadership_moves_away_from_a_full_disk(cluster: ChaosCluster) -> None:
     )
     put_anywhere(cluster, "after")
     assert set(read_everything(cluster, cluster.wait_for_leader())) == {"before", "after"}
+    eventually(lambda: says(cluster, 1, "short_of_room"), "status names a follower without room")
+    verdict = status(cluster)
+    assert f"node {full} has " in about_room(verdict)["short_of_room"]
+    assert "too little to lead" in about_room(verdict)["short_of_room"]
     cluster.disks[full].make_room()
+    eventually(lambda: says(cluster, 1), "status names nobody any more")
     cluster.wait_until_level()
 
 
@@ -73,6 +109,16 @@ def test_a_cluster_without_room_answers_reads_refuses_writes_and_recovers(
         with pytest.raises(redis.RedisError, match=r"NOSPACE.*nothing was changed"):
             client.set("during", "x")
         assert client.get("before") == b"x"
+    eventually(
+        lambda: says(cluster, 3, "all_short_of_room", "short_of_room"),
+        "status says that no write is taken, and why",
+    )
+    verdict = status(cluster)
+    assert verdict["state"] == "no writes"
+    assert (
+        "writes are refused, as nodes 1, 2, 3 have no room: make room"
+        in (about_room(verdict)["all_short_of_room"])
+    )
     for node_id in cluster.nodes:
         assert cluster.terminate(node_id) == 0, "it can be stopped"
     cluster.restart()
@@ -84,3 +130,4 @@ def test_a_cluster_without_room_answers_reads_refuses_writes_and_recovers(
         cluster.wait_for_log(node_id, "has room again", after=len(node.log) // 2)
     put_anywhere(cluster, "after")
     assert set(read_everything(cluster, cluster.wait_for_leader())) == {"before", "after"}
+    eventually(lambda: says(cluster, 1), "status names nobody any more")
