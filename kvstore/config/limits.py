@@ -78,6 +78,9 @@ class Limits(msgspec.Struct, frozen=True):
     """Recent entries that the log keeps in memory; beyond it, writes get BUSY too."""
     headroom_bytes: int = 16 << 20
     """Room on disk or in a map that clients' writes leave, or get NOSPACE; followers leave half."""
+    held_log_bytes_min: int = 8 << 20
+    """Of its log a leader holds four times `log_kept_bytes` for others, this at least, or what a
+    snapshot has, if that is more; who needs older entries gets a snapshot."""
     reply_bytes_max: int = 16 << 20
     """Values read for one reply; a scan ends its page there, a larger MGET or EXISTS is refused."""
     scan_keys_max: int = 10_000

@@ -307,20 +307,24 @@ class Raft:
 
     @property
     def droppable_index(self) -> int:
-        """Up to here nobody needs the log any more, as far as the core knows; 0 for none of it.
+        """Up to here nobody needs the log any more, as far as the core knows; 0 for none of it."""
+        if self.leadership is None:
+            return self.compactable_index
+        return min(self.compactable_index, self.leadership.needed_index)
+
+    @property
+    def compactable_index(self) -> int:
+        """Up to here the log may be dropped: who still needs it gets a snapshot; 0 for none of it.
 
         It does not know what is durable in this node's state.
         """
         log = self.log
         if log.lacks_base:
             return 0
-        known_index = min(log.commit_index, log.durable_index, log.vouched_index)
-        if self.leadership is None:
-            return known_index
-        return min(known_index, self.leadership.needed_index)
+        return min(log.commit_index, log.durable_index, log.vouched_index)
 
     def compact(self, index: int) -> None:
-        """Drop the log up to `index`: it is droppable, and its effect is durable here."""
+        """Drop the log up to `index`: it is compactable, and its effect is durable here."""
         self.log.compact(index)
         if self.leadership is not None:
             self.leadership.log_was_compacted()

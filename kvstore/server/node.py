@@ -127,7 +127,7 @@ class Node:
         self._checkpoints = Checkpoints(
             state_store, self.machine, self.room, settings.checkpoint_interval_ms
         )
-        self._compaction = Compaction(self.raft, log_store, state_store, settings.log_kept_bytes)
+        self._compaction = Compaction(self.raft, log_store, state_store, self.room, settings)
         self._applier = Applier(
             self, self._checkpoints, self.cluster_version, self._writes, self._reads
         )

@@ -26,6 +26,8 @@ _UNUSED_MS: Final = 60_000.0
 """So long a file stays that nobody fetches: who needs one may be back soon."""
 _RETRY_MS: Final = 1_000.0
 """After so long it is looked again whether there is room."""
+_RETRY_MAX_MS: Final = 32_000.0
+"""No longer than this it is waited before what came to nothing is tried again."""
 _ID_BITS: Final = 62
 """The first name is drawn by chance, so that it means nothing in another life of a node."""
 
@@ -81,6 +83,8 @@ class Spooling:
         self._writing: _Writing | None = None
         self._file: SnapshotFile | None = None
         self._used_ms = self._looks_ms = 0.0
+        self._retry_ms = _RETRY_MS
+        """How long it will be waited after the next one that comes to nothing."""
         self._lacks_room = False
         """It was said that there is none, and there was none since."""
 
@@ -94,21 +98,32 @@ class Spooling:
         sending, leads = self._raft.sending, self._raft.leadership is not None
         if leads and sending.receivers:
             self._used_ms = now_ms
-        if self._writing is not None:
-            said = self._go_on(self._writing, now_ms) if leads else self._give_up()
-        elif leads and sending.wanted_index is not None and now_ms >= self._looks_ms:
-            said = self._begin(sending.wanted_index, now_ms)
         else:
-            said = []
+            self._retry_ms = _RETRY_MS
         if self._file is not None and self._is_useless(self._file, now_ms):
+            if self._is_too_old(self._file.name.index) and sending.receivers:
+                self._put_off(now_ms)
             self._drop_file()
-        return said
+        if self._writing is not None:
+            return self._go_on(self._writing, now_ms) if leads else self._give_up()
+        if leads and sending.wanted_index is not None and now_ms >= self._looks_ms:
+            return self._begin(sending.wanted_index, now_ms)
+        return []
 
     def _is_useless(self, file: SnapshotFile, now_ms: float) -> bool:
         """Nobody wants it, or the log does not go on where it ends."""
-        raft, is_unused = self._raft, now_ms > self._used_ms + _UNUSED_MS
-        is_too_old = file.name.index < raft.log.start.index
-        return is_unused or is_too_old or raft.sending.source is not file
+        is_unused = now_ms > self._used_ms + _UNUSED_MS
+        is_wanted = self._raft.sending.source is file
+        return is_unused or not is_wanted or self._is_too_old(file.name.index)
+
+    def _is_too_old(self, index: int) -> bool:
+        """Whether who installs a snapshot of then would lack what the log has no more."""
+        return index < self._raft.log.start.index
+
+    def _put_off(self, now_ms: float) -> None:
+        """One came to nothing: the next one begins later, each time twice as much."""
+        self._looks_ms = now_ms + self._retry_ms
+        self._retry_ms = min(2 * self._retry_ms, _RETRY_MAX_MS)
 
     def _begin(self, wanted_index: int, now_ms: float) -> list[Event]:
         """As of the last checkpoint, if that is far enough; the next one is soon."""
@@ -131,6 +146,9 @@ class Spooling:
 
     def _go_on(self, writing: _Writing, now_ms: float) -> list[Event]:
         if not writing.stream.is_sound:
+            return self._give_up()
+        if self._is_too_old(writing.index):
+            self._put_off(now_ms)
             return self._give_up()
         data = writing.stream.read(_SLICE_BYTES)
         try:

@@ -133,7 +133,9 @@ def _with_compaction(plan: Scenario) -> Scenario:
         return plan
     storm = plan.faults + faults.plan_snapshots(rng, plan.storm_ms, len(plan.faults))
     kept = rng.choice((1, 200, 2_000))
-    return msgspec.structs.replace(plan, log_kept_bytes=kept, faults=storm)
+    held = rng.choice((1, 4_000, plan.limits.held_log_bytes_min))
+    limits = msgspec.structs.replace(plan.limits, held_log_bytes_min=held)
+    return msgspec.structs.replace(plan, log_kept_bytes=kept, limits=limits, faults=storm)
 
 
 def _start(seed: int) -> LogStart:

@@ -128,8 +128,8 @@ SENDING = (
     Mutant(
         "a file stays behind which the log does not go on",
         "Spooling._is_useless",
-        "is_unused or is_too_old or",
-        "is_unused or",
+        "is_unused or not is_wanted or self._is_too_old(file.name.index)",
+        "is_unused or not is_wanted",
         test=f"{WHOLE_NODES}::test_a_file_behind_which_the_log_does_not_go_on_is_given_up",
     ),
     Mutant(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import msgspec
 import pytest
 from until import until
 
 from kvstore import api
+from kvstore.config.limits import Limits
 from kvstore.raft.events import Compacting
+from kvstore.raft.messages import AppendEntries, Message, SnapshotPiece
+from kvstore.raft.snapshot_events import SendingSnapshot, SnapshotSent, WritingSnapshot
 from kvstore.raft.types import DurableUpdate
-from kvstore.server.compaction import RUNS_PER_TURN
+from kvstore.server.compaction import HELD_PER_KEPT, RUNS_PER_TURN
 from kvstore.server.node import Node
 from kvstore.server.node_status import status_of
 
@@ -25,9 +31,41 @@ def put(cluster: Cluster, leader: Node, count: int = PUTS) -> None:
     cluster.run()
 
 
-def begun(size: int = 3) -> tuple[Cluster, Node]:
-    cluster = Cluster(size, log_kept_bytes=KEPT)
+def begun(size: int = 3, limits: Limits = Limits()) -> tuple[Cluster, Node]:  # noqa: B008 - frozen
+    cluster = Cluster(size, limits, log_kept_bytes=KEPT)
     return cluster, cluster.elect()
+
+
+HELD = HELD_PER_KEPT * KEPT
+HELD_LITTLE = Limits(held_log_bytes_min=1)
+
+
+def hold_up(cluster: Cluster, changed: Callable[[Message], Message | None]) -> None:
+    """What becomes of messages that leave, from now on, until `cluster.turn` is deleted."""
+    turn = cluster.turn
+
+    def turn_and_change(node_id: int) -> None:
+        turn(node_id)
+        became = [changed(one) for one in cluster.messages]
+        cluster.messages = [one for one in became if one is not None]
+
+    cluster.turn = turn_and_change  # type: ignore[method-assign]
+
+
+def one_that_gets_no_entries(cluster: Cluster, leader: Node) -> int:
+    """A follower that answers all the same."""
+    other = next(one for one in cluster.members if one != leader.raft.id)
+
+    def without_entries(one: Message) -> Message:
+        is_meant = isinstance(one, AppendEntries) and one.recipient == other
+        return msgspec.structs.replace(one, entries=()) if is_meant else one
+
+    hold_up(cluster, without_entries)
+    return other
+
+
+def held_bytes(cluster: Cluster, node: Node) -> int:
+    return cluster.logs[node.raft.id].sizes.total_bytes
 
 
 def start_of(cluster: Cluster, node_id: int) -> int:
@@ -102,6 +140,112 @@ def test_what_a_follower_lacks_that_answers_stays() -> None:
     node_id = leader.raft.id
     assert cluster.states[node_id].applied().last_applied > level + 200
     assert start_of(cluster, node_id) <= level
+
+
+def test_what_is_held_for_who_answers_slowly_has_a_bound_in_bytes() -> None:
+    cluster, leader = begun(limits=HELD_LITTLE)
+    put(cluster, leader)
+    cluster.run(2_000)
+    other = one_that_gets_no_entries(cluster, leader)
+    level = leader.raft.match_index[other]
+    put(cluster, leader, 300)
+    until(
+        lambda: held_bytes(cluster, leader) < HELD + 200, lambda: cluster.run(50), "it is dropped"
+    )
+    assert held_bytes(cluster, leader) >= HELD
+    cluster.run(3_000)
+    assert held_bytes(cluster, leader) < HELD + 200
+    assert start_of(cluster, leader.raft.id) > level
+    del cluster.turn
+    until(
+        lambda: cluster.nodes[other].machine.applied == leader.machine.applied,
+        cluster.run,
+        "the other one gets a snapshot",
+    )
+
+
+def test_as_much_log_is_held_as_a_snapshot_would_take() -> None:
+    cluster, leader = begun(limits=HELD_LITTLE)
+    for number in range(7):
+        leader.submit_command(api.Put(b"long %d" % number, bytes(30_000)), Claim())
+    cluster.run(2_000)
+    other = next(one for one in cluster.members if one != leader.raft.id)
+    cluster.isolate(other)
+    level = leader.raft.match_index[other]
+    put(cluster, leader, 300)
+    cluster.run(300)
+    assert held_bytes(cluster, leader) > HELD
+    assert start_of(cluster, leader.raft.id) <= level
+
+
+def one_that_fetches(cluster: Cluster, leader: Node, value_bytes: int) -> Node:
+    """A follower that was away, and is offered a snapshot none of whose pieces reaches it."""
+    other = next(one for one in cluster.members if one != leader.raft.id)
+    cluster.isolate(other)
+    for number in range(4 * PUTS):
+        leader.submit_command(api.Put(b"key %d" % (number % 7), bytes(value_bytes)), Claim())
+    cluster.run(5_000)
+    cluster.heal()
+    hold_up(cluster, lambda one: None if isinstance(one, SnapshotPiece) else one)
+    until(
+        lambda: SendingSnapshot in map(type, cluster.events[leader.raft.id]),
+        lambda: cluster.run(50),
+        "a piece is sent",
+    )
+    return cluster.nodes[other]
+
+
+def test_what_is_held_for_who_fetches_a_snapshot_has_a_bound_and_the_next_one_waits() -> None:
+    cluster, leader = begun(limits=HELD_LITTLE)
+    other = one_that_fetches(cluster, leader, 30)
+    began_ms = cluster.now_ms
+    while cluster.now_ms < began_ms + 15_000:
+        put(cluster, leader, PUTS // 2)
+        assert held_bytes(cluster, leader) < HELD + PUTS * 90  # what no checkpoint has reached
+    started = [one for one in cluster.events[leader.raft.id] if isinstance(one, WritingSnapshot)]
+    assert 3 <= len(started) <= 6  # after 1, 2, 4 and 8 s more
+    del cluster.turn
+    until(
+        lambda: other.machine.applied == leader.machine.applied,
+        cluster.run,
+        "it has the data in the end",
+    )
+
+
+def test_whoever_fetches_much_data_may_take_as_much_log_to_do_so() -> None:
+    """Else the snapshot would be too old when it is there, and the next one as well."""
+    cluster, leader = begun(limits=HELD_LITTLE)
+    other = one_that_fetches(cluster, leader, 30_000)
+    data_bytes = cluster.states[leader.raft.id].data_bytes()
+    written = 0
+    while written < data_bytes // 2:
+        before = leader.raft.log.last_index
+        put(cluster, leader)
+        written += 60 * (leader.raft.log.last_index - before)
+    assert written > 5 * HELD
+    del cluster.turn
+    until(
+        lambda: other.machine.applied == leader.machine.applied,
+        cluster.run,
+        "it has the data",
+    )
+    told = [type(one) for one in cluster.events[leader.raft.id]]
+    assert (told.count(WritingSnapshot), told.count(SnapshotSent)) == (1, 1)
+
+
+def test_where_clients_are_refused_for_want_of_room_no_log_is_held_for_others() -> None:
+    cluster, leader = begun()
+    put(cluster, leader)
+    cluster.run(2_000)
+    one_that_gets_no_entries(cluster, leader)
+    put(cluster, leader, 300)
+    cluster.run(3_000)
+    assert held_bytes(cluster, leader) > HELD
+    for node_id in cluster.members:
+        cluster.room[node_id] = 12 << 20  # for what a leader sends, and not for clients
+    until(
+        lambda: held_bytes(cluster, leader) < KEPT + 200, lambda: cluster.run(50), "it is dropped"
+    )
 
 
 def test_what_a_follower_lacks_that_is_away_goes_and_it_gets_a_snapshot() -> None:

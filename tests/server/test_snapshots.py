@@ -95,6 +95,29 @@ def test_who_was_away_gets_a_snapshot_while_others_write() -> None:
     assert told(cluster, lost) == [events.ReceivingSnapshot, events.SnapshotInstalled]
 
 
+def test_a_file_that_is_too_old_before_it_is_whole_is_given_up() -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    put(cluster, leader, 100)
+    cluster.heal()
+    until(
+        lambda: leader.raft.sending.writing_index is not None,
+        lambda: cluster.run(50),
+        "a file is being written",
+    )
+    leader.submit_command(api.Put(b"more", b""), Claim())
+    until(
+        lambda: leader.machine.last_applied > (leader.raft.sending.writing_index or 0),
+        lambda: cluster.run(50),
+        "more is applied",
+    )
+    leader.checkpoint()
+    drop(cluster, leader)
+    level(cluster, leader, lost)
+    assert told(cluster, leader).count(events.WritingSnapshot) == 2
+    assert told(cluster, leader).count(events.SnapshotWritten) == 1
+
+
 def test_how_far_it_has_come_is_shown_on_both_sides() -> None:
     cluster = Cluster()
     leader, lost = left_behind(cluster)
