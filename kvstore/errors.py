@@ -91,6 +91,10 @@ class DiskWriteError(StorageError):
     code = "DISK"
 
 
+class MapFullError(DiskWriteError):
+    """A store has used up the map that it was started with; the disk may have room."""
+
+
 class ProtocolError(KvstoreError):
     """The other side sent bytes that break the protocol; the connection cannot go on."""
 

@@ -99,6 +99,8 @@ class StatusResult(Result, frozen=True, tag="status"):
     """The members that do not vote yet."""
     reached_at: str = ""
     """Where the others reach this node, by its settings."""
+    snapshot_setback: str = ""
+    """Why a snapshot that is needed is not taken, or not written, for now, and what to do."""
 
 
 class HandOverResult(Result, frozen=True, tag="handover"):

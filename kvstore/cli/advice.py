@@ -409,7 +409,11 @@ def _progress(view: View) -> Iterator[Advice]:
             lost = _counted(one.damaged_entries, "log entry")
             text = f"the disk of node {one.node_id} lost {lost}, which it asks the others for"
             yield warning("damaged", f"{text}: look at that disk")
-        if one.receiving is not None or one.lacks_data:
+        if one.snapshot_setback:
+            verb = "take" if one.receiving is not None else "write"
+            text = f"node {one.node_id} cannot {verb} a snapshot for now: {one.snapshot_setback}"
+            yield warning("snapshot_waits", text)
+        elif one.receiving is not None or one.lacks_data:
             yield warning("snapshot", f"node {one.node_id} {_fetches(one.receiving)}")
         lag = _lag(view, one)
         if not one.is_voter and view.leader is not None:

@@ -11,7 +11,8 @@ from typing import TypeAlias
 import msgspec
 
 from kvstore.raft.snapshot_events import (
-    NoRoomForSnapshot,
+    CannotTakeSnapshot,
+    CannotWriteSnapshot,
     ReceivingSnapshot,
     SendingSnapshot,
     SnapshotAbandoned,
@@ -354,7 +355,8 @@ Event: TypeAlias = (
     | MessageIgnored
     | WritingSnapshot
     | SnapshotWritten
-    | NoRoomForSnapshot
+    | CannotWriteSnapshot
+    | CannotTakeSnapshot
     | SendingSnapshot
     | SnapshotSent
     | SnapshotWasBad

@@ -8,7 +8,8 @@ from __future__ import annotations
 import msgspec
 
 
-def _size(size_bytes: int) -> str:
+def size_words(size_bytes: int) -> str:
+    """In the unit that suits it."""
     return f"{size_bytes >> 20} MiB" if size_bytes >= 10 << 20 else f"{size_bytes >> 10} KiB"
 
 
@@ -36,22 +37,29 @@ class SnapshotWritten(_OfSnapshot, frozen=True):
     seconds: float
 
     def __str__(self) -> str:
-        size = _size(self.size_bytes)
+        size = size_words(self.size_bytes)
         return f"wrote a snapshot up to log entry {self.index}: {size} in {self.seconds:.1f} s"
 
 
-class NoRoomForSnapshot(msgspec.Struct, frozen=True):
-    """It might not fit onto the disk, so it is not begun."""
+class CannotWriteSnapshot(msgspec.Struct, frozen=True):
+    """A leader has no room for the file, or could not make it: it tries again."""
 
     term: int
-    needed_bytes: int
-    left_bytes: int
+    reason: str
 
     def __str__(self) -> str:
-        return (
-            f"no room for a snapshot: it may take {_size(self.needed_bytes)}, and "
-            f"{_size(max(0, self.left_bytes))} are left; make room on the disk"
-        )
+        return f"cannot write a snapshot for now: {self.reason}"
+
+
+class CannotTakeSnapshot(msgspec.Struct, frozen=True):
+    """A follower has no room for what it would be, or could not write it: it tries again."""
+
+    term: int
+    index: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"cannot take the snapshot up to log entry {self.index} for now: {self.reason}"
 
 
 class SendingSnapshot(_OfSnapshot, frozen=True):
@@ -62,7 +70,7 @@ class SendingSnapshot(_OfSnapshot, frozen=True):
     def __str__(self) -> str:
         return (
             f"sending node {self.follower} a snapshot up to log entry {self.index}, "
-            f"{_size(self.size_bytes)}"
+            f"{size_words(self.size_bytes)}"
         )
 
 
@@ -75,7 +83,7 @@ class SnapshotSent(_OfSnapshot, frozen=True):
     def __str__(self) -> str:
         return (
             f"node {self.follower} goes on from log entry {self.index} by its snapshot, "
-            f"{_size(self.size_bytes)} in {self.seconds:.1f} s"
+            f"{size_words(self.size_bytes)} in {self.seconds:.1f} s"
         )
 
 
@@ -101,7 +109,7 @@ class ReceivingSnapshot(_OfSnapshot, frozen=True):
     def __str__(self) -> str:
         return (
             f"receiving a snapshot up to log entry {self.index} from node {self.leader}, "
-            f"{_size(self.size_bytes)}"
+            f"{size_words(self.size_bytes)}"
         )
 
 
@@ -113,7 +121,7 @@ class SnapshotInstalled(_OfSnapshot, frozen=True):
     def __str__(self) -> str:
         return (
             f"installed a snapshot: the log goes on after entry {self.index}; "
-            f"{_size(self.size_bytes)} in {self.seconds:.1f} s"
+            f"{size_words(self.size_bytes)} in {self.seconds:.1f} s"
         )
 
 
@@ -126,7 +134,5 @@ class SnapshotAbandoned(msgspec.Struct, frozen=True):
     reason: str
 
     def __str__(self) -> str:
-        return (
-            f"gave up the snapshot up to log entry {self.index} after {_size(self.taken_bytes)}: "
-            f"{self.reason}"
-        )
+        taken = size_words(self.taken_bytes)
+        return f"gave up the snapshot up to log entry {self.index} after {taken}: {self.reason}"

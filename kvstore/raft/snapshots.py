@@ -170,17 +170,20 @@ class Sending:
             if question.sender in crowded or sent == _TURN_PIECES:
                 waiting.append(question)
             elif question.sender in self.receivers:
-                out.append(self._piece(question, self.source))
+                out += self._piece(question, self.source)
                 sent += 1
         self._questions = waiting
         self.has_more = any(one.sender not in crowded for one in waiting)
         return out
 
-    def _piece(self, question: FetchSnapshot, source: SnapshotSource) -> SnapshotPiece:
+    def _piece(self, question: FetchSnapshot, source: SnapshotSource) -> list[SnapshotPiece]:
+        """None if the file is lost: its driver takes it away."""
         data = source.read(question.offset, PIECE_BYTES)
+        if not data:
+            return []
         receiver = self.receivers[question.sender]
         receiver.sent_bytes = max(receiver.sent_bytes, question.offset + len(data))
-        return self._outbox.give_piece(question, self._log.last_term, data)
+        return [self._outbox.give_piece(question, self._log.last_term, data)]
 
     def _forget_who_is_gone(self, now_ms: float) -> None:
         """Nothing is kept for them; back again, they say what they need."""
@@ -266,6 +269,17 @@ class Receiving:
             events.SnapshotAbandoned(self._leader[0], self.name.index, self.taken_bytes, reason)
         )
         self._forget()
+
+    def put_off(self, reason: str) -> None:
+        """It cannot be taken for now, and begins anew when it can; `reason`, if it is news."""
+        assert self.name is not None
+        if reason:
+            term = self._leader[0]
+            self._events.append(events.CannotTakeSnapshot(term, self.name.index, reason))
+        self.has_room = False
+        self.taken_bytes = 0
+        self._held.clear()
+        self._asked.clear()
 
     def refuse(self) -> None:
         """What came is not what the leader wrote: it must make another one."""

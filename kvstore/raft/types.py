@@ -127,7 +127,7 @@ class SnapshotSource(Protocol):
     def name(self) -> SnapshotName: ...
 
     def read(self, offset: int, bytes_max: int) -> bytes:
-        """What the file holds from `offset` on: so much, or what is left."""
+        """What the file holds from `offset` on: so much, or what is left; b"" if it is lost."""
         ...
 
 

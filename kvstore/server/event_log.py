@@ -24,7 +24,8 @@ WARNINGS: Final = (
     events.ShortOfRoom,
     events.WaitsForRoom,
     events.MessageIgnored,
-    snapshot_events.NoRoomForSnapshot,
+    snapshot_events.CannotWriteSnapshot,
+    snapshot_events.CannotTakeSnapshot,
     snapshot_events.SnapshotWasBad,
 )
 

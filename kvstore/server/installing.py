@@ -2,21 +2,32 @@
 
 Law: what comes is written beside the data in use, some of it a turn, and checked to its last byte.
 Then the log is made to begin where it ends, in one durable step; only then it takes the place of
-the data before. Whoever ends anywhere in between has the one or the other.
+the data before. Whoever ends anywhere in between has the one or the other. Until that step nothing
+rests on what was written: what the disk or a map has no room for waits, and the node goes on.
 
 It must not know who sends it, nor how a medium puts one state in the place of another.
 """
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from typing import Final
 
-from kvstore.errors import DamagedError, SnapshotRefusedError
+from kvstore.errors import (
+    DamagedError,
+    DiskWriteError,
+    MapFullError,
+    SnapshotRefusedError,
+    StorageUnavailableError,
+)
 from kvstore.kv.machine import StateMachine
 from kvstore.raft.core import Raft
+from kvstore.raft.snapshot_events import size_words
 from kvstore.raft.types import SnapshotName
 from kvstore.server.cluster_version import ClusterVersion
 from kvstore.server.room import Room
+from kvstore.server.setback import Setback
 from kvstore.server.ticket import Answer
 from kvstore.server.waiting.writes import WaitingWrites
 from kvstore.storage.base import StateStore
@@ -67,6 +78,9 @@ class Installing:
         self._cluster_id = cluster_id
         self._headroom_bytes = headroom_bytes
         self._incoming: _Incoming | None = None
+        self._too_large_bytes = math.inf
+        """A snapshot of that size did not fit into the map, however much room the disk has."""
+        self._setback = Setback()
 
     @property
     def is_busy(self) -> bool:
@@ -75,13 +89,33 @@ class Installing:
         can_take = self._receiving.has_piece and self._receiving.has_room
         return can_take or (incoming is not None and self._receiving.is_whole)
 
-    def wake(self) -> list[Answer]:
+    @property
+    def waits_for(self) -> str:
+        """Why none is taken for now that is offered, and what to do; "" if none waits."""
+        return "" if self._receiving.has_room else self._setback.reason
+
+    def wake(self, now_ms: float) -> list[Answer]:
         """A turn begins: go on as far as may be; what comes of it for who waits.
 
-        Raises `StorageError` if the disk fails, and `DirectoryRefusedError` for what this program
-        is too old for.
+        Raises `StorageError` if the disk fails once the log is told, and `DirectoryRefusedError`
+        for what this program is too old for.
         """
-        incoming = self._follow()
+        try:
+            return self._go_on(now_ms)
+        except (DiskWriteError, StorageUnavailableError) as error:
+            if self._is_named_by_log:
+                raise
+            if isinstance(error, MapFullError) and self._receiving.name is not None:
+                self._too_large_bytes = self._receiving.name.size_bytes
+            self._put_off(str(error), now_ms)
+            return []
+
+    @property
+    def _is_named_by_log(self) -> bool:
+        return self._incoming is not None and self._incoming.is_named_by_log
+
+    def _go_on(self, now_ms: float) -> list[Answer]:
+        incoming = self._follow(now_ms)
         if incoming is None:
             return []
         if incoming.is_named_by_log:
@@ -96,26 +130,59 @@ class Installing:
             self._abandon(incoming)
         return []
 
-    def _follow(self) -> _Incoming | None:
+    def _follow(self, now_ms: float) -> _Incoming | None:
         """What is coming now; another one than before begins with nothing."""
         self._receiving.tick()
         name, incoming = self._receiving.name, self._incoming
         if incoming is not None and incoming.name != name:
             self._abandon(incoming)
-        if name is not None:
-            self._look_for_room(name.size_bytes - self._receiving.taken_bytes)
-            if self._incoming is None and self._receiving.has_room and self._receiving.has_piece:
-                self._incoming = _Incoming(name, self._state_store.begin_successor())
+        if name is None:
+            self._setback.clear()
+        elif (
+            not self._is_named_by_log
+            and self._has_room(name, now_ms)
+            and self._incoming is None
+            and self._receiving.has_piece
+        ):
+            self._incoming = _Incoming(name, self._state_store.begin_successor())
         return self._incoming
 
-    def _look_for_room(self, left_bytes: int) -> None:
-        """For what is to come. The disk may fill up meanwhile."""
+    def _has_room(self, name: SnapshotName, now_ms: float) -> bool:
+        """Whether to go on. The disk may fill up until it is whole."""
+        receiving = self._receiving
+        receiving.has_room = receiving.is_whole or self._setback.is_over(now_ms)
+        if receiving.has_room and not receiving.is_whole and (lack := self._lack(name)):
+            self._put_off(lack, now_ms)
+        return receiving.has_room
+
+    def _lack(self, name: SnapshotName) -> str:
+        """What there is too little of for it, and what to do; "" if there is enough."""
+        store, size_bytes = self._state_store, name.size_bytes
+        if size_bytes >= self._too_large_bytes or size_bytes > store.capacity_bytes:
+            return (
+                f"its {size_words(size_bytes)} do not fit into this node's map of "
+                f"{size_words(store.capacity_bytes)}; start again with a larger --state-map-bytes"
+            )
+        left_bytes = size_bytes - self._receiving.taken_bytes
         needed_bytes = _GROWTH * left_bytes + self._headroom_bytes
-        self._receiving.has_room = self._state_store.free_bytes() >= needed_bytes
+        if (free_bytes := store.free_bytes()) < needed_bytes:
+            return (
+                f"what is left of it may take {size_words(needed_bytes)}, and the disk has "
+                f"{size_words(free_bytes)}; make room there"
+            )
+        return ""
+
+    def _put_off(self, reason: str, now_ms: float) -> None:
+        """It is tried again, from the beginning on: what there is of it gives its room back."""
+        is_news = self._setback.add(reason, now_ms)
+        self._receiving.put_off(reason if is_news else "")
+        if self._incoming is not None:
+            self._abandon(self._incoming)
 
     def _abandon(self, incoming: _Incoming) -> None:
-        incoming.successor.abandon()
         self._incoming = None
+        with suppress(DiskWriteError):  # It goes before the next one begins, or with a start.
+            incoming.successor.abandon()
 
     def _take(self, incoming: _Incoming) -> None:
         pairs = []

@@ -173,7 +173,7 @@ class Node:
         self._set_time(now_ms)
         self.raft.wake(now_ms)
         self._note_durable()
-        self._answers += self._installing.wake()
+        self._answers += self._installing.wake(now_ms)
         self.room.wake(now_ms, self.raft.current_term, self.machine.last_applied)
 
     def _notice_stall(self, now_ms: float) -> None:
@@ -250,6 +250,11 @@ class Node:
         if last_write is not None and last_write[1] == raft.current_term:
             after = last_write[0]
         self._reads.add(Read(ticket, query, after, self._deadline_ms))
+
+    @property
+    def snapshot_setback(self) -> str:
+        """Why a snapshot is not taken, or written, for now, and what to do; "" if none waits."""
+        return self._installing.waits_for or self._spooling.waits_for
 
     def answer(self, query: api.Query) -> api.Result:
         """Read what this node has applied, however far that lags behind the leader.

@@ -66,6 +66,7 @@ def status_of(
         sending=_sending(node),
         learners=tuple(one.node_id for one in raft.log.configuration.members if not one.is_voter),
         reached_at=str(settings.address),
+        snapshot_setback=node.snapshot_setback,
     )
 
 

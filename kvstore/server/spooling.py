@@ -1,7 +1,8 @@
 """The file from which a leader gives snapshots: when it is written, slice by slice, and goes.
 
 Law: no turn gets longer with the size of the data, and a reading of the state is open only while
-the file is being written, however slowly it is fetched. What might not fit is not begun.
+the file is being written, however slowly it is fetched. What might not fit is not begun, and
+nothing rests on the file: who cannot make it, or read it, goes on to lead, and tries again later.
 
 It must not know who fetches it, nor what is in it.
 """
@@ -12,11 +13,18 @@ import random
 from itertools import count
 from typing import Final
 
-from kvstore.errors import DiskWriteError
+from kvstore.errors import DamagedError, DiskWriteError, StorageUnavailableError
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.core import Raft
 from kvstore.raft.events import Event
-from kvstore.raft.snapshot_events import NoRoomForSnapshot, SnapshotWritten, WritingSnapshot
+from kvstore.raft.snapshot_events import (
+    CannotWriteSnapshot,
+    SnapshotWritten,
+    WritingSnapshot,
+    size_words,
+)
 from kvstore.raft.types import SnapshotName
+from kvstore.server.setback import Setback
 from kvstore.storage.base import StateStore
 from kvstore.storage.snapshot_stream import SnapshotStream
 from kvstore.storage.successor import Spool
@@ -24,10 +32,10 @@ from kvstore.storage.successor import Spool
 _SLICE_BYTES: Final = 256 << 10
 _UNUSED_MS: Final = 60_000.0
 """So long a file stays that nobody fetches: who needs one may be back soon."""
-_RETRY_MS: Final = 1_000.0
-"""After so long it is looked again whether there is room."""
-_RETRY_MAX_MS: Final = 32_000.0
-"""No longer than this it is waited before what came to nothing is tried again."""
+_TOO_OLD: Final = (
+    "the last one was too old before it was fetched, as what is held of the log for others has a "
+    "bound: raise --log-kept-bytes, or write less"
+)
 _ID_BITS: Final = 62
 """The first name is drawn by chance, so that it means nothing in another life of a node."""
 
@@ -48,15 +56,23 @@ class _Writing:
 
 
 class SnapshotFile:
-    """A `SnapshotSource`: a file that is whole."""
+    """A `SnapshotSource`: a file that is whole.
+
+    * `failure`: why it cannot be read any more; "" as long as it can.
+    """
 
     def __init__(self, name: SnapshotName, spool: Spool) -> None:
         self.name = name
+        self.failure = ""
         self._spool = spool
 
     def read(self, offset: int, bytes_max: int) -> bytes:
-        """What the file holds from `offset` on."""
-        return self._spool.read(offset, bytes_max)
+        """What the file holds from `offset` on; b"" if the disk does not give it back."""
+        try:
+            return self._spool.read(offset, bytes_max)
+        except DamagedError as error:
+            self.failure = str(error)
+            return b""
 
     def close(self) -> None:
         """It is not wanted any more."""
@@ -82,16 +98,18 @@ class Spooling:
         self._ids = count(rng.getrandbits(_ID_BITS) + 1)
         self._writing: _Writing | None = None
         self._file: SnapshotFile | None = None
-        self._used_ms = self._looks_ms = 0.0
-        self._retry_ms = _RETRY_MS
-        """How long it will be waited after the next one that comes to nothing."""
-        self._lacks_room = False
-        """It was said that there is none, and there was none since."""
+        self._used_ms = 0.0
+        self._setback = Setback()
 
     @property
     def is_busy(self) -> bool:
         """Whether the next turn has something to write."""
         return self._writing is not None
+
+    @property
+    def waits_for(self) -> str:
+        """Why none is written for now for who needs one, and what to do; "" if none waits."""
+        return "" if self._writing or self._file else self._setback.reason
 
     def tick(self, now_ms: float) -> list[Event]:
         """Begin, go on, or give up; what to say of it."""
@@ -99,31 +117,31 @@ class Spooling:
         if leads and sending.receivers:
             self._used_ms = now_ms
         else:
-            self._retry_ms = _RETRY_MS
-        if self._file is not None and self._is_useless(self._file, now_ms):
-            if self._is_too_old(self._file.name.index) and sending.receivers:
-                self._put_off(now_ms)
-            self._drop_file()
+            self._setback.clear()
+        said = [] if self._file is None else self._look_at(self._file, now_ms)
         if self._writing is not None:
-            return self._go_on(self._writing, now_ms) if leads else self._give_up()
-        if leads and sending.wanted_index is not None and now_ms >= self._looks_ms:
-            return self._begin(sending.wanted_index, now_ms)
-        return []
+            said += self._go_on(self._writing, now_ms) if leads else self._give_up()
+        elif leads and sending.wanted_index is not None and self._setback.is_over(now_ms):
+            said += self._begin(sending.wanted_index, now_ms)
+        return said
 
-    def _is_useless(self, file: SnapshotFile, now_ms: float) -> bool:
-        """Nobody wants it, or the log does not go on where it ends."""
+    def _look_at(self, file: SnapshotFile, now_ms: float) -> list[Event]:
+        """Whether the file is still good for something; what to say of it."""
         is_unused = now_ms > self._used_ms + _UNUSED_MS
-        is_wanted = self._raft.sending.source is file
-        return is_unused or not is_wanted or self._is_too_old(file.name.index)
+        fault = self._fault_of(file)
+        if is_unused or fault:
+            self._drop_file()
+        return self._put_off(fault, now_ms) if fault and self._raft.sending.receivers else []
+
+    def _fault_of(self, file: SnapshotFile) -> str:
+        """Why nobody can do with it; "" if it is good."""
+        if self._raft.sending.source is not file:
+            return "a node found the last one damaged"
+        return file.failure or (_TOO_OLD if self._is_too_old(file.name.index) else "")
 
     def _is_too_old(self, index: int) -> bool:
         """Whether who installs a snapshot of then would lack what the log has no more."""
         return index < self._raft.log.start.index
-
-    def _put_off(self, now_ms: float) -> None:
-        """One came to nothing: the next one begins later, each time twice as much."""
-        self._looks_ms = now_ms + self._retry_ms
-        self._retry_ms = min(2 * self._retry_ms, _RETRY_MAX_MS)
 
     def _begin(self, wanted_index: int, now_ms: float) -> list[Event]:
         """As of the last checkpoint, if that is far enough; the next one is soon."""
@@ -138,25 +156,35 @@ class Spooling:
         if not configuration.members:
             return []  # It joined later than that.
         self._drop_file()
-        reading = store.reading()
-        stream = SnapshotStream(reading, self._cluster_id, term, configuration)
-        self._writing = _Writing(stream, store.new_spool(), now_ms)
+        try:
+            self._writing = self._open(term, configuration, now_ms)
+        except StorageUnavailableError as error:
+            return self._put_off(str(error), now_ms)
         raft.sending.writing_index = index
         return [WritingSnapshot(raft.current_term, index)]
+
+    def _open(self, term: int, configuration: Configuration, now_ms: float) -> _Writing:
+        spool = self._state_store.new_spool()
+        try:
+            reading = self._state_store.reading()
+        except BaseException:
+            spool.close()
+            raise
+        stream = SnapshotStream(reading, self._cluster_id, term, configuration)
+        return _Writing(stream, spool, now_ms)
 
     def _go_on(self, writing: _Writing, now_ms: float) -> list[Event]:
         if not writing.stream.is_sound:
             return self._give_up()
         if self._is_too_old(writing.index):
-            self._put_off(now_ms)
-            return self._give_up()
+            self._give_up()
+            return self._put_off(_TOO_OLD, now_ms)
         data = writing.stream.read(_SLICE_BYTES)
         try:
             writing.spool.write(data)
-        except DiskWriteError:
+        except DiskWriteError as error:
             self._give_up()
-            store = self._state_store
-            return self._wait_for_room(store.data_bytes(), store.free_bytes(), now_ms)
+            return self._put_off(f"{error}; make room on the disk, or look at it", now_ms)
         writing.size_bytes += len(data)
         return self._finish(writing, now_ms) if writing.stream.is_at_end else []
 
@@ -165,15 +193,19 @@ class Spooling:
         name = SnapshotName(next(self._ids), header.index, header.term, writing.size_bytes)
         self._file = raft.sending.source = SnapshotFile(name, writing.spool)
         self._writing = raft.sending.writing_index = None
-        self._lacks_room = False
         seconds = (now_ms - writing.began_ms) / 1_000
         return [SnapshotWritten(raft.current_term, name.index, name.size_bytes, seconds)]
 
     def _wait_for_room(self, needed_bytes: int, left_bytes: int, now_ms: float) -> list[Event]:
-        self._looks_ms = now_ms + _RETRY_MS
-        was_said, self._lacks_room = self._lacks_room, True
-        term = self._raft.current_term
-        return [] if was_said else [NoRoomForSnapshot(term, needed_bytes, left_bytes)]
+        return self._put_off(
+            f"it may take {size_words(needed_bytes)}, and {size_words(max(0, left_bytes))} are "
+            "left; make room on the disk",
+            now_ms,
+        )
+
+    def _put_off(self, reason: str, now_ms: float) -> list[Event]:
+        is_news = self._setback.add(reason, now_ms)
+        return [CannotWriteSnapshot(self._raft.current_term, reason)] if is_news else []
 
     def _give_up(self) -> list[Event]:
         assert self._writing is not None

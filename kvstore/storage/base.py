@@ -136,13 +136,13 @@ class StateStore(View, Protocol):
         ...
 
     def new_spool(self) -> Spool:
-        """A file for a snapshot. Raises `DiskWriteError`."""
+        """A file for a snapshot. Raises `StorageUnavailableError`."""
         ...
 
     def begin_successor(self) -> Successor:
         """Build a state to take this one's place; another one must not be under way.
 
-        Raises `DiskWriteError`.
+        Raises `DiskWriteError`, `StorageUnavailableError`: this one is as it was.
         """
         ...
 
@@ -159,6 +159,11 @@ class StateStore(View, Protocol):
 
     def free_bytes(self) -> int:
         """What the disk has left, whatever this store can hold."""
+        ...
+
+    @property
+    def capacity_bytes(self) -> int:
+        """What this store can hold at most, however much the disk has left."""
         ...
 
     def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:

@@ -28,6 +28,7 @@ import lmdb
 from kvstore.errors import (
     DamagedError,
     DiskWriteError,
+    MapFullError,
     StorageError,
     StorageUnavailableError,
 )
@@ -346,9 +347,7 @@ def write_error(environment: Path, error: Exception) -> DiskWriteError:
     """What a failed write of `environment` is told as."""
     if isinstance(error, lmdb.MapFullError):
         setting = _setting_of(environment)
-        return DiskWriteError(
-            f"{environment}: the map is full; start again with a larger {setting}"
-        )
+        return MapFullError(f"{environment}: the map is full; start again with a larger {setting}")
     if _is_full(environment):  # the engine calls a write that was cut short an I/O error
         return DiskWriteError(f"{environment}: the disk is full; make room, then start again")
     return DiskWriteError(f"{environment}: write failed: {error}; what is on the disk is unknown")

@@ -135,8 +135,8 @@ class LmdbState(LmdbTable):
 
     def begin_successor(self) -> LmdbSuccessor:
         """Build a state to take this one's place."""
-        map_bytes: int = self._env.info()["map_size"]
-        return LmdbSuccessor(self._path.with_name(SUCCESSOR), map_bytes, self.identity)
+        path = self._path.with_name(SUCCESSOR)
+        return LmdbSuccessor(path, self.capacity_bytes, self.identity)
 
     def change_over(self, successor: Successor) -> None:
         """From now on this is `successor`, which is finished; what was here is gone."""
@@ -162,6 +162,12 @@ class LmdbState(LmdbTable):
     def free_bytes(self) -> int:
         """What the disk has left."""
         return self._file.free_bytes()
+
+    @property
+    def capacity_bytes(self) -> int:
+        """The map, free pages and all."""
+        map_bytes: int = self._env.info()["map_size"]
+        return map_bytes
 
     # --- Room -----------------------------------------------------------------------------
 

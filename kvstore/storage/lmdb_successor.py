@@ -27,16 +27,23 @@ class LmdbSuccessor:
     """
 
     def __init__(self, environment: Path, map_bytes: int, identity: Identity) -> None:
-        """What an earlier one left there goes first. Raises `DiskWriteError`."""
+        """What an earlier one left there goes first.
+
+        Raises `DiskWriteError`, and `StorageUnavailableError` if the system does not give it a map.
+        """
         self.path = environment
         self._remove()
         create_state(environment, map_bytes, identity)
         self.env = lmdb_files.open_own(environment, map_bytes)
-        self._file = lmdb_files.DataFile(self.env, environment)
-        self._databases = {
-            records.KEY_PREFIX: self.env.open_db(records.KEYS, create=False),
-            records.SESSION_PREFIX: self.env.open_db(records.SESSIONS, create=False),
-        }
+        try:
+            self._file = lmdb_files.DataFile(self.env, environment)
+            self._databases = {
+                records.KEY_PREFIX: self.env.open_db(records.KEYS, create=False),
+                records.SESSION_PREFIX: self.env.open_db(records.SESSIONS, create=False),
+            }
+        except lmdb.Error as error:
+            self.env.close()
+            raise lmdb_files.read_error(environment, error) from error
 
     def put(self, pairs: Sequence[Pair]) -> None:
         """Take the next records, durably."""

@@ -366,6 +366,11 @@ class MemoryState(MemoryTable):
         """Without bounds."""
         return _BOUNDLESS
 
+    @property
+    def capacity_bytes(self) -> int:
+        """Without bounds."""
+        return _BOUNDLESS
+
     def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
         """Without bounds."""
         return _BOUNDLESS

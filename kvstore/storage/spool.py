@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from kvstore.errors import DamagedError, DiskWriteError
+from kvstore.storage.failures import unavailable
 
 _MODE: Final = 0o600
 
@@ -19,14 +20,18 @@ class SpoolFile:
     """A `Spool` that lies on the disk of the directory in which its name was for a moment."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `DiskWriteError`."""
+        """Raises `StorageUnavailableError`."""
         self._path = path
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
             self._fd = os.open(path, flags, _MODE)
+        except OSError as error:
+            raise unavailable(path, error) from error
+        try:
             path.unlink()
         except OSError as error:
-            raise DiskWriteError(f"{path}: {error.strerror}") from error
+            self.close()
+            raise unavailable(path, error) from error
 
     def write(self, data: bytes) -> None:
         """Append."""

@@ -164,6 +164,31 @@ ABOUT_NODES = {
         ("node 3 fetches a snapshot up to log entry 900: 40 MiB of 120 MiB, 10.0 MiB/s",),
         1,
     ),
+    "a node has no room for a snapshot": Case(
+        ask(
+            node(1),
+            node(2),
+            node(
+                3,
+                receiving=api.Transfer(900, 0, 120 << 20, 4_000.0),
+                snapshot_setback="start again with a larger --state-map-bytes",
+            ),
+        ),
+        State.DEGRADED,
+        ["snapshot_waits"],
+        ("node 3 cannot take a snapshot for now: start again with a larger --state-map-bytes",),
+        1,
+    ),
+    "a leader has no room for a snapshot": Case(
+        ask(node(1, snapshot_setback="make room on the disk"), node(2), node(3, lacks_data=True)),
+        State.DEGRADED,
+        ["snapshot_waits", "snapshot"],
+        (
+            "node 1 cannot write a snapshot for now: make room on the disk",
+            "node 3 lacks its data, and waits for a snapshot",
+        ),
+        1,
+    ),
     "a node lacks its data": Case(
         ask(node(1), node(2), node(3, lacks_data=True)),
         State.DEGRADED,

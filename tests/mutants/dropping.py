@@ -263,9 +263,9 @@ DROPPING = (
     ),
     Mutant(
         "after a snapshot that was too old the next one is written at once",
-        "Spooling._put_off",
-        "now_ms + self._retry_ms",
-        "now_ms",
+        "Spooling._look_at",
+        "self._put_off(fault, now_ms) if fault and",
+        "[] if fault and",
         test=f"{_NODE}"
         "::test_what_is_held_for_who_fetches_a_snapshot_has_a_bound_and_the_next_one_waits",
     ),

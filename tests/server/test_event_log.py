@@ -69,7 +69,8 @@ def sample(kind: type[msgspec.Struct]) -> msgspec.Struct:
         events.HandoverFailed,
         events.CannotVouch,
         events.MessageIgnored,
-        snapshot_events.NoRoomForSnapshot,
+        snapshot_events.CannotWriteSnapshot,
+        snapshot_events.CannotTakeSnapshot,
         snapshot_events.SnapshotWasBad,
     ],
 )

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import random
+from typing import NamedTuple
 
 import msgspec
 import pytest
 from until import until
 
 from kvstore import api
-from kvstore.errors import DirectoryRefusedError
+from kvstore.errors import (
+    DamagedError,
+    DirectoryRefusedError,
+    DiskWriteError,
+    MapFullError,
+    StorageError,
+    StorageUnavailableError,
+)
 from kvstore.kv.view import Applied
 from kvstore.raft import snapshot_events as events
 from kvstore.raft.messages import (
@@ -22,7 +30,7 @@ from kvstore.raft.types import DurableUpdate
 from kvstore.server import refusals
 from kvstore.server.node import Node
 from kvstore.server.node_status import status_of
-from kvstore.storage.memory import MemoryLog, MemoryState
+from kvstore.storage.memory import MemoryLog, MemorySpool, MemoryState
 from kvstore.storage.successor import Successor
 
 from .cluster import Claim, Cluster, FullState
@@ -264,8 +272,9 @@ def test_a_snapshot_that_might_not_fit_is_not_written() -> None:
     cluster.states[leader.raft.id].free_bytes = lambda: 1_000  # type: ignore[method-assign]
     cluster.heal()
     cluster.run(3_000)
-    assert told(cluster, leader) == [events.NoRoomForSnapshot]
+    assert told(cluster, leader) == [events.CannotWriteSnapshot]
     assert leader.raft.sending.source is None
+    assert "make room on the disk" in status_of(leader).snapshot_setback
 
 
 def test_a_snapshot_that_might_not_fit_is_not_fetched() -> None:
@@ -275,9 +284,194 @@ def test_a_snapshot_that_might_not_fit_is_not_fetched() -> None:
     state.free_bytes = lambda: 1_000  # type: ignore[method-assign]
     cluster.heal()
     cluster.run(3_000)
-    assert told(cluster, lost) == [events.ReceivingSnapshot]
+    assert told(cluster, lost) == [events.ReceivingSnapshot, events.CannotTakeSnapshot]
+    assert "the disk has 0 KiB; make room there" in status_of(lost).snapshot_setback
     assert state.successor is None
     del state.free_bytes
+    level(cluster, leader, lost)
+    assert status_of(lost).snapshot_setback == ""
+
+
+def test_a_snapshot_that_is_larger_than_the_map_is_not_fetched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However much room the disk has: the node goes on, and says what to do."""
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    monkeypatch.setattr(FullState, "capacity_bytes", 64 << 10)
+    cluster.heal()
+    cluster.run(10_000)
+    assert told(cluster, lost) == [events.ReceivingSnapshot, events.CannotTakeSnapshot]
+    assert cluster.states[lost.raft.id].successor is None
+    assert lost.raft.receiving.taken_bytes == 0
+    said = status_of(lost).snapshot_setback
+    assert said.endswith("map of 64 KiB; start again with a larger --state-map-bytes")
+    assert lost.raft.leader_id == leader.raft.id
+
+
+class Tries(NamedTuple):
+    """What a node has tried of its part in a snapshot, each by the time."""
+
+    began_ms: list[float]
+
+
+def fails(
+    cluster: Cluster, state: MemoryState, name: str, error: StorageError, *, within: bool = False
+) -> Tries:
+    """`state` fails at what is called so, or `within` what that gives, until it is mended."""
+    tries = Tries([])
+    sound = getattr(state, name)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    def attempt() -> object:
+        tries.began_ms.append(cluster.now_ms)
+        if not within:
+            raise error
+        made = sound()
+        for write in {"put", "write"} & set(dir(made)):
+            setattr(made, write, fail)
+        return made
+
+    setattr(state, name, attempt)
+    return tries
+
+
+def opened_spools(state: MemoryState) -> list[MemorySpool]:
+    """Those that `state` has given from now on, and that were not closed."""
+    spools: list[MemorySpool] = []
+    new_spool = state.new_spool
+
+    def spool() -> MemorySpool:
+        made = new_spool()
+        made.close = lambda: spools.remove(made)  # type: ignore[method-assign]
+        spools.append(made)
+        return made
+
+    state.new_spool = spool  # type: ignore[method-assign]
+    return spools
+
+
+FULL = DiskWriteError("state.new: the disk is full")
+FILES = StorageUnavailableError("state.new cannot be used: let this process open more files")
+
+
+@pytest.mark.parametrize(
+    ("error", "within"), [(FULL, False), (FULL, True), (FILES, False)], ids=str
+)
+def test_who_cannot_write_what_comes_waits_and_tries_again_ever_less_often(
+    error: StorageError, within: bool
+) -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    state = cluster.states[lost.raft.id]
+    tries = fails(cluster, state, "begin_successor", error, within=within)
+    cluster.heal()
+    cluster.run(60_000)
+    assert told(cluster, lost) == [events.ReceivingSnapshot, events.CannotTakeSnapshot]
+    assert status_of(lost).snapshot_setback == str(error)
+    assert 4 <= len(tries.began_ms) <= 7
+    assert state.successor is None
+    del state.begin_successor
+    level(cluster, leader, lost)
+    assert told(cluster, lost)[-1] is events.SnapshotInstalled
+    cluster.run(100)
+    assert status_of(lost).snapshot_setback == ""
+
+
+def test_what_did_not_fit_into_the_map_is_not_tried_again() -> None:
+    """A map has the same size for as long as its node runs."""
+    cluster = Cluster()
+    _, lost = left_behind(cluster)
+    error = MapFullError("state.new: the map is full")
+    state = cluster.states[lost.raft.id]
+    tries = fails(cluster, state, "begin_successor", error, within=True)
+    cluster.heal()
+    cluster.run(60_000)
+    assert len(tries.began_ms) == 1
+    assert "larger --state-map-bytes" in status_of(lost).snapshot_setback
+
+
+def test_what_fails_once_the_log_is_told_ends_the_node() -> None:
+    """Then the data are somewhere that only a start can find out."""
+    cluster = Cluster()
+    _, lost = left_behind(cluster)
+
+    def change_over(_: Successor) -> None:
+        raise FULL
+
+    cluster.states[lost.raft.id].change_over = change_over  # type: ignore[method-assign]
+    cluster.heal()
+    with pytest.raises(DiskWriteError, match="disk is full"):
+        cluster.run(10_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "within"),
+    [("new_spool", FILES, False), ("reading", FILES, False), ("new_spool", FULL, True)],
+    ids=str,
+)
+def test_a_leader_that_cannot_write_a_snapshot_leads_on_and_tries_again(
+    name: str, error: StorageError, within: bool
+) -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    state = cluster.states[leader.raft.id]
+    spools = opened_spools(state)
+    tries = fails(cluster, state, name, error, within=within)
+    cluster.heal()
+    cluster.run(60_000)
+    assert 4 <= len(tries.began_ms) <= 7
+    assert not spools
+    assert told(cluster, leader).count(events.CannotWriteSnapshot) == 1
+    assert str(error) in status_of(leader).snapshot_setback
+    assert leader.raft.leadership is not None
+    assert not state._readings
+    for mended in {name, "new_spool"}:
+        delattr(state, mended)
+    level(cluster, leader, lost)
+    cluster.run(1_000)
+    assert status_of(leader).snapshot_setback == ""
+
+
+def test_a_file_that_the_disk_does_not_give_back_is_written_again() -> None:
+    """A leader that ended by it would leave all others, for what nothing rests on."""
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    state = cluster.states[leader.raft.id]
+    new_spool = state.new_spool
+    spools: list[MemorySpool] = []
+
+    def unreadable(offset: int, bytes_max: int) -> bytes:
+        raise DamagedError("snapshot.spool: Input/output error")
+
+    def spool() -> MemorySpool:
+        spools.append(new_spool())
+        if len(spools) == 1:
+            spools[0].read = unreadable  # type: ignore[method-assign]
+        return spools[-1]
+
+    state.new_spool = spool  # type: ignore[method-assign]
+    cluster.heal()
+    level(cluster, leader, lost)
+    assert len(spools) == 2
+    assert told(cluster, leader).count(events.CannotWriteSnapshot) == 1
+
+
+def test_for_who_finds_every_snapshot_damaged_ever_fewer_are_written() -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+
+    def refuse(*_: object) -> None:
+        raise DamagedError("its memory fails")
+
+    lost._installing._check = refuse  # type: ignore[method-assign]
+    cluster.heal()
+    cluster.run(60_000)
+    assert 4 <= told(cluster, leader).count(events.WritingSnapshot) <= 7
+    assert events.SnapshotWasBad in told(cluster, leader)
+    del lost._installing._check
     level(cluster, leader, lost)
 
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from kvstore.errors import DamagedError, DiskWriteError
+from kvstore.errors import DamagedError, DiskWriteError, MapFullError, StorageUnavailableError
 from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, HardState, LogStart
 from kvstore.storage import records
@@ -105,6 +105,27 @@ def test_records_that_are_out_of_order_are_not_taken(tmp_path):
     with pytest.raises(DiskWriteError):
         successor.put([PAIRS[0]])
     state.close()
+
+
+def test_what_does_not_fit_into_the_map_leaves_the_state_as_it_was(tmp_path):
+    """Nothing rests on what was written, so it goes, and the state is written to as ever."""
+    store = StateOnDisk(tmp_path)
+    store.state.put(b"old", b"0")
+    successor = store.state.begin_successor()
+    count = store.state.capacity_bytes >> 20
+    with pytest.raises(MapFullError, match="larger --state-map-bytes"):
+        successor.put(pair(b"k%08d" % number, bytes(1 << 20)) for number in range(count))
+    successor.abandon()
+    assert not (tmp_path / "state.new").exists()
+    store.state.commit(Applied(9, 9))
+    assert store.restart().get(b"old") == b"0"
+
+
+def test_a_spool_that_cannot_be_made_is_told_with_what_to_do(tmp_path):
+    """The name of a file with as long a path, or too many open ones: nothing is damaged."""
+    with pytest.raises(StorageUnavailableError, match="Nothing is known to be wrong"):
+        SpoolFile(tmp_path / "missing" / "spool")
+    assert os.listdir(tmp_path) == []
 
 
 # --- A start after each step ----------------------------------------------------------------------
