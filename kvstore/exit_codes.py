@@ -11,6 +11,8 @@ DONE: Final = 0
 NOT_FOUND: Final = 1
 DEGRADED: Final = 1
 """Of status: writes are taken, but something is to be done."""
+DIFFER: Final = 1
+"""Of check: nodes do not hold the same."""
 NOT_READY: Final = 1
 """Of health."""
 USAGE: Final = 2

@@ -31,9 +31,8 @@ ARROWS = {
         *("address", "api", "config.limits", "config.settings", "errors", "exit_codes"),
         *("kv.machine", "kv.view", "logs", "lookup", "raft", "server", "storage.base"),
         *("storage.directory", "storage.records", "storage.sizes"),
-        *("storage.snapshot_format", "storage.snapshot_stream", "storage.successor"),
-        "storage.writer",
-        *("version", "wire"),
+        *("storage.snapshot_format", "storage.snapshot_stream", "storage.state_digest"),
+        *("storage.successor", "storage.writer", "version", "wire"),
     },
     "sim": {
         *("address", "api", "client.attempt", "client.caller", "config.limits", "config.settings"),

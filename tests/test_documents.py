@@ -232,7 +232,8 @@ SENTENCES = {
         f"decimal, {EntryKind.CONFIGURE} for a configuration, whose data is the msgpack of its "
         "members, "
         f"{EntryKind.VERSION} for a version of the protocol that the cluster has from then on, in "
-        f"decimal, or {EntryKind.COMMAND} for a command",
+        f"decimal, {EntryKind.CHECK} for one as of which states are compared, without data, or "
+        f"{EntryKind.COMMAND} for a command",
     ),
 }
 

@@ -63,6 +63,8 @@ from kvstore.api.members import (
     ReplaceMember,
 )
 from kvstore.api.nodes import (
+    CheckReplicas,
+    CheckResult,
     HandOver,
     HandOverResult,
     Status,
@@ -129,6 +131,8 @@ __all__ = [
     "Call",
     "Change",
     "ChangeResult",
+    "CheckReplicas",
+    "CheckResult",
     "Command",
     "CommandRow",
     "Count",

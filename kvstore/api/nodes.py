@@ -36,6 +36,38 @@ class Transfer(msgspec.Struct, frozen=True):
     ms: float
 
 
+class CheckReplicas(Request, frozen=True, tag="check_replicas"):
+    """Compare the states of all nodes as of an entry that is at `since` or later.
+
+    0 is a new entry, unless a comparison is under way. Asked of the leader, which answers when it
+    knows all, or after a second. Who asks again, with the index of that answer, waits on.
+    """
+
+    since: int = 0
+
+
+class CheckResult(Result, frozen=True, tag="check_replicas"):
+    """What came of it, as of the entry at `index`; `is_settled`: no more is to come."""
+
+    index: int
+    is_settled: bool
+    is_decided: bool
+    """A majority of the voters has the same state."""
+    digests: dict[int, str]
+    """Per node that has told it, the digest of its state, in hex."""
+    differ: tuple[int, ...] = ()
+    """The nodes whose state is not that of the majority."""
+    absent: tuple[int, ...] = ()
+    """Those that take no part: for want of room or of time, or because they started since."""
+    silent: tuple[int, ...] = ()
+    """Those that have not answered."""
+
+    @property
+    def is_disputed(self) -> bool:
+        """Whether states differ, and nobody knows which is right."""
+        return not self.is_decided and len({*self.digests.values()}) > 1
+
+
 class StatusResult(Result, frozen=True, tag="status"):
     """What a node knows of itself and of its cluster; `leader_id` is None when unknown."""
 
@@ -101,6 +133,8 @@ class StatusResult(Result, frozen=True, tag="status"):
     """Where the others reach this node, by its settings."""
     snapshot_setback: str = ""
     """Why a snapshot that is needed is not taken, or not written, for now, and what to do."""
+    check: CheckResult | None = None
+    """What a leader knows of the last comparison of states."""
 
 
 class HandOverResult(Result, frozen=True, tag="handover"):

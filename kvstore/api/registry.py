@@ -38,7 +38,14 @@ from kvstore.api.members import (
     RemoveMember,
     ReplaceMember,
 )
-from kvstore.api.nodes import HandOver, HandOverResult, Status, StatusResult
+from kvstore.api.nodes import (
+    CheckReplicas,
+    CheckResult,
+    HandOver,
+    HandOverResult,
+    Status,
+    StatusResult,
+)
 from kvstore.api.row import KEY_STEPS, PLACE_BYTES, Bounds, CommandRow, Extent, QueryRow, Row
 from kvstore.api.sessions import Once, OpenSession, SessionResult
 from kvstore.api.writes import WRITE_ROWS, WRITES, Write
@@ -141,6 +148,12 @@ def _check_hand_over(request: HandOver, _bounds: Bounds) -> str | None:
     return None
 
 
+def _check_of_replicas(request: CheckReplicas, _bounds: Bounds) -> str | None:
+    if not 0 <= request.since <= REVISION_MAX:
+        return f"the index of an entry is 0 to {REVISION_MAX}, not {request.since}"
+    return None
+
+
 def _check_backup(request: FetchBackup, _bounds: Bounds) -> str | None:
     for what, number in (("backup", request.backup), ("offset", request.offset)):
         if not 0 <= number <= REVISION_MAX:
@@ -169,6 +182,7 @@ NODE_ROWS: Final = (
     Row(request=Status, result=StatusResult),
     Row(request=FetchBackup, result=BackupPiece, check=_check_backup),
     Row(request=HandOver, result=HandOverResult, check=_check_hand_over),
+    Row(request=CheckReplicas, result=CheckResult, check=_check_of_replicas),
     Row(request=Members, result=MembersResult),
     Row(request=AddMember, result=ChangeResult, check=_check_change_of_place),
     Row(request=PromoteMember, result=ChangeResult, check=_check_change),
@@ -201,7 +215,7 @@ if TYPE_CHECKING:
     COMMANDS: Final = (*WRITES, OpenSession, Once)
     Command: TypeAlias = Write | OpenSession | Once
     NodeQuery: TypeAlias = Status | FetchBackup
-    Request: TypeAlias = Command | Query | NodeQuery | HandOver | Members | Change
+    Request: TypeAlias = Command | Query | NodeQuery | HandOver | CheckReplicas | Members | Change
     Result: TypeAlias = base.Result
 else:
     QUERIES = tuple(row.request for row in QUERY_ROWS)

@@ -17,6 +17,7 @@ from kvstore.api.base import NODE_ID_MAX
 from kvstore.cli import outcomes, render, streams
 from kvstore.cli.asking import with_client
 from kvstore.cli.backups import backup, verify
+from kvstore.cli.check import check
 from kvstore.cli.compact import compact
 from kvstore.cli.groups import Group
 from kvstore.cli.health import health
@@ -45,14 +46,15 @@ Examples:
   kvstore status                 see who leads
   kvstore member list            see who the members are, and who votes
   kvstore inspect data/n1        see what a data directory holds, and check it
+  kvstore check                  compare what the nodes hold, while they serve
   kvstore backup monday.backup   save all data, while the nodes serve
 
 \b
 Exit codes:
   0  done
   1  the key was not found, or a condition of the write did not hold; of
-     simulate: a promise is broken; of inspect and status: something is
-     wrong; of health: the node is not ready
+     simulate: a promise is broken; of inspect, status and check:
+     something is wrong; of health: the node is not ready
   2  wrong usage: an option, an address or a setting
   3  refused, and nothing was changed: not the leader, no leader, busy, an
      invalid request; of commands with a data directory: it cannot be used;
@@ -166,7 +168,7 @@ def commands(ctx: click.Context) -> None:
 
 
 for _command in (
-    *(serve, put, get, delete, increment, scan, count, status, health, inspect),
+    *(serve, put, get, delete, increment, scan, count, status, health, check, inspect),
     *(backup, verify, restore, recover, compact),
 ):
     commands.add_command(_command)

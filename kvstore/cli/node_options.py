@@ -71,6 +71,13 @@ LOG_KEPT_BYTES = _setting(
     "How much of the log stays that is applied: more spares followers that were away a "
     "snapshot.  [default: 32MiB]",
 )
+CHECK_EVERY = _setting(
+    "check-every",
+    "PERIOD",
+    "Times",
+    "How often a leader has the data of all nodes compared: a number with its unit (s, m, h, d), "
+    "or never.  [default: 1d]",
+)
 HEARTBEAT_MS = _setting(
     "heartbeat-ms", "MS", "Times", "How often a leader is heard.  [default: 100]"
 )

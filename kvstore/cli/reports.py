@@ -172,6 +172,8 @@ def _what(entry: Entry) -> str:
         return f"the cluster has {_configuration_text(entry)}"
     if entry.kind is EntryKind.VERSION:
         return f"the cluster has version {_printable(entry.data)} of the protocol"
+    if entry.kind is EntryKind.CHECK:
+        return "the data of all nodes are compared as of here"
     try:
         logged = msgspec.msgpack.decode(entry.data, type=api.Logged)
     except msgspec.DecodeError:

@@ -33,6 +33,7 @@ from kvstore.config.sources import notes_on
     given.LOG_MAP_BYTES,
     given.STATE_MAP_BYTES,
     given.LOG_KEPT_BYTES,
+    given.CHECK_EVERY,
     given.HEARTBEAT_MS,
     given.ELECTION_MS,
     given.REQUEST_TIMEOUT_MS,

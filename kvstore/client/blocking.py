@@ -299,6 +299,17 @@ class Client:
         heir = None if to_node is None else as_node_id(to_node)
         return self._ask(api.HandOver(heir), api.HandOverResult)
 
+    def check(self) -> api.CheckResult:
+        """Whether all nodes hold the same, as of an entry of the log; they go on meanwhile.
+
+        Each reads all its data, so it may take minutes: the timeout is for what the leader says
+        of it, about once a second.
+        """
+        result = self._ask(api.CheckReplicas(), api.CheckResult)
+        while not result.is_settled:
+            result = self._ask(api.CheckReplicas(result.index), api.CheckResult)
+        return result
+
     # --- Members --------------------------------------------------------------------------
 
     def members(self) -> api.MembersResult:

@@ -26,6 +26,9 @@ MAP_BYTES_CEILING: Final = 32 << 40
 """The largest map: two of them, and all else, fit into the 128 TiB of a process on x86-64."""
 MAP_BYTES: Final = 64 << 30
 """A map, unless told otherwise."""
+CHECK_EVERY_MS: Final = 86_400_000
+"""The data of all nodes are compared once a day, unless told otherwise."""
+CHECK_EVERY_MS_CEILING: Final = 366 * 86_400_000
 LOG_KEPT_BYTES: Final = 32 << 20
 """Of the log, unless told otherwise: some 100,000 writes of 256 bytes."""
 LOG_KEPT_BYTES_FLOOR: Final = 64 << 10
@@ -95,6 +98,9 @@ class Limits(msgspec.Struct, frozen=True):
     """or if it takes longer than this, and longer than what it has given takes at"""
     backup_pace_bytes: int = 1 << 20
     """a second."""
+    check_ms: int = 1_800_000
+    """A node gives up a digest of its data that takes longer. While it is being taken, the file of
+    the data may grow."""
 
     @classmethod
     def for_values(cls, value_bytes_max: int) -> Limits:

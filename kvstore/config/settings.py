@@ -16,6 +16,7 @@ import msgspec
 
 from kvstore.address import Address, parse_bind, parse_host
 from kvstore.config.limits import (
+    CHECK_EVERY_MS,
     LOG_KEPT_BYTES,
     MAP_BYTES,
     MEMBERS_MAX,
@@ -25,6 +26,7 @@ from kvstore.config.limits import (
 from kvstore.config.members import Made, identified
 from kvstore.config.sources import gather
 from kvstore.config.values import (
+    parse_check_every,
     parse_cluster,
     parse_kept_bytes,
     parse_log_format,
@@ -38,6 +40,7 @@ from kvstore.config.values import (
 from kvstore.errors import ConfigError
 from kvstore.raft.types import RaftSettings
 
+_DAILY: Final[int | None] = CHECK_EVERY_MS
 _NOBODY: Final[tuple[Address, ...]] = ()
 _ROOM_PER_KEPT: Final = 4
 """A log's file comes to more than what is kept of it: until the next checkpoint, while somebody
@@ -75,6 +78,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     state_map_bytes: int = MAP_BYTES
     log_kept_bytes: int = LOG_KEPT_BYTES
     """How much of the log stays that is applied and durable: for followers that lag a little."""
+    check_every_ms: int | None = CHECK_EVERY_MS
+    """How often the leader has the data of all nodes compared; None for never."""
     log_format: str = "text"
 
     @property
@@ -130,6 +135,7 @@ def settings_from(
         log_map_bytes=log_map_bytes,
         log_kept_bytes=read(given, "log_kept_bytes", parse_kept_bytes, kept_bytes),
         state_map_bytes=read(given, "state_map_bytes", parse_map_bytes, MAP_BYTES),
+        check_every_ms=read(given, "check_every", parse_check_every, _DAILY),
         log_format=read(given, "log_format", parse_log_format, "text"),
     )
     check(settings)

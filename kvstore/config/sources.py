@@ -35,6 +35,7 @@ NAMES: Final = (
     "log_map_bytes",
     "state_map_bytes",
     "log_kept_bytes",
+    "check_every",
     "log_format",
 )
 _LISTS: Final = ("peers", "join")

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from kvstore.address import Address, parse_addresses, parse_int, quoted
 from kvstore.api.base import NODE_ID_MAX
 from kvstore.config.limits import (
+    CHECK_EVERY_MS_CEILING,
     LOG_KEPT_BYTES_FLOOR,
     MAP_BYTES_CEILING,
     MAP_BYTES_FLOOR,
@@ -23,6 +24,8 @@ from kvstore.config.sources import LOG_FORMATS, Given
 from kvstore.errors import ConfigError
 
 _UNITS: Final = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_NEVER: Final = "never"
+_PERIODS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _T = TypeVar("_T")
 
 
@@ -41,6 +44,20 @@ def parse_id(text: str) -> int:
 
 def parse_time_ms(text: str) -> int:
     return parse_int(text, 1, TIME_MS_CEILING, "a time in milliseconds")
+
+
+def parse_check_every(text: str) -> int | None:
+    """A period with its unit; None for never."""
+    if text == _NEVER:
+        return None
+    match = re.fullmatch(rf"([0-9]{{1,9}}) ?({'|'.join(_PERIODS_MS)})", text.strip())
+    period_ms = int(match[1]) * _PERIODS_MS[match[2]] if match else 0
+    if not 0 < period_ms <= CHECK_EVERY_MS_CEILING:
+        raise ConfigError(
+            f"{quoted(text)} is not a period: give a number with its unit, "
+            f"{', '.join(_PERIODS_MS)} (as 12h), at most a year, or {_NEVER}"
+        )
+    return period_ms
 
 
 def parse_range_ms(text: str) -> tuple[int, int]:

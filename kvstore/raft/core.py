@@ -18,6 +18,7 @@ import random
 from collections.abc import Callable, Sequence, Set
 
 from kvstore.raft import changes, events
+from kvstore.raft.comparing import StateTalk
 from kvstore.raft.configuration import Configuration
 from kvstore.raft.effects import Effects
 from kvstore.raft.election import Election
@@ -28,6 +29,8 @@ from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    CompareStates,
+    CompareStatesReply,
     FetchEntries,
     FetchEntriesReply,
     FetchSnapshot,
@@ -108,6 +111,7 @@ class Raft:
         """Of snapshots, to those that this node leads."""
         self.receiving = Receiving(self.log, self._outbox, settings, self._events)
         """Of a snapshot, from who leads it."""
+        self.state_talk = StateTalk(self.log, self._outbox, self._follower.hear)
         self._handlers: dict[type, Callable[..., None]] = {
             PreVote: self._election.on_pre_vote,
             PreVoteReply: self._on_vote_reply,
@@ -123,6 +127,8 @@ class Raft:
             InstallSnapshot: self._on_install_snapshot,
             FetchSnapshot: self._on_fetch_snapshot,
             SnapshotPiece: self._on_snapshot_piece,
+            CompareStates: self.state_talk.on_question,
+            CompareStatesReply: self.state_talk.on_reply,
         }
 
     # --- What it is -----------------------------------------------------------------------

@@ -22,6 +22,7 @@ from kvstore.raft.snapshot_events import (
     SnapshotWritten,
     WritingSnapshot,
 )
+from kvstore.raft.state_events import StatesCompared, StatesDiffer, StatesDisputed
 
 
 class SteppingDown(msgspec.Struct, frozen=True):
@@ -363,4 +364,7 @@ Event: TypeAlias = (
     | ReceivingSnapshot
     | SnapshotInstalled
     | SnapshotAbandoned
+    | StatesCompared
+    | StatesDiffer
+    | StatesDisputed
 )

@@ -15,7 +15,7 @@ import msgspec
 
 from kvstore.raft.configuration import NOT_ADMITTED
 from kvstore.raft.configurations import configuration_of
-from kvstore.raft.types import COMMAND, CONFIGURE, INDEX_MAX, VERSION, Entry
+from kvstore.raft.types import CHECK, COMMAND, CONFIGURE, INDEX_MAX, VERSION, Entry
 from kvstore.raft.versions import version_of
 
 TERM_LEAP_MAX = 1 << 32
@@ -37,6 +37,9 @@ FETCHED_ENTRIES_MAX = 1_024
 PIECE_BYTES = 256 << 10
 """Of a snapshot, in one message; the last piece is what is left."""
 SNAPSHOT_BYTES_MAX = 1 << 46
+
+DIGEST_BYTES = 32
+"""Of a state, or of none: then there are no bytes at all."""
 
 
 class EntryRange(
@@ -351,8 +354,53 @@ class SnapshotPiece(_SnapshotMessage, frozen=True, kw_only=True, tag="snapshot_p
             raise ValueError("a piece of a snapshot is empty, or too long")
 
 
+class _OfStates(_Message, frozen=True, kw_only=True):
+    """It speaks of states as of the entry at `index`, by a digest, or by none."""
+
+    index: int
+    digest: bytes
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.index <= INDEX_MAX:
+            raise ValueError("states are compared as of no entry")
+        if len(self.digest) not in (0, DIGEST_BYTES):
+            raise ValueError("that is no digest of a state")
+
+
+class CompareStates(_OfStates, frozen=True, kw_only=True, tag="compare_states"):
+    """A leader asks for the digest of the recipient's state, or tells what came of it.
+
+    * `digest`: that of the majority of the voters, as soon as it is known: who has another differs.
+    * `is_disputed`: there are several, and no majority has the same.
+    """
+
+    is_disputed: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.is_disputed and self.digest:
+            raise ValueError("what a majority agrees on is not disputed")
+
+    @property
+    def is_verdict(self) -> bool:
+        """Whether it tells what came of it."""
+        return self.is_disputed or bool(self.digest)
+
+
+class CompareStatesReply(_OfStates, frozen=True, kw_only=True, tag="compare_states_reply"):
+    """The digest of the sender's state, or none, as it has taken no part and never will.
+
+    * `knows_verdict`: it was told what came of it, and need not be told again.
+    """
+
+    knows_verdict: bool
+
+
 def _require_readable(entries: tuple[Entry, ...]) -> None:
-    """Each that gives a configuration says which, and each that gives a version, too."""
+    """Each that gives a configuration says which, and each that gives a version, too; one as of
+    which states are compared says nothing.
+    """
     for entry in entries:
         if entry.kind is COMMAND:
             continue
@@ -360,6 +408,8 @@ def _require_readable(entries: tuple[Entry, ...]) -> None:
             configuration_of(entry)
         elif entry.kind is VERSION:
             version_of(entry)
+        elif entry.kind is CHECK and entry.data:
+            raise ValueError(f"entry {entry.index} is no more than a place, and has data")
 
 
 Message: TypeAlias = (
@@ -377,4 +427,6 @@ Message: TypeAlias = (
     | InstallSnapshot
     | FetchSnapshot
     | SnapshotPiece
+    | CompareStates
+    | CompareStatesReply
 )

@@ -16,6 +16,8 @@ from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    CompareStates,
+    CompareStatesReply,
     EntryRange,
     FetchEntries,
     FetchEntriesReply,
@@ -237,6 +239,26 @@ class Outbox:
         """Ask for a piece of it, or say that it is no good."""
         said = {"snapshot_id": snapshot_id, "offset": offset, "is_bad": is_bad}
         self._post(FetchSnapshot, leader, term, **said)
+
+    # --- States ---------------------------------------------------------------------------
+
+    def compare_states(
+        self, peer: int, term: int, index: int, *, digest: bytes, is_disputed: bool
+    ) -> None:
+        """Ask a peer for the digest of its state, or tell it what came of that."""
+        said = {"index": index, "digest": digest, "is_disputed": is_disputed}
+        self._post(CompareStates, peer, term, **said)
+
+    def give_digest(self, question: CompareStates, digest: bytes) -> None:
+        """Tell the digest of this node's state, which is as of an entry that is applied."""
+        self._post(
+            CompareStatesReply,
+            question.sender,
+            question.term,
+            index=question.index,
+            digest=digest,
+            knows_verdict=question.is_verdict,
+        )
 
     # --- Reads ----------------------------------------------------------------------------
 

@@ -47,11 +47,14 @@ class EntryKind(enum.IntEnum):
     """The cluster has these members from now on; data is all of them (`configurations.py`)."""
     VERSION = 3
     """The cluster has a version of the protocol from now on; data is its number in decimal."""
+    CHECK = 4
+    """It changes nothing, and has no data: states are compared as of its index (decision 50)."""
 
 
 COMMAND: Final = EntryKind.COMMAND
 CONFIGURE: Final = EntryKind.CONFIGURE
 VERSION: Final = EntryKind.VERSION
+CHECK: Final = EntryKind.CHECK
 """For what is done for each entry: a look-up in the class takes longer than adding one."""
 
 

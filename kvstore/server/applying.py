@@ -12,9 +12,10 @@ from typing import Final
 from kvstore.kv.machine import ENTRY_STEPS, StateMachine
 from kvstore.raft.core import Raft
 from kvstore.raft.events import Event
-from kvstore.raft.types import COMMAND, VERSION, Entry
+from kvstore.raft.types import CHECK, COMMAND, VERSION, Entry
 from kvstore.server.checkpoints import Checkpoints
 from kvstore.server.cluster_version import ClusterVersion
+from kvstore.server.own_digest import OwnDigest
 from kvstore.server.ticket import Answer
 from kvstore.server.waiting.kind import Here
 from kvstore.server.waiting.reads import WaitingReads
@@ -38,6 +39,7 @@ class Applier:
         cluster_version: ClusterVersion,
         writes: WaitingWrites,
         reads: WaitingReads,
+        own_digest: OwnDigest,
     ) -> None:
         self._here = here
         self._raft: Raft = here.raft
@@ -46,6 +48,7 @@ class Applier:
         self._cluster_version = cluster_version
         self._writes = writes
         self._reads = reads
+        self._own_digest = own_digest
         self._steps_max = here.settings.limits.apply_steps_per_turn_max
         self._steps_end = 0
         """How far the machine's steps may go in this turn."""
@@ -79,6 +82,9 @@ class Applier:
             self._machine.advance(entry.index)
             if entry.kind is VERSION:
                 self.events += self._cluster_version.apply(entry)
+            elif entry.kind is CHECK:
+                self._own_digest.begin(entry.index)
+                self._steps_end = self._machine.steps  # A checkpoint is enough for a turn.
             return
         effect = self._machine.apply(entry.index, entry.data)
         writes = self._writes.waiting

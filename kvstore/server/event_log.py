@@ -12,7 +12,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from kvstore.logs import code_of
-from kvstore.raft import events, snapshot_events
+from kvstore.raft import events, snapshot_events, state_events
 
 WARNINGS: Final = (
     events.Deposed,
@@ -27,6 +27,8 @@ WARNINGS: Final = (
     snapshot_events.CannotWriteSnapshot,
     snapshot_events.CannotTakeSnapshot,
     snapshot_events.SnapshotWasBad,
+    state_events.StatesDiffer,
+    state_events.StatesDisputed,
 )
 
 

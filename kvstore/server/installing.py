@@ -11,6 +11,7 @@ It must not know who sends it, nor how a medium puts one state in the place of a
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -66,8 +67,10 @@ class Installing:
         writes: WaitingWrites,
         cluster_id: str,
         headroom_bytes: int,
+        on_installed: Callable[[], None],
     ) -> None:
-        """`headroom_bytes` of the disk are left to others."""
+        """`headroom_bytes` of the disk are left to others; `on_installed`: the data are others."""
+        self._on_installed = on_installed
         self._raft = raft
         self._receiving = raft.receiving
         self._state_store = state_store
@@ -219,4 +222,5 @@ class Installing:
         self._cluster_version.note()
         self._room.forget_what_waits(applied.last_applied)
         self._raft.has_base()
+        self._on_installed()
         return self._writes.forget(applied.last_applied)

@@ -30,6 +30,7 @@ from kvstore.raft.types import Membership, Role
 from kvstore.server import refusals
 from kvstore.server.applying import Applier
 from kvstore.server.backups import Backups
+from kvstore.server.checking import Checking
 from kvstore.server.checkpoints import Checkpoints
 from kvstore.server.cluster_time import ClusterTime
 from kvstore.server.cluster_version import THIS_RELEASE, ClusterVersion, Release
@@ -38,6 +39,7 @@ from kvstore.server.directions import elsewhere
 from kvstore.server.installing import Installing
 from kvstore.server.known_leader import KnownLeader
 from kvstore.server.leading import Leading
+from kvstore.server.own_digest import OwnDigest
 from kvstore.server.reach import Reach
 from kvstore.server.replaced import check_directory
 from kvstore.server.room import Room
@@ -46,6 +48,7 @@ from kvstore.server.spooling import Spooling
 from kvstore.server.sync_times import SyncTimes
 from kvstore.server.ticket import Answer, Ticket
 from kvstore.server.waiting.changes import WaitingChanges
+from kvstore.server.waiting.checks import WaitingChecks
 from kvstore.server.waiting.handovers import WaitingHandovers
 from kvstore.server.waiting.kind import Kind
 from kvstore.server.waiting.reads import Read, WaitingReads
@@ -128,8 +131,13 @@ class Node:
             state_store, self.machine, self.room, settings.checkpoint_interval_ms
         )
         self._compaction = Compaction(self.raft, log_store, state_store, self.room, settings)
+        own_digest = OwnDigest(state_store, self._checkpoints, self.room, settings.limits.check_ms)
+        self.checking = Checking(
+            *(self.raft, own_digest, settings.check_every_ms),
+            *(settings.limits.check_ms, settings.raft.heartbeat_interval_ms),
+        )
         self._applier = Applier(
-            self, self._checkpoints, self.cluster_version, self._writes, self._reads
+            self, self._checkpoints, self.cluster_version, self._writes, self._reads, own_digest
         )
         self.backups = Backups(
             *(state_store, self._checkpoints, self.raft),
@@ -147,13 +155,16 @@ class Node:
             self._writes,
             settings.cluster_id,
             settings.limits.headroom_bytes,
+            on_installed=own_digest.forget,
         )
         self._changes = WaitingChanges()
+        self._checks = WaitingChecks()
         self._kinds: tuple[Kind, ...] = (
             self._writes,
             self._reads,
             self._handovers,
             self._changes,
+            self._checks,
         )
         self.known_leader = KnownLeader(self.raft, self._reads)
         self.reach = Reach(self.raft)
@@ -200,6 +211,7 @@ class Node:
         self._events += self._compaction.tick()
         self._events += self._spooling.tick(now_ms)
         self.backups.tick(now_ms)
+        self._events += self.checking.tick(now_ms)
 
     def submit_command(self, command: api.Command, ticket: Ticket) -> EntryName | None:
         """Propose a write; the entry that it became, None if it was refused."""
@@ -272,6 +284,10 @@ class Node:
     def change_members(self, change: api.Change, ticket: Ticket) -> None:
         """Have the members be as asked for, if this node leads and the rules are for it."""
         self._answers += self._changes.begin(self, change, ticket, self._deadline_ms)
+
+    def check_replicas(self, request: api.CheckReplicas, ticket: Ticket) -> None:
+        """Have the states of all nodes compared, if this node leads."""
+        self._answers += self._checks.begin(self, request, ticket)
 
     # --- The turn -------------------------------------------------------------------------
 
@@ -361,7 +377,9 @@ class Node:
     def due_ms(self) -> float:
         """By when the next turn must begin, whatever arrives, by the clock of `tick`."""
         due = [kind.due_ms for kind in self._kinds if kind.waiting]
-        return min(self.raft.due_ms, self.room.due_ms, self._checkpoints.due_ms, *due)
+        return min(
+            self.raft.due_ms, self.room.due_ms, self._checkpoints.due_ms, self.checking.due_ms, *due
+        )
 
     def abandon_clients(self) -> list[Answer]:
         """The node stops: what each waiting client can be told."""

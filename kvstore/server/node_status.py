@@ -67,6 +67,7 @@ def status_of(
         learners=tuple(one.node_id for one in raft.log.configuration.members if not one.is_voter),
         reached_at=str(settings.address),
         snapshot_setback=node.snapshot_setback,
+        check=node.checking.result,
     )
 
 

@@ -205,6 +205,9 @@ CHANGE_UNKNOWN: Final = api.Failure(
     "effect, so look with `kvstore member list` before you try again",
 )
 KNOWS_NO_MEMBERS: Final = no_leader("this node has joined and knows no members yet; try another")
+CANNOT_CHECK: Final = no_leader(
+    "this leader has committed nothing yet, or has no room; see `kvstore status`, and try again"
+)
 STOPPED: Final = no_leader("this node is shutting down; try another node")
 NO_MAJORITY: Final = no_leader("no majority confirmed the leader in time; try again")
 LONE: Final = invalid("there is no other node")

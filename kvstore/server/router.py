@@ -39,6 +39,8 @@ class Router:
             node.hand_over(request, ticket)
         elif isinstance(request, api.CHANGES):
             node.change_members(request, ticket)
+        elif isinstance(request, api.CheckReplicas):
+            node.check_replicas(request, ticket)
         elif isinstance(request, api.Members):
             ticket.fill(members_of(node, is_stale=asked.is_stale))
         elif not ticket.takes_over(request):

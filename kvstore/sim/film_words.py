@@ -21,6 +21,8 @@ from kvstore.raft.events import (
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    CompareStates,
+    CompareStatesReply,
     FetchEntries,
     FetchEntriesReply,
     FetchSnapshot,
@@ -147,6 +149,8 @@ def _said_of_snapshots(message: Message) -> str:
             return f": from byte {message.offset} on?"
         case SnapshotPiece():
             return f": {len(message.data)} bytes from {message.offset} on"
+        case CompareStates() | CompareStatesReply():
+            return f": state as of index {message.index}"
         case _:
             return ""
 

@@ -1,7 +1,7 @@
-"""A digest of a state, taken slice by slice, and what the digests of several nodes tell.
+"""A digest of a state, taken slice by slice.
 
 Law: equal states have equal digests, on every node; no slice takes longer because there is more
-data. A node is named only if more than half of all agree against it.
+data.
 
 It must not know when nodes take one, nor what becomes of one that differs.
 """
@@ -9,10 +9,8 @@ It must not know when nodes take one, nor what becomes of one that differs.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Mapping
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -21,6 +19,7 @@ from kvstore.storage.reading import Reading
 
 _LENGTHS: Final = Struct(">II")  # of the key with its prefix, of the value with its crc32c
 _DIGEST_BYTES: Final = 32
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class StateDigest(msgspec.Struct, frozen=True):
@@ -31,6 +30,11 @@ class StateDigest(msgspec.Struct, frozen=True):
     sessions: int
     digest: bytes
     """The BLAKE2b of all records in order, each with its lengths before it."""
+
+    @property
+    def short(self) -> bytes:
+        """What nodes tell each other: the BLAKE2b of all of it."""
+        return hashlib.blake2b(_encode(self), digest_size=_DIGEST_BYTES).digest()
 
 
 class Digesting:
@@ -65,33 +69,11 @@ class Digesting:
             )
         return self.digest
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether it can go on: the end of a store closes its readings."""
+        return self.digest is not None or self._reading.is_open
+
     def close(self) -> None:
         """It is wanted no longer."""
         self._reading.close()
-
-
-class Comparison(NamedTuple):
-    """What the digests of several nodes tell.
-
-    * `differ`: the nodes whose state is not that of most; nobody, where most do not agree.
-    * `is_decided`: whether most agree, so that the others are known to be wrong.
-    """
-
-    differ: frozenset[int]
-    is_decided: bool
-
-
-def comparison_of(digests: Mapping[int, StateDigest], voters: int) -> Comparison:
-    """`digests` of some nodes as of one index, of a cluster with so many voters.
-
-    Most are more than half of the voters, not of those who answered: of two that differ nobody
-    knows which is right. Raises `ValueError` if they are not as of one index.
-    """
-    if len({digest.applied.last_applied for digest in digests.values()}) > 1:
-        raise ValueError("the digests are as of different indexes")
-    for digest, count in Counter(digests.values()).most_common(1):
-        if 2 * count > voters:
-            return Comparison(
-                frozenset(node for node, other in digests.items() if other != digest), True
-            )
-    return Comparison(frozenset(), False)

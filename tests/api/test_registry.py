@@ -18,12 +18,15 @@ PACKAGE = Path(api.__file__).parents[1]
 NAMES = [request.__name__ for request in api.REQUESTS]
 CLIENTS = ("clients", "session_clients", "scan_clients", "shipped_clients", "pipeline_clients")
 SIMULATED = [f"sim/{name}.py" for name in CLIENTS]
-OF_MEMBERS = {"Members", *(change.__name__ for change in api.CHANGES)}
+OF_NODES = {
+    *("Status", "HandOver", "FetchBackup", "CheckReplicas", "Members"),
+    *(change.__name__ for change in api.CHANGES),
+}
 
 DECIDED = {
     "its Redis command": (
         ["wire/commands.py", "wire/scan.py"],
-        {"OpenSession", "Once", "Status", "HandOver", "FetchBackup", *OF_MEMBERS},
+        {"OpenSession", "Once", *OF_NODES},
     ),
     "how the client asks for it": (
         ["client/blocking.py", "client/caller.py", "client/backup.py"],
@@ -31,15 +34,15 @@ DECIDED = {
     ),
     "whether the simulator's clients ask for it": (
         SIMULATED,
-        {"Status", "FetchBackup", *OF_MEMBERS},
+        OF_NODES - {"HandOver"},
     ),
     "its words in the simulator's film": (
         ["sim/film_words.py"],
-        {"Count", "Status", "HandOver", "FetchBackup", *OF_MEMBERS},
+        {"Count", *OF_NODES},
     ),
     "whether it has a share for each of its keys": (
         ["sim/checkers/shares.py"],
-        {"OpenSession", "Once", "Scan", "Count", "Status", "HandOver", "FetchBackup", *OF_MEMBERS},
+        {"OpenSession", "Once", "Scan", "Count", *OF_NODES},
     ),
 }
 """What no row can say of a request: in which files it is decided, and for whom there is nothing."""

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from kvstore import api
 from kvstore.cli.advice import FAR_BEHIND, LITTLE_ROOM_BYTES, SLOW_SYNC_MS, State
 
 from .statuses import DOWN, IDS, MEMBERS, MIB, Case, ask, node, without_leader
 
 FOUR = {"members": {**MEMBERS, 4: "h4:9004"}, "learners": (4,), "links": {}}
+
+
+def checked(digests: str, differ: tuple[int, ...] = ()) -> api.CheckResult:
+    """What the nodes hold, a letter each."""
+    said = dict(enumerate(digests, start=1))
+    is_decided = 2 * max(map(digests.count, digests)) > len(IDS)
+    return api.CheckResult(17, True, is_decided, said, differ)
+
 
 ABOUT_DISKS = {
     # --- Directories
@@ -63,6 +72,24 @@ ABOUT_DISKS = {
         State.DEGRADED,
         ["learner"],
         ("node 4 catches up (20 entries to go), and then votes",),
+        1,
+    ),
+    # --- What they hold
+    "all hold the same": Case(
+        ask(node(1, check=checked("aaa")), node(2), node(3)), State.HEALTHY, [], may_fail=1
+    ),
+    "one holds something else": Case(
+        ask(node(1, check=checked("aba", (2,))), node(2), node(3)),
+        State.DEGRADED,
+        ["states_differ"],
+        ("node 2 does not hold what the others do, as of log entry 17: look at",),
+        1,
+    ),
+    "two hold different things, and the third was down": Case(
+        ask(node(1, check=checked("ab")), node(2), node(3)),
+        State.DEGRADED,
+        ["states_disputed"],
+        ("nodes 1, 2 do not hold the same, as of log entry 17, and no majority does",),
         1,
     ),
     # --- Disks and logs

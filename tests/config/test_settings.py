@@ -480,6 +480,27 @@ def test_a_log_that_keeps_too_little_or_more_than_its_map_holds_is_refused(
         build(id="1", **given)
 
 
+@pytest.mark.parametrize(
+    ("text", "period_ms"),
+    [
+        ("1s", 1_000),
+        ("90m", 5_400_000),
+        ("12 h", 43_200_000),
+        ("366d", 366 * 86_400_000),
+        ("never", None),
+    ],
+)
+def test_how_often_replicas_are_compared_has_a_unit(text: str, period_ms: int | None) -> None:
+    assert build(id="1").check_every_ms == 86_400_000
+    assert build(id="1", check_every=text).check_every_ms == period_ms
+
+
+@pytest.mark.parametrize("text", ["0s", "1", "", "1w", "367d", "-1h", "1.5h", "9999999999d"])
+def test_a_period_that_is_none_is_refused_with_what_to_write(text: str) -> None:
+    with pytest.raises(ConfigError, match="is not a period: give a number with its unit"):
+        build(id="1", check_every=text)
+
+
 def test_a_longest_value_may_have_a_unit_too() -> None:
     assert build(id="1", value_bytes_max="4MiB").limits.value_bytes_max == VALUE_BYTES_CEILING
 

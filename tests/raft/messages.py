@@ -9,6 +9,8 @@ import msgspec
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    CompareStates,
+    CompareStatesReply,
     EntryRange,
     FetchEntries,
     FetchEntriesReply,
@@ -170,6 +172,22 @@ def rejected(
     )
 
 
+def compare(
+    sender: int, term: int, index: int, digest: bytes = b"", disputed: bool = False, to: int = 1
+) -> CompareStates:
+    return CompareStates(
+        **_route(sender, to, term), index=index, digest=digest, is_disputed=disputed
+    )
+
+
+def compared(
+    sender: int, term: int, index: int, digest: bytes = b"", knows: bool = False, to: int = 1
+) -> CompareStatesReply:
+    return CompareStatesReply(
+        **_route(sender, to, term), index=index, digest=digest, knows_verdict=knows
+    )
+
+
 def shown_entry(one: Entry) -> str:
     """`index.term:data`; a no-op shows its leader, and the entry of a bench only its name."""
     data = one.data.decode()
@@ -229,5 +247,7 @@ def _said_beside_the_log(message: Message) -> str:
             return "it is bad" if message.is_bad else f"from {message.offset}"
         case SnapshotPiece():
             return f"from {message.offset}, {len(message.data)} bytes"
+        case CompareStates() | CompareStatesReply():
+            return f"as of {message.index}, digest {message.digest.hex() or 'none'}"
         case _:
             return ""

@@ -14,10 +14,13 @@ from kvstore.raft.messages import (
     EntryRange,
     Message,
 )
+from kvstore.raft.types import Entry, EntryKind
 
 from .disk import entry
 from .messages import (
     append,
+    compare,
+    compared,
     fetch,
     fetch_piece,
     fetched,
@@ -189,3 +192,26 @@ def test_entries_beyond_the_last_index_are_refused() -> None:
 def test_what_is_said_of_a_snapshot_is_within_its_bounds(make, said: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"snapshot|offset"):
         make(**said)
+
+
+@pytest.mark.parametrize("make", [compare, compared])
+@pytest.mark.parametrize(
+    ("index", "digest"), [(0, b""), (-1, b""), (1 << 63, b""), (1, b"x"), (1, bytes(33))]
+)
+def test_states_are_compared_as_of_an_entry_by_whole_digests(make, index, digest) -> None:
+    with pytest.raises(ValueError, match=r"as of no entry|no digest"):
+        make(2, 3, index, digest)
+
+
+def test_what_a_majority_agrees_on_is_not_disputed() -> None:
+    with pytest.raises(ValueError, match="not disputed"):
+        compare(2, 3, 1, bytes(32), disputed=True)
+
+
+def test_an_entry_as_of_which_states_are_compared_is_empty() -> None:
+    """What somebody would put there, replicas could take in different ways."""
+    message = append(2, 3)
+    good = Entry(1, 3, EntryKind.CHECK, b"")
+    assert msgspec.structs.replace(message, entries=(good,)).entries == (good,)
+    with pytest.raises(ValueError, match="has data"):
+        msgspec.structs.replace(message, entries=(Entry(1, 3, EntryKind.CHECK, b"x"),))

@@ -13,6 +13,8 @@ from .harness import World, bench, leader_bench
 from .messages import (
     accepted,
     append,
+    compare,
+    compared,
     fetch,
     fetch_piece,
     fetched,
@@ -50,6 +52,8 @@ def of_each_kind(term: int) -> list[Message]:
         install(2, term, last=(9, 1)),
         fetch_piece(2, term),
         piece(2, term, b"x"),
+        compare(2, term, 1),
+        compared(2, term, 1),
     ]
 
 

@@ -162,7 +162,9 @@ class Cluster:
         limits: Limits = Limits(),  # noqa: B008 - frozen
         cached_bytes_max: int = 1 << 20,
         log_kept_bytes: int = LOG_KEPT_BYTES,
+        check_every_ms: int | None = None,
     ) -> None:
+        self.check_every_ms = check_every_ms
         self.log_kept_bytes = log_kept_bytes
         self.raft = RaftSettings(cached_bytes_max=cached_bytes_max)
         self.members = {i: Address("127.0.0.1", 9000 + i) for i in range(1, size + 1)}
@@ -193,6 +195,7 @@ class Cluster:
             limits=self.limits,
             raft=self.raft,
             log_kept_bytes=self.log_kept_bytes,
+            check_every_ms=self.check_every_ms,
         )
         rng = random.Random(node_id)
         log, state = self.logs[node_id], self.states[node_id]

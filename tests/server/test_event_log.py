@@ -23,7 +23,7 @@ from kvstore.address import Address
 from kvstore.config.settings import Settings
 from kvstore.errors import StorageError
 from kvstore.logs import code_of, configure, logger_for
-from kvstore.raft import events, snapshot_events
+from kvstore.raft import events, snapshot_events, state_events
 from kvstore.server import event_log
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.peers import PeerLink
@@ -50,7 +50,7 @@ def records(lines: io.StringIO) -> list[dict[str, Any]]:
 
 def sample(kind: type[msgspec.Struct]) -> msgspec.Struct:
     fields = msgspec.structs.fields(kind)
-    values = {"reason": "why", "votes": (1,)}
+    values = {"reason": "why", **dict.fromkeys(("votes", "agree", "differ", "absent"), (1,))}
     return kind(**{field.name: values.get(field.name, 1) for field in fields})
 
 
@@ -72,6 +72,8 @@ def sample(kind: type[msgspec.Struct]) -> msgspec.Struct:
         snapshot_events.CannotWriteSnapshot,
         snapshot_events.CannotTakeSnapshot,
         snapshot_events.SnapshotWasBad,
+        state_events.StatesDiffer,
+        state_events.StatesDisputed,
     ],
 )
 def test_what_somebody_should_look_at_is_a_warning(

@@ -1,4 +1,4 @@
-"""Digests of states: equal where the states are, on any medium, and what several of them tell."""
+"""Digests of states: equal where the states are, on any medium."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kvstore.errors import DamagedError
 from kvstore.kv.view import Applied
-from kvstore.storage.state_digest import Comparison, Digesting, StateDigest, comparison_of
+from kvstore.storage.state_digest import Digesting
 from storage.samples import StateInMemory, StateOnDisk, flip_text
 
 PLENTY = 1 << 20
@@ -133,43 +133,10 @@ def test_a_record_that_is_damaged_makes_no_digest(tmp_path):
     state.close()
 
 
-# --- Comparing ----------------------------------------------------------------------------
-
-
-def short(text, applied=APPLIED):
-    return StateDigest(applied, 1, 0, text.encode())
-
-
-@pytest.mark.parametrize(
-    ("digests", "voters", "told"),
-    [
-        ("aaa", 3, Comparison(frozenset(), True)),
-        ("aba", 3, Comparison(frozenset({2}), True)),
-        ("abc", 3, Comparison(frozenset(), False)),
-        ("aa", 3, Comparison(frozenset(), True)),
-        ("ab", 3, Comparison(frozenset(), False)),
-        ("a", 1, Comparison(frozenset(), True)),
-        ("a", 3, Comparison(frozenset(), False)),
-        ("aabb", 4, Comparison(frozenset(), False)),
-        ("aab", 5, Comparison(frozenset(), False)),
-        ("aabca", 5, Comparison(frozenset({3, 4}), True)),
-        ("", 3, Comparison(frozenset(), False)),
-    ],
-)
-def test_a_node_is_named_only_if_most_voters_agree_against_it(digests, voters, told):
-    assert (
-        comparison_of({node: short(one) for node, one in enumerate(digests, start=1)}, voters)
-        == told
-    )
-
-
-def test_who_has_the_same_records_and_another_revision_differs():
-    odd = short("a", Applied(9, 6, 77))
-    assert comparison_of({1: short("a"), 2: odd, 3: short("a")}, 3) == Comparison(
-        frozenset({2}), True
-    )
-
-
-def test_digests_as_of_different_indexes_are_not_compared():
-    with pytest.raises(ValueError, match="different indexes"):
-        comparison_of({1: short("a"), 2: short("a", Applied(10, 5, 77))}, 3)
+def test_what_nodes_tell_each_other_is_short_and_tells_all_of_it():
+    long = digest_of(in_memory(RECORDS))
+    odd = digest_of(in_memory(RECORDS, applied=Applied(9, 6, 77)))
+    assert len(long.short) == 32
+    assert long.short == digest_of(in_memory(RECORDS)).short
+    assert long.digest == odd.digest
+    assert long.short != odd.short

@@ -11,6 +11,8 @@ from typing import Any
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    CompareStates,
+    CompareStatesReply,
     EntryRange,
     FetchEntries,
     FetchEntriesReply,
@@ -97,6 +99,14 @@ GOLDEN: list[tuple[Message, str]] = [
     (
         SnapshotPiece(**ENVELOPE, snapshot_id=77, offset=262144, data=b"\r\n*1\r\n"),
         "99ae736e617073686f745f7069656365a26331010204034dce00040000c4060d0a2a310d0a",
+    ),
+    (
+        CompareStates(**ENVELOPE, index=9, digest=b""),
+        "99ae636f6d706172655f737461746573a263310102040309c400c2",
+    ),
+    (
+        CompareStatesReply(**ENVELOPE, index=9, digest=bytes(range(32)), knows_verdict=True),
+        "99b4636f6d706172655f7374617465735f7265706c79a263310102040309c420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1fc3",
     ),
 ]
 MESSAGES = [message for message, _ in GOLDEN]

@@ -14,6 +14,7 @@ from kvstore import api
 from kvstore.config.settings import Settings
 from kvstore.kv.machine import StateMachine
 from kvstore.raft.core import Raft
+from kvstore.server.checking import Checking
 from kvstore.server.room import Room
 from kvstore.server.roster import Roster
 from kvstore.server.ticket import Answer, Ticket
@@ -27,6 +28,7 @@ class Here(Protocol):
     machine: StateMachine
     room: Room
     roster: Roster
+    checking: Checking
     now_ms: float
     """When this turn began."""
 

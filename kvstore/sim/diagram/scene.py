@@ -15,6 +15,8 @@ from kvstore.raft import events
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    CompareStates,
+    CompareStatesReply,
     FetchEntries,
     FetchEntriesReply,
     FetchSnapshot,
@@ -320,6 +322,8 @@ class _Reader:
             case ReadIndex() | ReadIndexReply() | FetchEntries() | FetchEntriesReply():
                 return Kind.ROUTINE
             case InstallSnapshot() | FetchSnapshot() | SnapshotPiece():
+                return Kind.ROUTINE
+            case CompareStates() | CompareStatesReply():
                 return Kind.ROUTINE
             case AppendEntries():
                 return Kind.ROUTINE if is_routine else Kind.ENTRIES

@@ -1,0 +1,392 @@
+"""Replicas that are compared while they run, on three nodes without sockets."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvstore import api
+from kvstore.config.limits import Limits
+from kvstore.raft.messages import CompareStates, CompareStatesReply
+from kvstore.raft.state_events import StatesCompared, StatesDiffer, StatesDisputed
+from kvstore.raft.types import CHECK, Role
+from kvstore.server.node import Node
+
+from .cluster import Claim, Cluster
+
+
+def put(cluster: Cluster, leader: Node, key: bytes, value: bytes) -> None:
+    claim = Claim()
+    leader.submit_command(api.Put(key, value), claim)
+    cluster.run()
+    assert isinstance(claim.result, api.PutResult)
+
+
+def ask(leader: Node, since: int = 0) -> Claim:
+    claim = Claim()
+    leader.check_replicas(api.CheckReplicas(since), claim)
+    return claim
+
+
+def check(cluster: Cluster, leader: Node) -> api.CheckResult:
+    """What comes of a check, however long it takes."""
+    since = 0
+    for _ in range(40):
+        claim = ask(leader, since)
+        cluster.run(1_500)
+        result = claim.result
+        assert isinstance(result, api.CheckResult), result
+        if result.is_settled:
+            return result
+        since = result.index
+    raise AssertionError("the check never ends")
+
+
+def spoil(cluster: Cluster, node_id: int, record: bytes = b"spoilt") -> None:
+    """A record of one node becomes another one, before its checksum is made."""
+    cluster.states[node_id].put(b"k", record)
+
+
+def elected(cluster: Cluster) -> Node:
+    leader = cluster.elect()
+    put(cluster, leader, b"k", b"v")
+    return leader
+
+
+def events_of(cluster: Cluster, node_id: int, kind: type) -> list[object]:
+    return [event for event in cluster.events[node_id] if isinstance(event, kind)]
+
+
+def leader_of(cluster: Cluster) -> Node:
+    return max(
+        (node for node in cluster.nodes.values() if node.raft.role is Role.LEADER),
+        key=lambda node: node.raft.current_term,
+    )
+
+
+def test_nodes_that_hold_the_same_agree_and_nobody_stops_for_it() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    claim = ask(leader)
+    put(cluster, leader, b"k", b"while it is compared")
+    cluster.run()
+    result = claim.result
+    assert isinstance(result, api.CheckResult)
+    assert (result.is_settled, result.is_decided) == (True, True)
+    assert result.digests.keys() == {1, 2, 3}
+    assert len({*result.digests.values()}) == 1
+    assert (result.differ, result.absent, result.silent) == ((), (), ())
+    [event] = events_of(cluster, leader.raft.id, StatesCompared)
+    assert event == StatesCompared(leader.raft.current_term, result.index, (1, 2, 3), (), ())
+
+
+def test_the_digest_is_as_of_the_entry_whatever_is_applied_in_the_same_turn() -> None:
+    """A node that takes the entry with those behind it in one batch agrees with who did not."""
+    cluster = Cluster()
+    leader = elected(cluster)
+    away = next(node.raft.id for node in cluster.followers())
+    cluster.isolate(away)
+    claim = ask(leader)
+    for value in (b"1", b"2", b"3"):
+        put(cluster, leader, b"k", value)
+    cluster.heal()
+    cluster.run(3_000)
+    result = leader.checking.result
+    assert result is not None
+    assert claim.results
+    assert result.digests.keys() == {1, 2, 3}
+    assert result.differ == ()
+
+
+def test_a_follower_that_differs_is_named_and_sees_it_itself() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    odd = next(node.raft.id for node in cluster.followers())
+    spoil(cluster, odd)
+    result = check(cluster, leader)
+    assert result.differ == (odd,)
+    assert events_of(cluster, odd, StatesDiffer) == [
+        StatesDiffer(leader.raft.current_term, result.index)
+    ]
+    assert not events_of(cluster, leader.raft.id, StatesDiffer)
+    [told] = events_of(cluster, leader.raft.id, StatesCompared)
+    assert isinstance(told, StatesCompared)
+    assert told.differ == (odd,)
+
+
+def test_a_node_that_differs_is_told_though_messages_get_lost() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    odd = next(node.raft.id for node in cluster.followers())
+    spoil(cluster, odd)
+    claim = ask(leader)
+    cluster.run(100)
+    cluster.isolate(odd)
+    cluster.run(7_000)
+    assert claim.results
+    cluster.heal()
+    cluster.run(3_000)
+    assert len(events_of(cluster, odd, StatesDiffer)) == 1
+
+
+def test_a_leader_that_differs_hands_over_and_finds_itself() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    spoil(cluster, leader.raft.id)
+    ask(leader)
+    cluster.run(3_000)
+    assert leader.raft.role is not Role.LEADER
+    assert leader_of(cluster).raft.id != leader.raft.id
+    assert len(events_of(cluster, leader.raft.id, StatesDiffer)) == 1
+
+
+def test_of_two_that_differ_nobody_is_named_and_all_are_told() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    odd, down = (node.raft.id for node in cluster.followers())
+    spoil(cluster, odd)
+    cluster.asleep.add(down)
+    result = check(cluster, leader)
+    assert result.is_disputed
+    assert (result.differ, result.silent) == ((), (down,))
+    for node_id in (odd, leader.raft.id):
+        assert len(events_of(cluster, node_id, StatesDisputed)) == 1
+        assert not events_of(cluster, node_id, StatesDiffer)
+
+
+def test_a_dispute_ends_when_the_third_is_back() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    odd, away = (node.raft.id for node in cluster.followers())
+    spoil(cluster, odd)
+    cluster.isolate(away)
+    assert check(cluster, leader).is_disputed
+    cluster.heal()
+    cluster.run(3_000)
+    assert leader_of(cluster).checking.result.differ == (odd,)
+    assert len(events_of(cluster, odd, StatesDiffer)) == 1
+
+
+def test_all_that_differ_from_each_other_are_a_dispute() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    for node_id in (1, 2):
+        spoil(cluster, node_id, b"spoilt %d" % node_id)
+    result = check(cluster, leader)
+    assert result.is_disputed
+    assert result.differ == ()
+
+
+def test_a_new_leader_goes_on_with_what_the_last_one_began() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    others = [node.raft.id for node in cluster.followers()]
+    spoil(cluster, others[0])
+    ask(leader)
+    cluster.run(100)
+    cluster.asleep.add(leader.raft.id)
+    cluster.run(5_000)
+    new = leader_of(cluster)
+    assert new.raft.id != leader.raft.id
+    cluster.asleep.clear()
+    cluster.run(5_000)
+    assert len(events_of(cluster, others[0], StatesDiffer)) == 1
+
+
+def test_one_at_a_time() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    first, second = ask(leader), ask(leader)
+    cluster.run()
+    assert first.result == second.result
+    kinds = [entry.kind for entry in leader.raft.log.readable(1, leader.raft.commit_index, 1 << 20)]
+    assert kinds.count(CHECK) == 1
+    third = check(cluster, leader)
+    assert third.index > first.result.index
+
+
+def test_it_is_done_by_itself_every_so_often() -> None:
+    cluster = Cluster(check_every_ms=10_000)
+    cluster.elect()
+    cluster.run(31_000)
+    told = [e for node_id in (1, 2, 3) for e in events_of(cluster, node_id, StatesCompared)]
+    assert len(told) == 3
+
+
+def test_never_is_never() -> None:
+    cluster = Cluster(check_every_ms=None)
+    cluster.elect()
+    cluster.run(31_000)
+    assert not [e for node_id in (1, 2, 3) for e in events_of(cluster, node_id, StatesCompared)]
+
+
+def test_who_does_not_lead_says_who_does() -> None:
+    cluster = Cluster()
+    cluster.elect()
+    claim = ask(cluster.followers()[0])
+    cluster.run(100)
+    assert claim.failure.code is api.FailureCode.NOT_LEADER
+
+
+def test_who_waits_at_a_leader_that_steps_down_is_sent_on() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    cluster.isolate(leader.raft.id)
+    claim = ask(leader)
+    cluster.run(950)
+    cluster.run(3_000)
+    assert claim.results
+    later = ask(leader)
+    cluster.run(100)
+    assert isinstance(later.result, api.Failure)
+
+
+def test_a_check_that_takes_long_is_answered_with_what_is_known() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    down = cluster.followers()[0].raft.id
+    cluster.asleep.add(down)
+    claim = ask(leader)
+    cluster.run(1_500)
+    result = claim.result
+    assert isinstance(result, api.CheckResult)
+    assert not result.is_settled
+    assert result.silent == (down,)
+    assert result.is_decided
+    assert check(cluster, leader).silent == (down,)
+
+
+def test_who_starts_again_takes_no_part_and_nobody_waits_for_it() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    again = cluster.followers()[0].raft.id
+    cluster.asleep.add(again)
+    ask(leader)
+    cluster.run(200)
+    cluster.asleep.clear()
+    cluster.cut = {(again, leader.raft.id)}
+    cluster.run(300)
+    cluster.crash(again)
+    cluster.heal()
+    cluster.run(3_000)
+    result = leader_of(cluster).checking.result
+    assert result is not None
+    assert result.is_settled
+    assert result.differ == ()
+    assert again in (*result.absent, *result.digests)
+
+
+def test_without_room_for_a_checkpoint_a_node_takes_no_part() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    full = cluster.followers()[0]
+    cluster.state_room[full.raft.id] = 0
+    claim, index = ask(leader), leader.raft.log.last_index
+    while full.machine.last_applied < index:
+        cluster.run(50)
+    del cluster.state_room[full.raft.id]
+    cluster.run(1_500)
+    assert isinstance(claim.result, api.CheckResult)
+    assert claim.result.absent == (full.raft.id,)
+    assert claim.result.is_decided
+
+
+def test_what_takes_too_long_is_given_up() -> None:
+    cluster = Cluster(limits=Limits(check_ms=100))
+    leader = elected(cluster)
+    for number in range(3):
+        put(cluster, leader, b"k%d" % number, bytes(300 << 10))
+    result = check(cluster, leader)
+    assert result.absent == (1, 2, 3)
+    assert not result.is_decided
+    assert not result.is_disputed
+
+
+def test_a_question_of_what_is_not_applied_waits() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    follower = cluster.followers()[0]
+    index = leader.raft.log.last_index + 1
+    question = CompareStates(
+        cluster_id="test",
+        sender=leader.raft.id,
+        recipient=follower.raft.id,
+        term=leader.raft.current_term,
+        index=index,
+        digest=b"",
+    )
+    follower.receive(question)
+    cluster.turn(follower.raft.id)
+    assert follower.raft.state_talk.question == question
+    claim = ask(leader)
+    cluster.run(1_000)
+    assert isinstance(claim.result, api.CheckResult)
+    assert follower.raft.state_talk.question is None
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_clusters_of_any_size_agree(size: int) -> None:
+    cluster = Cluster(size)
+    leader = elected(cluster)
+    result = check(cluster, leader)
+    assert result.is_decided
+    assert result.digests.keys() == {*range(1, size + 1)}
+
+
+def test_where_room_runs_out_a_digest_is_given_up() -> None:
+    """While it is being taken, the file of the state grows."""
+    cluster = Cluster()
+    leader = elected(cluster)
+    for number in range(3):
+        put(cluster, leader, b"k%d" % number, bytes(300 << 10))
+    short = cluster.followers()[0].raft.id
+    claim = ask(leader)
+    cluster.run(150)
+    cluster.room[short] = 1 << 20
+    cluster.run(1_500)
+    assert isinstance(claim.result, api.CheckResult)
+    assert claim.result.absent == (short,)
+
+
+def test_a_dispute_is_told_only_when_nothing_more_is_to_come() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    odd, slow = (node.raft.id for node in cluster.followers())
+    spoil(cluster, odd)
+    cluster.asleep.add(slow)
+    ask(leader)
+    cluster.run(1_500)
+    cluster.asleep.clear()
+    cluster.run(3_000)
+    assert len(events_of(cluster, odd, StatesDiffer)) == 1
+    assert not [e for n in (1, 2, 3) for e in events_of(cluster, n, StatesDisputed)]
+
+
+def test_who_gets_a_snapshot_has_no_digest_any_more() -> None:
+    """Else a state that was built anew would be named for what it was before."""
+    cluster = Cluster(log_kept_bytes=64 << 10)
+    leader = elected(cluster)
+    lost = cluster.followers()[0].raft.id
+    node = cluster.nodes[lost]
+    result = check(cluster, leader)
+    assert lost in result.digests
+    cluster.isolate(lost)
+    for number in range(30):
+        put(cluster, leader, b"k%d" % number, bytes(8 << 10))
+    cluster.run(3_000)
+    assert leader.raft.log.start.index > node.machine.last_applied
+    cluster.heal()
+    cluster.run(8_000)
+    assert node.machine.last_applied == leader.machine.last_applied
+    node.receive(
+        CompareStates(
+            cluster_id="test",
+            sender=leader.raft.id,
+            recipient=lost,
+            term=leader.raft.current_term,
+            index=result.index,
+            digest=b"",
+        )
+    )
+    cluster.turn(lost)
+    [reply] = [one for one in cluster.messages if isinstance(one, CompareStatesReply)]
+    assert reply.digest == b""
