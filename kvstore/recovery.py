@@ -4,12 +4,12 @@ Law: what a majority may have committed, and this directory holds, is kept: ever
 read is applied, committed or not, as nobody is left to say which were. What comes out is another
 cluster: no node of the old one, and nothing that it said, counts there.
 
-It must not know who asks, nor how a directory is replaced.
+It must not know who asks, nor how a directory is replaced. Chance comes in.
 """
 
 from __future__ import annotations
 
-import secrets
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -24,12 +24,13 @@ from kvstore.raft.types import EntryKind, HardState
 from kvstore.raft.versions import version_of
 from kvstore.storage.base import Identity
 from kvstore.storage.records import FORMAT_VERSION
-from kvstore.storage.recovering import Survivor
+from kvstore.storage.survivor import Survivor
 
 REVISION_BUMP: Final = 1 << 40
 """More than a cluster writes in a hundred days at 100,000 writes a second."""
 TERM_BUMP: Final = 1 << 24
 """More than a cluster has elections in ninety days at two a second."""
+_SESSION_RULES: Final = api.SessionRules()
 
 
 class Prospect(msgspec.Struct, frozen=True):
@@ -77,18 +78,26 @@ def prospect_of(survivor: Survivor) -> Prospect:
     )
 
 
-def recover(survivor: Survivor) -> Recovery:
-    """Make a cluster of one of it. Raises `StorageError`, and then it is what it was."""
+def recover(
+    survivor: Survivor,
+    chance: Callable[[int], bytes],
+    session_rules: api.SessionRules = _SESSION_RULES,
+) -> Recovery:
+    """Make a cluster of one of it. Raises `StorageError`, and then it is what it was.
+
+    `chance` gives so many bytes that nobody else was given; `session_rules` are those of the nodes
+    that were lost.
+    """
     old = survivor.identity
-    machine = _applied(survivor)
+    machine = _applied(survivor, session_rules)
     revision = machine.revision + REVISION_BUMP
     applied = msgspec.structs.replace(machine.applied, revision=revision)
     term = max(survivor.found.hard_state.current_term, survivor.last_term) + TERM_BUMP
     identity = Identity(
         format_version=FORMAT_VERSION,
-        cluster_id=_another_name(old.cluster_id),
+        cluster_id=_another_name(old.cluster_id, chance),
         node_id=old.node_id,
-        incarnation=secrets.token_hex(16),
+        incarnation=chance(16).hex(),
     )
     survivor.replace(identity, HardState(term), _alone(survivor), applied)
     return Recovery(identity.cluster_id, term, revision, survivor.state.count())
@@ -107,10 +116,10 @@ def _alone(survivor: Survivor) -> Configuration:
     )
 
 
-def _applied(survivor: Survivor) -> StateMachine:
+def _applied(survivor: Survivor, session_rules: api.SessionRules) -> StateMachine:
     """The state machine after all entries that can be read."""
     applied = survivor.state.applied()
-    machine = StateMachine(survivor.state, applied, reply_bytes_max=0, sessions=api.SessionRules())
+    machine = StateMachine(survivor.state, applied, 0, session_rules)
     for entry in survivor.entries_after(applied.last_applied):
         if entry.kind is EntryKind.COMMAND:
             machine.apply(entry.index, entry.data)
@@ -122,7 +131,7 @@ def _applied(survivor: Survivor) -> StateMachine:
     return machine
 
 
-def _another_name(old: str) -> str:
+def _another_name(old: str, chance: Callable[[int], bytes]) -> str:
     """Of no other cluster: chance makes it, as one directory alone becomes this one."""
     stem = old[:48]
-    return derived_cluster_id(stem, secrets.token_bytes(16))
+    return derived_cluster_id(stem, chance(16))

@@ -42,6 +42,7 @@ ARROWS = {
             "kv.record",
             "kv.view",
             "raft",
+            "recovery",
             "server.acquaintances",
             "server.asked",
             "server.cluster_version",
@@ -57,7 +58,7 @@ ARROWS = {
             "storage.base",
         ),
         *("storage.cost", "storage.memory", "storage.records", "storage.outline"),
-        *("storage.reading", "storage.successor"),
+        *("storage.reading", "storage.successor", "storage.survivor"),
         *("storage.writer", "wire.commands", "wire.peer", "wire.scan"),
     },
     "api": {"api"},
@@ -100,7 +101,7 @@ ARROWS = {
     "recovery": {
         *("api", "config.settings", "errors", "kv.machine", "raft.configuration"),
         *("raft.configurations", "raft.types", "raft.versions", "storage.base", "storage.records"),
-        "storage.recovering",
+        "storage.survivor",
     },
     "version": set(),
 }

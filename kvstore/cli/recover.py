@@ -5,6 +5,7 @@ Law: nothing is changed before somebody who was told what may be lost has said s
 
 from __future__ import annotations
 
+import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +55,7 @@ def recover(data: Path, yes: bool, as_json: bool) -> int:
             click.echo("\n".join(_told(data, prospect)))
         if not yes:
             _ask(as_json)
-        done = recovery.recover(found)
+        done = recovery.recover(found, secrets.token_bytes)
     if as_json:
         click.echo(render.json_line(_fields(data, prospect, done)))
     else:

@@ -92,6 +92,10 @@ class Client:
         """End what is under way, and ask for nothing new."""
         self._calls_left = 0
 
+    def give_up(self) -> None:
+        """The cluster is gone: what is under way is not asked for again."""
+        self.stop()
+
     def insist_on_everything(self) -> None:
         """From here on, only this: write once and read every key, until it succeeds."""
         self._calls_left = 0

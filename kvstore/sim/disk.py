@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from kvstore.errors import DiskWriteError
@@ -66,6 +66,7 @@ class Disk:
 
     * `sync_ms` is about how long one fsync takes, `usual_sync_ms` where no fault slows it;
       `take_spent_ms` says how long the node was kept waiting since it was last asked.
+    * `on_synced` hears of each update that is certain.
     * `room_bytes` is what is left. Writes use it up, as much as they are said to take at
       most, and who writes more than there is ends.
     """
@@ -84,15 +85,29 @@ class Disk:
         It begins with the state that `start` left.
         """
         self.rng = rng
+        self.on_synced = on_synced
         self.sync_ms = self.usual_sync_ms = sync_ms
         self.room_bytes = BOUNDLESS
         self.fates: set[Fate] = set()
+        self._spent_ms = 0.0
         admitted_at = 0 if identity.is_founder else NOT_ADMITTED
         hard_state = HardState(start.term, admitted_at=admitted_at)
-        self.log = SimulatedLog(identity, self, on_synced, hard_state, start, configuration)
-        self.state = SimulatedState(identity, self, state_as_of(start))
+        self.replace(identity, hard_state, start, configuration, state_as_of(start))
+
+    def replace(
+        self,
+        identity: Identity,
+        hard_state: HardState,
+        start: LogStart,
+        configuration: Configuration,
+        applied: Applied,
+        key_records: Iterable[Pair] = (),
+    ) -> None:
+        """From now on it is this directory, which nobody has started on yet."""
+        self.log = SimulatedLog(identity, self, hard_state, start, configuration)
+        self.state = SimulatedState(identity, self, applied)
+        self.state.replace_all(key_records)
         self.lineage = MemoryLineage()
-        self._spent_ms = 0.0
 
     def strikes(self, fate: Fate) -> bool:
         """Whether this was in wait; it is no longer."""
@@ -164,14 +179,12 @@ class SimulatedLog(MemoryLog):
         self,
         identity: Identity,
         disk: Disk,
-        on_synced: Callable[[DurableUpdate], None],
         hard_state: HardState,
         start: LogStart,
         configuration: Configuration,
     ) -> None:
         super().__init__(identity, hard_state, start, configuration)
         self._disk = disk
-        self._on_synced = on_synced
         self._before: _Before | None = None
         self.hard_state = hard_state
         """The vote and term that a crash would leave for certain."""
@@ -246,7 +259,7 @@ class SimulatedLog(MemoryLog):
             self.terms.drop(update.start.index)
         self.terms.extend([entry.term for entry in update.entries])
         self.hard_state = update.hard_state or self.hard_state
-        self._on_synced(update)
+        self._disk.on_synced(update)
 
     def lose_unsynced(self) -> bool:
         """A crash: a write under way is on the disk, or (True) it is not."""

@@ -57,6 +57,12 @@ _OF_DISKS: Final = {
     "lost term",
 }
 _OF_SNAPSHOTS: Final = ("crash in a snapshot", "pause", "isolation", "crash", "bad weather")
+_BEYOND_BELIEF: Final = "forged term"
+"""No election leads there, so what comes after a recovery need not be beyond it."""
+_AFTER_LOSS: Final = (
+    *("crash", "crash of all", "crash after a write", "crash at a checkpoint"),
+    *("pause", "isolation", "one-way link", "bad weather", "disk slow"),
+)
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -144,6 +150,24 @@ def plan_snapshots(rng: random.Random, duration_ms: float, first: int) -> tuple[
             rng.getrandbits(32),
         )
         for number in range(rng.randint(3, 10))
+    )
+
+
+def plan_after_loss(
+    rng: random.Random, storm_ms: float, duration_ms: float, others: Sequence[Fault]
+) -> tuple[Fault, ...]:
+    """What the recovered cluster goes through behind the storm, beside what others do in it."""
+    kept = tuple(fault for fault in others if fault.kind != _BEYOND_BELIEF)
+    first = max((fault.number + 1 for fault in others), default=0)
+    return kept + tuple(
+        Fault(
+            first + number,
+            storm_ms + rng.uniform(0.0, duration_ms),
+            rng.choice((300.0, 1_500.0)),
+            rng.choice(_AFTER_LOSS),
+            rng.getrandbits(32),
+        )
+        for number in range(rng.randint(0, 3))
     )
 
 

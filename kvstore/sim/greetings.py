@@ -14,7 +14,7 @@ from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.node import Node
 from kvstore.server.replaced import replaced_at
 from kvstore.sim.disk import Disk
-from kvstore.wire.peer import check_versions
+from kvstore.wire.peer import check_hello, check_versions
 
 
 class Refusal(NamedTuple):
@@ -70,6 +70,8 @@ class Greetings:
 
     def _meet(self, sender: Greetings, life: int) -> Refusal | None:
         theirs, known = sender._acquaintances.hello_to(self.id), self._acquaintances
+        if why := check_hello(known.hello_to(sender.id), theirs):
+            return Refusal(why)
         if why := known.reason_to_refuse(theirs):
             return Refusal(why, is_final=True)
         known.check_own_version(theirs)

@@ -25,6 +25,7 @@ from kvstore.sim.calls import Call
 from kvstore.sim.clock import Clock
 from kvstore.sim.disk import Disk, PowerCutError
 from kvstore.sim.greetings import Greetings
+from kvstore.sim.log_start import FIRST
 from kvstore.sim.observer import Observer
 from kvstore.sim.scenario import Scenario
 from kvstore.sim.schedule import Action, Schedule
@@ -66,6 +67,7 @@ class Host:
         self.running: Node
         """The same, while it runs; for who knows that it does."""
         self.is_paused = False
+        self._is_retired = False
         self._settings = settings
         self._schedule = schedule
         self._send = send
@@ -90,6 +92,9 @@ class Host:
         self._held: list[Action] = []
         """What became due while the machine was paused."""
 
+    def _empty_disk(self) -> Disk:
+        return self._new_disk(self._settings, self._rng, self._observer, is_founder=False)
+
     def _new_disk(
         self,
         settings: Settings,
@@ -106,9 +111,9 @@ class Host:
         return Disk(
             Identity(1, settings.cluster_id, self.id, incarnation, is_founder=is_founder),
             random.Random(rng.getrandbits(64)),
-            lambda update: observer.synced(self, update),
+            partial(observer.synced, self),
             founders if is_founder else Configuration(),
-            self._plan.start,
+            self._plan.start if is_founder else FIRST,
             self._plan.sync_ms,
         )
 
@@ -116,7 +121,7 @@ class Host:
 
     def start(self) -> None:
         """Start the node from what the disk holds; damage keeps it from starting."""
-        if self.node is not None:
+        if self.node is not None or self._is_retired:
             return
         self._life += 1
         rng = random.Random(self._rng.getrandbits(64))
@@ -165,6 +170,11 @@ class Host:
         self._sockets.break_off()
         self._on_crash(self)
 
+    def retire(self, why: str) -> None:
+        """End without notice, for good; what it has on its disk stays."""
+        self._is_retired = True
+        self.crash(why)
+
     def find_damage(self) -> None:
         """Restart, if the disk has damage that the node has not come upon yet."""
         if self.node is not None and self.disk.log.unreadable - set(self.node.raft.log.damaged):
@@ -179,9 +189,18 @@ class Host:
         """
         self._observer.reached["directory lost"] += 1
         lost = self.disk
-        self._newest = self._new_disk(self._settings, self._rng, self._observer, is_founder=False)
+        self._newest = self._empty_disk()
         self._change_directory("loses its directory", self._newest)
         return lost
+
+    def begin_empty(self) -> None:
+        """Its first start is one with `--join`."""
+        self.disk = self._newest = self._empty_disk()
+
+    def begin_with(self, directory: Disk) -> None:
+        """Its first start is one with a directory that is there already."""
+        directory.on_synced = partial(self._observer.synced, self)
+        self.disk = self._newest = directory
 
     def put_back(self, directory: Disk) -> None:
         """End without notice; the next start is one with an earlier directory."""

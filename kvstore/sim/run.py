@@ -1,13 +1,15 @@
 """One run: a world goes through a storm and the calm after it, to one verdict.
 
 Law: first the storm, in which nothing may be unsafe; then the calm (`calm`), in which all
-faults are gone, and the cluster must get well, and stay so under load.
+faults are gone, and the cluster must get well, and stay so under load. A cluster that is lost
+instead goes on as what was recovered of it (`recovered_world`), and that is judged as well.
 """
 
 from __future__ import annotations
 
 import hashlib
 import traceback
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
@@ -16,6 +18,7 @@ from typing import Final
 import msgspec
 
 from kvstore import api
+from kvstore.kv.record import to_key_value
 from kvstore.raft.safety import SafetyViolationError
 from kvstore.sim import calm
 from kvstore.sim.checkers.checker import ViolationError
@@ -28,6 +31,7 @@ from kvstore.sim.checkers.session_order import check_session_order
 from kvstore.sim.cursor_clients import CursorClient
 from kvstore.sim.history import Operation
 from kvstore.sim.host import Host
+from kvstore.sim.recovered_world import lose, world_after
 from kvstore.sim.scenario import Scenario
 from kvstore.sim.strikes import strike
 from kvstore.sim.trace import ModelStep, Record
@@ -60,11 +64,13 @@ def run(plan: Scenario, *, traced: bool = False, modelled: bool = False) -> Repo
     """Run a scenario to its end, or to the first broken promise."""
     trace: list[Record] | None = [] if traced else None
     model_steps: list[ModelStep] | None = [] if modelled else None
-    world = World(plan, trace, model_steps)
+    lives: list[World] = []
     theorem = violation = None
     try:
-        go_through(world)
-        _judge(world)
+        for world in _worlds(plan, trace, model_steps):
+            lives.append(world)
+            go_through(world)
+            _judge(world)
     except ViolationError as broken:
         theorem, violation = broken.theorem, str(broken)
     except SafetyViolationError as broken:
@@ -74,31 +80,49 @@ def run(plan: Scenario, *, traced: bool = False, modelled: bool = False) -> Repo
         theorem = f"no {type(error).__name__}"
         said = str(error) or traceback.extract_tb(error.__traceback__)[-1].line
         violation = f"{theorem}: {said}\n{traceback.format_exc()}"
+    reached = sum((world.observer.reached for world in lives), Counter[str]())
+    history = [*chain.from_iterable(world.history for world in lives)]
     return Report(
         scenario=plan,
         theorem=theorem,
         violation=violation,
-        simulated_ms=world.schedule.now_ms,
-        reached=dict(world.observer.reached),
-        operations=len(world.history),
-        digest=_digest(trace, world.history) if trace else "",
+        simulated_ms=lives[-1].schedule.now_ms,
+        reached=dict(reached),
+        operations=len(history),
+        digest=_digest(trace, history) if trace else "",
         trace=tuple(trace or ()),
         model_steps=tuple(model_steps or ()),
     )
 
 
+def _worlds(
+    plan: Scenario, trace: list[Record] | None, model_steps: list[ModelStep] | None
+) -> Iterator[World]:
+    """That of the plan, and the one that comes of it if it is lost; each when it has ended."""
+    world = World(plan, trace, model_steps)
+    yield world
+    if plan.loss is not None:
+        following = world_after(world, plan.loss, trace)
+        if following is not None:
+            yield following
+
+
 def go_through(world: World) -> None:
-    """The storm, then the calm. Raises `ViolationError` if a promise is broken."""
-    plan = world.plan
-    for host in world.hosts.values():
-        host.start()
+    """The storm, then the calm, or the end. Raises `ViolationError` if a promise is broken."""
+    plan, schedule = world.plan, world.schedule
+    begun_ms = schedule.now_ms
+    world.begin()
     for fault in plan.faults:
-        world.schedule.after(fault.at_ms, partial(strike, world, fault))
+        if plan.loss is None or fault.at_ms < plan.storm_ms:
+            schedule.after(fault.at_ms, partial(strike, world, fault))
     for client in world.clients:
         client.make_calls(plan.calls, plan.storm_ms)
     for operator in world.operators:
         operator.make_calls(_HANDOVERS, plan.storm_ms)
-    world.schedule.run_until(plan.storm_ms)
+    schedule.run_until(begun_ms + plan.storm_ms)
+    if plan.loss is not None:
+        lose(world)
+        return
     calm.end_all_faults(world)
     calm.recover(world)
     calm.carry_load(world)
@@ -109,7 +133,7 @@ def _judge(world: World) -> None:
     """What can be said only at the end."""
     running = [host for host in world.hosts.values() if host.node is not None]
     fresh = [one for one in world.history if not one.is_stale]
-    of_keys = [one for one in fresh if one.names_its_keys]
+    of_keys = [*_found(world), *(one for one in fresh if one.names_its_keys)]
     shown = [*world.history, *chain.from_iterable(map(_everything, running))]
     pages = [client.pages for client in world.clients if isinstance(client, CursorClient)]
     for theorem, findings in (
@@ -122,6 +146,14 @@ def _judge(world: World) -> None:
     ):
         if findings:
             raise ViolationError(theorem, "\n".join(findings))
+
+
+def _found(world: World) -> Iterator[Operation]:
+    """What was there before the first request, as if somebody had written it just before."""
+    for key, stored in world.began_with.new_state("found").scan(b""):
+        record = to_key_value(key, stored)
+        told = api.PutResult(record.mod_revision, written=True)
+        yield Operation(0, -1.0, -1.0, api.Put(key, record.value), told)
 
 
 def _everything(host: Host) -> Iterator[Operation]:

@@ -20,6 +20,17 @@ from kvstore.sim.network import FAIR, Conditions
 from kvstore.sim.releases import Releases, several
 
 
+class Loss(msgspec.Struct, frozen=True):
+    """When the storm ends, the cluster is lost for good, and an operator recovers what is left.
+
+    * `survivors`: so many directories are left, fewer than a majority.
+    * `storm_ms`: of the storm that the recovered cluster goes through.
+    """
+
+    survivors: int
+    storm_ms: float
+
+
 class Scenario(msgspec.Struct, frozen=True):
     """Everything that makes a run what it is. The same scenario is the same run."""
 
@@ -58,6 +69,8 @@ class Scenario(msgspec.Struct, frozen=True):
     """What nodes run, and are upgraded to."""
     log_kept_bytes: int = LOG_KEPT_BYTES
     """Of what is applied and durable: what is more goes from the front of the log."""
+    loss: Loss | None = None
+    """With one, faults that come after the storm are those of the recovered cluster."""
 
 
 def scenario(seed: int) -> Scenario:
@@ -105,7 +118,8 @@ def scenario(seed: int) -> Scenario:
         idle_turns=rng.choice((0.0, 0.1, 1.0, 1.0)),
         start=_start(seed),
     )
-    return _with_members(_with_compaction(_with_upgrades(_with_disks(plan))))
+    plan = _with_members(_with_compaction(_with_upgrades(_with_disks(plan))))
+    return _with_loss(plan)
 
 
 def _with_upgrades(plan: Scenario) -> Scenario:
@@ -136,6 +150,16 @@ def _with_compaction(plan: Scenario) -> Scenario:
     held = rng.choice((1, 4_000, plan.limits.held_log_bytes_min))
     limits = msgspec.structs.replace(plan.limits, held_log_bytes_min=held)
     return msgspec.structs.replace(plan, log_kept_bytes=kept, limits=limits, faults=storm)
+
+
+def _with_loss(plan: Scenario) -> Scenario:
+    """One world of twelve is lost in the end, if it has one release; drawn by itself."""
+    rng = random.Random(f"what is left of world {plan.seed}")
+    if rng.random() >= 1 / 12 or len(plan.releases.speak) > 1:
+        return plan
+    loss = Loss(rng.randint(1, (len(plan.members) - 1) // 2), rng.choice((1_500.0, 3_000.0)))
+    storm = faults.plan_after_loss(rng, plan.storm_ms, loss.storm_ms, plan.faults)
+    return msgspec.structs.replace(plan, loss=loss, faults=storm)
 
 
 def _start(seed: int) -> LogStart:

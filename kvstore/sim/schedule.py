@@ -17,8 +17,8 @@ Action: TypeAlias = Callable[[], None]
 class Schedule:
     """Actions by due time; `now_ms` is the time of the last one that was taken."""
 
-    def __init__(self) -> None:
-        self.now_ms = 0.0
+    def __init__(self, now_ms: float = 0.0) -> None:
+        self.now_ms = now_ms
         self._due: list[tuple[float, int, Action]] = []
         self._numbers = count()
 

@@ -48,6 +48,7 @@ class SessionClient(Client):
     _pending: _Pending | None = None
     _copies = 0
     """Writes of copies that have not ended."""
+    _gives_up = _GIVES_UP
 
     @property
     def is_done(self) -> bool:
@@ -58,6 +59,10 @@ class SessionClient(Client):
     def _has_more(self) -> bool:
         """Whether there is something to ask for, or something in doubt."""
         return super()._has_more or self._pending is not None
+
+    def give_up(self) -> None:
+        super().give_up()
+        self._gives_up = 1.0
 
     def _next_request(self) -> api.Request:
         if self._pending is None:
@@ -110,6 +115,8 @@ class SessionClient(Client):
                 self._take_answer(result)
             case _:
                 super()._take(call, result)
+                if self._gives_up == 1.0 and self._pending is not None:
+                    self._settle(self._pending, None)
 
     def _take_answer(self, result: api.Result | None) -> None:
         """An attempt of the pending write has ended."""
@@ -129,7 +136,7 @@ class SessionClient(Client):
         if code in (api.FailureCode.NO_SESSION, api.FailureCode.TAKEN):
             self._session = None
             is_lost = pending.is_in_doubt
-        if is_lost or (not self._script and self._rng.random() < _GIVES_UP):
+        if is_lost or (not self._script and self._rng.random() < self._gives_up):
             self._settle(pending, None if pending.is_in_doubt else result)
 
     def _settle(self, pending: _Pending, result: api.Result | None) -> None:

@@ -337,7 +337,7 @@ def _forge_term(world: World, fault: Fault, rng: random.Random) -> None:
     sender = rng.choice([node for node in world.members if node != host.id])
     world.observer.disturbed(host.id, f"is about to hear of term {term}, by node {sender}'s name")
     world.network.send(
-        kind(cluster_id="simulated", sender=sender, recipient=host.id, term=term, **said),
+        kind(cluster_id=world.cluster_id, sender=sender, recipient=host.id, term=term, **said),
         world.hosts[sender].life,
     )
 

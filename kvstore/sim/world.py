@@ -14,6 +14,7 @@ from kvstore.address import Address
 from kvstore.config.settings import Settings
 from kvstore.raft.messages import Message
 from kvstore.sim.checkers import STEPWISE
+from kvstore.sim.checkers.installed import Installed
 from kvstore.sim.checkers.replay import Replay
 from kvstore.sim.checkers.upgrades import Upgrades
 from kvstore.sim.clients import Client
@@ -21,6 +22,7 @@ from kvstore.sim.clock import Clock
 from kvstore.sim.cursor_clients import CursorClient
 from kvstore.sim.history import Operation
 from kvstore.sim.host import Host
+from kvstore.sim.log_start import Beginning, empty_as_of
 from kvstore.sim.member_operator import MemberOperator
 from kvstore.sim.network import Network
 from kvstore.sim.observer import Observer
@@ -45,20 +47,29 @@ class World:
         plan: Scenario,
         trace: list[Record] | None = None,
         model_steps: list[ModelStep] | None = None,
+        *,
+        cluster_id: str = "simulated",
+        began_with: Beginning | None = None,
+        now_ms: float = 0.0,
     ) -> None:
+        """`began_with`: what its logs begin with; if not said, nothing is left of that."""
         self.plan = plan
         self.members = plan.members
-        self.schedule = Schedule()
+        self.cluster_id = cluster_id
+        self.began_with = began_with or empty_as_of(plan.start)
+        self.schedule = Schedule(now_ms)
         self.history: list[Operation] = []
         self._client_numbers = count(1)
         self.is_calm = False
         """All faults are over."""
         self._rng = random.Random(plan.seed)
         record = None if trace is None else trace.append
-        self.replay = Replay(plan.members, plan.start)
+        self.replay = Replay(plan.members, self.began_with)
         """What the log says should be there."""
+        self.installed = Installed(plan.members, self.began_with)
+        """What was applied, entry by entry."""
         checkers = [checker(plan.members, plan.start) for checker in STEPWISE]
-        checkers.append(self.replay)
+        checkers += [self.installed, self.replay]
         if len(plan.releases.speak) > 1:
             checkers.append(Upgrades(plan.members, plan.releases.since_of))
         self.observer = Observer(
@@ -102,10 +113,13 @@ class World:
         return random.Random(self._rng.getrandbits(64))
 
     def _make_host(self, node: int) -> Host:
-        settings = Settings(
+        return self._host_of(self._settings_of(node), self.observer, self.plan)
+
+    def _settings_of(self, node: int) -> Settings:
+        return Settings(
             node_id=node,
             members={peer: Address("sim", 9_000 + peer) for peer in self.members},
-            cluster_id="simulated",
+            cluster_id=self.cluster_id,
             data_dir=Path("nowhere"),
             raft=self.plan.raft,
             limits=self.plan.limits,
@@ -113,18 +127,25 @@ class World:
             checkpoint_interval_ms=self.plan.checkpoint_interval_ms,
             log_kept_bytes=self.plan.log_kept_bytes,
         )
-        clock = Clock(self._fork(), self.plan.drift)
+
+    def _host_of(self, settings: Settings, observer: Observer, plan: Scenario) -> Host:
+        clock = Clock(self._fork(), plan.drift)
         return Host(
             settings,
             self.schedule,
             self.network.send,
-            self.observer,
+            observer,
             self._fork(),
             clock,
             self._restart_later,
             self._down,
-            self.plan,
+            plan,
         )
+
+    def begin(self) -> None:
+        """All nodes start."""
+        for host in self.hosts.values():
+            host.start()
 
     def _deliver(self, message: Message, life: int) -> str | None:
         recipient, sender = self.hosts[message.recipient], self.hosts[message.sender]

@@ -130,15 +130,15 @@ BEGINNING = (
     Mutant(
         "who replays a log begins with revision 0",
         "Replay.__init__",
-        "Indexed(start.index - 1, [self._began_with.revision])",
-        "Indexed(start.index - 1, [0])",
+        "Indexed(self.start.index - 1, [revision])",
+        "Indexed(self.start.index - 1, [0])",
         test=f"{_LOGS}::test_revisions_go_on_from_the_start_s",
     ),
     Mutant(
         "who replays a log applies what comes before it",
         "Replay.__init__",
-        "Indexed(start.index - 1, [self._began_with.revision])",
-        "Indexed(start.index - 2, [self._began_with.revision])",
+        "Indexed(self.start.index - 1, [revision])",
+        "Indexed(self.start.index - 2, [revision])",
         test=f"{_LOGS}::test_revisions_go_on_from_the_start_s",
     ),
     Mutant(

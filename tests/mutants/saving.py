@@ -266,6 +266,36 @@ SAVING = (
         test=f"{RECOVERY}::test_all_entries_that_are_held_are_kept_and_the_log_begins_anew",
     ),
     Mutant(
+        "a recovery applies again what was applied",
+        "recovery._applied",
+        "survivor.entries_after(applied.last_applied)",
+        "survivor.entries_after(survivor.found.start.index)",
+    ),
+    Mutant(
+        "a recovery takes what only this directory holds for nothing",
+        "recovery._applied",
+        "        if entry.kind is EntryKind.COMMAND:\n",
+        "        if entry.kind is EntryKind.COMMAND and entry.index == applied.last_applied:\n",
+    ),
+    Mutant(
+        "a recovery cuts the log where the data ends",
+        "Survivor.__init__",
+        "damaged[0] - 1 if damaged else found.last_index\n",
+        "damaged[0] - 1 if damaged else applied\n",
+    ),
+    Mutant(
+        "a recovered cluster goes on in the term of its last entry",
+        "recovery.recover",
+        "max(survivor.found.hard_state.current_term, survivor.last_term) + TERM_BUMP\n",
+        "survivor.last_term\n",
+    ),
+    Mutant(
+        "a recovered log begins in another term",
+        "Survivor.last_term",
+        "ranges[bisect_right(ranges, self.last_index, key=_first_index) - 1].term",
+        "ranges[0].term",
+    ),
+    Mutant(
         "a recovered cluster goes on in the old term",
         "recovery.recover",
         "survivor.last_term) + TERM_BUMP\n",
@@ -282,7 +312,7 @@ SAVING = (
     Mutant(
         "a recovered cluster has the name of the old one",
         "recovery.recover",
-        "_another_name(old.cluster_id)",
+        "_another_name(old.cluster_id, chance)",
         "old.cluster_id",
         test=f"{RECOVERY}::test_it_is_another_cluster_and_another_directory",
     ),

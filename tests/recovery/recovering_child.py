@@ -68,7 +68,7 @@ def run(directory: Path) -> None:
     made(directory / "n3")
     os.write(1, b"made\n")
     with survivor(directory / "n3") as found:
-        recover(found)
+        recover(found, os.urandom)
     os.write(1, b"recovered\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -31,7 +32,7 @@ LAST = len(entries())
 
 def recovered(data_dir: Path):
     with survivor(data_dir) as found:
-        return prospect_of(found), recover(found)
+        return prospect_of(found), recover(found, os.urandom)
 
 
 def opened(data_dir: Path, cluster_id: str):

@@ -26,7 +26,7 @@ from kvstore.sim.checkers.retention import Retention
 from kvstore.sim.checkers.state_machine_safety import StateMachineSafety
 from kvstore.sim.checkers.vouching import Vouching
 from kvstore.sim.indexed import Indexed
-from kvstore.sim.log_start import state_as_of
+from kvstore.sim.log_start import empty_as_of, state_as_of
 from kvstore.storage.base import Identity
 
 STARTS = [LogStart(), LogStart(1, 1), LogStart(999_999_999, 3)]
@@ -175,7 +175,8 @@ class Host:
 
 
 def hosts(checker: type[Checker], start: LogStart) -> list[Host]:
-    watching = checker((1, 2, 3), start)
+    is_replay = checker is Replay
+    watching = Replay((1, 2, 3), empty_as_of(start)) if is_replay else checker((1, 2, 3), start)
     machines = [Host(node_id, watching) for node_id in (1, 2, 3)]
     for host in machines:
         host.restart()

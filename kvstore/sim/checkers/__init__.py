@@ -18,7 +18,6 @@ from kvstore.sim.checkers.election_safety import ElectionSafety
 from kvstore.sim.checkers.exactly_once import ExactlyOnce
 from kvstore.sim.checkers.handovers import Handovers
 from kvstore.sim.checkers.heirs import Heirs
-from kvstore.sim.checkers.installed import Installed
 from kvstore.sim.checkers.kept_majority import KeptMajority
 from kvstore.sim.checkers.leader_append_only import LeaderAppendOnly
 from kvstore.sim.checkers.leader_completeness import LeaderCompleteness
@@ -45,7 +44,6 @@ STEPWISE: tuple[type[Checker], ...] = (
     Membership,
     Retention,
     Dropping,
-    Installed,
     ExactlyOnce,
     Vouching,
     Room,
@@ -57,4 +55,4 @@ STEPWISE: tuple[type[Checker], ...] = (
     Handovers,
     Heirs,
 )
-"""Those that watch every step."""
+"""Those that watch every step, whatever was there before the first one."""

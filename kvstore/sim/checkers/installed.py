@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from kvstore import api
 from kvstore.kv.machine import StateMachine
-from kvstore.raft.types import Entry, EntryKind, LogStart
+from kvstore.raft.types import Entry, EntryKind
 from kvstore.raft.versions import version_of
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.indexed import Indexed
-from kvstore.sim.log_start import FIRST, state_as_of
-from kvstore.storage.base import Identity
+from kvstore.sim.log_start import NOTHING, Beginning
 from kvstore.storage.memory import MemoryState
 
 _ALL = 1 << 40
@@ -23,15 +22,17 @@ _ALL = 1 << 40
 class Installed(Checker):
     """Remembers the entries that were applied, and how far each node came by its own log.
 
+    * `entries`: all that any node applied.
     * `_model` has applied them up to the last snapshot that was judged.
     """
 
     theorem = "what is installed is what was applied"
     watches = Part.APPLIED
 
-    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
-        super().__init__(members, start)
-        self._entries = Indexed[Entry](start.index)
+    def __init__(self, members: tuple[int, ...], began_with: Beginning = NOTHING) -> None:
+        super().__init__(members, began_with.start)
+        self._began_with = began_with
+        self.entries = Indexed[Entry](self.start.index)
         self._applied: dict[int, int] = {}
         """Node -> how far its state machine was at its last change."""
         self._durable: dict[int, int] = {}
@@ -40,7 +41,7 @@ class Installed(Checker):
         self._state, self._model = self._new_model()
 
     def _new_model(self) -> tuple[MemoryState, StateMachine]:
-        state = MemoryState(Identity(0, "installing", 0, ""), state_as_of(self.start))
+        state = self._began_with.new_state("installing")
         return state, StateMachine(state, state.applied(), 0, self._rules)
 
     def started(self, host: Watched) -> None:
@@ -61,19 +62,19 @@ class Installed(Checker):
         if before < log.start.index:
             self._check(host)
             return
-        first = max(before, self._entries.last)
+        first = max(before, self.entries.last)
         while first < applied:
-            self._entries.extend(log.slice(first + 1, applied + 1, _ALL))
-            first = self._entries.last
+            self.entries.extend(log.slice(first + 1, applied + 1, _ALL))
+            first = self.entries.last
 
     def _check(self, host: Watched) -> None:
         index = host.running.machine.last_applied
-        if index > self._entries.last:
+        if index > self.entries.last:
             self.fail(f"node {host.id} has data up to entry {index}, which nobody has applied")
         if index < self._model.last_applied or not self._model.last_applied > self.start.index:
             self._state, self._model = self._new_model()
         while self._model.last_applied < index:
-            self._apply(self._entries[self._model.last_applied + 1])
+            self._apply(self.entries[self._model.last_applied + 1])
         found, machine = host.disk.state, host.running.machine
         for name, theirs, ours in (
             ("what it stands at", machine.applied, self._model.applied),

@@ -17,13 +17,11 @@ import msgspec
 from kvstore import api
 from kvstore.kv.machine import StateMachine
 from kvstore.kv.record import to_key_value
-from kvstore.raft.types import Entry, EntryKind, LogStart
+from kvstore.raft.types import Entry, EntryKind
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.indexed import Indexed
-from kvstore.sim.log_start import FIRST, state_as_of
+from kvstore.sim.log_start import NOTHING, Beginning
 from kvstore.sim.words import said
-from kvstore.storage.base import Identity
-from kvstore.storage.memory import MemoryState
 
 _ALL = 1 << 40
 _decode = msgspec.msgpack.Decoder(api.Logged).decode
@@ -59,14 +57,18 @@ class Replay(Checker):
     theorem = "what is applied is what the log says"
     watches = Part.APPLIED
 
-    def __init__(self, members: tuple[int, ...], start: LogStart = FIRST) -> None:
-        super().__init__(members, start)
-        self._began_with = state_as_of(start)
-        self._revisions = Indexed(start.index - 1, [self._began_with.revision])
-        self.made_by = Indexed[Change](self._began_with.revision)
+    def __init__(self, members: tuple[int, ...], began_with: Beginning = NOTHING) -> None:
+        super().__init__(members, began_with.start)
+        self._began_with = began_with
+        revision = began_with.applied.revision
+        self._revisions = Indexed(self.start.index - 1, [revision])
+        self.made_by = Indexed[Change](revision)
         self._changes: dict[bytes, list[tuple[int, api.KeyValue | None]]] = {}
+        for key, stored in began_with.new_state("replay").scan(b""):
+            record = to_key_value(key, stored)
+            self._changes[key] = [(record.mod_revision, record)]
         self._sessions: dict[int, _Session] = {}
-        self._time_ms = 0
+        self._time_ms = began_with.applied.time_ms
         self._rules = api.SessionRules()
         self._told_by: StateMachine | None = None
 
@@ -77,6 +79,8 @@ class Replay(Checker):
             start, stop = self._revisions.last + 1, machine.last_applied + 1
             for entry in host.running.raft.log.slice(start, stop, _ALL):
                 self._revisions.append(self._newest_revision + bool(self._judged(entry)))
+        if machine.last_applied < self.start.index:
+            return  # It has a new directory, and none of the data yet.
         expected = self._revisions[machine.last_applied]
         if machine.revision != expected:
             self.fail(
@@ -115,7 +119,7 @@ class Replay(Checker):
     def _told(self, entry: Entry) -> Changes:
         """What the state machine tells, which here begins with the log and never restarts."""
         if self._told_by is None:
-            state = MemoryState(Identity(0, "replay", 0, ""), self._began_with)
+            state = self._began_with.new_state("replay")
             self._told_by = StateMachine(state, state.applied(), 0, self._rules)
         if entry.kind is not EntryKind.COMMAND:
             self._told_by.advance(entry.index)
