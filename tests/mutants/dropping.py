@@ -227,6 +227,13 @@ DROPPING = (
         test=f"{_NODE}::test_it_is_told_once_and_shown",
     ),
     Mutant(
+        "a node names what it dropped last as what its log begins with",
+        "Compaction.tick",
+        "index + 1, self._kept_bytes",
+        "index, self._kept_bytes",
+        test=f"{_NODE}::test_it_is_told_once_and_shown",
+    ),
+    Mutant(
         "a node drops its log though only votes have room",
         "Compaction._has_room",
         "> self._log_store.kept_bytes",

@@ -241,6 +241,43 @@ SENDING = (
         test=f"{WHOLE_NODES}::test_a_program_that_is_too_old_for_a_snapshot_ends_itself",
     ),
     Mutant(
+        "a node that has the version by a snapshot refuses what needs it",
+        "Installing._change_over",
+        "        self._cluster_version.note()\n",
+        "",
+        test="tests/server/test_cluster_version.py"
+        "::test_who_has_the_version_by_a_snapshot_takes_what_needs_it",
+    ),
+    Mutant(
+        "a node waits for room for what a snapshot has brought",
+        "Installing._change_over",
+        "        self._room.forget_what_waits(applied.last_applied)\n",
+        "",
+        test=f"{WHOLE_NODES}"
+        "::test_who_waits_for_room_for_an_entry_waits_no_more_when_a_snapshot_brings_it",
+    ),
+    Mutant(
+        "the file before keeps its room when another is written",
+        "Spooling._begin",
+        "        self._drop_file()\n",
+        "",
+        test=f"{WHOLE_NODES}::test_a_file_that_does_not_reach_far_enough_makes_way_for_another",
+    ),
+    Mutant(
+        "a leader tells what keeps it from a snapshot that nobody needs any more",
+        "Spooling.tick",
+        "            self._setback.clear()\n",
+        "            pass\n",
+        test=f"{WHOLE_NODES}::test_a_snapshot_that_might_not_fit_is_not_written",
+    ),
+    Mutant(
+        "a follower does not know since when it fetches a snapshot",
+        "Receiving.on_install_snapshot",
+        "            self.name, self.began_ms = name, now_ms\n",
+        "            self.name, self.began_ms = name, 0.0\n",
+        test=f"{SNAPSHOTS}::test_how_long_a_snapshot_took_is_told_on_both_sides",
+    ),
+    Mutant(
         "a start takes a state for whole that was being built",
         "finish_change_over",
         "log.start.index > 0 and ",

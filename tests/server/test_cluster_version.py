@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from until import until
 
 from kvstore import api
 from kvstore.errors import DirectoryRefusedError
 from kvstore.raft.changes import demoted
 from kvstore.raft.events import VersionRaised
+from kvstore.raft.snapshot_events import SnapshotInstalled
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.raft.versions import FIRST_VERSION, Versions, version_data, version_of
 from kvstore.server.cluster_version import Release
@@ -107,6 +109,27 @@ def test_the_version_is_kept_with_the_data_and_found_again() -> None:
         node.checkpoint()
         cluster.crash(node_id)
     assert cluster.versions == [3, 3, 3]
+
+
+def test_who_has_the_version_by_a_snapshot_takes_what_needs_it() -> None:
+    """Its log never held the entry that gave it."""
+    cluster = Mixed(NEW, NEW, NEW)
+    cluster.isolate(3)
+    leader = cluster.elect()
+    cluster.run(1_000)
+    assert cluster.versions == [3, 3, FIRST_VERSION]
+    leader.checkpoint()
+    leader.raft.compact(leader.machine.last_applied)
+    cluster.heal()
+    follower = cluster.nodes[3]
+    until(lambda: follower.machine.cluster_version == 3, cluster.run, "it has the version")
+    assert any(isinstance(event, SnapshotInstalled) for event in cluster.events[3])
+    until(lambda: leader.raft.hand_over(3) is not None, cluster.run, "it can lead")
+    until(lambda: follower.raft.has_committed_in_term, cluster.run, "it leads")
+    claim = Claim()
+    follower.submit_command(api.Increment(b"n", 1), claim)
+    cluster.run()
+    assert isinstance(claim.result, api.IncrementResult)
 
 
 def test_a_version_does_not_go_back_whatever_a_later_entry_says() -> None:

@@ -86,11 +86,19 @@ def test_a_log_keeps_what_is_to_be_kept_and_little_more(size: int) -> None:
 
 def test_it_is_told_once_and_shown() -> None:
     cluster, leader = begun()
+    starts: list[int] = []
+    compact = leader.raft.compact
+
+    def dropped(index: int) -> None:
+        starts.append(index + 1)
+        compact(index)
+
+    leader.raft.compact = dropped  # type: ignore[method-assign]
     put(cluster, leader)
     put(cluster, leader)
     cluster.run(3_000)
     told = [one for one in cluster.events[leader.raft.id] if isinstance(one, Compacting)]
-    assert [one.kept_bytes for one in told] == [KEPT]
+    assert [(one.first_index, one.kept_bytes) for one in told] == [(starts[0], KEPT)]
     status = status_of(leader)
     assert status.first_log_index == start_of(cluster, leader.raft.id) + 1 > 1
     assert status.log_bytes == cluster.logs[leader.raft.id].sizes.total_bytes

@@ -158,21 +158,25 @@ def test_two_get_the_same_file_at_once() -> None:
     assert told(cluster, leader).count(events.WritingSnapshot) == 1
 
 
-def test_a_node_that_lost_its_data_gets_them_and_votes_meanwhile() -> None:
-    cluster = Cluster()
-    leader = cluster.elect()
-    put(cluster, leader)
-    drop(cluster, leader)
-    lost = others(cluster, leader)[0]
-    node_id = lost.raft.id
-    lost.raft.compact(cluster.states[node_id].applied().last_applied)
+def without_data(cluster: Cluster, node: Node) -> Node:
+    """The same node, started again on its log alone, which begins after what it had applied."""
+    node_id = node.raft.id
+    drop(cluster, node)
     cluster.run(100)
     cluster.logs[node_id].crash()
     identity = cluster.states[node_id].identity
     cluster.states[node_id] = FullState(identity, cluster.room, cluster.state_room)
     cluster.start(node_id)
-    lost = cluster.nodes[node_id]
-    assert lost.raft.log.lacks_base
+    assert cluster.nodes[node_id].raft.log.lacks_base
+    return cluster.nodes[node_id]
+
+
+def test_a_node_that_lost_its_data_gets_them_and_votes_meanwhile() -> None:
+    cluster = Cluster()
+    leader = cluster.elect()
+    put(cluster, leader)
+    drop(cluster, leader)
+    lost = without_data(cluster, others(cluster, leader)[0])
     assert lost.backups.fetch(api.FetchBackup(0, 0)) == refusals.NO_DATA
     for number in range(3):
         leader.submit_command(api.Put(b"meanwhile", b"%d" % number), Claim())
@@ -268,13 +272,18 @@ def test_a_file_behind_which_the_log_does_not_go_on_is_given_up() -> None:
 
 def test_a_snapshot_that_might_not_fit_is_not_written() -> None:
     cluster = Cluster()
-    leader, _ = left_behind(cluster)
+    leader, lost = left_behind(cluster)
     cluster.states[leader.raft.id].free_bytes = lambda: 1_000  # type: ignore[method-assign]
     cluster.heal()
     cluster.run(3_000)
     assert told(cluster, leader) == [events.CannotWriteSnapshot]
     assert leader.raft.sending.source is None
     assert "make room on the disk" in status_of(leader).snapshot_setback
+    del cluster.states[leader.raft.id].free_bytes
+    level(cluster, leader, lost)
+    cluster.run(70_000)
+    assert leader.raft.sending.source is None
+    assert status_of(leader).snapshot_setback == "", "nobody needs one"
 
 
 def test_a_snapshot_that_might_not_fit_is_not_fetched() -> None:
@@ -351,6 +360,19 @@ def opened_spools(state: MemoryState) -> list[MemorySpool]:
 
     state.new_spool = spool  # type: ignore[method-assign]
     return spools
+
+
+def test_a_file_that_does_not_reach_far_enough_makes_way_for_another() -> None:
+    """Its room is not given back before it is closed, as it has no name."""
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    spools = opened_spools(cluster.states[leader.raft.id])
+    cluster.heal()
+    level(cluster, leader, lost)
+    put(cluster, leader)
+    level(cluster, leader, without_data(cluster, lost))
+    assert told(cluster, leader).count(events.SnapshotWritten) == 2
+    assert len(spools) == 1
 
 
 FULL = DiskWriteError("state.new: the disk is full")
@@ -473,6 +495,26 @@ def test_for_who_finds_every_snapshot_damaged_ever_fewer_are_written() -> None:
     assert events.SnapshotWasBad in told(cluster, leader)
     del lost._installing._check
     level(cluster, leader, lost)
+
+
+def test_who_waits_for_room_for_an_entry_waits_no_more_when_a_snapshot_brings_it() -> None:
+    """Nobody may write for a while, and an operator would look for room that is not missing."""
+    cluster = Cluster()
+    leader = cluster.elect()
+    put(cluster, leader, 3)
+    lost = others(cluster, leader)[0]
+    cluster.state_room[lost.raft.id] = 0
+    put(cluster, leader, 1)
+    assert status_of(lost).waits_for_room
+    cluster.isolate(lost.raft.id)
+    put(cluster, leader, 1)
+    leader.checkpoint()
+    drop(cluster, leader)
+    cluster.run(200)
+    cluster.heal()
+    level(cluster, leader, lost)
+    assert told(cluster, lost)[-1] is events.SnapshotInstalled
+    assert status_of(lost).waits_for_room == 0
 
 
 def test_of_a_write_that_the_snapshot_covers_the_outcome_is_unknown() -> None:
