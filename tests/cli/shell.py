@@ -12,6 +12,8 @@ from scripted_node import status_of
 
 from kvstore import api
 
+PATIENT = ("--timeout-ms", "20000")
+"""For commands that would not wait long for an answer, where one comes."""
 MISSING = api.GetResult(1, (None,))
 
 

@@ -262,7 +262,7 @@ def test_an_error_that_cannot_be_printed_is_told_beside_and_ends_as_ever() -> No
     os.close(reading)
     for name in ("/dev/full", writing):
         with open(name, "wb") as output, ScriptedNode(Misbehave.HANG_UP, INVALID) as node:
-            words = ["put", "k", "v", "--json", "--to", node.address]
+            words = ["put", "k", "v", "--json", "--quiet", "--to", node.address]
             process = spawn(words, stdout=output)
             _, err = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 4
@@ -272,7 +272,7 @@ def test_an_error_that_cannot_be_printed_is_told_beside_and_ends_as_ever() -> No
 
 def test_a_result_that_cannot_be_printed_is_no_error_of_the_store() -> None:
     with open("/dev/full", "wb") as full, ScriptedNode(found(b"k", b"v")) as node:
-        process = spawn(["get", "k", "--json", "--to", node.address], stdout=full)
+        process = spawn(["get", "k", "--json", "--quiet", "--to", node.address], stdout=full)
         _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 74
     assert err == b"error: cannot read or write standard input or output: No space left on device\n"

@@ -21,7 +21,7 @@ from kvstore.cli import render
 from kvstore.cli.advice import judge
 from kvstore.cli.overview import Asked, Silence, Why
 
-from .shell import MISSING, Run, found, record, spawn, status
+from .shell import MISSING, PATIENT, Run, found, record, spawn, status
 
 # --- get, delete, scan --------------------------------------------------------------------
 
@@ -123,7 +123,7 @@ def test_status_shows_every_node_and_those_that_are_unreachable(run: Run) -> Non
         ScriptedNode(script[1]) as b,
         ClosedPort() as dead,
     ):
-        ran = run("status", "--to", f"{a.address},{dead.address},{b.address}")
+        ran = run("status", *PATIENT, "--to", f"{a.address},{dead.address},{b.address}")
     lines = ran.out.decode().splitlines()
     assert (ran.code, ran.err) == (1, "")
     assert lines[0] == (
@@ -230,7 +230,7 @@ def test_status_asks_the_nodes_side_by_side(run: Run) -> None:
 
 def test_status_as_json_is_one_object(run: Run) -> None:
     with ScriptedNode(status(1, "leader")) as a, ScriptedNode(INVALID) as b:
-        ran = run("status", "--json", "--to", f"{a.address},{b.address}")
+        ran = run("status", "--json", *PATIENT, "--to", f"{a.address},{b.address}")
     verdict = json.loads(ran.out)
     first, second = verdict["nodes"]
     assert (first["reachable"], first["role"], first["address"]) == (True, "leader", a.address)

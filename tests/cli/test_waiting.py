@@ -147,12 +147,11 @@ class LateValue(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         if not self._left:
             return 0
-        time.sleep(1.3)  # the value is late by nature
+        time.sleep(3.0)  # the value is late by nature
         buffer[:1] = self._left.pop()
         return 1
 
 
-@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(("words", "lines"), [([], 1), (["--quiet"], 0)])
 def test_who_is_quiet_is_not_told_of_a_late_value(
     monkeypatch: pytest.MonkeyPatch,
@@ -160,6 +159,7 @@ def test_who_is_quiet_is_not_told_of_a_late_value(
     words: list[str],
     lines: int,
 ) -> None:
+    monkeypatch.setattr("kvstore.cli.patience.MOMENT_S", 1.5)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(LateValue())))
     with ScriptedNode(OK) as node:
         assert main(["put", "k", "-", "--to", node.address, *words]) == 0

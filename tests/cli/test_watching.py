@@ -17,7 +17,7 @@ from kvstore.address import Address
 from kvstore.cli.targets import Target, all_nodes, this_node
 from kvstore.errors import ConfigError
 
-from .shell import Run
+from .shell import PATIENT, Run
 
 SLACK_S = 1.0
 """For a machine that does other things; what is asked for is the rest."""
@@ -68,9 +68,9 @@ def test_members_that_the_settings_do_not_name_are_asked_as_well(
         monkeypatch.setenv("KVSTORE_ID", "1")
         monkeypatch.setenv("KVSTORE_PORT", one.address.partition(":")[2])
         monkeypatch.setenv("KVSTORE_PEERS", "none")
-        ran = run("status", "--json")
+        ran = run("status", "--json", *PATIENT)
         assert [node["node_id"] for node in json.loads(ran.out)["nodes"]] == [1, 2]
-        ran = run("status", "--json", "--to", one.address)
+        ran = run("status", "--json", *PATIENT, "--to", one.address)
         assert [node["node_id"] for node in json.loads(ran.out)["nodes"]] == [1]
 
 
@@ -136,7 +136,7 @@ def test_status_reads_what_serve_reads(run: Run, tmp_path: Path) -> None:
         port = node.address.rpartition(":")[2]
         path = tmp_path / "kvstore.toml"
         path.write_text(f'port = {port}\npeers = "none"\n')
-        ran = run("status", "--config", str(path))
+        ran = run("status", *PATIENT, "--config", str(path))
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.decode().splitlines()[-1] == "all is well"
 
@@ -199,14 +199,14 @@ def test_a_name_whose_look_up_hangs_costs_no_more(
 )
 def test_the_exit_code_says_how_bad_it_is(run: Run, answer: Any, code: int, said: str) -> None:
     with ScriptedNode(answer) as node:
-        ran = run("status", "--to", node.address)
+        ran = run("status", *PATIENT, "--to", node.address)
     assert ran.code == code
     assert said in ran.out.decode()
 
 
 def test_json_is_one_object_with_the_verdict(run: Run) -> None:
     with ScriptedNode(alone(room_bytes=100 << 20)) as node:
-        ran = run("status", "--json", "--to", node.address)
+        ran = run("status", "--json", *PATIENT, "--to", node.address)
     verdict = json.loads(ran.out)
     assert [one["node_id"] for one in verdict["nodes"]] == [1]
     assert ran.out.count(b"\n") == 1
@@ -222,7 +222,7 @@ def test_a_node_that_answers_is_live_whatever_it_says(run: Run) -> None:
     full = b"-ERR max number of clients reached\r\n"
     for answer in (alone(), lost, full):
         with ScriptedNode(answer) as node:
-            ran = run("health", "--live", "--to", node.address)
+            ran = run("health", "--live", *PATIENT, "--to", node.address)
         assert (ran.code, ran.out.decode()) == (0, f"live: {node.address} answers\n")
 
 
@@ -238,11 +238,11 @@ def test_a_node_that_does_not_answer_is_not_live(run: Run, frozen: str) -> None:
 
 def test_a_node_is_ready_if_a_majority_confirms_a_read_here(run: Run) -> None:
     with ScriptedNode(alone(), READ) as node:
-        ran = run("health", "--to", node.address)
+        ran = run("health", *PATIENT, "--to", node.address)
         assert [call.from_any for call in node.calls] == [False, True]
     assert (ran.code, ran.out.decode()) == (0, "ready: node 1 leads in term 7\n")
     with ScriptedNode(status_of(2, is_short_of_room=True), READ) as node:
-        ran = run("health", "--ready", "--to", node.address)
+        ran = run("health", "--ready", *PATIENT, "--to", node.address)
     expected = "ready: node 2 follows node 1 in term 7, and is short of room\n"
     assert (ran.code, ran.out.decode()) == (0, expected)
 

@@ -55,7 +55,7 @@ def test_who_is_asked_again_is_told_which_members_were_seen(loss: Step) -> None:
     with (
         ScriptedNode(reply(SEEN, term=7), loss) as leader,
         ScriptedNode(reply(DONE, term=8)) as other,
-        Client([leader.address, other.address]) as client,
+        Client([leader.address, other.address], timeout_ms=8_000) as client,
     ):
         assert client.remove_member(2) == DONE
         assert changes(leader, other) == [api.RemoveMember(2, 17)] * 2

@@ -113,7 +113,7 @@ def test_who_did_not_answer_is_asked_last_in_the_next_round() -> None:
         ScriptedNode(*[Misbehave.SILENCE] * 9) as hung,
         ScriptedNode() as b,
         ScriptedNode() as c,
-        Client([hung.address, b.address, c.address], timeout_ms=4_000) as client,
+        Client([hung.address, b.address, c.address], timeout_ms=6_000) as client,
     ):
         for asked in (1, 2):
             b._script[:] = [NO_LEADER, FOUND]

@@ -25,7 +25,7 @@ def test_who_is_asked_again_is_told_which_leader_was_to_hand_over(loss: Step) ->
     with (
         ScriptedNode(reply(LEADS, term=7), loss) as leader,
         ScriptedNode(reply(api.HandOverResult(2, 8), term=8)) as heir,
-        Client([leader.address, heir.address]) as client,
+        Client([leader.address, heir.address], timeout_ms=8_000) as client,
     ):
         assert client.transfer_leader() == api.HandOverResult(2, 8)
         asked = hand_overs(leader, heir)
@@ -60,10 +60,11 @@ def test_a_term_that_the_caller_names_is_sent_as_it_is() -> None:
 @pytest.mark.parametrize("loss", [Misbehave.HANG_UP, Misbehave.SILENCE])
 def test_what_came_of_a_copy_that_was_not_answered_is_unknown(loss: Step, then: Step) -> None:
     """Leadership may have moved: that nothing was changed is not for the client to say."""
+    timeout_ms = 3_000 if Misbehave.SILENCE in (loss, then) else 20_000
     with (
-        ScriptedNode(reply(LEADS, term=7), loss, *[then] * 200) as leader,
-        ScriptedNode(*[then] * 200) as other,
-        Client([leader.address, other.address], timeout_ms=2_000) as client,
+        ScriptedNode(reply(LEADS, term=7), loss, *[then] * 400) as leader,
+        ScriptedNode(*[then] * 400) as other,
+        Client([leader.address, other.address], timeout_ms) as client,
         pytest.raises(OutcomeUnknownError, match="the handover was sent to "),
     ):
         client.transfer_leader(2)
