@@ -2,107 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kvstore import Client
 from kvstore.errors import KvstoreError, RefusedError
 
-from .cluster import DEADLINE_S, ROOT, Cluster, eventually, running
+from .cluster import Cluster, eventually, running
 from .conftest import MakeCluster
+from .revisions import Writer
+from .successors import BUMP, Restored, told
 
 pytestmark = pytest.mark.process
-
-KEYS = 2_000
-BUMP = 1 << 40
-
-
-class Unnamed(Cluster):
-    """A cluster whose nodes are not told its name: it has that of its directories."""
-
-    def command(self, node_id: int, **changes: object) -> list[str]:
-        words = super().command(node_id, **changes)
-        return [word for word in words if not word.startswith("--cluster=")]
-
-    def restore(self, node_id: int, file: Path, *more: str) -> dict[str, Any]:
-        """Make the directory of a node from a backup; what the command said."""
-        given = self.command(node_id)
-        words = given[given.index("serve") + 1 :]
-        return kvstore("restore", str(file), *words, *more)
-
-
-def kvstore(*words: str, code: int = 0) -> dict[str, Any]:
-    """What a command comes to with `--json`."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "kvstore", *words, "--json"],
-        cwd=ROOT,
-        env=Cluster.clean_environ(),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
-    assert ran.returncode == code, ran
-    found: dict[str, Any] = json.loads(ran.stdout)
-    return found
-
-
-class Writer:
-    """Writes one after the other, and keeps what each revision wrote."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        nodes = [f"{node.host}:{node.port}" for node in cluster.nodes.values()]
-        self.client = Client(nodes, timeout_ms=20_000)
-        self.written: list[tuple[int, dict[bytes, bytes | None]]] = []
-        self._ends = threading.Event()
-
-    def fill(self) -> None:
-        for first in range(0, KEYS, 500):
-            pairs = {b"%06d" % n: b"%d" % n * 40 for n in range(first, first + 500)}
-            self.written.append((self.client.put_many(pairs).revision, {**pairs}))
-
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        thread = threading.Thread(target=self._work)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._ends.set()
-            thread.join()
-
-    def _work(self) -> None:
-        number = 0
-        while not self._ends.is_set():
-            number += 1
-            one, two = b"%06d" % (number * 37 % KEYS), b"new %d" % number
-            value = b"at %d" % number
-            revision = self.client.put_many({one: value, two: value}).revision
-            self.written.append((revision, {one: value, two: value}))
-            if number % 10 == 0:
-                gone = b"%06d" % (number * 53 % KEYS)
-                deleted = self.client.delete(gone)
-                if deleted.deleted:
-                    self.written.append((deleted.revision, {gone: None}))
-
-    def as_of(self, revision: int) -> dict[bytes, tuple[bytes, int]]:
-        """Value and `mod_revision` of each key by then."""
-        found: dict[bytes, tuple[bytes, int]] = {}
-        for at, changes in self.written:
-            for key, value in changes.items():
-                if at <= revision and value is None:
-                    found.pop(key, None)
-                elif at <= revision and value is not None:
-                    found[key] = value, at
-        return found
 
 
 def address_of(cluster: Cluster, node_id: int) -> str:
@@ -122,17 +35,17 @@ def test_backups_of_a_cluster_under_load_make_new_clusters_with_all_data_of_one_
         eventually(lambda: len(writer.written) > 50, "the writer is at work")
         for node_id in old.nodes:
             file = tmp_path / f"of{node_id}"
-            saved[node_id] = kvstore("backup", str(file), "--to", address_of(old, node_id))
+            saved[node_id] = told("backup", str(file), "--to", address_of(old, node_id))
             assert saved[node_id]["node"] == address_of(old, node_id)
     for node_id, said in saved.items():
-        verified = kvstore("verify", str(tmp_path / f"of{node_id}"))
+        verified = told("verify", str(tmp_path / f"of{node_id}"))
         assert {name: verified[name] for name in ("index", "revision")} == {
             name: said[name] for name in ("index", "revision")
         }
         assert verified["keys"] == len(writer.as_of(said["revision"]))
     last_token = writer.client.put(b"lock", b"held").revision
     follower = next(node_id for node_id in old.nodes if node_id != leader)
-    new = Unnamed(tmp_path / "new", 3)
+    new = Restored(tmp_path / "new", 3)
     (tmp_path / "new").mkdir()
     made = [new.restore(node_id, tmp_path / f"of{follower}") for node_id in new.nodes]
     assert len({one["cluster"] for one in made}) == 1
@@ -176,11 +89,11 @@ def test_a_restored_directory_is_refused_under_another_name_and_never_made_twice
     old = make_cluster(1)
     old.wait_for_leader()
     file = tmp_path / "backup"
-    kvstore("backup", str(file), "--to", address_of(old, 1))
+    told("backup", str(file), "--to", address_of(old, 1))
     (tmp_path / "new").mkdir()
-    new = Unnamed(tmp_path / "new", 1)
+    new = Restored(tmp_path / "new", 1)
     try:
-        refused = kvstore(
+        refused = told(
             "restore", str(file), *restore_words(old), "--data", str(tmp_path / "x"), code=2
         )
         assert "another name" in refused["error"]["message"]
@@ -190,7 +103,7 @@ def test_a_restored_directory_is_refused_under_another_name_and_never_made_twice
         )
         assert again.returncode == 3
         assert made["cluster"] in again.stderr
-        refused = kvstore("restore", str(file), *restore_words(new), code=3)
+        refused = told("restore", str(file), *restore_words(new), code=3)
         assert refused["error"]["code"] == "DIRECTORY"
         new.start()
         new.wait_for_leader()

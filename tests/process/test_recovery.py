@@ -2,52 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from kvstore import Client
 
-from .cluster import DEADLINE_S, ROOT, Cluster, eventually, running
+from .cluster import Cluster, eventually, running
 from .conftest import MakeCluster
+from .revisions import Writer
+from .successors import BUMP, Alone, run, told
 
 pytestmark = pytest.mark.process
-
-BUMP = 1 << 40
-
-
-def run(*words: str, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    ran = subprocess.run(
-        [sys.executable, "-m", "kvstore", *words],
-        cwd=ROOT,
-        env=Cluster.clean_environ(),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
-    assert ran.returncode == code, ran
-    return ran
-
-
-class Alone(Cluster):
-    """One node, with the id and the directory of the one that survived."""
-
-    def __init__(self, directory: Path, node_id: int, cluster_id: str) -> None:
-        super().__init__(directory, node_id)
-        for other in self.nodes.keys() - {node_id}:
-            self.nodes[other].reservation.release()
-        self.nodes = {node_id: self.nodes[node_id]}
-        self.cluster_id = cluster_id
-
-    def command(self, node_id: int, **changes: object) -> list[str]:
-        return super().command(node_id, cluster=self.cluster_id, **changes)
 
 
 def addresses(cluster: Cluster, *node_ids: int) -> list[str]:
@@ -81,7 +49,7 @@ def test_one_directory_goes_on_alone_with_all_that_it_held(
     asked = run("recover", "--data", str(data_dir), code=2)
     assert "known to be committed: all up to entry" in asked.stdout
     assert "say --yes" in asked.stderr
-    done = json.loads(run("recover", "--data", str(data_dir), "--yes", "--json").stdout)
+    done = told("recover", "--data", str(data_dir), "--yes")
     assert done["node"] == survivor
     assert done["last_index"] >= done["applied_index"] > 500
     refused = old.run_to_end(survivor)
@@ -89,7 +57,7 @@ def test_one_directory_goes_on_alone_with_all_that_it_held(
     assert done["cluster"] in refused.stderr
     (tmp_path / "alone").mkdir()
     shutil.move(data_dir, tmp_path / "alone" / data_dir.name)
-    alone = Alone(tmp_path / "alone", survivor, done["cluster"])
+    alone = Alone(tmp_path / "alone", survivor)
     with running(alone):
         alone.wait_for_leader()
         with Client(addresses(alone), timeout_ms=20_000) as client:
@@ -117,3 +85,38 @@ def assert_old_nodes_are_refused(old: Cluster, new: Cluster, lost: int, survivor
     status = new.status(survivor)
     assert status.role == "leader"
     node.end(signal.SIGKILL)
+
+
+def test_each_directory_of_a_cluster_that_died_under_load_holds_all_of_one_moment(
+    make_cluster: MakeCluster, tmp_path: Path
+) -> None:
+    """Key by key, as of the revision that it came to; what was acknowledged, a majority holds."""
+    old = make_cluster()
+    old.wait_for_leader()
+    writer = Writer(old, patience_ms=5_000)
+    writer.fill()
+    with writer.at_work():
+        eventually(lambda: len(writer.written) > 200, "the writer is at work")
+        old.kill(*old.nodes)
+    writer.client.close()
+    came_to = []
+    for survivor, node in old.nodes.items():
+        place = tmp_path / f"alone{survivor}"
+        place.mkdir()
+        shutil.copytree(node.data_dir, place / f"n{survivor}")
+        done = told("recover", "--data", str(place / f"n{survivor}"), "--yes")
+        came_to.append(done["revision"] - BUMP)
+        with running(Alone(place, survivor)) as alone:
+            alone.wait_for_leader()
+            with Client(addresses(alone), timeout_ms=20_000) as client:
+                found = {item.key: (item.value, item.mod_revision) for item in client.scan()}
+            assert not alone.audit()
+        assert found == held_at(writer, came_to[-1])
+    assert sum(revision >= writer.written[-1][0] for revision in came_to) >= 2
+
+
+def held_at(writer: Writer, revision: int) -> dict[bytes, tuple[bytes, int]]:
+    """What a directory of that revision must hold; the last write may be the one in doubt."""
+    if revision > writer.written[-1][0]:
+        writer.written.append((revision, writer.in_doubt))
+    return writer.as_of(revision)
