@@ -16,9 +16,11 @@ from pathlib import Path
 
 import click
 
+from .afterwards import back_up, check_backup, check_recovery, held_by
 from .cluster import ChaosCluster, abilities
 from .judge import judge, keep
-from .nemeses import NEMESES, Nemesis, Stage
+from .nemeses import NEMESES, Nemesis
+from .stage import Stage
 from .workload import Chatter
 
 FINDINGS_SHOWN = 10
@@ -40,9 +42,9 @@ def main(seconds: float, seed: int | None, nodes: int, only: tuple[str, ...]) ->
     with tempfile.TemporaryDirectory(prefix="kvstore-chaos-") as directory:
         cluster = ChaosCluster(Path(directory), nodes)
         chatter = Chatter(cluster, seed)
-        stage = Stage(cluster, chatter, random.Random(seed), _narrator(chatter))
+        stage = Stage(cluster, chatter, seed, _narrator(chatter))
         with cluster.running():
-            findings = _findings(stage, nemeses, seconds)
+            findings = _findings(stage, nemeses, seconds, Path(directory))
             click.echo(chatter.history.summary)
             if findings:
                 cluster.close()
@@ -55,29 +57,45 @@ def main(seconds: float, seed: int | None, nodes: int, only: tuple[str, ...]) ->
     click.echo(f"SOUND  nothing wrong, with seed {seed}")
 
 
-def _findings(stage: Stage, nemeses: Sequence[Nemesis], seconds: float) -> list[str]:
+def _findings(
+    stage: Stage, nemeses: Sequence[Nemesis], seconds: float, directory: Path
+) -> list[str]:
     """Let the nemeses act, and judge. What a nemesis itself finds ends the run."""
+    cluster, history = stage.cluster, stage.chatter.history
     try:
         with stage.chatter.running():
-            _perform(stage, nemeses, time.monotonic() + seconds)
-        return judge(stage.cluster, stage.chatter.history)
+            _perform(stage, nemeses, seconds)
+            stage.rng = random.Random(stage.seed)
+            saved = back_up(stage, directory / "backup")
+        cluster.wait_for_leader()
+        held = held_by(cluster)
+        findings = judge(cluster, history)
+        survivor = stage.rng.choice(list(cluster.nodes))
+        stage.say(f"restores the backup, and recovers from {survivor}")
+        findings += check_backup(saved, held, history, directory / "restored")
+        return findings + check_recovery(cluster, survivor, held, directory / "recovered")
     except AssertionError as error:
         return [str(error)]
 
 
-def _perform(stage: Stage, nemeses: Sequence[Nemesis], until: float) -> None:
+def _perform(stage: Stage, nemeses: Sequence[Nemesis], seconds: float) -> None:
     """Each once in random order, and again, until the time is up."""
-    stage.recover()
-    for nemesis in _for_ever(nemeses, stage.rng):
+    stage.prepare()
+    until = time.monotonic() + seconds
+    for nemesis, rng in drawn(nemeses, stage.seed):
         if time.monotonic() > until:
             return
+        stage.rng = rng
         nemesis(stage)
         stage.recover()
 
 
-def _for_ever(nemeses: Sequence[Nemesis], rng: random.Random) -> Iterator[Nemesis]:
+def drawn(nemeses: Sequence[Nemesis], seed: int) -> Iterator[tuple[Nemesis, random.Random]]:
+    """Who strikes, in which order, each with chance of its own: by the seed, and nothing else."""
+    rng = random.Random(seed)
     while True:
-        yield from rng.sample(nemeses, len(nemeses))
+        for nemesis in rng.sample(nemeses, len(nemeses)):
+            yield nemesis, random.Random(rng.getrandbits(64))
 
 
 def _narrator(chatter: Chatter) -> Callable[[str], None]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from process.cluster import Cluster, eventually
+from process.proxy import Reservation
 
 from .disks import Disk
 from .machine import is_root, remove_leftovers
@@ -22,6 +23,8 @@ FAST = {
     "KVSTORE_HEARTBEAT_MS": "50",
     "KVSTORE_ELECTION_MS": "300-600",
     "KVSTORE_REQUEST_TIMEOUT_MS": "1000",
+    # The least there is: logs are dropped all the time, and who was away needs a snapshot.
+    "KVSTORE_LOG_KEPT_BYTES": "64KiB",
 }
 
 
@@ -64,6 +67,15 @@ class ChaosCluster(Cluster):
         for node_id, node in self.nodes.items():
             if node.is_running:
                 self.terminate(node_id)
+
+    def move(self, node_id: int) -> None:
+        """Give a node that does not run another port; where it was, nobody is."""
+        node = self.nodes[node_id]
+        node.reservation.release()
+        node.reservation = Reservation()
+        node.port = node.reservation.port
+        if self.network is not None:
+            self.network.move(node_id, node.port)
 
     # --- Network --------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from process.conftest import pytest_runtest_makereport as pytest_runtest_makerep
 
 from .cluster import ChaosCluster, abilities
 from .machine import is_root, made_by
-from .nemeses import Stage
+from .stage import Stage
 from .workload import Chatter
 
 MakeStage = Callable[..., Stage]
@@ -32,7 +31,7 @@ def make_stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeS
             cluster = ChaosCluster(tmp_path, environ=environ)
             clusters.append(cluster)
             stack.enter_context(cluster.running())
-            return Stage(cluster, Chatter(cluster, seed), random.Random(seed))
+            return Stage(cluster, Chatter(cluster, seed), seed)
 
         yield make
     if is_root():

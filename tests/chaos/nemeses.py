@@ -7,85 +7,24 @@ far the clients are, does not, so a seed does not repeat a run exactly.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from itertools import permutations, product
 
 from process.cluster import eventually
 from process.history import now
-from process.workload import check_disks
 
-from .cluster import ChaosCluster
 from .machine import is_root
-from .network import Network, Way
-from .workload import Chatter
+from .members import lose_directory, move, remove_and_add, replace
+from .network import Way
+from .snapshots import (
+    cut_power_amid_compaction,
+    cut_power_amid_installation,
+    kill_amid_compaction,
+    kill_amid_installation,
+)
+from .stage import Stage, cut_power_of
 
 _LONGER_THAN_AN_ELECTION_S = 1.0
-
-
-@dataclass
-class Stage:
-    """Where a nemesis acts."""
-
-    cluster: ChaosCluster
-    chatter: Chatter
-    rng: random.Random
-    say: Callable[[str], None] = field(default=lambda _text: None)
-
-    @property
-    def network(self) -> Network:
-        assert self.cluster.network is not None, "this nemesis needs a network: run it as root"
-        return self.cluster.network
-
-    def leader_and_followers(self) -> tuple[int, list[int]]:
-        """The followers in random order."""
-        leader = self.cluster.wait_for_leader()
-        followers = [node_id for node_id in self.cluster.nodes if node_id != leader]
-        self.rng.shuffle(followers)
-        return leader, followers
-
-    def victims(self) -> list[int]:
-        """The leader, a follower, as many as a minority may be, or all."""
-        leader, followers = self.leader_and_followers()
-        minority = (len(self.cluster.nodes) - 1) // 2
-        everybody = [leader, *followers]
-        return self.rng.choice([[leader], followers[:1], followers[:minority], everybody])
-
-    def let_clients_feel_it(self, victims: Iterable[int] = ()) -> None:
-        """Until some requests have succeeded; or have failed, if no majority is left."""
-        until = now() + self._duration_s()
-        if 2 * len(set(victims)) < len(self.cluster.nodes):
-            self.chatter.wait_for_writes(self.rng.randrange(5, 60), since=now())
-        else:
-            self.let_clients_try()
-        eventually(lambda: now() > until, "the fault has lasted")
-
-    def let_clients_try(self) -> None:
-        """Until some requests have ended, no matter how."""
-        history, until = self.chatter.history, now() + self._duration_s()
-        goal = history.attempts + self.rng.randrange(5, 30)
-        eventually(
-            lambda: self.chatter.failed or (history.attempts >= goal and now() > until),
-            "clients try",
-        )
-
-    def _duration_s(self) -> float:
-        """How long a fault lasts at least: from a hiccup to several elections."""
-        return self.rng.choice([0.05, 0.3, 1.0, 2.5])
-
-    def find_in_disks(self, victims: Iterable[int]) -> list[str]:
-        """What is wrong on the disks of nodes that do not run, and what they said and lost."""
-        reports = self.cluster.reports()
-        damage = [finding for node_id in victims for finding in reports[node_id].findings]
-        return damage + check_disks(self.cluster, self.chatter.history)
-
-    def recover(self) -> None:
-        """Heal the network, and wait until all nodes agree and clients are served."""
-        self.cluster.heal()
-        self.cluster.wait_for_leader()
-        self.chatter.wait_for_writes(5, since=now())
-
 
 Nemesis = Callable[[Stage], None]
 
@@ -243,16 +182,6 @@ def cut_power(stage: Stage) -> None:
     cut_power_of(stage, stage.victims())
 
 
-def cut_power_of(stage: Stage, victims: list[int]) -> None:
-    cluster = stage.cluster
-    stage.say(f"cuts the power of {victims}")
-    cluster.cut_power(*victims)
-    findings = stage.find_in_disks(victims)
-    assert not findings, "after a power cut: " + "; ".join(findings)
-    stage.let_clients_feel_it(victims)
-    cluster.restart(*victims)
-
-
 # --- All of them --------------------------------------------------------------------------
 
 ANYWHERE: tuple[Nemesis, ...] = (
@@ -263,9 +192,24 @@ ANYWHERE: tuple[Nemesis, ...] = (
     one_way,
     bridge,
     cut_off_and_kill,
+    kill_amid_compaction,
+    kill_amid_installation,
 )
 """Those that proxies can do as well."""
 
-WITH_ROOT: tuple[Nemesis, ...] = (unplug, lose_packets, slow_network, fill_disk, cut_power)
+WITH_ROOT: tuple[Nemesis, ...] = (
+    unplug,
+    lose_packets,
+    slow_network,
+    fill_disk,
+    cut_power,
+    cut_power_amid_compaction,
+    cut_power_amid_installation,
+    lose_directory,
+    replace,
+    remove_and_add,
+    move,
+)
+"""Proxies stand between pairs of nodes: no address of a member is right for all others there."""
 
 NEMESES = ANYWHERE + (WITH_ROOT if is_root() else ())

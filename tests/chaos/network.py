@@ -54,6 +54,11 @@ class Network:
         assert self._prefix
         return f"{self._prefix}.{node_id}"
 
+    def move(self, node_id: int, port: int) -> None:
+        """The node listens there from now on; it does not run."""
+        self._ports[node_id] = port
+        self._load_rules()
+
     def enter(self, node_id: int) -> list[str]:
         """Put before a command, it runs in the namespace of the node, as the same process.
 

@@ -13,7 +13,7 @@ from kvstore.sim.history import Operation
 
 from .conftest import MakeStage, needs_root
 from .judge import judge
-from .nemeses import Stage
+from .stage import Stage
 
 pytestmark = [pytest.mark.process, pytest.mark.chaos]
 

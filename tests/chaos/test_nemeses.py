@@ -6,11 +6,20 @@ import pytest
 
 from .conftest import MakeStage, needs_root
 from .judge import judge
-from .nemeses import NEMESES, Nemesis, Stage, cut_power, cut_power_of, fill_disk, kill
+from .nemeses import NEMESES, Nemesis, cut_power, fill_disk, kill
+from .snapshots import cut_power_amid_installation, kill_amid_installation
+from .stage import Stage, cut_power_of
 
 FINDINGS_SHOWN = 10
-SEEDS = {kill: 6, fill_disk: 1, cut_power: 1}
-"""With these, all nodes are killed, and the leader is who has a full disk or no power."""
+SEEDS = {
+    kill: 6,
+    fill_disk: 1,
+    cut_power: 1,
+    kill_amid_installation: 5,
+    cut_power_amid_installation: 5,
+}
+"""With these, all nodes are killed, the leader is who has a full disk or no power, and both who
+sends a snapshot and who receives it are struck."""
 
 pytestmark = [pytest.mark.process, pytest.mark.chaos]
 
@@ -30,7 +39,7 @@ def test_what_was_acknowledged_survives_power_cuts_of_all_nodes(make_stage: Make
 
 def perform(stage: Stage, *nemeses: Nemesis) -> None:
     with stage.chatter.running():
-        stage.recover()
+        stage.prepare()
         for nemesis in nemeses:
             nemesis(stage)
             stage.recover()

@@ -8,17 +8,20 @@ operations on a key.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import random
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import takewhile
 
-from process.cluster import Cluster
+from process.cluster import DEADLINE_S, Cluster
 from process.history import History, Outcome
 from process.workload import Workload
 
-from kvstore import api
+from kvstore import Client, api
 from kvstore.address import Address
 from kvstore.client.attempt import NotSent, Unanswered
 from kvstore.client.link import Link
@@ -34,6 +37,12 @@ PAUSE_AFTER_FAILURE_S = 0.03
 PAUSE_BETWEEN_S = 0.004
 OPERATIONS_ON_KEYS = 2_000
 COLOURS = 3
+BULK = 2_000
+BULK_VALUE_BYTES = 1_000
+PUSHER = 900
+"""The client that makes logs grow."""
+PUSHED_KEYS = 4
+PUSHED_VALUE_BYTES = 8 << 10
 
 
 class Calls(History):
@@ -92,7 +101,45 @@ class Chatter(Workload):
     def __init__(self, cluster: Cluster, seed: int, clients: int = CLIENTS) -> None:
         super().__init__(cluster, seed, clients)
         self.history = Calls()
+        self.bulk: dict[bytes, bytes] = {}
         self._seen: dict[bytes, bytes] = {}
+        self._pushes = 0
+
+    def write_bulk(self) -> None:
+        """Write `bulk`, which nobody changes; once, before the clients do anything to it."""
+        self.bulk = {b"bulk.%d" % n: b"%d." % n + bytes(BULK_VALUE_BYTES) for n in range(BULK)}
+        pairs = list(self.bulk.items())
+        nodes = [f"{node.host}:{node.port}" for node in self._cluster.nodes.values()]
+        with Client(nodes, timeout_ms=60_000) as client:
+            for first in range(0, BULK, 100):
+                client.put_many(pairs[first : first + 100])
+
+    @contextlib.contextmanager
+    def pushing(self) -> Iterator[None]:
+        """Have large values written in this block, so that logs grow, and are dropped, fast."""
+        self._pushes += 1
+        stopped = threading.Event()
+        pusher = threading.Thread(target=self._guard, args=(self._push, self._pushes, stopped))
+        pusher.start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            pusher.join(DEADLINE_S)
+
+    def _push(self, push: int, stopped: threading.Event) -> None:
+        rng = random.Random(push)
+        node_id = rng.choice(list(self._cluster.nodes))
+        with contextlib.closing(Caller(self._cluster, PUSHER)) as caller:
+            for number in itertools.takewhile(lambda _: not stopped.is_set(), itertools.count()):
+                key = b"push.%d.%d" % (push, number % PUSHED_KEYS)
+                value = b"%d." % number + bytes(PUSHED_VALUE_BYTES)
+                self.history.keys.add(key)
+                operation = caller.ask(node_id, api.Put(key, value))
+                self.history.record(operation)
+                if operation is None or outcome_of(operation) is not Outcome.OK:
+                    node_id = self._next_node(_message(operation), rng)
+                    stopped.wait(PAUSE_AFTER_FAILURE_S)
 
     @property
     def failed(self) -> bool:

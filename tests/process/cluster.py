@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,6 +124,8 @@ class Node:
         self.root = ROOT
         """Where the release is that it runs."""
         self.starts = 0
+        self.directories = 1
+        """How many it has had, the present one included."""
 
     @property
     def is_running(self) -> bool:
@@ -147,6 +150,12 @@ class Node:
                 start_new_session=True,
             )
         self.starts += 1
+
+    def lose_directory(self) -> None:
+        """Have nothing any more; it does not run."""
+        assert not self.is_running
+        shutil.rmtree(self.data_dir)
+        self.directories += 1
 
     def send(self, number: signal.Signals) -> None:
         assert self.process is not None

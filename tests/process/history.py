@@ -49,11 +49,12 @@ class Write:
 
 @dataclass(frozen=True)
 class Sample:
-    """What INFO said of a node; `starts` tells its processes apart."""
+    """What INFO said of a node; `starts` tells its processes apart, `directory` what they knew."""
 
     node_id: int
     starts: int
     status: Status
+    directory: int = 1
 
 
 @dataclass
@@ -135,10 +136,10 @@ def _check_counter(key: str, group: Sequence[Write], total: int) -> Iterable[str
 def check_samples(samples: Sequence[Sample]) -> list[str]:
     """Findings about terms, votes, leaders and commit indexes over time."""
     findings = list(_check_leaders(samples))
-    by_node: dict[int, list[Sample]] = defaultdict(list)
+    by_directory: dict[tuple[int, int], list[Sample]] = defaultdict(list)
     for sample in samples:
-        by_node[sample.node_id].append(sample)
-    for sequence in by_node.values():
+        by_directory[sample.node_id, sample.directory].append(sample)
+    for sequence in by_directory.values():
         for one, two in pairwise(sequence):
             findings += _check_step(one, two)
     return findings

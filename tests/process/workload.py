@@ -128,12 +128,13 @@ class Workload:
     def _observe(self) -> None:
         while not self._stopped.wait(SAMPLE_EVERY_S):
             for node_id in self._cluster.awake:
-                starts = self._cluster.nodes[node_id].starts
+                node = self._cluster.nodes[node_id]
+                starts, directory = node.starts, node.directories
                 with contextlib.suppress(OSError):
                     status = self._cluster.status(node_id)
                     # A node that was restarted meanwhile may be either of its two lives.
-                    if starts == self._cluster.nodes[node_id].starts:
-                        self.history.add(Sample(node_id, starts, status))
+                    if starts == node.starts:
+                        self.history.add(Sample(node_id, starts, status, directory))
 
 
 def read_everything(cluster: Cluster, node_id: int) -> dict[str, str]:
@@ -150,7 +151,11 @@ def read_everything(cluster: Cluster, node_id: int) -> dict[str, str]:
 
 def check_disks(cluster: Cluster, history: History) -> list[str]:
     """What nodes said of their terms and votes must be on their disks, or be outdated."""
-    last = {sample.node_id: sample.status for sample in history.samples}
+    last = {
+        sample.node_id: sample.status
+        for sample in history.samples
+        if sample.directory == cluster.nodes[sample.node_id].directories
+    }
     findings = []
     for node_id, report in cluster.reports().items():
         said, disk = last.get(node_id), report.hard_state
