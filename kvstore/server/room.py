@@ -3,7 +3,8 @@
 Law: nothing is begun that might not fit. A write is refused before it is proposed, by
 what its entry takes of the log and what applying it changes in the state, together with
 all that was taken and is not written, or not applied, yet. A committed entry waits until
-its changes fit. Four marks share the last of the room:
+its changes fit. What is long, and may need pages in a row, fits only where files can
+grow; for all else their free pages are room as well. Four marks share the last of either:
 
     headroom          writes of clients leave it
     3/4 of it         deletions of clients leave that
@@ -23,7 +24,7 @@ import msgspec
 from kvstore import api
 from kvstore.kv.view import NO_FOOTPRINT, Footprint
 from kvstore.raft.events import ApplyingAgain, Event, RoomIsBack, ShortOfRoom, WaitsForRoom
-from kvstore.raft.room import EntryRoom
+from kvstore.raft.room import SHORT_BYTES, EntryRoom
 from kvstore.raft.types import COMMAND, Entry
 from kvstore.storage.base import LogStore, StateStore
 
@@ -89,7 +90,8 @@ class Room:
         self._was_waiting = False
         self.changed_ms = 0.0
         """When it became short, or had enough again."""
-        self.left_bytes = 0
+        self.left_bytes = self._growth_bytes = 0
+        """For short writes, and for long ones."""
         self.look(0)
 
     # --- Looking --------------------------------------------------------------------------
@@ -146,32 +148,44 @@ class Room:
         """See what the disk and the maps have left."""
         self._pending.forget(last_applied)
         self._unseen_bytes = 0
-        log_bytes, half = self._log_bytes, self._headroom_bytes // 2
-        self.left_bytes = max(0, self._left_after(NO_FOOTPRINT, 0))
+        log, owed_bytes = self._log_store, self._state_store.owed_bytes()
+        log_bytes, half = log.room_bytes(), self._headroom_bytes // 2
+        self._see()
         self._look_at_state()
         self._entries.offer(
-            log_bytes - self._state_store.owed_bytes() - half,
-            log_bytes - self._log_store.kept_bytes,
+            log_bytes - owed_bytes - half,
+            log_bytes - log.kept_bytes,
             has_headroom=not self.is_short,
+            long_bytes=log.growth_bytes() - owed_bytes - half,
         )
 
+    def _see(self) -> None:
+        self.left_bytes = max(0, self._left_after(NO_FOOTPRINT, 0, is_long=False))
+        self._growth_bytes = max(0, self._left_after(NO_FOOTPRINT, 0, is_long=True))
+
     def _look_at_state(self) -> None:
-        self._state_left_bytes = self._state_store.room_bytes() - self._entries.taken_bytes
+        """As if what is applied next were long."""
+        state = self._state_store
+        left_bytes = min(state.room_bytes(), state.growth_bytes())
+        self._state_left_bytes = left_bytes - self._entries.taken_bytes
+
+    def _left_after(self, footprint: Footprint, entry_bytes: int, *, is_long: bool) -> int:
+        """Both stores may be on one disk, and the one may need what the other leaves."""
+        log, state, all_of_it = self._log_store, self._state_store, self._pending.sum() + footprint
+        log_bytes = log.growth_bytes() if is_long else log.room_bytes()
+        state_bytes = state.growth_bytes(all_of_it) if is_long else state.room_bytes(all_of_it)
+        left_bytes = min(log_bytes - state.owed_bytes(), state_bytes)
+        return left_bytes - self._entries.taken_bytes - entry_bytes
 
     @property
-    def _log_bytes(self) -> int:
-        return self._log_store.room_bytes()
-
-    def _left_after(self, footprint: Footprint, entry_bytes: int) -> int:
-        """Both stores may be on one disk, and the one may need what the other leaves."""
-        log_bytes = self._log_bytes - self._state_store.owed_bytes()
-        state_bytes = self._state_store.room_bytes(self._pending.sum() + footprint)
-        return min(log_bytes, state_bytes) - self._entries.taken_bytes - entry_bytes
+    def _quick_bytes(self) -> int:
+        """What is left for whatever it is, as a simple bound has it."""
+        return min(self.left_bytes, self._growth_bytes) - self._unseen_bytes
 
     @property
     def is_scarce(self) -> bool:
         """Whether all that was taken must be counted before more is."""
-        return self.left_bytes - self._unseen_bytes <= _PLENTY_BYTES
+        return self._quick_bytes <= _PLENTY_BYTES
 
     @property
     def is_short(self) -> bool:
@@ -186,10 +200,10 @@ class Room:
             return Refusal(0, self.left_bytes, 0, self.waiting_index)
         size = len(data)
         changes_bytes = _CHANGE_BYTES if row.is_of_one_key else _bound_of_changes(row, command)
-        unseen_bytes = self._unseen_bytes + changes_bytes + _ENTRY_BYTES + 5 * size
-        if size > _LARGE_BYTES or self.left_bytes - unseen_bytes < self._headroom_bytes:
+        more_bytes = changes_bytes + _ENTRY_BYTES + 5 * size
+        if size > _LARGE_BYTES or self._quick_bytes - more_bytes < self._headroom_bytes:
             return self._refuse_exactly(row.extent(command), data)
-        self._unseen_bytes = unseen_bytes
+        self._unseen_bytes += more_bytes
         return None
 
     def _refuse_exactly(self, extent: api.Extent, data: bytes) -> Refusal | None:
@@ -197,12 +211,14 @@ class Room:
         if not extent.puts:
             # Deletions free room, in the state; so do sessions, without which clients send none.
             kept = kept * 3 // 4
-        entry_bytes = self._log_store.entry_bytes(len(data))
-        left_bytes = self._left_after(NO_FOOTPRINT, 0)
-        needed_bytes = left_bytes - self._left_after(self._footprint_of(data), entry_bytes)
-        if left_bytes - needed_bytes < kept:
+        entry_bytes, is_long = self._log_store.entry_bytes(len(data)), len(data) > SHORT_BYTES
+        left_bytes = self._left_after(NO_FOOTPRINT, 0, is_long=is_long)
+        after_bytes = self._left_after(self._footprint_of(data), entry_bytes, is_long=is_long)
+        needed_bytes = left_bytes - after_bytes
+        if after_bytes < kept:
             return Refusal(needed_bytes, max(0, left_bytes), kept)
-        self.left_bytes, self._unseen_bytes = left_bytes, needed_bytes
+        self._see()
+        self._unseen_bytes = needed_bytes
         return None
 
     # --- Applying -------------------------------------------------------------------------
@@ -239,8 +255,11 @@ class Room:
             return True
         if self.waiting_index != entry.index:
             self._waiting_footprint = self._footprint_of(entry.data)
-        left = self._state_store.room_bytes(self._waiting_footprint) - self._entries.taken_bytes
-        self._state_left_bytes = max(0, left)
+        state, taken_bytes = self._state_store, self._entries.taken_bytes
+        growth = state.growth_bytes(self._waiting_footprint) - taken_bytes
+        is_long = len(entry.data) > SHORT_BYTES
+        left = growth if is_long else state.room_bytes(self._waiting_footprint) - taken_bytes
+        self._state_left_bytes = max(0, min(left, growth))
         fits = left >= 0 or self._state_store.can_hold(self._waiting_footprint)
         self.waiting_index = 0 if fits else entry.index
         return fits

@@ -75,8 +75,12 @@ class TimedLog:
         return self._log.sizes
 
     def room_bytes(self) -> int:
-        """What can still be written."""
+        """What can still be written of short entries."""
         return self._log.room_bytes()
+
+    def growth_bytes(self) -> int:
+        """What of that is for long entries too."""
+        return self._log.growth_bytes()
 
     @property
     def kept_bytes(self) -> int:

@@ -68,7 +68,11 @@ class LogStore(Protocol):
         ...
 
     def room_bytes(self) -> int:
-        """What can still be written, by the disk and by the medium's own limits."""
+        """What can still be written of short entries, by the disk and the medium's own limits."""
+        ...
+
+    def growth_bytes(self) -> int:
+        """What of that is for long entries too: they may find no place in what is free inside."""
         ...
 
     @property
@@ -169,8 +173,12 @@ class StateStore(View, Protocol):
     def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
         """What is left once what was changed so far, and what has this footprint, is durable.
 
-        Below zero, a commit might not be possible.
+        Below zero, a commit might not be possible. What has the footprint is of short entries.
         """
+        ...
+
+    def growth_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
+        """The same where some of it is of long entries."""
         ...
 
     def can_hold(self, footprint: Footprint) -> bool:

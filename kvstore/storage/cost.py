@@ -6,7 +6,7 @@ bound may be generous, as a write that is refused costs less than a node that en
 It rests on these facts. A transaction copies each page that it changes, once. A record
 longer than half a page stands alone, in pages that must be contiguous, and mostly come
 from the end of the file. Pages that are freed serve again two commits later at the
-earliest, and not while somebody reads an older commit, so nothing is counted on them.
+earliest, and not while somebody reads an older commit (`lmdb_room.py`).
 The numbers of freed pages are kept in a record themselves. A full map fails deletions
 too, and whatever fails spoils the whole transaction.
 """
@@ -26,6 +26,8 @@ TRANSACTION_PAGES: Final = 32
 """Single records, paths to them, and the tree of free pages, in one commit."""
 RESERVE_BYTES: Final = 4 << 20
 """Allocated ahead in the log's file: for votes, truncations and no-ops on a full disk."""
+SHORT_RECORD_BYTES: Final = 1_500
+"""A record that is no longer stands in a page with others, with the longest key."""
 HELD_BYTES: Final = 64 << 20
 """Of changes that are kept in memory; the engine writes early what is eight times as much."""
 
@@ -72,9 +74,27 @@ def truncation_bytes(map_bytes: int) -> int:
 
 def footprint_bytes(tree: Tree, footprint: TableFootprint, page_bytes: int = PAGE_BYTES) -> int:
     """Of what has this footprint in a table, in one transaction, whichever keys it meets."""
-    puts, deletes = footprint.puts, footprint.deletes
-    if not puts + deletes:
+    if not footprint.puts + footprint.deletes:
         return 0
+    single, overflow = _pages(tree, footprint, page_bytes)
+    return (single + overflow) * page_bytes + listed_bytes(tree, footprint, page_bytes)
+
+
+def listed_bytes(tree: Tree, footprint: TableFootprint, page_bytes: int = PAGE_BYTES) -> int:
+    """What of that lists the pages which are freed; each list stands in pages in a row."""
+    changes = footprint.puts + footprint.deletes
+    if not changes:
+        return 0
+    single, overflow = _pages(tree, footprint, page_bytes)
+    longest = _overflow_pages(_LONGEST_RECORD_BYTES, page_bytes)
+    freed = single + min(changes * longest, tree.overflow_pages + overflow)
+    # The record of freed pages grows while it is written, and then moves.
+    return 2 * (freed * 8 // page_bytes + 1) * page_bytes
+
+
+def _pages(tree: Tree, footprint: TableFootprint, page_bytes: int) -> tuple[int, int]:
+    """Pages that are copied or new, and those of long records."""
+    puts, deletes = footprint.puts, footprint.deletes
     depth, put_bytes = tree.depth + 1, footprint.put_bytes + _STORED_BYTES * puts
     # A put may split each page of its path; a deletion may merge each with a neighbour.
     new_leaves = min(puts, tree.leaf_pages + 4 * put_bytes // page_bytes + 1)
@@ -87,12 +107,7 @@ def footprint_bytes(tree: Tree, footprint: TableFootprint, page_bytes: int = PAG
     )
     long_ones = min(puts, put_bytes // (_longest_node_bytes(page_bytes) - _KEY_BYTES_MAX))
     overflow = 0 if not long_ones else put_bytes // page_bytes + 2 * long_ones
-    single = leaves + touched + new_branches
-    longest = _overflow_pages(_LONGEST_RECORD_BYTES, page_bytes)
-    freed = single + min((puts + deletes) * longest, tree.overflow_pages + overflow)
-    # The record of freed pages grows while it is written, and then moves.
-    listed = 2 * (freed * 8 // page_bytes + 1)
-    return (single + overflow + listed) * page_bytes
+    return leaves + touched + new_branches, overflow
 
 
 @cache

@@ -29,6 +29,8 @@ _NETWORK_TYPES: Final = {
 }
 _TYPES_WITHOUT_MODES: Final = {"vfat", "exfat", "msdos", "ntfs", "ntfs3", "fuseblk", "9p"}
 """Their files have the modes of the mount, whatever `chmod` says."""
+_TYPES_THAT_COPY: Final = {"btrfs", "zfs", "bcachefs", "nilfs2", "f2fs", "fuse", "9p", "virtiofs"}
+"""What is written again there may take room, or nobody can tell."""
 
 
 def sync_directory(path: Path) -> None:
@@ -96,6 +98,12 @@ def refuse_network_filesystem(path: Path) -> None:
             f"{path}: lies on a network file system ({kind}), where LMDB loses data;"
             " choose a local directory with --data"
         )
+
+
+def copies_on_write(path: Path) -> bool:
+    """Whether what is written again may take as much of the disk as if it were new."""
+    kind = filesystem_type(path.resolve(), _mounts())
+    return kind is None or kind in _TYPES_THAT_COPY
 
 
 def _mounts() -> str:

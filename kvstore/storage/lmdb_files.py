@@ -35,6 +35,7 @@ from kvstore.errors import (
 from kvstore.storage import failures, filesystem, records
 from kvstore.storage.filesystem import sync_directory
 from kvstore.storage.lmdb_pages import META_BYTES, NO_PAGE, Meta, PageReader, parse_meta
+from kvstore.storage.lmdb_room import FreePages, is_scarce
 from kvstore.storage.progress import OnProgress, nobody
 
 DATA_FILE: Final = "data.mdb"
@@ -283,6 +284,8 @@ class DataFile:
         self._bytes = 0
         """How far the file is known to be allocated, or in use."""
         self._is_filled = False
+        self._free = FreePages(env, self._path)
+        self._copies = filesystem.copies_on_write(self._path)
 
     def fill_up(self) -> None:
         """To be called after each commit. Raises `DiskWriteError`."""
@@ -297,15 +300,26 @@ class DataFile:
         self._bytes = max(self._bytes, needed)
         self._allocate(min(needed + self._reserve_bytes, self._env.info()["map_size"]))
 
-    def room_bytes(self) -> int:
+    def growth_bytes(self) -> int:
         """The disk's free room with what is allocated, or that of the map, if it is less.
 
-        Free pages within the file do not count: whether they will do for what is to be
-        written, only the engine knows.
+        Free pages within the file do not count: whether there are so many in a row, only the
+        engine knows.
         """
-        free_bytes = self.free_bytes()
-        ahead_bytes = max(0, self._bytes - self._needed_bytes())
-        return min(free_bytes + ahead_bytes, self.map_left_bytes())
+        return min(self._disk_left_bytes(), self.map_left_bytes())
+
+    def room_bytes(self) -> int:
+        """The same, with free pages: for what takes one page after the other."""
+        disk_bytes, map_bytes = self._disk_left_bytes(), self.map_left_bytes()
+        if not is_scarce(min(disk_bytes, map_bytes)):
+            return min(disk_bytes, map_bytes)
+        free_bytes = self._free.reusable_bytes()
+        if not self._copies and is_allocated(self._path):
+            disk_bytes += free_bytes
+        return min(disk_bytes, map_bytes + free_bytes)
+
+    def _disk_left_bytes(self) -> int:
+        return self.free_bytes() + max(0, self._bytes - self._needed_bytes())
 
     def free_bytes(self) -> int:
         """The disk's free room."""

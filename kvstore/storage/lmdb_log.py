@@ -187,8 +187,12 @@ class LmdbLog:
     # --- Room, and the end ----------------------------------------------------------------
 
     def room_bytes(self) -> int:
-        """What can still be written, by the disk and by the map."""
+        """What can still be written of short entries, by the disk and by the map."""
         return self._file.room_bytes()
+
+    def growth_bytes(self) -> int:
+        """What of that is for long entries too."""
+        return self._file.growth_bytes()
 
     @property
     def kept_bytes(self) -> int:

@@ -61,10 +61,14 @@ META_BYTES: Final = _TAIL_AT + _META_TAIL.size
 
 
 class Tree(NamedTuple):
-    """A tree of pages; `root` is `NO_PAGE` and `depth` 0 if it is empty."""
+    """A tree of pages; `root` is `NO_PAGE` and `depth` 0 if it is empty.
+
+    * `pages`: how many it has, with those of long values, by its own word.
+    """
 
     depth: int
     root: int
+    pages: int = 0
 
 
 class Meta(NamedTuple):
@@ -113,10 +117,10 @@ def parse_meta(number: int, page: bytes) -> Meta:
 
 
 def _parse_tree(record: bytes, wanted_flags: int) -> Tree:
-    _, flags, depth, _, _, _, _, root = _TREE.unpack(record)
+    _, flags, depth, branches, leaves, long_ones, _, root = _TREE.unpack(record)
     if flags != wanted_flags or depth > _DEPTH_MAX or (depth == 0) != (root == NO_PAGE):
         raise DamagedError("the description of a tree is wrong")
-    return Tree(depth, root)
+    return Tree(depth, root, branches + leaves + long_ones)
 
 
 class PageReader:
@@ -170,6 +174,39 @@ class PageReader:
                 raise DamagedError(f"page {number} is listed as free, and is outside the file")
             if number < pages:
                 used.count(number)
+
+    # --- Free pages -----------------------------------------------------------------------
+
+    def free_pages(self, freed_before: int, records_max: int) -> int:
+        """How many pages are free that were freed by transactions before that one.
+
+        0 if it takes more than so many records of the free list to tell.
+        """
+        unused = self._meta.last_page + 1 - META_PAGES
+        unused -= self._meta.main.pages + self._meta.free.pages
+        for node in self._main_nodes():
+            if node.flags == _NODE_IS_TREE:
+                unused -= _parse_tree(node.data, 0).pages
+        for looked, (transaction, pages) in enumerate(self._freed(self._meta.free)):
+            if transaction < freed_before:
+                break
+            if looked == records_max:
+                return 0
+            unused -= pages
+        return unused
+
+    def _freed(self, tree: Tree) -> Iterator[tuple[int, int]]:
+        """The transactions of the free list, the latest first, and how many pages each has."""
+        if tree.depth == 0:
+            return
+        if tree.depth > 1:
+            for _, child in reversed(self._branch(tree.root)):
+                yield from self._freed(Tree(tree.depth - 1, child))
+            return
+        for node in reversed(self._leaf(tree.root)):
+            if len(node.key) != _NUMBER.size:
+                raise DamagedError("a record of the free list is wrong")
+            yield _NUMBER.unpack(node.key)[0], node.value_bytes // _NUMBER.size - 1
 
     # --- Trees ----------------------------------------------------------------------------
 

@@ -173,7 +173,15 @@ class LmdbState(LmdbTable):
 
     def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
         """What is left once what was changed so far, and what has this footprint, is durable."""
+        growth_bytes = self._file.growth_bytes()
+        needs_growth = any(table.has_long for table in self._tables)
+        if needs_growth or 2 * self._listed_bytes(footprint) > growth_bytes:
+            return growth_bytes - self._owed_bytes(footprint)
         return self._file.room_bytes() - self._owed_bytes(footprint)
+
+    def growth_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
+        """The same where some of it is of long entries."""
+        return self._file.growth_bytes() - self._owed_bytes(footprint)
 
     def can_hold(self, footprint: Footprint) -> bool:
         """Whether what has it can be done, and kept in memory until a commit has room."""
@@ -189,6 +197,11 @@ class LmdbState(LmdbTable):
             + self.sessions.changed_bytes(footprint.sessions)
             + cost.TRANSACTION_PAGES * self._page_bytes
         )
+
+    def _listed_bytes(self, footprint: Footprint) -> int:
+        """What the list of the pages takes, in a row, that a commit frees."""
+        keys, sessions = footprint.keys, footprint.sessions
+        return self.listed_bytes(keys) + self.sessions.listed_bytes(sessions)
 
     def close(self) -> None:
         """Forget uncommitted changes, and end what is still read."""

@@ -29,6 +29,7 @@ _decode = records.decode_value
 class LmdbTable:
     """A `Table`; every key is stored after `prefix`.
 
+    * `has_long`: whether the open transaction has put a record that may need pages in a row.
     * A scan that is continued after a change, or a commit, raises `RuntimeError`.
     """
 
@@ -42,7 +43,7 @@ class LmdbTable:
         self._prefix = prefix
         self._page_bytes = env.stat()["psize"]
         self.changes = 0
-        self.failed = False
+        self.failed = self.has_long = False
 
     def move_to(self, env: lmdb.Environment) -> None:
         """The same database of another environment takes its place; `begin` comes next."""
@@ -60,6 +61,7 @@ class LmdbTable:
         self.changes += 1
         self._txn = txn
         self._put_bytes = self._deletes = 0
+        self.has_long = False
         self._began_at = self.changes
         stat = txn.stat(self._database)
         self._tree = Tree(
@@ -86,6 +88,8 @@ class LmdbTable:
         stored = self._prefix + key
         self.changes += 1
         self._put_bytes += len(key) + len(record)
+        if len(record) > cost.SHORT_RECORD_BYTES:
+            self.has_long = True
         try:
             self._put(stored, _encode(stored, record))
         except lmdb.BadValsizeError:
@@ -155,6 +159,10 @@ class LmdbTable:
     def changed_bytes(self, footprint: TableFootprint = TableFootprint()) -> int:  # noqa: B008 - frozen
         """What is written if the transaction ends after what has this footprint, at most."""
         return cost.footprint_bytes(self._tree, self._so_far + footprint, self._page_bytes)
+
+    def listed_bytes(self, footprint: TableFootprint) -> int:
+        """What of that is the list of the pages that are freed, at most."""
+        return cost.listed_bytes(self._tree, self._so_far + footprint, self._page_bytes)
 
     @property
     def _so_far(self) -> TableFootprint:

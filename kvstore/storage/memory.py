@@ -106,6 +106,10 @@ class MemoryLog:
         """Without bounds."""
         return _BOUNDLESS
 
+    def growth_bytes(self) -> int:
+        """Nothing is free inside."""
+        return self.room_bytes()
+
     @property
     def kept_bytes(self) -> int:
         """Nothing is kept, as nothing can run out."""
@@ -374,6 +378,10 @@ class MemoryState(MemoryTable):
     def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
         """Without bounds."""
         return _BOUNDLESS
+
+    def growth_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
+        """Nothing is free inside."""
+        return self.room_bytes(footprint)
 
     def can_hold(self, footprint: Footprint) -> bool:
         """It holds whatever there is."""

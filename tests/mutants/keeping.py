@@ -10,11 +10,12 @@ from .mutant import Mutant
 
 COSTS = "tests/storage/test_cost.py"
 PEERS = "tests/storage/test_peers_file.py"
+REUSE = "tests/storage/test_reuse.py"
 
 KEEPING = (
     Mutant(
         "a deletion copies one page",
-        "footprint_bytes.leaves",
+        "_pages.leaves",
         "    leaves = min(puts + 2 * deletes, tree.leaf_pages) + new_leaves\n",
         "    leaves = min(1, tree.leaf_pages) + new_leaves\n",
         test=f"{COSTS}::test_what_has_a_footprint_takes_no_more_than_is_said_before",
@@ -35,10 +36,89 @@ KEEPING = (
     ),
     Mutant(
         "the list of the pages that long records give back takes nothing",
-        "footprint_bytes.freed",
-        "(puts + deletes) * longest, tree.overflow_pages + overflow)\n",
-        "(puts + deletes) * longest, overflow)\n",
+        "listed_bytes.freed",
+        "changes * longest, tree.overflow_pages + overflow)\n",
+        "changes * longest, overflow)\n",
         test=f"{COSTS}::test_the_pages_that_long_records_give_back_are_listed_in_what_was_said",
+    ),
+    Mutant(
+        "what the last commit freed counts as room for the next",
+        "PageReader.free_pages",
+        "            if transaction < freed_before:\n",
+        "            if transaction < freed_before or looked == 0:\n",
+        test=f"{REUSE}::test_the_free_pages_are_those_of_the_free_list",
+    ),
+    Mutant(
+        "what was freed since somebody reads counts as room",
+        "FreePages.reusable_bytes",
+        "min([last, *self._read()])",
+        "last",
+        test=f"{REUSE}::test_what_was_freed_since_somebody_began_to_read_does_not_count",
+    ),
+    Mutant(
+        "the free list is read to its end, however long it is",
+        "PageReader.free_pages",
+        "if looked == records_max:",
+        "if looked < 0:",
+        test=f"{REUSE}::test_the_free_pages_are_those_of_the_free_list",
+    ),
+    Mutant(
+        "what is free inside a file is no room",
+        "DataFile.room_bytes",
+        "free_bytes = self._free.reusable_bytes()",
+        "free_bytes = 0",
+        test=f"{REUSE}::test_a_log_that_once_was_long_has_the_room_of_its_free_pages",
+    ),
+    Mutant(
+        "where each write takes new blocks, old ones count as room",
+        "DataFile.room_bytes",
+        "not self._copies and",
+        "",
+        test=f"{REUSE}::test_on_a_disk_that_is_full_a_file_has_what_is_free_inside",
+    ),
+    Mutant(
+        "with nothing left to grow by, what is free inside counts all the same",
+        "is_scarce",
+        "GROWTH_BYTES_MIN <= growth_bytes",
+        "0 <= growth_bytes",
+        test=f"{REUSE}::test_where_a_file_can_hardly_grow_nothing_inside_counts",
+    ),
+    Mutant(
+        "what is long is made durable in what is free inside",
+        "LmdbState.room_bytes",
+        "if needs_growth or",
+        "if",
+        test=f"{REUSE}::test_of_what_is_long_only_what_the_file_can_grow_by_is_left",
+    ),
+    Mutant(
+        "a long write is taken where only short ones have room",
+        "Room._left_after",
+        "log.growth_bytes() if is_long else log.room_bytes()",
+        "log.room_bytes()",
+        test="tests/server/test_room.py::test_what_is_long_is_refused_where_files_cannot_grow[log]",
+    ),
+    Mutant(
+        "a long write is taken where only short ones can be applied",
+        "Room._left_after",
+        "state.growth_bytes(all_of_it) if is_long else state",
+        "state",
+        test="tests/server/test_room.py"
+        "::test_what_is_long_is_refused_where_files_cannot_grow[state]",
+    ),
+    Mutant(
+        "a long write is applied in what is free inside",
+        "Room._lets_apply",
+        "left = growth if is_long else",
+        "left =",
+        test="tests/server/test_room.py"
+        "::test_what_is_long_waits_to_be_applied_until_the_file_can_grow",
+    ),
+    Mutant(
+        "a follower takes long entries into what is free inside",
+        "EntryRoom._left",
+        "min(self._left_bytes, self._long_bytes) if is_long else",
+        "",
+        test="tests/raft/test_room.py::test_long_entries_wait_where_short_ones_have_room",
     ),
     Mutant(
         "readers of the log that died are never looked for",

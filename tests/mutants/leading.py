@@ -261,8 +261,8 @@ LEADING = (
     Mutant(
         "what a follower has no room for is sent again and again",
         "EntryRoom.has_room",
-        "        return self._left_bytes - self.taken_bytes > self._needed_bytes\n",
-        "        return self._left_bytes - self.taken_bytes > 0\n",
+        "- self.taken_bytes > self._needed_bytes\n",
+        "- self.taken_bytes > 0\n",
         test="tests/raft/test_room.py"
         "::test_it_takes_the_entries_that_fit_and_waits_for_room_for_the_next",
     ),

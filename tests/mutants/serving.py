@@ -257,17 +257,17 @@ SERVING = (
     ),
     Mutant(
         "the entry's size is not looked at",
-        "Room._refuse_exactly.entry_bytes",
-        "        entry_bytes = self._log_store.entry_bytes(len(data))\n",
-        "        entry_bytes = 0\n",
+        "Room._refuse_exactly",
+        "self._log_store.entry_bytes(len(data)), len(data)",
+        "0, len(data)",
         test="tests/server/test_room.py"
         "::test_a_write_that_is_large_is_refused_where_a_small_one_is_taken",
     ),
     Mutant(
         "what applying a write changes is not looked at",
         "Room._left_after.state_bytes",
-        "        state_bytes = self._state_store.room_bytes(self._pending.sum() + footprint)\n",
-        "        state_bytes = self._state_store.room_bytes()\n",
+        "else state.room_bytes(all_of_it)",
+        "else state.room_bytes()",
         test="tests/server/test_room.py"
         "::test_a_write_that_is_large_is_refused_where_a_small_one_is_taken",
     ),

@@ -8,6 +8,7 @@ import msgspec
 
 from kvstore.raft.core import Raft
 from kvstore.raft.messages import AppendEntries, AppendEntriesReply, FetchEntries
+from kvstore.raft.room import SHORT_BYTES
 from kvstore.raft.types import Entry, EntryKind, HardState, Role
 
 from .disk import Disk, entries_of_terms, entry
@@ -104,6 +105,24 @@ def test_it_takes_the_entries_that_fit_and_waits_for_room_for_the_next() -> None
     assert world.terms() == [1, 2]
     for left, has_room in ((60, False), (61, True)):
         room.offer(left, 100, has_headroom=True)
+        world.hand(append(2, 2, prev=(2, 2)))
+        (reply,) = replies(world)
+        assert reply.has_room is has_room
+
+
+def test_long_entries_wait_where_short_ones_have_room() -> None:
+    """They need pages in a row, which a file may not have inside."""
+    world = bench([1], 2)
+    room = world.raft().log.room
+    room.offer(100_000, 100_000, has_headroom=True, long_bytes=1_500)
+    short = Entry(2, 2, EntryKind.COMMAND, bytes(SHORT_BYTES))
+    long = Entry(3, 2, EntryKind.COMMAND, bytes(SHORT_BYTES + 1))
+    request = append(2, 2, prev=(1, 1), terms=[2, 2])
+    world.hand(msgspec.structs.replace(request, entries=(short, long)))
+    (reply,) = replies(world)
+    assert (reply.match_index, reply.has_room) == (2, False)
+    for long_bytes, has_room in ((SHORT_BYTES + 1, False), (SHORT_BYTES + 2, True)):
+        room.offer(100_000, 100_000, has_headroom=True, long_bytes=long_bytes)
         world.hand(append(2, 2, prev=(2, 2)))
         (reply,) = replies(world)
         assert reply.has_room is has_room

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from until import until
 
 from kvstore import api
 from kvstore.config.limits import Limits
 from kvstore.raft.messages import AppendEntries
+from kvstore.raft.room import SHORT_BYTES
 from kvstore.raft.types import Role
 from kvstore.server.node import Node
 from kvstore.server.node_status import status_of
@@ -43,6 +45,42 @@ def test_a_leader_short_of_room_refuses_writes_before_it_proposes_them() -> None
     assert claim.failure.code is api.FailureCode.NO_SPACE
     assert "16383 KiB of room left and keeps 16384 KiB" in claim.failure.message
     assert node.raft.log.last_index == last
+
+
+@pytest.mark.parametrize("store", ["log", "state"])
+def test_what_is_long_is_refused_where_files_cannot_grow(store: str) -> None:
+    """There may be no pages in a row inside."""
+    cluster = Cluster(size=1)
+    node = cluster.elect()
+    lacking = cluster.logs[1] if store == "log" else cluster.states[1]
+    lacking.growth_bytes = lambda *_: HEADROOM  # type: ignore[method-assign]
+    cluster.run()
+    for length, is_taken in ((SHORT_BYTES // 2, True), (SHORT_BYTES + 1, False)):
+        claim = Claim()
+        node.submit_command(api.Put(b"k", bytes(length)), claim)
+        cluster.run()
+        assert isinstance(claim.result, api.PutResult) is is_taken
+        assert is_taken or claim.failure.code is api.FailureCode.NO_SPACE
+
+
+def test_what_is_long_waits_to_be_applied_until_the_file_can_grow() -> None:
+    """It was taken, and then something else filled the disk."""
+    cluster = Cluster(size=1)
+    node = cluster.elect()
+    state, grow = cluster.states[1], cluster.states[1].growth_bytes
+    claims = [Claim(), Claim()]
+    node.submit_command(api.Put(b"k", bytes(SHORT_BYTES + 1)), claims[0])
+    state.growth_bytes = lambda *_: -1  # type: ignore[method-assign]
+    state.can_hold = lambda _: False  # type: ignore[method-assign]
+    cluster.run()
+    assert (claims[0].results, bool(node.room.waiting_index)) == ([], True)
+    state.growth_bytes = grow  # type: ignore[method-assign]
+    cluster.run()
+    assert isinstance(claims[0].result, api.PutResult)
+    node.submit_command(api.Put(b"k", bytes(SHORT_BYTES // 2)), claims[1])
+    state.growth_bytes = lambda *_: -1  # type: ignore[method-assign]
+    cluster.run()
+    assert isinstance(claims[1].result, api.PutResult)
 
 
 def test_reads_need_no_room() -> None:
