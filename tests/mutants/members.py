@@ -113,6 +113,29 @@ MEMBERS = (
         test=_ROSTER,
     ),
     Mutant(
+        "a learner is told that it was removed before that is committed",
+        "Roster.removed_at",
+        "raft.has_committed_in_term and index <= raft.commit_index",
+        "raft.has_committed_in_term",
+        test=_ROSTER,
+    ),
+    Mutant(
+        "a leader whose majority a new voter makes has not heard it",
+        "Leadership._change_for",
+        "            self._progress[peer].heard_ms = self._now_ms\n",
+        "            pass\n",
+        test="tests/raft/test_configuration.py"
+        "::test_who_is_promoted_counts_as_answering_from_then_on",
+    ),
+    Mutant(
+        "an entry may hold any number of members",
+        "configuration_of",
+        " or len(ids) > MEMBERS_MAX",
+        "",
+        test="tests/raft/test_old_directories.py"
+        "::test_entries_that_a_configuration_malformed_is_refused_before_it_reaches_the_core",
+    ),
+    Mutant(
         "strangers are kept without end",
         "Roster.meet",
         "len(self._strangers) >= _STRANGERS_MAX",

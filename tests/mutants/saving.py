@@ -101,6 +101,22 @@ SAVING = (
         test=f"{SNAPSHOTS}::test_a_file_that_is_abandoned_leaves_nothing_and_keeps_what_was_there",
     ),
     Mutant(
+        "a file has its name before its bytes are on the disk",
+        "WholeFile.finish",
+        "                os.fsync(self._file.fileno())\n",
+        "",
+        test=f"{SNAPSHOTS}::test_a_file_that_is_finished_outlasts_a_power_cut"
+        "_and_one_that_is_not_is_the_one_before",
+    ),
+    Mutant(
+        "the name of a file that is finished is not synced",
+        "WholeFile.finish",
+        "        sync_directory(self.path.parent)\n",
+        "",
+        test=f"{SNAPSHOTS}::test_a_file_that_is_finished_outlasts_a_power_cut"
+        "_and_one_that_is_not_is_the_one_before",
+    ),
+    Mutant(
         "two may write the same file",
         "WholeFile._take",
         "            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
@@ -238,6 +254,13 @@ SAVING = (
         test=f"{COMPACTING}::test_a_kill_or_a_power_cut_at_any_step_leaves_all_that_was_there",
     ),
     Mutant(
+        "the name of a compacted file is not synced",
+        "compacting._compact",
+        "        sync_directory(environment)\n",
+        "",
+        test=f"{COMPACTING}::test_a_kill_or_a_power_cut_at_any_step_leaves_all_that_was_there",
+    ),
+    Mutant(
         "only one meta page of a compacted file leads to its own records",
         "lmdb_compact._sign",
         "range(META_PAGES)",
@@ -310,6 +333,13 @@ SAVING = (
         test=f"{RECOVERY}::test_term_and_revision_are_beyond_all_of_before",
     ),
     Mutant(
+        "a recovered cluster has forgotten its version",
+        "recovery._applied",
+        "            machine.adopt(version_of(entry))\n",
+        "            version_of(entry)\n",
+        test=f"{RECOVERY}::test_a_version_of_the_cluster_that_is_held_is_kept",
+    ),
+    Mutant(
         "a recovered cluster has the name of the old one",
         "recovery.recover",
         "_another_name(old.cluster_id, chance)",
@@ -321,6 +351,13 @@ SAVING = (
         "recovery._alone",
         "            return Configuration.of_founders({node_id: member.address})\n",
         "            return configuration\n",
+        test=f"{RECOVERY}::test_all_entries_that_are_held_are_kept_and_the_log_begins_anew",
+    ),
+    Mutant(
+        "a recovered directory lacks a place for what is known of peers",
+        "SurvivingDirectory.replace",
+        "        PeersFile.create(new / PEERS, identity.incarnation)\n",
+        "",
         test=f"{RECOVERY}::test_all_entries_that_are_held_are_kept_and_the_log_begins_anew",
     ),
     Mutant(

@@ -118,6 +118,14 @@ SENDING = (
         "::test_nothing_is_kept_for_who_answers_and_fetches_nothing_but_it_is_tried_again",
     ),
     Mutant(
+        "entries are kept for half a minute for who fetches a snapshot",
+        "Sending.on_fetch_snapshot",
+        "        receiver.active_ms = now_ms\n",
+        "",
+        test=f"{SNAPSHOTS}"
+        "::test_what_follows_a_snapshot_is_kept_for_who_fetches_it_however_long_that_takes",
+    ),
+    Mutant(
         "who fetched nothing once is given up for ever",
         "Sending.heard",
         "                receiver.active_ms = now_ms\n",
@@ -239,6 +247,21 @@ SENDING = (
         "        self._cluster_version.check(header.applied.cluster_version)\n",
         "",
         test=f"{WHOLE_NODES}::test_a_program_that_is_too_old_for_a_snapshot_ends_itself",
+    ),
+    Mutant(
+        "a snapshot of another entry than was offered is installed",
+        "Installing._check",
+        "(header.index, header.term) != (name.index, name.term)",
+        "header.index != name.index",
+        test=f"{WHOLE_NODES}"
+        "::test_what_comes_is_checked_to_its_last_byte_and_made_anew_if_it_is_damaged",
+    ),
+    Mutant(
+        "a snapshot is told to have taken a thousand times as long",
+        "Receiving.installed",
+        "(now_ms - self.began_ms) / 1_000",
+        "now_ms - self.began_ms",
+        test=f"{SNAPSHOTS}::test_how_long_a_snapshot_took_is_told_on_both_sides",
     ),
     Mutant(
         "a node that has the version by a snapshot refuses what needs it",

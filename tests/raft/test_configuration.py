@@ -243,6 +243,27 @@ def test_a_learner_that_lags_is_not_promoted() -> None:
     assert world.raft().log.configuration == promoted(learner, 3, "d" * 32, at=1_033)
 
 
+def test_who_is_promoted_counts_as_answering_from_then_on() -> None:
+    """Its answers counted for nothing before: a leader whose majority it makes would leave."""
+    world = leader_bench([1] * 1_030, term=2)
+    world.hand(accepted(2, 2, match=1_031))
+    change(world, THREE.without(3))
+    world.hand(accepted(2, 2, match=1_032))
+    alone = demoted(THREE.without(3), 2)
+    change(world, alone)
+    lagging = msgspec.structs.replace(
+        accepted(2, 2, match=7), rejoining="d" * 32, admitted_at=NOT_ADMITTED
+    )
+    for _ in range(30):
+        world.hand(lagging)
+        world.tick(1, 100)
+    assert world.raft().log.configuration == alone
+    world.hand(msgspec.structs.replace(lagging, match_index=1_033))
+    assert world.raft().log.configuration.voters == {1, 2}
+    world.tick(1, 50)
+    assert world.raft().role is Role.LEADER
+
+
 def test_a_follower_that_is_removed_counts_no_more_from_the_append_on() -> None:
     world = leader_bench([], term=2)
     world.hand(accepted(2, 2, match=1))

@@ -143,6 +143,15 @@ def test_nothing_is_kept_for_who_answers_and_fetches_nothing_but_it_is_tried_aga
     assert raft.sending.wanted_index == 10
 
 
+def test_what_follows_a_snapshot_is_kept_for_who_fetches_it_however_long_that_takes() -> None:
+    """Else it is of no use when it is there, and the next one as little."""
+    world = leader_of_one_behind()
+    for _ in range(400):
+        world.hand(fetch_piece(2, 3, 0), accepted(3, 3, match=0))
+        world.tick(1, 100)
+    assert world.raft().sending.retained_index == 12
+
+
 def test_a_new_leadership_knows_of_nobody_who_needs_one() -> None:
     world = leader_of_one_behind()
     world.hand(append(2, 4))

@@ -18,7 +18,8 @@ from kvstore.errors import DamagedError, DirectoryRefusedError
 from kvstore.kv.record import unpack_history
 from kvstore.kv.view import Applied
 from kvstore.raft.configuration import NOT_ADMITTED, Configuration, Member
-from kvstore.raft.types import DurableUpdate, HardState, LogStart
+from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogStart
+from kvstore.raft.versions import version_data
 from kvstore.recovery import REVISION_BUMP, TERM_BUMP, prospect_of, recover
 from kvstore.storage import recovered_log
 from kvstore.storage.inspect import inspect_directory
@@ -56,6 +57,7 @@ def test_all_entries_that_are_held_are_kept_and_the_log_begins_anew(tmp_path):
     assert not found.configurations
     assert found.configuration == Configuration((Member(3, "h:9003"),))
     assert node.lineage.known == {}
+    assert node.notes == (), "nothing had to be mended"
     node.close()
     assert not inspect_directory(data_dir).findings
 
@@ -70,6 +72,19 @@ def test_term_and_revision_are_beyond_all_of_before(tmp_path):
     assert applied == Applied(LAST, 5 + REVISION_BUMP, 950, 2)
     assert done.revision == applied.revision
     assert max(unpack_history(record)[1] for _, record in node.state.scan(b"")) < REVISION_BUMP
+    node.close()
+
+
+def test_a_version_of_the_cluster_that_is_held_is_kept(tmp_path):
+    """What is behind it may need it."""
+    data_dir = made(tmp_path / "n3")
+    node = open_node(data_dir, 3, names_cluster=True)
+    entry = Entry(LAST + 1, 6, EntryKind.VERSION, version_data(3))
+    node.log.write(DurableUpdate(entries=[entry]))
+    node.close()
+    _, done = recovered(data_dir)
+    node = opened(data_dir, done.cluster_id)
+    assert node.state.applied().cluster_version == 3
     node.close()
 
 

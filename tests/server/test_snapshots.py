@@ -184,11 +184,11 @@ def test_a_node_that_lost_its_data_gets_them_and_votes_meanwhile() -> None:
     assert not lost.raft.log.lacks_base
 
 
-@pytest.mark.parametrize("is_cut", [False, True], ids=["flipped", "cut short"])
-def test_what_comes_is_checked_to_its_last_byte_and_made_anew_if_it_is_damaged(
-    is_cut: bool,
-) -> None:
+@pytest.mark.parametrize("how", ["flipped", "cut short", "of another term"])
+def test_what_comes_is_checked_to_its_last_byte_and_made_anew_if_it_is_damaged(how: str) -> None:
     cluster = Cluster()
+    cluster.elect().raft.hand_over()
+    cluster.run(1_000)
     leader, lost = left_behind(cluster)
     spoilt: list[int] = []
 
@@ -199,10 +199,12 @@ def test_what_comes_is_checked_to_its_last_byte_and_made_anew_if_it_is_damaged(
         source = leader.raft.sending.source
         if source is not None and not spoilt:
             spoilt.append(source.name.id)
-            if is_cut:
-                size_bytes = source.name.size_bytes - 5
-                source.name = msgspec.structs.replace(source.name, size_bytes=size_bytes)
+            name = source.name
+            if how == "cut short":
+                source.name = msgspec.structs.replace(name, size_bytes=name.size_bytes - 5)
                 del source._spool._data[-5:]
+            elif how == "of another term":
+                source.name = msgspec.structs.replace(name, term=name.term - 1)
             else:
                 source._spool._data[-5] ^= 1
 

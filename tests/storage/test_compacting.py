@@ -18,7 +18,7 @@ from kvstore.storage.lmdb_files import check_data_file
 from storage import compacting_child
 from storage.compacting_child import made
 from storage.filesystem_calls import Said, record
-from storage.power_cut import Disk, make
+from storage.power_cut import Disk, Tree, make
 from storage.samples import commands, content, flip_text, open_node
 
 
@@ -153,3 +153,11 @@ def test_a_kill_or_a_power_cut_at_any_step_leaves_all_that_was_there(tmp_path):
                 make(tree, Path(place) / "cut")
                 assert held_by(Path(place) / "cut" / "n1") == wanted
     assert len(seen) > 10
+    # A server writes to the new files, which must not be the old ones again after the next cut.
+    assert all(files_of(tree) == files_of(disk.now()) for tree in disk.after_a_cut())
+
+
+def files_of(tree: Tree) -> list[object]:
+    """What is in the files of both stores."""
+    data_dir = dict(dict(tree)["n1"])
+    return [dict(data_dir[name])["data.mdb"] for name in ("state", "raft")]

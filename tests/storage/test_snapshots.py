@@ -13,6 +13,7 @@ from crc32c import crc32c
 from founding import founders
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from process.trace import why_strace_cannot_run
 
 from kvstore.errors import DamagedError, DiskWriteError, SnapshotRefusedError
 from kvstore.kv.view import Applied
@@ -27,7 +28,11 @@ from kvstore.storage.snapshot_format import (
 )
 from kvstore.storage.snapshot_stream import SnapshotStream
 from kvstore.storage.whole_file import UNFINISHED, WholeFile
+from storage import saving_child
+from storage.filesystem_calls import Said, record
+from storage.power_cut import Disk
 from storage.samples import IDENTITY, StateOnDisk
+from storage.saving_child import AFTER, BEFORE
 
 VOTERS = founders((1, 2, 3))
 
@@ -381,6 +386,25 @@ def test_a_finished_file_takes_the_place_of_the_one_before_and_is_private(tmp_pa
     assert path.read_bytes() == b"of today"
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(why_strace_cannot_run() is not None, reason=str(why_strace_cannot_run()))
+def test_a_file_that_is_finished_outlasts_a_power_cut_and_one_that_is_not_is_the_one_before(
+    tmp_path,
+):
+    """After each call to the file system, all that the disk may hold is looked at."""
+    work = tmp_path / "work"
+    work.mkdir()
+    calls = record(Path(saving_child.__file__), "save", str(work), trace=tmp_path / "trace")
+    disk, finished = Disk(work), 0
+    may_be = [(None, BEFORE), (BEFORE, AFTER), (AFTER,)]
+    for call in calls:
+        disk.apply(call)
+        finished += isinstance(call, Said)
+        for tree in (disk.now(), *disk.after_a_cut()):
+            file = dict(tree).get("backup")
+            assert (file.data if file else None) in may_be[finished]
+    assert finished == 2
 
 
 def test_of_two_that_write_the_same_file_one_is_refused_and_harms_nothing(tmp_path):
