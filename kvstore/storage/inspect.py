@@ -21,7 +21,7 @@ from kvstore.errors import DamagedError, DirectoryRefusedError
 from kvstore.kv.view import Applied
 from kvstore.raft.configuration import Configuration
 from kvstore.raft.configurations import configuration_of
-from kvstore.raft.types import Entry, EntryKind, HardState, LogStart, TermRange
+from kvstore.raft.types import INDEX_MAX, Entry, EntryKind, HardState, LogStart, TermRange
 from kvstore.storage import filesystem, peers_file, records
 from kvstore.storage.base import Identity
 from kvstore.storage.directory import LOCK, PEERS, RAFT, STATE, UNFINISHED
@@ -138,7 +138,9 @@ def read_entries(directory: Path) -> Iterator[Entry | DamagedEntry]:
     """Every entry of a directory's log, in order, without holding up a running server."""
     damage: list[str] = []
     try:
-        for key, value in pairs_at_leisure(directory / RAFT, records.LOG, damage.append):
+        with snapshot(directory / RAFT) as pages:
+            first = _first_key(_extent_of(pages.main_values()))
+        for key, value in pairs_at_leisure(directory / RAFT, records.LOG, first, damage.append):
             yield from map(DamagedEntry, damage)
             damage.clear()
             try:
@@ -245,7 +247,7 @@ class _Reading:
                 base = self._named(RAFT, named, records.CONFIGURATION, Configuration)
                 terms = pages.pairs(records.TERMS, b"", self._finder(RAFT))
                 ranges = [*self._term_ranges(terms)]
-                pairs = pages.pairs(records.LOG, b"", self._finder(RAFT))
+                pairs = pages.pairs(records.LOG, _first_key(extent), self._finder(RAFT))
                 head = [*islice(pairs, 1)]
                 self._start = _start_of_log(extent, ranges, [key for key, _ in head])
                 if base is not None:
@@ -419,6 +421,20 @@ class _Reading:
             self._findings.append(finding if named else f"{self._directory}: {finding}")
         else:
             self._findings_left_out += 1
+
+
+def _extent_of(named: Mapping[bytes, bytes]) -> records.Extent | None:
+    """None if it cannot be read: who checks the directory will find that."""
+    with suppress(DamagedError):
+        return records.decode_named(records.EXTENT, named.get(records.EXTENT), records.Extent)
+    return None
+
+
+def _first_key(extent: records.Extent | None) -> bytes:
+    """Of the log: what lies before is no part of it, and on its way out."""
+    if extent is None or not 0 <= extent.start.index < INDEX_MAX:
+        return b""
+    return records.log_key(extent.start.index + 1)
 
 
 def _start_of_log(

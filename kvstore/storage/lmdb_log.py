@@ -2,6 +2,8 @@
 
 Law: one `write` is one transaction, and its return is the promise that the
 transaction is on the disk. After a write that failed, no later one succeeds.
+The log begins where its outline says. What lies before is no part of it, and goes
+a little with each write, so that no write is as long as what a snapshot put an end to.
 
 This module must not know what entries mean, who asks for them, or when.
 """
@@ -37,6 +39,9 @@ from kvstore.storage.sizes import Sizes
 
 _READER_CHECK_WRITES = 1024
 """How many writes may pass before readers that died are looked for."""
+_DROPPED_RECORDS = 4_096
+_DROPPED_BYTES = 4 << 20
+"""So much that lies before the log's start is removed in one write, which takes some 5 ms."""
 _STARTS_MAX = 1024
 """A peer that was away for more starts of this node takes it for another directory."""
 
@@ -48,6 +53,7 @@ class LmdbLog:
     * Indexes run from the outline's start to its last; damaged ones have no sound record.
     * `sizes`: what the records take, as of the last write.
     * Nothing else in this process has the environment open.
+    * Records that lie before the start are all below any that is ever added.
     """
 
     def __init__(self, environment: Path, map_bytes: int, on_progress: OnProgress = nobody) -> None:
@@ -71,6 +77,8 @@ class LmdbLog:
                 self.starts = records.decode_starts(txn.get(records.STARTS, db=self._lineage))
             self._outline = Outline()
             self.sizes = Sizes(0)
+            self._has_dropped = True
+            """Whether records may lie before the start."""
             self._found: Recovered | None = self._scan(on_progress)
             self._file.fill_up()
         except (lmdb.Error, DamagedError) as error:
@@ -121,7 +129,8 @@ class LmdbLog:
             hard_state = decode_hard_state(txn.get(records.HARD_STATE))
             terms = txn.cursor(self._terms)
             outline = decode_outline(txn.get(records.EXTENT), terms, hard_state)
-            pairs = told(txn.cursor(self._log), "log entries", outline.count, on_progress)
+            stored = read_from(txn.cursor(self._log), outline.start.index + 1)
+            pairs = told(stored, "log entries", outline.count, on_progress)
             sizes = Sizes(outline.start.index)
             configuration = decode_configuration(txn.get(records.CONFIGURATION))
             found = recovered(hard_state, outline, counted(pairs, outline, sizes), configuration)
@@ -149,7 +158,7 @@ class LmdbLog:
         entries = [*map(records.encode_entry, update.entries)]
         self._found = None
         with self._transaction() as txn:
-            self._remove(txn, update)
+            self._remove(txn, update, outline.start.index)
             self._put_entries(txn, repairs, entries)
             if outline != self._outline:
                 self._write_outline(txn, outline)
@@ -211,16 +220,18 @@ class LmdbLog:
         """Close the environment; everything written is durable already."""
         self._env.close()
 
-    def _remove(self, txn: lmdb.Transaction[bytes], update: DurableUpdate) -> None:
-        """What is truncated, and what is dropped from the front."""
+    def _remove(self, txn: lmdb.Transaction[bytes], update: DurableUpdate, start: int) -> None:
+        """What is truncated behind `start`, and some of what lies at and before it."""
         measure = partial(_measure, txn.cursor(self._log))
         if update.truncate_from is not None:
-            for index in range(self.last_index, update.truncate_from - 1, -1):
+            for index in range(self.last_index, max(update.truncate_from - 1, start), -1):
                 txn.delete(records.log_key(index), db=self._log)
             self.sizes.truncate(update.truncate_from, measure)
         if update.start is not None:
-            _drop(txn.cursor(self._log), update.start.index)
-            self.sizes.drop(update.start.index, measure)
+            self.sizes.drop(start, measure)
+            self._has_dropped = True
+        if self._has_dropped and self._file.room_bytes() > self.kept_bytes:
+            self._has_dropped = _drop(txn.cursor(self._log), start)
             self._depth = txn.stat(self._log)["depth"]
 
     def _put_entries(
@@ -264,12 +275,22 @@ def read_from(cursor: lmdb.Cursor[bytes], start: int) -> Iterator[tuple[bytes, b
         yield from cursor
 
 
-def _drop(cursor: lmdb.Cursor[bytes], last_index: int) -> None:
-    """Delete records from the first one on: the cursor goes on by itself, which takes a third."""
-    last = records.log_key(last_index)
+def _drop(cursor: lmdb.Cursor[bytes], last_index: int) -> bool:
+    """Delete records up to that one, as many as one write may; whether there are more.
+
+    From the first one on: the cursor goes on by itself, which takes a third.
+    """
+    last, left_bytes = records.log_key(last_index), _DROPPED_BYTES
     cursor.first()
-    while (key := cursor.key()) and key <= last:
+    for _ in range(_DROPPED_RECORDS):
+        key, value = cursor.item()
+        if not key or key > last:
+            return False
+        if left_bytes <= 0:
+            return True
+        left_bytes -= len(value)
         cursor.delete()
+    return True
 
 
 def _measure(cursor: lmdb.Cursor[bytes], first: int, stop: int) -> int:

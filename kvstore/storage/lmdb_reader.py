@@ -96,13 +96,12 @@ def _meta_of(fd: int, transaction: int, is_last_attempt: bool) -> Meta | None:
 
 
 def pairs_at_leisure(
-    environment: Path, database: bytes, on_damage: Callable[[str], None]
+    environment: Path, database: bytes, start: bytes, on_damage: Callable[[str], None]
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of `database`, for a caller that may take its time.
+    """Keys and values of `database`, from `start` on, for a caller that may take its time.
 
     Nothing is pinned between two of them; what is written meanwhile may show.
     """
-    start = b""
     while True:
         with snapshot(environment) as pages:
             batch = list(islice(pages.pairs(database, start, on_damage), _BATCH + 1))

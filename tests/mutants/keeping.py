@@ -158,8 +158,8 @@ KEEPING = (
     Mutant(
         "a truncation is left out of the transaction",
         "LmdbLog._remove",
-        "            for index in range(self.last_index, update.truncate_from - 1, -1):",
-        "            for index in range(self.last_index, update.truncate_from, -1):",
+        "max(update.truncate_from - 1, start)",
+        "max(update.truncate_from, start)",
         test="tests/storage/test_log_store.py::test_truncation_removes_the_tail",
     ),
     Mutant(

@@ -159,14 +159,20 @@ class LogInMemory:
 class LogOnDisk:
     """A log in a directory of its own, closed and opened again by `restart`."""
 
-    def __init__(self, path, hard_state=HardState(), start=LogStart()):  # noqa: B008 - frozen
-        self.path = path / "raft"
-        LmdbLog.create(self.path, MAP_BYTES, IDENTITY, hard_state, start)
-        self.log = LmdbLog(self.path, MAP_BYTES)
+    def __init__(
+        self,
+        path,
+        hard_state=HardState(),  # noqa: B008 - frozen
+        start=LogStart(),  # noqa: B008 - frozen
+        map_bytes=MAP_BYTES,
+    ):
+        self.path, self.map_bytes = path / "raft", map_bytes
+        LmdbLog.create(self.path, map_bytes, IDENTITY, hard_state, start)
+        self.log = LmdbLog(self.path, map_bytes)
 
     def restart(self):
         self.log.close()
-        self.log = LmdbLog(self.path, MAP_BYTES)
+        self.log = LmdbLog(self.path, self.map_bytes)
         return self.log
 
 

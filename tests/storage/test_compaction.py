@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from kvstore.errors import DamagedError
 from kvstore.raft.types import (
+    COMMAND,
     DurableUpdate,
     Entry,
     HardState,
@@ -128,14 +128,51 @@ def test_damage_at_and_before_the_start_goes_with_it(tmp_path):
     store.log.close()
 
 
-def test_a_record_before_the_start_is_damage_of_the_file(tmp_path):
+def stored(log: LmdbLog) -> list[int]:
+    """The indexes of all records, those that are no part of the log any more too."""
+    with log._env.begin() as txn:
+        return [records.log_index(key) for key, _ in txn.cursor(log._log)]
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+@pytest.mark.parametrize(("count", "size", "writes"), [(9_000, 10, 3), (12, 512 << 10, 2)])
+def test_what_lies_before_the_start_goes_a_little_with_each_write(
+    tmp_path, count, size, writes, kept
+):
+    """A snapshot may end a log of any length, and no write takes that long (decision 21)."""
+    entries = [Entry(index, 1, COMMAND, bytes(size)) for index in range(1, count + 1)]
+    store = LogOnDisk(tmp_path, HardState(1), map_bytes=32 << 20)
+    store.log.write(DurableUpdate(None, None, entries))
+    start = LogStart(count - kept, 1) if kept else LogStart(count + 50, 2)
+    held = entries[start.index :]
+    truncate_from = None if kept else 1
+    update = DurableUpdate(HardState(2), truncate_from, start=start)
+    left = count
+    for _ in range(writes):
+        assert stored(store.log)[0] <= start.index
+        store.log.write(update)
+        log = store.restart()
+        assert log.start == start
+        assert log.recover().damaged == ()
+        assert log.sizes.total_bytes == record_bytes(held)
+        before, left = left, len(stored(log))
+        assert before - left <= 4_096
+        added = Entry(log.last_index + 1, 2, COMMAND, b"")
+        update = DurableUpdate(entries=[added])
+        held.append(added)
+    assert stored(log) == [entry.index for entry in held[:-1]]
+    log.close()
+
+
+def test_what_lies_before_the_start_stays_where_only_votes_have_room(tmp_path, monkeypatch):
     store = LogOnDisk(tmp_path)
     store.log.write(DurableUpdate(HardState(3, 2), None, ENTRIES))
+    monkeypatch.setattr(store.log._file, "room_bytes", lambda: store.log.kept_bytes)
     store.log.write(DurableUpdate(start=LogStart(5, 3)))
-    with store.log._env.begin(write=True) as txn:
-        txn.put(*records.encode_entry(ENTRIES[3]), db=store.log._log)
-    with pytest.raises(DamagedError, match="log record 4 lies behind record 5"):
-        store.log.recover()
+    assert stored(store.log) == [*range(1, 9)]
+    monkeypatch.undo()
+    store.log.write(DurableUpdate(HardState(4)))
+    assert stored(store.log) == [6, 7, 8]
     store.log.close()
 
 

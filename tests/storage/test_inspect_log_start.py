@@ -105,11 +105,22 @@ def test_a_first_entry_of_an_earlier_term_than_the_start_is_a_finding(tmp_path):
     assert f"{tmp_path}: log record 11: its term goes back to 3" in findings
 
 
-def test_a_record_at_or_before_the_start_is_a_finding(tmp_path):
+def test_a_record_at_or_before_the_start_is_no_part_of_the_log(tmp_path):
+    """It is on its way out, and goes with one of the next writes."""
     make_node(tmp_path, led(11, 13, 3, 1), start=TEN)
     spoil(tmp_path, (records.LOG, *records.encode_entry(command(10, 2))))
-    findings = inspect_directory(tmp_path).findings
-    assert findings == (f"{tmp_path}: log record 10 lies behind record 10",)
+    report = inspect_directory(tmp_path)
+    assert report.findings == ()
+    assert (report.first_index, report.last_index) == (11, 12)
+    assert [entry.index for entry in read_entries(tmp_path)] == [11, 12]
+
+
+@pytest.mark.parametrize("index", [-1, (1 << 64) - 1])
+def test_a_start_that_cannot_be_hides_no_record(tmp_path, index):
+    make_node(tmp_path, led(11, 13, 3, 1), start=TEN)
+    spoil(tmp_path, other_extent(12, 1, LogStart(index, 2)))
+    assert inspect_directory(tmp_path).findings
+    assert [entry.index for entry in read_entries(tmp_path)] == [11, 12]
 
 
 def test_where_the_start_cannot_be_read_the_log_begins_with_its_first_term(tmp_path, start):
