@@ -135,6 +135,8 @@ class StatusResult(Result, frozen=True, tag="status"):
     """Why a snapshot that is needed is not taken, or not written, for now, and what to do."""
     check: CheckResult | None = None
     """What a leader knows of the last comparison of states."""
+    differs_at: int = 0
+    """As of this entry its data are known to differ from the majority's; 0 while it is trusted."""
 
 
 class HandOverResult(Result, frozen=True, tag="handover"):

@@ -83,6 +83,8 @@ def reason_not_ready(status: api.StatusResult) -> str | None:
         return "it knows no leader"
     if not status.is_voter:
         return "it does not vote yet"
+    if status.differs_at:
+        return f"its data differ from the majority's as of log entry {status.differs_at}"
     if status.lacks_data or status.receiving is not None:
         return "it waits for a snapshot of its leader's"
     if status.damaged_entries:
@@ -409,11 +411,18 @@ def _progress(view: View) -> Iterator[Advice]:
             lost = _counted(one.damaged_entries, "log entry")
             text = f"the disk of node {one.node_id} lost {lost}, which it asks the others for"
             yield warning("damaged", f"{text}: look at that disk")
+        if one.differs_at:
+            yield warning(
+                "differs",
+                f"the data of node {one.node_id} differ from the majority's as of log entry "
+                f"{one.differs_at}: it answers nothing until it has a snapshot of its leader's; "
+                "look at its memory and its disk, and at state.differs in its directory",
+            )
         if one.snapshot_setback:
             verb = "take" if one.receiving is not None else "write"
             text = f"node {one.node_id} cannot {verb} a snapshot for now: {one.snapshot_setback}"
             yield warning("snapshot_waits", text)
-        elif one.receiving is not None or one.lacks_data:
+        elif one.receiving is not None or (one.lacks_data and not one.differs_at):
             yield warning("snapshot", f"node {one.node_id} {_fetches(one.receiving)}")
         lag = _lag(view, one)
         if not one.is_voter and view.leader is not None:

@@ -346,6 +346,11 @@ class Raft:
         self.log.install(start, configuration)
         self._heed_configuration()
 
+    def lose_base(self, last_applied: int) -> None:
+        """The data as of `last_applied` are no good: only a snapshot that reaches as far helps."""
+        self.log.lacks_base, self.log.applied_index = True, last_applied
+        self.sending.source = None
+
     def has_base(self) -> None:
         """The state machine has the data on which the log goes on."""
         self.log.lacks_base = False

@@ -172,7 +172,7 @@ class Election:
 
     def _count_vote(self, voter: int) -> bool:
         self.votes.add(voter)
-        if not self._log.configuration.has_majority(self.votes):
+        if self._log.lacks_base or not self._log.configuration.has_majority(self.votes):
             return False
         if self._standing.role is Role.CANDIDATE:
             return True

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from kvstore.raft.doubt_events import DataDoubted, DoubtedDataReplaced, LoneDataDoubted
 from kvstore.raft.snapshot_events import (
     CannotTakeSnapshot,
     CannotWriteSnapshot,
@@ -367,4 +368,7 @@ Event: TypeAlias = (
     | StatesCompared
     | StatesDiffer
     | StatesDisputed
+    | DataDoubted
+    | LoneDataDoubted
+    | DoubtedDataReplaced
 )

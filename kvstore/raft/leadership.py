@@ -271,14 +271,16 @@ class Leadership:
 
     @property
     def is_over(self) -> bool:
-        """Whether it is committed that this node does not vote, and nobody is to lead yet."""
+        """Whether nobody is to lead yet, and this node must not go on: it has no data to answer
+        with, or it is committed that it does not vote.
+        """
         log = self._log
-        return (
+        is_out = (
             self._id not in log.configuration.voters
             and self.has_committed
             and log.configurations.in_force_at <= log.commit_index
-            and self.heir is None
         )
+        return self.heir is None and (log.lacks_base or is_out)
 
     @property
     def answering(self) -> frozenset[int]:

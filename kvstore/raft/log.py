@@ -83,7 +83,7 @@ class RaftLog:
         """So, of the configuration as of the start."""
         self.durable_start = recovered.start
         self.lacks_base = False
-        """Whether the data is missing on which the log goes on, so that nothing can be applied."""
+        """Whether the data is missing, or no good, on which the log goes on: nothing is applied."""
         self.lost_index = 0
         """The first entry that this disk lost, and that the leader cannot give; 0 for none."""
         self._repairs = Repairs(recovered.damaged)
@@ -103,7 +103,7 @@ class RaftLog:
     def needs_snapshot(self) -> int:
         """The least index of a snapshot without which this node cannot go on; 0 if it can."""
         if self.lacks_base:
-            return self.start.index
+            return max(self.start.index, self.applied_index, 1)
         return max(self.lost_index, self.applied_index) if self.lost_index in self.damaged else 0
 
     @property

@@ -256,9 +256,7 @@ class Receiving:
     def _is_of_use(self, name: SnapshotName) -> bool:
         """Whether this node is further with it than without."""
         log = self._log
-        if log.lacks_base:
-            return name.index >= log.start.index
-        if log.needs_snapshot:
+        if log.lacks_base or log.needs_snapshot:
             return name.index >= log.needs_snapshot
         return name.index > max(log.applicable_index, log.applied_index, log.start.index)
 

@@ -39,10 +39,7 @@ class StatesDiffer(msgspec.Struct, frozen=True):
     index: int
 
     def __str__(self) -> str:
-        return (
-            f"the state of this node as of log entry {self.index} is not that of the other nodes: "
-            "its answers may be wrong"
-        )
+        return f"the state of this node as of log entry {self.index} is not that of the others"
 
 
 class StatesDisputed(msgspec.Struct, frozen=True):

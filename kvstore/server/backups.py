@@ -19,6 +19,7 @@ from kvstore.config.limits import Limits
 from kvstore.raft.core import Raft
 from kvstore.server import refusals
 from kvstore.server.checkpoints import Checkpoints
+from kvstore.server.doubting import Doubting
 from kvstore.storage.base import StateStore
 from kvstore.storage.snapshot_stream import SnapshotStream
 
@@ -51,6 +52,7 @@ class Backups:
         state_store: StateStore,
         checkpoints: Checkpoints,
         raft: Raft,
+        doubting: Doubting,
         cluster_id: str,
         limits: Limits,
         rng: random.Random,
@@ -58,6 +60,7 @@ class Backups:
         self._state_store = state_store
         self._checkpoints = checkpoints
         self._raft = raft
+        self._doubting = doubting
         self._cluster_id = cluster_id
         self._limits = limits
         self._rng = rng
@@ -79,7 +82,7 @@ class Backups:
     def fetch(self, request: api.FetchBackup) -> api.Result:
         """The piece that is asked for; that of a new backup, if none is named."""
         if self._raft.log.lacks_base:
-            return refusals.NO_DATA
+            return self._doubting.refusal
         number = request.backup or self._begin()
         if number is None:
             return refusals.busy_with_backups(len(self))

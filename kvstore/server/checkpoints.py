@@ -35,11 +35,16 @@ class Checkpoints:
     @property
     def due_ms(self) -> float:
         """By when the next turn must begin for one."""
-        return self._next_ms if self._machine.applied != self._last else math.inf
+        return self._next_ms if self._has_more else math.inf
+
+    @property
+    def _has_more(self) -> bool:
+        """Whether more is applied than is durable, and worth to be."""
+        return self._machine.applied != self._last and self._state_store.divergence is None
 
     def make(self) -> None:
         """Make the applied key space durable."""
         applied = self._machine.applied
-        if applied != self._last and self._room.allows_checkpoint:
+        if self._has_more and self._room.allows_checkpoint:
             self._state_store.commit(applied)
             self._last = applied

@@ -1,7 +1,8 @@
 """How events become lines of the log: level, code, fields.
 
 Law: a warning is what somebody should look at: writes are refused, leadership is lost though
-nobody moved it, a node stood still. What a planned restart brings about is none.
+nobody moved it, a node stood still. What a planned restart brings about is none. An error is a
+mistake of this program, or of its machine, that the node outlives.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from kvstore.logs import code_of
-from kvstore.raft import events, snapshot_events, state_events
+from kvstore.raft import doubt_events, events, snapshot_events, state_events
 
 WARNINGS: Final = (
     events.Deposed,
@@ -30,9 +31,14 @@ WARNINGS: Final = (
     state_events.StatesDiffer,
     state_events.StatesDisputed,
 )
+ERRORS: Final = (doubt_events.DataDoubted, doubt_events.LoneDataDoubted)
 
 
 def write(log: FilteringBoundLogger, event: events.Event) -> None:
     """One line: the event's text, and its fields."""
-    say = log.warning if type(event) in WARNINGS else log.info
+    say = log.info
+    if type(event) in WARNINGS:
+        say = log.warning
+    elif type(event) in ERRORS:
+        say = log.error
     say(str(event), code=code_of(type(event)), **msgspec.structs.asdict(event))

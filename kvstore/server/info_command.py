@@ -189,6 +189,7 @@ def _raft(status: api.StatusResult) -> Fields:
         "raft_damaged_entries": status.damaged_entries,
         "raft_room_bytes": status.room_bytes,
         "raft_waits_for_room": status.waits_for_room,
+        "raft_state_differs_at": status.differs_at,
         "raft_sync_last_ms": round(status.sync_last_ms or 0.0, 3),
         "raft_sync_p99_ms": round(status.sync_p99_ms or 0.0, 3),
         "raft_cluster_version": status.cluster_version,

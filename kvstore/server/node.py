@@ -36,6 +36,7 @@ from kvstore.server.cluster_time import ClusterTime
 from kvstore.server.cluster_version import THIS_RELEASE, ClusterVersion, Release
 from kvstore.server.compaction import Compaction
 from kvstore.server.directions import elsewhere
+from kvstore.server.doubting import Doubting
 from kvstore.server.installing import Installing
 from kvstore.server.known_leader import KnownLeader
 from kvstore.server.leading import Leading
@@ -53,7 +54,7 @@ from kvstore.server.waiting.handovers import WaitingHandovers
 from kvstore.server.waiting.kind import Kind
 from kvstore.server.waiting.reads import Read, WaitingReads
 from kvstore.server.waiting.writes import EntryName, WaitingWrites, Write
-from kvstore.storage.base import LogStore, StateStore
+from kvstore.storage.base import Divergence, LogStore, StateStore
 from kvstore.storage.writer import LogWriter, WriteAtOnce
 
 _SESSION_RULES: Final = api.SessionRules()
@@ -139,8 +140,9 @@ class Node:
         self._applier = Applier(
             self, self._checkpoints, self.cluster_version, self._writes, self._reads, own_digest
         )
+        self.doubting = Doubting(self.raft, state_store)
         self.backups = Backups(
-            *(state_store, self._checkpoints, self.raft),
+            *(state_store, self._checkpoints, self.raft, self.doubting),
             *(settings.cluster_id, settings.limits, rng),
         )
         self._spooling = Spooling(
@@ -185,6 +187,7 @@ class Node:
         self.raft.wake(now_ms)
         self._note_durable()
         self._answers += self._installing.wake(now_ms)
+        self._events += self.doubting.wake()
         self.room.wake(now_ms, self.raft.current_term, self.machine.last_applied)
 
     def _notice_stall(self, now_ms: float) -> None:
@@ -212,11 +215,14 @@ class Node:
         self._events += self._spooling.tick(now_ms)
         self.backups.tick(now_ms)
         self._events += self.checking.tick(now_ms)
+        if self.checking.differs is not None:
+            self.state_differs(*self.checking.differs)
+            self.checking.differs = None
 
     def submit_command(self, command: api.Command, ticket: Ticket) -> EntryName | None:
         """Propose a write; the entry that it became, None if it was refused."""
         raft = self.raft
-        if not raft.takes_commands:
+        if not raft.takes_commands or self.doubting.divergence is not None:
             self._answer(ticket, self.redirect())
             return None
         if self.leading.is_full:
@@ -257,6 +263,9 @@ class Node:
         if raft.leadership is None and (raft.leader_id is None or not from_any):
             self._answer(ticket, self.redirect())
             return
+        if self.doubting.divergence is not None:
+            self._answer(ticket, self.doubting.refusal)
+            return
         self._answers += self.known_leader.refuse_reads_of_others(self)
         after = 0
         if last_write is not None and last_write[1] == raft.current_term:
@@ -274,8 +283,18 @@ class Node:
         For who was told that a read is due, it does not lag.
         """
         if self.raft.log.lacks_base:
-            return refusals.NO_DATA
+            return self.doubting.refusal
         return self.machine.query(query)
+
+    def state_differs(self, index: int, digest: bytes) -> None:
+        """It is known that this node's data as of `index` are not those with a majority's digest.
+
+        From now on it answers nothing with them, until a snapshot takes their place.
+        """
+        divergence = Divergence(index, digest)
+        self._events += self.doubting.begin(divergence, self.machine.last_applied)
+        if self.doubting.divergence is not None:
+            self._answers += self._reads.refuse_all(self.doubting.refusal)
 
     def hand_over(self, request: api.HandOver, ticket: Ticket) -> None:
         """Have the heir, or whoever is closest, lead in this leader's place."""

@@ -190,6 +190,17 @@ UNKNOWN: Final = api.Failure(
     "outcome unknown: no majority confirmed the write in time; it may or may not take effect, "
     "so read the key before you try again",
 )
+
+
+def state_differs(node_id: int, index: int) -> api.Failure:
+    """Its data are not to be trusted."""
+    return api.Failure(
+        api.FailureCode.BUSY,
+        f"the data of node {node_id} differ from the majority's as of log entry {index}, so it "
+        "answers nothing until it has a snapshot of its leader's; ask another node",
+    )
+
+
 NO_DATA: Final = api.Failure(
     api.FailureCode.BUSY,
     "this node waits for a snapshot of its leader's, and has no data of its own; ask another node",

@@ -113,7 +113,8 @@ class Spooling:
 
     def tick(self, now_ms: float) -> list[Event]:
         """Begin, go on, or give up; what to say of it."""
-        sending, leads = self._raft.sending, self._raft.leadership is not None
+        raft, sending = self._raft, self._raft.sending
+        leads = raft.leadership is not None and not raft.log.lacks_base
         if leads and sending.receivers:
             self._used_ms = now_ms
         else:

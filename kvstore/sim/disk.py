@@ -21,7 +21,7 @@ from kvstore.raft.types import DurableUpdate, HardState, LogStart
 from kvstore.sim.indexed import Indexed
 from kvstore.sim.log_start import FIRST, state_as_of
 from kvstore.storage import cost
-from kvstore.storage.base import Identity
+from kvstore.storage.base import Divergence, Identity
 from kvstore.storage.cost import PAGE_BYTES, Tree
 from kvstore.storage.memory import (
     MemoryLineage,
@@ -398,6 +398,15 @@ class SimulatedState(SimulatedTable, MemoryState):
         # Pages that are given up serve again: only what is new stays.
         disk.room_bytes -= self.put_bytes + self.sessions.put_bytes
         super().commit(applied)
+        disk.spend(disk.draw_sync_ms())
+
+    def mark_diverged(self, divergence: Divergence) -> None:
+        """Make durable that this state is not to be trusted, unless the machine ends first."""
+        disk = self.disk
+        if disk.strikes(Fate.CUT_AT_CHECKPOINT):
+            raise PowerCutError(Fate.CUT_AT_CHECKPOINT.value)
+        disk.require_room(COMMIT_BYTES)
+        super().mark_diverged(divergence)
         disk.spend(disk.draw_sync_ms())
 
     def begin_successor(self) -> SimulatedSuccessor:

@@ -44,12 +44,15 @@ KINDS: Final = (
     "other release",
     "crash in a snapshot",
     "member removed",
+    "state differs",
 )
 """Of faults, by name; `strikes` has the same."""
 _REPEATED: Final = ("forged term", "lost term", "joining under load")
 _OF_UPGRADES: Final = "other release"
 _OF_MEMBERS: Final = "member removed"
+_OF_STATES: Final = "state differs"
 _OF_DISKS: Final = {
+    "state differs",
     "lost directory",
     "old directory",
     "joining under load",
@@ -96,7 +99,7 @@ def plan(rng: random.Random, duration_ms: float, kinds: Sequence[str]) -> tuple[
 
 def choose_kinds(rng: random.Random) -> tuple[str, ...]:
     """Two to five kinds of fault for one seed."""
-    apart = {*_REPEATED, _OF_UPGRADES, _OF_MEMBERS, _OF_SNAPSHOTS[0]}
+    apart = {*_REPEATED, _OF_UPGRADES, _OF_MEMBERS, _OF_STATES, _OF_SNAPSHOTS[0]}
     return tuple(rng.sample(sorted(set(KINDS) - apart), rng.randint(2, 5)))
 
 
@@ -168,6 +171,15 @@ def plan_after_loss(
             rng.getrandbits(32),
         )
         for number in range(rng.randint(0, 3))
+    )
+
+
+def plan_divergences(rng: random.Random, duration_ms: float, first: int) -> tuple[Fault, ...]:
+    """Nodes find that their states are not the majority's, one at a time."""
+    times = sorted(rng.uniform(0.0, duration_ms) for _ in range(rng.randint(1, 5)))
+    return tuple(
+        Fault(first + number, at_ms, 0.0, _OF_STATES, rng.getrandbits(32))
+        for number, at_ms in enumerate(times)
     )
 
 

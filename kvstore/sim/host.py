@@ -66,7 +66,7 @@ class Host:
         self.node: Node | None = None
         self.running: Node
         """The same, while it runs; for who knows that it does."""
-        self.is_paused = False
+        self.is_paused = self._state_is_to_differ = False
         self._is_retired = False
         self._settings = settings
         self._schedule = schedule
@@ -162,7 +162,7 @@ class Host:
         self._greetings.is_over = True
         self.is_paused = False
         self._life += 1
-        self._waits_for_sync = False
+        self._waits_for_sync = self._state_is_to_differ = False
         self._held.clear()
         lost = self.disk.crash() or raft.log.last_index > self.disk.log.last_index
         lost_entries = max(0, raft.log.last_index - self.disk.log.last_index)
@@ -174,6 +174,12 @@ class Host:
         """End without notice, for good; what it has on its disk stays."""
         self._is_retired = True
         self.crash(why)
+
+    def hear_that_state_differs(self) -> None:
+        """Its node hears so in its next turn, of what is durable then."""
+        if self.node is not None:
+            self._state_is_to_differ = True
+            self._plan_turn(_TURN_MS)
 
     def find_damage(self) -> None:
         """Restart, if the disk has damage that the node has not come upon yet."""
@@ -233,7 +239,8 @@ class Host:
     @property
     def is_sound(self) -> bool:
         """Whether it has its right directory, in which no damage is left, and that counts."""
-        return self.disk is self._newest and self.disk.log.is_sound
+        is_trusted = self.disk.state.divergence is None and not self._state_is_to_differ
+        return self.disk is self._newest and self.disk.log.is_sound and is_trusted
 
     # --- Releases -------------------------------------------------------------------------
 
@@ -404,6 +411,9 @@ class Host:
         """What its sockets have."""
         self._observer.stepped(self, "tick")
         self._sockets.hear(self)
+        if self._state_is_to_differ:
+            self._state_is_to_differ = False
+            self.running.state_differs(self.disk.state.applied().last_applied, b"others'")
 
     def unreachable(self) -> Set[int]:
         """Machines on which no node runs."""

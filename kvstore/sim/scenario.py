@@ -118,8 +118,8 @@ def scenario(seed: int) -> Scenario:
         idle_turns=rng.choice((0.0, 0.1, 1.0, 1.0)),
         start=_start(seed),
     )
-    plan = _with_members(_with_compaction(_with_upgrades(_with_disks(plan))))
-    return _with_loss(plan)
+    plan = _with_divergences(_with_compaction(_with_upgrades(_with_disks(plan))))
+    return _with_loss(_with_members(plan))
 
 
 def _with_upgrades(plan: Scenario) -> Scenario:
@@ -160,6 +160,15 @@ def _with_loss(plan: Scenario) -> Scenario:
     loss = Loss(rng.randint(1, (len(plan.members) - 1) // 2), rng.choice((1_500.0, 3_000.0)))
     storm = faults.plan_after_loss(rng, plan.storm_ms, loss.storm_ms, plan.faults)
     return msgspec.structs.replace(plan, loss=loss, faults=storm)
+
+
+def _with_divergences(plan: Scenario) -> Scenario:
+    """In one world of four nodes find that their states differ; drawn by itself."""
+    rng = random.Random(f"whose state differs in world {plan.seed}")
+    if rng.random() >= 0.25:
+        return plan
+    storm = faults.plan_divergences(rng, plan.storm_ms, len(plan.faults))
+    return msgspec.structs.replace(plan, faults=plan.faults + storm)
 
 
 def _start(seed: int) -> LogStart:

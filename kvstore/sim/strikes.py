@@ -186,6 +186,14 @@ def _lose_term(world: World, fault: Fault, rng: random.Random) -> None:
         host.crash("restarted, after a loss on its disk")
 
 
+def _state_differs(world: World, fault: Fault, rng: random.Random) -> None:
+    """A node is told so; the others must be a majority of sound ones, to lead and to rebuild it."""
+    host = _victim(world, rng)
+    if host.is_sound and _others_are_sound(world, host):
+        world.observer.disturbed(host.id, "is about to find that its state differs")
+        host.hear_that_state_differs()
+
+
 def _join_under_load(world: World, fault: Fault, rng: random.Random) -> None:
     """A machine comes back with an empty disk, while clients write as fast as they can."""
     for client in world.clients:
@@ -377,5 +385,6 @@ _STRIKES: Final[dict[str, Callable[[World, Fault, random.Random], None]]] = {
     "other release": _change_release,
     "member removed": _remove_member,
     "crash in a snapshot": _crash_in_a_snapshot,
+    "state differs": _state_differs,
 }
 assert _STRIKES.keys() == set(KINDS)

@@ -121,8 +121,20 @@ class Lineage(Protocol):
         ...
 
 
+class Divergence(msgspec.Struct, frozen=True):
+    """A state as of `index` is not the one that a majority has, whose digest is `digest`."""
+
+    index: int
+    digest: bytes
+
+
 class StateStore(View, Protocol):
-    """A view that can be made durable."""
+    """A view that can be made durable.
+
+    * `divergence`: what is known against this state, durably; None as long as it is trusted.
+    """
+
+    divergence: Divergence | None
 
     def applied(self) -> Applied:
         """What the last `commit` said; zeros for a new directory."""
@@ -130,6 +142,13 @@ class StateStore(View, Protocol):
 
     def commit(self, applied: Applied) -> None:
         """Make every change so far durable, together with `applied`."""
+        ...
+
+    def mark_diverged(self, divergence: Divergence) -> None:
+        """Make durable that this state is not to be trusted; only `change_over` ends that.
+
+        Changes since the last commit are forgotten.
+        """
         ...
 
     def reading(self) -> Reading:
@@ -153,7 +172,8 @@ class StateStore(View, Protocol):
     def change_over(self, successor: Successor) -> None:
         """From now on this is `successor`, which is finished; what was here is gone.
 
-        Readings end. Raises `DiskWriteError`.
+        One that diverged is kept aside, for who looks for the reason. Readings end. Raises
+        `DiskWriteError`.
         """
         ...
 

@@ -7,6 +7,7 @@
     <data>/raft.new/   only while the directory is being made
     <data>/state.new/  only while a snapshot is installed: what takes the place of state/
     <data>/state.old/  only for a moment: what it took the place of
+    <data>/state.differs/  the last one that a snapshot replaced since it differed from others'
     <data>/state.damaged/, raft/damaged.mdb   what was damaged, after it was mended
     <data>/raft.before/   the log of the cluster that this one was made of (`recovered_log.py`)
 
@@ -46,8 +47,8 @@ from kvstore.storage.base import Identity
 from kvstore.storage.failures import unavailable
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_salvage import DAMAGED_FILE, salvage
-from kvstore.storage.lmdb_state import PREDECESSOR, SPOOL, SUCCESSOR, LmdbState
-from kvstore.storage.lmdb_successor import put_in_place
+from kvstore.storage.lmdb_state import SPOOL, LmdbState
+from kvstore.storage.lmdb_successor import PREDECESSOR, SUCCESSOR, put_in_place
 from kvstore.storage.peers_file import PeersFile
 from kvstore.storage.progress import OnProgress, nobody
 from kvstore.storage.rebuilding import START_AGAIN, nothing_tells, source_of_data
@@ -292,11 +293,11 @@ def finish_change_over(data_dir: Path, log: LmdbLog, map_bytes: int) -> None:
     It is the state as of the log's start if it is whole; one that is not says that nothing was
     applied. What was here before is not further than the log tells.
     """
-    successor, aside = data_dir / SUCCESSOR, data_dir / PREDECESSOR
+    state, successor, aside = (data_dir / name for name in (STATE, SUCCESSOR, PREDECESSOR))
     try:
         may_be_named = log.start.index > 0 and successor.exists()
         if may_be_named and _is_as_of_start(successor, log, map_bytes):
-            put_in_place(successor, data_dir / STATE, aside)
+            put_in_place(successor, state, diverged=_has_diverged(state, map_bytes))
         for left in (successor, aside):
             if left.exists():
                 shutil.rmtree(left)
@@ -313,6 +314,17 @@ def _is_as_of_start(successor: Path, log: LmdbLog, map_bytes: int) -> bool:
     with contextlib.closing(state):
         is_ours = state.identity == log.identity
         return is_ours and state.applied().last_applied == log.start.index
+
+
+def _has_diverged(state: Path, map_bytes: int) -> bool:
+    if not state.exists():
+        return False
+    try:
+        opened = LmdbState(state, map_bytes)
+    except DamagedStateError:
+        return False
+    with contextlib.closing(opened):
+        return opened.divergence is not None
 
 
 def _open_log(

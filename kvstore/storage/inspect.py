@@ -23,7 +23,7 @@ from kvstore.raft.configuration import Configuration
 from kvstore.raft.configurations import configuration_of
 from kvstore.raft.types import INDEX_MAX, Entry, EntryKind, HardState, LogStart, TermRange
 from kvstore.storage import filesystem, peers_file, records
-from kvstore.storage.base import Identity
+from kvstore.storage.base import Divergence, Identity
 from kvstore.storage.directory import LOCK, PEERS, RAFT, STATE, UNFINISHED
 from kvstore.storage.lmdb_reader import pairs_at_leisure, snapshot
 
@@ -224,6 +224,8 @@ class _Reading:
                 named = pages.main_values()
                 self._state_identity = self._named(STATE, named, records.IDENTITY, Identity)
                 self._applied = self._named(STATE, named, records.APPLIED, Applied)
+                if records.DIVERGENCE in named:
+                    self._check_divergence(named)
                 for key, value in pages.pairs(records.KEYS, b"", self._finder(STATE)):
                     self._keys += 1
                     self._check_value(key, value)
@@ -402,6 +404,14 @@ class _Reading:
             self._find(
                 f"the log begins after entry {self._start.index}, but only up to {last_applied}"
                 " was applied: what is between is not here"
+            )
+
+    def _check_divergence(self, named: Mapping[bytes, bytes]) -> None:
+        known = self._named(STATE, named, records.DIVERGENCE, Divergence)
+        if known is not None:
+            self._find(
+                f"{STATE}/ as of entry {known.index} differs from that of a majority: its node"
+                " answers nothing, and waits for a snapshot of its leader's"
             )
 
     def _named(

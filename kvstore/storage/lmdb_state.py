@@ -18,18 +18,16 @@ import lmdb
 from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError
 from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint
 from kvstore.storage import cost, lmdb_files, records
-from kvstore.storage.base import Identity
-from kvstore.storage.lmdb_successor import LmdbSuccessor, create_state, put_in_place
+from kvstore.storage.base import Divergence, Identity
+from kvstore.storage.lmdb_successor import SUCCESSOR, LmdbSuccessor, create_state, put_in_place
 from kvstore.storage.lmdb_table import LmdbTable
 from kvstore.storage.progress import OnProgress, nobody
 from kvstore.storage.reading import Pair, Reading
 from kvstore.storage.spool import SpoolFile
 from kvstore.storage.successor import Successor
 
-SUCCESSOR: Final = "state.new"
-PREDECESSOR: Final = "state.old"
 SPOOL: Final = "snapshot.spool"
-"""Names beside the state: of one that is being built, of one that goes, of a file for a moment."""
+"""Name beside the state, of a file for a moment."""
 
 
 class LmdbState(LmdbTable):
@@ -58,8 +56,10 @@ class LmdbState(LmdbTable):
             with self._env.begin() as txn:
                 identity = txn.get(records.IDENTITY)
                 applied = txn.get(records.APPLIED)
+                divergence = txn.get(records.DIVERGENCE)
             self.identity = records.decode_named(records.IDENTITY, identity, Identity)
             self._applied = decode_applied(applied)
+            self.divergence = decode_divergence(divergence)
             self._readings: dict[Reading, lmdb.Transaction[bytes]] = {}
             self._begin()
         except (lmdb.Error, DamagedError) as error:
@@ -86,9 +86,22 @@ class LmdbState(LmdbTable):
             return
         if applied.last_applied < self._applied.last_applied:
             raise ValueError(f"last_applied goes back to {applied.last_applied}")
-        record = records.encode_named(records.APPLIED, applied)
+        self._commit(records.APPLIED, records.encode_named(records.APPLIED, applied))
+        self._applied = applied
+
+    def mark_diverged(self, divergence: Divergence) -> None:
+        """Make durable that this state is not to be trusted; changes so far are forgotten."""
+        if any(table.failed for table in self._tables):
+            raise DiskWriteError(f"{self._path}: an earlier write failed")
+        self._txn.abort()
+        self._begin()
+        self._commit(records.DIVERGENCE, records.encode_named(records.DIVERGENCE, divergence))
+        self.divergence = divergence
+
+    def _commit(self, name: bytes, record: bytes) -> None:
+        """Make the transaction durable, with this record."""
         try:
-            self._txn.put(records.APPLIED, record, db=self._main)
+            self._txn.put(name, record, db=self._main)
             lmdb_files.sign_commit(self._txn, self._main)
             self._txn.commit()
             self._file.fill_up()
@@ -99,7 +112,6 @@ class LmdbState(LmdbTable):
         except DiskWriteError:
             self.failed = True
             raise
-        self._applied = applied
 
     def reading(self) -> Reading:
         """All that the last `commit` made durable, whatever comes later. To be closed, and soon.
@@ -139,10 +151,11 @@ class LmdbState(LmdbTable):
         return LmdbSuccessor(path, self.capacity_bytes, self.identity)
 
     def change_over(self, successor: Successor) -> None:
-        """From now on this is `successor`, which is finished; what was here is gone."""
+        """From now on this is `successor`, which is finished; what was here is gone, or aside."""
         assert isinstance(successor, LmdbSuccessor)
         self.close()
-        put_in_place(successor.path, self._path, self._path.with_name(PREDECESSOR))
+        put_in_place(successor.path, self._path, diverged=self.divergence is not None)
+        self.divergence = None
         self._env = successor.env
         for table in self._tables:
             table.move_to(self._env)
@@ -230,3 +243,10 @@ def decode_applied(value: bytes | None) -> Applied:
             f"record 'applied' has {applied.last_applied}, {applied.revision}, {applied.time_ms}"
         )
     return applied
+
+
+def decode_divergence(value: bytes | None) -> Divergence | None:
+    """The record of a divergence, checked; None if there is none."""
+    if value is None:
+        return None
+    return records.decode_named(records.DIVERGENCE, value, Divergence)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 import lmdb
 
@@ -18,6 +19,11 @@ from kvstore.storage import lmdb_files, records
 from kvstore.storage.base import Identity
 from kvstore.storage.filesystem import sync_directory
 from kvstore.storage.reading import Pair
+
+SUCCESSOR: Final = "state.new"
+PREDECESSOR: Final = "state.old"
+DIVERGED: Final = "state.differs"
+"""Names beside the state: of one that is built, of one that goes, of one that is kept aside."""
 
 
 class LmdbSuccessor:
@@ -90,20 +96,23 @@ def create_state(environment: Path, map_bytes: int, identity: Identity) -> None:
         txn.put(records.APPLIED, records.encode_named(records.APPLIED, Applied()))
 
 
-def put_in_place(successor: Path, state: Path, aside: Path) -> None:
-    """Give a finished state the name of the one before, which goes. An interrupted one is
-    finished by the next call.
+def put_in_place(successor: Path, state: Path, *, diverged: bool) -> None:
+    """Give a finished state the name of the one before, which goes, or is kept as it `diverged`.
 
-    Raises `DiskWriteError`.
+    An interrupted one is finished by the next call. Raises `DiskWriteError`.
     """
+    aside = state.with_name(DIVERGED if diverged else PREDECESSOR)
     try:
-        if aside.exists():
-            shutil.rmtree(aside)
         if state.exists():
+            if aside.exists():
+                shutil.rmtree(aside)
             state.rename(aside)
+            if diverged:
+                # Else a power cut might leave the new name alone, and this one nowhere.
+                sync_directory(state.parent)
         successor.rename(state)
         sync_directory(state.parent)
-        if aside.exists():
+        if aside.exists() and not diverged:
             shutil.rmtree(aside)
     except OSError as error:
         raise DiskWriteError(f"{state}: {error.strerror}") from error

@@ -14,7 +14,7 @@ from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint
 from kvstore.raft.configuration import Configuration
 from kvstore.raft.types import DurableUpdate, Entry, HardState, LogStart, Recovered
 from kvstore.storage import cost, records
-from kvstore.storage.base import Acquaintance, Identity
+from kvstore.storage.base import Acquaintance, Divergence, Identity
 from kvstore.storage.outline import (
     Outline,
     batch,
@@ -297,6 +297,7 @@ class MemoryState(MemoryTable):
         super().__init__(records.KEY_PREFIX)
         self.identity = identity
         self.sessions = MemoryTable(records.SESSION_PREFIX)
+        self.divergence: Divergence | None = None
         self._applied = applied
         self._readings: set[Reading] = set()
         self.successor: MemorySuccessor | None = None
@@ -312,6 +313,12 @@ class MemoryState(MemoryTable):
         self.keep_changes()
         self.sessions.keep_changes()
         self._applied = applied
+
+    def mark_diverged(self, divergence: Divergence) -> None:
+        """Make durable that this state is not to be trusted; changes so far are forgotten."""
+        self.take_back_changes()
+        self.sessions.take_back_changes()
+        self.divergence = divergence
 
     def reading(self) -> Reading:
         """All that the last `commit` made durable, whatever comes later."""
@@ -342,7 +349,7 @@ class MemoryState(MemoryTable):
         prefix = self.sessions.prefix
         self.sessions.replace_all([one for one in successor.pairs if one[0].startswith(prefix)])
         self._applied = successor.applied
-        self.successor = None
+        self.successor = self.divergence = None
 
     def finish_change_over(self, start_index: int) -> None:
         """A start on a log that begins after that entry: finish what was interrupted, or drop it.
@@ -352,7 +359,8 @@ class MemoryState(MemoryTable):
         successor, self.successor = self.successor, None
         if successor is None or successor.applied is None:
             return
-        if successor.applied.last_applied == start_index > self._applied.last_applied:
+        is_behind = self.divergence is not None or self._applied.last_applied < start_index
+        if successor.applied.last_applied == start_index and is_behind:
             self._become(successor)
 
     @property

@@ -14,6 +14,7 @@ fails is never half-read: decoding returns a whole record or raises `DamagedErro
     raft/peers    twice: crc | length u32 | msgpack of Peers | zeros up to 4,096 bytes
     state/  "identity"    crc | msgpack of Identity, equal to that of raft/
             "applied"     crc | msgpack of Applied
+            "divergence"  crc | msgpack of Divergence; only of a state that differs from others'
             "commit"      crc | number of the transaction that wrote it, u64
             keys          "k" + key  ->  crc | record
             sessions      "s" + session u64  ->  crc | record
@@ -40,6 +41,7 @@ FORMAT_VERSION: Final = 5
 IDENTITY: Final = b"identity"
 HARD_STATE: Final = b"hard_state"
 APPLIED: Final = b"applied"
+DIVERGENCE: Final = b"divergence"
 COMMIT: Final = b"commit"
 EXTENT: Final = b"extent"
 CONFIGURATION: Final = b"configuration"

@@ -22,8 +22,8 @@ from kvstore.storage import lmdb_files, recovered_log
 from kvstore.storage.base import Identity
 from kvstore.storage.directory import PEERS, RAFT, STATE, finish_change_over, held
 from kvstore.storage.lmdb_log import LmdbLog
-from kvstore.storage.lmdb_state import SUCCESSOR, LmdbState
-from kvstore.storage.lmdb_successor import LmdbSuccessor
+from kvstore.storage.lmdb_state import LmdbState
+from kvstore.storage.lmdb_successor import SUCCESSOR, LmdbSuccessor
 from kvstore.storage.peers_file import PeersFile
 from kvstore.storage.survivor import Survivor
 

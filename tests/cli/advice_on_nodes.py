@@ -196,6 +196,13 @@ ABOUT_NODES = {
         ("node 3 lacks its data, and waits for a snapshot",),
         1,
     ),
+    "the data of a node differ": Case(
+        ask(node(1), node(2), node(3, lacks_data=True, differs_at=77)),
+        State.DEGRADED,
+        ["differs"],
+        ("the data of node 3 differ from the majority's as of log entry 77", "state.differs"),
+        1,
+    ),
     "a node hears no leader": Case(
         ask(node(1), node(2), without_leader(3)),
         State.DEGRADED,

@@ -102,6 +102,10 @@ def test_a_verdict_holds_whatever_a_node_says() -> None:
         ({"is_short_of_room": True, "room_bytes": 0}, None),
         ({"leader_id": None}, "it knows no leader"),
         ({"is_voter": False}, "it does not vote yet"),
+        (
+            {"differs_at": 77, "lacks_data": True},
+            "its data differ from the majority's as of log entry 77",
+        ),
         ({"damaged_entries": 3}, "its disk lost 3 log entries"),
         ({"waits_for_room": 7}, "it has no room to apply log entry 7"),
     ],

@@ -30,11 +30,10 @@ APPLYING = (
     Mutant(
         "last_applied is saved without the data of the turn",
         "Checkpoints.make",
-        "        applied = self._machine.applied\n        if applied != self._last",
+        "        applied = self._machine.applied\n",
         "        applied = self._machine.applied\n"
         "        applied = type(applied)(\n"
-        "            applied.last_applied + 1, applied.revision, applied.time_ms\n        )\n"
-        "        if applied != self._last",
+        "            applied.last_applied + 1, applied.revision, applied.time_ms\n        )\n",
     ),
     Mutant(
         "a condition is judged by the leader when the write is proposed",

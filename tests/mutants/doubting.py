@@ -5,6 +5,8 @@ from __future__ import annotations
 from .mutant import Mutant
 
 _REBUILDING = "tests/storage/test_rebuilding.py"
+_DOUBTING = "tests/server/test_doubting.py"
+_DIVERGENCE = "tests/storage/test_divergence.py"
 
 DOUBTING = (
     Mutant(
@@ -41,5 +43,145 @@ DOUBTING = (
         "    if source is None:\n",
         "    if not source and not found.start.index:\n",
         test=f"{_REBUILDING}::test_a_damaged_key_of_a_lone_node_leaves_all_others_to_be_read",
+    ),
+    Mutant(
+        "a read that waits is answered though the data are in doubt",
+        "Node.state_differs",
+        "            self._answers += self._reads.refuse_all(self.doubting.refusal)\n",
+        "            pass\n",
+        test=f"{_DOUBTING}::test_from_then_on_it_answers_nothing_and_a_snapshot_ends_that",
+    ),
+    Mutant(
+        "reads are taken though the data are in doubt",
+        "Node.submit_query",
+        "        if self.doubting.divergence is not None:\n",
+        "        if False:\n",
+    ),
+    Mutant(
+        "whoever reads what was applied reads data in doubt",
+        "Doubting.__init__",
+        "            raft.lose_base(state_store.applied().last_applied)\n",
+        "            pass\n",
+        test=f"{_DOUBTING}::test_it_is_known_and_said_once_in_each_life",
+    ),
+    Mutant(
+        "a leader in doubt of its data takes writes",
+        "Node.submit_command",
+        " or self.doubting.divergence is not None:\n",
+        ":\n",
+        test=f"{_DOUBTING}::test_a_leader_hands_over_and_is_rebuilt_by_its_heir",
+    ),
+    Mutant(
+        "a leader in doubt of its data leads on",
+        "Leadership.is_over",
+        "(log.lacks_base or is_out)",
+        "is_out",
+    ),
+    Mutant(
+        "who asked for votes before it doubted its data is elected",
+        "Election._count_vote",
+        "self._log.lacks_base or not",
+        "not",
+        test=f"{_DOUBTING}::test_who_asks_for_votes_when_it_becomes_known_is_not_elected",
+    ),
+    Mutant(
+        "a snapshot of data in doubt that is whole is given away",
+        "Raft.lose_base",
+        "        self.sending.source = None\n",
+        "",
+    ),
+    Mutant(
+        "a snapshot of data in doubt is written to its end",
+        "Spooling.tick",
+        " and not raft.log.lacks_base\n",
+        "\n",
+        test=f"{_DOUBTING}::test_a_leader_sends_nothing_more_of_its_data",
+    ),
+    Mutant(
+        "a snapshot that reaches less far than what was read takes the place of data in doubt",
+        "RaftLog.needs_snapshot",
+        "max(self.start.index, self.applied_index, 1)",
+        "max(self.start.index, 1)",
+        test=f"{_DOUBTING}::test_a_snapshot_reaches_as_far_as_what_was_applied",
+    ),
+    Mutant(
+        "that data are in doubt is forgotten by a restart",
+        "Doubting._go_on",
+        "            store.mark_diverged(divergence)\n",
+        "            pass\n",
+        test=f"{_DOUBTING}::test_it_is_known_and_said_once_in_each_life",
+    ),
+    Mutant(
+        "a full disk is written to, to say that data are in doubt",
+        "Doubting._go_on",
+        " and left_bytes >= _MARK_BYTES",
+        "",
+        test=f"{_DOUBTING}::test_where_there_is_no_room_it_answers_nothing_all_the_same",
+    ),
+    Mutant(
+        "data in doubt are committed to",
+        "Checkpoints._has_more",
+        " and self._state_store.divergence is None",
+        "",
+        test=f"{_DOUBTING}::test_nothing_is_committed_to_data_that_differ",
+    ),
+    Mutant(
+        "a lone node stops answering for good",
+        "Doubting.begin",
+        "        if not raft.log.configuration.voters_besides(raft.id):\n",
+        "        if False:\n",
+        test=f"{_DOUBTING}::test_a_lone_node_says_so_and_goes_on",
+    ),
+    Mutant(
+        "a node that was rebuilt doubts its data for ever",
+        "Doubting.wake",
+        "        self.divergence = None\n",
+        "",
+    ),
+    Mutant(
+        "what was not committed is committed with the mark",
+        "LmdbState.mark_diverged",
+        "        self._txn.abort()\n        self._begin()\n",
+        "",
+        test=f"{_DIVERGENCE}::test_it_outlasts_a_restart_and_what_was_not_committed_does_not",
+    ),
+    Mutant(
+        "a state that differed is thrown away when it is replaced",
+        "LmdbState.change_over",
+        "diverged=self.divergence is not None",
+        "diverged=False",
+        test=f"{_DIVERGENCE}::test_one_is_kept_the_last",
+    ),
+    Mutant(
+        "a start throws away a state that differed",
+        "finish_change_over",
+        "diverged=_has_diverged(state, map_bytes)",
+        "diverged=False",
+        test=f"{_DIVERGENCE}"
+        "::test_from_then_on_the_next_start_has_the_snapshot_and_keeps_what_it_replaced",
+    ),
+    Mutant(
+        "a state that differed may be nowhere after a power cut",
+        "put_in_place",
+        "                sync_directory(state.parent)\n",
+        "                pass\n",
+        test="tests/storage/test_power_cuts.py::test_what_was_promised_outlasts_every_power_cut"
+        "[state_that_differs_is_replaced_twice]",
+    ),
+    Mutant(
+        "a damaged mark is taken for none",
+        "decode_divergence",
+        "    return records.decode_named(records.DIVERGENCE, value, Divergence)\n",
+        "    try:\n        return records.decode_named(records.DIVERGENCE, value, Divergence)\n"
+        "    except DamagedError:\n        return None\n",
+        test=f"{_DIVERGENCE}::test_a_damaged_mark_is_damage_and_never_none",
+    ),
+    Mutant(
+        "who is named by a comparison goes on as if nothing were",
+        "Node.tick",
+        "            self.state_differs(*self.checking.differs)\n",
+        "",
+        test=f"{_DOUBTING}"
+        "::test_who_is_named_by_a_comparison_is_rebuilt_and_the_next_one_finds_nothing",
     ),
 )

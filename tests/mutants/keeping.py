@@ -129,7 +129,7 @@ KEEPING = (
     ),
     Mutant(
         "readers of the key space that died are never looked for",
-        "LmdbState.commit",
+        "LmdbState._commit",
         "            self._env.reader_check()\n",
         "",
         test="tests/storage/test_dead_readers.py",
@@ -172,8 +172,8 @@ KEEPING = (
     ),
     Mutant(
         "the key space is committed without last_applied",
-        "LmdbState.commit",
-        "            self._txn.put(records.APPLIED, record, db=self._main)\n",
+        "LmdbState._commit",
+        "            self._txn.put(name, record, db=self._main)\n",
         "",
         test="tests/storage/test_state_store.py"
         "::test_what_was_committed_survives_together_with_applied",

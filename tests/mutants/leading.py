@@ -12,9 +12,9 @@ LEADING = (
     Mutant(
         "a pre-candidate stands without a majority",
         "Election._count_vote",
-        "        if not self._log.configuration.has_majority(self.votes):\n",
-        "        is_done = self._standing.role is Role.PRE_CANDIDATE\n"
-        "        if not is_done and not self._log.configuration.has_majority(self.votes):\n",
+        "not self._log.configuration.has_majority(self.votes)",
+        "(self._standing.role is not Role.PRE_CANDIDATE"
+        " and not self._log.configuration.has_majority(self.votes))",
     ),
     Mutant(
         "a pre-vote is given while a leader is heard",

@@ -213,7 +213,7 @@ SERVING = (
     Mutant(
         "a follower takes writes",
         "Node.submit_command",
-        "        if not raft.takes_commands:\n"
+        "        if not raft.takes_commands or self.doubting.divergence is not None:\n"
         "            self._answer(ticket, self.redirect())\n            return None\n",
         "",
     ),
@@ -400,7 +400,7 @@ SERVING = (
     Mutant(
         "nobody wakes for a checkpoint",
         "Checkpoints.due_ms",
-        "if self._machine.applied != self._last else",
+        "if self._has_more else",
         "if False else",
         test=f"{_DUE}::test_nothing_happens_before_it_is_due",
     ),

@@ -61,6 +61,8 @@ WORTH_REACHING = {
     "version raised",
     "append of several entries",
     "log compacted",
+    "data doubted",
+    "doubted data replaced",
     "answer OK",
     "answer NOTLEADER",
     "answer UNKNOWN",

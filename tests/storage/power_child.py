@@ -25,17 +25,18 @@ from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, HardState, LogStart
 from kvstore.server.node import Node
 from kvstore.storage import records
-from kvstore.storage.base import Acquaintance
+from kvstore.storage.base import Acquaintance, Divergence
 from kvstore.storage.directory import PEERS, RAFT, STATE, STATE_ASIDE, UNFINISHED, set_state_aside
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_salvage import DAMAGED_FILE
 from kvstore.storage.lmdb_state import LmdbState
+from kvstore.storage.lmdb_successor import DIVERGED
 from kvstore.storage.peers_file import PeersFile
 from kvstore.storage.records import COPY_BYTES
 from kvstore.storage.sizes import RUN_ENTRIES
 from storage.samples import IDENTITY, MAP_BYTES, commands, flip, led, open_node
 
-KEPT = (f"{STATE_ASIDE}/data.mdb", f"{RAFT}/{DAMAGED_FILE}")
+KEPT = (f"{STATE_ASIDE}/data.mdb", f"{DIVERGED}/data.mdb", f"{RAFT}/{DAMAGED_FILE}")
 FIRST_ENTRIES = led(1, 300, 1, 1)
 
 
@@ -63,14 +64,15 @@ def promise(node: Any) -> Promise:
     }
 
 
+def digest_of(path: Path) -> str | None:
+    """Of what a file holds; None if there is no such file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+
+
 def kept(data_dir: Path) -> dict[str, str]:
     """What the operator was told to find beside the mended parts."""
-    paths = [data_dir / name for name in KEPT]
-    return {
-        str(path.relative_to(data_dir)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in paths
-        if path.exists()
-    }
+    found = {name: digest_of(data_dir / name) for name in KEPT}
+    return {name: digest for name, digest in found.items() if digest is not None}
 
 
 def sync(path: Path) -> None:
@@ -209,6 +211,33 @@ def snapshot_that_is_installed_twice(data_dir: Path) -> None:
         node.close()
 
 
+def state_that_differs_is_replaced_twice(data_dir: Path) -> None:
+    """What was replaced stays to be looked at, instead of the one before."""
+    serve(data_dir, 1)
+    say([])
+    for number in (2, 3):
+        node = open_node(data_dir, start=b"start%3d" % number)
+        node.state.put(b"never committed", b"%d" % number)
+        # Whoever was told of its divergence owes nothing more of what was applied.
+        say(promise(node))
+        divergence = Divergence(10 * number, bytes(32))
+        node.state.mark_diverged(divergence)
+        say({**promise(node), "divergence": [repr(divergence), node.log.start.index]})
+        start = LogStart(1_000 * number, 2 * number)
+        successor = node.state.begin_successor()
+        successor.put([(b"ka", records.encode_value(b"ka", b"%d" % number))])
+        successor.finish(Applied(start.index, start.index))
+        found = node.log.recover()
+        truncate_from = found.start.index + 1 if found.last_index > found.start.index else None
+        differs = digest_of(data_dir / STATE / "data.mdb")
+        node.log.write(DurableUpdate(HardState(start.term, 1), truncate_from, start=start))
+        words = {**promise(node), "divergence": ["None", start.index], "last_applied": start.index}
+        say({**words, "differs": differs})
+        node.state.change_over(successor)
+        say({**words, "kept": {f"{DIVERGED}/data.mdb": differs}})
+        node.close()
+
+
 def node_that_drops_its_log(data_dir: Path) -> None:
     """A whole node, the only one of its cluster: it writes, applies, checkpoints and drops."""
     directory = open_node(data_dir, members=(1,))
@@ -274,6 +303,7 @@ STORIES: tuple[Callable[[Path], None], ...] = (
     state_that_is_damaged_twice,
     state_that_is_set_aside_while_it_runs_twice,
     snapshot_that_is_installed_twice,
+    state_that_differs_is_replaced_twice,
     node_that_drops_its_log,
 )
 

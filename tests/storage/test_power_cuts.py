@@ -18,9 +18,11 @@ import pytest
 from process.trace import why_strace_cannot_run
 
 from kvstore.raft.configuration import NOT_ADMITTED
+from kvstore.storage.directory import STATE
+from kvstore.storage.lmdb_successor import DIVERGED
 from storage import power_child
 from storage.filesystem_calls import Call, Said, Synced, record
-from storage.power_child import kept, promise
+from storage.power_child import digest_of, kept, promise
 from storage.power_cut import Disk, Tree, make
 from storage.samples import open_node
 
@@ -142,9 +144,13 @@ def check(data_dir: Path, promised: Promise | None, *, joins: bool) -> None:
         found_kept = kept(data_dir)
         for name, content in promised.get("kept", {}).items():
             assert found_kept.get(name) == content, f"{name} is not what it was said to be"
+        if "differs" in promised:
+            there = found_kept.get(f"{DIVERGED}/data.mdb"), digest_of(data_dir / STATE / "data.mdb")
+            assert promised["differs"] in there, "what differs is neither in its place nor aside"
     node = open_node(data_dir, incarnation="f" * 32, start=b"the last", joins=joins)
     found = promise(node)
     last_applied, start = node.state.applied().last_applied, node.log.start
+    divergence = node.state.divergence
     node.close()
     assert last_applied >= start.index, "the log begins behind what the data tells"
     if joins:
@@ -166,3 +172,7 @@ def check(data_dir: Path, promised: Promise | None, *, joins: bool) -> None:
     assert last_applied >= promised.get("last_applied", 0), "data is gone that no log tells again"
     if "damaged" in promised:
         assert found["damaged"] == promised["damaged"]
+    if "divergence" in promised:
+        told, began = promised["divergence"]
+        is_replaced = divergence is None and start.index > began
+        assert is_replaced or repr(divergence) == told, "a state is trusted that is not to be"

@@ -12,6 +12,7 @@ from kvstore.sim.checkers.checker import Checker
 from kvstore.sim.checkers.commitment import Commitment
 from kvstore.sim.checkers.consent import Consent
 from kvstore.sim.checkers.deference import Deference
+from kvstore.sim.checkers.doubted import Doubted
 from kvstore.sim.checkers.dropping import Dropping
 from kvstore.sim.checkers.durability import Durability
 from kvstore.sim.checkers.election_safety import ElectionSafety
@@ -44,6 +45,7 @@ STEPWISE: tuple[type[Checker], ...] = (
     Membership,
     Retention,
     Dropping,
+    Doubted,
     ExactlyOnce,
     Vouching,
     Room,

@@ -53,6 +53,11 @@ def missing_progress(hosts: Iterable[Patient], clients: Iterable[Caller]) -> lis
         if node.raft.log.damaged
     ]
     missing += [
+        f"node {node_id} has data that differ from the majority's"
+        for node_id, node in running
+        if node.state_store.divergence is not None
+    ]
+    missing += [
         f"node {node_id} was not admitted" for node_id, node in running if not node.raft.is_voter
     ]
     if len(running) == len(hosts):
