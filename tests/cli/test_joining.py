@@ -108,3 +108,11 @@ def test_a_node_that_does_not_lead_says_who_does() -> None:
 def test_another_cluster_than_the_settings_name_is_an_error() -> None:
     with pytest.raises(ConfigError, match="are cluster kv-1, not mine: correct --join or"):
         join(members(node_4(str(HERE))), cluster_id="mine")
+
+
+def test_another_cluster_is_an_error_before_anybody_is_told_to_add_this_node_to_it() -> None:
+    script = (members(), members(node_4(str(HERE))))
+    with ScriptedNode(*script) as node, capture_logs() as logs:
+        with pytest.raises(ConfigError, match="are cluster kv-1, not mine"):
+            admitted(waiting_at(node, "mine"), structlog.get_logger())
+        assert logs == []

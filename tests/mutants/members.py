@@ -157,6 +157,14 @@ MEMBERS = (
         test="tests/wire/test_peer_frames.py::test_an_unsound_hello_is_refused",
     ),
     Mutant(
+        "an operator is told to add a node to another cluster than it is to join",
+        "joining.admitted",
+        "                if settings.cluster_id not in (",
+        "                if not _reason_to_wait(found, settings) and settings.cluster_id not in (",
+        test="tests/cli/test_joining.py"
+        "::test_another_cluster_is_an_error_before_anybody_is_told_to_add_this_node_to_it",
+    ),
+    Mutant(
         "a node begins where nobody looks for it",
         "_reason_to_wait",
         "    if member.address != str(address):\n",

@@ -264,6 +264,20 @@ SENDING = (
         test=f"{SNAPSHOTS}::test_how_long_a_snapshot_took_is_told_on_both_sides",
     ),
     Mutant(
+        "who goes on by the log is said to go on by the snapshot that it began to fetch",
+        "Sending._is_done",
+        " and receiver.sent_bytes == name.size_bytes:",
+        ":",
+        test=f"{SNAPSHOTS}::test_how_long_a_snapshot_took_is_told_on_both_sides",
+    ),
+    Mutant(
+        "a snapshot is whole of which the disk took a part",
+        "SpoolFile.write",
+        "            while left:\n                left = left[os.write(self._fd, left) :]\n",
+        "            os.write(self._fd, left)\n",
+        test=f"{STORES}::test_a_spool_of_which_the_disk_takes_only_a_part_is_told",
+    ),
+    Mutant(
         "a node that has the version by a snapshot refuses what needs it",
         "Installing._change_over",
         "        self._cluster_version.note()\n",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 
 import pytest
 
@@ -96,6 +98,21 @@ def test_a_spool_has_no_name_and_a_write_that_fails_is_told(tmp_path):
         spool.write(b"x")
     with pytest.raises(DamagedError):
         spool.read(0, 1)
+
+
+def test_a_spool_of_which_the_disk_takes_only_a_part_is_told(tmp_path):
+    """A write to a disk that fills up says how far it came, and nothing else."""
+    spool = SpoolFile(tmp_path / "spool")
+    old_limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old_handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, old_limits[1]))
+    try:
+        with pytest.raises(DiskWriteError):
+            spool.write(bytes(10_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old_limits)
+        signal.signal(signal.SIGXFSZ, old_handler)
+    spool.close()
 
 
 def test_records_that_are_out_of_order_are_not_taken(tmp_path):
