@@ -73,6 +73,13 @@ SAVING = (
         test=f"{SNAPSHOTS}::test_a_part_that_says_it_is_huge_is_not_waited_for",
     ),
     Mutant(
+        "a snapshot may be of no state that can be",
+        "SnapshotDecoder._take_body",
+        "            self._check_header(self.header)\n",
+        "",
+        test=f"{SNAPSHOTS}::test_a_header_that_can_be_of_no_state_is_damage_whatever_its_checksum",
+    ),
+    Mutant(
         "records of a snapshot may come in any order",
         "_Tally.add",
         "        if stored <= self._last:\n",
@@ -179,6 +186,20 @@ SAVING = (
         "        if last is not None and request.offset == last.offset:\n"
         "            return self._next(number, backup)\n",
         test=f"{BACKUPS}::test_the_last_piece_is_given_again_and_no_other",
+    ),
+    Mutant(
+        "the backup that was given last makes way for another",
+        "Backups._forget_one_given",
+        "self._under_way[given[0]]",
+        "self._under_way[given[-1]]",
+        test=f"{BACKUPS}::test_of_backups_that_were_given_the_one_that_was_given_first_makes_way",
+    ),
+    Mutant(
+        "many small records of a backup are no work",
+        "Backups._next",
+        " + stream.done - done",
+        " + 0 * done",
+        test=f"{BACKUPS}::test_many_small_records_cost_a_backup_more_than_their_bytes",
     ),
     Mutant(
         "a backup is kept though it is not whole",

@@ -278,6 +278,13 @@ SENDING = (
         test=f"{STORES}::test_a_spool_of_which_the_disk_takes_only_a_part_is_told",
     ),
     Mutant(
+        "the status tells since when a snapshot comes, and not for how long",
+        "node_status._receiving",
+        "    ms = node.now_ms - receiving.began_ms\n",
+        "    ms = receiving.began_ms\n",
+        test=f"{WHOLE_NODES}::test_how_far_it_has_come_is_shown_on_both_sides",
+    ),
+    Mutant(
         "a node that has the version by a snapshot refuses what needs it",
         "Installing._change_over",
         "        self._cluster_version.note()\n",

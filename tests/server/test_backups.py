@@ -211,6 +211,17 @@ def test_a_backup_that_was_given_is_in_nobodys_way() -> None:
     piece(leader, under_way.backup, len(under_way.data))
 
 
+def test_of_backups_that_were_given_the_one_that_was_given_first_makes_way() -> None:
+    """Who was given the other one may not have got its end."""
+    _, leader = serving(size=1)
+    first, second = (after(leader, piece(leader)) for _ in range(2))
+    assert first.is_last
+    assert second.is_last
+    piece(leader)
+    assert piece(leader, second.backup, second.offset) == second
+    refused(leader, first.backup, first.offset)
+
+
 def test_a_backup_of_the_leader_has_all_that_it_has_acknowledged() -> None:
     """Though the next checkpoint is far away."""
     cluster, leader = serving(keys=1)
@@ -240,6 +251,17 @@ def test_what_a_backup_costs_is_counted() -> None:
     before = leader.steps
     data = the_rest(leader, piece(leader))
     assert leader.steps - before >= len(data) // 64
+
+
+def test_many_small_records_cost_a_backup_more_than_their_bytes() -> None:
+    """Or a turn would take longer with them."""
+    data_bytes, steps = [], []
+    for keys in (1, 60):
+        _, leader = serving(1, keys, value_bytes=1)
+        before = leader.steps
+        data_bytes.append(len(the_rest(leader, piece(leader))))
+        steps.append(leader.steps - before)
+    assert steps[1] - steps[0] >= 59 + (data_bytes[1] - data_bytes[0]) // 64 - 1
 
 
 @pytest.mark.parametrize("request_", [api.FetchBackup(-1), api.FetchBackup(1, -1)])

@@ -133,12 +133,15 @@ def test_how_far_it_has_come_is_shown_on_both_sides() -> None:
     drop(cluster, leader)
     cluster.run(100)
     assert (status_of(leader).sending, status_of(lost).receiving) == ({}, None)
+    healed_ms = cluster.now_ms
     cluster.heal()
     until(lambda: lost.raft.receiving.taken_bytes > 0, lambda: cluster.run(50), "some has come")
     received, sent = status_of(lost).receiving, status_of(leader).sending[lost.raft.id]
     assert received is not None
     assert (received.index, received.size_bytes) == (sent.index, sent.size_bytes)
     assert 0 < received.done_bytes <= sent.done_bytes <= sent.size_bytes
+    for transfer in (received, sent):
+        assert 0 < transfer.ms <= cluster.now_ms - healed_ms, "for how long it has gone on"
     level(cluster, leader, lost)
     cluster.run(500)
     assert (status_of(leader).sending, status_of(lost).receiving) == ({}, None)

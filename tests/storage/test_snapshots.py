@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from process.trace import why_strace_cannot_run
 
-from kvstore.errors import DamagedError, DiskWriteError, SnapshotRefusedError
+from kvstore.errors import DamagedError, DamagedSnapshotError, DiskWriteError, SnapshotRefusedError
 from kvstore.kv.view import Applied
 from kvstore.storage import snapshot_format
 from kvstore.storage.memory import MemoryState
@@ -188,6 +188,25 @@ def test_whole_parts_in_another_order_or_number_are_noticed():
     ):
         with pytest.raises(DamagedError):
             read(b"".join(parts))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        Header("c1", -3, Applied(7, 5, 900), VOTERS, 0, 0),
+        Header("c1", 3, Applied(-7, 5, 900), VOTERS, 0, 0),
+        Header("c1", 3, Applied(7, -5, 900), VOTERS, 0, 0),
+        Header("c1", 3, Applied(7, 5, -900), VOTERS, 0, 0),
+        Header("c1", 3, Applied(7, 5, 900), VOTERS, -1, 0),
+        Header("c1", 3, Applied(7, 5, 900), VOTERS, 0, -1),
+        Header("c1", 3, Applied(), VOTERS, 0, 0),
+        Header("c1", 0, Applied(7, 5, 900), VOTERS, 0, 0),
+    ],
+    ids=str,
+)
+def test_a_header_that_can_be_of_no_state_is_damage_whatever_its_checksum(header):
+    with pytest.raises(DamagedSnapshotError):
+        SnapshotDecoder().feed(SnapshotEncoder(header).begin())
 
 
 def test_records_in_another_order_are_noticed_at_once():
