@@ -48,6 +48,7 @@ def end_all_faults(world: World) -> None:
     for client in (*world.clients, *world.operators):
         client.leave_out(gone)
         client.insist_on_everything()
+    world.member_operator.leave_out(gone)
 
 
 def recover(world: World) -> None:

@@ -1,33 +1,43 @@
 """The operator who takes nodes out of a simulated cluster, and brings them back as new ones.
 
-Law: whoever leads is asked, again and again, until it is done; who comes back has an empty
-directory. Nobody is taken out without whom too few would be left that run.
+Law: it asks through the api, as anybody does, who the members are and for one change at a time of
+just these, again and again, until it is done. Who comes back has an empty directory. Nobody is
+taken out without whom too few would be left that run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from kvstore.raft.configuration import NOT_ADMITTED, Configuration, Member
+from kvstore import api
+from kvstore.sim.calls import Call
+from kvstore.sim.clients import Client
 from kvstore.sim.host import Host
-from kvstore.sim.schedule import Schedule
 
 _STEP_MS: Final = 60.0
-"""From one look at the cluster to the next, while there is something to do."""
+"""From one answer to the next question, while there is something to do."""
 _VOTERS_LEFT: Final = 2
 
 
-class MemberOperator:
-    """Of one world."""
+class MemberOperator(Client):
+    """Of one world.
 
-    def __init__(self, hosts: Mapping[int, Host], schedule: Schedule) -> None:
+    * `_known`: the members for good, as told since the last change that was asked for.
+    * `_left`: nodes whose directories are of no use any more, if they have left.
+    """
+
+    def __init__(self, client_id: int, hosts: Mapping[int, Host], *args: Any) -> None:
+        super().__init__(client_id, hosts, *args)
         self._hosts = hosts
-        self._schedule = schedule
         self._out: set[int] = set()
         """Who is to be no member for now."""
-        self._is_busy = False
+        self._left: set[int] = set()
+        self._known: api.MembersResult | None = None
+        self._newest = -1
+        """Index of the latest configuration that it was told of."""
+        self._is_busy = self._has_given_up = False
 
     def take_out(self, node: int, duration_ms: float) -> None:
         """Have the cluster do without a node for a while."""
@@ -40,40 +50,63 @@ class MemberOperator:
         self._out.clear()
         self._begin()
 
+    def give_up(self) -> None:
+        super().give_up()
+        self._has_given_up = True
+
     def _begin(self) -> None:
         if not self._is_busy:
-            self._is_busy = True
+            self._is_busy, self._known = True, None
             self._look()
 
     def _look(self) -> None:
-        leader = next((one for one in self._hosts.values() if self._can_change(one)), None)
-        if leader is not None:
-            configuration = self._next(leader.running.raft.log.configuration)
-            if configuration is not None:
-                leader.running.raft.change(configuration)
-            elif not self._out:
-                self._is_busy = False
-                return
+        self._is_busy = not self._has_given_up
+        request = self._next_step() if self._is_busy else None
+        if request is None:
+            self._is_busy = False
+            return
+        self._calls += 1
+        self._is_waiting = True
+        self._send(request, self._returned)
+
+    def _returned(self, call: Call, result: api.Result | None) -> None:
+        self._is_waiting = False
+        self._hear(call, result)
+        self._learn(call.request, result)
+        self._take(call, result)
+        self._known = None
+        if isinstance(result, api.MembersResult) and result.is_settled:
+            self._take_members(result)
         self._schedule.after(_STEP_MS, self._look)
 
-    def _can_change(self, host: Host) -> bool:
-        """Whether it leads, and may change the configuration now."""
-        if host.node is None or host.is_paused or not host.is_leading:
-            return False
-        return host.node.raft.reason_to_wait_with_changes() is None
+    def _take_members(self, told: api.MembersResult) -> None:
+        """Unless somebody told who does not lead any more."""
+        if told.index >= self._newest:
+            self._known, self._newest = told, told.index
 
-    def _next(self, now: Configuration) -> Configuration | None:
-        """One step nearer to what is wanted; None if it is reached, or must wait."""
+    def _next_step(self) -> api.Request | None:
+        """One step nearer to what is wanted; None if it is reached."""
+        known = self._known
+        if known is None:
+            return api.Members()
+        members = {one.node_id: one for one in known.members}
         for node, host in self._hosts.items():
-            member = now.member(node)
-            if member is not None and node in self._out and self._can_do_without(node, now):
-                return now.without(node)
+            member = members.get(node)
             if member is None and node not in self._out:
+                self._left.add(node)
+                return api.AddMember(node, f"sim:{9_000 + node}", known.index)
+            if member is None:
+                continue
+            if node in self._out and self._can_do_without(node, known):
+                self._left.add(node)
+                return api.RemoveMember(node, known.index)
+            if node in self._left and member.role is api.MemberRole.LEARNER:
+                self._left.discard(node)
                 host.lose_directory()
-                return now.with_member(Member(node, f"sim:{9_000 + node}", NOT_ADMITTED))
-        return None
+        return api.Members() if self._out else None
 
-    def _can_do_without(self, node: int, now: Configuration) -> bool:
-        running = {one for one, host in self._hosts.items() if host.node is not None}
-        left = now.without(node)
-        return len(left.voters) >= _VOTERS_LEFT and left.has_majority(running)
+    def _can_do_without(self, node: int, known: api.MembersResult) -> bool:
+        voters = {one.node_id for one in known.members if one.role is api.MemberRole.VOTER}
+        left = voters - {node}
+        running = {one for one in left if self._hosts[one].node is not None}
+        return len(left) >= _VOTERS_LEFT and 2 * len(running) > len(left)

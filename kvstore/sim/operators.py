@@ -1,20 +1,56 @@
-"""Callers that look after the cluster: they have leadership handed over.
+"""Callers that look after the cluster: they have leadership handed over, and members changed.
 
-Law: an operator is an ordinary client; it asks who leads, and is told what came of it.
+Law: an operator is an ordinary client; it asks who leads, who the members are, and is told what
+came of it. What it asks for leaves all nodes where they are, and members: who takes them out and
+brings them back is the `MemberOperator`.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from kvstore import api
+from kvstore.sim.calls import Call
 from kvstore.sim.clients import Client
+
+_HANDOVERS: Final = 0.4
+_QUESTIONS: Final = 0.3
+"""How often it asks for the members though it knows some."""
 
 
 class Operator(Client):
-    """A sequential caller that asks for handovers, to one node or to any."""
+    """A sequential caller that asks for handovers, to one node or to any, and for members."""
+
+    _known_at: int | None = None
+    """Since which entry the members are those that it was told last."""
 
     def insist_on_everything(self) -> None:
         """Nothing has to be handed over any more."""
         self.stop()
 
+    def _take(self, call: Call, result: api.Result | None) -> None:
+        super()._take(call, result)
+        if isinstance(result, api.MembersResult):
+            self._known_at = result.index
+
     def _random_request(self) -> api.Request:
-        return api.HandOver(self._rng.choice((None, *self._machines)))
+        rng = self._rng
+        if rng.random() < _HANDOVERS:
+            return api.HandOver(rng.choice((None, *self._machines)))
+        if self._known_at is None or rng.random() < _QUESTIONS:
+            return api.Members()
+        return self._random_change(self._known_at)
+
+    def _random_change(self, known_at: int) -> api.Change:
+        """Of members that it knows, of older ones, or of whatever there are."""
+        rng = self._rng
+        node, other = rng.choices(list(self._machines), k=2)
+        after = rng.choice((known_at, known_at, max(0, known_at - 1), None))
+        address = f"sim:{9_000 + node}"
+        changes: tuple[api.Change, ...] = (
+            api.PromoteMember(node, after),
+            api.AddMember(node, address, after),
+            api.MoveMember(node, f"sim:{9_000 + other}", after),
+            api.ReplaceMember(node, address, after),
+        )
+        return rng.choice(changes)

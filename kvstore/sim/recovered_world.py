@@ -44,7 +44,7 @@ def lose(world: World) -> None:
     world.is_calm = True
     for host in world.hosts.values():
         host.retire("the cluster is lost")
-    callers = (*world.clients, *world.operators)
+    callers = (*world.clients, *world.operators, world.member_operator)
     gives_up_ms = schedule.now_ms + _PATIENCE_MS
     for client in callers:
         client.give_up()
@@ -192,6 +192,7 @@ class RecoveredWorld(World):
             began_with=begun.began_with,
             now_ms=lost.schedule.now_ms,
         )
+        self.founders = begun.disk.log.configuration
         self._founder = self.hosts[founder]
         self._founder.begin_with(begun.disk)
         for node, host in self.hosts.items():

@@ -21,6 +21,7 @@ from kvstore import api
 from kvstore.kv.record import to_key_value
 from kvstore.raft.safety import SafetyViolationError
 from kvstore.sim import calm
+from kvstore.sim.checkers.changes import check_changes
 from kvstore.sim.checkers.checker import ViolationError
 from kvstore.sim.checkers.cursors import check_cursors
 from kvstore.sim.checkers.linearizability import check_history
@@ -142,6 +143,10 @@ def _judge(world: World) -> None:
         ("strict serializability", check_serializability(shown, world.replay)),
         ("revisions agree", check_revisions(fresh)),
         ("connections keep their order", check_session_order(fresh)),
+        (
+            "members are changed as asked for",
+            check_changes(fresh, world.founders, world.installed.entries),
+        ),
         ("cursors lead on", check_cursors(chain.from_iterable(pages))),
     ):
         if findings:

@@ -49,6 +49,8 @@ _STALE: Final = 0.1
 """How often a read is one of what a node has applied."""
 _HANDOVER: Final = 0.01
 """How often a request is one to hand over leadership."""
+_MEMBERS: Final = 0.02
+"""How often a request is about the members."""
 _ROUNDING_S: Final = 1e-6
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -127,6 +129,14 @@ class ShippedClient(Client):
     def _random_request(self) -> api.Request:
         if self._is_stormy and self._rng.random() < _HANDOVER:
             return api.HandOver(self._rng.choice((None, *self._machines)))
+        if self._is_stormy and self._rng.random() < _MEMBERS:
+            node = self._rng.choice([*self._machines])
+            asked = (
+                api.Members(),
+                api.PromoteMember(node),
+                api.AddMember(node, f"sim:{9_000 + node}"),
+            )
+            return self._rng.choice(asked)
         return super()._random_request()
 
     def _source_for(self, request: api.Request) -> Source:

@@ -12,6 +12,7 @@ from typing import Final
 
 from kvstore.address import Address
 from kvstore.config.settings import Settings
+from kvstore.raft.configuration import Configuration
 from kvstore.raft.messages import Message
 from kvstore.sim.checkers import STEPWISE
 from kvstore.sim.checkers.installed import Installed
@@ -57,6 +58,10 @@ class World:
         self.members = plan.members
         self.cluster_id = cluster_id
         self.began_with = began_with or empty_as_of(plan.start)
+        self.founders = Configuration.of_founders(
+            {one: f"sim:{9_000 + one}" for one in plan.members}
+        )
+        """The members before anything happens."""
         self.schedule = Schedule(now_ms)
         self.history: list[Operation] = []
         self._client_numbers = count(1)
@@ -83,10 +88,10 @@ class World:
         self._record = record
         self.clients = self._make_clients()
         self.operators: list[Client] = [self._make_client(Operator) for _ in range(plan.operators)]
-        self.member_operator = MemberOperator(self.hosts, self.schedule)
         self._restarts = self._fork()
         self.handovers = self._fork()
         """The chance of who leads in the end."""
+        self.member_operator = self._make_member_operator()
 
     def _make_clients(self) -> list[Client]:
         plan = self.plan
@@ -101,6 +106,16 @@ class World:
         number = next(self._client_numbers)
         return kind(
             number,
+            self.hosts,
+            self.schedule,
+            self._fork(),
+            self.history.append,
+            self._record,
+        )
+
+    def _make_member_operator(self) -> MemberOperator:
+        return MemberOperator(
+            next(self._client_numbers),
             self.hosts,
             self.schedule,
             self._fork(),

@@ -16,7 +16,10 @@ from kvstore import api
 
 PACKAGE = Path(api.__file__).parents[1]
 NAMES = [request.__name__ for request in api.REQUESTS]
-CLIENTS = ("clients", "session_clients", "scan_clients", "shipped_clients", "pipeline_clients")
+CLIENTS = (
+    *("clients", "session_clients", "scan_clients", "shipped_clients", "pipeline_clients"),
+    *("operators", "member_operator"),
+)
 SIMULATED = [f"sim/{name}.py" for name in CLIENTS]
 OF_NODES = {
     *("Status", "HandOver", "FetchBackup", "CheckReplicas", "Members"),
@@ -34,7 +37,7 @@ DECIDED = {
     ),
     "whether the simulator's clients ask for it": (
         SIMULATED,
-        OF_NODES - {"HandOver"},
+        {"Status", "FetchBackup", "CheckReplicas"},
     ),
     "its words in the simulator's film": (
         ["sim/film_words.py"],

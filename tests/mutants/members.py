@@ -71,6 +71,30 @@ MEMBERS = (
         test=_CHANGES,
     ),
     Mutant(
+        "a change is told to be rolled back as soon as its leader leads no more",
+        "changes._outcome",
+        "if is_dead(name, applied, log.term(applied)) else None",
+        "if not here.raft.takes_commands else None",
+    ),
+    Mutant(
+        "a change is refused that waits for a majority for too long",
+        "WaitingChanges.give_up_overdue",
+        "told(overdue, refusals.CHANGE_UNKNOWN)",
+        "told(overdue, refusals.cannot_change('it takes too long', may_pass=True))",
+    ),
+    Mutant(
+        "a change that is made is refused",
+        "changes._begun",
+        "    return raft.change(after)\n",
+        "    raft.change(after)\n    return refusals.cannot_change('not now', may_pass=True)\n",
+    ),
+    Mutant(
+        "a change is told to be done as the node is a member at all",
+        "member_changes.holds",
+        "            return member is not None and member.is_voter\n",
+        "            return member is not None\n",
+    ),
+    Mutant(
         "a change is asked for again of whatever members there are by then",
         "Caller._ask",
         "            request = msgspec.structs.replace(request, after=index)\n",
