@@ -35,7 +35,10 @@ from kvstore.storage.base import StateStore
 from kvstore.storage.snapshot_format import Header, SnapshotDecoder
 from kvstore.storage.successor import Successor
 
-_PIECES_PER_TURN: Final = 4
+_SLICE_BYTES: Final = 16 << 10
+_TURN_BYTES: Final = 1 << 20
+_TURN_RECORDS: Final = 2_048
+"""A turn ends with the slice in which it has taken so much: records are work, however small."""
 _GROWTH: Final = 2
 """A state takes no more than so many times its snapshot."""
 
@@ -47,6 +50,8 @@ class _Incoming:
         self.name = name
         self.successor = successor
         self.decoder = SnapshotDecoder()
+        self.rest = b""
+        """Of the last piece, what was not taken yet."""
         self.is_named_by_log = False
         """The log begins where it ends, or is about to."""
 
@@ -84,13 +89,19 @@ class Installing:
         self._too_large_bytes = math.inf
         """A snapshot of that size did not fit into the map, however much room the disk has."""
         self._setback = Setback()
+        self._has_leftover = False
+        """Of a state that is not wanted any more; it goes before another one is begun."""
 
     @property
     def is_busy(self) -> bool:
         """Whether the next turn has something to take, or to put in place."""
+        if self._has_leftover:
+            return True
         incoming = self._incoming
         can_take = self._receiving.has_piece and self._receiving.has_room
-        return can_take or (incoming is not None and self._receiving.is_whole)
+        return can_take or (
+            incoming is not None and bool(incoming.rest or self._receiving.is_whole)
+        )
 
     @property
     def waits_for(self) -> str:
@@ -103,6 +114,8 @@ class Installing:
         Raises `StorageError` if the disk fails once the log is told, and `DirectoryRefusedError`
         for what this program is too old for.
         """
+        if self._has_leftover:
+            self._tidy()
         try:
             return self._go_on(now_ms)
         except (DiskWriteError, StorageUnavailableError) as error:
@@ -126,7 +139,8 @@ class Installing:
             return self._change_over(incoming) if is_durable else []
         try:
             self._take(incoming)
-            if self._receiving.is_whole and not self._raft.log.has_new:
+            is_taken = self._receiving.is_whole and not incoming.rest
+            if is_taken and not self._raft.log.has_new:
                 self._finish(incoming)
         except (DamagedError, SnapshotRefusedError):
             self._receiving.refuse()
@@ -145,6 +159,7 @@ class Installing:
             not self._is_named_by_log
             and self._has_room(name, now_ms)
             and self._incoming is None
+            and not self._has_leftover
             and self._receiving.has_piece
         ):
             self._incoming = _Incoming(name, self._state_store.begin_successor())
@@ -184,18 +199,33 @@ class Installing:
 
     def _abandon(self, incoming: _Incoming) -> None:
         self._incoming = None
+        self._has_leftover = True
         with suppress(DiskWriteError):  # It goes before the next one begins, or with a start.
             incoming.successor.abandon()
 
+    def _tidy(self) -> None:
+        """What cannot be removed in steps goes before the next one begins, or with a start."""
+        self._has_leftover = False
+        with suppress(DiskWriteError):
+            self._has_leftover = self._state_store.tidy()
+
     def _take(self, incoming: _Incoming) -> None:
-        pairs = []
-        for _ in range(_PIECES_PER_TURN * self._receiving.has_room):
-            if (piece := self._receiving.take_piece()) is None:
+        pairs: list[tuple[bytes, bytes]] = []
+        taken_bytes = 0
+        while taken_bytes < _TURN_BYTES and len(pairs) < _TURN_RECORDS:
+            if not (data := self._next_slice(incoming)):
                 break
-            pairs += incoming.decoder.feed(piece)
+            taken_bytes += len(data)
+            pairs += incoming.decoder.feed(data)
         if incoming.decoder.header is not None:
             self._check(incoming.decoder.header, incoming.name)
         incoming.successor.put(pairs)
+
+    def _next_slice(self, incoming: _Incoming) -> bytes:
+        if not incoming.rest and self._receiving.has_room:
+            incoming.rest = self._receiving.take_piece() or b""
+        data, incoming.rest = incoming.rest[:_SLICE_BYTES], incoming.rest[_SLICE_BYTES:]
+        return data
 
     def _check(self, header: Header, name: SnapshotName) -> None:
         if header.cluster_id != self._cluster_id:
@@ -216,7 +246,7 @@ class Installing:
     def _change_over(self, incoming: _Incoming) -> list[Answer]:
         """From now on the node has the data of the snapshot."""
         self._state_store.change_over(incoming.successor)
-        self._incoming = None
+        self._incoming, self._has_leftover = None, True
         applied = self._state_store.applied()
         self._machine.go_on_from(applied)
         self._cluster_version.note()

@@ -29,7 +29,9 @@ from kvstore.storage.base import StateStore
 from kvstore.storage.snapshot_stream import SnapshotStream
 from kvstore.storage.successor import Spool
 
-_SLICE_BYTES: Final = 256 << 10
+_PART_BYTES: Final = 16 << 10
+_SLICE_PARTS: Final = 16
+_SLICE_RECORDS: Final = 4_096
 _UNUSED_MS: Final = 60_000.0
 """So long a file stays that nobody fetches: who needs one may be back soon."""
 _TOO_OLD: Final = (
@@ -53,6 +55,14 @@ class _Writing:
     def index(self) -> int:
         """Of the last entry that is in it."""
         return self.stream.header.index
+
+    def next_slice(self) -> bytes:
+        """What a turn writes: so many bytes, or records, as small ones are work too."""
+        stream, parts = self.stream, list[bytes]()
+        records = stream.done + _SLICE_RECORDS
+        while len(parts) < _SLICE_PARTS and stream.done < records and not stream.is_at_end:
+            parts.append(stream.read(_PART_BYTES))
+        return b"".join(parts)
 
 
 class SnapshotFile:
@@ -180,7 +190,7 @@ class Spooling:
         if self._is_too_old(writing.index):
             self._give_up()
             return self._put_off(_TOO_OLD, now_ms)
-        data = writing.stream.read(_SLICE_BYTES)
+        data = writing.next_slice()
         try:
             writing.spool.write(data)
         except DiskWriteError as error:

@@ -177,6 +177,13 @@ class StateStore(View, Protocol):
         """
         ...
 
+    def tidy(self) -> bool:
+        """Free some of a state whose place was taken, or that was abandoned; whether more is left.
+
+        Before all of it is gone no other one is begun. Raises `DiskWriteError`.
+        """
+        ...
+
     def data_bytes(self) -> int:
         """About how much there is, as of the last commit."""
         ...

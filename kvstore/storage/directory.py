@@ -6,7 +6,7 @@
     <data>/state/      applied key space
     <data>/raft.new/   only while the directory is being made
     <data>/state.new/  only while a snapshot is installed: what takes the place of state/
-    <data>/state.old/  only for a moment: what it took the place of
+    <data>/state.old/  for a moment: what it took the place of, or was given up
     <data>/state.differs/  the last one that a snapshot replaced since it differed from others'
     <data>/state.damaged/, raft/damaged.mdb   what was damaged, after it was mended
     <data>/raft.before/   the log of the cluster that this one was made of (`recovered_log.py`)

@@ -193,6 +193,12 @@ def _open(environment: Path, map_bytes: int, *, readahead: bool) -> lmdb.Environ
     return env
 
 
+def is_read(env: lmdb.Environment) -> bool:
+    """Whether a transaction is open that reads, of any process."""
+    table = env.readers().splitlines()[1:]  # pid, thread, transaction of each; "-" for none
+    return any(line.split()[-1] != "-" for line in table if line.strip())
+
+
 def _allocate_lock(environment: Path) -> None:
     """The engine maps its lock file and writes there: on a full disk, a hole would be a SIGBUS."""
     fd = os.open(environment / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)

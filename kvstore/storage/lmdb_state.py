@@ -19,7 +19,14 @@ from kvstore.errors import DamagedError, DamagedStateError, DiskWriteError
 from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint
 from kvstore.storage import cost, lmdb_files, records
 from kvstore.storage.base import Divergence, Identity
-from kvstore.storage.lmdb_successor import SUCCESSOR, LmdbSuccessor, create_state, put_in_place
+from kvstore.storage.leftover import remove_all, remove_some
+from kvstore.storage.lmdb_successor import (
+    PREDECESSOR,
+    SUCCESSOR,
+    LmdbSuccessor,
+    create_state,
+    put_in_place,
+)
 from kvstore.storage.lmdb_table import LmdbTable
 from kvstore.storage.progress import OnProgress, nobody
 from kvstore.storage.reading import Pair, Reading
@@ -136,6 +143,10 @@ class LmdbState(LmdbTable):
         for table in self._tables:
             yield from table.pairs_in(txn)
 
+    def _end_readings(self) -> None:
+        for reading in tuple(self._readings):
+            reading.close()
+
     def _end_reading(self, reading: Reading) -> None:
         self._readings.pop(reading).abort()
 
@@ -153,9 +164,13 @@ class LmdbState(LmdbTable):
     def change_over(self, successor: Successor) -> None:
         """From now on this is `successor`, which is finished; what was here is gone, or aside."""
         assert isinstance(successor, LmdbSuccessor)
+        self._end_readings()
+        is_read = lmdb_files.is_read(self._env)
         self.close()
         put_in_place(successor.path, self._path, diverged=self.divergence is not None)
         self.divergence = None
+        if is_read:
+            self._leave_to_readers()
         self._env = successor.env
         for table in self._tables:
             table.move_to(self._env)
@@ -167,6 +182,24 @@ class LmdbState(LmdbTable):
             self._begin()
         except (lmdb.Error, DamagedError) as error:
             raise lmdb_files.read_error(self._path, error, DamagedStateError) from None
+
+    @property
+    def _predecessor(self) -> Path:
+        return self._path.with_name(PREDECESSOR)
+
+    def _leave_to_readers(self) -> None:
+        """Who inspects the state before has it open, and reads on; its last reader frees it."""
+        try:
+            remove_all(self._predecessor)
+        except OSError as error:
+            raise DiskWriteError(f"{self._predecessor}: {error.strerror}") from error
+
+    def tidy(self) -> bool:
+        """Free some of a state that was abandoned, or whose place was taken; whether more is left.
+
+        Raises `DiskWriteError`.
+        """
+        return remove_some(self._predecessor)
 
     def data_bytes(self) -> int:
         """About how much there is, as of the last commit."""
@@ -218,8 +251,7 @@ class LmdbState(LmdbTable):
 
     def close(self) -> None:
         """Forget uncommitted changes, and end what is still read."""
-        for reading in tuple(self._readings):
-            reading.close()
+        self._end_readings()
         for table in self._tables:
             table.changes += 1
         self._txn.abort()

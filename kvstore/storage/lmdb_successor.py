@@ -6,7 +6,6 @@ it for the whole. Each step is one durable transaction, bounded by what it is gi
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,7 @@ from kvstore.kv.view import Applied
 from kvstore.storage import lmdb_files, records
 from kvstore.storage.base import Identity
 from kvstore.storage.filesystem import sync_directory
+from kvstore.storage.leftover import remove_all
 from kvstore.storage.reading import Pair
 
 SUCCESSOR: Final = "state.new"
@@ -75,14 +75,18 @@ class LmdbSuccessor:
             raise lmdb_files.write_error(self.path, error) from error
 
     def abandon(self) -> None:
-        """It is not wanted."""
+        """It is not wanted: it goes a little at a time, as a predecessor does."""
         self.env.close()
-        self._remove()
+        aside = self.path.with_name(PREDECESSOR)
+        try:
+            remove_all(aside)
+            self.path.rename(aside)
+        except OSError as error:
+            raise DiskWriteError(f"{self.path}: {error.strerror}") from error
 
     def _remove(self) -> None:
         try:
-            if self.path.exists():
-                shutil.rmtree(self.path)
+            remove_all(self.path)
         except OSError as error:
             raise DiskWriteError(f"{self.path}: {error.strerror}") from error
 
@@ -97,22 +101,24 @@ def create_state(environment: Path, map_bytes: int, identity: Identity) -> None:
 
 
 def put_in_place(successor: Path, state: Path, *, diverged: bool) -> None:
-    """Give a finished state the name of the one before, which goes, or is kept as it `diverged`.
+    """Give a finished state the name of the one before, which is kept aside if it `diverged`.
+
+    What is not kept lies beside as the predecessor then, to be removed.
 
     An interrupted one is finished by the next call. Raises `DiskWriteError`.
     """
-    aside = state.with_name(DIVERGED if diverged else PREDECESSOR)
+    gone = state.with_name(PREDECESSOR)
+    aside = state.with_name(DIVERGED) if diverged else gone
     try:
         if state.exists():
+            remove_all(gone)
             if aside.exists():
-                shutil.rmtree(aside)
+                aside.rename(gone)
             state.rename(aside)
             if diverged:
                 # Else a power cut might leave the new name alone, and this one nowhere.
                 sync_directory(state.parent)
         successor.rename(state)
         sync_directory(state.parent)
-        if aside.exists() and not diverged:
-            shutil.rmtree(aside)
     except OSError as error:
         raise DiskWriteError(f"{state}: {error.strerror}") from error

@@ -363,6 +363,10 @@ class MemoryState(MemoryTable):
         if successor.applied.last_applied == start_index and is_behind:
             self._become(successor)
 
+    def tidy(self) -> bool:
+        """Nothing is left of what is not wanted."""
+        return False
+
     @property
     def certain_index(self) -> int:
         """Up to which entry a start would find the data, if its log begins there."""

@@ -131,7 +131,10 @@ class SnapshotDecoder:
         self.header: Header | None = None
         self.trailer: Trailer | None = None
         self._tally = _Tally()
-        self._rest = b""
+        self._waiting: list[bytes] = []
+        """What came of a part that is not complete."""
+        self._waiting_bytes = self._needed_bytes = 0
+        """How much that is, and how long the part is, as far as it is known."""
         self._offset = 0
         self._failed = False
         self._has_preamble = False
@@ -145,9 +148,13 @@ class SnapshotDecoder:
         """The records that are complete with these bytes."""
         if self._failed:
             raise ValueError("the snapshot is damaged")
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes < self._needed_bytes:
+            return []
         pairs: list[Pair] = []
         try:
-            self._take(memoryview(self._rest + data if self._rest else data), pairs)
+            self._take(memoryview(b"".join(self._waiting)), pairs)
         except BaseException:
             self._failed = True
             raise
@@ -161,17 +168,18 @@ class SnapshotDecoder:
 
     @property
     def _end(self) -> int:
-        return self._offset + len(self._rest)
+        return self._offset + self._waiting_bytes
 
     def _take(self, data: memoryview, pairs: list[Pair]) -> None:
-        at = 0
+        at = self._needed_bytes = 0
         if not self._has_preamble:
             at = self._take_preamble(data)
         while self.trailer is None and (taken := self._take_frame(data[at:], pairs)):
             at += taken
             self._offset += taken
-        self._rest = bytes(data[at:])
-        if self._rest and self.trailer is not None:
+        rest = bytes(data[at:])
+        self._waiting, self._waiting_bytes = [rest], len(rest)
+        if rest and self.trailer is not None:
             raise DamagedSnapshotError(
                 f"the snapshot goes on behind its end, from byte {self._offset} on"
             )
@@ -211,6 +219,7 @@ class SnapshotDecoder:
         if length > FRAME_BYTES_MAX:
             raise self._damaged(f"a part of {length} bytes is announced")
         if len(data) < _HEAD_BYTES + length:
+            self._needed_bytes = _HEAD_BYTES + length
             return 0
         body = data[_HEAD_BYTES : _HEAD_BYTES + length]
         if crc32c(body) != crc:

@@ -96,8 +96,8 @@ SAVING = (
     Mutant(
         "bytes behind a snapshot are passed over",
         "SnapshotDecoder._take",
-        "        if self._rest and self.trailer is not None:\n",
-        "        if self._rest and self.trailer is None and not data:\n",
+        "        if rest and self.trailer is not None:\n",
+        "        if rest and self.trailer is None and not data:\n",
         test=f"{SNAPSHOTS}::test_whatever_stands_behind_the_end_is_noticed",
     ),
     Mutant(

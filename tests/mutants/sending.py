@@ -242,6 +242,57 @@ SENDING = (
         test=f"{WHOLE_NODES}::test_a_leader_that_cannot_write_a_snapshot_leads_on_and_tries_again",
     ),
     Mutant(
+        "a large file that is not wanted any more is freed at once",
+        "remove_some",
+        "            if left_bytes > 0:\n",
+        "            if left_bytes < 0 < STEP_BYTES < left_bytes:\n",
+        test=f"{STORES}::test_a_large_file_goes_a_step_at_a_time",
+    ),
+    Mutant(
+        "a file is cut shorter beneath who inspects it",
+        "LmdbState.change_over",
+        "        if is_read:\n",
+        "        if not self._path:\n",
+        test=f"{STORES}::test_who_reads_a_state_whose_place_is_taken_reads_on",
+    ),
+    Mutant(
+        "a state is begun while another one is still on its way out",
+        "Installing._follow",
+        "            and not self._has_leftover\n",
+        "",
+        test=f"{WHOLE_NODES}"
+        "::test_what_was_in_place_before_goes_in_steps_and_before_the_next_one_begins",
+    ),
+    Mutant(
+        "what is left of a state stays until the next start",
+        "Installing._change_over",
+        "self._incoming, self._has_leftover = None, True",
+        "self._incoming = None",
+        test=f"{WHOLE_NODES}"
+        "::test_what_was_in_place_before_goes_in_steps_and_before_the_next_one_begins",
+    ),
+    Mutant(
+        "a turn takes so many bytes of a snapshot, however many records they are",
+        "Installing._take",
+        " and len(pairs) < _TURN_RECORDS:",
+        ":",
+        test=f"{WHOLE_NODES}::test_no_turn_gets_longer_because_records_are_small",
+    ),
+    Mutant(
+        "a turn writes so many bytes of a snapshot, however many records they are",
+        "_Writing.next_slice",
+        " and stream.done < records",
+        "",
+        test=f"{WHOLE_NODES}::test_no_turn_gets_longer_because_records_are_small",
+    ),
+    Mutant(
+        "a snapshot is taken for whole before its last piece is",
+        "Installing._go_on",
+        "self._receiving.is_whole and not incoming.rest",
+        "self._receiving.is_whole",
+        test=f"{WHOLE_NODES}::test_no_turn_gets_longer_because_records_are_small",
+    ),
+    Mutant(
         "a program takes data of a version that it does not speak",
         "Installing._check",
         "        self._cluster_version.check(header.applied.cluster_version)\n",

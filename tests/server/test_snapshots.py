@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -30,7 +31,9 @@ from kvstore.raft.types import DurableUpdate
 from kvstore.server import refusals
 from kvstore.server.node import Node
 from kvstore.server.node_status import status_of
-from kvstore.storage.memory import MemoryLog, MemorySpool, MemoryState
+from kvstore.server.spooling import _Writing
+from kvstore.storage.memory import MemoryLog, MemorySpool, MemoryState, MemorySuccessor
+from kvstore.storage.reading import Pair
 from kvstore.storage.successor import Successor
 
 from .cluster import Claim, Cluster, FullState
@@ -405,6 +408,68 @@ def test_who_cannot_write_what_comes_waits_and_tries_again_ever_less_often(
     assert told(cluster, lost)[-1] is events.SnapshotInstalled
     cluster.run(100)
     assert status_of(lost).snapshot_setback == ""
+
+
+def test_what_was_in_place_before_goes_in_steps_and_before_the_next_one_begins() -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    state = cluster.states[lost.raft.id]
+    is_left = [True]
+    tidied_ms: list[float] = []
+
+    def tidy() -> bool:
+        tidied_ms.append(cluster.now_ms)
+        return is_left[0]
+
+    state.tidy = tidy  # type: ignore[method-assign]
+    cluster.heal()
+    until(lambda: tidied_ms, lambda: cluster.run(50), "the first one is installed")
+    assert lost.is_busy
+    cluster.isolate(lost.raft.id)
+    put(cluster, leader)
+    drop(cluster, leader)
+    cluster.heal()
+    cluster.run(10_000)
+    assert told(cluster, lost).count(events.ReceivingSnapshot) == 2
+    assert told(cluster, lost).count(events.SnapshotInstalled) == 1
+    assert state.successor is None
+    assert len(set(tidied_ms)) == len(tidied_ms) > 100
+    is_left[0] = False
+    level(cluster, leader, lost)
+
+
+def test_no_turn_gets_longer_because_records_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A MiB of them is 50,000, which took a third of a second in one turn (decision 21)."""
+    cluster = Cluster()
+    leader = cluster.elect()
+    lost = others(cluster, leader)[0]
+    cluster.isolate(lost.raft.id)
+    for number in range(30_000):
+        cluster.states[leader.raft.id].put(b"%d" % number, b"\0")
+    put(cluster, leader, 1)
+    drop(cluster, leader)
+    cluster.run(100)
+    taken: list[int] = []
+    written: list[int] = []
+    take, next_slice = MemorySuccessor.put, _Writing.next_slice
+
+    def count_taken(successor: MemorySuccessor, pairs: Sequence[Pair]) -> None:
+        taken.append(len(pairs))
+        take(successor, pairs)
+
+    def count_written(writing: _Writing) -> bytes:
+        before, data = writing.stream.done, next_slice(writing)
+        written.append(writing.stream.done - before)
+        return data
+
+    monkeypatch.setattr(MemorySuccessor, "put", count_taken)
+    monkeypatch.setattr(_Writing, "next_slice", count_written)
+    cluster.heal()
+    until(lambda: sum(taken) > 30_000, lambda: cluster.run(50), "all have come")
+    assert max(taken) < 2_048 + 1_024
+    assert max(written) < 4_096 + 2_048
+    until(lambda: not lost.raft.log.lacks_base, lambda: cluster.run(50), "it is installed")
+    assert told(cluster, lost)[-1] is events.SnapshotInstalled
 
 
 def test_what_did_not_fit_into_the_map_is_not_tried_again() -> None:

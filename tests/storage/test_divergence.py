@@ -160,6 +160,7 @@ def test_one_is_kept_the_last(node: DataDirectory, tmp_path: Path) -> None:
     successor.finish(Applied(90, 90))
     node.state.change_over(successor)
     assert aside(data_dir) == (Applied(10, 10), DIVERGENCE)
+    assert not node.state.tidy()
     assert not (data_dir / "state.old").exists()
     node.close()
     shutil.rmtree(data_dir / DIVERGED)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -12,6 +14,7 @@ from kvstore.errors import DamagedError, DiskWriteError, MapFullError, StorageUn
 from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, HardState, LogStart
 from kvstore.storage import records
+from kvstore.storage.leftover import STEP_BYTES, remove_some
 from kvstore.storage.spool import SpoolFile
 from storage.samples import StateInMemory, StateOnDisk, begin_after, make_node, open_node
 
@@ -143,6 +146,74 @@ def test_a_spool_that_cannot_be_made_is_told_with_what_to_do(tmp_path):
     with pytest.raises(StorageUnavailableError, match="Nothing is known to be wrong"):
         SpoolFile(tmp_path / "missing" / "spool")
     assert os.listdir(tmp_path) == []
+
+
+# --- What is not wanted any more ------------------------------------------------------------------
+
+
+def test_a_large_file_goes_a_step_at_a_time(tmp_path):
+    """To free it at once takes as long as it is large, and that would be one turn."""
+    (tmp_path / "old").mkdir()
+    file = tmp_path / "old" / "data.mdb"
+    (tmp_path / "old" / "lock.mdb").write_bytes(b"x")
+    file.touch()
+    os.truncate(file, 3 * STEP_BYTES + 1)
+    for left in (2 * STEP_BYTES + 1, STEP_BYTES + 1, 1):
+        assert remove_some(tmp_path / "old")
+        assert file.stat().st_size == left
+    assert not remove_some(tmp_path / "old")
+    assert os.listdir(tmp_path) == []
+    assert not remove_some(tmp_path / "old")
+
+
+@pytest.mark.parametrize("is_abandoned", [False, True])
+def test_what_is_not_wanted_goes_in_steps_or_with_the_next_start(node, tmp_path, is_abandoned):
+    data_dir = tmp_path / "n1"
+    successor = finished(node.state)
+    if is_abandoned:
+        successor.abandon()
+    else:
+        node.log.write(DurableUpdate(HardState(3), start=START))
+        node.state.change_over(successor)
+    assert not (data_dir / "state.new").exists()
+    os.truncate(data_dir / "state.old" / "data.mdb", 2 * STEP_BYTES)
+    assert node.state.tidy()
+    killed(node)
+    expected = (Applied(10, 10), 3, LogStart(10, 2)) if is_abandoned else (APPLIED, 2, START)
+    assert open_state(data_dir) == expected
+    assert not (data_dir / "state.old").exists()
+
+
+READER = """
+import sys
+from pathlib import Path
+from kvstore.storage import records
+from kvstore.storage.lmdb_reader import snapshot
+with snapshot(Path(sys.argv[1])) as pages:
+    print("reads", flush=True)
+    sys.stdin.readline()
+    print(records.APPLIED in pages.main_values())
+"""
+
+
+def test_who_reads_a_state_whose_place_is_taken_reads_on(tmp_path):
+    """`kvstore inspect` would find damage in a file that is cut shorter beneath it."""
+    store = StateOnDisk(tmp_path)
+    successor = finished(store.state)
+    reader = subprocess.Popen(
+        [sys.executable, "-c", READER, store.path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert reader.stdout.readline() == "reads\n"
+    store.state.change_over(successor)
+    assert not (tmp_path / "state.old").exists()
+    assert reader.communicate("go on\n") == ("True\n", None)
+    store.state.change_over(finished(store.state))
+    assert (tmp_path / "state.old").exists()
+    assert not store.state.tidy()
+    store.state.close()
 
 
 # --- A start after each step ----------------------------------------------------------------------
