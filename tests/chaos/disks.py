@@ -95,7 +95,9 @@ class Disk:
                 os.posix_fallocate(ballast.fileno(), size, taken)
 
     def make_room(self) -> None:
+        """Give back what was taken, for good: no power cut takes it again."""
         self._ballast.unlink()
+        run("sync", "--file-system", self.mount_point)
 
 
 def _pour(ballast: io.FileIO) -> int:

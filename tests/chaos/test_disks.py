@@ -54,3 +54,11 @@ def test_a_full_disk_takes_nothing_until_there_is_room(disk: Disk) -> None:
     assert caught.value.errno == errno.ENOSPC
     disk.make_room()
     write(disk.mount_point / "more", b"x" * BLOCK, is_synced=True)
+
+
+def test_room_that_was_given_back_is_there_after_a_power_cut(disk: Disk) -> None:
+    disk.fill()
+    disk.make_room()
+    disk.photograph()
+    disk.return_to_photograph()
+    write(disk.mount_point / "more", b"x" * BLOCK, is_synced=True)
