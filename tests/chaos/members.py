@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from process.cluster import DEADLINE_S, eventually
+from process.cluster import eventually
 
 from kvstore import Client, RequestError, api
 
 from .stage import Stage
-
-_ENDED_AS_REMOVED = 3
 
 
 def lose_directory(stage: Stage) -> None:
@@ -39,9 +37,7 @@ def remove_and_add(stage: Stage) -> None:
     stage.say(f"removes {victim}, and adds it")
     cluster = stage.cluster
     _command(stage, "remove", lambda client: client.remove_member(victim))
-    process = cluster.nodes[victim].process
-    assert process is not None
-    assert process.wait(DEADLINE_S) == _ENDED_AS_REMOVED
+    cluster.wait_until_removed(victim)
     stage.let_clients_feel_it([victim])
     cluster.nodes[victim].lose_directory()
     address = cluster.address(victim)
@@ -84,8 +80,11 @@ def _without_directory(stage: Stage) -> int:
 
 
 def _join(stage: Stage, node_id: int) -> None:
+    """Until it votes by its new directory: by the members alone, it may be the old one."""
+    mark = len(stage.cluster.nodes[node_id].log)
     stage.cluster.join(node_id)
     stage.cluster.wait_until_answers(node_id)
+    stage.cluster.wait_for_log(node_id, "this node votes", after=mark)
     _wait_until_all_vote(stage)
 
 
