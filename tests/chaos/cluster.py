@@ -19,6 +19,8 @@ from .disks import Disk
 from .machine import is_root, remove_leftovers
 from .network import Network, Way, has_netem
 
+_ENDED_AS_REMOVED = 3
+
 FAST = {
     "KVSTORE_HEARTBEAT_MS": "50",
     "KVSTORE_ELECTION_MS": "300-600",
@@ -29,12 +31,21 @@ FAST = {
 
 
 class ChaosCluster(Cluster):
-    """`size` nodes; on a `network` and `disks` of their own if this process is root."""
+    """`size` nodes; on a `network` and `disks` of their own if this process is root.
+
+    * There are `spares` machines more, which may join: nothing runs there at first.
+    """
 
     def __init__(
-        self, directory: Path, size: int = 3, environ: Mapping[str, str] | None = None
+        self,
+        directory: Path,
+        size: int = 3,
+        environ: Mapping[str, str] | None = None,
+        spares: int = 0,
     ) -> None:
-        super().__init__(directory, size, links=not is_root(), environ={**FAST, **(environ or {})})
+        environ = {**FAST, **(environ or {})}
+        super().__init__(directory, size + spares, links=not is_root(), environ=environ)
+        self._founders = tuple(self.nodes)[:size]
         self.network: Network | None = None
         self.disks: dict[int, Disk] = {}
         if is_root():
@@ -55,18 +66,27 @@ class ChaosCluster(Cluster):
             for disk in self.disks.values():
                 stack.enter_context(disk.made())
             stack.callback(self.close)
-            self.start()
+            self.start(*self._founders)
             yield self
 
     def command(self, node_id: int, **changes: object) -> list[str]:
         enter = self.network.enter(node_id) if self.network is not None else []
-        return [*enter, *super().command(node_id, **changes)]
+        words = super().command(node_id, **changes)
+        spares = {f"{one}={self.address(one)}" for one in self.nodes if one not in self._founders}
+        return [*enter, *(_without(spares, word) for word in words)]
 
     def end_all(self) -> None:
         """SIGTERM to all that run, woken first."""
         for node_id, node in self.nodes.items():
             if node.is_running:
                 self.terminate(node_id)
+
+    def wait_until_removed(self, node_id: int) -> None:
+        """Wait until a node ends by itself, as it is no member any more."""
+        process = self.nodes[node_id].process
+        assert process is not None
+        eventually(lambda: process.poll() is not None, f"node {node_id} ends, as it was removed")
+        assert process.returncode == _ENDED_AS_REMOVED
 
     def move(self, node_id: int) -> None:
         """Give a node that does not run another port; where it was, nobody is."""
@@ -79,10 +99,18 @@ class ChaosCluster(Cluster):
 
     # --- Network --------------------------------------------------------------------------
 
-    def lose(self, pairs: Iterable[tuple[int, int]], way: Way = Way.PACKETS) -> None:
+    def lose(
+        self,
+        pairs: Iterable[tuple[int, int]],
+        way: Way = Way.PACKETS,
+        *,
+        is_awaited: bool = True,
+    ) -> None:
         """Lose what goes from one node to another, and see that something is lost."""
         if self.network is not None:
             self.network.set(dict.fromkeys(pairs, way))
+            if not is_awaited:
+                return
             eventually(self.network.dropped_packets, "the firewall drops something")
             return
         before = self._swallowed_bytes()
@@ -128,3 +156,11 @@ def abilities() -> list[str]:
         "root: a network namespace and a loop-mounted ext4 for each node",
         f"nftables loses packets; {delay}",
     ]
+
+
+def _without(peers: set[str], word: str) -> str:
+    """A word of a command line that does not name these peers."""
+    option, equals, value = word.partition("=")
+    if option != "--peers":
+        return word
+    return f"{option}{equals}{','.join(one for one in value.split(',') if one not in peers)}"

@@ -27,8 +27,8 @@ def make_stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeS
     clusters = request.node.stash.setdefault(CLUSTERS, [])
     with contextlib.ExitStack() as stack:
 
-        def make(seed: int, environ: Mapping[str, str] | None = None) -> Stage:
-            cluster = ChaosCluster(tmp_path, environ=environ)
+        def make(seed: int, environ: Mapping[str, str] | None = None, spares: int = 0) -> Stage:
+            cluster = ChaosCluster(tmp_path, environ=environ, spares=spares)
             clusters.append(cluster)
             stack.enter_context(cluster.running())
             return Stage(cluster, Chatter(cluster, seed), seed)
