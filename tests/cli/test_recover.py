@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from recovery.recovering_child import APPLIED, entries, made
-from storage.samples import content, flip_text
+from recovery.recovering_child import APPLIED, TERM, entries, made
+from storage.samples import content, flip_text, open_node
+
+from kvstore.raft.configuration import NOT_ADMITTED
+from kvstore.raft.types import DurableUpdate, HardState
 
 from .shell import Run
 
@@ -66,6 +69,18 @@ def test_entries_that_cannot_be_read_are_counted(run: Run, tmp_path: Path) -> No
     flip_text(data_dir / "raft" / "data.mdb", entries()[7].data)
     ran = run("recover", "--data", str(data_dir))
     assert "lost: 3 entries that are damaged, or behind a damaged one" in ran.out.decode()
+
+
+def test_of_a_directory_that_was_never_admitted_it_is_said_that_it_may_lack_much(
+    run: Run, tmp_path: Path
+) -> None:
+    data_dir = made(tmp_path / "n3")
+    never = "this directory was never admitted, and may lack much: is there no better one?"
+    assert never not in run("recover", "--data", str(data_dir)).out.decode()
+    node = open_node(data_dir, 3, names_cluster=True)
+    node.log.write(DurableUpdate(HardState(TERM, None, NOT_ADMITTED)))
+    node.close()
+    assert never in run("recover", "--data", str(data_dir)).out.decode().splitlines()
 
 
 @pytest.mark.parametrize("words", [(), ("--yes",)])

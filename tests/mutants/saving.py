@@ -361,6 +361,14 @@ SAVING = (
         test=f"{RECOVERY}::test_a_version_of_the_cluster_that_is_held_is_kept",
     ),
     Mutant(
+        "nobody is told that the directory to be recovered was never admitted",
+        "prospect_of",
+        "is_voter=found.hard_state.is_voter",
+        "is_voter=True",
+        test="tests/cli/test_recover.py"
+        "::test_of_a_directory_that_was_never_admitted_it_is_said_that_it_may_lack_much",
+    ),
+    Mutant(
         "a recovered cluster has the name of the old one",
         "recovery.recover",
         "_another_name(old.cluster_id, chance)",
