@@ -336,6 +336,13 @@ SENDING = (
         test=f"{WHOLE_NODES}::test_how_far_it_has_come_is_shown_on_both_sides",
     ),
     Mutant(
+        "what came of the snapshot before counts as a part of the next one",
+        "Sending.on_fetch_snapshot",
+        "receiver.began_ms, receiver.sent_bytes = name, now_ms, 0",
+        "receiver.began_ms = name, now_ms",
+        test=f"{SNAPSHOTS}::test_how_far_another_snapshot_has_come_counts_from_its_beginning",
+    ),
+    Mutant(
         "a node that has the version by a snapshot refuses what needs it",
         "Installing._change_over",
         "        self._cluster_version.note()\n",

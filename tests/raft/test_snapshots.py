@@ -171,6 +171,17 @@ def test_a_piece_is_what_the_file_holds_there() -> None:
     assert sent.data == world.raft().sending.source.data[PIECE_BYTES:]
 
 
+def test_how_far_another_snapshot_has_come_counts_from_its_beginning() -> None:
+    world = leader_of_one_behind(2 * PIECE_BYTES)
+    world.hand(fetch_piece(2, 3, PIECE_BYTES))
+    receiver = world.raft().sending.receivers[2]
+    assert receiver.sent_bytes == 2 * PIECE_BYTES
+    world.tick(1, 100)
+    world.spool(1, PIECE_BYTES + 10, snapshot_id=2)
+    world.hand(fetch_piece(2, 3, 0, snapshot_id=2))
+    assert (receiver.sent_bytes, receiver.began_ms) == (PIECE_BYTES, world.nodes[1].now_ms)
+
+
 @pytest.mark.parametrize(
     "question",
     [
