@@ -40,6 +40,7 @@ class Prospect(msgspec.Struct, frozen=True):
       held, and become a part of the data, though nobody knows whether they were.
     * `unreadable`: entries behind `last_index` that are in the log, and damaged or behind damage.
     * `is_voter`: false for a directory that had not been admitted: it may lack much.
+    * `differs_at`: as of this entry its data are known to differ from the majority's; 0 if not.
     """
 
     node_id: int
@@ -51,6 +52,7 @@ class Prospect(msgspec.Struct, frozen=True):
     last_term: int
     unreadable: int
     is_voter: bool
+    differs_at: int
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -65,6 +67,7 @@ class Recovery(msgspec.Struct, frozen=True):
 def prospect_of(survivor: Survivor) -> Prospect:
     """What to tell before anything is done."""
     identity, found = survivor.identity, survivor.found
+    divergence = survivor.state.divergence
     return Prospect(
         node_id=identity.node_id,
         cluster_id=identity.cluster_id,
@@ -75,6 +78,7 @@ def prospect_of(survivor: Survivor) -> Prospect:
         last_term=survivor.last_term,
         unreadable=found.last_index - survivor.last_index,
         is_voter=found.hard_state.is_voter,
+        differs_at=0 if divergence is None else divergence.index,
     )
 
 

@@ -81,6 +81,7 @@ def _fields(data: Path, prospect: Prospect, done: Recovery) -> dict[str, object]
         "last_index": prospect.last_index,
         "last_term": prospect.last_term,
         "unreadable": prospect.unreadable,
+        "differs_at": prospect.differs_at,
     }
 
 
@@ -103,6 +104,11 @@ def _told(data: Path, found: Prospect) -> list[str]:
     if not found.is_voter:
         lines.append(
             "this directory was never admitted, and may lack much: is there no better one?"
+        )
+    if found.differs_at:
+        lines.append(
+            f"wrong: as of entry {found.differs_at} these data differ from the majority's, nobody "
+            "knows where. Any other node's directory is better, and so may be a backup"
         )
     lines.append(
         "lost: whatever others acknowledged that is not in this directory, which nobody can tell "

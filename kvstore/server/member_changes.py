@@ -2,7 +2,8 @@
 
 Law: a function of the configuration in force, of what is asked, and of what the leader knows of
 its nodes. One voter comes or goes at a time, and those that answer are a majority of the voters
-before and after. It must not know how a configuration gets into the log.
+before and after, one of which has the data to lead. It must not know how a configuration gets into
+the log.
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ class Known(msgspec.Struct, frozen=True):
     * `answering`: who has answered it within an election timeout, itself too.
     * `addresses`: by node, where it says itself that it is.
     * `promotion`: the configuration in which the node that is asked for votes, if it keeps up.
+    * `without_data`: who waits for a snapshot, and does not stand before it has one.
     """
 
     answering: Set[int]
     addresses: Mapping[int, str]
     promotion: Configuration | None = None
+    without_data: Set[int] = frozenset()
 
 
 def holds(configuration: Configuration, change: api.Change) -> bool:
@@ -148,9 +151,16 @@ def _with_majority(
         return after
     if not after.voters:
         return Refused(f"node {member.node_id} is the only one that votes")
-    if after.has_majority(known.answering):
-        return after
     answering = sorted(after.voters & known.answering)
+    if after.has_majority(known.answering):
+        if set(answering) <= known.without_data:
+            who = ", ".join(map(str, answering))
+            return Refused(
+                f"without {without} nobody could lead: of the voters, {who} would answer, and "
+                "waits for a snapshot",
+                may_pass=True,
+            )
+        return after
     who = f"only {', '.join(map(str, answering))} would answer" if answering else "none answers"
     return Refused(
         f"without {without} no majority would be left: of the voters "

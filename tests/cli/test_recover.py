@@ -11,6 +11,8 @@ from storage.samples import content, flip_text, open_node
 
 from kvstore.raft.configuration import NOT_ADMITTED
 from kvstore.raft.types import DurableUpdate, HardState
+from kvstore.storage.base import Divergence
+from kvstore.storage.lmdb_successor import DIVERGED
 
 from .shell import Run
 
@@ -61,6 +63,7 @@ def test_its_outcome_is_one_object_with_json(run: Run, tmp_path: Path) -> None:
         "last_index": LAST,
         "last_term": 6,
         "unreadable": 0,
+        "differs_at": 0,
     }
 
 
@@ -81,6 +84,23 @@ def test_of_a_directory_that_was_never_admitted_it_is_said_that_it_may_lack_much
     node.log.write(DurableUpdate(HardState(TERM, None, NOT_ADMITTED)))
     node.close()
     assert never in run("recover", "--data", str(data_dir)).out.decode().splitlines()
+
+
+def test_data_that_differ_from_those_of_the_others_are_told_of_and_kept_aside(
+    run: Run, tmp_path: Path
+) -> None:
+    data_dir = made(tmp_path / "n3")
+    node = open_node(data_dir, 3)
+    node.state.mark_diverged(Divergence(APPLIED, bytes(32)))
+    node.close()
+    ran = run("recover", "--data", str(data_dir))
+    assert f"wrong: as of entry {APPLIED} these data differ" in ran.out.decode()
+    done = json.loads(run("recover", "--data", str(data_dir), "--yes", "--json").out)
+    assert done["differs_at"] == APPLIED
+    node = open_node(data_dir, 3, cluster_id=done["cluster"], names_cluster=True)
+    assert node.state.divergence is None
+    node.close()
+    assert (data_dir / DIVERGED / "data.mdb").exists()
 
 
 @pytest.mark.parametrize("words", [(), ("--yes",)])

@@ -184,4 +184,26 @@ DOUBTING = (
         test=f"{_DOUBTING}"
         "::test_who_is_named_by_a_comparison_is_rebuilt_and_the_next_one_finds_nothing",
     ),
+    Mutant(
+        "a leader leaves a cluster in which nobody has the data to lead",
+        "_with_majority",
+        "        if set(answering) <= known.without_data:\n",
+        "        if False:\n",
+        test="tests/server/test_member_changes.py::test_somebody_is_left_who_has_the_data_to_lead",
+    ),
+    Mutant(
+        "a leader does not look who waits for a snapshot before it leaves",
+        "changes._known",
+        "        here.raft.sending.receivers.keys(),\n",
+        "",
+        test=f"{_DOUBTING}::test_a_leader_does_not_leave_it_alone",
+    ),
+    Mutant(
+        "a recovery says nothing of data that are known to be wrong",
+        "prospect_of",
+        "0 if divergence is None else divergence.index",
+        "0",
+        test="tests/cli/test_recover.py"
+        "::test_data_that_differ_from_those_of_the_others_are_told_of_and_kept_aside",
+    ),
 )

@@ -6,6 +6,7 @@ import pytest
 from until import until
 
 from kvstore import api
+from kvstore.errors import DirectoryRefusedError
 from kvstore.raft.doubt_events import DataDoubted, DoubtedDataReplaced, LoneDataDoubted
 from kvstore.raft.messages import SnapshotPiece, TimeoutNow
 from kvstore.raft.types import Role
@@ -300,6 +301,23 @@ def test_where_there_is_no_room_it_answers_nothing_all_the_same() -> None:
     cluster.run(50)
     assert cluster.states[node_id].divergence is not None
     rebuilt(cluster, node_id)
+
+
+def test_a_leader_does_not_leave_it_alone() -> None:
+    """Nobody could lead any more, and the only good data would be gone."""
+    cluster = Cluster(2)
+    leader = written(cluster)
+    [node] = others(cluster, leader)
+    node.state_differs(node.machine.last_applied, DIGEST)
+    cluster.run(100)
+    claim = Claim()
+    leader.change_members(api.RemoveMember(leader.raft.id), claim)
+    cluster.run(50)
+    assert "nobody could lead" in claim.failure.message
+    rebuilt(cluster, node.raft.id)
+    leader.change_members(api.RemoveMember(leader.raft.id), Claim())
+    with pytest.raises(DirectoryRefusedError, match=f"node {leader.raft.id} was removed"):
+        cluster.run(2_000)
 
 
 @pytest.mark.parametrize("leads", [False, True], ids=["a follower", "the leader"])

@@ -114,6 +114,17 @@ def test_those_that_answer_are_a_majority_of_the_voters_that_are_left(change: ap
     made(change, known(1, 3))
 
 
+def test_somebody_is_left_who_has_the_data_to_lead() -> None:
+    """Of a node that waits for a snapshot, only its leader can make one that leads."""
+    two = made(api.RemoveMember(3))
+    waiting = msgspec.structs.replace(known(1, 2), without_data=frozenset({2}))
+    no = refused(api.RemoveMember(1), waiting, two)
+    assert no.may_pass
+    assert "without it nobody could lead: of the voters, 2 would answer" in no.why
+    assert made(api.RemoveMember(2), waiting, two).voters == {1}
+    assert made(api.RemoveMember(1), known(1, 2), two).voters == {2}
+
+
 def test_a_member_that_moves_does_not_count_before_it_is_there() -> None:
     change = api.MoveMember(2, "new:1")
     assert refused(change, known(1, 2)).may_pass

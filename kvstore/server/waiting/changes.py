@@ -106,6 +106,7 @@ def _known(here: Here, leadership: Leadership, node_id: int) -> Known:
         leadership.answering,
         {one: str(address) for one, address in here.roster.said.items()},
         promotion,
+        here.raft.sending.receivers.keys(),
     )
 
 
