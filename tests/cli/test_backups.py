@@ -1,4 +1,4 @@
-"""`kvstore backup` and `kvstore verify`: a file that is whole, or none."""
+"""`kvstore backup`, `verify`, `restore` and `compact`: a file that is whole, or none."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from scripted_node import INVALID, ClosedPort, Misbehave, ScriptedNode
 from storage.compacting_child import made
 
 from kvstore import api
+from kvstore.cli import render
 from kvstore.kv.view import Applied
 from kvstore.storage.records import encode_value
 from kvstore.storage.snapshot_format import Header, SnapshotEncoder
@@ -169,6 +170,31 @@ def test_a_file_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
     assert "No such file" in ran.err
 
 
+# --- Restore ------------------------------------------------------------------------------
+
+
+def test_what_was_restored_is_told_with_the_revision_from_which_it_goes_on(
+    run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "b"
+    file.write_bytes(WHOLE)
+    words = ("restore", str(file), "--id", "1", "--peers", "none", "--bump-revision", "100")
+    ran = run(*words, "--data", str(tmp_path / "n1"), "--json")
+    found = json.loads(ran.out)
+    assert ran.code == 0
+    assert found.pop("cluster") != "c1"
+    assert found == {
+        "data": str(tmp_path / "n1"),
+        "node": 1,
+        "index": 7,
+        "revision": 105,
+        "keys": 3,
+    }
+    ran = run(*words, "--data", str(tmp_path / "n2"))
+    assert ran.out.decode().startswith("restored 3 keys as of index 7 of cluster c1\n")
+    assert ran.out.decode().endswith("; its revisions go on from 105\n")
+
+
 # --- Compact ------------------------------------------------------------------------------
 
 
@@ -178,13 +204,15 @@ def test_what_compacting_gives_back_is_told(run: Run, tmp_path: Path) -> None:
     found = json.loads(ran.out)
     assert (ran.code, ran.err, found["data"]) == (0, "", str(data_dir))
     assert found["before_bytes"]["state"] > 10 * found["after_bytes"]["state"]
+    data_dir = made(tmp_path / "n2")
+    files = [data_dir / name / "data.mdb" for name in ("state", "raft")]
+    before = [render.size(file.stat().st_size) for file in files]
     ran = run("compact", "--data", str(data_dir))
-    lines = ran.out.decode().splitlines()
-    assert [line.split(":")[0] for line in lines] == [
-        str(data_dir / "state"),
-        str(data_dir / "raft"),
+    now = [render.size(file.stat().st_size) for file in files]
+    assert ran.out.decode().splitlines() == [
+        f"{data_dir / 'state'}: {before[0]} before, {now[0]} now",
+        f"{data_dir / 'raft'}: {before[1]} before, {now[1]} now",
     ]
-    assert lines[0].endswith("KiB now")
 
 
 def test_there_is_nothing_to_compact_where_no_node_was(run: Run, tmp_path: Path) -> None:

@@ -223,6 +223,13 @@ SAVING = (
         test=f"{RESTORING}::test_a_directory_holds_what_the_snapshot_does_but_for_sessions",
     ),
     Mutant(
+        "the revision that is told of a restored directory is that of the old cluster",
+        "restore.restore",
+        '"revision": restored.revision,',
+        '"revision": header.applied.revision,',
+        test=f"{COMMANDS}::test_what_was_restored_is_told_with_the_revision_from_which_it_goes_on",
+    ),
+    Mutant(
         "sessions outlast a restore",
         "restoring._fill",
         "                if stored.startswith(records.KEY_PREFIX):\n",
@@ -287,6 +294,13 @@ SAVING = (
         "range(META_PAGES)",
         "range(1)",
         test=f"{COMPACTING}::test_a_compacted_directory_holds_the_same_in_less_room",
+    ),
+    Mutant(
+        "what a compacted file takes now is told as what it took before",
+        "compact.compact",
+        "{render.size(one.before_bytes)} before, ",
+        "{render.size(one.after_bytes)} before, ",
+        test=f"{COMMANDS}::test_what_compacting_gives_back_is_told",
     ),
     Mutant(
         "a directory is compacted under a server",
