@@ -60,6 +60,8 @@ def json_line(fields: Mapping[str, object]) -> str:
 
 def _plain(value: object) -> Any:
     """A value of names and numbers that JSON has; text, as the system gives it, as UTF-8."""
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.structs.asdict(value)
     if isinstance(value, Mapping):
         return dict(_field(name, one) for name, one in value.items())
     if isinstance(value, list | tuple):

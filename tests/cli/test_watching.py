@@ -214,6 +214,16 @@ def test_json_is_one_object_with_the_verdict(run: Run) -> None:
     assert [one["code"] for one in verdict["advice"]] == ["little_room"]
 
 
+def test_json_has_what_comes_of_snapshots_and_comparisons_as_objects_too(run: Run) -> None:
+    receiving = api.Transfer(9, 10, 20, 1.5)
+    check = api.CheckResult(17, True, True, {1: "aa", 2: "bb"}, differ=(2,))
+    with ScriptedNode(alone(receiving=receiving, check=check)) as node:
+        ran = run("status", "--json", "--to", node.address)
+    [told] = json.loads(ran.out)["nodes"]
+    assert told["receiving"] == {"index": 9, "done_bytes": 10, "size_bytes": 20, "ms": 1.5}
+    assert (told["check"]["digests"], told["check"]["differ"]) == ({"1": "aa", "2": "bb"}, [2])
+
+
 # --- health -------------------------------------------------------------------------------
 
 
