@@ -31,6 +31,11 @@ class Verdict(NamedTuple):
     differ: frozenset[int] = frozenset()
     is_disputed: bool = False
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there is something to tell."""
+        return self.is_disputed or bool(self.digest)
+
 
 def verdict_of(digests: Mapping[int, bytes], voters: Set[int], majority: int) -> Verdict:
     """`digests` of some nodes as of one index, empty ones for who has none.

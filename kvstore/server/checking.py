@@ -26,7 +26,7 @@ class Checking:
     """The part of one node in it.
 
     * `differs`: what a majority agreed on, by (index, digest), where this node has something
-      else; None most of the time. Who takes it empties it.
+      else; None most of the time. Who takes it empties it. `differs_at`: the last such index.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Checking:
         self._deposed_by: tuple[int, bytes] | None = None
         """(index, digest) on which the others agree against this leader."""
         self.differs: tuple[int, bytes] | None = None
+        self.differs_at = 0
 
     # --- Time -----------------------------------------------------------------------------
 
@@ -108,7 +109,17 @@ class Checking:
         if term == self._raft.current_term and index > self._own.index:
             return index
         comparing = self._comparing
-        return 0 if comparing is None or self._is_settled else comparing.index
+        return 0 if comparing is None or self._is_over(comparing) else comparing.index
+
+    def _is_over(self, comparing: Comparing) -> bool:
+        """Whether all who can be told know what came of it: another one would take its place."""
+        raft = self._raft
+        if not self._is_settled or self._deposed_by is not None:
+            return not self._is_in_time(comparing)
+        assert raft.leadership is not None
+        verdict = self._final(comparing.verdict(raft.log.configuration))
+        listening = raft.leadership.answering - {raft.id}
+        return not (verdict.is_known and comparing.unaware(listening))
 
     def begin(self) -> int:
         """Have states compared, if this node may; as of which entry, 0 for none.
@@ -172,16 +183,18 @@ class Checking:
 
     def _has_to_ask(self, comparing: Comparing) -> bool:
         """Whether somebody may not know yet, and there is time."""
-        if self._now_ms > comparing.began_ms + self._patience_ms:
+        if not self._is_in_time(comparing):
             return False
         peers = self._raft.log.configuration.members_besides(self._raft.id)
         return self._deposed_by is not None or bool(comparing.unaware(peers))
 
+    def _is_in_time(self, comparing: Comparing) -> bool:
+        return self._now_ms <= comparing.began_ms + self._patience_ms
+
     def _ask(self, comparing: Comparing, verdict: Verdict) -> None:
         peers = self._raft.log.configuration.members_besides(self._raft.id)
-        is_verdict = bool(verdict.digest) or verdict.is_disputed
         for peer in comparing.unaware(peers):
-            if is_verdict or peer not in comparing.digests:
+            if verdict.is_known or peer not in comparing.digests:
                 self._raft.state_talk.ask(peer, comparing.index, verdict)
 
     def _tell(self, comparing: Comparing, verdict: Verdict) -> list[Event]:
@@ -248,7 +261,7 @@ class Checking:
         own = self._own
         if index != own.index or own.digest in (None, NONE, digest):
             return []
-        self.differs = index, digest
+        self.differs, self.differs_at = (index, digest), index
         return [StatesDiffer(self._raft.current_term, index)]
 
     # --- What is known --------------------------------------------------------------------

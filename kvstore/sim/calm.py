@@ -2,19 +2,23 @@
 
 Law: nothing goes wrong here any more, so everything has a deadline. First the cluster must
 become well within `CALM_MS`; then, while clients go on, nothing changes but the data; then
-its leader hands over under the same load, and everything is well again at once.
+its leader hands over under the same load, and everything is well again at once. In the end a
+record of one node changes, and that node is named.
 """
 
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import Final
 
 from kvstore import api
 from kvstore.sim.calls import Call, Connection
 from kvstore.sim.checkers.checker import ViolationError
 from kvstore.sim.checkers.liveness import missing_progress
+from kvstore.sim.checkers.majority import are_majority
 from kvstore.sim.checkers.steadiness import Steadiness, unfit_answers
+from kvstore.sim.disk import Fate
 from kvstore.sim.host import Host
 from kvstore.sim.network import FAIR
 from kvstore.sim.world import World
@@ -29,6 +33,10 @@ _STEP_MS: Final = 50.0
 _AFTERWARDS_MS: Final = 4_000.0
 """Within which clients and followers end what they are at, when the load has ended."""
 _HANDOVER_MS: Final = 1_000.0
+_COMPARISON_MS: Final = 10_000.0
+"""Within which states are compared, and who differs is named."""
+_ASKING_MS: Final = 1_500.0
+"""Within which who asks for a comparison is told what is known of it."""
 
 
 def end_all_faults(world: World) -> None:
@@ -110,6 +118,59 @@ def _all_done(world: World, end_ms: float) -> bool:
     return not missing
 
 
+def compare(world: World, rng: random.Random) -> None:
+    """Have all states compared, and once more with one that has changed.
+
+    Raise `ViolationError` unless all are the same first, and that one is named then.
+    """
+    if world.plan.check_every_ms is None:
+        return
+    voters = _leader(world).running.raft.log.configuration.voters
+    running = [host for host in _running(world) if host.id in voters]
+    result = _ask_for_comparison(world)
+    if result.differ or not result.is_decided or result.digests.keys() < {h.id for h in running}:
+        _require_none([f"all hold the same, and a comparison comes to {result}"])
+    victim = rng.choice(running)
+    are_enough = are_majority({host.id for host in running} - {victim.id}, tuple(voters))
+    if not are_enough or not victim.disk.state.count():
+        return
+    victim.disk.fates.add(Fate.CHANGED_RECORD)
+    deadline_ms = world.schedule.now_ms + _COMPARISON_MS
+    while Fate.CHANGED_RECORD in victim.disk.fates or not _is_named(victim):
+        if world.schedule.now_ms > deadline_ms:
+            _require_none([f"node {victim.id} has a record that changed, and is not named"])
+        world.schedule.run_until(world.schedule.now_ms + _STEP_MS)
+    recover(world)
+
+
+def _is_named(host: Host) -> bool:
+    return host.running.checking.differs_at in host.disk.state.changed_at
+
+
+def _ask_for_comparison(world: World) -> api.CheckResult:
+    """What who asks the leader is told in the end."""
+    deadline_ms = world.schedule.now_ms + _COMPARISON_MS
+    since = 0
+    while world.schedule.now_ms < deadline_ms:
+        told: list[api.Result | None] = []
+        request, connection = api.CheckReplicas(since), Connection(_leader(world).id)
+        done = partial(_note, told)
+        _leader(world).take_call(Call(1, request, connection, world.schedule, 0.0, done))
+        world.schedule.run_until(world.schedule.now_ms + _ASKING_MS)
+        match told:
+            case [api.CheckResult(is_settled=True) as result]:
+                return result
+            case [api.CheckResult() as so_far]:
+                since = so_far.index
+            case _:
+                _require_none([f"who asks for a comparison is told {told}"])
+    raise ViolationError("liveness", f"no comparison ends within {_COMPARISON_MS:.0f} ms")
+
+
+def _note(told: list[api.Result | None], _call: Call, result: api.Result | None) -> None:
+    told.append(result)
+
+
 def hand_over(world: World, rng: random.Random) -> None:
     """Have another node lead, under load. Raise `ViolationError` unless it does, at once."""
     leader, *others = sorted(_running(world), key=lambda host: not host.is_leading)
@@ -125,7 +186,7 @@ def hand_over(world: World, rng: random.Random) -> None:
         Connection(leader.id),
         world.schedule,
         0.0,
-        lambda _call, result: told.append(result),
+        partial(_note, told),
     )
     for client in world.clients:
         client.make_calls(_CALLS // 2, _HANDOVER_MS / 2)

@@ -17,10 +17,10 @@ from typing import NamedTuple
 from kvstore.errors import DiskWriteError
 from kvstore.kv.view import NO_FOOTPRINT, NONE, Applied, Footprint, TableFootprint
 from kvstore.raft.configuration import NOT_ADMITTED, Configuration
-from kvstore.raft.types import DurableUpdate, HardState, LogStart
+from kvstore.raft.types import CHECK, DurableUpdate, HardState, LogStart
 from kvstore.sim.indexed import Indexed
 from kvstore.sim.log_start import FIRST, state_as_of
-from kvstore.storage import cost
+from kvstore.storage import cost, records
 from kvstore.storage.base import Divergence, Identity
 from kvstore.storage.cost import PAGE_BYTES, Tree
 from kvstore.storage.memory import (
@@ -31,13 +31,14 @@ from kvstore.storage.memory import (
     MemoryTable,
 )
 from kvstore.storage.outline import Outline
-from kvstore.storage.reading import Pair
+from kvstore.storage.reading import Pair, Reading
 from kvstore.storage.successor import Successor
 
 BOUNDLESS = 1 << 62
 PLENTY_BYTES = 1 << 40
 KEPT_BYTES = 32 << 10
 """Of the room of a disk, for votes and truncations: they take nothing else."""
+_ALL_BYTES = 1 << 40
 COMMIT_BYTES = 16 << 10
 """What a commit of the state takes in any case."""
 
@@ -59,6 +60,7 @@ class Fate(enum.Enum):
     CUT_AT_CHECKPOINT = "killed at a checkpoint of the key space"
     CUT_IN_SNAPSHOT = "killed while it installed a snapshot"
     ERROR = "fsync of the log fails"
+    CHANGED_RECORD = "a record is another one when its state is compared"
 
 
 class Disk:
@@ -195,6 +197,8 @@ class SimulatedLog(MemoryLog):
         self._update: DurableUpdate | None = None
         self.unreadable: set[int] = set()
         self.is_lost = False
+        self.compared_at: set[int] = set()
+        """Indexes of the entries as of which states are compared."""
 
     def write(self, update: DurableUpdate) -> None:
         """Make the update durable, unless a fault strikes; the node waits for it."""
@@ -222,6 +226,7 @@ class SimulatedLog(MemoryLog):
         )
         self._update = update
         super().write(update)
+        self.compared_at |= {entry.index for entry in update.entries if entry.kind is CHECK}
         if self.unreadable:
             repaired = {entry.index for entry in update.repairs}
             self.unreadable = {i for i in self.unreadable - repaired if began < i <= kept}
@@ -379,6 +384,10 @@ class SimulatedState(SimulatedTable, MemoryState):
         self.sessions: SimulatedTable = SimulatedTable(self.sessions.prefix)
         self.disk = self.sessions.disk = disk
         self.check = self.sessions.check = self._require_room
+        self.changed_at: set[int] = set()
+        """As of which entries it was read otherwise than it is, in the last reading of each."""
+        self._is_fresh = False
+        """It was committed in this life, as of an entry for that, and not read since."""
 
     def _require_room(self) -> None:
         self.disk.require_room(self.owed_bytes())
@@ -399,6 +408,31 @@ class SimulatedState(SimulatedTable, MemoryState):
         disk.room_bytes -= self.put_bytes + self.sessions.put_bytes
         super().commit(applied)
         disk.spend(disk.draw_sync_ms())
+        self._is_fresh = applied.last_applied in disk.log.compared_at
+
+    def reading(self) -> Reading:
+        """All that the last `commit` made durable, unless a fault changes a record of it."""
+        reading, is_fresh = super().reading(), self._is_fresh
+        if not is_fresh:
+            return reading
+        self._is_fresh = False
+        self.changed_at.discard(reading.applied.last_applied)
+        if not (reading.keys and self.disk.strikes(Fate.CHANGED_RECORD)):
+            return reading
+        self.changed_at.add(reading.applied.last_applied)
+        return self._changed(reading)
+
+    def _changed(self, reading: Reading) -> Reading:
+        """With another first record, which no other node has, and its right checksum."""
+        (stored, value), *others = reading.read(_ALL_BYTES)
+        reading.close()
+        record = records.decode_value(stored, value) + b"of node %d" % self.identity.node_id
+        pairs = iter([(stored, records.encode_value(stored, record)), *others])
+        changed = Reading(
+            reading.applied, reading.keys, reading.sessions, pairs, self._readings.discard
+        )
+        self._readings.add(changed)
+        return changed
 
     def mark_diverged(self, divergence: Divergence) -> None:
         """Make durable that this state is not to be trusted, unless the machine ends first."""

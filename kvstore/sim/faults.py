@@ -45,12 +45,14 @@ KINDS: Final = (
     "crash in a snapshot",
     "member removed",
     "state differs",
+    "changed record",
 )
 """Of faults, by name; `strikes` has the same."""
 _REPEATED: Final = ("forged term", "lost term", "joining under load")
 _OF_UPGRADES: Final = "other release"
 _OF_MEMBERS: Final = "member removed"
 _OF_STATES: Final = "state differs"
+_OF_RECORDS: Final = "changed record"
 _OF_DISKS: Final = {
     "state differs",
     "lost directory",
@@ -99,7 +101,7 @@ def plan(rng: random.Random, duration_ms: float, kinds: Sequence[str]) -> tuple[
 
 def choose_kinds(rng: random.Random) -> tuple[str, ...]:
     """Two to five kinds of fault for one seed."""
-    apart = {*_REPEATED, _OF_UPGRADES, _OF_MEMBERS, _OF_STATES, _OF_SNAPSHOTS[0]}
+    apart = {*_REPEATED, _OF_UPGRADES, _OF_MEMBERS, _OF_STATES, _OF_RECORDS, _OF_SNAPSHOTS[0]}
     return tuple(rng.sample(sorted(set(KINDS) - apart), rng.randint(2, 5)))
 
 
@@ -180,6 +182,16 @@ def plan_divergences(rng: random.Random, duration_ms: float, first: int) -> tupl
     return tuple(
         Fault(first + number, at_ms, 0.0, _OF_STATES, rng.getrandbits(32))
         for number, at_ms in enumerate(times)
+    )
+
+
+def plan_changes(rng: random.Random, duration_ms: float, first: int) -> tuple[Fault, ...]:
+    """In half of all worlds, records that are not what they were when somebody looks at all."""
+    if rng.random() < 0.5:
+        return ()
+    return tuple(
+        Fault(first + number, rng.uniform(0.0, duration_ms), 0.0, _OF_RECORDS, rng.getrandbits(32))
+        for number in range(rng.randint(1, 4))
     )
 
 

@@ -128,6 +128,7 @@ def go_through(world: World) -> None:
     calm.recover(world)
     calm.carry_load(world)
     calm.hand_over(world, world.handovers)
+    calm.compare(world, world.handovers)
 
 
 def _judge(world: World) -> None:

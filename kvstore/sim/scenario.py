@@ -71,6 +71,8 @@ class Scenario(msgspec.Struct, frozen=True):
     """Of what is applied and durable: what is more goes from the front of the log."""
     loss: Loss | None = None
     """With one, faults that come after the storm are those of the recovered cluster."""
+    check_every_ms: int | None = None
+    """How often leaders have the states of all nodes compared; None for never."""
 
 
 def scenario(seed: int) -> Scenario:
@@ -119,7 +121,7 @@ def scenario(seed: int) -> Scenario:
         start=_start(seed),
     )
     plan = _with_divergences(_with_compaction(_with_upgrades(_with_disks(plan))))
-    return _with_loss(_with_members(plan))
+    return _with_loss(_with_checks(_with_members(plan)))
 
 
 def _with_upgrades(plan: Scenario) -> Scenario:
@@ -169,6 +171,15 @@ def _with_divergences(plan: Scenario) -> Scenario:
         return plan
     storm = faults.plan_divergences(rng, plan.storm_ms, len(plan.faults))
     return msgspec.structs.replace(plan, faults=plan.faults + storm)
+
+
+def _with_checks(plan: Scenario) -> Scenario:
+    """States are compared in all worlds, and told apart where a record changes; drawn by itself."""
+    rng = random.Random(f"how often states of world {plan.seed} are compared")
+    first = max((fault.number + 1 for fault in plan.faults), default=0)
+    storm = plan.faults + faults.plan_changes(rng, plan.storm_ms, first)
+    every_ms = rng.choice((200, 800, 3_000))
+    return msgspec.structs.replace(plan, check_every_ms=every_ms, faults=storm)
 
 
 def _start(seed: int) -> LogStart:

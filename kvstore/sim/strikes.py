@@ -255,6 +255,13 @@ def _cut_later(world: World, fault: Fault, alone: int) -> None:
         _cut(world, fault, _between([alone], [one for one in world.members if one != alone]))
 
 
+def _change_record(world: World, fault: Fault, rng: random.Random) -> None:
+    """A record of one node is another one when its state is read for a comparison next."""
+    hosts = [*world.hosts.values()]
+    if not any(Fate.CHANGED_RECORD in host.disk.fates for host in hosts):
+        rng.choice(hosts).disk.fates.add(Fate.CHANGED_RECORD)
+
+
 # --- Links --------------------------------------------------------------------------------
 
 
@@ -384,6 +391,7 @@ _STRIKES: Final[dict[str, Callable[[World, Fault, random.Random], None]]] = {
     "joining under load": _join_under_load,
     "other release": _change_release,
     "member removed": _remove_member,
+    "changed record": _change_record,
     "crash in a snapshot": _crash_in_a_snapshot,
     "state differs": _state_differs,
 }

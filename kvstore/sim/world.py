@@ -141,6 +141,7 @@ class World:
             request_timeout_ms=2_000,
             checkpoint_interval_ms=self.plan.checkpoint_interval_ms,
             log_kept_bytes=self.plan.log_kept_bytes,
+            check_every_ms=self.plan.check_every_ms,
         )
 
     def _host_of(self, settings: Settings, observer: Observer, plan: Scenario) -> Host:

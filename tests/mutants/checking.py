@@ -174,6 +174,13 @@ CHECKING = (
         test=f"{NODES}::test_one_at_a_time",
     ),
     Mutant(
+        "the next comparison begins before the last one is told",
+        "Checking._is_over",
+        "not (verdict.is_known and comparing.unaware(listening))",
+        "bool(verdict or listening)",
+        test=f"{NODES}::test_the_next_comparison_waits_until_who_differs_knows",
+    ),
+    Mutant(
         "a new leader leaves a comparison to the last one",
         "Checking._follow",
         "        if index and is_new:\n",
@@ -207,5 +214,36 @@ CHECKING = (
         "entry.kind is CHECK and entry.data",
         "entry.kind is CHECK and not entry",
         test="tests/raft/test_messages.py::test_an_entry_as_of_which_states_are_compared_is_empty",
+    ),
+    Mutant(
+        "whoever is told of a majority takes itself for one that differs",
+        "Checking._see",
+        "own.digest in (None, NONE, digest)",
+        "own.digest in (None, NONE)",
+    ),
+    Mutant(
+        "who differs does not look whether it does",
+        "Checking._see",
+        "index != own.index or",
+        "index >= own.index or",
+    ),
+    Mutant(
+        "one voter is a majority",
+        "verdict_of",
+        "count >= majority",
+        "count >= 1",
+    ),
+    Mutant(
+        "a state is compared as it is a little later",
+        "Applier._apply",
+        "                self._own_digest.begin(entry.index)\n",
+        "                self._own_digest.index = entry.index\n",
+    ),
+    Mutant(
+        "a changed record is no other one to who judges",
+        "SimulatedState.reading",
+        "        self.changed_at.add(reading.applied.last_applied)\n",
+        "",
+        test="tests/sim/test_comparisons.py::test_a_record_that_changes_is_found_wherever_it_is",
     ),
 )

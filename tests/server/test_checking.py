@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kvstore import api
@@ -52,7 +54,7 @@ def elected(cluster: Cluster) -> Node:
     return leader
 
 
-def events_of(cluster: Cluster, node_id: int, kind: type) -> list[object]:
+def events_of(cluster: Cluster, node_id: int, kind: type[Any]) -> list[Any]:
     return [event for event in cluster.events[node_id] if isinstance(event, kind)]
 
 
@@ -109,7 +111,6 @@ def test_a_follower_that_differs_is_named_and_sees_it_itself() -> None:
     ]
     assert not events_of(cluster, leader.raft.id, StatesDiffer)
     [told] = events_of(cluster, leader.raft.id, StatesCompared)
-    assert isinstance(told, StatesCompared)
     assert told.differ == (odd,)
 
 
@@ -137,6 +138,23 @@ def test_a_leader_that_differs_hands_over_and_finds_itself() -> None:
     assert leader.raft.role is not Role.LEADER
     assert leader_of(cluster).raft.id != leader.raft.id
     assert len(events_of(cluster, leader.raft.id, StatesDiffer)) == 1
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_the_next_comparison_waits_until_who_differs_knows(leads: bool) -> None:
+    """It would take the place of what is to be told of the last one."""
+    cluster = Cluster()
+    leader = elected(cluster)
+    odd = leader.raft.id if leads else cluster.followers()[0].raft.id
+    spoil(cluster, odd)
+    claim = ask(leader)
+    while not claim.results:
+        cluster.run(50)
+    while not events_of(cluster, odd, StatesDiffer):
+        assert leader.checking.index_under_way == leader.raft.log.last_index
+        cluster.run(50)
+    cluster.run(200)
+    assert leader_of(cluster).checking.index_under_way == 0
 
 
 def test_of_two_that_differ_nobody_is_named_and_all_are_told() -> None:

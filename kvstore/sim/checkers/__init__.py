@@ -10,6 +10,7 @@ from __future__ import annotations
 from kvstore.sim.checkers.backlog import Backlog
 from kvstore.sim.checkers.checker import Checker
 from kvstore.sim.checkers.commitment import Commitment
+from kvstore.sim.checkers.comparisons import Comparisons
 from kvstore.sim.checkers.consent import Consent
 from kvstore.sim.checkers.deference import Deference
 from kvstore.sim.checkers.doubted import Doubted
@@ -54,6 +55,7 @@ STEPWISE: tuple[type[Checker], ...] = (
     Backlog,
     Deference,
     Punctuality,
+    Comparisons,
     Handovers,
     Heirs,
 )

@@ -50,6 +50,15 @@ class WatchedLog(Protocol):
     unreadable: set[int]
 
 
+class WatchedState(StateStore, Protocol):
+    """The data.
+
+    * `changed_at`: as of which entries it was read otherwise than it is.
+    """
+
+    changed_at: set[int]
+
+
 class WatchedDisk(Protocol):
     """A machine's disk."""
 
@@ -57,7 +66,7 @@ class WatchedDisk(Protocol):
     def log(self) -> WatchedLog: ...
 
     @property
-    def state(self) -> StateStore: ...
+    def state(self) -> WatchedState: ...
 
     @property
     def certain_index(self) -> int:
