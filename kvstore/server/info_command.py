@@ -193,7 +193,16 @@ def _raft(status: api.StatusResult) -> Fields:
         "raft_sync_last_ms": round(status.sync_last_ms or 0.0, 3),
         "raft_sync_p99_ms": round(status.sync_p99_ms or 0.0, 3),
         "raft_cluster_version": status.cluster_version,
+        **_comparison(status.check),
         "revision": status.revision,
+    }
+
+
+def _comparison(check: api.CheckResult | None) -> Fields:
+    """What a leader knows of the last one; 0 and nobody on other nodes."""
+    return {
+        "raft_compared_at": check.index if check else 0,
+        "raft_states_differ": ",".join(map(str, check.differ)) if check else "",
     }
 
 

@@ -18,9 +18,10 @@ from kvstore.errors import DiskWriteError
 from kvstore.kv.view import NO_FOOTPRINT, NONE, Applied, Footprint, TableFootprint
 from kvstore.raft.configuration import NOT_ADMITTED, Configuration
 from kvstore.raft.types import CHECK, DurableUpdate, HardState, LogStart
+from kvstore.sim.changed_record import flipped, with_changed_record
 from kvstore.sim.indexed import Indexed
 from kvstore.sim.log_start import FIRST, state_as_of
-from kvstore.storage import cost, records
+from kvstore.storage import cost
 from kvstore.storage.base import Divergence, Identity
 from kvstore.storage.cost import PAGE_BYTES, Tree
 from kvstore.storage.memory import (
@@ -38,7 +39,6 @@ BOUNDLESS = 1 << 62
 PLENTY_BYTES = 1 << 40
 KEPT_BYTES = 32 << 10
 """Of the room of a disk, for votes and truncations: they take nothing else."""
-_ALL_BYTES = 1 << 40
 COMMIT_BYTES = 16 << 10
 """What a commit of the state takes in any case."""
 
@@ -290,12 +290,12 @@ class SimulatedLog(MemoryLog):
         first, certain = self.outline.start.index + 1, min(self.terms.last, self.last_index)
         if certain < first or rng.random() < 0.1:
             self.is_lost = True
-            self._hard_state = _flipped(self._hard_state, rng)
+            self._hard_state = flipped(self._hard_state, rng)
             return "a bit of the hard state flips"
         index = rng.randint(first, certain)
         if rng.random() < 0.7 and index not in self.unreadable:
             key, value = self.pairs[self.before(index)]
-            self.pairs[self.before(index)] = (key, _flipped(value, rng))
+            self.pairs[self.before(index)] = (key, flipped(value, rng))
             self.unreadable.add(index)
             return f"a bit of log record {index} flips"
         return self._lose(index, min(index + rng.randint(1, 40), certain + 1))
@@ -420,19 +420,7 @@ class SimulatedState(SimulatedTable, MemoryState):
         if not (reading.keys and self.disk.strikes(Fate.CHANGED_RECORD)):
             return reading
         self.changed_at.add(reading.applied.last_applied)
-        return self._changed(reading)
-
-    def _changed(self, reading: Reading) -> Reading:
-        """With another first record, which no other node has, and its right checksum."""
-        (stored, value), *others = reading.read(_ALL_BYTES)
-        reading.close()
-        record = records.decode_value(stored, value) + b"of node %d" % self.identity.node_id
-        pairs = iter([(stored, records.encode_value(stored, record)), *others])
-        changed = Reading(
-            reading.applied, reading.keys, reading.sessions, pairs, self._readings.discard
-        )
-        self._readings.add(changed)
-        return changed
+        return with_changed_record(reading, self.identity.node_id, self._readings)
 
     def mark_diverged(self, divergence: Divergence) -> None:
         """Make durable that this state is not to be trusted, unless the machine ends first."""
@@ -513,9 +501,3 @@ class SimulatedSuccessor(MemorySuccessor):
         super().finish(applied)
         self._disk.spend(self._disk.draw_sync_ms())
         self._may_end()
-
-
-def _flipped(record: bytes, rng: random.Random) -> bytes:
-    damaged = bytearray(record)
-    damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
-    return bytes(damaged)

@@ -44,8 +44,10 @@ class Reading:
         self._on_close = on_close
         self.is_open = True
 
-    def read(self, bytes_max: int) -> list[Pair]:
+    def read(self, bytes_max: int, pair_bytes: int = PAIR_BYTES) -> list[Pair]:
         """The next records: as many as `bytes_max` are full with, at least one. None are left: [].
+
+        `pair_bytes`: what a record counts for beside its bytes.
 
         Raises `StorageError` if one cannot be read, and is closed then: what follows is no whole.
         """
@@ -56,7 +58,7 @@ class Reading:
         try:
             for pair in self._pairs:
                 taken.append(pair)
-                room -= PAIR_BYTES + len(pair[0]) + len(pair[1])
+                room -= pair_bytes + len(pair[0]) + len(pair[1])
                 if room <= 0:
                     break
         except BaseException:

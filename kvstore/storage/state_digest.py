@@ -19,6 +19,8 @@ from kvstore.storage.reading import Reading
 
 _LENGTHS: Final = Struct(">II")  # of the key with its prefix, of the value with its crc32c
 _DIGEST_BYTES: Final = 32
+_PAIR_BYTES: Final = 512
+"""What a record counts for in a slice: to look it up takes as long as to hash so much."""
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -56,7 +58,7 @@ class Digesting:
         """
         if self.digest is not None:
             return self.digest
-        pairs = self._reading.read(bytes_max)
+        pairs = self._reading.read(bytes_max, _PAIR_BYTES)
         parts: list[bytes] = []
         for stored, value in pairs:
             parts += (_LENGTHS.pack(len(stored), len(value)), stored, value)

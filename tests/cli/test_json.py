@@ -124,6 +124,7 @@ LINES = {
     "scan": "scan",
     "count": "count",
     "transfer-leader": "transfer-leader",
+    "check": "check",
     "backup": "backup /dev/shm/a-backup-that-fails",
     "member list": "member list",
     "member add": "member add 4 h:9004",

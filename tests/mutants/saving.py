@@ -40,7 +40,7 @@ SAVING = (
     Mutant(
         "a slice goes by bytes alone, however many records that is",
         "Reading.read",
-        "room -= PAIR_BYTES + len(pair[0])",
+        "room -= pair_bytes + len(pair[0])",
         "room -= len(pair[0])",
         test=f"{READING}::test_many_small_records_are_work_too",
     ),

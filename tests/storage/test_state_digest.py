@@ -106,7 +106,7 @@ class FakeReading:
     def __init__(self, pairs):
         self.pairs = pairs
 
-    def read(self, bytes_max):
+    def read(self, bytes_max, pair_bytes):
         pairs, self.pairs = self.pairs, []
         return pairs
 
