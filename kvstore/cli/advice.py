@@ -462,22 +462,13 @@ def _versions(view: View) -> Iterator[Advice]:
 
 
 def _states(view: View) -> Iterator[Advice]:
-    """Nodes that do not hold what the others do, by the last comparison."""
-    if view.leader is None or (check := view.leader.check) is None:
-        return
-    as_of = f"as of log entry {check.index}"
-    if check.differ:
-        verb = _verb(check.differ, "does", "do")
-        yield warning(
-            "states_differ",
-            f"{_nodes(check.differ)} {verb} not hold what the others do, {as_of}: look at the "
-            "memory and the disk there, and at kvstore inspect",
-        )
-    elif check.is_disputed and check.is_settled:
+    """Nodes that do not hold the same. Who differs from a majority says so itself."""
+    check = None if view.leader is None else view.leader.check
+    if check is not None and check.is_disputed and check.is_settled:
         yield warning(
             "states_disputed",
-            f"{_nodes(check.digests)} do not hold the same, {as_of}, and no majority does: nobody "
-            "can tell which is right; start the others, and run kvstore check",
+            f"{_nodes(check.digests)} do not hold the same, as of log entry {check.index}, and no "
+            "majority does: nobody knows which is right; start the others, and run kvstore check",
         )
 
 

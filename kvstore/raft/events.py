@@ -23,7 +23,7 @@ from kvstore.raft.snapshot_events import (
     SnapshotWritten,
     WritingSnapshot,
 )
-from kvstore.raft.state_events import StatesCompared, StatesDiffer, StatesDisputed
+from kvstore.raft.state_events import StatesCompared, StatesDisputed
 
 
 class SteppingDown(msgspec.Struct, frozen=True):
@@ -366,7 +366,6 @@ Event: TypeAlias = (
     | SnapshotInstalled
     | SnapshotAbandoned
     | StatesCompared
-    | StatesDiffer
     | StatesDisputed
     | DataDoubted
     | LoneDataDoubted

@@ -1,6 +1,6 @@
 """What came of comparing the states of all nodes, as values; `events.py` says what an event is.
 
-Law: a comparison has one line on the leader, and one on each node that it has bad news for.
+Law: a comparison has one line on the leader. Who differs says so by `doubt_events.py`.
 """
 
 from __future__ import annotations
@@ -30,16 +30,6 @@ class StatesCompared(msgspec.Struct, frozen=True):
         text = f"compared states as of log entry {self.index}: same on {_nodes(self.agree)}"
         differ = f"; another one on {_nodes(self.differ)}" if self.differ else ""
         return f"{text}{differ}{absent}"
-
-
-class StatesDiffer(msgspec.Struct, frozen=True):
-    """This node's state is not that of a majority of the voters."""
-
-    term: int
-    index: int
-
-    def __str__(self) -> str:
-        return f"the state of this node as of log entry {self.index} is not that of the others"
 
 
 class StatesDisputed(msgspec.Struct, frozen=True):

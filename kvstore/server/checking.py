@@ -15,7 +15,7 @@ from kvstore import api
 from kvstore.raft.comparing import Comparing, Verdict
 from kvstore.raft.core import Raft
 from kvstore.raft.events import Event
-from kvstore.raft.state_events import StatesCompared, StatesDiffer, StatesDisputed
+from kvstore.raft.state_events import StatesCompared, StatesDisputed
 from kvstore.server.own_digest import NONE, OwnDigest
 
 _GRACE_MS: Final = 5_000.0
@@ -58,8 +58,6 @@ class Checking:
         self._known = (0, False)
         """The last comparison of which this node has said what came of it: (index, whether a
         majority agreed)."""
-        self._deposed_by: tuple[int, bytes] | None = None
-        """(index, digest) on which the others agree against this leader."""
         self.differs: tuple[int, bytes] | None = None
         self.differs_at = 0
 
@@ -75,7 +73,7 @@ class Checking:
         replies = self._raft.state_talk.take_replies()
         if self._raft.leadership is None:
             self._comparing = None
-            return said + self._yield()
+            return said
         comparing = self._follow()
         if comparing is not None:
             for reply in replies:
@@ -114,7 +112,7 @@ class Checking:
     def _is_over(self, comparing: Comparing) -> bool:
         """Whether all who can be told know what came of it: another one would take its place."""
         raft = self._raft
-        if not self._is_settled or self._deposed_by is not None:
+        if not self._is_settled:
             return not self._is_in_time(comparing)
         assert raft.leadership is not None
         verdict = self._final(comparing.verdict(raft.log.configuration))
@@ -149,7 +147,6 @@ class Checking:
         if index and is_new:
             self._comparing, self._term = Comparing(index, self._now_ms), term
             self._is_settled, self._ask_ms = False, self._now_ms
-            self._deposed_by = None
         return self._comparing
 
     def _compare(self, comparing: Comparing) -> list[Event]:
@@ -161,11 +158,10 @@ class Checking:
         self._is_settled = self._is_settled or self._has_all(comparing)
         said = self._tell(comparing, verdict) if self._is_settled else []
         if raft.id in verdict.differ:
-            self._deposed_by = comparing.index, verdict.digest
+            self._see(comparing.index, verdict.digest)
         if self._now_ms >= self._ask_ms and self._has_to_ask(comparing):
             self._ask_ms = self._now_ms + self._ask_interval_ms
             self._ask(comparing, self._final(verdict))
-            self._make_way(comparing, verdict)
         return said
 
     def _has_all(self, comparing: Comparing) -> bool:
@@ -186,7 +182,7 @@ class Checking:
         if not self._is_in_time(comparing):
             return False
         peers = self._raft.log.configuration.members_besides(self._raft.id)
-        return self._deposed_by is not None or bool(comparing.unaware(peers))
+        return bool(comparing.unaware(peers))
 
     def _is_in_time(self, comparing: Comparing) -> bool:
         return self._now_ms <= comparing.began_ms + self._patience_ms
@@ -213,24 +209,6 @@ class Checking:
         agree = tuple(sorted({*result.digests} - verdict.differ)) if verdict.digest else ()
         return [StatesCompared(term, index, agree, result.differ, absent)]
 
-    def _make_way(self, comparing: Comparing, verdict: Verdict) -> None:
-        """A leader that differs has one lead that does not, and is a follower that differs then."""
-        raft = self._raft
-        if self._deposed_by is None or raft.heir is not None:
-            return
-        voters = raft.log.configuration.voters_besides(raft.id)
-        for peer in voters:
-            if comparing.digests.get(peer) == verdict.digest and raft.hand_over(peer) is not None:
-                return
-
-    def _yield(self) -> list[Event]:
-        """It leads no more: what it knew of itself as a leader holds."""
-        if self._deposed_by is None:
-            return []
-        index, digest = self._deposed_by
-        self._deposed_by = None
-        return self._see(index, digest)
-
     # --- What any node says ---------------------------------------------------------------
 
     def _answer(self) -> list[Event]:
@@ -253,16 +231,15 @@ class Checking:
             return []
         self._known = known
         if digest:
-            return self._see(index, digest)
+            self._see(index, digest)
+            return []
         return [StatesDisputed(self._raft.current_term, index)]
 
-    def _see(self, index: int, digest: bytes) -> list[Event]:
+    def _see(self, index: int, digest: bytes) -> None:
         """A majority has `digest`: does this node?"""
         own = self._own
-        if index != own.index or own.digest in (None, NONE, digest):
-            return []
-        self.differs, self.differs_at = (index, digest), index
-        return [StatesDiffer(self._raft.current_term, index)]
+        if index == own.index != self.differs_at and own.digest not in (None, NONE, digest):
+            self.differs, self.differs_at = (index, digest), index
 
     # --- What is known --------------------------------------------------------------------
 

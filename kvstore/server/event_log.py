@@ -28,7 +28,6 @@ WARNINGS: Final = (
     snapshot_events.CannotWriteSnapshot,
     snapshot_events.CannotTakeSnapshot,
     snapshot_events.SnapshotWasBad,
-    state_events.StatesDiffer,
     state_events.StatesDisputed,
 )
 ERRORS: Final = (doubt_events.DataDoubted, doubt_events.LoneDataDoubted)

@@ -206,6 +206,10 @@ class Node:
         self._time.advance(now_ms, self.machine.clock.time_ms)
         self._events += self.room.tick(now_ms, self.raft.current_term, self.machine.last_applied)
         self.leading.make_way_for_room(now_ms)
+        self._events += self.checking.tick(now_ms)
+        if self.checking.differs is not None:
+            self.state_differs(*self.checking.differs)
+            self.checking.differs = None
         self.raft.tick(now_ms, unreachable)
         for kind in self._kinds:
             if kind.waiting:
@@ -214,10 +218,6 @@ class Node:
         self._events += self._compaction.tick()
         self._events += self._spooling.tick(now_ms)
         self.backups.tick(now_ms)
-        self._events += self.checking.tick(now_ms)
-        if self.checking.differs is not None:
-            self.state_differs(*self.checking.differs)
-            self.checking.differs = None
 
     def submit_command(self, command: api.Command, ticket: Ticket) -> EntryName | None:
         """Propose a write; the entry that it became, None if it was refused."""

@@ -384,10 +384,8 @@ class SimulatedState(SimulatedTable, MemoryState):
         self.sessions: SimulatedTable = SimulatedTable(self.sessions.prefix)
         self.disk = self.sessions.disk = disk
         self.check = self.sessions.check = self._require_room
-        self.changed_at: set[int] = set()
-        """As of which entries it was read otherwise than it is, in the last reading of each."""
-        self._is_fresh = False
-        """It was committed in this life, as of an entry for that, and not read since."""
+        self.changed_at: set[int] = set()  # The last reading as of these was not what it is.
+        self._is_fresh = False  # Committed as of an entry for that, and not read since.
 
     def _require_room(self) -> None:
         self.disk.require_room(self.owed_bytes())
@@ -412,14 +410,13 @@ class SimulatedState(SimulatedTable, MemoryState):
 
     def reading(self) -> Reading:
         """All that the last `commit` made durable, unless a fault changes a record of it."""
-        reading, is_fresh = super().reading(), self._is_fresh
-        if not is_fresh:
+        reading = super().reading()
+        index, is_fresh, self._is_fresh = reading.applied.last_applied, self._is_fresh, False
+        if is_fresh:
+            self.changed_at.discard(index)
+        if not (is_fresh and reading.keys and self.disk.strikes(Fate.CHANGED_RECORD)):
             return reading
-        self._is_fresh = False
-        self.changed_at.discard(reading.applied.last_applied)
-        if not (reading.keys and self.disk.strikes(Fate.CHANGED_RECORD)):
-            return reading
-        self.changed_at.add(reading.applied.last_applied)
+        self.changed_at.add(index)
         return with_changed_record(reading, self.identity.node_id, self._readings)
 
     def mark_diverged(self, divergence: Divergence) -> None:

@@ -346,6 +346,5 @@ _names = {
     doubt_events.DataDoubted: "data doubted",
     doubt_events.DoubtedDataReplaced: "doubted data replaced",
     state_events.StatesCompared: "states compared",
-    state_events.StatesDiffer: "state found to differ",
     state_events.StatesDisputed: "states disputed",
 }

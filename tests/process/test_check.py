@@ -45,7 +45,9 @@ def change(cluster: Cluster, node_id: int) -> None:
     state.close()
 
 
-def test_a_node_whose_data_were_changed_is_named(make_cluster: MakeCluster) -> None:
+def test_a_node_whose_data_were_changed_is_named_and_gets_those_of_the_others(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(3)
     leader = cluster.wait_for_leader()
     with cluster.client(leader) as client:
@@ -62,7 +64,9 @@ def test_a_node_whose_data_were_changed_is_named(make_cluster: MakeCluster) -> N
     cluster.wait_until_level()
     told = check(cluster, DIFFER)
     assert (told["differ"], told["decided"]) == ([odd], True)
-    cluster.wait_for_log(odd, "is not that of the other nodes")
+    cluster.wait_for_log(odd, "are replaced by a snapshot")
+    told = check(cluster, DONE)
+    assert (told["agree"], told["differ"]) == ([1, 2, 3], [])
 
 
 def test_a_node_that_is_down_is_told_of_and_nobody_waits_for_it_to_the_end(

@@ -8,8 +8,9 @@ import pytest
 
 from kvstore import api
 from kvstore.config.limits import Limits
+from kvstore.raft.doubt_events import DataDoubted
 from kvstore.raft.messages import CompareStates, CompareStatesReply
-from kvstore.raft.state_events import StatesCompared, StatesDiffer, StatesDisputed
+from kvstore.raft.state_events import StatesCompared, StatesDisputed
 from kvstore.raft.types import CHECK, Role
 from kvstore.server.node import Node
 
@@ -106,10 +107,10 @@ def test_a_follower_that_differs_is_named_and_sees_it_itself() -> None:
     spoil(cluster, odd)
     result = check(cluster, leader)
     assert result.differ == (odd,)
-    assert events_of(cluster, odd, StatesDiffer) == [
-        StatesDiffer(leader.raft.current_term, result.index)
+    assert events_of(cluster, odd, DataDoubted) == [
+        DataDoubted(leader.raft.current_term, result.index)
     ]
-    assert not events_of(cluster, leader.raft.id, StatesDiffer)
+    assert not events_of(cluster, leader.raft.id, DataDoubted)
     [told] = events_of(cluster, leader.raft.id, StatesCompared)
     assert told.differ == (odd,)
 
@@ -126,7 +127,7 @@ def test_a_node_that_differs_is_told_though_messages_get_lost() -> None:
     assert claim.results
     cluster.heal()
     cluster.run(3_000)
-    assert len(events_of(cluster, odd, StatesDiffer)) == 1
+    assert len(events_of(cluster, odd, DataDoubted)) == 1
 
 
 def test_a_leader_that_differs_hands_over_and_finds_itself() -> None:
@@ -137,7 +138,7 @@ def test_a_leader_that_differs_hands_over_and_finds_itself() -> None:
     cluster.run(3_000)
     assert leader.raft.role is not Role.LEADER
     assert leader_of(cluster).raft.id != leader.raft.id
-    assert len(events_of(cluster, leader.raft.id, StatesDiffer)) == 1
+    assert len(events_of(cluster, leader.raft.id, DataDoubted)) == 1
 
 
 @pytest.mark.parametrize("leads", [True, False])
@@ -150,11 +151,23 @@ def test_the_next_comparison_waits_until_who_differs_knows(leads: bool) -> None:
     claim = ask(leader)
     while not claim.results:
         cluster.run(50)
-    while not events_of(cluster, odd, StatesDiffer):
+    while not events_of(cluster, odd, DataDoubted):
         assert leader.checking.index_under_way == leader.raft.log.last_index
         cluster.run(50)
-    cluster.run(200)
+    cluster.run(1_000)
     assert leader_of(cluster).checking.index_under_way == 0
+
+
+def test_a_leader_that_differs_is_named_once() -> None:
+    """Where nobody can take over, it is a leader for a while."""
+    cluster = Cluster()
+    leader = elected(cluster)
+    spoil(cluster, leader.raft.id)
+    named: list[int] = []
+    leader.state_differs = lambda index, _digest: named.append(index)  # type: ignore[method-assign]
+    ask(leader)
+    cluster.run(3_000)
+    assert named == [leader.raft.log.last_index]
 
 
 def test_of_two_that_differ_nobody_is_named_and_all_are_told() -> None:
@@ -168,7 +181,7 @@ def test_of_two_that_differ_nobody_is_named_and_all_are_told() -> None:
     assert (result.differ, result.silent) == ((), (down,))
     for node_id in (odd, leader.raft.id):
         assert len(events_of(cluster, node_id, StatesDisputed)) == 1
-        assert not events_of(cluster, node_id, StatesDiffer)
+        assert not events_of(cluster, node_id, DataDoubted)
 
 
 def test_a_dispute_ends_when_the_third_is_back() -> None:
@@ -181,7 +194,7 @@ def test_a_dispute_ends_when_the_third_is_back() -> None:
     cluster.heal()
     cluster.run(3_000)
     assert leader_of(cluster).checking.result.differ == (odd,)
-    assert len(events_of(cluster, odd, StatesDiffer)) == 1
+    assert len(events_of(cluster, odd, DataDoubted)) == 1
 
 
 def test_all_that_differ_from_each_other_are_a_dispute() -> None:
@@ -207,7 +220,7 @@ def test_a_new_leader_goes_on_with_what_the_last_one_began() -> None:
     assert new.raft.id != leader.raft.id
     cluster.asleep.clear()
     cluster.run(5_000)
-    assert len(events_of(cluster, others[0], StatesDiffer)) == 1
+    assert len(events_of(cluster, others[0], DataDoubted)) == 1
 
 
 def test_one_at_a_time() -> None:
@@ -375,7 +388,7 @@ def test_a_dispute_is_told_only_when_nothing_more_is_to_come() -> None:
     cluster.run(1_500)
     cluster.asleep.clear()
     cluster.run(3_000)
-    assert len(events_of(cluster, odd, StatesDiffer)) == 1
+    assert len(events_of(cluster, odd, DataDoubted)) == 1
     assert not [e for n in (1, 2, 3) for e in events_of(cluster, n, StatesDisputed)]
 
 

@@ -72,7 +72,6 @@ def sample(kind: type[msgspec.Struct]) -> msgspec.Struct:
         snapshot_events.CannotWriteSnapshot,
         snapshot_events.CannotTakeSnapshot,
         snapshot_events.SnapshotWasBad,
-        state_events.StatesDiffer,
         state_events.StatesDisputed,
     ],
 )

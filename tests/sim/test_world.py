@@ -60,7 +60,6 @@ WORTH_REACHING = {
     "fault: other release",
     "fault: changed record",
     "states compared",
-    "state found to differ",
     "version raised",
     "append of several entries",
     "log compacted",
