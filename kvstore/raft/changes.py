@@ -8,7 +8,7 @@ votes with its new directory by another change: both at once would change two vo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Set
 from typing import Final
 
 import msgspec
@@ -66,22 +66,25 @@ def propose(log: RaftLog, configuration: Configuration) -> int:
     return log.add(log.last_term, CONFIGURE, configuration_data(configuration))
 
 
-def step_for(
-    log: RaftLog, peer: int, followers: Mapping[int, Progress], own_id: int, since_ms: float
-) -> Configuration | None:
-    """What a directory that waits, and was just heard, wants changed; None if it has to wait.
-
-    * `since_ms`: who was heard later answers. A member is made a learner only if the voters
-      that are left have a majority that answers.
-    """
-    configuration, progress = log.configuration, followers[peer]
-    member = configuration.member(peer)
-    if member is None or member.votes_as(progress.directory):
+def promotion_of(log: RaftLog, learner: int, progress: Progress) -> Configuration | None:
+    """In which it votes, by the directory that answers; None if it is no learner, or lags."""
+    member = log.configuration.member(learner)
+    if member is None or member.is_voter or not progress.directory:
         return None
-    if member.is_voter:
-        without = demoted(configuration, peer)
-        answering = {one for one, known in followers.items() if known.heard_ms >= since_ms}
-        return without if without.has_majority({own_id, *answering}) else None
     if log.last_index - progress.match_index > LAG_MAX or progress.needs_older:
         return None
-    return promoted(configuration, peer, progress.directory, log.last_index + 1)
+    return promoted(log.configuration, learner, progress.directory, log.last_index + 1)
+
+
+def demotion_for(
+    log: RaftLog, voter: int, directory: str, answering: Set[int]
+) -> Configuration | None:
+    """In which a voter is a learner whose directory is lost, as another one of its answers.
+
+    None if it is not, or if the voters that are left have no majority among those `answering`.
+    """
+    member = log.configuration.member(voter)
+    if member is None or not member.is_voter or member.votes_as(directory):
+        return None
+    without = demoted(log.configuration, voter)
+    return without if without.has_majority(answering) else None

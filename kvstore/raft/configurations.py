@@ -21,6 +21,8 @@ from kvstore.raft.types import CONFIGURE, INDEX_MAX, Entry, Recovered
 MEMBERS_MAX: Final = 32
 """Of one configuration, learners and all."""
 ADDRESS_CHARACTERS_MAX: Final = 300
+_ENDS_MAX: Final = 256
+"""Directories of which it is kept whether they are ended: who makes some up fills no memory."""
 
 _DIRECTORY: Final = re.compile(r"(?:[0-9a-f]{32})?")
 _encode = msgspec.msgpack.Encoder().encode
@@ -68,6 +70,8 @@ class Configurations:
     def __init__(self, base_index: int, base: Configuration, entries: Iterable[Entry]) -> None:
         """`base`: as of the log's start, `base_index`."""
         self._held: list[tuple[int, Configuration]] = [(base_index, base)]
+        self._ends: dict[tuple[int, int], int | None] = {}
+        """By which index each directory that was asked for votes no more: all messages ask."""
         for entry in entries:
             self.add(entry)
 
@@ -101,11 +105,13 @@ class Configurations:
     def add(self, entry: Entry) -> None:
         """An entry that gives a configuration is in the log."""
         insort(self._held, (entry.index, configuration_of(entry)), key=lambda held: held[0])
+        self._ends.clear()
 
     def truncate(self, from_index: int) -> None:
         """Entries at and after `from_index` are gone."""
         while len(self._held) > 1 and self._held[-1][0] >= from_index:
             self._held.pop()
+        self._ends.clear()
 
     def begin_after(self, index: int, since: int, base: Configuration) -> bool:
         """The log begins after `index` from now on, as of which `base` is in force; if it is new.
@@ -115,6 +121,7 @@ class Configurations:
         """
         before = self._held[0][1]
         self._held = [(since, base), *self._held[self._position(index) :]]
+        self._ends.clear()
         return base != before
 
     def ended_at(self, node_id: int, admitted_at: int, last_index: int = INDEX_MAX) -> int | None:
@@ -125,8 +132,17 @@ class Configurations:
         """
         if admitted_at == NOT_ADMITTED:
             return None
+        directory = (node_id, admitted_at)
+        if directory not in self._ends:
+            if len(self._ends) >= _ENDS_MAX:
+                self._ends.clear()
+            self._ends[directory] = self._end_of(node_id, admitted_at)
+        index = self._ends[directory]
+        return index if index is not None and index <= last_index else None
+
+    def _end_of(self, node_id: int, admitted_at: int) -> int | None:
         for index, configuration in self._held:
-            if admitted_at < index <= last_index and configuration.members:
+            if admitted_at < index and configuration.members:
                 member = configuration.member(node_id)
                 if member is None or member.admitted_at != admitted_at:
                     return index

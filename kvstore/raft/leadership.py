@@ -235,7 +235,7 @@ class Leadership:
             progress.match_index
             for peer, progress in self._progress.items()
             if progress.has_room
-            and progress.answered_ms >= since_ms
+            and max(progress.asked_ms, progress.answered_ms) >= since_ms
             and peer not in self._sending.receivers
         ]
         if (behind := self._sending.retained_index) is not None:
@@ -291,14 +291,15 @@ class Leadership:
 
     def promotion_of(self, peer: int) -> Configuration | None:
         """The configuration in which a learner that answers votes; None while it lags."""
-        if not self._progress[peer].directory:
-            return None  # It has not said yet with which one it would.
-        return changes.step_for(self._log, peer, self._progress, self._id, self._now_ms)
+        return changes.promotion_of(self._log, peer, self._progress[peer])
 
     def _change_for(self, peer: int) -> None:
         """A directory that waits was heard: have it vote, or no other of its node do."""
-        since_ms = self._now_ms - self._settings.election_timeout_min_ms
-        configuration = changes.step_for(self._log, peer, self._progress, self._id, since_ms)
+        configuration = changes.promotion_of(self._log, peer, self._progress[peer])
+        if configuration is None:
+            answering = {one for one in self.answering if one == self._id or self._counts(one)}
+            directory = self._progress[peer].directory
+            configuration = changes.demotion_for(self._log, peer, directory, answering)
         if configuration is not None:
             changes.propose(self._log, configuration)
             # It answers, by the directory that votes now.

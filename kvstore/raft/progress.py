@@ -7,6 +7,7 @@ duplicated or reordered; `next_index` is a guess and may go back, never below
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from kvstore.raft.safety import require
@@ -17,9 +18,9 @@ class Progress:
 
     * Probing: agreement is unknown, so one request is out at a time.
     * Otherwise: pipelining, with a bounded number of requests out.
-    * `heard_ms`: when it answered last, as one whose directory counts; at first, since when it
-      is asked.
-    * `answered_ms`: the same, whether its directory counts or not.
+    * `asked_ms`: since when it is asked.
+    * `heard_ms`: when it answered last, as one whose directory counts; at first, `asked_ms`.
+    * `answered_ms`: when it answered last, whether its directory counts or not.
     * `directory`: the name of the directory that answers.
     * `needs_older`: whether it lacks what comes before the leader's log: it gets heartbeats only,
       until it has that from elsewhere.
@@ -37,7 +38,8 @@ class Progress:
     ) -> None:
         """`first_index`: of the leader's log, if that held an entry."""
         self._first_index = first_index
-        self.heard_ms = self.answered_ms = heard_ms
+        self.asked_ms = self.heard_ms = heard_ms
+        self.answered_ms = -math.inf
         self.directory = directory
         self.match_index = 0
         self.next_index = next_index

@@ -92,8 +92,16 @@ class Roster:
         """
         raft, index = self._raft, self._index
         is_sure = raft.has_committed_in_term and index <= raft.commit_index
-        was_member = NO_MEMBER < configured_at < index
-        return index if is_sure and was_member and node_id not in self.members else None
+        is_gone = NO_MEMBER < configured_at < index and node_id not in self.members
+        return index if is_sure and is_gone and self._was_member(node_id, configured_at) else None
+
+    def _was_member(self, node_id: int, at: int) -> bool:
+        """Whether it was one by what was committed there, or may have been: it is not known here.
+
+        An entry of that index that was truncated made nobody one.
+        """
+        log = self._raft.log
+        return at < log.start.index or log.configurations.as_of(at).member(node_id) is not None
 
     def meet(self, node_id: int, address: Address, configured_at: int) -> None:
         """Whom this node believes, says where it is; of too many strangers, the first one goes."""

@@ -195,14 +195,14 @@ DROPPING = (
     Mutant(
         "a leader keeps what a member lacks that is away, however long",
         "Leadership.needed_index",
-        "            and progress.answered_ms >= since_ms\n",
+        "            and max(progress.asked_ms, progress.answered_ms) >= since_ms\n",
         "",
         test=f"{_CORE}::test_a_leader_does_not_keep_what_who_is_gone_may_lack",
     ),
     Mutant(
         "a leader waits for no learner",
         "Leadership.needed_index",
-        "progress.answered_ms",
+        "max(progress.asked_ms, progress.answered_ms)",
         "progress.heard_ms",
         test=f"{_CORE}::test_a_learner_is_waited_for_as_long_as_it_answers",
     ),

@@ -144,6 +144,37 @@ MEMBERS = (
         test=_ROSTER,
     ),
     Mutant(
+        "a learner whose addition was truncated is told that it was removed",
+        "Roster._was_member",
+        "at < log.start.index or log.configurations.as_of(at).member(node_id) is not None",
+        "True",
+        test=_ROSTER,
+    ),
+    Mutant(
+        "members change by who was asked, whether they answer or not",
+        "Progress.__init__",
+        "self.answered_ms = -math.inf",
+        "self.answered_ms = heard_ms",
+        test="tests/raft/test_rejoin.py"
+        "::test_who_was_only_asked_by_a_new_leader_does_not_answer_yet",
+    ),
+    Mutant(
+        "a directory stays ended by a configuration that was truncated",
+        "Configurations.truncate",
+        "        self._ends.clear()\n",
+        "",
+        test="tests/raft/test_old_directories.py"
+        "::test_what_ends_a_directory_is_looked_for_once_and_anew_when_the_log_changes",
+    ),
+    Mutant(
+        "a directory goes on to vote by what was known before its end",
+        "Configurations.add",
+        "        self._ends.clear()\n",
+        "",
+        test="tests/raft/test_old_directories.py"
+        "::test_what_ends_a_directory_is_looked_for_once_and_anew_when_the_log_changes",
+    ),
+    Mutant(
         "a leader whose majority a new voter makes has not heard it",
         "Leadership._change_for",
         "            self._progress[peer].heard_ms = self._now_ms\n",

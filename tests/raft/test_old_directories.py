@@ -291,6 +291,24 @@ def test_the_end_of_a_directory_is_found_by_node_and_index() -> None:
     assert found.ended_at(9, 0) == 2, "who is no member votes no more"
 
 
+def test_what_ends_a_directory_is_looked_for_once_and_anew_when_the_log_changes() -> None:
+    """Every message asks, and a log may hold hundreds of configurations."""
+    found = Configurations(0, THREE, [admission(2, 1)])
+    assert found.ended_at(2, 0) == 2
+    found.truncate(2)
+    assert found.ended_at(2, 0) is None
+    found.add(admission(4, 1))
+    assert found.ended_at(2, 0) == 4
+    found.begin_after(9, 9, demoted(THREE, 2))
+    assert found.ended_at(2, 0) == 9
+    held, found._held = found._held, []
+    assert found.ended_at(2, 0) == 9
+    found._held = held
+    for made_up in range(1_000):
+        found.ended_at(2, made_up)
+    assert len(found._ends) <= 256
+
+
 def test_the_base_of_a_log_counts_as_of_its_start() -> None:
     """What was before is known by it alone."""
     base = demoted(THREE, 2).with_member(Member(3, "h:3", 70, "c" * 32))

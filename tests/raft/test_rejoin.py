@@ -258,6 +258,16 @@ def test_a_lost_directory_is_no_reason_to_leave_too_few_that_answer() -> None:
     assert changes(world) == 1
 
 
+def test_who_was_only_asked_by_a_new_leader_does_not_answer_yet() -> None:
+    """Members change by who answers now; that an election was won says nothing of who is up."""
+    world = leader_bench([], term=2)
+    leadership = world.raft().leadership
+    assert leadership is not None
+    assert leadership.answering == {1}
+    world.hand(accepted(3, 2, match=1))
+    assert leadership.answering == {1, 3}
+
+
 def test_its_vote_counts_as_soon_as_a_leader_has_made_it_a_voter() -> None:
     """Thesis §4.1: in force from the append on, for who holds it; the voter may learn it later."""
     world = leader_bench([], term=2)

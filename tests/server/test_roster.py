@@ -8,6 +8,7 @@ from typing import Any, cast
 from kvstore.address import Address
 from kvstore.raft.configuration import NOT_ADMITTED, Configuration, Member
 from kvstore.raft.core import Raft
+from kvstore.raft.types import LogStart
 from kvstore.server.roster import Roster
 
 
@@ -28,6 +29,7 @@ class Log:
         self.found = [*found]
         self.commit_index = found[-1][0]
         self.configurations = self
+        self.start = LogStart(found[0][0], 1)
 
     @property
     def configuration(self) -> Configuration:
@@ -167,6 +169,9 @@ def test_only_a_leader_is_sure_that_a_learner_was_removed() -> None:
     case.raft.has_committed_in_term = True
     assert case.roster.removed_at(4, 7) == 9
     assert case.roster.removed_at(4, -1) is None, "it never was one"
+    assert case.roster.removed_at(4, 5) is None, "what made it one was truncated"
+    case.raft.log.start = LogStart(6, 1)
+    assert case.roster.removed_at(4, 5) == 9, "it may have been one"
     assert case.roster.removed_at(4, 12) is None, "it may be again"
     assert case.roster.removed_at(2, 7) is None
     case.append(10, of(1, 2, 4, learner=4))
