@@ -1,7 +1,7 @@
 """Backups that a node gives while it serves: each is one reading of the state, piece by piece.
 
-Law: what keeps a reading open is bounded: how many there are, how long nobody asks for more, and
-how long one takes for what it has given. While one is open, the file of the state may grow.
+Law: what keeps a reading open is bounded: how many there are, how long nobody asks for more,
+how long one takes for what it has given, and how far the file of the state grows for its sake.
 
 It must not know who asks, nor how pieces travel.
 """
@@ -20,6 +20,7 @@ from kvstore.raft.core import Raft
 from kvstore.server import refusals
 from kvstore.server.checkpoints import Checkpoints
 from kvstore.server.doubting import Doubting
+from kvstore.server.pinning import Pinning
 from kvstore.storage.base import StateStore
 from kvstore.storage.snapshot_stream import SnapshotStream
 
@@ -55,6 +56,7 @@ class Backups:
         doubting: Doubting,
         cluster_id: str,
         limits: Limits,
+        pinning: Pinning,
         rng: random.Random,
     ) -> None:
         self._state_store = state_store
@@ -63,9 +65,12 @@ class Backups:
         self._doubting = doubting
         self._cluster_id = cluster_id
         self._limits = limits
+        self._pinning = pinning
         self._rng = rng
         self._now_ms = 0.0
         self._under_way: dict[int, _Backup] = {}
+        self._ended: dict[int, str] = {}
+        """Why, of the last ones that were ended for what they made of the file."""
         self.steps = 0
 
     def __len__(self) -> int:
@@ -75,14 +80,21 @@ class Backups:
         """Let time pass: end what nobody goes on with, or what takes too long."""
         self._now_ms = now_ms
         for number, backup in tuple(self._under_way.items()):
-            if self._is_overdue(backup):
+            fault = self._pinning.fault_of(backup.stream.pinned_bytes)
+            if fault or self._is_overdue(backup):
                 backup.stream.close()
                 del self._under_way[number]
+            if fault:
+                self._ended[number] = fault
+        while len(self._ended) > self._limits.backups_max:
+            del self._ended[next(iter(self._ended))]
 
     def fetch(self, request: api.FetchBackup) -> api.Result:
         """The piece that is asked for; that of a new backup, if none is named."""
         if self._raft.log.lacks_base:
             return self._doubting.refusal
+        if why := self._ended.get(request.backup):
+            return refusals.backup_was_ended(why)
         number = request.backup or self._begin()
         if number is None:
             return refusals.busy_with_backups(len(self))

@@ -41,6 +41,7 @@ from kvstore.server.installing import Installing
 from kvstore.server.known_leader import KnownLeader
 from kvstore.server.leading import Leading
 from kvstore.server.own_digest import OwnDigest
+from kvstore.server.pinning import Pinning
 from kvstore.server.reach import Reach
 from kvstore.server.replaced import check_directory
 from kvstore.server.room import Room
@@ -141,12 +142,14 @@ class Node:
             self, self._checkpoints, self.cluster_version, self._writes, self._reads, own_digest
         )
         self.doubting = Doubting(self.raft, state_store)
+        pinning = Pinning(self.room, settings.limits)
         self.backups = Backups(
             *(state_store, self._checkpoints, self.raft, self.doubting),
-            *(settings.cluster_id, settings.limits, rng),
+            *(settings.cluster_id, settings.limits, pinning, rng),
         )
         self._spooling = Spooling(
-            self.raft, state_store, settings.cluster_id, settings.limits.headroom_bytes, rng
+            *(self.raft, state_store, settings.cluster_id, settings.limits.headroom_bytes),
+            *(pinning, rng),
         )
         self._installing = Installing(
             self.raft,

@@ -165,6 +165,14 @@ def no_such_backup(number: int) -> api.Failure:
     )
 
 
+def backup_was_ended(why: str) -> api.Failure:
+    """What it read was in the way of those who write."""
+    return invalid(
+        f"the backup was ended: {why}; take it again where it is fetched faster, of a follower, or "
+        "when less is written"
+    )
+
+
 def not_the_next_piece(asked: int, next_offset: int) -> api.Failure:
     """Pieces are given in order, and the last one again."""
     return invalid(f"the backup goes on at offset {next_offset}, not at {asked}")

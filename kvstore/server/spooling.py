@@ -24,6 +24,7 @@ from kvstore.raft.snapshot_events import (
     size_words,
 )
 from kvstore.raft.types import SnapshotName
+from kvstore.server.pinning import RESERVE, Pinning
 from kvstore.server.setback import Setback
 from kvstore.storage.base import StateStore
 from kvstore.storage.snapshot_stream import SnapshotStream
@@ -98,13 +99,15 @@ class Spooling:
         state_store: StateStore,
         cluster_id: str,
         headroom_bytes: int,
+        pinning: Pinning,
         rng: random.Random,
     ) -> None:
-        """`headroom_bytes` of the disk are left to others."""
+        """Of the disk more is left to others than `headroom_bytes`, before which clients stop."""
         self._raft = raft
         self._state_store = state_store
         self._cluster_id = cluster_id
-        self._headroom_bytes = headroom_bytes
+        self._reserve_bytes = RESERVE * headroom_bytes
+        self._pinning = pinning
         self._ids = count(rng.getrandbits(_ID_BITS) + 1)
         self._writing: _Writing | None = None
         self._file: SnapshotFile | None = None
@@ -159,9 +162,9 @@ class Spooling:
         store, raft = self._state_store, self._raft
         if store.applied().last_applied < wanted_index:
             return []
-        needed_bytes = store.data_bytes() + self._headroom_bytes
+        needed_bytes = store.data_bytes() + self._reserve_bytes
         if (left_bytes := store.free_bytes()) < needed_bytes:
-            return self._wait_for_room(needed_bytes, left_bytes, now_ms)
+            return self._put_off(_lack(needed_bytes, left_bytes), now_ms)
         index = store.applied().last_applied
         term, configuration = raft.log.term(index), raft.log.configurations.as_of(index)
         if not configuration.members:
@@ -187,9 +190,9 @@ class Spooling:
     def _go_on(self, writing: _Writing, now_ms: float) -> list[Event]:
         if not writing.stream.is_sound:
             return self._give_up()
-        if self._is_too_old(writing.index):
+        if reason := self._reason_to_give_up(writing):
             self._give_up()
-            return self._put_off(_TOO_OLD, now_ms)
+            return self._put_off(reason, now_ms)
         data = writing.next_slice()
         try:
             writing.spool.write(data)
@@ -199,6 +202,15 @@ class Spooling:
         writing.size_bytes += len(data)
         return self._finish(writing, now_ms) if writing.stream.is_at_end else []
 
+    def _reason_to_give_up(self, writing: _Writing) -> str:
+        """What it would take, or has taken, that others need more; "" if it may go on."""
+        if self._is_too_old(writing.index):
+            return _TOO_OLD
+        if fault := self._pinning.fault_of(writing.stream.pinned_bytes):
+            return f"{fault}; make room on the disk, or write less"
+        left_bytes = self._state_store.free_bytes() - _SLICE_PARTS * _PART_BYTES
+        return _lack(self._reserve_bytes, left_bytes) if left_bytes < self._reserve_bytes else ""
+
     def _finish(self, writing: _Writing, now_ms: float) -> list[Event]:
         header, raft = writing.stream.header, self._raft
         name = SnapshotName(next(self._ids), header.index, header.term, writing.size_bytes)
@@ -206,13 +218,6 @@ class Spooling:
         self._writing = raft.sending.writing_index = None
         seconds = (now_ms - writing.began_ms) / 1_000
         return [SnapshotWritten(raft.current_term, name.index, name.size_bytes, seconds)]
-
-    def _wait_for_room(self, needed_bytes: int, left_bytes: int, now_ms: float) -> list[Event]:
-        return self._put_off(
-            f"it may take {size_words(needed_bytes)}, and {size_words(max(0, left_bytes))} are "
-            "left; make room on the disk",
-            now_ms,
-        )
 
     def _put_off(self, reason: str, now_ms: float) -> list[Event]:
         is_news = self._setback.add(reason, now_ms)
@@ -231,3 +236,10 @@ class Spooling:
             if self._raft.sending.source is self._file:
                 self._raft.sending.source = None
             self._file = None
+
+
+def _lack(needed_bytes: int, left_bytes: int) -> str:
+    return (
+        f"it may take {size_words(needed_bytes)}, and {size_words(max(0, left_bytes))} are "
+        "left; make room on the disk"
+    )

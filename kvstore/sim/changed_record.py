@@ -32,7 +32,12 @@ def with_changed_record(reading: Reading, node_id: int, readings: set[Reading]) 
     record = records.decode_value(stored, value) + b"of node %d" % node_id
     pairs = iter([(stored, records.encode_value(stored, record)), *others])
     changed = Reading(
-        reading.applied, reading.keys, reading.sessions, pairs, on_close=readings.discard
+        reading.applied,
+        reading.keys,
+        reading.sessions,
+        pairs,
+        on_close=readings.discard,
+        pinned=lambda: 0,
     )
     readings.add(changed)
     return changed

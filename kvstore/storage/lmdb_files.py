@@ -295,7 +295,7 @@ class DataFile:
 
     def fill_up(self) -> None:
         """To be called after each commit. Raises `DiskWriteError`."""
-        needed = self._needed_bytes()
+        needed = self.used_bytes()
         if needed + self._reserve_bytes * 3 // 4 <= self._bytes:
             return
         try:
@@ -325,7 +325,7 @@ class DataFile:
         return min(disk_bytes, map_bytes + free_bytes)
 
     def _disk_left_bytes(self) -> int:
-        return self.free_bytes() + max(0, self._bytes - self._needed_bytes())
+        return self.free_bytes() + max(0, self._bytes - self.used_bytes())
 
     def free_bytes(self) -> int:
         """The disk's free room."""
@@ -337,9 +337,10 @@ class DataFile:
     def map_left_bytes(self) -> int:
         """What the map has left beyond the last page in use."""
         map_bytes: int = self._env.info()["map_size"]
-        return map_bytes - self._needed_bytes()
+        return map_bytes - self.used_bytes()
 
-    def _needed_bytes(self) -> int:
+    def used_bytes(self) -> int:
+        """How far the newest commit reaches."""
         pages: int = self._env.info()["last_pgno"] + 1
         return pages * self._page_bytes
 

@@ -10,6 +10,7 @@ log holds it. This module must not know what the records mean.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -135,9 +136,15 @@ class LmdbState(LmdbTable):
         except (lmdb.Error, DamagedError) as error:
             txn.abort()
             raise lmdb_files.read_error(self._path, error, DamagedStateError) from None
-        reading = Reading(applied, keys, sessions, self._pairs(txn), self._end_reading)
+        pinned = partial(self._grown_beyond_data, self._file.used_bytes(), self.data_bytes())
+        reading = Reading(applied, keys, sessions, self._pairs(txn), self._end_reading, pinned)
         self._readings[reading] = txn
         return reading
+
+    def _grown_beyond_data(self, used_bytes: int, data_bytes: int) -> int:
+        """Since the file had so much in use, and so much of that by data."""
+        added_bytes = max(0, self.data_bytes() - data_bytes)
+        return max(0, self._file.used_bytes() - used_bytes - added_bytes)
 
     def _pairs(self, txn: lmdb.Transaction[bytes]) -> Iterator[Pair]:
         for table in self._tables:

@@ -324,7 +324,9 @@ class MemoryState(MemoryTable):
         """All that the last `commit` made durable, whatever comes later."""
         keys, sessions = self.committed(), self.sessions.committed()
         pairs = _checked((*keys, *sessions))
-        reading = Reading(self._applied, len(keys), len(sessions), pairs, self._readings.discard)
+        reading = Reading(
+            self._applied, len(keys), len(sessions), pairs, self._readings.discard, lambda: 0
+        )
         self._readings.add(reading)
         return reading
 

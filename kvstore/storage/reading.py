@@ -35,13 +35,15 @@ class Reading:
         sessions: int,
         pairs: Iterator[Pair],
         on_close: Callable[[Reading], None],
+        pinned: Callable[[], int],
     ) -> None:
-        """`pairs`: all records, each checked as it is given."""
+        """`pairs`: all records, each checked as it is given; `pinned` as `pinned_bytes`."""
         self.applied = applied
         self.keys = keys
         self.sessions = sessions
         self._pairs = pairs
         self._on_close = on_close
+        self._pinned = pinned
         self.is_open = True
 
     def read(self, bytes_max: int, pair_bytes: int = PAIR_BYTES) -> list[Pair]:
@@ -65,6 +67,11 @@ class Reading:
             self.close()
             raise
         return taken
+
+    @property
+    def pinned_bytes(self) -> int:
+        """How far its medium has grown by what cannot be used again for its sake."""
+        return self._pinned() if self.is_open else 0
 
     def close(self) -> None:
         """Let the medium go on as if nobody read; a second time does nothing."""

@@ -59,6 +59,11 @@ class SnapshotStream:
         """Whether it can go on: the end of a store closes its readings."""
         return self.is_over or self._reading.is_open
 
+    @property
+    def pinned_bytes(self) -> int:
+        """How far the state's file has grown for its sake."""
+        return self._reading.pinned_bytes
+
     def close(self) -> None:
         """It is wanted no longer."""
         self._reading.close()

@@ -313,7 +313,7 @@ DROPPING = (
     ),
     Mutant(
         "a snapshot is written to its end though it is too old by now",
-        "Spooling._go_on",
+        "Spooling._reason_to_give_up",
         "self._is_too_old(writing.index)",
         "self._is_too_old(1 << 62)",
         test="tests/server/test_snapshots.py"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .mutant import Mutant
 
 SNAPSHOTS = "tests/raft/test_snapshots.py"
+BACKUPS = "tests/server/test_backups.py"
 WHOLE_NODES = "tests/server/test_snapshots.py"
 STORES = "tests/storage/test_successor.py"
 
@@ -182,6 +183,58 @@ SENDING = (
         "< needed_bytes:",
         "< 0:",
         test=f"{WHOLE_NODES}::test_a_snapshot_that_might_not_fit_is_not_written",
+    ),
+    Mutant(
+        "a snapshot takes the last room of its leader while it is written",
+        "Spooling._reason_to_give_up",
+        "if left_bytes < self._reserve_bytes else",
+        "if left_bytes < -1 else",
+        test=f"{WHOLE_NODES}"
+        "::test_a_file_that_takes_too_much_while_it_is_written_is_given_up_and_tried_again",
+    ),
+    Mutant(
+        "a snapshot is written however far the data's file grows for its sake",
+        "Spooling._reason_to_give_up",
+        "self._pinning.fault_of(writing.stream.pinned_bytes)",
+        "self._pinning.fault_of(0)",
+        test=f"{WHOLE_NODES}"
+        "::test_a_file_that_takes_too_much_while_it_is_written_is_given_up_and_tried_again",
+    ),
+    Mutant(
+        "a backup goes on however far the data's file grows for its sake",
+        "Pinning.fault_of",
+        "if pinned_bytes > self._pinned_bytes_max:",
+        "if pinned_bytes > 1 << 60:",
+        test=f"{BACKUPS}::test_a_backup_ends_that_makes_the_file_grow_too_far_and_says_why",
+    ),
+    Mutant(
+        "a backup takes the room of clients",
+        "Pinning.fault_of",
+        "is_close and",
+        "False and",
+        test=f"{BACKUPS}::test_a_backup_ends_before_clients_are_refused_for_the_room_that_it_takes",
+    ),
+    Mutant(
+        "of a full disk no backup can be taken",
+        "Pinning.fault_of",
+        " and pinned_bytes > _PIN_BYTES_MIN",
+        "",
+        test=f"{BACKUPS}::test_a_backup_ends_before_clients_are_refused_for_the_room_that_it_takes",
+    ),
+    Mutant(
+        "what is added while somebody reads counts as kept for the reading",
+        "LmdbState._grown_beyond_data",
+        " - added_bytes",
+        "",
+        test="tests/storage/test_reuse.py"
+        "::test_what_a_reading_keeps_from_being_used_again_is_known",
+    ),
+    Mutant(
+        "each backup that was ended is remembered for ever",
+        "Backups.tick",
+        "while len(self._ended) > self._limits.backups_max:",
+        "while len(self._ended) > 1 << 20:",
+        test=f"{BACKUPS}::test_of_backups_that_were_ended_only_the_last_ones_are_remembered",
     ),
     Mutant(
         "a snapshot is fetched that might not fit",

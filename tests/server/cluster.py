@@ -28,6 +28,7 @@ from kvstore.server.node import Node, Outcome
 from kvstore.server.turn import Turn
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryLog, MemoryState
+from kvstore.storage.reading import Reading
 
 TICK_MS = 50.0
 AHEAD_BYTES = 64 << 10
@@ -89,6 +90,8 @@ class FullState(MemoryState):
     """Applied data on the same disk, in a map that may be small."""
 
     commits = 0
+    pinned_bytes = 0
+    """What a file would have grown by for the sake of each reading."""
 
     def __init__(
         self, identity: Identity, room: dict[int, int], state_room: dict[int, int]
@@ -105,6 +108,11 @@ class FullState(MemoryState):
     def commit(self, applied: Applied) -> None:
         self.commits += 1
         super().commit(applied)
+
+    def reading(self) -> Reading:
+        reading = super().reading()
+        reading._pinned = lambda: self.pinned_bytes
+        return reading
 
     def can_hold(self, footprint: Footprint) -> bool:
         return self.identity.node_id not in self._state_room

@@ -271,3 +271,44 @@ def test_numbers_out_of_range_are_refused(request_: api.FetchBackup) -> None:
 
 def test_a_backup_begins_at_its_beginning() -> None:
     assert api.complaint_about(api.FetchBackup(0, 5), LIMITS) == "a backup begins at offset 0"
+
+
+def test_a_backup_ends_that_makes_the_file_grow_too_far_and_says_why() -> None:
+    cluster, leader = serving(keys=9)
+    first = piece(leader)
+    state = cluster.states[leader.raft.id]
+    state.pinned_bytes = LIMITS.pinned_bytes_max
+    cluster.run(100)
+    again = after(leader, first)
+    state.pinned_bytes += 1
+    cluster.run(100)
+    failure = refused(leader, first.backup, again.offset + len(again.data))
+    assert "grown by 256 MiB while it was read; take it again where" in failure.message
+    assert not state._readings
+    state.pinned_bytes = 0
+    assert the_rest(leader, piece(leader))
+
+
+def test_a_backup_ends_before_clients_are_refused_for_the_room_that_it_takes() -> None:
+    """But on a disk that was full before, one may be taken for as long as one likes."""
+    cluster, leader = serving(1, keys=9)
+    state, room = cluster.states[1], 2 * LIMITS.headroom_bytes
+    cluster.room[1] = room - (1 << 20)
+    first = piece(leader)
+    cluster.run(1_000)
+    first = after(leader, first)
+    state.pinned_bytes = 2 << 20
+    cluster.run(1_000)
+    failure = refused(leader, first.backup, first.offset + len(first.data))
+    assert "room got short while it was read: 31 MiB are left" in failure.message
+
+
+def test_of_backups_that_were_ended_only_the_last_ones_are_remembered() -> None:
+    cluster, leader = serving()
+    state = cluster.states[leader.raft.id]
+    for _ in range(5 * LIMITS.backups_max):
+        state.pinned_bytes = 0
+        piece(leader)
+        state.pinned_bytes = LIMITS.pinned_bytes_max + 1
+        cluster.run(50)
+    assert len(leader.backups._ended) == LIMITS.backups_max

@@ -11,6 +11,7 @@ import pytest
 from until import until
 
 from kvstore import api
+from kvstore.config.limits import Limits
 from kvstore.errors import (
     DamagedError,
     DirectoryRefusedError,
@@ -292,6 +293,37 @@ def test_a_snapshot_that_might_not_fit_is_not_written() -> None:
     cluster.run(70_000)
     assert leader.raft.sending.source is None
     assert status_of(leader).snapshot_setback == "", "nobody needs one"
+
+
+@pytest.mark.parametrize("lack", ["room on the disk", "pages that are used again"])
+def test_a_file_that_takes_too_much_while_it_is_written_is_given_up_and_tried_again(
+    lack: str,
+) -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    put(cluster, leader, 100)
+    cluster.heal()
+    state = cluster.states[leader.raft.id]
+    until(
+        lambda: leader.raft.sending.writing_index is not None,
+        lambda: cluster.run(50),
+        "a file is being written",
+    )
+    if lack == "room on the disk":
+        state.free_bytes = lambda: 2 * Limits().headroom_bytes  # type: ignore[method-assign]
+    else:
+        state.pinned_bytes = Limits().pinned_bytes_max + 1
+    cluster.run(50)
+    assert leader.raft.sending.writing_index is None
+    assert not state._readings
+    assert "make room on the disk" in status_of(leader).snapshot_setback
+    cluster.run(3_000)
+    if lack == "room on the disk":
+        del state.free_bytes
+    state.pinned_bytes = 0
+    level(cluster, leader, lost)
+    assert leader.raft.leadership is not None
+    assert told(cluster, leader).count(events.CannotWriteSnapshot) == 1
 
 
 def test_a_snapshot_that_might_not_fit_is_not_fetched() -> None:

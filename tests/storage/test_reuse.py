@@ -221,3 +221,33 @@ def test_of_what_is_long_only_what_the_file_can_grow_by_is_left(state: LmdbState
     assert state.room_bytes() > state.growth_bytes() + (512 << 20)
     state.put(b"long", bytes(5_000))
     assert state.room_bytes() == state.growth_bytes()
+
+
+def change_all(state: LmdbState, index: int, value: bytes = b"") -> None:
+    for number in range(4_000):
+        state.put(b"%040d" % number, value or bytes([index % 256]) * 250)
+    state.commit(Applied(index, index))
+
+
+def test_what_a_reading_keeps_from_being_used_again_is_known(state: LmdbState) -> None:
+    """Not what is added meanwhile, nor what a file without a reading grows by."""
+    change_all(state, 1)
+    for index in range(2, 6):
+        change_all(state, index)
+    reading = state.reading()
+    assert reading.pinned_bytes == 0
+    before = state.data_bytes()
+    for number in range(10_000):
+        state.put(b"more %040d" % number, bytes(250))
+    state.commit(Applied(6, 6))
+    added_bytes = state.data_bytes() - before
+    assert reading.pinned_bytes < added_bytes // 4
+    for index in range(7, 11):
+        change_all(state, index)
+    pinned_bytes = reading.pinned_bytes
+    assert pinned_bytes > 2 * 4_000 * 250
+    reading.close()
+    assert reading.pinned_bytes == 0
+    other = state.reading()
+    change_all(state, 12)
+    assert other.pinned_bytes < pinned_bytes // 2
