@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from kvstore import api
 from kvstore.config.settings import Settings
 from kvstore.server.acquaintances import Acquaintances
+from kvstore.server.complaints import Complaints
 from kvstore.server.doorkeeper import Doorkeeper
 from kvstore.server.envelope import reply_of
 from kvstore.server.load import Load
@@ -58,6 +59,7 @@ class Context:
         self.roster = node.roster
         self.refused: dict[int, str] = {}
         """Peers whose directory was refused when they came last, and why."""
+        self.complaints = Complaints()
         self.load = Load(settings.limits)
         self.doorkeeper = Doorkeeper(
             settings.limits, lambda: len(self.roster.peers), self.load, log, descriptors_max

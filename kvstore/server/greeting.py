@@ -58,5 +58,6 @@ def greet(context: Context, hello: bytes, address: str) -> Greeting:
 
 def refuse(context: Context, complaint: str, address: str, *, is_final: bool) -> bytes:
     """Tell a peer why it is not heard, or no longer; `is_final` ends it."""
-    context.log.warning(f"refused a peer: {complaint}", code="peer_refused", address=address)
+    if context.complaints.is_due(complaint, context.now_ms):
+        context.log.warning(f"refused a peer: {complaint}", code="peer_refused", address=address)
     return peer.encode_refusal(complaint, is_final=is_final)

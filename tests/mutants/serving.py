@@ -12,6 +12,31 @@ _DUE = "tests/server/test_due.py"
 
 SERVING = (
     Mutant(
+        "the log is told of a refused peer each time that it dials",
+        "Complaints.is_due",
+        "            return False\n",
+        "            return True\n",
+        test="tests/server/test_greetings.py"
+        "::test_a_peer_that_is_refused_again_and_again_fills_no_log",
+    ),
+    Mutant(
+        "the log is told of a refused peer once and for all",
+        "Complaints.is_due",
+        "told_ms is not None and now_ms < told_ms + _AGAIN_AFTER_MS",
+        "told_ms is not None",
+        test="tests/server/test_greetings.py"
+        "::test_a_peer_that_is_refused_again_and_again_fills_no_log",
+    ),
+    Mutant(
+        "what the log was told of refused peers is remembered for ever",
+        "Complaints.is_due",
+        "        while len(self._told_ms) >= _REMEMBERED_MAX:\n"
+        "            del self._told_ms[next(iter(self._told_ms))]\n",
+        "",
+        test="tests/server/test_greetings.py"
+        "::test_what_the_log_was_told_is_remembered_within_a_bound",
+    ),
+    Mutant(
         "a peer's name is looked up once and for all",
         "PeerLink._dial",
         "        lookup, self._lookup = self._lookup, None\n",

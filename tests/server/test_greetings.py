@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from kvstore.address import Address
+from kvstore.server.complaints import Complaints
 from kvstore.wire import peer
 
 from .line import THEIRS, Line
@@ -67,3 +69,34 @@ def test_a_link_of_a_stranger_that_makes_room_for_others_is_hung_up_on(line: Lin
 def test_a_hello_without_a_true_address_is_none(line: Line) -> None:
     assert say(line, address="0.0.0.0:9002").startswith(b"-ERR the peer's address is malformed")
     assert 2 not in line.lineage.known
+
+
+# --- What the log is told -----------------------------------------------------------------
+
+
+def refusals(line: Line, comings: int, **changes: Any) -> int:
+    """How many lines it makes that a node is refused so often; each coming takes some turns."""
+    with structlog.testing.capture_logs() as log:
+        for _ in range(comings):
+            assert b"is no member of the cluster" in say(line, **changes)
+            line.connect_anew()
+            line.turn()
+    return sum(event["code"] == "peer_refused" for event in log)
+
+
+def test_a_peer_that_is_refused_again_and_again_fills_no_log(line: Line) -> None:
+    assert refusals(line, 50, **FOUR, configured_at=0) == 1
+    five = {**FOUR, "node_id": 5, "address": "127.0.0.1:9105"}
+    assert refusals(line, 2, **five, configured_at=0) == 1, "another one is news"
+    line.now_ms += 60_000.0
+    assert refusals(line, 2, **FOUR, configured_at=0) == 1, "it is told again one day"
+
+
+def test_what_the_log_was_told_is_remembered_within_a_bound() -> None:
+    complaints = Complaints()
+    for number in range(1_000):
+        assert complaints.is_due(f"complaint {number}", 0.0)
+        assert not complaints.is_due(f"complaint {number}", 59_999.0)
+    assert len(complaints._told_ms) == 64
+    assert not complaints.is_due("complaint 999", 1.0)
+    assert complaints.is_due("complaint 0", 1.0)
