@@ -25,7 +25,8 @@ class MemberOperator(Client):
     """Of one world.
 
     * `_known`: the members for good, as told since the last change that was asked for.
-    * `_left`: nodes whose directories are of no use any more, if they have left.
+    * `_left`: nodes that it asked to leave, and whose directories it has not emptied since. Nobody
+      else brings them back.
     """
 
     def __init__(self, client_id: int, hosts: Mapping[int, Host], *args: Any) -> None:
@@ -89,21 +90,21 @@ class MemberOperator(Client):
         known = self._known
         if known is None:
             return api.Members()
-        members = {one.node_id: one for one in known.members}
+        members = {one.node_id for one in known.members}
         for node, host in self._hosts.items():
-            member = members.get(node)
-            if member is None and node not in self._out:
-                self._left.add(node)
+            if node not in members and node not in self._out:
+                self._empty(host)
                 return api.AddMember(node, f"sim:{9_000 + node}", known.index)
-            if member is None:
-                continue
-            if node in self._out and self._can_do_without(node, known):
+            if node in members and node in self._out and self._can_do_without(node, known):
                 self._left.add(node)
                 return api.RemoveMember(node, known.index)
-            if node in self._left and member.role is api.MemberRole.LEARNER:
-                self._left.discard(node)
-                host.lose_directory()
         return api.Members() if self._out else None
+
+    def _empty(self, host: Host) -> None:
+        """Before it is a member again, and once: the directory after that may vote by now."""
+        if host.id in self._left:
+            self._left.discard(host.id)
+            host.lose_directory()
 
     def _can_do_without(self, node: int, known: api.MembersResult) -> bool:
         voters = {one.node_id for one in known.members if one.role is api.MemberRole.VOTER}

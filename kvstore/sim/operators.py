@@ -21,8 +21,8 @@ _QUESTIONS: Final = 0.3
 class Operator(Client):
     """A sequential caller that asks for handovers, to one node or to any, and for members."""
 
-    _known_at: int | None = None
-    """Since which entry the members are those that it was told last."""
+    _known: api.MembersResult | None = None
+    """The members that it was told last."""
 
     def insist_on_everything(self) -> None:
         """Nothing has to be handed over any more."""
@@ -31,25 +31,25 @@ class Operator(Client):
     def _take(self, call: Call, result: api.Result | None) -> None:
         super()._take(call, result)
         if isinstance(result, api.MembersResult):
-            self._known_at = result.index
+            self._known = result
 
     def _random_request(self) -> api.Request:
         rng = self._rng
         if rng.random() < _HANDOVERS:
             return api.HandOver(rng.choice((None, *self._machines)))
-        if self._known_at is None or rng.random() < _QUESTIONS:
+        if self._known is None or rng.random() < _QUESTIONS:
             return api.Members()
-        return self._random_change(self._known_at)
+        return self._random_change(self._known)
 
-    def _random_change(self, known_at: int) -> api.Change:
+    def _random_change(self, known: api.MembersResult) -> api.Change:
         """Of members that it knows, of older ones, or of whatever there are."""
         rng = self._rng
-        node, other = rng.choices(list(self._machines), k=2)
-        after = rng.choice((known_at, known_at, max(0, known_at - 1), None))
+        node, other = rng.choices([one.node_id for one in known.members], k=2)
+        after = rng.choice((known.index, known.index, max(0, known.index - 1), None))
         address = f"sim:{9_000 + node}"
         changes: tuple[api.Change, ...] = (
             api.PromoteMember(node, after),
-            api.AddMember(node, address, after),
+            api.AddMember(node, address, known.index),
             api.MoveMember(node, f"sim:{9_000 + other}", after),
             api.ReplaceMember(node, address, after),
         )

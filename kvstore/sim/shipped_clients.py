@@ -130,13 +130,8 @@ class ShippedClient(Client):
         if self._is_stormy and self._rng.random() < _HANDOVER:
             return api.HandOver(self._rng.choice((None, *self._machines)))
         if self._is_stormy and self._rng.random() < _MEMBERS:
-            node = self._rng.choice([*self._machines])
-            asked = (
-                api.Members(),
-                api.PromoteMember(node),
-                api.AddMember(node, f"sim:{9_000 + node}"),
-            )
-            return self._rng.choice(asked)
+            promote = api.PromoteMember(self._rng.choice([*self._machines]))
+            return self._rng.choice((api.Members(), promote))
         return super()._random_request()
 
     def _source_for(self, request: api.Request) -> Source:
