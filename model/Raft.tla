@@ -198,7 +198,8 @@ Merged(log, prev, entries) ==
     THEN log
     ELSE First(prev, log) \o entries
 
-\* A follower takes entries only where they fit on, and vouches for no more than it was told.
+\* A follower takes entries only where they fit on, and vouches for no more than it was told, or
+\* knows to be decided: that every leader has.
 Fits(i, m) ==
     /\ m.term = mem[i].term
     /\ m.from # i
@@ -209,7 +210,7 @@ After(i, m) ==
     LET last == m.prev + Len(m.entries) IN
     [log    |-> Merged(mem[i].log, m.prev, m.entries),
      commit |-> Max(commit[i], Min(m.commit, last)),
-     acks   |-> {Ack(i, m.term, n) : n \in 1..last} \ network]
+     acks   |-> {Ack(i, m.term, n) : n \in 1..Max(last, commit[i])} \ network]
 
 Accept(i, after) ==
     /\ mem' = [mem EXCEPT ![i].log = after.log]
@@ -217,6 +218,17 @@ Accept(i, after) ==
     /\ Say(i, after.acks)
     /\ role' = [role EXCEPT ![i] = "follower"]
     /\ UNCHANGED <<disk, network, said>>
+
+\* A snapshot is what some leader knew to be decided, all at once (Raft 7). It is as good as an
+\* AppendEntries that begins with the first entry: what a log drops in front, it holds here.
+Install(i, t, n) ==
+    /\ role[i] # "leader"
+    /\ t <= mem[i].term
+    /\ n > commit[i]
+    /\ n <= said[t].commit
+    /\ mem' = [mem EXCEPT ![i].log = Merged(@, 0, First(n, said[t].log))]
+    /\ commit' = [commit EXCEPT ![i] = n]
+    /\ UNCHANGED <<role, disk, outbox, network, said>>
 
 \* Within its term a node may stop standing or leading at any time: because it hears the
 \* leader, because no majority answers, because it stood still. Nobody has to be told why.
@@ -253,6 +265,7 @@ Next ==
         \/ Propose(i)
         \/ \E after \in {After(i, m) : m \in {m \in Appends(mem[i].term) : Fits(i, m)}} :
             Accept(i, after)
+        \/ \E t \in Term, n \in 1..MaxLog : Install(i, t, n)
         \/ GiveUp(i)
         \/ \E n \in 1..Len(mem[i].log) : AdvanceCommit(i, n)
 

@@ -57,11 +57,20 @@ TakeReply(m) ==
 \* Pre-votes, and the word of a leader that hands over, make a node stand, or change nothing.
 Encourage == IF Line.term > mem[Who].term THEN Timeout(Who) ELSE UNCHANGED vars
 
+\* Who offers a snapshot leads.
+TakeOffer(m) ==
+    /\ m.from \in said[m.term].by
+    /\ IF m.term = mem[Who].term /\ role[Who] = "candidate" THEN GiveUp(Who) ELSE UNCHANGED vars
+
+\* Only a snapshot has a log begin behind what its node knew to be decided.
+HasInstalled == Line.begins > commit[Who]
+
 Receive ==
     LET m == Line.message IN
     CASE m.kind = "RequestVote"   -> TakeRequestVote(m)
       [] m.kind = "AppendEntries" -> TakeAppendEntries(m)
       [] m.kind = "MayStand"      -> Encourage
+      [] m.kind = "Offer"         -> TakeOffer(m)
       [] OTHER                    -> TakeReply(m)
 
 Act ==
@@ -69,7 +78,8 @@ Act ==
     /\ CASE Line.action = "receive" -> Receive /\ Then("follow up")
          [] Line.action = "persist" -> Persist(Who) /\ Then("follow up")
          [] Line.action = "tick" ->
-                /\ IF Line.term > mem[Who].term THEN Timeout(Who)
+                /\ IF HasInstalled THEN \E t \in Term : Install(Who, t, Line.begins)
+                   ELSE IF Line.term > mem[Who].term THEN Timeout(Who)
                    ELSE IF Line.role = "follower" /\ role[Who] # "follower" THEN GiveUp(Who)
                    ELSE UNCHANGED vars
                 /\ Then("follow up")
@@ -82,11 +92,18 @@ Act ==
                 \/ Restart(Who, Line.commit) /\ Then("follow up")
                 \/ mem[Who] # disk[Who] /\ Persist(Who) /\ Then("act")
 
+\* A log that begins behind a snapshot counts as held up to there, and nothing is said of it before
+\* its disk has it, too.
+WaitsForItsStart ==
+    /\ Line.begins_durably < Line.begins
+    /\ DurableIndex(Who) < Line.begins
+    /\ Line.durable = Line.begins
+
 Stands ==
     /\ role[Who] = Line.role
     /\ mem[Who] = [term |-> Line.term, vote |-> Line.vote, log |-> Line.log]
     /\ commit[Who] = Line.commit
-    /\ DurableIndex(Who) = Line.durable
+    /\ DurableIndex(Who) = Line.durable \/ WaitsForItsStart
 
 \* What a node concludes from votes and acknowledgements, and then the next line.
 FollowUp ==

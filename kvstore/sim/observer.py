@@ -255,10 +255,12 @@ class Observer:
                 role=raft.role,
                 term=raft.current_term,
                 voted_for=raft.voted_for,
+                start=raft.log.start,
                 log=tuple(
                     map(raft.log.term, range(raft.log.start.index + 1, raft.log.last_index + 1))
                 ),
                 durable_index=raft.log.durable_index,
+                durable_start=raft.log.durable_start,
                 commit_index=raft.commit_index,
             )
         )

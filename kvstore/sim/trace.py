@@ -13,7 +13,7 @@ import msgspec
 from kvstore import api
 from kvstore.raft.events import Event
 from kvstore.raft.messages import Message
-from kvstore.raft.types import HardState, Role
+from kvstore.raft.types import HardState, LogStart, Role
 
 
 class _Record(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -146,7 +146,8 @@ class ModelStep(msgspec.Struct, frozen=True):
     """One step of one node, and how it stands afterwards, for the formal model.
 
     * `action`: start, receive (`message`), tick, propose, persist or crash.
-    * `log`: the terms of all entries, durable ones first.
+    * `log`: the terms of all entries, durable ones first; those before it are dropped, or never
+      were there: it begins after `start`, and on disk after `durable_start`.
     * persist makes all that stands here durable; start and crash return to that.
     """
 
@@ -156,6 +157,8 @@ class ModelStep(msgspec.Struct, frozen=True):
     role: Role
     term: int
     voted_for: int | None
+    start: LogStart
     log: tuple[int, ...]
     durable_index: int
+    durable_start: LogStart
     commit_index: int

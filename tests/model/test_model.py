@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 
 from kvstore.raft.types import LogStart, Role
 from kvstore.sim import recorded
+from kvstore.sim.faults import Fault
 from kvstore.sim.run import run
 from kvstore.sim.trace import ModelStep
 
@@ -63,6 +64,11 @@ WRONG_MODELS = [
         "is elected by a minority",
         "    /\\ IsMajority(Voters(i))\n",
         "",
+    ),
+    WrongModel(
+        "installs what was not decided",
+        "    /\\ n <= said[t].commit\n",
+        "    /\\ n <= Len(said[t].log)\n",
     ),
     WrongModel(
         "decides alone",
@@ -187,3 +193,79 @@ def hear_what_nobody_said(steps: list[ModelStep]) -> None:
 def test_a_forged_run_is_rejected(change: Callable[[list[ModelStep]], None]) -> None:
     verdict = forge(change)
     assert not verdict.accepted
+
+
+# --- Logs that are compacted --------------------------------------------------------------
+
+
+STEPS_MAX = 330
+"""Before which somebody must have installed a snapshot: TLC takes a while for each."""
+
+
+def installs(steps: Sequence[ModelStep]) -> int | None:
+    """The first step by which a log begins behind what its node knew to be committed."""
+    known: dict[int, int] = {}
+    for at, step in enumerate(steps):
+        if step.start.index > known.get(step.node, step.start.index):
+            return at
+        known[step.node] = step.commit_index
+    return None
+
+
+@cache
+def compacted_steps() -> tuple[tuple[ModelStep, ...], tuple[int, ...]]:
+    """Of a run in which logs keep next to nothing, and a follower is cut off for long."""
+    usual = recorded.read(PLANS[1].read_bytes()).scenario
+    for seed in range(SEEDS_TRIED):
+        plan = msgspec.structs.replace(
+            usual,
+            seed=seed,
+            clients=2,
+            calls=30,
+            session_clients=0,
+            pipeline_clients=0,
+            storm_ms=2_600.0,
+            log_kept_bytes=1,
+            checkpoint_interval_ms=50,
+            faults=(Fault(0, 750.0, 1_500.0, "isolation", seed),),
+        )
+        report = run(plan, modelled=True)
+        at = installs(report.model_steps)
+        if at is not None and at < STEPS_MAX - 30:
+            return report.model_steps[: at + 30], plan.members
+    raise AssertionError("nobody installs a snapshot soon enough")
+
+
+def test_logs_that_begin_later_and_a_snapshot_are_what_the_model_may_do() -> None:
+    steps, members = compacted_steps()
+    assert len({step.start.index for step in steps}) > 2
+    verdict = validate(steps, members, FIRST)
+    assert verdict == Verdict(accepted=True, explained=len(steps), unexplained=None)
+
+
+def commit_without_a_snapshot(before: ModelStep, step: ModelStep) -> ModelStep:
+    return msgspec.structs.replace(before, action="tick", commit_index=step.commit_index)
+
+
+def keep_what_nobody_said(_before: ModelStep, step: ModelStep) -> ModelStep:
+    return msgspec.structs.replace(step, log=(*step.log, step.term))
+
+
+def be_durable_with_the_word(_before: ModelStep, step: ModelStep) -> ModelStep:
+    return msgspec.structs.replace(step, durable_start=step.start)
+
+
+@pytest.mark.parametrize(
+    "change", [commit_without_a_snapshot, keep_what_nobody_said, be_durable_with_the_word]
+)
+def test_a_forged_snapshot_is_rejected(
+    change: Callable[[ModelStep, ModelStep], ModelStep],
+) -> None:
+    told, members = compacted_steps()
+    at = installs(told)
+    assert at is not None
+    before = [step for step in told[:at] if step.node == told[at].node][-1]
+    steps = (*told[:at], change(before, told[at]))
+    verdict = validate(steps, members, FIRST)
+    assert not verdict.accepted
+    assert verdict.explained == at

@@ -20,6 +20,7 @@ from told_from_one import ToldFromOne
 from kvstore.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    InstallSnapshot,
     Message,
     PreVoteReply,
     RequestVote,
@@ -87,9 +88,9 @@ class Verdict:
 def validate(steps: Sequence[ModelStep], members: Iterable[int], start: LogStart) -> Verdict:
     """Hold a recorded run, in which all logs begin after `start`, against the model.
 
-    There each log begins with entry 1, so the run is told so.
+    There each log begins with entry 1, and holds all that was ever in it, so the run is told so.
     """
-    steps = _told_from_one(steps, start)
+    steps = _told_whole(_told_from_one(steps, start))
     with tempfile.TemporaryDirectory() as directory:
         _copy_models(Path(directory))
         (Path(directory) / "Recorded.tla").write_text(_module(steps))
@@ -136,12 +137,27 @@ def _told_from_one(steps: Iterable[ModelStep], start: LogStart) -> list[ModelSte
             step,
             message=step.message and told.message(step.message),
             term=told.term(step.term),
+            start=LogStart(told.index(step.start.index), told.term(step.start.term)),
             log=tuple(map(told.term, step.log)),
             durable_index=told.index(step.durable_index),
+            durable_start=LogStart(told.index(step.durable_start.index)),
             commit_index=told.index(step.commit_index),
         )
         for step in steps
     ]
+
+
+def _told_whole(steps: Iterable[ModelStep]) -> list[ModelStep]:
+    """With what each log has dropped in front of it, or got as a snapshot: that is committed."""
+    committed: list[int] = []
+    told = []
+    for step in steps:
+        begins = step.start.index
+        assert committed[begins - 1 : begins] == [step.start.term] * (begins > 0)
+        whole = (*committed[:begins], *step.log)
+        committed += whole[len(committed) : step.commit_index]
+        told.append(msgspec.structs.replace(step, log=whole))
+    return told
 
 
 def _module(steps: Sequence[ModelStep]) -> str:
@@ -176,6 +192,8 @@ def _line(step: ModelStep) -> str:
         "term": str(step.term),
         "vote": str(step.voted_for or 0),
         "log": _sequence(step.log),
+        "begins": str(step.start.index),
+        "begins_durably": str(step.durable_start.index),
         "durable": str(step.durable_index),
         "commit": str(step.commit_index),
     }
@@ -203,6 +221,8 @@ def _said(message: Message) -> dict[str, str]:
             }
         case AppendEntriesReply(success=True, match_index=index) if index > 0:
             return {"kind": '"Ack"', **said, "index": str(index)}
+        case InstallSnapshot():
+            return {"kind": '"Offer"', **said}
         case PreVoteReply(vote_granted=True) | TimeoutNow():
             return {"kind": '"MayStand"', **said}
     return {"kind": '"Refusal"', **said}
