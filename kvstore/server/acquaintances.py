@@ -41,6 +41,7 @@ class Acquaintances:
         members: Callable[[], Container[int]],
         replaced_at: Callable[[int, int], int | None],
         cluster_version: Callable[[], int] = lambda: FIRST_VERSION,
+        is_elsewhere: Callable[[], bool] = lambda: False,
         speaks: Versions = SPOKEN,
     ) -> None:
         """What this node's log says now of directories, and of versions.
@@ -51,6 +52,7 @@ class Acquaintances:
         * `replaced_at`: of a node's directory, by that index of its own: index of the committed
           entry that put another in its place, if one did.
         * `cluster_version`: that which the cluster has, as far as the log is applied here.
+        * `is_elsewhere`: whether this node is not at the address that its configuration has.
         """
         self._own = Hello(
             speaks=speaks,
@@ -69,6 +71,7 @@ class Acquaintances:
         self._members = members
         self._replaced_at = replaced_at
         self._cluster_version = cluster_version
+        self._is_elsewhere = is_elsewhere
 
     def hello_to(self, recipient: int) -> Hello:
         """How this node greets another."""
@@ -78,6 +81,7 @@ class Acquaintances:
             configured_at=self._configured_at(),
             recipient=recipient,
             cluster_version=self._cluster_version(),
+            is_elsewhere=self._is_elsewhere(),
         )
 
     def reason_to_refuse(self, theirs: Hello) -> str | None:

@@ -51,7 +51,8 @@ def greet(context: Context, hello: bytes, address: str) -> Greeting:
     if complaint is not None:
         return Greeting(refuse(context, complaint, address, is_final=final is not None))
     context.refused.pop(theirs.node_id, None)
-    context.roster.meet(theirs.node_id, parse_address(theirs.address), theirs.configured_at)
+    at = parse_address(theirs.address)
+    context.roster.meet(theirs.node_id, at, theirs.configured_at, is_elsewhere=theirs.is_elsewhere)
     context.acquaintances.remember(theirs)
     return Greeting(peer.encode_hello_answer(ours), theirs.node_id)
 

@@ -167,6 +167,7 @@ class Server:
             members=lambda: node.roster.members,
             replaced_at=partial(replaced_at, node.raft),
             cluster_version=lambda: node.machine.cluster_version,
+            is_elsewhere=lambda: node.roster.is_elsewhere,
         )
         self._node = node
         self._sock = sock
@@ -182,10 +183,13 @@ class Server:
             self._context.traffic.note_rejected,
             log,
         )
+        linked = self._context.doorkeeper.linked
         self._peers = Peers(
             lambda: node.roster.peers,
             lambda peer, address: PeerLink(
-                peer, address, settings, acquaintances, self._selector, rng, log
+                *(peer, address, settings, acquaintances, self._selector, rng, log),
+                # Who hung up may have moved since: it says so when it is back.
+                lambda: node.roster.elsewhere(peer) if peer in linked else None,
             ),
         )
         self._context.links = lambda: self._peers.troubles

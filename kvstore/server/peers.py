@@ -44,7 +44,8 @@ _MISSED_AFTER_MS = 10_000.0
 class PeerLink:
     """The outgoing connection to one peer: down, looking up, greeting, or ready.
 
-    * Down: dialled again at `deadline_ms`; the pause doubles up to a bound.
+    * Down: dialled again at `deadline_ms`; the pause doubles up to a bound. Where a peer should
+      be is tried by turns with where it says that it is, if that is elsewhere.
     * Looking up: `_lookup` is asked again and again for the address.
     * Greeting: our hello is out, theirs is awaited until `_greeting_until_ms`.
     """
@@ -58,9 +59,13 @@ class PeerLink:
         selector: selectors.BaseSelector,
         rng: random.Random,
         log: FilteringBoundLogger,
+        elsewhere: Callable[[], Address | None] = lambda: None,
     ) -> None:
+        """`elsewhere`: where the peer says that it is instead, while it speaks with this node."""
         self._peer = peer
         self.address = address
+        self._elsewhere = elsewhere
+        self._dialled: Address | None = None
         self._settings = settings
         self._acquaintances = acquaintances
         self._selector = selector
@@ -138,7 +143,9 @@ class PeerLink:
             self._stream.close()
 
     def _dial(self, now_ms: float) -> None:
-        self._lookup = self._lookup or Lookup(self.address)
+        if self._lookup is None:
+            self._dialled = self._next_address()
+            self._lookup = Lookup(self._dialled)
         if not self._lookup.is_done:
             self.deadline_ms = now_ms + _LOOKUP_POLL_MS
             return
@@ -157,6 +164,15 @@ class PeerLink:
         self._stream.detect_dead_link()
         # Not connected yet: the hello waits in the output buffer until the socket takes it.
         self._stream.write(encode_hello(self._acquaintances.hello_to(self._peer)))
+
+    @property
+    def _at(self) -> Address:
+        """Where the peer is, or where it should be."""
+        return (self._dialled if self._is_ready else None) or self.address
+
+    def _next_address(self) -> Address:
+        is_turn_of_other = self._dialled == self.address
+        return (self._elsewhere() if is_turn_of_other else None) or self.address
 
     def on_events(self, mask: int) -> None:
         stream = self._stream
@@ -205,6 +221,8 @@ class PeerLink:
         self._stream = None
         self._down_since_ms = min(self._down_since_ms, now_ms)
         is_refused, self._is_refused = self._is_refused, False
+        if not self._is_ready and self._dialled != self.address:
+            why = self._last_complaint  # What counts is why it is not where it should be.
         if self._is_ready or why != self._last_complaint:
             say = self._log.warning if is_refused else self._log.info
             self._say(say, "peer_lost", f"no link to node {self._peer}: {why}")
@@ -220,7 +238,7 @@ class PeerLink:
         self._pause_ms = min(2 * self._pause_ms, self._settings.peer_retry_max_ms)
 
     def _say(self, say: Callable[..., object], code: str, text: str) -> None:
-        say(text, code=code, peer=self._peer, address=str(self.address))
+        say(text, code=code, peer=self._peer, address=str(self._at))
 
 
 class Peers:

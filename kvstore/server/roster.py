@@ -42,6 +42,8 @@ class Roster:
         self._raft = raft
         self.said: dict[int, Address] = {raft.id: own_address}
         """Where each node says itself that it is, this one and its peers."""
+        self._elsewhere: set[int] = set()
+        """Who says that this is not where its configuration has it."""
         self._strangers: dict[int, _Stranger] = {}
         self._committed_at = 0
         self._note()
@@ -103,9 +105,22 @@ class Roster:
         log = self._raft.log
         return at < log.start.index or log.configurations.as_of(at).member(node_id) is not None
 
-    def meet(self, node_id: int, address: Address, configured_at: int) -> None:
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether this node is a member, and not where the configuration has it."""
+        own = self.said[self._raft.id]
+        return self.members.get(self._raft.id, own) != own
+
+    def elsewhere(self, node_id: int) -> Address | None:
+        """Where a node says that it is instead of where its configuration has it."""
+        return self.said.get(node_id) if node_id in self._elsewhere else None
+
+    def meet(
+        self, node_id: int, address: Address, configured_at: int, *, is_elsewhere: bool = False
+    ) -> None:
         """Whom this node believes, says where it is; of too many strangers, the first one goes."""
         self.said[node_id] = address
+        (self._elsewhere.add if is_elsewhere else self._elsewhere.discard)(node_id)
         if node_id in self.peers and node_id not in self._strangers:
             return
         stranger = _Stranger(address, configured_at)
@@ -141,3 +156,4 @@ class Roster:
         self._peers = {peer: at for peer, at in everybody.items() if peer != self._raft.id}
         there = {self._raft.id, *self._peers}
         self.said = {node_id: at for node_id, at in self.said.items() if node_id in there}
+        self._elsewhere &= there

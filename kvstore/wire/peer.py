@@ -57,6 +57,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """0 until the link is known."""
     cluster_version: int = FIRST_VERSION
     """As far as the speaker has applied the log."""
+    is_elsewhere: bool = False
+    """The configuration has the speaker at another address than that at which it is."""
 
 
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

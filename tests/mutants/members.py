@@ -11,6 +11,7 @@ from .mutant import Mutant
 _RULES = "tests/server/test_member_changes.py"
 _CHANGES = "tests/server/test_changes.py"
 _ROSTER = "tests/server/test_roster.py"
+_PEERS = "tests/server/test_peers.py"
 _CLIENT = "tests/client/test_members.py"
 
 MEMBERS = (
@@ -189,6 +190,41 @@ MEMBERS = (
         "",
         test="tests/raft/test_old_directories.py"
         "::test_entries_that_a_configuration_malformed_is_refused_before_it_reaches_the_core",
+    ),
+    Mutant(
+        "a peer is looked for nowhere but where the configuration has it",
+        "PeerLink._next_address",
+        "(self._elsewhere() if is_turn_of_other else None) or ",
+        "",
+        test=_PEERS,
+    ),
+    Mutant(
+        "a peer that says it is elsewhere is dialled only there",
+        "PeerLink._next_address",
+        "self._elsewhere() if is_turn_of_other else None",
+        "self._elsewhere()",
+        test=_PEERS,
+    ),
+    Mutant(
+        "where a peer says that it is, it is looked for though it should be elsewhere",
+        "Roster.elsewhere",
+        " if node_id in self._elsewhere else None",
+        "",
+        test=_ROSTER,
+    ),
+    Mutant(
+        "who was elsewhere once is so for ever",
+        "Roster.meet",
+        "(self._elsewhere.add if is_elsewhere else self._elsewhere.discard)(node_id)",
+        "self._elsewhere |= {node_id} if is_elsewhere else set()",
+        test=_ROSTER,
+    ),
+    Mutant(
+        "a hello does not say that its node is elsewhere",
+        "Acquaintances.hello_to",
+        "            is_elsewhere=self._is_elsewhere(),\n",
+        "",
+        test="tests/server/test_acquaintances.py",
     ),
     Mutant(
         "strangers are kept without end",

@@ -208,6 +208,34 @@ def test_a_node_moves_to_another_address(make_cluster: MakeCluster, told_first: 
     old.reservation.release()
 
 
+def test_a_single_node_that_is_served_elsewhere_grows_and_is_moved(
+    make_cluster: MakeCluster,
+) -> None:
+    """The new node goes by the configuration, finds nobody there, and the leader elsewhere."""
+    cluster = make_cluster(1)
+    put_anywhere(cluster, "before")
+    old = cluster.nodes[1]
+    assert cluster.terminate(1) == 0
+    new = cluster.add(1)
+    new.data_dir = old.data_dir
+    cluster.spawn(1)
+    cluster.wait_until_answers(1)
+    cluster.wait_for_log(1, "the others look for node 1 at")
+    cluster.add(2)
+    cluster.join(2, 1)
+    with client_of(cluster, 1) as client:
+        client.add_member(2, cluster.address(2))
+        wait_until_all_vote(client, 1, 2)
+        put_anywhere(cluster, "together", (1,))
+        cluster.kill(*cluster.nodes)
+        cluster.restart()
+        client.move_member(1, cluster.address(1))
+        wait_until_all_vote(client, 1, 2)
+        assert client.members().members[0].address == cluster.address(1)
+    cluster.wait_until_level()
+    old.reservation.release()
+
+
 def test_a_leader_that_is_removed_hands_over_and_ends(make_cluster: MakeCluster) -> None:
     cluster = make_cluster()
     put_anywhere(cluster, "before")

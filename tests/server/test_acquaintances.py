@@ -67,6 +67,28 @@ def acquaintances(configurations: Configurations, lineage: MemoryLineage) -> Acq
     )
 
 
+def test_a_hello_says_whether_its_node_is_elsewhere_by_what_is_so_then(
+    lineage: MemoryLineage,
+) -> None:
+    is_elsewhere = False
+    acquaintances = Acquaintances(
+        cluster_id="c",
+        node_id=1,
+        address="127.0.0.1:9001",
+        incarnation="cd" * 16,
+        lineage=lineage,
+        admitted_at=lambda: 5,
+        configured_at=lambda: 0,
+        peers=lambda: (2, 3),
+        members=lambda: (1, 2, 3),
+        replaced_at=lambda node_id, admitted_at: None,
+        is_elsewhere=lambda: is_elsewhere,
+    )
+    assert not acquaintances.hello_to(2).is_elsewhere
+    is_elsewhere = True
+    assert acquaintances.hello_to(2).is_elsewhere
+
+
 def meet(acquaintances: Acquaintances, *hellos: Hello) -> None:
     for hello in hellos:
         assert acquaintances.reason_to_refuse(hello) is None

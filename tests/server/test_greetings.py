@@ -35,6 +35,10 @@ def test_a_member_is_let_speak_wherever_it_says_that_it_is(line: Line) -> None:
     assert say(line, address="127.0.0.1:9999").startswith(b"$")
     assert line.node.roster.peers[2] == Address("127.0.0.1", 9002)
     assert line.node.roster.said[2] == Address("127.0.0.1", 9999)
+    assert line.node.roster.elsewhere(2) is None
+    line.connect_anew()
+    assert say(line, address="127.0.0.1:9998", is_elsewhere=True).startswith(b"$")
+    assert line.node.roster.elsewhere(2) == Address("127.0.0.1", 9998)
 
 
 def test_a_stranger_that_knows_newer_members_is_let_speak_and_linked_back(line: Line) -> None:

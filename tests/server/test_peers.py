@@ -321,3 +321,58 @@ def test_links_follow_the_peers_that_come_and_go_and_move() -> None:
         peers.send([append_of(1)])
         assert peers.troubles.keys() == {4}, "what is for nobody is lost"
         peers.close()
+
+
+def dialled(link: PeerLink, poll: selectors.BaseSelector, times: int) -> list[int]:
+    """The ports that were dialled, one after the other, without success."""
+    ports, now_ms = [], 0.0
+    for _ in range(times):
+        now_ms = max(now_ms, link.deadline_ms)
+        link.tick(now_ms)
+        assert link._dialled is not None
+        ports.append(link._dialled.port)
+        connection = link._stream
+        until_events(poll, lambda c=connection: c is None or not c.is_open)
+        link.tick(now_ms)
+    return ports
+
+
+def test_a_peer_that_says_it_is_elsewhere_is_dialled_there_by_turns() -> None:
+    """Found there, it is looked for again where it should be as soon as that link is gone."""
+    elsewhere: Address | None = None
+    with (
+        socket.socket() as deaf,
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        selectors.DefaultSelector() as poll,
+    ):
+        deaf.bind(("127.0.0.1", 0))
+        listening.settimeout(5.0)
+        should, is_at = (Address(*one.getsockname()) for one in (deaf, listening))
+        settings = settings_with(should)
+        link = PeerLink(
+            *(2, should, settings, acquaintances(), poll, random.Random(1), logger_for(1)),
+            lambda: elsewhere,
+        )
+        assert dialled(link, poll, 3) == [should.port] * 3
+        complaint = link.trouble
+        elsewhere = is_at
+        link.tick(link.deadline_ms)
+        theirs, _ = listening.accept()
+        theirs.close()
+        connection = link._stream
+        assert connection is not None
+        until_events(poll, lambda: not connection.is_open)
+        link.tick(link.deadline_ms)
+        assert link.trouble == complaint, "it is told why it is not where it should be"
+        assert dialled(link, poll, 1) == [should.port]
+        now_ms = link.deadline_ms
+        link.tick(now_ms)
+        theirs, _ = listening.accept()
+        with theirs:
+            theirs.sendall(encode_hello_answer(HELLO_OF_2))
+            until_events(poll, lambda: link._is_ready)
+        connection = link._stream
+        until_events(poll, lambda: not connection.is_open)
+        link.tick(now_ms)
+        assert dialled(link, poll, 1) == [should.port]
+        link.close()

@@ -176,3 +176,30 @@ def test_only_a_leader_is_sure_that_a_learner_was_removed() -> None:
     assert case.roster.removed_at(2, 7) is None
     case.append(10, of(1, 2, 4, learner=4))
     assert case.roster.removed_at(4, 7) is None
+
+
+def test_a_node_says_that_it_is_not_where_the_configuration_has_it() -> None:
+    case = Case(1, (0, of(1, 2)))
+    assert not case.roster.is_elsewhere
+    moved = Configuration((Member(1, str(at(7)), 0, ""), Member(2, str(at(2)), 0, "")))
+    case.append(7, moved)
+    assert case.roster.is_elsewhere
+    case.append(8, of(2, 3))
+    assert not case.roster.is_elsewhere, "it is looked for nowhere"
+
+
+def test_who_says_that_it_is_elsewhere_is_believed_until_it_says_otherwise() -> None:
+    case = Case(1, (0, of(1, 2, 3)))
+    case.roster.meet(2, at(9), 0)
+    assert case.roster.elsewhere(2) is None, "by its own configuration it is where it should be"
+    case.roster.meet(2, at(9), 0, is_elsewhere=True)
+    case.append(7, of(1, 2))
+    assert case.roster.elsewhere(2) == at(9)
+    assert case.roster.peers[2] == at(2)
+    case.roster.meet(2, at(2), 0)
+    assert case.roster.elsewhere(2) is None
+    case.roster.meet(2, at(9), 0, is_elsewhere=True)
+    case.append(8, of(1))
+    case.commit(8)
+    assert case.roster.members.keys() == {1}
+    assert case.roster.elsewhere(2) is None, "it is nobody any more"
