@@ -91,8 +91,8 @@ class Limits(msgspec.Struct, frozen=True):
     scan_cursors_max: int = 8_192
     """SCAN positions remembered for all clients; who has most of them loses one first."""
     pinned_bytes_max: int = 256 << 20
-    """A backup, or a snapshot that is being written, ends when the data's file has grown so far
-    because what it reads is not used again; sooner, if writes are close to NOSPACE."""
+    """A backup, a comparison, or a snapshot that is being written, ends when the data's file has
+    grown so far because what it reads is not used again; sooner, if writes are close to NOSPACE."""
     backups_max: int = 4
     """Backups that a node gives at once. While one is given, the file of the data may grow."""
     backup_idle_ms: int = 10_000

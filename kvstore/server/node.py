@@ -133,7 +133,8 @@ class Node:
             state_store, self.machine, self.room, settings.checkpoint_interval_ms
         )
         self._compaction = Compaction(self.raft, log_store, state_store, self.room, settings)
-        own_digest = OwnDigest(state_store, self._checkpoints, self.room, settings.limits.check_ms)
+        pinning = Pinning(self.room, settings.limits)
+        own_digest = OwnDigest(state_store, self._checkpoints, pinning, settings.limits.check_ms)
         self.checking = Checking(
             *(self.raft, own_digest, settings.check_every_ms),
             *(settings.limits.check_ms, settings.raft.heartbeat_interval_ms),
@@ -142,7 +143,6 @@ class Node:
             self, self._checkpoints, self.cluster_version, self._writes, self._reads, own_digest
         )
         self.doubting = Doubting(self.raft, state_store)
-        pinning = Pinning(self.room, settings.limits)
         self.backups = Backups(
             *(state_store, self._checkpoints, self.raft, self.doubting),
             *(settings.cluster_id, settings.limits, pinning, rng),

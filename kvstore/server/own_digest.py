@@ -2,7 +2,7 @@
 
 Law: it is of exactly what the entries up to that one have made, as its disk holds it, or there is
 none. A turn takes one slice at most, of bounded bytes and records; the reading is given up after a
-bound of time, and where room runs out, as the state's file grows while it is open.
+bound of time, and where the state's file grows too far for its sake.
 
 It must not know who wants it, nor what others have.
 """
@@ -13,7 +13,7 @@ import math
 from typing import Final
 
 from kvstore.server.checkpoints import Checkpoints
-from kvstore.server.room import Room
+from kvstore.server.pinning import Pinning
 from kvstore.storage.base import StateStore
 from kvstore.storage.state_digest import Digesting
 
@@ -34,12 +34,12 @@ class OwnDigest:
     """
 
     def __init__(
-        self, state_store: StateStore, checkpoints: Checkpoints, room: Room, time_ms: float
+        self, state_store: StateStore, checkpoints: Checkpoints, pinning: Pinning, time_ms: float
     ) -> None:
         """`time_ms`: how long it may take."""
         self._state_store = state_store
         self._checkpoints = checkpoints
-        self._room = room
+        self._pinning = pinning
         self._time_ms = time_ms
         self._digesting: Digesting | None = None
         self._began_ms: float | None = None
@@ -75,7 +75,8 @@ class OwnDigest:
         if self._began_ms is None:
             self._began_ms = self._next_ms = now_ms
         is_overdue = now_ms > self._began_ms + self._time_ms
-        if is_overdue or self._room.is_short or not digesting.is_sound:
+        is_in_the_way = bool(self._pinning.fault_of(digesting.pinned_bytes))
+        if is_overdue or is_in_the_way or not digesting.is_sound:
             self.forget()
         elif now_ms >= self._next_ms:
             self._next_ms = now_ms + _PACE_MS

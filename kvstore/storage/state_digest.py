@@ -76,6 +76,11 @@ class Digesting:
         """Whether it can go on: the end of a store closes its readings."""
         return self.digest is not None or self._reading.is_open
 
+    @property
+    def pinned_bytes(self) -> int:
+        """How far the file has grown for the sake of what it reads."""
+        return self._reading.pinned_bytes
+
     def close(self) -> None:
         """It is wanted no longer."""
         self._reading.close()

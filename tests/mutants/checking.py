@@ -118,11 +118,11 @@ CHECKING = (
         test=f"{NODES}::test_what_takes_too_long_is_given_up",
     ),
     Mutant(
-        "a digest goes on though room runs out",
+        "a digest goes on however far the file grows",
         "OwnDigest.tick",
-        " or self._room.is_short",
+        " or is_in_the_way",
         "",
-        test=f"{NODES}::test_where_room_runs_out_a_digest_is_given_up",
+        test=f"{NODES}::test_a_digest_is_given_up_that_makes_the_file_grow_too_far",
     ),
     Mutant(
         "a digest is kept though the data are others by now",

@@ -363,19 +363,16 @@ def test_clusters_of_any_size_agree(size: int) -> None:
     assert result.digests.keys() == {*range(1, size + 1)}
 
 
-def test_where_room_runs_out_a_digest_is_given_up() -> None:
-    """While it is being taken, the file of the state grows."""
+def test_a_digest_is_given_up_that_makes_the_file_grow_too_far() -> None:
     cluster = Cluster()
     leader = elected(cluster)
     for number in range(3):
         put(cluster, leader, b"k%d" % number, bytes(300 << 10))
-    short = cluster.followers()[0].raft.id
-    claim = ask(leader)
-    cluster.run(150)
-    cluster.room[short] = 1 << 20
-    cluster.run(1_500)
-    assert isinstance(claim.result, api.CheckResult)
-    assert claim.result.absent == (short,)
+    growing, other = (node.raft.id for node in cluster.followers())
+    cluster.states[growing].pinned_bytes = cluster.limits.pinned_bytes_max + 1
+    cluster.states[other].pinned_bytes = cluster.limits.pinned_bytes_max
+    assert check(cluster, leader).absent == (growing,)
+    assert not cluster.states[growing]._readings
 
 
 def test_a_dispute_is_told_only_when_nothing_more_is_to_come() -> None:
