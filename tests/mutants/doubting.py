@@ -56,6 +56,7 @@ DOUBTING = (
         "Node.submit_query",
         "        if self.doubting.divergence is not None:\n",
         "        if False:\n",
+        test=f"{_DOUBTING}::test_from_then_on_it_answers_nothing_and_a_snapshot_ends_that",
     ),
     Mutant(
         "whoever reads what was applied reads data in doubt",
@@ -89,6 +90,7 @@ DOUBTING = (
         "Raft.lose_base",
         "        self.sending.source = None\n",
         "",
+        test=f"{_DOUBTING}::test_a_leader_sends_nothing_more_of_its_data",
     ),
     Mutant(
         "a snapshot of data in doubt is written to its end",
