@@ -68,6 +68,10 @@ def _directory_text(report: Report) -> Iterator[str]:
             f"{report.sessions} sessions",
         )
         yield _field("protocol", f"version {applied.cluster_version} of the cluster")
+    if report.successor:
+        index = report.successor.last_applied
+        how = f"up to {index}, whole" if index else "not whole"
+        yield _field("snapshot", f"is being installed: {how}")
     yield from _terms_text(report.terms)
 
 
@@ -273,6 +277,7 @@ def _report_values(report: Report, with_entries: bool) -> dict[str, object]:
         "identity": msgspec.to_builtins(report.identity),
         "hard_state": msgspec.to_builtins(report.hard_state),
         "applied": msgspec.to_builtins(report.applied),
+        "successor": msgspec.to_builtins(report.successor),
         "keys": report.keys,
         "sessions": report.sessions,
         "start": msgspec.to_builtins(report.start),

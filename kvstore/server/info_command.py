@@ -190,11 +190,24 @@ def _raft(status: api.StatusResult) -> Fields:
         "raft_room_bytes": status.room_bytes,
         "raft_waits_for_room": status.waits_for_room,
         "raft_state_differs_at": status.differs_at,
+        **_transfers(status),
         "raft_sync_last_ms": round(status.sync_last_ms or 0.0, 3),
         "raft_sync_p99_ms": round(status.sync_p99_ms or 0.0, 3),
         "raft_cluster_version": status.cluster_version,
         **_comparison(status.check),
         "revision": status.revision,
+    }
+
+
+def _transfers(status: api.StatusResult) -> Fields:
+    """Of snapshots: what comes, of how much, who fetches one here, and what keeps one waiting."""
+    receiving = status.receiving
+    return {
+        "raft_lacks_data": int(status.lacks_data),
+        "raft_receiving_bytes": receiving.done_bytes if receiving else 0,
+        "raft_receiving_size_bytes": receiving.size_bytes if receiving else 0,
+        "raft_sending_to": ",".join(map(str, sorted(status.sending))),
+        "raft_snapshot_setback": status.snapshot_setback,
     }
 
 

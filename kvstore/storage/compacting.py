@@ -12,19 +12,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from kvstore.errors import DirectoryRefusedError, DiskWriteError
 from kvstore.storage import lmdb_files
-from kvstore.storage.directory import RAFT, STATE, held
+from kvstore.storage.directory import COPY, RAFT, STATE, held
 from kvstore.storage.filesystem import sync_directory
 from kvstore.storage.lmdb_compact import copy_compacted
 from kvstore.storage.progress import OnProgress, nobody
-
-_COPY: Final = ".compacted"
-"""Behind the name of a copy that is being made."""
 
 
 class Compacted(msgspec.Struct, frozen=True):
@@ -50,7 +46,7 @@ def compact_directory(data_dir: Path, on_progress: OnProgress = nobody) -> list[
 
 
 def _compact(environment: Path, on_progress: OnProgress) -> Compacted:
-    target = environment.with_name(environment.name + _COPY)
+    target = environment.with_name(environment.name + COPY)
     old = environment / lmdb_files.DATA_FILE
     try:
         _remove(target)

@@ -8,6 +8,7 @@
     <data>/state.new/  only while a snapshot is installed: what takes the place of state/
     <data>/state.old/  for a moment: what it took the place of, or was given up
     <data>/state.differs/  the last one that a snapshot replaced since it differed from others'
+    <data>/state.compacted/, raft.compacted/   only while `kvstore compact` copies
     <data>/state.damaged/, raft/damaged.mdb   what was damaged, after it was mended
     <data>/raft.before/   the log of the cluster that this one was made of (`recovered_log.py`)
 
@@ -60,6 +61,8 @@ PEERS: Final = "peers"
 STATE: Final = "state"
 STATE_ASIDE: Final = "state.damaged"
 UNFINISHED: Final = "raft.new"
+COPY: Final = ".compacted"
+"""Behind the name of a copy that `kvstore compact` is making."""
 
 
 class DataDirectory(msgspec.Struct, frozen=True):
@@ -276,15 +279,27 @@ def _open_stores(
         opened.callback(log.close)
         _check_identity(data_dir, log.identity, asked, names_cluster)
         finish_change_over(data_dir, log, state_bytes)
+        copy_notes = _remove_copies(data_dir)
         state, state_notes = _open_state(data_dir, log, state_bytes, on_progress)
         opened.callback(state.close)
         _check_pair(data_dir, log, state)
         lineage, peers_notes = _open_peers(data_dir, log)
         opened.callback(lineage.close)
-        notes = (*log_notes, *state_notes, *peers_notes)
+        notes = (*log_notes, *state_notes, *peers_notes, *copy_notes)
         exposure = filesystem.exposure_of(data_dir)
         opened.pop_all()
     return DataDirectory(log, state, lineage, lock_fd, notes, exposure)
+
+
+def _remove_copies(data_dir: Path) -> tuple[str, ...]:
+    """What a `kvstore compact` that was killed had made of its copies; what to say of it."""
+    copies = [copy for name in (STATE, RAFT) if (copy := data_dir / (name + COPY)).exists()]
+    try:
+        for copy in copies:
+            shutil.rmtree(copy)
+    except OSError as error:
+        raise DiskWriteError(f"{data_dir}: {error.strerror}") from error
+    return tuple(f"{copy}: removed what an interrupted `kvstore compact` left" for copy in copies)
 
 
 def finish_change_over(data_dir: Path, log: LmdbLog, map_bytes: int) -> None:

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from kvstore.errors import DamagedError, DirectoryRefusedError
+from kvstore.errors import DamagedError, DirectoryRefusedError, StorageError
 from kvstore.kv.view import Applied
 from kvstore.raft.configuration import Configuration
 from kvstore.raft.configurations import configuration_of
@@ -26,6 +26,7 @@ from kvstore.storage import filesystem, peers_file, records
 from kvstore.storage.base import Divergence, Identity
 from kvstore.storage.directory import LOCK, PEERS, RAFT, STATE, UNFINISHED
 from kvstore.storage.lmdb_reader import pairs_at_leisure, snapshot
+from kvstore.storage.lmdb_successor import SUCCESSOR
 
 _FINDINGS_MAX: Final = 100
 """Per directory; a log that is damaged all over needs no longer list."""
@@ -62,6 +63,8 @@ class Report(msgspec.Struct, frozen=True):
     configurations: tuple[tuple[int, Configuration], ...]
     """Those that can be read, each with the index from which on it is in force."""
     applied: Applied | None
+    successor: Applied | None
+    """Of the state that a snapshot becomes beside the one in use: zeros until that is whole."""
     keys: int
     sessions: int
     start: LogStart
@@ -187,6 +190,7 @@ class _Reading:
         self._hard_state: HardState | None = None
         self._configurations: list[tuple[int, Configuration]] = []
         self._applied: Applied | None = None
+        self._successor: Applied | None = None
         self._keys = 0
         self._sessions = 0
         self._start = LogStart()
@@ -206,6 +210,7 @@ class _Reading:
             self._hard_state,
             tuple(self._configurations),
             self._applied,
+            self._successor,
             self._keys,
             self._sessions,
             self._start,
@@ -219,6 +224,7 @@ class _Reading:
         """The applied record, and the checksum of every key and session."""
         if self._is_unfinished:
             return
+        self._read_successor()
         try:
             with snapshot(self._directory / STATE) as pages:
                 named = pages.main_values()
@@ -234,6 +240,15 @@ class _Reading:
                     self._check_value(key, value)
         except DamagedError as error:
             self._find(str(error), named=True)
+
+    def _read_successor(self) -> None:
+        """It may go while it is looked at, and is worth nothing before it is whole."""
+        environment = self._directory / SUCCESSOR
+        if environment.exists():
+            self._successor = Applied()
+            with suppress(StorageError), snapshot(environment) as pages:
+                value = pages.main_values().get(records.APPLIED)
+                self._successor = records.decode_named(records.APPLIED, value, Applied)
 
     def read_raft(self) -> None:
         """Identity, hard state, and every entry of the log."""
@@ -400,11 +415,16 @@ class _Reading:
         """The log must reach from what was applied on; a server that runs has seen to it."""
         if last_applied > self._last_index:
             self._find(f"entry {last_applied} was applied, but the log ends at {self._last_index}")
-        elif last_applied < self._start.index and self._server_pid is None:
+        elif last_applied < self._start.index and not (self._server_pid or self._is_to_change):
             self._find(
                 f"the log begins after entry {self._start.index}, but only up to {last_applied}"
                 " was applied: what is between is not here"
             )
+
+    @property
+    def _is_to_change(self) -> bool:
+        """Whether the next start puts a whole successor in the place of what was applied."""
+        return self._successor is not None and self._successor.last_applied == self._start.index
 
     def _check_divergence(self, named: Mapping[bytes, bytes]) -> None:
         known = self._named(STATE, named, records.DIVERGENCE, Divergence)

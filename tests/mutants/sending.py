@@ -346,6 +346,20 @@ SENDING = (
         test=f"{WHOLE_NODES}::test_no_turn_gets_longer_because_records_are_small",
     ),
     Mutant(
+        "an inspection misses data that the next start puts in place",
+        "_Reading._check_applied",
+        "not (self._server_pid or self._is_to_change)",
+        "not self._server_pid",
+        test=f"{STORES}::test_an_inspection_tells_of_a_snapshot_that_is_being_installed",
+    ),
+    Mutant(
+        "an inspection takes any state that is being built for what is missing",
+        "_Reading._is_to_change",
+        " and self._successor.last_applied == self._start.index",
+        "",
+        test=f"{STORES}::test_what_is_missing_is_a_finding_whatever_is_being_installed",
+    ),
+    Mutant(
         "a program takes data of a version that it does not speak",
         "Installing._check",
         "        self._cluster_version.check(header.applied.cluster_version)\n",

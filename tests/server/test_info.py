@@ -9,6 +9,7 @@ import pytest
 from redis._parsers.helpers import parse_client_list, parse_info
 
 from kvstore.api.glob import COMPILE_STEPS
+from kvstore.raft.types import SnapshotName
 from kvstore.wire import peer
 from kvstore.wire.resp import command
 
@@ -226,3 +227,18 @@ def test_what_a_client_says_of_its_library_forges_no_line(line: Line) -> None:
     for value in (b"a b", b"a\nid=7", b"x" * 129, b"\xff"):
         got = line.ask(command(b"CLIENT", b"SETINFO", b"LIB-NAME", value))
         assert got.startswith(b"-ERR LIB-NAME cannot contain")
+
+
+def test_info_tells_of_snapshots_what_status_does(line: Line) -> None:
+    """A monitor need not ask in another language."""
+    receiving = line.node.raft.receiving
+    found = info(line)
+    told = ("raft_lacks_data", "raft_receiving_bytes", "raft_sending_to", "raft_snapshot_setback")
+    assert [found[name] for name in told] == [0, 0, "", ""]
+    line.node.raft.log.lacks_base = True
+    receiving.name, receiving.taken_bytes = SnapshotName(1, 90, 1, 7_000), 512
+    receiving.has_room = False
+    line.node._installing._setback.add("make room there", line.now_ms)
+    found = info(line)
+    assert [found[name] for name in told] == [1, 512, "", "make room there"]
+    assert found["raft_receiving_size_bytes"] == 7_000

@@ -106,8 +106,20 @@ def test_what_a_killed_one_left_is_removed(tmp_path):
     left = data_dir / "state.compacted"
     left.mkdir()
     (left / "data.mdb").write_bytes(b"half of a copy")
-    before = held_by(data_dir)
     compact_directory(data_dir)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("name", ["state", "raft"])
+def test_what_a_killed_one_left_is_removed_by_a_start_that_says_so(tmp_path, name):
+    data_dir = made(tmp_path / "n1")
+    before = held_by(data_dir)
+    left = data_dir / f"{name}.compacted"
+    left.mkdir()
+    (left / "data.mdb").write_bytes(b"half of a copy")
+    node = open_node(data_dir)
+    node.close()
+    assert node.notes == (f"{left}: removed what an interrupted `kvstore compact` left",)
     assert not left.exists()
     assert held_by(data_dir) == before
 

@@ -14,6 +14,7 @@ from kvstore.errors import DamagedError, DiskWriteError, MapFullError, StorageUn
 from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, HardState, LogStart
 from kvstore.storage import records
+from kvstore.storage.inspect import inspect_directory
 from kvstore.storage.leftover import STEP_BYTES, remove_some
 from kvstore.storage.spool import SpoolFile
 from storage.samples import StateInMemory, StateOnDisk, begin_after, make_node, open_node
@@ -302,3 +303,36 @@ def test_a_node_without_peers_does_not_start_where_nobody_can_tell_what_is_missi
     begin_after(LogStart(10, 2), tmp_path, applied=9, members=(1,))
     with pytest.raises(DamagedError, match=r"only up to 9, .* begins after entry 10"):
         open_node(tmp_path, members=[1])
+
+
+# --- What an inspection says of it ----------------------------------------------------------------
+
+
+def test_an_inspection_tells_of_a_snapshot_that_is_being_installed(node, tmp_path):
+    """A state beside the one in use is no damage; once the log names it, nothing is missing."""
+    data_dir = tmp_path / "n1"
+    finished(node.state).env.close()
+    node.log.write(DurableUpdate(HardState(3), start=START))
+    killed(node)
+    report = inspect_directory(data_dir)
+    assert (report.successor, report.findings) == (APPLIED, ())
+    open_state(data_dir)
+    report = inspect_directory(data_dir)
+    assert (report.successor, report.applied, report.findings) == (None, APPLIED, ())
+
+
+def test_an_inspection_finds_nothing_in_a_snapshot_that_is_not_whole(node, tmp_path):
+    successor = node.state.begin_successor()
+    successor.put(PAIRS)
+    successor.env.close()
+    killed(node)
+    report = inspect_directory(tmp_path / "n1")
+    assert (report.successor, report.findings) == (Applied(), ())
+
+
+def test_what_is_missing_is_a_finding_whatever_is_being_installed(node, tmp_path):
+    node.state.begin_successor().env.close()
+    node.log.write(DurableUpdate(HardState(3), start=START))
+    killed(node)
+    (finding,) = inspect_directory(tmp_path / "n1").findings
+    assert "what is between is not here" in finding
