@@ -22,8 +22,9 @@ from kvstore.raft.configuration import Configuration
 from kvstore.raft.types import INDEX_MAX, LogStart
 from kvstore.storage import directory, filesystem, records
 from kvstore.storage.base import Identity
-from kvstore.storage.lmdb_state import LmdbState
+from kvstore.storage.lmdb_successor import LmdbSuccessor
 from kvstore.storage.progress import OnProgress, nobody
+from kvstore.storage.reading import Pair
 from kvstore.storage.snapshot_file import SnapshotReader
 from kvstore.storage.snapshot_format import Header
 
@@ -99,20 +100,20 @@ def _fill(
     applied: Applied,
     on_progress: OnProgress,
 ) -> None:
-    LmdbState.create(state_dir, map_bytes, identity)
-    state = LmdbState(state_dir, map_bytes)
+    successor = LmdbSuccessor(state_dir, map_bytes, identity)
     try:
         done = held_bytes = 0
+        held: list[Pair] = []
         for pairs in reader.slices():
-            for stored, value in pairs:
-                if stored.startswith(records.KEY_PREFIX):
-                    state.put(stored[1:], records.decode_value(stored, value))
-                    held_bytes += len(stored) + len(value)
+            keys = [pair for pair in pairs if pair[0].startswith(records.KEY_PREFIX)]
+            held += keys
+            held_bytes += sum(len(stored) + len(value) for stored, value in keys)
             done += len(pairs)
             on_progress("records", done, reader.header.keys + reader.header.sessions)
             if held_bytes > _COMMIT_BYTES:
-                state.commit(state.applied())
-                held_bytes = 0
-        state.commit(applied)
+                successor.put(held)
+                held, held_bytes = [], 0
+        successor.put(held)
+        successor.finish(applied)
     finally:
-        state.close()
+        successor.env.close()

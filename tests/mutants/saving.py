@@ -232,8 +232,8 @@ SAVING = (
     Mutant(
         "sessions outlast a restore",
         "restoring._fill",
-        "                if stored.startswith(records.KEY_PREFIX):\n",
-        "                if stored:\n",
+        " if pair[0].startswith(records.KEY_PREFIX)]",
+        "]",
         test=f"{RESTORING}::test_a_directory_holds_what_the_snapshot_does_but_for_sessions",
     ),
     Mutant(
