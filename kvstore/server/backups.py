@@ -96,8 +96,8 @@ class Backups:
         if why := self._ended.get(request.backup):
             return refusals.backup_was_ended(why)
         number = request.backup or self._begin()
-        if number is None:
-            return refusals.busy_with_backups(len(self))
+        if isinstance(number, api.Failure):
+            return number
         backup = self._under_way.get(number)
         if backup is None or not backup.stream.is_sound:
             return refusals.no_such_backup(request.backup)
@@ -110,14 +110,18 @@ class Backups:
         backup.last = self._next(number, backup)
         return backup.last
 
-    def _begin(self) -> int | None:
+    def _begin(self) -> int | api.Failure:
         if len(self) >= self._limits.backups_max and not self._forget_one_given():
-            return None
+            return refusals.busy_with_backups(len(self))
         # What was acknowledged by this node is in it, where there is room for that.
         self._checkpoints.make()
         reading = self._state_store.reading()
         log, index = self._raft.log, reading.applied.last_applied
         term, configuration = log.term(index), log.configurations.as_of(index)
+        if not configuration.members:
+            # It has joined, and nothing of the cluster's data has reached it.
+            reading.close()
+            return refusals.KNOWS_NO_MEMBERS
         stream = SnapshotStream(reading, self._cluster_id, term, configuration)
         number = self._rng.getrandbits(_FIRST_NUMBER_BITS) + 1
         self._under_way[number] = _Backup(stream, self._now_ms)

@@ -21,6 +21,8 @@ from kvstore import api
 from kvstore.kv.record import to_key_value
 from kvstore.raft.safety import SafetyViolationError
 from kvstore.sim import calm
+from kvstore.sim.backup_clients import BackupClient
+from kvstore.sim.checkers.backed_up import check_backups
 from kvstore.sim.checkers.changes import check_changes
 from kvstore.sim.checkers.checker import ViolationError
 from kvstore.sim.checkers.cursors import check_cursors
@@ -148,10 +150,25 @@ def _judge(world: World) -> None:
             "members are changed as asked for",
             check_changes(fresh, world.founders, world.installed.entries),
         ),
+        ("a backup is the state as of its index", _wrong_backups(world)),
         ("cursors lead on", check_cursors(chain.from_iterable(pages))),
     ):
         if findings:
             raise ViolationError(theorem, "\n".join(findings))
+
+
+def _wrong_backups(world: World) -> list[str]:
+    clients = [client for client in world.clients if isinstance(client, BackupClient)]
+    backups = [*chain.from_iterable(client.backups for client in clients)]
+    world.observer.reached["backup"] += len(backups)
+    return check_backups(
+        backups,
+        world.cluster_id,
+        world.began_with,
+        world.founders,
+        world.installed.entries,
+        world.plan.session_rules,
+    )
 
 
 def _found(world: World) -> Iterator[Operation]:

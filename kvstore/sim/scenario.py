@@ -54,6 +54,8 @@ class Scenario(msgspec.Struct, frozen=True):
     """Beside the others: users of the client that ships."""
     cursor_clients: int = 0
     """Beside the others: those that SCAN through the Redis door."""
+    backup_clients: int = 0
+    """Beside the others: those that take backups."""
     operators: int = 0
     limits: Limits = Limits()
     checkpoint_interval_ms: int = 500
@@ -121,7 +123,7 @@ def scenario(seed: int) -> Scenario:
         start=_start(seed),
     )
     plan = _with_divergences(_with_compaction(_with_upgrades(_with_disks(plan))))
-    return _with_loss(_with_checks(_with_members(plan)))
+    return _with_backups(_with_loss(_with_checks(_with_members(plan))))
 
 
 def _with_upgrades(plan: Scenario) -> Scenario:
@@ -180,6 +182,12 @@ def _with_checks(plan: Scenario) -> Scenario:
     storm = plan.faults + faults.plan_changes(rng, plan.storm_ms, first)
     every_ms = rng.choice((200, 800, 3_000))
     return msgspec.structs.replace(plan, check_every_ms=every_ms, faults=storm)
+
+
+def _with_backups(plan: Scenario) -> Scenario:
+    """In one world of five somebody takes backups; drawn by itself."""
+    rng = random.Random(f"who saves world {plan.seed}")
+    return msgspec.structs.replace(plan, backup_clients=int(rng.random() < 0.2))
 
 
 def _start(seed: int) -> LogStart:

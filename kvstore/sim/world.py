@@ -14,6 +14,7 @@ from kvstore.address import Address
 from kvstore.config.settings import Settings
 from kvstore.raft.configuration import Configuration
 from kvstore.raft.messages import Message
+from kvstore.sim.backup_clients import BackupClient
 from kvstore.sim.checkers import STEPWISE
 from kvstore.sim.checkers.installed import Installed
 from kvstore.sim.checkers.replay import Replay
@@ -99,7 +100,7 @@ class World:
         kinds += [ScanClient] * plan.scan_clients + [PipelineClient] * plan.pipeline_clients
         kinds += [Client] * plan.clients
         kinds[plan.clients :] = [ShippedClient] * plan.shipped_clients
-        kinds += [CursorClient] * plan.cursor_clients
+        kinds += [CursorClient] * plan.cursor_clients + [BackupClient] * plan.backup_clients
         return [self._make_client(kind) for kind in kinds]
 
     def _make_client(self, kind: type[Client]) -> Client:

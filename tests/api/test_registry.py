@@ -18,7 +18,7 @@ PACKAGE = Path(api.__file__).parents[1]
 NAMES = [request.__name__ for request in api.REQUESTS]
 CLIENTS = (
     *("clients", "session_clients", "scan_clients", "shipped_clients", "pipeline_clients"),
-    *("operators", "member_operator"),
+    *("operators", "member_operator", "backup_clients"),
 )
 SIMULATED = [f"sim/{name}.py" for name in CLIENTS]
 OF_NODES = {
@@ -37,7 +37,7 @@ DECIDED = {
     ),
     "whether the simulator's clients ask for it": (
         SIMULATED,
-        {"Status", "FetchBackup", "CheckReplicas"},
+        {"Status", "CheckReplicas"},
     ),
     "its words in the simulator's film": (
         ["sim/film_words.py"],

@@ -317,6 +317,24 @@ SAVING = (
         test=f"{COMPACTING}::test_a_compacted_directory_holds_the_same_in_less_room",
     ),
     Mutant(
+        "a node that has joined and knows nothing gives a backup of nothing",
+        "Backups._begin",
+        "        if not configuration.members:\n",
+        "        if configuration is None:\n",
+    ),
+    Mutant(
+        "a backup is said to be of the last term",
+        "Backups._begin",
+        "log.term(index), log.configurations.as_of(index)",
+        "log.last_term, log.configurations.as_of(index)",
+    ),
+    Mutant(
+        "a backup names the members of now",
+        "Backups._begin",
+        "log.configurations.as_of(index)",
+        "log.configuration",
+    ),
+    Mutant(
         "a recovery cuts what is not known to be committed",
         "Survivor.entries_after",
         "        while index < self.last_index:\n",

@@ -11,6 +11,8 @@ from until import until
 from kvstore import api
 from kvstore.api.backups import PIECE_BYTES
 from kvstore.config.limits import Limits
+from kvstore.raft.configuration import Configuration
+from kvstore.server import refusals
 from kvstore.server.asked import Asked
 from kvstore.server.node import Node
 from kvstore.server.router import Router
@@ -95,6 +97,15 @@ def test_any_node_gives_the_same_backup_as_of_the_same_index() -> None:
     assert decoder.header.configuration == founders((1, 2, 3))
     assert records == {b"k%03d" % number: b"x" * 100_000 for number in range(3)}
     assert len(found[0]) > PIECE_BYTES
+
+
+def test_a_node_that_has_joined_and_knows_no_members_gives_none() -> None:
+    """Its state is as of the first moment of all, whatever the cluster holds."""
+    cluster = Cluster(1, LIMITS)
+    cluster.logs[1].configuration = Configuration()
+    cluster.start(1)
+    assert refused(cluster.nodes[1]) == refusals.KNOWS_NO_MEMBERS
+    assert len(cluster.nodes[1].backups) == 0
 
 
 def test_writes_and_checkpoints_of_the_meantime_are_not_in_it() -> None:
