@@ -37,7 +37,7 @@ class MemberOperator(Client):
         self._left: set[int] = set()
         self._known: api.MembersResult | None = None
         self._newest = -1
-        """Index of the latest configuration that it was told of."""
+        """The highest index of a configuration that it was told of; that is committed."""
         self._is_busy = self._has_given_up = False
 
     def take_out(self, node: int, duration_ms: float) -> None:
@@ -81,9 +81,12 @@ class MemberOperator(Client):
         self._schedule.after(_STEP_MS, self._look)
 
     def _take_members(self, told: api.MembersResult) -> None:
-        """Unless somebody told who does not lead any more."""
-        if told.index >= self._newest:
-            self._known, self._newest = told, told.index
+        """Unless it was told by who lacks what was committed by then, and leads no more.
+
+        Leaders whose logs begin elsewhere tell the same members by different indexes.
+        """
+        if told.last_log_index >= self._newest:
+            self._known, self._newest = told, max(told.index, self._newest)
 
     def _next_step(self) -> api.Request | None:
         """One step nearer to what is wanted; None if it is reached."""
