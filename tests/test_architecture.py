@@ -78,8 +78,9 @@ ARROWS = {
     "client.course": {"address", "client.attempt", "errors"},
     "client.attempt": {"address", "api"},
     "cli.overview": {"api", "raft.configuration"},
-    "cli.advice": {"api", "cli.overview"},
-    "cli.render": {"api", "cli.advice", "cli.overview"},
+    "cli.findings": set(),
+    "cli.advice": {"api", "cli.findings", "cli.overview"},
+    "cli.render": {"api", "cli.findings", "cli.overview"},
     "cli.reports": {
         *("api", "printable", "raft.configurations", "raft.types", "storage.compare"),
         "storage.inspect",
@@ -118,7 +119,7 @@ LMDB_FILES = {"storage/inspect.py", "storage/directory.py"}
 
 PURE_PARTS = (
     *("raft", "kv", "wire", "sim", "client.caller", "client.course", "client.attempt"),
-    *("cli.overview", "cli.advice"),
+    *("cli.overview", "cli.advice", "cli.findings"),
 )
 IMPURE = {
     "time",

@@ -8,13 +8,11 @@ This module must not know how nodes are asked, nor how advice is shown.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
-import msgspec
-
 from kvstore import api
+from kvstore.cli.findings import Advice, Severity, State, Verdict, critical, note, warning
 from kvstore.cli.overview import Asked, Silence, View, Why
 
 FAR_BEHIND: Final = 1_000
@@ -22,42 +20,6 @@ FAR_BEHIND: Final = 1_000
 LITTLE_ROOM_BYTES: Final = 256 << 20
 SLOW_SYNC_MS: Final = 500.0
 """As long as the shortest election timeout, unless told otherwise."""
-
-
-class Severity(enum.IntEnum):
-    """How bad it is."""
-
-    NOTE = 0
-    """All is well; somebody may want to know."""
-    WARNING = 1
-    """Writes are taken, but something is to be done."""
-    CRITICAL = 2
-    """Writes are not taken."""
-
-
-class Advice(msgspec.Struct, frozen=True):
-    """One line. Its `code` stays as it is, whatever becomes of its words."""
-
-    severity: Severity
-    code: str
-    text: str
-
-
-class State(enum.StrEnum):
-    """How the cluster is."""
-
-    HEALTHY = "healthy"
-    DEGRADED = "degraded"
-    NO_WRITES = "no writes"
-    UNREACHABLE = "unreachable"
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """`may_fail`: how many more nodes may, with writes still taken; None if nobody knows."""
-
-    state: State
-    advice: tuple[Advice, ...]
-    may_fail: int | None = None
 
 
 def judge(asked: Sequence[Asked]) -> Verdict:
@@ -132,21 +94,6 @@ def _verb(things: Sequence[object], one: str, several: str) -> str:
     return one if len(things) == 1 else several
 
 
-def critical(code: str, text: str) -> Advice:
-    """Writes are not taken."""
-    return Advice(Severity.CRITICAL, code, text)
-
-
-def warning(code: str, text: str) -> Advice:
-    """Something is to be done."""
-    return Advice(Severity.WARNING, code, text)
-
-
-def note(code: str, text: str) -> Advice:
-    """Good to know."""
-    return Advice(Severity.NOTE, code, text)
-
-
 # --- Who is there -------------------------------------------------------------------------
 
 _WHAT_TO_DO: Final = {
@@ -171,8 +118,8 @@ def _absent(view: View) -> Iterator[Advice]:
     """Nodes that do not answer, though they are asked where they should be."""
     for member, one in sorted(view.silent.items()):
         assert isinstance(one.answer, Silence)
-        if view.heard_by(member) and view.without_link_to(member):
-            continue  # It is there, and cannot be reached: that is for `_links`.
+        if view.reason_not_there(member):
+            continue  # It is up: that is for `_links`.
         what, todo = _absence(one.answer)
         if refusal := view.refusal_of(member):
             # Its supervisor starts it again and again, and it ends each time.
@@ -189,11 +136,25 @@ def _absent(view: View) -> Iterator[Advice]:
         else:
             text = f"node {member} was not asked, and nobody has a link to it: is it up?"
             yield warning("not_asked", text)
+    yield from _no_members(view)
+
+
+def _no_members(view: View) -> Iterator[Advice]:
+    """Addresses at which nobody answers, and no member is as far as is known."""
     known = {one.address for one in view.silent.values()}
     for one in view.asked:
-        if isinstance(one.answer, Silence) and one.address not in known:
-            what, todo = _absence(one.answer)
+        if not isinstance(one.answer, Silence) or one.address in known:
+            continue
+        what, todo = _absence(one.answer)
+        is_gone = one.answer.why in (Why.DOWN, Why.OUT_OF_REACH)
+        if view.leader is None or not is_gone:
             yield warning("node_silent", f"the node at {one.address} {what}: {todo}")
+        else:
+            yield note(
+                "no_member",
+                f"no member is at {one.address}, says the leader, and what is there {what}: leave "
+                "it out, or name it as the members' list does",
+            )
 
 
 def _absence(answer: Silence) -> tuple[str, str]:
@@ -268,29 +229,32 @@ def _members(view: View) -> Iterator[Advice]:
 
 
 def _links(view: View) -> Iterator[Advice]:
-    """Nodes that are there, and that others do not reach."""
+    """Nodes that are there, and not where the others look for them, or not reached there."""
     for member in view.members:
-        cut_off = view.without_link_to(member)
-        is_there = member in view.answers or bool(view.heard_by(member))
-        if not cut_off or not is_there:
-            continue
-        who, where = _nodes(cut_off), view.address(member)
+        if member in view.answers:
+            yield from _answering(view, view.answers[member])
+        elif why := view.reason_not_there(member):
+            yield warning(
+                "node_moved",
+                f"node {member} reaches {_nodes(view.heard_by(member))}, and is not at "
+                f"{view.address(member)} ({why}): if it has moved, kvstore member move {member} to "
+                "its new address",
+            )
+
+
+def _answering(view: View, one: api.StatusResult) -> Iterator[Advice]:
+    """The others may reach it by its own word; who has no link from it cannot."""
+    member, cut_off = one.node_id, view.without_link_to(one.node_id)
+    where = view.address(member) if cut_off else one.members.get(member, one.reached_at)
+    if one.reached_at not in ("", where):
+        yield warning(
+            "node_moved",
+            f"node {member} is at {one.reached_at}, and the others look for it at {where}: kvstore "
+            f"member move {member} {one.reached_at}",
+        )
+    elif cut_off:
         why = next(iter(cut_off.values()))
-        claimed = view.answers[member].reached_at if member in view.answers else ""
-        if claimed not in ("", where):
-            yield warning(
-                "node_moved",
-                f"node {member} is at {claimed}, and {who} look for it at {where}: kvstore member "
-                f"move {member} {claimed}",
-            )
-        elif member not in view.answers:
-            yield warning(
-                "node_moved",
-                f"node {member} reaches {_nodes(view.heard_by(member))}, and is not at {where} "
-                f"({why}): if it has moved, kvstore member move {member} to its new address",
-            )
-        else:
-            yield warning("no_link", f"{who} cannot reach node {member} at {where} ({why})")
+        yield warning("no_link", f"{_nodes(cut_off)} cannot reach node {member} at {where} ({why})")
 
 
 # --- Who leads ----------------------------------------------------------------------------
@@ -322,7 +286,13 @@ def _leadership(view: View) -> Iterator[Advice]:
 
 
 def _start(silent: Sequence[int]) -> str:
-    return f"start {_nodes(silent)}" if silent else "look at the others"
+    if not silent:
+        return "name the others in --to, to see how they are"
+    lost = f"if {_verb(silent, 'it is', 'they are')} lost for good"
+    return f"start {_nodes(silent)}; {lost}, kvstore backup saves what is left, and {_RECOVER}"
+
+
+_RECOVER: Final = "kvstore recover makes a cluster of it"
 
 
 def _why_no_leader(view: View) -> tuple[str, str]:
@@ -335,7 +305,7 @@ def _why_no_leader(view: View) -> tuple[str, str]:
             f"{_verb(waiting, 'waits', 'wait')} to be let vote by {view.majority} of {size} "
             f"directories that were not lost, and there {_verb([0] * may_count, 'is', 'are')} "
             f"{may_count}. Put a lost directory back if it still exists; otherwise save what is "
-            "left (kvstore scan --stale --json) and begin a new cluster with it"
+            "left (kvstore backup), and go on with one directory (kvstore recover)"
         )
     if len(voters) < view.majority:
         start = _start(sorted(view.silent))

@@ -6,15 +6,18 @@ changed, and when, is for the leader.
 
 from __future__ import annotations
 
+from typing import cast
+
 import click
 
 from kvstore import api
 from kvstore.api.base import NODE_ID_MAX
-from kvstore.cli import render
+from kvstore.cli import render, streams
 from kvstore.cli.asking import with_client
 from kvstore.cli.groups import Group
 from kvstore.cli.options import Command, option
 from kvstore.client.blocking import Client
+from kvstore.errors import RefusedError
 from kvstore.exit_codes import DONE
 
 _node_id = click.argument("node_id", metavar="ID", type=click.IntRange(1, NODE_ID_MAX))
@@ -47,12 +50,22 @@ def list_members(client: Client, as_json: bool) -> int:
     ROLE     voter, or learner: it gets the log, and votes once it keeps up
     MATCH    what the leader knows to be on the node's disk, LAG what is missing there
     ANSWERS  whether it has answered the leader within an election timeout
+
+    Where nobody leads, any node says who the members are; the rest is not known then.
     """
-    result = client.members()
+    is_stale = False
+    try:
+        result = client.members()
+    except RefusedError as error:
+        if error.code != "NOLEADER":
+            raise
+        result = cast(api.MembersResult, client.execute(api.Members(), stale=True))
+        is_stale = True
+        streams.tell(f"as a node knows them that does not lead: {error}")
     if as_json:
         click.echo(render.json_line(render.members_fields(result)))
     else:
-        click.echo(render.members_table(result))
+        click.echo(render.members_table(result, is_stale=is_stale))
     return DONE
 
 

@@ -86,7 +86,9 @@ class View:
                 continue
             named = [one.expected, *(who for who in self.members if self.knows(who, one.address))]
             for member in named:
-                if member is not None and member not in self.answers:
+                if member is None or member in self.answers:
+                    continue
+                if self.leader is None or member in self.members:
                     found[member] = one
         return found
 
@@ -116,6 +118,16 @@ class View:
     def heard_by(self, member: int) -> list[int]:
         """Nodes to which a member has a link."""
         return [one.node_id for one in self.answers.values() if member in one.heard_from]
+
+    def reason_not_there(self, member: int) -> str:
+        """Why a member is not where it is looked for, though others hear it; "" if it may be."""
+        if not self.heard_by(member):
+            return ""
+        there = self.silent[member].answer if member in self.silent else None
+        nobody_there = ""
+        if isinstance(there, Silence) and there.why is Why.DOWN:
+            nobody_there = there.reason
+        return next(iter(self.without_link_to(member).values()), nobody_there)
 
     def refusal_of(self, member: int) -> str | None:
         """Why a member's directory was refused when it came last, by whoever still says so."""

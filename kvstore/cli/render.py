@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from kvstore import api
-from kvstore.cli.advice import State, Verdict
+from kvstore.cli.findings import State, Verdict
 from kvstore.cli.overview import Asked, Silence
 
 _COLUMNS: Final = (
@@ -204,8 +204,11 @@ def members_fields(result: api.MembersResult) -> dict[str, object]:
     return {**fields, "members": [msgspec.structs.asdict(one) for one in result.members]}
 
 
-def members_table(result: api.MembersResult) -> str:
-    """The members, a line each, under the configuration that names them."""
+def members_table(result: api.MembersResult, *, is_stale: bool = False) -> str:
+    """The members, a line each, under the configuration that names them.
+
+    `is_stale`: who says so does not lead, and knows no more of the others.
+    """
     since = f"log entry {result.index}" if result.index else "its beginning"
     under_way = "" if result.is_settled else ", not yet with a majority"
     rows = [
@@ -213,9 +216,7 @@ def members_table(result: api.MembersResult) -> str:
             str(one.node_id),
             one.address,
             one.role.value,
-            str(one.match_index),
-            str(result.last_log_index - one.match_index),
-            _answers(one, result),
+            *(_standing(one, result) if not is_stale else ("-", "-", "-")),
         )
         for one in result.members
     ]
@@ -227,10 +228,13 @@ def members_table(result: api.MembersResult) -> str:
     )
 
 
-def _answers(one: api.Member, result: api.MembersResult) -> str:
-    if one.node_id == result.leader_id:
-        return "leads"
-    return "yes" if one.answers else "no"
+def _standing(one: api.Member, result: api.MembersResult) -> tuple[str, str, str]:
+    answers = "yes" if one.answers else "no"
+    return (
+        str(one.match_index),
+        str(result.last_log_index - one.match_index),
+        "leads" if one.node_id == result.leader_id else answers,
+    )
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -17,6 +17,7 @@ import click
 from kvstore import api
 from kvstore.address import LOCAL_CLUSTER, parse_address
 from kvstore.cli import advice, probe, render
+from kvstore.cli.findings import State
 from kvstore.cli.options import Command, as_json, option, options
 from kvstore.cli.overview import Asked, Silence, Why
 from kvstore.cli.targets import Target, all_nodes, are_named
@@ -25,10 +26,10 @@ from kvstore.exit_codes import DEGRADED, DONE, NO_WRITES, UNREACHABLE
 
 _CLEAR = "\x1b[H\x1b[2J"
 _CODES = {
-    advice.State.HEALTHY: DONE,
-    advice.State.DEGRADED: DEGRADED,
-    advice.State.NO_WRITES: NO_WRITES,
-    advice.State.UNREACHABLE: UNREACHABLE,
+    State.HEALTHY: DONE,
+    State.DEGRADED: DEGRADED,
+    State.NO_WRITES: NO_WRITES,
+    State.UNREACHABLE: UNREACHABLE,
 }
 
 settings_file = option(

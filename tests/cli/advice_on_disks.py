@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from kvstore import api
-from kvstore.cli.advice import FAR_BEHIND, LITTLE_ROOM_BYTES, SLOW_SYNC_MS, State
+from kvstore.cli.advice import FAR_BEHIND, LITTLE_ROOM_BYTES, SLOW_SYNC_MS
+from kvstore.cli.findings import State
 
-from .statuses import DOWN, IDS, MEMBERS, MIB, Case, ask, node, without_leader
+from .statuses import DOWN, IDS, MEMBERS, MIB, Case, ask, cut_from, node, without_leader
 
 FOUR = {"members": {**MEMBERS, 4: "h4:9004"}, "learners": (4,), "links": {}}
 
@@ -30,7 +31,8 @@ ABOUT_DISKS = {
         (
             "this does not mend itself: nodes 2, 3 wait to be let vote by 2 of 3 directories",
             "there is 1.",
-            "scan --stale",
+            "kvstore backup",
+            "kvstore recover",
         ),
     ),
     "two of three directories are lost, and made anew, so that they know no members": Case(
@@ -44,13 +46,21 @@ ABOUT_DISKS = {
         ("this does not mend itself: nodes 2, 3 wait to be let vote by 2 of 3 directories",),
     ),
     "two of three directories are lost, and the third is down": Case(
-        ask(DOWN, without_leader(2, is_voter=False), without_leader(3, is_voter=False)),
+        ask(
+            DOWN,
+            without_leader(2, is_voter=False, **cut_from(1)(2)),
+            without_leader(3, is_voter=False, **cut_from(1)(3)),
+        ),
         State.NO_WRITES,
         ["cannot_heal", "node_silent"],
         ("this does not mend itself",),
     ),
     "one directory is lost, and another node is down": Case(
-        ask(without_leader(1), without_leader(2, is_voter=False), DOWN),
+        ask(
+            without_leader(1, **cut_from(3)(1)),
+            without_leader(2, is_voter=False, **cut_from(3)(2)),
+            DOWN,
+        ),
         State.NO_WRITES,
         ["no_majority", "node_silent"],
         ("1 of 3 nodes whose directories count answer, and 2 are needed: start node 3",),

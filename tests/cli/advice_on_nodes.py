@@ -5,7 +5,7 @@ from __future__ import annotations
 from scripted_node import status_of
 
 from kvstore import api
-from kvstore.cli.advice import State
+from kvstore.cli.findings import State
 from kvstore.cli.overview import Asked, Silence, Why
 
 from .statuses import (
@@ -93,6 +93,37 @@ ABOUT_NODES = {
         ("the node at x:1 is no kvstore node (ERR what?): correct the address",),
         1,
     ),
+    "two of three were not asked": Case(
+        [Asked(at(1), without_leader(1, **NO_23))],
+        State.NO_WRITES,
+        ["no_majority", "not_asked", "not_asked"],
+        ("2 are needed: name the others in --to",),
+    ),
+    "a node that was removed is gone, and still asked": Case(
+        [*ask(node(1), node(2), node(3)), Asked("h4:9004", DOWN, 4)],
+        State.HEALTHY,
+        ["no_member"],
+        ("no member is at h4:9004, says the leader, and what is there is down", "leave it out"),
+        1,
+    ),
+    "a node is gone that may be a member, as nobody leads": Case(
+        [*ask(*map(without_leader, IDS)), Asked("h4:9004", DOWN)],
+        State.NO_WRITES,
+        ["no_leader", "node_silent"],
+        ("the node at h4:9004 is down",),
+    ),
+    "a cluster of one is served elsewhere than its members' list says": Case(
+        [
+            Asked(
+                "h9:9001",
+                status_of(1, members={1: at(1)}, match_index={1: 31}, reached_at="h9:9001"),
+            )
+        ],
+        State.DEGRADED,
+        ["node_moved"],
+        ("node 1 is at h9:9001, and the others look for it at h1:9001: kvstore member move 1",),
+        0,
+    ),
     "only the leader was asked": Case(
         [Asked(at(1), node(1))],
         State.HEALTHY,
@@ -115,7 +146,10 @@ ABOUT_NODES = {
         ask(without_leader(1, **NO_23), DOWN, DOWN),
         State.NO_WRITES,
         ["no_majority", "node_silent", "node_silent"],
-        ("no leader: 1 of 3 nodes answer, and 2 are needed: start nodes 2, 3",),
+        (
+            "no leader: 1 of 3 nodes answer, and 2 are needed: start nodes 2, 3; if they are lost "
+            "for good, kvstore backup saves what is left, and kvstore recover",
+        ),
     ),
     "a leader that has just lost the others": Case(
         ask(node(1), FROZEN, FROZEN),
@@ -142,7 +176,7 @@ ABOUT_NODES = {
         ("an election takes about a second",),
     ),
     "nobody may stand, as entries are lost": Case(
-        ask(without_leader(1, damaged_entries=2), without_leader(2), DOWN),
+        ask(without_leader(1, damaged_entries=2, **no_3(1)), without_leader(2, **no_3(2)), DOWN),
         State.NO_WRITES,
         ["no_leader_damaged", "node_silent", "damaged"],
         ("node 1 cannot stand without the log entries that its disk lost", "2 log entries"),
@@ -217,6 +251,13 @@ ABOUT_NODES = {
         may_fail=1,
     ),
     # --- Who is who
+    "a node is found elsewhere by its own word, and asked where it was": Case(
+        ask(node(1), node(2), DOWN),
+        State.DEGRADED,
+        ["spares", "node_moved"],
+        ("node 3 reaches nodes 1, 2, and is not at h3:9003 (connection refused): if it has moved",),
+        0,
+    ),
     "a node has moved, and is asked where it is now": Case(
         [
             *ask(node(1, **no_3(1)), node(2, **no_3(2))),
@@ -225,7 +266,7 @@ ABOUT_NODES = {
         State.DEGRADED,
         ["node_moved"],
         (
-            "node 3 is at h9:9003, and nodes 1, 2 look for it at h3:9003",
+            "node 3 is at h9:9003, and the others look for it at h3:9003",
             "kvstore member move 3 h9:9003",
         ),
         1,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from scripted_node import status_of
 
 from kvstore import api
-from kvstore.cli.advice import State
+from kvstore.cli.findings import State
 from kvstore.cli.overview import Asked, Silence, Why
 
 MIB = 1 << 20

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from kvstore.cli.advice import Severity, Verdict, judge, reason_not_ready
+from kvstore.cli.advice import judge, reason_not_ready
+from kvstore.cli.findings import Severity, Verdict
 from kvstore.cli.overview import Asked, View
 
 from .advice_on_disks import ABOUT_DISKS

@@ -14,6 +14,34 @@ _EVENTS = "tests/server/test_event_log.py"
 
 WATCHING = (
     Mutant(
+        "who was removed is to be started",
+        "_no_members",
+        "if view.leader is None or not is_gone:",
+        "if True:",
+        test=_ADVICE,
+    ),
+    Mutant(
+        "who is named by settings is a member for ever",
+        "View._silent_members",
+        "self.leader is None or member in self.members",
+        "True",
+        test=_ADVICE,
+    ),
+    Mutant(
+        "who is found by its own word is to be started where it was",
+        "View.reason_not_there",
+        "            nobody_there = there.reason\n",
+        "            pass\n",
+        test=_ADVICE,
+    ),
+    Mutant(
+        "who is found by its own word is where it should be",
+        "_answering",
+        "if cut_off else one.members.get(member, one.reached_at)",
+        "if cut_off else one.reached_at",
+        test=_ADVICE,
+    ),
+    Mutant(
         "a leader that was deposed counts beside the one that followed it",
         "View.__init__",
         "            key=lambda answer: answer.term,\n            default=None",
@@ -65,7 +93,7 @@ WATCHING = (
     Mutant(
         "a node that has moved is told as one that is down",
         "_absent",
-        "        if view.heard_by(member) and view.without_link_to(member):\n",
+        "        if view.reason_not_there(member):\n",
         "        if False:\n",
         test=_ADVICE,
     ),

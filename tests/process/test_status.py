@@ -178,7 +178,7 @@ def test_a_node_that_has_moved_is_told_from_one_that_is_down(make_cluster: MakeC
     )
     told = wait_for(cluster, "degraded", "node_moved")
     assert (
-        f"node {moving} is at 127.0.0.1:{node.port}, and nodes {who} look for it at "
+        f"node {moving} is at 127.0.0.1:{node.port}, and the others look for it at "
         f"127.0.0.1:{old_port}" in told.advice["node_moved"]
     )
     command = f"kvstore member move {moving} 127.0.0.1:{node.port}"
