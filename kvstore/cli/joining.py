@@ -66,9 +66,14 @@ def _reason_to_wait(found: api.MembersResult, settings: Settings) -> str | None:
     member = next((one for one in found.members if one.node_id == node_id), None)
     if member is None:
         return f"node {node_id} is no member yet: kvstore member add {node_id} {address}"
-    if member.address != str(address):
+    if member.address == str(address):
+        return None
+    if member.answers:
         return (
-            f"node {node_id} is a member at {member.address}, not at {address}: kvstore member "
-            f"replace {node_id} --with {address}"
+            f"node {node_id} is at {member.address} now, and answers there: leave this one off, or "
+            f"start it with an --id that is free, and kvstore member add ID {address}"
         )
-    return None
+    return (
+        f"node {node_id} is a member at {member.address}, not at {address}: start it there, or if "
+        f"that one is lost, kvstore member replace {node_id} --with {address}"
+    )

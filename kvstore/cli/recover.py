@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import secrets
 import sys
+import time
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from kvstore.cli import render
+from kvstore.cli import patience, render
 from kvstore.cli.options import Command, as_json, option, options
 from kvstore.exit_codes import DONE
 
@@ -49,13 +51,16 @@ def recover(data: Path, yes: bool, as_json: bool) -> int:
     from kvstore import recovery
     from kvstore.storage.recovering import survivor
 
-    with survivor(data) as found:
-        prospect = recovery.prospect_of(found)
+    with ExitStack() as opened:
+        with _telling(f"reads {data}, and checks all of it"):
+            found = opened.enter_context(survivor(data))
+            prospect = recovery.prospect_of(found)
         if not as_json:
             click.echo("\n".join(_told(data, prospect)))
         if not yes:
             _ask(as_json)
-        done = recovery.recover(found, secrets.token_bytes)
+        with _telling(f"applies what the log of {data} holds, and writes it anew"):
+            done = recovery.recover(found, secrets.token_bytes)
     if as_json:
         click.echo(render.json_line(_fields(data, prospect, done)))
     else:
@@ -66,6 +71,11 @@ def recover(data: Path, yes: bool, as_json: bool) -> int:
             "add nodes with `kvstore member add`"
         )
     return DONE
+
+
+def _telling(what: str) -> AbstractContextManager[None]:
+    waiting = (time.monotonic(), what)
+    return patience.told(lambda: waiting)
 
 
 def _fields(data: Path, prospect: Prospect, done: Recovery) -> dict[str, object]:

@@ -18,8 +18,8 @@ from kvstore.raft.configuration import NOT_ADMITTED, Configuration, Member
 from kvstore.raft.safety import require
 from kvstore.raft.types import CONFIGURE, INDEX_MAX, Entry, Recovered
 
-MEMBERS_MAX: Final = 32
-"""Of one configuration, learners and all."""
+MEMBERS_BELIEVED_MAX: Final = 32
+"""Of one configuration, learners and all: no release makes more, so one is damaged."""
 ADDRESS_CHARACTERS_MAX: Final = 300
 _ENDS_MAX: Final = 256
 """Directories of which it is kept whether they are ended: who makes some up fills no memory."""
@@ -42,8 +42,8 @@ def configuration_of(entry: Entry) -> Configuration:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{what} holds no configuration: {error}") from None
     ids = [one.node_id for one in members]
-    if ids != sorted(set(ids)) or len(ids) > MEMBERS_MAX or (ids and ids[0] < 1):
-        raise ValueError(f"{what} holds a configuration of nodes {ids[: MEMBERS_MAX + 1]}")
+    if ids != sorted(set(ids)) or len(ids) > MEMBERS_BELIEVED_MAX or (ids and ids[0] < 1):
+        raise ValueError(f"{what} holds a configuration of nodes {ids[: MEMBERS_BELIEVED_MAX + 1]}")
     for one in members:
         if (
             not NOT_ADMITTED <= one.admitted_at <= entry.index

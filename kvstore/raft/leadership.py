@@ -394,7 +394,6 @@ class Leadership:
         `crowded`: followers whose links are down, or full: what is written for them is lost,
         or only waits.
         """
-        followers = self._progress
         heartbeat, self._heartbeat_is_due = self._heartbeat_is_due, False
         speaks_to_all = self.reads.open_round() or heartbeat
         followers = self._progress

@@ -49,6 +49,12 @@ def holds(configuration: Configuration, change: api.Change) -> bool:
             return member is None
         case api.PromoteMember():
             return member is not None and member.is_voter
+        case api.ReplaceMember():
+            return (
+                member is not None
+                and member.address == change.address
+                and (not member.is_voter or member.admitted_at > (change.after or 0))
+            )
         case _:
             return member is not None and member.address == change.address
 
@@ -93,7 +99,8 @@ def _complaint_about_address(
         if one.node_id != change.node_id:
             return f"node {one.node_id} is at {address}: give each its own address"
         if not isinstance(change, api.AddMember):
-            return f"node {one.node_id} is at {address} already"
+            how = "" if isinstance(change, api.MoveMember) else ", with no directory and --join"
+            return f"node {one.node_id} is at {address} already: start it there{how}"
     return None
 
 

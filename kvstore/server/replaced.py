@@ -13,8 +13,9 @@ from kvstore.errors import DirectoryRefusedError
 from kvstore.raft.core import Raft
 
 ADVICE: Final = (
-    "It may have voted and acknowledged what this one does not hold: put the right directory "
-    "back, or move this one away and start with --join"
+    "It may have voted and acknowledged what this one does not hold: if the node is served "
+    "elsewhere by now, leave this one off; else put the right directory back, or move this one "
+    "away and start with --join"
 )
 
 

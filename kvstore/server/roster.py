@@ -13,11 +13,10 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from kvstore.address import Address, parse_address
+from kvstore.config.limits import MEMBERS_MAX
 from kvstore.raft.configuration import Configuration
 from kvstore.raft.core import Raft
 
-_STRANGERS_MAX: Final = 7
-"""As many as a cluster has members: more of them would be no cluster's."""
 NO_MEMBER: Final = -1
 """In place of a configuration's index, of a node that is a member by none."""
 
@@ -125,7 +124,7 @@ class Roster:
             return
         stranger = _Stranger(address, configured_at)
         if self._strangers.pop(node_id, None) != stranger:
-            while len(self._strangers) >= _STRANGERS_MAX:
+            while len(self._strangers) >= MEMBERS_MAX:
                 del self._strangers[next(iter(self._strangers))]
         self._strangers[node_id] = stranger
         self._note()

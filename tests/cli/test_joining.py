@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 from scripted_node import Misbehave, ScriptedNode, Step, not_leader
@@ -73,8 +74,18 @@ def test_who_is_a_member_elsewhere_is_told_so() -> None:
     _, said = join(members(node_4("127.0.0.1:9005")), members(node_4(str(HERE))))
     [(_, text)] = said
     assert text == (
-        "node 4 is a member at 127.0.0.1:9005, not at 127.0.0.1:9004: kvstore member replace 4 "
-        "--with 127.0.0.1:9004"
+        "node 4 is a member at 127.0.0.1:9005, not at 127.0.0.1:9004: start it there, or "
+        "if that one is lost, kvstore member replace 4 --with 127.0.0.1:9004"
+    )
+
+
+def test_whose_place_was_taken_is_not_told_to_throw_the_other_one_out() -> None:
+    successor = msgspec.structs.replace(node_4("127.0.0.1:9005"), answers=True)
+    _, said = join(members(successor), members(node_4(str(HERE))))
+    [(_, text)] = said
+    assert text == (
+        "node 4 is at 127.0.0.1:9005 now, and answers there: leave this one off, or start it with "
+        "an --id that is free, and kvstore member add ID 127.0.0.1:9004"
     )
 
 

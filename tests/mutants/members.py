@@ -37,6 +37,20 @@ MEMBERS = (
         test=_RULES,
     ),
     Mutant(
+        "who has moved was replaced",
+        "member_changes.holds",
+        "not member.is_voter or member.admitted_at > (change.after or 0)",
+        "True",
+        test=_RULES,
+    ),
+    Mutant(
+        "who was replaced and votes again was not",
+        "member_changes.holds",
+        " or member.admitted_at > (change.after or 0)",
+        "",
+        test=_RULES,
+    ),
+    Mutant(
         "a node is added again",
         "_added",
         "    if member is not None:\n",
@@ -186,7 +200,7 @@ MEMBERS = (
     Mutant(
         "an entry may hold any number of members",
         "configuration_of",
-        " or len(ids) > MEMBERS_MAX",
+        " or len(ids) > MEMBERS_BELIEVED_MAX",
         "",
         test="tests/raft/test_old_directories.py"
         "::test_entries_that_a_configuration_malformed_is_refused_before_it_reaches_the_core",
@@ -229,8 +243,8 @@ MEMBERS = (
     Mutant(
         "strangers are kept without end",
         "Roster.meet",
-        "len(self._strangers) >= _STRANGERS_MAX",
-        "len(self._strangers) >= 100 * _STRANGERS_MAX",
+        "len(self._strangers) >= MEMBERS_MAX",
+        "len(self._strangers) >= 100 * MEMBERS_MAX",
         test=_ROSTER,
     ),
     Mutant(
@@ -258,8 +272,8 @@ MEMBERS = (
     Mutant(
         "a node begins where nobody looks for it",
         "_reason_to_wait",
-        "    if member.address != str(address):\n",
-        "    if member.address == '':\n",
+        "    if member.address == str(address):\n",
+        "    if member.address:\n",
         test="tests/cli/test_joining.py",
     ),
 )

@@ -10,7 +10,7 @@ from founding import founders
 
 from kvstore.raft.changes import demoted, promoted
 from kvstore.raft.configuration import NOT_ADMITTED, Configuration, Member
-from kvstore.raft.configurations import MEMBERS_MAX, Configurations, configuration_data
+from kvstore.raft.configurations import MEMBERS_BELIEVED_MAX, Configurations, configuration_data
 from kvstore.raft.messages import AppendEntries, FetchEntriesReply, Message
 from kvstore.raft.types import Entry, EntryKind, HardState, Role
 
@@ -267,7 +267,7 @@ def test_entries_that_a_configuration_malformed_is_refused_before_it_reaches_the
     twice = configuration_data(Configuration((*THREE.members, *THREE.members)))
     later = configuration_data(demoted(THREE, 2).with_member(Member(2, "h:1", 9, "a" * 32)))
     odd = configuration_data(THREE.with_member(Member(2, "h:1", 1, "xyz")))
-    many = configuration_data(founders(range(1, MEMBERS_MAX + 2)))
+    many = configuration_data(founders(range(1, MEMBERS_BELIEVED_MAX + 2)))
     for data in (b"", b"2", good[:-1], twice, later, odd, many):
         route = {"cluster_id": CLUSTER, "sender": 3, "recipient": 1, "term": 3}
         entries = (Entry(1, 3, EntryKind.CONFIGURE, data),)

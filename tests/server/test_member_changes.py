@@ -73,9 +73,12 @@ def test_a_member_that_is_replaced_is_a_learner_elsewhere() -> None:
         (api.AddMember(2, "h9:1"), "node 2 is a member already, at h2:9001"),
         (api.AddMember(4, "h2:9001"), "node 2 is at h2:9001: give each its own address"),
         (api.MoveMember(1, "h2:9001"), "node 2 is at h2:9001: give each its own address"),
-        (api.MoveMember(2, "h2:9001"), "node 2 is at h2:9001 already"),
+        (api.MoveMember(2, "h2:9001"), "node 2 is at h2:9001 already: start it there"),
         (api.ReplaceMember(1, "h2:9001"), "node 2 is at h2:9001: give each its own address"),
-        (api.ReplaceMember(2, "h2:9001"), "node 2 is at h2:9001 already"),
+        (
+            api.ReplaceMember(2, "h2:9001"),
+            "node 2 is at h2:9001 already: start it there, with no directory and --join",
+        ),
         (api.RemoveMember(9), "there is no node 9: the members are 1, 2, 3"),
         (api.PromoteMember(9), "there is no node 9: the members are 1, 2, 3"),
         (api.MoveMember(9, "h9:1"), "there is no node 9: the members are 1, 2, 3"),
@@ -150,6 +153,16 @@ def test_what_an_earlier_copy_has_done_holds(change: api.Change, after: Configur
     assert not holds(after, other)
     if isinstance(change, api.AddMember | api.MoveMember | api.ReplaceMember):
         assert not holds(after, msgspec.structs.replace(change, address="elsewhere:1"))
+
+
+def test_a_member_is_replaced_only_if_its_directory_votes_no_more() -> None:
+    """It may have moved meanwhile to where its successor was to be."""
+    change = api.ReplaceMember(2, "new:1", after=5)
+    moved = made(api.MoveMember(2, "new:1"), known(1, 2, n2="new:1"))
+    assert not holds(moved, change)
+    promoted = moved.with_member(Member(2, "new:1", 9, "ab" * 16))
+    assert holds(promoted, change), "the new directory votes by now"
+    assert not holds(promoted, msgspec.structs.replace(change, after=12))
 
 
 def test_a_learner_does_not_vote_yet() -> None:
