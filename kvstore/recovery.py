@@ -15,7 +15,8 @@ from typing import Final
 import msgspec
 
 from kvstore import api
-from kvstore.config.settings import derived_cluster_id
+from kvstore.cluster_names import successor_of
+from kvstore.config.limits import RECOVER_BUMP
 from kvstore.errors import DirectoryRefusedError
 from kvstore.kv.machine import StateMachine
 from kvstore.raft.configuration import Configuration
@@ -26,8 +27,6 @@ from kvstore.storage.base import Identity
 from kvstore.storage.records import FORMAT_VERSION
 from kvstore.storage.survivor import Survivor
 
-REVISION_BUMP: Final = 1 << 40
-"""More than a cluster writes in a hundred days at 100,000 writes a second."""
 TERM_BUMP: Final = 1 << 24
 """More than a cluster has elections in ninety days at two a second."""
 _SESSION_RULES: Final = api.SessionRules()
@@ -86,16 +85,16 @@ def recover(
     survivor: Survivor,
     chance: Callable[[int], bytes],
     session_rules: api.SessionRules = _SESSION_RULES,
+    revision_bump: int = RECOVER_BUMP,
 ) -> Recovery:
     """Make a cluster of one of it. Raises `StorageError`, and then it is what it was.
 
     `chance` gives so many bytes that nobody else was given; `session_rules` are those of the nodes
-    that were lost.
+    that were lost; `revision_bump` is more than all clusters of this data can have written since.
     """
     old = survivor.identity
     machine = _applied(survivor, session_rules)
-    revision = machine.revision + REVISION_BUMP
-    applied = msgspec.structs.replace(machine.applied, revision=revision)
+    applied = machine.applied.raised(revision_bump)
     term = max(survivor.found.hard_state.current_term, survivor.last_term) + TERM_BUMP
     identity = Identity(
         format_version=FORMAT_VERSION,
@@ -104,7 +103,7 @@ def recover(
         incarnation=chance(16).hex(),
     )
     survivor.replace(identity, HardState(term), _alone(survivor), applied)
-    return Recovery(identity.cluster_id, term, revision, survivor.state.count())
+    return Recovery(identity.cluster_id, term, applied.revision, survivor.state.count())
 
 
 def _alone(survivor: Survivor) -> Configuration:
@@ -138,4 +137,4 @@ def _applied(survivor: Survivor, session_rules: api.SessionRules) -> StateMachin
 def _another_name(old: str, chance: Callable[[int], bytes]) -> str:
     """Of no other cluster: chance makes it, as one directory alone becomes this one."""
     stem = old[:48]
-    return derived_cluster_id(stem, chance(16))
+    return successor_of(stem, chance(16))

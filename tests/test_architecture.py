@@ -24,8 +24,8 @@ ARROWS = {
     "kv": {"api", "errors", "kv", "raft.versions"},
     "wire": {"address", "api", "config.limits", "errors", "raft.messages", "raft.versions", "wire"},
     "storage": {
-        *("errors", "kv.view", "raft.configuration", "raft.configurations", "raft.types"),
-        "storage",
+        *("cluster_names", "errors", "kv.view", "raft.configuration", "raft.configurations"),
+        *("raft.types", "storage"),
     },
     "server": {
         *("address", "api", "config.limits", "config.settings", "errors", "exit_codes"),
@@ -96,12 +96,13 @@ ARROWS = {
     "cli.streams": {"printable"},
     "cli.last_words": {"cli.streams", "config.sources", "logs"},
     "demo": {"api", "client.blocking", "demo", "errors", "storage.compare", "storage.inspect"},
+    "cluster_names": set(),
     "exit_codes": set(),
     "logs": {"config.sources", "printable"},
     "lookup": {"address"},
     "printable": set(),
     "recovery": {
-        *("api", "config.settings", "errors", "kv.machine", "raft.configuration"),
+        *("api", "cluster_names", "config.limits", "errors", "kv.machine", "raft.configuration"),
         *("raft.configurations", "raft.types", "raft.versions", "storage.base", "storage.records"),
         "storage.survivor",
     },

@@ -36,7 +36,8 @@ def backup(client: Client, file: str, as_json: bool) -> int:
     """Save all data, as of one moment, to FILE; - is standard output.
 
     Any node gives it while it serves, leader or not: what it had applied at that moment; the
-    leader, all that was acknowledged. --to says which; of several, the first that gives one.
+    leader, all that was acknowledged. --to says which; of several it is the leader, or, while
+    there is none, who has applied most of those that answer.
     FILE is made, or replaced, when all of it is there and was checked. `kvstore restore` makes
     a new cluster of it.
 
@@ -55,13 +56,20 @@ def backup(client: Client, file: str, as_json: bool) -> int:
     if as_json:
         fields = {"file": file, "index": found.index, "revision": found.revision}
         more = {"records": found.total, "bytes": found.size_bytes, "node": found.node}
+        more["is_of_leader"] = found.is_of_leader
         click.echo(render.json_line({**fields, **more}))
     else:
         streams.tell(
             f"saved {found.total} records as of index {found.index} (revision {found.revision}), "
-            f"{render.size(found.size_bytes)} from node at {found.node}"
+            f"{render.size(found.size_bytes)} from node at {found.node}{_doubt(found)}"
         )
     return DONE
+
+
+def _doubt(found: Progress) -> str:
+    if found.is_of_leader:
+        return ""
+    return ", which did not lead: what others acknowledged and it had not applied is not in it"
 
 
 def _save_to_file(client: Client, path: Path, is_quiet: bool) -> Progress:

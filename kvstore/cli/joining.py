@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from kvstore import api
 from kvstore.client.blocking import Client
+from kvstore.cluster_names import is_meant
 from kvstore.config.settings import Settings
 from kvstore.errors import ConfigError, RequestError
 
@@ -35,7 +36,7 @@ def admitted(settings: Settings, log: FilteringBoundLogger) -> Settings:
             except RequestError as error:
                 why = f"it cannot be asked yet ({error})"
             else:
-                if settings.cluster_id not in ("", found.cluster_id):
+                if settings.cluster_id and not is_meant(settings.cluster_id, found.cluster_id):
                     raise ConfigError(
                         f"the nodes at {nodes} are cluster {found.cluster_id}, not "
                         f"{settings.cluster_id}: correct --join or --cluster"

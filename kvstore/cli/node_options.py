@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import click
+
 from kvstore.address import LOCAL_CLUSTER
 from kvstore.cli.options import option
+from kvstore.config.limits import BUMP_MAX
 
 
 def _setting(name: str, metavar: str, section: str, text: str) -> Callable[[Any], Any]:
@@ -95,3 +98,16 @@ REQUEST_TIMEOUT_MS = _setting(
 )
 LOG_FORMAT = _setting("log-format", "text|json", "Other", "Lines of the log.  [default: text]")
 CONFIG = _setting("config", "FILE", "Other", "TOML file with any of these, as heartbeat_ms = 100.")
+
+
+def bump_revision(default: int) -> Callable[[Any], Any]:
+    """For what makes another cluster of the data of one."""
+    return option(
+        "--bump-revision",
+        section="Options",
+        metavar="N",
+        type=click.IntRange(1, BUMP_MAX),
+        default=default,
+        help="By how much the revision goes up, so that all fencing tokens of before stay lower "
+        f"than those that come.  [default: {default}]",
+    )

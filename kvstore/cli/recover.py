@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kvstore.cli import node_options as given
 from kvstore.cli import patience, render
 from kvstore.cli.options import Command, as_json, option, options
+from kvstore.config.limits import RECOVER_BUMP
 from kvstore.exit_codes import DONE
 
 if TYPE_CHECKING:
@@ -32,17 +34,19 @@ if TYPE_CHECKING:
         required=True,
         help="The directory of the node that held most; its server is stopped.",
     ),
+    given.bump_revision(RECOVER_BUMP),
     option("--yes", section="Options", is_flag=True, help="Do not ask: what may be lost is known."),
     as_json,
 )
-def recover(data: Path, yes: bool, as_json: bool) -> int:
+def recover(data: Path, bump_revision: int, yes: bool, as_json: bool) -> int:
     """When a majority of the nodes is lost for good: go on with one directory, alone.
 
     Stop all nodes that are left, look at their directories with `kvstore inspect`, and take the one
     with the highest term of the last entry, and among those the highest index. What only
     others held is lost. The node becomes a cluster of one, under another name, which refuses the
     nodes and clients of the old one; its term and its revision are higher than all of
-    before.
+    before. If another directory of the same cluster was recovered before, and served,
+    say twice as much with --bump-revision.
 
     It says what may be lost, and asks. Interrupted at any moment, the directory is as it was,
     or recovered; the old log stays beside, as raft.before. Copy the directory first.
@@ -60,15 +64,14 @@ def recover(data: Path, yes: bool, as_json: bool) -> int:
         if not yes:
             _ask(as_json)
         with _telling(f"applies what the log of {data} holds, and writes it anew"):
-            done = recovery.recover(found, secrets.token_bytes)
+            done = recovery.recover(found, secrets.token_bytes, revision_bump=bump_revision)
     if as_json:
         click.echo(render.json_line(_fields(data, prospect, done)))
     else:
         click.echo(
             f"recovered: {data} is node {prospect.node_id}, the only one of cluster "
             f"{done.cluster_id}, with {done.keys} keys, from term {done.term} and revision "
-            f"{done.revision} on. Serve it where it was, without --cluster or with this one, and "
-            "add nodes with `kvstore member add`"
+            f"{done.revision} on. Serve it where it was, and add nodes with `kvstore member add`"
         )
     return DONE
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from typing import Final
 
 import click
 import msgspec
@@ -17,13 +16,12 @@ import msgspec
 from kvstore.cli import node_options as given
 from kvstore.cli import patience, render
 from kvstore.cli.backups import opened, shown_name
-from kvstore.cli.options import Command, as_json, option, options
-from kvstore.config.settings import Settings, derived_cluster_id, settings_from
+from kvstore.cli.options import Command, as_json, options
+from kvstore.cluster_names import MARK_CHARACTERS, successor_of
+from kvstore.config.limits import CLUSTER_CHARACTERS_MAX, RESTORE_BUMP
+from kvstore.config.settings import Settings, settings_from
 from kvstore.errors import ConfigError
 from kvstore.exit_codes import DONE
-
-_BUMP: Final = 1 << 40
-_BUMP_MAX: Final = 1 << 60
 
 
 @click.command(cls=Command, short_help="Make a new cluster's directory from a backup.")
@@ -37,15 +35,7 @@ _BUMP_MAX: Final = 1 << 60
     given.DATA,
     given.LOG_MAP_BYTES,
     given.STATE_MAP_BYTES,
-    option(
-        "--bump-revision",
-        section="Options",
-        metavar="N",
-        type=click.IntRange(1, _BUMP_MAX),
-        default=_BUMP,
-        help="By how much the revision goes up, so that all fencing tokens of before stay lower "
-        f"than those that come.  [default: {_BUMP}]",
-    ),
+    given.bump_revision(RESTORE_BUMP),
     given.CONFIG,
     as_json,
 )
@@ -57,9 +47,11 @@ def restore(file: str, bump_revision: int, as_json: bool, **settings: str | None
     needed for a cluster of one (--peers none).
 
     It is a new cluster, under a name of its own: nodes and clients of the old one are
-    refused. Client sessions are over. The revision goes up by far more than the old
+    refused, and so is a node that was restored with another FILE, --bump-revision or other
+    members. Client sessions are over. The revision goes up by far more than the old
     cluster can have written since the backup; if a backup is restored that was restored
-    before, and written to, say twice as much with --bump-revision.
+    before, and written to, say twice as much with --bump-revision, which makes another
+    cluster again.
 
     The directory must not be there. It is made whole, or not at all.
 
@@ -81,9 +73,10 @@ def restore(file: str, bump_revision: int, as_json: bool, **settings: str | None
     waiting = (time.monotonic(), f"reads {shown_name(file)}, and makes {node.data_dir} of it")
     with opened(file) as stream, patience.told(lambda: waiting):
         reader = SnapshotReader(stream, shown_name(file))
+        founders = Configuration.of_founders({one: str(at) for one, at in node.members.items()})
         identity = Identity(
             format_version=FORMAT_VERSION,
-            cluster_id=_cluster_of(node, reader.header.cluster_id, reader.header),
+            cluster_id=_cluster_of(node, reader.header, founders, bump_revision),
             node_id=node.node_id,
             incarnation=secrets.token_hex(16),
         )
@@ -91,7 +84,7 @@ def restore(file: str, bump_revision: int, as_json: bool, **settings: str | None
             reader,
             node.data_dir,
             identity,
-            Configuration.of_founders({one: str(at) for one, at in node.members.items()}),
+            founders,
             revision_bump=bump_revision,
             log_map_bytes=node.log_map_bytes,
             state_map_bytes=node.state_map_bytes,
@@ -110,13 +103,15 @@ def restore(file: str, bump_revision: int, as_json: bool, **settings: str | None
     return DONE
 
 
-def _cluster_of(node: Settings, old: str, origin: msgspec.Struct) -> str:
-    """The name of the new cluster."""
-    if not node.names_cluster:
-        return derived_cluster_id(node.cluster_id, msgspec.msgpack.encode(origin))
-    if node.cluster_id == old:
+def _cluster_of(node: Settings, *origin: object) -> str:
+    """The name of the new cluster: by all in which its members must agree.
+
+    A node that was restored with a slip is a stranger then, and no member that differs unseen.
+    """
+    name = successor_of(node.cluster_id, msgspec.msgpack.encode(origin))
+    if len(name) > CLUSTER_CHARACTERS_MAX:
         raise ConfigError(
-            f"--cluster: the backup is of cluster {old}, and what is made of it is another one: "
-            "give it another name, or none"
+            f"--cluster: {name} is too long for a name, as it says that the cluster was restored: "
+            f"give one of at most {CLUSTER_CHARACTERS_MAX - MARK_CHARACTERS} characters"
         )
-    return node.cluster_id
+    return name

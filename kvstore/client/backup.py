@@ -10,7 +10,7 @@ them (`kvstore verify`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, cast
 
 import msgspec
 from crc32c import crc32c
@@ -27,9 +27,13 @@ class Writable(Protocol):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far a backup is. It is as of `index`; `done` of its `total` records were written."""
+    """How far a backup is. It is as of `index`; `done` of its `total` records were written.
+
+    `is_of_leader`: the node led when it was asked, so all that was acknowledged by then is in it.
+    """
 
     node: str
+    is_of_leader: bool
     index: int
     revision: int
     done: int
@@ -38,14 +42,14 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 OnBackupProgress: TypeAlias = Callable[[Progress], None]
-_Ask: TypeAlias = Callable[[Address, api.FetchBackup], api.BackupPiece]
+_Ask: TypeAlias = Callable[[Address, api.NodeQuery], api.Result]
 
 
 def fetch(
     nodes: Sequence[Address], ask: _Ask, writable: Writable, on_progress: OnBackupProgress | None
 ) -> Progress:
-    """Write a backup of the first of these nodes that gives one. Raises as `Client.backup` does."""
-    node, piece = _begin(nodes, ask)
+    """Write a backup of that node which knows most. Raises as `Client.backup` does."""
+    node, is_of_leader, piece = _begin(_by_knowledge(nodes, ask), ask)
     size_bytes = 0
     while True:
         _check(piece, size_bytes)
@@ -53,6 +57,7 @@ def fetch(
         size_bytes += len(piece.data)
         progress = Progress(
             node=str(node),
+            is_of_leader=is_of_leader,
             index=piece.index,
             revision=piece.revision,
             done=piece.done,
@@ -66,21 +71,49 @@ def fetch(
         piece = _again(ask, node, api.FetchBackup(piece.backup, size_bytes))
 
 
-def _begin(nodes: Sequence[Address], ask: _Ask) -> tuple[Address, api.BackupPiece]:
-    for node in nodes[:-1]:
+class _Candidate(NamedTuple):
+    """A node, and what it says of itself; nothing if it did not answer."""
+
+    node: Address
+    leads: bool = False
+    term: int = 0
+    last_applied: int = -1
+
+
+def _by_knowledge(nodes: Sequence[Address], ask: _Ask) -> list[_Candidate]:
+    """Who leads the newest term, then who has applied most: a node that was cut off comes last."""
+    candidates = [_candidate(node, ask) for node in nodes]
+    return sorted(candidates, key=lambda one: (one.leads, one.term, one.last_applied), reverse=True)
+
+
+def _candidate(node: Address, ask: _Ask) -> _Candidate:
+    try:
+        status = cast(api.StatusResult, ask(node, api.Status()))
+    except (UnreachableError, RefusedError):
+        return _Candidate(node)
+    return _Candidate(node, status.role == "leader", status.term, status.last_applied)
+
+
+def _begin(candidates: Sequence[_Candidate], ask: _Ask) -> tuple[Address, bool, api.BackupPiece]:
+    for one in candidates[:-1]:
         try:
-            return node, ask(node, api.FetchBackup())
+            return one.node, one.leads, _piece(ask, one.node, api.FetchBackup())
         except (UnreachableError, RefusedError):
             continue
-    return nodes[-1], ask(nodes[-1], api.FetchBackup())
+    last = candidates[-1]
+    return last.node, last.leads, _piece(ask, last.node, api.FetchBackup())
+
+
+def _piece(ask: _Ask, node: Address, request: api.FetchBackup) -> api.BackupPiece:
+    return cast(api.BackupPiece, ask(node, request))
 
 
 def _again(ask: _Ask, node: Address, request: api.FetchBackup) -> api.BackupPiece:
     """The next piece; over a new connection, if the one so far broke."""
     try:
-        return ask(node, request)
+        return _piece(ask, node, request)
     except UnreachableError:
-        return ask(node, request)
+        return _piece(ask, node, request)
 
 
 def _check(piece: api.BackupPiece, offset: int) -> None:

@@ -267,20 +267,18 @@ class Client:
     ) -> Progress:
         """Write all data to `writable`, as one node has applied it at this moment.
 
-        That is the node at `address`, or the first that gives a backup: it need not lead. What
-        was written is whole if this returns; `kvstore verify` and `kvstore restore` read it.
-        `on_progress` is told after each piece; the timeout is for each of them. Other threads
-        have their turns between two. Raises what `writable` raises too.
+        That is the node at `address`, which need not lead; or the leader; or, while there is
+        none, who has applied most of those that answer. What was written is whole if this
+        returns; `kvstore verify` and `kvstore restore` read it. `on_progress` is told after each
+        piece; the timeout is for each of them. Other threads have their turns between two.
+        Raises what `writable` raises too.
         """
         as_callback(on_progress, "on_progress")
         nodes = self._caller.addresses
         if address is not None:
             nodes = [parse_address(as_text(address, "an address is"))]
 
-        def ask(node: Address, request: api.FetchBackup) -> api.BackupPiece:
-            return cast(api.BackupPiece, self._ask_node(node, request))
-
-        return fetch(nodes, ask, writable, on_progress)
+        return fetch(nodes, self._ask_node, writable, on_progress)
 
     def _ask_node(self, node: Address, request: api.NodeQuery) -> api.Result:
         """Ask this node and no other, once."""

@@ -12,6 +12,14 @@ import msgspec
 from kvstore.api.base import KEYS_MAX
 
 MEMBERS_MAX: Final = 7
+CLUSTER_CHARACTERS_MAX: Final = 64
+"""Of a cluster's name."""
+RECOVER_BUMP: Final = 1 << 40
+"""By so much a recovery raises the revision: more than a cluster writes in a hundred days at
+100,000 writes a second."""
+RESTORE_BUMP: Final = 1 << 44
+"""That of sixteen recoveries, which the old cluster may have gone through since its backup."""
+BUMP_MAX: Final = 1 << 60
 VALUE_BYTES_CEILING: Final = 4 << 20
 """The most that `Limits.value_bytes_max` may be raised to.
 

@@ -61,8 +61,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bind: Address | None = None
     """Where this node listens, if that is not where the others reach it (NAT, containers)."""
     cluster_id: str
-    names_cluster: bool = False
-    """`cluster_id` was given: a directory must have just this one, and not one derived from it."""
     data_dir: Path
     raft: RaftSettings = RaftSettings()
     limits: Limits = Limits()
@@ -123,7 +121,6 @@ def settings_from(
         join=_NOBODY if who.made else read(given, "join", parse_nodes, _NOBODY),
         bind=read(given, "bind", partial(parse_bind, port=who.address.port), None),
         cluster_id=read(given, "cluster", parse_cluster, cluster_id),
-        names_cluster="cluster" in given,
         data_dir=who.data_dir,
         raft=RaftSettings(
             heartbeat_interval_ms=read(given, "heartbeat_ms", parse_time_ms, 100),
@@ -178,14 +175,6 @@ def default_cluster_id(members: Mapping[int, Address]) -> str:
         return ""
     text = ",".join(f"{node_id}={members[node_id]}" for node_id in sorted(members))
     return f"kvstore-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def derived_cluster_id(cluster_id: str, origin: bytes) -> str:
-    """That of a cluster of the same members which is made of something, and is another one.
-
-    All members come to the same, and by what it begins with they know it for theirs.
-    """
-    return f"{cluster_id}-{hashlib.sha256(origin).hexdigest()[:8]}"
 
 
 def check(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from kvstore.address import Address, parse_addresses, parse_int, quoted
 from kvstore.api.base import NODE_ID_MAX
 from kvstore.config.limits import (
     CHECK_EVERY_MS_CEILING,
+    CLUSTER_CHARACTERS_MAX,
     LOG_KEPT_BYTES_FLOOR,
     MAP_BYTES_CEILING,
     MAP_BYTES_FLOOR,
@@ -99,8 +100,11 @@ def _in_units(size_bytes: int) -> str:
 
 
 def parse_cluster(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text):
-        raise ConfigError(f"{text!r} is not a cluster name: use 1 to 64 of A-Z a-z 0-9 . _ -")
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", text) or len(text) > CLUSTER_CHARACTERS_MAX:
+        raise ConfigError(
+            f"{text!r} is not a cluster name: use 1 to {CLUSTER_CHARACTERS_MAX} of "
+            "A-Z a-z 0-9 . _ -"
+        )
     return text
 
 

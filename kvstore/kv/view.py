@@ -10,11 +10,15 @@ It must not know any medium.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
+from kvstore.errors import ConfigError
 from kvstore.raft.versions import FIRST_VERSION
+
+_REVISION_MAX: Final = 1 << 62
+"""Another such number is left for writes."""
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -28,6 +32,15 @@ class Applied(msgspec.Struct, frozen=True):
     revision: int = 0
     time_ms: int = 0
     cluster_version: int = FIRST_VERSION
+
+    def raised(self, bump: int) -> Applied:
+        """With a revision that is so much higher. Raises `ConfigError` for too much."""
+        if self.revision > _REVISION_MAX - bump:
+            raise ConfigError(
+                f"its revision is {self.revision}, and {bump} more leaves too few: give a lower "
+                "--bump-revision"
+            )
+        return msgspec.structs.replace(self, revision=self.revision + bump)
 
 
 class TableFootprint(msgspec.Struct, frozen=True, gc=False):

@@ -112,7 +112,6 @@ def _open_directory(settings: Settings, log: FilteringBoundLogger) -> DataDirect
         settings.data_dir,
         node_id=settings.node_id,
         cluster_id=settings.cluster_id,
-        names_cluster=settings.names_cluster,
         founders=Configuration.of_founders(
             {node_id: str(address) for node_id, address in settings.members.items()}
         ),

@@ -34,6 +34,7 @@ from typing import Final
 
 import msgspec
 
+from kvstore import cluster_names
 from kvstore.errors import (
     DamagedError,
     DamagedStateError,
@@ -93,7 +94,6 @@ def open_directory(
     *,
     node_id: int,
     cluster_id: str,
-    names_cluster: bool,
     founders: Configuration,
     incarnation: str,
     start: bytes,
@@ -104,8 +104,7 @@ def open_directory(
 ) -> DataDirectory:
     """Open the directory of one node, making it on first use.
 
-    * `names_cluster`: it must have just this `cluster_id`; else, one that was derived from it, for
-      a cluster that was restored, is good as well.
+    * `cluster_id`: one that was restored of it, or recovered, is good as well.
     * `founders`: of a cluster that is made now; one that exists is known by its log.
     * `incarnation` names a directory that is made now; one that exists keeps its own.
     * `start`: 8 random bytes, by which peers know this directory again.
@@ -126,7 +125,7 @@ def open_directory(
             make_state = partial(LmdbState.create, map_bytes=state_map_bytes, identity=asked)
             create(data_dir, asked, configuration, make_state, log_map_bytes)
         directory = _open_stores(
-            *(data_dir, asked, founders, names_cluster, lock_fd),
+            *(data_dir, asked, founders, lock_fd),
             *(log_map_bytes, state_map_bytes, on_progress),
         )
     except BaseException:
@@ -267,7 +266,6 @@ def _open_stores(
     data_dir: Path,
     asked: Identity,
     founders: Configuration,
-    names_cluster: bool,
     lock_fd: int,
     log_bytes: int,
     state_bytes: int,
@@ -277,7 +275,7 @@ def _open_stores(
     with contextlib.ExitStack() as opened:
         log, log_notes = _open_log(data_dir, founders, log_bytes, on_progress)
         opened.callback(log.close)
-        _check_identity(data_dir, log.identity, asked, names_cluster)
+        _check_identity(data_dir, log.identity, asked)
         finish_change_over(data_dir, log, state_bytes)
         copy_notes = _remove_copies(data_dir)
         state, state_notes = _open_state(data_dir, log, state_bytes, on_progress)
@@ -437,8 +435,8 @@ def set_state_aside(data_dir: Path) -> None:
     filesystem.sync_directory(data_dir)
 
 
-def _check_identity(data_dir: Path, stored: Identity, asked: Identity, names_cluster: bool) -> None:
-    if not names_cluster and stored.cluster_id.startswith(f"{asked.cluster_id}-"):
+def _check_identity(data_dir: Path, stored: Identity, asked: Identity) -> None:
+    if cluster_names.is_meant(asked.cluster_id, stored.cluster_id):
         asked = msgspec.structs.replace(asked, cluster_id=stored.cluster_id)
     differences = [
         f"it belongs to {what} {was!r}, not {wanted!r}"

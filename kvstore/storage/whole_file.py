@@ -28,15 +28,17 @@ class WholeFile:
 
     * What a killed one left unfinished under this name is written over; of two that live, one is
       refused.
+    * What has the name and is no file (a device, a pipe) is refused; a link stays, and what it
+      names is replaced.
     """
 
     def __init__(self, path: Path) -> None:
         """Raises `DiskWriteError`."""
-        self.path = path
+        self.path = path = Path(os.path.realpath(path))
         self._unfinished = path.parent / (path.name + UNFINISHED)
         try:
-            if path.is_dir():
-                raise DiskWriteError(f"{path}: is a directory: name a file")
+            if path.exists() and not path.is_file():
+                raise DiskWriteError(f"{path}: is no file that could be replaced: name another one")
             fd = os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _MODE)
             self._file = os.fdopen(fd, "wb")
             self._take(fd)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from crc32c import crc32c
 from founding import founders
-from scripted_node import INVALID, ClosedPort, Misbehave, ScriptedNode
+from scripted_node import INVALID, ClosedPort, Misbehave, ScriptedNode, status_of
 from storage.compacting_child import made
 
 from kvstore import api
@@ -39,11 +40,12 @@ def pieces_of(data: bytes, size: int = 100) -> list[api.BackupPiece]:
 
 
 WHOLE = snapshot()
+LEADS = status_of(1)
 
 
 def test_a_backup_is_saved_under_its_name_when_it_is_whole(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "b"
-    with ScriptedNode(*pieces_of(WHOLE)) as node:
+    with ScriptedNode(LEADS, *pieces_of(WHOLE)) as node:
         ran = run("backup", str(path), "--to", node.address)
     assert (ran.code, ran.out) == (0, b"")
     assert "saved 4 records as of index 7 (revision 5), 467 B from node at" in ran.err
@@ -52,7 +54,7 @@ def test_a_backup_is_saved_under_its_name_when_it_is_whole(run: Run, tmp_path: P
 
 
 def test_it_goes_to_standard_output_with_a_dash(run: Run) -> None:
-    with ScriptedNode(*pieces_of(WHOLE)) as node:
+    with ScriptedNode(LEADS, *pieces_of(WHOLE)) as node:
         ran = run("backup", "-", "--to", node.address)
     assert (ran.code, ran.out) == (0, WHOLE)
 
@@ -63,7 +65,7 @@ def test_a_backup_that_breaks_off_leaves_no_file_and_keeps_the_old_one(
 ) -> None:
     path = tmp_path / "b"
     path.write_bytes(b"of yesterday")
-    with ScriptedNode(*pieces_of(WHOLE)[:-1], end, end) as node:
+    with ScriptedNode(LEADS, *pieces_of(WHOLE)[:-1], end, end) as node:
         ran = run("backup", str(path), "--to", node.address)
     assert ran.code in (3, 5)
     assert path.read_bytes() == b"of yesterday"
@@ -74,7 +76,7 @@ def test_bytes_that_are_no_whole_backup_get_no_name(run: Run, tmp_path: Path) ->
     """Though each piece arrived as it was sent."""
     damaged = WHOLE[:-5] + bytes((WHOLE[-5] ^ 1,)) + WHOLE[-4:]
     for data in (damaged, WHOLE[:-1], WHOLE + b"x"):
-        with ScriptedNode(*pieces_of(data)) as node:
+        with ScriptedNode(LEADS, *pieces_of(data)) as node:
             ran = run("backup", str(tmp_path / "b"), "--to", node.address)
         assert ran.code == 3
         assert "snapshot" in ran.err
@@ -90,7 +92,7 @@ def test_where_no_file_can_be_nobody_is_asked(run: Run, tmp_path: Path) -> None:
 
 def test_its_outcome_is_one_object_with_json(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "b"
-    with ScriptedNode(*pieces_of(WHOLE)) as node:
+    with ScriptedNode(LEADS, *pieces_of(WHOLE)) as node:
         ran = run("backup", str(path), "--json", "--to", node.address)
     assert ran.err == ""
     assert json.loads(ran.out) == {
@@ -100,7 +102,42 @@ def test_its_outcome_is_one_object_with_json(run: Run, tmp_path: Path) -> None:
         "records": 4,
         "bytes": len(WHOLE),
         "node": node.address,
+        "is_of_leader": True,
     }
+
+
+def test_it_is_said_if_the_node_did_not_lead(run: Run, tmp_path: Path) -> None:
+    follows = status_of(1, role="follower")
+    for status, is_said in ((follows, True), (LEADS, False)):
+        with ScriptedNode(status, *pieces_of(WHOLE)) as node:
+            ran = run("backup", str(tmp_path / "b"), "--to", node.address)
+        assert ran.code == 0
+        assert ("which did not lead: what others acknowledged" in ran.err) == is_said
+
+
+@pytest.mark.parametrize("kind", ["pipe", "directory"])
+def test_what_is_no_file_is_not_replaced_by_one(run: Run, tmp_path: Path, kind: str) -> None:
+    """As root it would be `/dev/null`, for everybody."""
+    path = tmp_path / "b"
+    os.mkfifo(path) if kind == "pipe" else path.mkdir()
+    was = path.stat()
+    with ScriptedNode() as node:
+        ran = run("backup", str(path), "--to", node.address)
+    assert (ran.code, node.requests) == (3, [])
+    assert "no file that could be replaced: name another one" in ran.err
+    assert os.path.samestat(path.stat(), was)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_behind_a_link_the_file_is_replaced(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    file, link = tmp_path / "there" / "b", tmp_path / "link"
+    link.symlink_to(file)
+    with ScriptedNode(LEADS, *pieces_of(WHOLE)) as node:
+        assert run("backup", str(link), "--to", node.address).code == 0
+    assert link.is_symlink()
+    assert file.read_bytes() == WHOLE
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_json_has_no_place_where_the_backup_goes(run: Run) -> None:

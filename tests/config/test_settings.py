@@ -418,7 +418,6 @@ def test_every_setting_can_come_from_the_environment() -> None:
         members=local(7001, 7002, host="h"),
         bind=Address("0.0.0.0", 7003),
         cluster_id="c",
-        names_cluster=True,
         data_dir=Path("d"),
         raft=RaftSettings(11, 22, 33),
         limits=Limits(value_bytes_max=55),

@@ -13,6 +13,7 @@ BACKUPS = "tests/server/test_backups.py"
 COMMANDS = "tests/cli/test_backups.py"
 COMPACTING = "tests/storage/test_compacting.py"
 RECOVERY = "tests/recovery/test_recovery.py"
+RESTORE = "tests/cli/test_restore.py"
 RESTORING = "tests/storage/test_restoring.py"
 
 SAVING = (
@@ -209,6 +210,48 @@ SAVING = (
         test=f"{COMMANDS}::test_bytes_that_are_no_whole_backup_get_no_name",
     ),
     Mutant(
+        "a restored cluster's name says nothing of its revisions",
+        "_cluster_of",
+        "encode(origin))",
+        "encode(origin[:2]))",
+        test=f"{RESTORE}::test_a_slip_makes_a_stranger_and_no_member_that_differs_unseen",
+    ),
+    Mutant(
+        "a restored cluster's name says nothing of its members",
+        "_cluster_of",
+        "encode(origin))",
+        "encode(origin[::2]))",
+        test=f"{RESTORE}::test_a_slip_makes_a_stranger_and_no_member_that_differs_unseen",
+    ),
+    Mutant(
+        "a name that only begins alike is meant",
+        "is_meant",
+        'f"{re.escape(name)}({_MARK})*"',
+        'f"{re.escape(name)}.*"',
+        test="tests/storage/test_directory.py::test_a_name_that_only_begins_alike_is_another_one",
+    ),
+    Mutant(
+        "a backup is taken of the first node that answers",
+        "backup.fetch",
+        "_begin(_by_knowledge(nodes, ask), ask)",
+        "_begin([_candidate(node, ask) for node in nodes], ask)",
+        test="tests/client/test_backups.py::test_of_several_nodes_the_one_that_knows_most_gives_it",
+    ),
+    Mutant(
+        "a backup takes the place of a pipe",
+        "WholeFile.__init__",
+        "not path.is_file()",
+        "path.is_dir()",
+        test=f"{COMMANDS}::test_what_is_no_file_is_not_replaced_by_one",
+    ),
+    Mutant(
+        "a backup takes the place of a link",
+        "WholeFile.__init__",
+        "Path(os.path.realpath(path))",
+        "path",
+        test=f"{COMMANDS}::test_behind_a_link_the_file_is_replaced",
+    ),
+    Mutant(
         "a backup that broke off is kept",
         "_save_to_file",
         "    finally:\n        file.abandon()\n",
@@ -217,9 +260,9 @@ SAVING = (
     ),
     Mutant(
         "a restored cluster goes on with the revisions of the old one",
-        "_bumped",
-        "    return revision + bump\n",
-        "    return revision\n",
+        "Applied.raised",
+        "self.revision + bump)",
+        "self.revision)",
         test=f"{RESTORING}::test_a_directory_holds_what_the_snapshot_does_but_for_sessions",
     ),
     Mutant(
@@ -381,8 +424,8 @@ SAVING = (
     Mutant(
         "a recovered cluster goes on with the revisions of the old one",
         "recovery.recover",
-        "machine.revision + REVISION_BUMP",
-        "machine.revision",
+        "machine.applied.raised(revision_bump)",
+        "machine.applied",
         test=f"{RECOVERY}::test_term_and_revision_are_beyond_all_of_before",
     ),
     Mutant(

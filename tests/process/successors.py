@@ -15,7 +15,7 @@ from typing import Any
 from .cluster import DEADLINE_S, ROOT, Cluster
 
 BUMP = 1 << 40
-"""By how much the revision of a successor is higher, unless told otherwise."""
+"""By as much the revision of a successor is higher at least, unless told otherwise."""
 
 
 def run(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -14,13 +14,14 @@ from storage.filesystem_calls import Said, record
 from storage.power_cut import Disk, make
 from storage.samples import content, flip_text, noop, open_node
 
-from kvstore.errors import DamagedError, DirectoryRefusedError
+from kvstore.config.limits import RECOVER_BUMP
+from kvstore.errors import ConfigError, DamagedError, DirectoryRefusedError
 from kvstore.kv.record import unpack_history
 from kvstore.kv.view import Applied
 from kvstore.raft.configuration import NOT_ADMITTED, Configuration, Member
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogStart
 from kvstore.raft.versions import version_data
-from kvstore.recovery import REVISION_BUMP, TERM_BUMP, prospect_of, recover
+from kvstore.recovery import TERM_BUMP, prospect_of, recover
 from kvstore.storage import recovered_log
 from kvstore.storage.inspect import inspect_directory
 from kvstore.storage.recovering import survivor
@@ -37,7 +38,7 @@ def recovered(data_dir: Path):
 
 
 def opened(data_dir: Path, cluster_id: str):
-    return open_node(data_dir, 3, cluster_id=cluster_id, names_cluster=True)
+    return open_node(data_dir, 3, cluster_id=cluster_id)
 
 
 def values(node) -> dict[bytes, bytes]:
@@ -69,16 +70,25 @@ def test_term_and_revision_are_beyond_all_of_before(tmp_path):
     assert hard_state == HardState(TERM + TERM_BUMP, None, 0)
     assert done.term == TERM + TERM_BUMP
     applied = node.state.applied()
-    assert applied == Applied(LAST, 5 + REVISION_BUMP, 950, 2)
+    assert applied == Applied(LAST, 5 + RECOVER_BUMP, 950, 2)
     assert done.revision == applied.revision
-    assert max(unpack_history(record)[1] for _, record in node.state.scan(b"")) < REVISION_BUMP
+    assert max(unpack_history(record)[1] for _, record in node.state.scan(b"")) < RECOVER_BUMP
     node.close()
+
+
+def test_the_revision_goes_up_by_as_much_as_is_asked(tmp_path):
+    """As for a second directory of a cluster of which another one was recovered before."""
+    with survivor(made(tmp_path / "n3")) as found:
+        done = recover(found, os.urandom, revision_bump=1 << 41)
+    assert done.revision == 5 + (1 << 41)
+    with survivor(made(tmp_path / "other")) as found, pytest.raises(ConfigError, match="--bump"):
+        recover(found, os.urandom, revision_bump=1 << 62)
 
 
 def test_a_version_of_the_cluster_that_is_held_is_kept(tmp_path):
     """What is behind it may need it."""
     data_dir = made(tmp_path / "n3")
-    node = open_node(data_dir, 3, names_cluster=True)
+    node = open_node(data_dir, 3)
     entry = Entry(LAST + 1, 6, EntryKind.VERSION, version_data(3))
     node.log.write(DurableUpdate(entries=[entry]))
     node.close()
@@ -97,7 +107,7 @@ def test_it_is_another_cluster_and_another_directory(tmp_path):
     assert node.log.identity.is_founder
     node.close()
     with pytest.raises(DirectoryRefusedError, match="belongs to cluster"):
-        open_node(tmp_path / "two", 3, names_cluster=True)
+        open_node(tmp_path / "two", 3, cluster_id=one.cluster_id)
 
 
 def test_the_old_log_stays_beside(tmp_path):
@@ -130,7 +140,7 @@ def recover_half(found) -> None:
 
 
 def held_by(data_dir: Path) -> list[object]:
-    node = open_node(data_dir, 3, names_cluster=True)
+    node = open_node(data_dir, 3)
     try:
         found = node.log.recover()
         return [found, values(node), node.state.applied(), node.log.identity]
@@ -249,17 +259,17 @@ def test_a_kill_or_a_power_cut_at_any_step_leaves_the_old_directory_or_the_new_o
 
 def is_recovered(data_dir: Path, old: list[object]) -> bool:
     """Whether the directory is the new one, whole; else it is the old one, untouched."""
-    try:
-        held = held_by(data_dir)
-    except DirectoryRefusedError as refusal:
-        cluster_id = str(refusal).partition("belongs to cluster '")[2].partition("'")[0]
-        node = opened(data_dir, cluster_id)
+    node = open_node(data_dir, 3)
+    is_new = node.log.identity.cluster_id != "local"
+    node.close()
+    if is_new:
+        node = open_node(data_dir, 3)
         assert values(node) == {b"b": b"2", b"n": b"7"}
         assert node.log.recover().start == LogStart(LAST, 6)
         assert node.state.applied().last_applied == LAST
         node.close()
         return True
-    assert held == old
+    assert held_by(data_dir) == old
     return False
 
 

@@ -48,7 +48,6 @@ def open_node(
 ) -> DataDirectory:
     settings: dict[str, Any] = {
         "cluster_id": "local",
-        "names_cluster": False,
         "founders": founders(members),
         "incarnation": f"{node_id:032x}",
         "start": b"a start.",

@@ -309,15 +309,20 @@ def test_a_network_file_system_is_refused(tmp_path, monkeypatch):
         open_node(tmp_path / "n1")
 
 
-def test_a_name_that_was_derived_is_good_unless_another_is_named(tmp_path):
-    open_node(tmp_path / "n1", cluster_id="local-1a2b3c4d").close()
-    node = open_node(tmp_path / "n1", cluster_id="local")
-    assert node.log.identity.cluster_id == "local-1a2b3c4d"
-    node.close()
-    for settings in (
-        {"cluster_id": "local", "names_cluster": True},
-        {"cluster_id": "loca"},
-        {"cluster_id": "other"},
-    ):
-        with pytest.raises(DirectoryRefusedError, match="belongs to cluster 'local-1a2b3c4d'"):
-            open_node(tmp_path / "n1", **settings)
+@pytest.mark.parametrize("derived", ["local-1a2b3c4d", "local-1a2b3c4d-00ff00ff"])
+def test_a_name_that_was_derived_from_the_one_that_is_asked_for_is_good(tmp_path, derived):
+    open_node(tmp_path / "n1", cluster_id=derived).close()
+    for asked in ("local", "local-1a2b3c4d"):
+        node = open_node(tmp_path / "n1", cluster_id=asked)
+        assert node.log.identity.cluster_id == derived
+        node.close()
+    for asked in ("loca", "other", "local-00ff00ff", "loc.l"):
+        with pytest.raises(DirectoryRefusedError, match=f"belongs to cluster '{derived}'"):
+            open_node(tmp_path / "n1", cluster_id=asked)
+
+
+@pytest.mark.parametrize("name", ["local-2", "local-1a2b3c4", "local-1a2b3c4d-x", "local-1A2B3C4D"])
+def test_a_name_that_only_begins_alike_is_another_one(tmp_path, name):
+    open_node(tmp_path / "n1", cluster_id=name).close()
+    with pytest.raises(DirectoryRefusedError, match="belongs to cluster"):
+        open_node(tmp_path / "n1", cluster_id="local")

@@ -11,7 +11,11 @@ import pytest
 from founding import founders
 from process.trace import why_strace_cannot_run
 
-from kvstore.errors import DamagedSnapshotError, DirectoryRefusedError, SnapshotRefusedError
+from kvstore.errors import (
+    ConfigError,
+    DamagedSnapshotError,
+    DirectoryRefusedError,
+)
 from kvstore.kv.view import Applied
 from kvstore.raft.types import HardState, LogStart
 from kvstore.storage.directory import RAFT
@@ -145,7 +149,7 @@ def test_a_directory_in_use_is_refused(tmp_path):
 
 
 def test_a_revision_that_leaves_too_few_is_refused_before_anything_is_made(tmp_path):
-    with pytest.raises(SnapshotRefusedError, match="--bump-revision"):
+    with pytest.raises(ConfigError, match="--bump-revision"):
         restored(tmp_path / "n1", snapshot(3), bump=1 << 62)
     assert not (tmp_path / "n1").exists()
 
