@@ -61,12 +61,12 @@ def backup(client: Client, file: str, as_json: bool) -> int:
     else:
         streams.tell(
             f"saved {found.total} records as of index {found.index} (revision {found.revision}), "
-            f"{render.size(found.size_bytes)} from node at {found.node}{_doubt(found)}"
+            f"{render.size(found.size_bytes)} from node at {found.node}{_what_may_lack(found)}"
         )
     return DONE
 
 
-def _doubt(found: Progress) -> str:
+def _what_may_lack(found: Progress) -> str:
     if found.is_of_leader:
         return ""
     return ", which did not lead: what others acknowledged and it had not applied is not in it"

@@ -71,7 +71,8 @@ def promotion_of(log: RaftLog, learner: int, progress: Progress) -> Configuratio
     member = log.configuration.member(learner)
     if member is None or member.is_voter or not progress.directory:
         return None
-    if log.last_index - progress.match_index > LAG_MAX or progress.needs_older:
+    has_base = progress.match_index >= log.start.index
+    if log.last_index - progress.match_index > LAG_MAX or not has_base:
         return None
     return promoted(log.configuration, learner, progress.directory, log.last_index + 1)
 

@@ -264,8 +264,8 @@ MEMBERS = (
     Mutant(
         "an operator is told to add a node to another cluster than it is to join",
         "joining.admitted",
-        "                if settings.cluster_id not in (",
-        "                if not _reason_to_wait(found, settings) and settings.cluster_id not in (",
+        "                if settings.cluster_id and not",
+        "                if not _reason_to_wait(found, settings) and settings.cluster_id and not",
         test="tests/cli/test_joining.py"
         "::test_another_cluster_is_an_error_before_anybody_is_told_to_add_this_node_to_it",
     ),

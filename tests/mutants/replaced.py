@@ -253,6 +253,14 @@ REPLACED = (
         test=f"{COUNT}::test_a_learner_that_lags_is_not_promoted",
     ),
     Mutant(
+        "a learner is promoted that needs a snapshot, as it lacks few entries",
+        "promotion_of",
+        "progress.match_index >= log.start.index",
+        "not progress.needs_older",
+        test=f"{COUNT}"
+        "::test_a_learner_that_lacks_what_is_before_the_log_is_not_promoted_however_short_that_is",
+    ),
+    Mutant(
         "two voters change at once",
         "propose",
         "configuration.voting_directories) <= 1,\n",

@@ -313,7 +313,7 @@ SAVING = (
     Mutant(
         "any cluster's directory is good where none is named",
         "_check_identity",
-        'stored.cluster_id.startswith(f"{asked.cluster_id}-")',
+        "cluster_names.is_meant(asked.cluster_id, stored.cluster_id)",
         "stored.cluster_id",
         test="tests/storage/test_directory.py",
     ),

@@ -11,11 +11,11 @@ from kvstore.raft.configuration import NOT_ADMITTED, Configuration, Member
 from kvstore.raft.configurations import Configurations
 from kvstore.raft.messages import AppendEntries, FetchEntries
 from kvstore.raft.safety import SafetyViolationError
-from kvstore.raft.types import HardState, Role
+from kvstore.raft.types import HardState, LogStart, Role
 
 from .disk import THREE, Disk, configured, entry
 from .harness import World, bench, leader_bench
-from .messages import accepted, append, fetched, pre_vote_reply
+from .messages import accepted, append, fetched, pre_vote_reply, rejected
 
 
 def voters(*ids: int) -> Configuration:
@@ -241,6 +241,24 @@ def test_a_learner_that_lags_is_not_promoted() -> None:
     assert world.raft().log.configuration == learner
     world.hand(msgspec.structs.replace(lagging, match_index=8))
     assert world.raft().log.configuration == promoted(learner, 3, "d" * 32, at=1_033)
+
+
+def test_a_learner_that_lacks_what_is_before_the_log_is_not_promoted_however_short_that_is() -> (
+    None
+):
+    """It needs a snapshot, of whatever size, though nobody has found out yet."""
+    world = leader_bench([2, 2], 3, start=LogStart(10, 2))
+    world.nodes[1].applied = [*world.log()[:2]]
+    world.hand(accepted(2, 3, match=13))
+    learner = demoted(THREE, 3)
+    change(world, learner)
+    world.hand(accepted(2, 3, match=14))
+    new = {"rejoining": "d" * 32, "admitted_at": NOT_ADMITTED}
+    for prev in (14, 10):
+        world.hand(msgspec.structs.replace(rejected(3, 3, prev, conflict=(1, 0)), **new))
+        assert world.raft().log.configuration == learner
+    world.hand(msgspec.structs.replace(accepted(3, 3, match=10), **new))
+    assert world.raft().log.configuration == promoted(learner, 3, "d" * 32, at=15)
 
 
 def test_who_is_promoted_counts_as_answering_from_then_on() -> None:
