@@ -80,7 +80,7 @@ def test_of_a_directory_that_was_never_admitted_it_is_said_that_it_may_lack_much
     data_dir = made(tmp_path / "n3")
     never = "this directory was never admitted, and may lack much: is there no better one?"
     assert never not in run("recover", "--data", str(data_dir)).out.decode()
-    node = open_node(data_dir, 3, names_cluster=True)
+    node = open_node(data_dir, 3)
     node.log.write(DurableUpdate(HardState(TERM, None, NOT_ADMITTED)))
     node.close()
     assert never in run("recover", "--data", str(data_dir)).out.decode().splitlines()
@@ -97,7 +97,7 @@ def test_data_that_differ_from_those_of_the_others_are_told_of_and_kept_aside(
     assert f"wrong: as of entry {APPLIED} these data differ" in ran.out.decode()
     done = json.loads(run("recover", "--data", str(data_dir), "--yes", "--json").out)
     assert done["differs_at"] == APPLIED
-    node = open_node(data_dir, 3, cluster_id=done["cluster"], names_cluster=True)
+    node = open_node(data_dir, 3, cluster_id=done["cluster"])
     assert node.state.divergence is None
     node.close()
     assert (data_dir / DIVERGED / "data.mdb").exists()
