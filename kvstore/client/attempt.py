@@ -74,5 +74,9 @@ class Full(NotSent):
         super().__init__("it has no free place for another client")
 
 
+class Foreign(NotSent):
+    """The node belongs to another cluster, and has refused."""
+
+
 class Unanswered(Setback):
     """The node may have carried the request out, but its reply did not arrive."""

@@ -23,7 +23,17 @@ import msgspec
 
 from kvstore import api
 from kvstore.address import Address, parse_address
-from kvstore.client.attempt import Attempt, Full, HangUp, NotSent, Setback, Step, Unanswered, Way
+from kvstore.client.attempt import (
+    Attempt,
+    Foreign,
+    Full,
+    HangUp,
+    NotSent,
+    Setback,
+    Step,
+    Unanswered,
+    Way,
+)
 from kvstore.client.course import Course
 from kvstore.errors import (
     ConfigError,
@@ -215,6 +225,8 @@ class Caller:
                 self._check_whose(course)
                 if isinstance(setback, Full):
                     course.full(str(setback))
+                elif isinstance(setback, Foreign):
+                    course.foreign(str(setback))
                 else:
                     course.failed(str(setback), is_silence=setback.is_silence)
                 continue
@@ -302,7 +314,7 @@ class Caller:
             raise Unanswered(str(error)) from None
         if call.cluster_id not in ("", reply.cluster_id):
             # The node has refused: the call says for which cluster it is.
-            raise NotSent(f"it belongs to cluster {reply.cluster_id}, not to {call.cluster_id}")
+            raise Foreign(f"it belongs to cluster {reply.cluster_id}, not to {call.cluster_id}")
         self._cluster_id = reply.cluster_id
         self._newest_members_at = max(self._newest_members_at, reply.members_at)
         if isinstance(reply.result, api.Failure):

@@ -53,6 +53,7 @@ class Course:
         self._rest_due: Rest | None = None
         self._told: set[tuple[Address, Address]] = set()
         self._failures: dict[Address, str] = {}
+        self._foreign: set[Address] = set()
         self._refusal: RefusedError | None = None
         self._is_crowded = False
         """Whether a node was full in this round."""
@@ -96,6 +97,25 @@ class Course:
             text = "FULL no node that can be reached has a free place for another client"
             self._refusal = RefusedError(text, "FULL")
         self.failed(reason, is_silence=False)
+
+    def foreign(self, reason: str) -> None:
+        """The node belongs to another cluster. If all do, none of the one that is meant is left."""
+        self._foreign.add(self.node)
+        if self._foreign.issuperset(self._nodes):
+            self._failures[self.node] = reason
+            raise self._end_among_others()
+        self.failed(reason, is_silence=False)
+
+    def _end_among_others(self) -> RequestError:
+        if self.doubt is not None:
+            return OutcomeUnknownError(
+                f"{self.doubt}: it may or may not take effect, and only another cluster answers "
+                f"({self._heard()}); look what is there before you try again"
+            )
+        return UnreachableError(
+            f"only another cluster answers ({self._heard()}): if it has taken the place of the one "
+            "that this client knows, as after kvstore recover or restore, make a new client"
+        )
 
     def busy(self, refusal: RefusedError) -> None:
         """The leader has no room now; nobody else could help."""
@@ -152,12 +172,14 @@ class Course:
         self._pause_s = min(2 * self._pause_s, longest_s)
         self._tried.clear()
 
+    def _heard(self) -> str:
+        return "; ".join(f"{node}: {reason}" for node, reason in self._failures.items())
+
     def check_deadline(self) -> None:
         """Raise what is known if the time is up."""
         if self._clock() < self.deadline:
             return
-        failures = "; ".join(f"{node}: {reason}" for node, reason in self._failures.items())
-        also = f" ({failures})" if failures else ""
+        also = f" ({self._heard()})" if self._failures else ""
         if self.doubt is not None:
             raise OutcomeUnknownError(
                 f"{self.doubt}: it may or may not take effect, and no node could tell within "

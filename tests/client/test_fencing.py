@@ -6,12 +6,20 @@ import pytest
 from scripted_node import (
     NO_LEADER,
     OK,
+    Misbehave,
     ScriptedNode,
     bulk,
     reply,
 )
 
-from kvstore import Client, GuardFailedError, RefusedError, UnreachableError, api
+from kvstore import (
+    Client,
+    GuardFailedError,
+    OutcomeUnknownError,
+    RefusedError,
+    UnreachableError,
+    api,
+)
 
 from .answers import FOO, FOUND, STATUS
 
@@ -79,16 +87,42 @@ def test_every_request_names_the_cluster_once_it_is_known() -> None:
         assert [call.cluster_id for call in node.calls] == ["", "scripted"]
 
 
-@pytest.mark.usefixtures("skipped_pauses")
-def test_an_answer_of_another_cluster_is_not_taken() -> None:
+def test_an_answer_of_another_cluster_is_not_taken_nor_waited_for() -> None:
+    """The cluster was recovered, or restored: no new attempt finds the one before."""
     other_cluster = bulk(reply(api.GetResult(1, (None,)), cluster_id="other"))
     with (
-        ScriptedNode(FOUND, *[other_cluster] * 200) as node,
-        Client([node.address]) as client,
+        ScriptedNode(FOUND, other_cluster) as node,
+        ScriptedNode(other_cluster) as second,
+        Client([node.address, second.address], 60_000) as client,
     ):
         client.get("foo")
-        with pytest.raises(UnreachableError, match="cluster other, not to scripted"):
+        with pytest.raises(UnreachableError, match="cluster other, not to scripted") as told:
             client.get("foo")
+        assert "make a new client" in str(told.value)
+        assert len(node.calls) + len(second.calls) == 3
+
+
+def test_who_is_silent_may_still_be_of_the_cluster_that_is_meant() -> None:
+    other_cluster = bulk(reply(api.GetResult(1, (None,)), cluster_id="other"))
+    with (
+        ScriptedNode(FOUND, Misbehave.HANG_UP, FOUND) as node,
+        ScriptedNode(*[other_cluster] * 9) as second,
+        Client([node.address, second.address], 60_000) as client,
+    ):
+        client.get("foo")
+        assert client.get("foo") == FOO
+
+
+def test_a_write_in_doubt_stays_so_where_only_another_cluster_answers() -> None:
+    other_cluster = bulk(reply(OK, cluster_id="other"))
+    with (
+        ScriptedNode(FOUND, OK, Misbehave.HANG_UP, other_cluster) as node,
+        Client([node.address], 60_000, exactly_once=True) as client,
+    ):
+        client.get("foo")
+        client.put("k", "v")
+        with pytest.raises(OutcomeUnknownError, match="only another cluster answers"):
+            client.put("k", "w")
 
 
 def test_a_guard_is_sent_with_every_kind_of_write() -> None:

@@ -9,7 +9,30 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
+_FENCING = "tests/client/test_fencing.py"
+
 CALLING = (
+    Mutant(
+        "a cluster that is no more is waited for",
+        "Course.foreign",
+        "        if self._foreign.issuperset(self._nodes):\n",
+        "        if False:\n",
+        test=_FENCING,
+    ),
+    Mutant(
+        "one node of another cluster speaks for all",
+        "Course.foreign",
+        "self._foreign.issuperset(self._nodes)",
+        "self._foreign",
+        test=_FENCING,
+    ),
+    Mutant(
+        "a write in doubt was not made if another cluster has taken the place",
+        "Course._end_among_others",
+        "if self.doubt is not None:",
+        "if False:",
+        test=_FENCING,
+    ),
     Mutant(
         "a bare write is sent again",
         "_may_be_repeated",
