@@ -67,12 +67,14 @@ class Outbox:
         """What waited for updates up to this one, each message once.
 
         Messages of an earlier term are dropped: what they promised, the disk may
-        no longer hold, and a network may lose any message. So is the prospect of a vote, from
-        a node that `hears_leader` by now.
+        no longer hold, and a network may lose any message. So are those that speak for a
+        directory of which the admission was taken back meanwhile, and so is the prospect of a
+        vote, from a node that `hears_leader` by now.
         """
         taken: list[Message] = []
         while self._waiting and self._waiting[0][0] <= durable_number:
-            taken += [m for m in self._waiting.popleft()[1] if m.term == term]
+            _, written = self._waiting.popleft()
+            taken += [m for m in written if m.term == term and m.admitted_at <= self.admitted_at]
         if hears_leader:
             return [m for m in taken if not (isinstance(m, PreVoteReply) and m.vote_granted)]
         return taken

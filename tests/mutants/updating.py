@@ -63,6 +63,14 @@ UPDATING = (
         test=f"{UPDATES}::test_what_is_said_in_a_term_waits_until_that_is_durable",
     ),
     Mutant(
+        "a directory speaks as one that votes after its admission was taken back",
+        "Outbox.take",
+        " and m.admitted_at <= self.admitted_at]",
+        "]",
+        test="tests/raft/test_rejoin.py"
+        "::test_nobody_hears_of_an_admission_that_was_taken_back_in_the_same_turn",
+    ),
+    Mutant(
         "the prospect of a vote waits for the disk, whoever is heard meanwhile",
         "Outbox.take",
         "        if hears_leader:\n",

@@ -289,6 +289,17 @@ def test_an_admission_makes_it_a_voter_from_the_append_on_and_only_as_long_as_it
     assert world.disk().hard_state == HardState(4, None, NOT_ADMITTED)
 
 
+def test_nobody_hears_of_an_admission_that_was_taken_back_in_the_same_turn() -> None:
+    """By the time that the answer leaves, the disk holds it no more."""
+    world = rejoining()
+    world.hand(msgspec.structs.replace(append(2, 3), entries=(admission(1, 3, 1, NAME),)))
+    assert [reply.admitted_at for reply in world.take_sent(to=2)] == [NOT_ADMITTED]
+    world.hand(append(2, 3, prev=(1, 3)))
+    assert [reply.admitted_at for reply in world.take_sent(to=2)] == [1]
+    world.hand(append(3, 4, terms=[4]), append(3, 4, prev=(1, 4)))
+    assert [reply.admitted_at for reply in world.take_sent(to=3)] == [NOT_ADMITTED]
+
+
 def test_the_admission_of_an_earlier_directory_admits_no_later_one() -> None:
     """A node may be replaced twice."""
     world = rejoining()
