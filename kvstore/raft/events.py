@@ -245,6 +245,20 @@ class Configured(msgspec.Struct, frozen=True):
         return f"configuration of log entry {self.entry_index} is in force: {self.configuration}"
 
 
+class DirectoryLost(msgspec.Struct, frozen=True):
+    """A node came with another directory than the one that votes, which is made a learner."""
+
+    term: int
+    node: int
+
+    def __str__(self) -> str:
+        return (
+            f"node {self.node} came with another directory: the one that voted votes no more, and "
+            "cannot come back. If it was not lost, look why it was not there (a disk that is not "
+            "mounted?)"
+        )
+
+
 class VersionRaised(msgspec.Struct, frozen=True):
     """The cluster has a newer version of the protocol: no node goes back to an older release."""
 
@@ -348,6 +362,7 @@ Event: TypeAlias = (
     | Repaired
     | Admitted
     | Configured
+    | DirectoryLost
     | VersionRaised
     | ShortOfRoom
     | RoomIsBack

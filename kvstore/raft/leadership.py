@@ -14,7 +14,7 @@ from typing import Final
 
 from kvstore.raft import changes
 from kvstore.raft.configuration import Configuration, PerPeer
-from kvstore.raft.events import Event, HandingOver, HandoverFailed, NeedsOlder
+from kvstore.raft.events import DirectoryLost, Event, HandingOver, HandoverFailed, NeedsOlder
 from kvstore.raft.log import RaftLog
 from kvstore.raft.messages import AppendEntriesReply, Message
 from kvstore.raft.outbox import Outbox
@@ -300,6 +300,8 @@ class Leadership:
             answering = {one for one in self.answering if one == self._id or self._counts(one)}
             directory = self._progress[peer].directory
             configuration = changes.demotion_for(self._log, peer, directory, answering)
+            if configuration is not None:
+                self._events.append(DirectoryLost(self._log.last_term, peer))
         if configuration is not None:
             changes.propose(self._log, configuration)
             # It answers, by the directory that votes now.

@@ -22,6 +22,7 @@ WARNINGS: Final = (
     events.Stalled,
     events.HandoverFailed,
     events.CannotVouch,
+    events.DirectoryLost,
     events.ShortOfRoom,
     events.WaitsForRoom,
     events.MessageIgnored,

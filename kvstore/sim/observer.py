@@ -324,6 +324,7 @@ _names = {
     events.Repaired: "damage repaired",
     events.Admitted: "admission",
     events.Configured: "change of members",
+    events.DirectoryLost: "directory given up",
     events.VersionRaised: "version raised",
     events.ShortOfRoom: "short of room",
     events.RoomIsBack: "room is back",

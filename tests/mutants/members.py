@@ -241,6 +241,13 @@ MEMBERS = (
         test="tests/server/test_acquaintances.py",
     ),
     Mutant(
+        "a directory is given up in silence",
+        "Leadership._change_for",
+        "            if configuration is not None:\n                self._events",
+        "            if False:\n                self._events",
+        test="tests/raft/test_rejoin.py",
+    ),
+    Mutant(
         "strangers are kept without end",
         "Roster.meet",
         "len(self._strangers) >= MEMBERS_MAX",

@@ -184,6 +184,9 @@ def test_it_is_made_a_learner_and_votes_once_it_has_caught_up() -> None:
     assert world.disk(2).hard_state == HardState(1, None, entries[1].index)
     told = world.lines(2)
     assert f"admitted by log entry {entries[1].index}: this node votes from now on" in told
+    warned = [one for one in world.lines(1) if "came with another directory" in one]
+    assert len(warned) == 1
+    assert "node 2 came with another directory: the one that voted votes no more" in warned[0]
     world.crash(1)
     calm(world, 60)
     assert len(world.leaders) == 1, "2 and 3 are a majority"
