@@ -246,4 +246,11 @@ CHECKING = (
         "",
         test="tests/sim/test_comparisons.py::test_a_record_that_changes_is_found_wherever_it_is",
     ),
+    Mutant(
+        "who waits for a cluster to get well looks rarely",
+        "calm.recover",
+        "world.schedule.now_ms + _STEP_MS",
+        "world.schedule.now_ms + 5 * _STEP_MS",
+        test="tests/sim/test_calm.py::test_a_cluster_that_is_well_is_found_well_soon_at_any_moment",
+    ),
 )

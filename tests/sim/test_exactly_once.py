@@ -23,12 +23,12 @@ ADD = api.Increment(b"n", 1)
 
 
 def numbers_in_the_log(world: World) -> Counter[tuple[int, int]]:
-    """How often each number of each session stands in the longest log that can be read."""
+    """How often each number of each session stands in the longest log; none if it is empty."""
     sound = [host.disk.log for host in world.hosts.values() if host.is_sound]
     log = max(sound, key=lambda log: log.last_index)
     found: Counter[tuple[int, int]] = Counter()
-    first = log.outline.start.index + 1
-    for entry in log.entries(first, log.last_index + 1, 1 << 40):
+    first, stop = log.outline.start.index + 1, log.last_index + 1
+    for entry in log.entries(first, stop, 1 << 40) if first < stop else ():
         if entry.kind is EntryKind.COMMAND:
             logged = msgspec.msgpack.decode(entry.data, type=api.Logged)
             match logged:
