@@ -39,6 +39,7 @@ class Prospect(msgspec.Struct, frozen=True):
       held, and become a part of the data, though nobody knows whether they were.
     * `unreadable`: entries behind `last_index` that are in the log, and damaged or behind damage.
     * `is_voter`: false for a directory that had not been admitted: it may lack much.
+    * `is_member`: false for one whose own log says that its node was removed.
     * `differs_at`: as of this entry its data are known to differ from the majority's; 0 if not.
     """
 
@@ -51,6 +52,7 @@ class Prospect(msgspec.Struct, frozen=True):
     last_term: int
     unreadable: int
     is_voter: bool
+    is_member: bool
     differs_at: int
 
 
@@ -67,16 +69,18 @@ def prospect_of(survivor: Survivor) -> Prospect:
     """What to tell before anything is done."""
     identity, found = survivor.identity, survivor.found
     divergence = survivor.state.divergence
+    members = tuple(one.node_id for one in latest_of(found).members)
     return Prospect(
         node_id=identity.node_id,
         cluster_id=identity.cluster_id,
-        members=tuple(one.node_id for one in latest_of(found).members),
+        members=members,
         term=found.hard_state.current_term,
         applied_index=survivor.state.applied().last_applied,
         last_index=survivor.last_index,
         last_term=survivor.last_term,
         unreadable=found.last_index - survivor.last_index,
         is_voter=found.hard_state.is_voter,
+        is_member=identity.node_id in members,
         differs_at=0 if divergence is None else divergence.index,
     )
 

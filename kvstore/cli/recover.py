@@ -94,6 +94,7 @@ def _fields(data: Path, prospect: Prospect, done: Recovery) -> dict[str, object]
         "last_index": prospect.last_index,
         "last_term": prospect.last_term,
         "unreadable": prospect.unreadable,
+        "is_member": prospect.is_member,
         "differs_at": prospect.differs_at,
     }
 
@@ -117,6 +118,11 @@ def _told(data: Path, found: Prospect) -> list[str]:
     if not found.is_voter:
         lines.append(
             "this directory was never admitted, and may lack much: is there no better one?"
+        )
+    if not found.is_member:
+        lines.append(
+            f"by its own log node {found.node_id} was removed, and the others went on without it: "
+            "is there no better one?"
         )
     if found.differs_at:
         lines.append(

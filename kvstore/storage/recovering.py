@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from kvstore.errors import DirectoryRefusedError
+from kvstore.errors import DamagedError, DirectoryRefusedError
 from kvstore.kv.view import Applied
 from kvstore.raft.configuration import Configuration
 from kvstore.raft.types import HardState, LogStart
@@ -78,15 +78,25 @@ def survivor(data_dir: Path) -> Iterator[SurvivingDirectory]:
     with held(data_dir):
         _change_over(data_dir)
         with ExitStack() as opened:
-            log = LmdbLog(data_dir / RAFT, _map_bytes(data_dir / RAFT))
-            opened.callback(log.close)
-            state = LmdbState(data_dir / STATE, _map_bytes(data_dir / STATE))
-            opened.callback(state.close)
-            survived = SurvivingDirectory(data_dir, log, state)
+            survived = _survived(data_dir, opened)
             yield survived
         if survived.is_replaced:
             recovered_log.finish(data_dir, data_dir / RAFT)
             _change_over(data_dir)
+
+
+def _survived(data_dir: Path, opened: ExitStack) -> SurvivingDirectory:
+    try:
+        log = LmdbLog(data_dir / RAFT, _map_bytes(data_dir / RAFT))
+        opened.callback(log.close)
+        state = LmdbState(data_dir / STATE, _map_bytes(data_dir / STATE))
+        opened.callback(state.close)
+        return SurvivingDirectory(data_dir, log, state)
+    except DamagedError as error:
+        raise DamagedError(
+            f"{error}. A start mends what can be: copy {data_dir}, start the node once on the "
+            "copy, stop it, and recover the copy; or take another node's directory, or a backup"
+        ) from error
 
 
 def _change_over(data_dir: Path) -> None:

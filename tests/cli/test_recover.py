@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from founding import founders
+from raft.disk import configured
 from recovery.recovering_child import APPLIED, TERM, entries, made
 from storage.samples import content, flip_text, open_node
 
@@ -63,6 +65,7 @@ def test_its_outcome_is_one_object_with_json(run: Run, tmp_path: Path) -> None:
         "last_index": LAST,
         "last_term": 6,
         "unreadable": 0,
+        "is_member": True,
         "differs_at": 0,
     }
 
@@ -101,6 +104,20 @@ def test_data_that_differ_from_those_of_the_others_are_told_of_and_kept_aside(
     assert node.state.divergence is None
     node.close()
     assert (data_dir / DIVERGED / "data.mdb").exists()
+
+
+def test_of_a_node_that_was_removed_it_is_said_that_the_others_went_on(
+    run: Run, tmp_path: Path
+) -> None:
+    data_dir = made(tmp_path / "n3")
+    node = open_node(data_dir, 3)
+    removal = configured(len(entries()) + 1, TERM, founders((1, 2)))
+    node.log.write(DurableUpdate(HardState(TERM), None, [removal]))
+    node.close()
+    told = run("recover", "--data", str(data_dir)).out.decode()
+    assert "by its own log node 3 was removed, and the others went on without it" in told
+    done = json.loads(run("recover", "--data", str(data_dir), "--yes", "--json").out)
+    assert done["is_member"] is False
 
 
 @pytest.mark.parametrize("words", [(), ("--yes",)])

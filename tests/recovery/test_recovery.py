@@ -196,7 +196,7 @@ def test_damaged_data_is_refused_untouched(tmp_path):
     data_dir = made(tmp_path / "n3")
     flip_text(data_dir / "state" / "data.mdb", b"last_applied")
     before = content(data_dir)
-    with pytest.raises(DamagedError):
+    with pytest.raises(DamagedError, match="start the node once on the copy"):
         recovered(data_dir)
     assert content(data_dir) == before
 
