@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from kvstore.errors import DirectoryRefusedError, DiskWriteError
-from kvstore.storage import lmdb_files
+from kvstore.storage import lmdb_files, recovered_log
 from kvstore.storage.directory import COPY, RAFT, STATE, held
 from kvstore.storage.filesystem import sync_directory
 from kvstore.storage.lmdb_compact import copy_compacted
@@ -38,7 +38,7 @@ def compact_directory(data_dir: Path, on_progress: OnProgress = nobody) -> list[
     be copied whole, `DiskWriteError` if there is no room for the copy; then what was not compacted
     is as it was.
     """
-    if not (data_dir / RAFT).exists():
+    if not recovered_log.in_force(data_dir, data_dir / RAFT).exists():
         raise DirectoryRefusedError(f"{data_dir}: no node has this directory: {RAFT}/ is missing")
     with held(data_dir):
         environments = [data_dir / name for name in (STATE, RAFT)]

@@ -21,6 +21,12 @@ RECOVERED: Final = "raft.recovered"
 BEFORE: Final = "raft.before"
 
 
+def in_force(data_dir: Path, raft: Path) -> Path:
+    """Where the log is that counts, though a recovery may still have to be finished."""
+    recovered = data_dir / RECOVERED
+    return recovered if recovered.exists() else raft
+
+
 def decide(data_dir: Path) -> None:
     """What is `raft.recovering` is whole and durable, and so is the state that goes with it."""
     try:

@@ -73,7 +73,7 @@ def survivor(data_dir: Path) -> Iterator[SurvivingDirectory]:
 
     When the context ends, what was decided is finished; so is what an earlier one left to do.
     """
-    if not (data_dir / RAFT).exists() and not (data_dir / recovered_log.RECOVERED).exists():
+    if not recovered_log.in_force(data_dir, data_dir / RAFT).exists():
         raise DirectoryRefusedError(f"{data_dir}: no node has this directory: {RAFT}/ is missing")
     with held(data_dir):
         _change_over(data_dir)

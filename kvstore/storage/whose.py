@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kvstore.errors import DamagedError, StorageUnavailableError
-from kvstore.storage import records
+from kvstore.storage import records, recovered_log
 from kvstore.storage.base import Identity
 from kvstore.storage.directory import RAFT
 from kvstore.storage.lmdb_reader import snapshot
@@ -17,7 +17,7 @@ from kvstore.storage.lmdb_reader import snapshot
 
 def whose(data_dir: Path) -> Identity | None:
     """Whose it is; None if it has not been made, or if that cannot be read."""
-    raft = data_dir / RAFT
+    raft = recovered_log.in_force(data_dir, data_dir / RAFT)
     try:
         if not raft.exists():
             return None

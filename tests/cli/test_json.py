@@ -166,7 +166,7 @@ def test_an_error_of_a_command_on_files_is_one_object(run: Run, line: tuple[str,
 @pytest.mark.parametrize("line", LINES.values(), ids=LINES.keys())
 def test_an_error_of_each_command_is_one_object(run: Run, line: str) -> None:
     words = [*line.split(), "--json"]
-    with ScriptedNode(INVALID) as node:
+    with ScriptedNode(INVALID, INVALID) as node:
         code, error = the_error(run, *words, "--to", node.address)
         assert (code, error["code"], error["retryable"]) == (3, "ERR", False)
         assert error["message"] == "ERR key is longer than 480 bytes"

@@ -23,8 +23,10 @@ from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogSt
 from kvstore.raft.versions import version_data
 from kvstore.recovery import TERM_BUMP, prospect_of, recover
 from kvstore.storage import recovered_log
+from kvstore.storage.compacting import compact_directory
 from kvstore.storage.inspect import inspect_directory
 from kvstore.storage.recovering import survivor
+from kvstore.storage.whose import whose
 
 from . import recovering_child
 from .recovering_child import APPLIED, TERM, entries, made
@@ -173,6 +175,31 @@ def test_a_directory_that_was_never_admitted_says_so(tmp_path):
     node.close()
     with survivor(data_dir) as found:
         assert not prospect_of(found).is_voter
+
+
+def test_a_recovery_that_is_not_finished_is_known_by_whoever_looks(tmp_path, monkeypatch):
+    """Killed between its last two renames it has no log under the old name."""
+    data_dir = made(tmp_path / "n3")
+    finish = recovered_log.finish
+
+    def killed(there, raft):
+        if not (there / recovered_log.RECOVERED).exists():
+            return finish(there, raft)
+        assert whose(data_dir).cluster_id != "local", "what was decided counts"
+        raft.rename(there / recovered_log.BEFORE)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recovered_log, "finish", killed)
+    with pytest.raises(KeyboardInterrupt):
+        recovered(data_dir)
+    monkeypatch.undo()
+    assert not (data_dir / "raft").exists()
+    identity = whose(data_dir)
+    assert identity.node_id == 3
+    assert identity.cluster_id != "local"
+    assert [one.name for one in compact_directory(data_dir)] == ["state", "raft"]
+    with survivor(data_dir) as found:
+        assert found.identity == identity
 
 
 def test_a_directory_in_use_and_one_that_is_none_are_refused(tmp_path):
