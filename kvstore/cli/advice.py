@@ -286,10 +286,9 @@ def _leadership(view: View) -> Iterator[Advice]:
 
 
 def _start(silent: Sequence[int]) -> str:
-    if not silent:
-        return "name the others in --to, to see how they are"
     lost = f"if {_verb(silent, 'it is', 'they are')} lost for good"
-    return f"start {_nodes(silent)}; {lost}, kvstore backup saves what is left, and {_RECOVER}"
+    todo = f"start {_nodes(silent)}" if silent else "name the others in --to, to see how they are"
+    return f"{todo}; {lost}, kvstore backup saves what is left, and {_RECOVER}"
 
 
 _RECOVER: Final = "kvstore recover makes a cluster of it"

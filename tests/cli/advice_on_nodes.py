@@ -97,7 +97,7 @@ ABOUT_NODES = {
         [Asked(at(1), without_leader(1, **NO_23))],
         State.NO_WRITES,
         ["no_majority", "not_asked", "not_asked"],
-        ("2 are needed: name the others in --to",),
+        ("2 are needed: name the others in --to", "if they are lost for good", "kvstore recover"),
     ),
     "a node that was removed is gone, and still asked": Case(
         [*ask(node(1), node(2), node(3)), Asked("h4:9004", DOWN, 4)],
