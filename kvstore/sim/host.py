@@ -157,6 +157,7 @@ class Host:
         if self.node is None:
             return
         raft = self.node.raft
+        self._observer.ending(self)
         self.node = None
         del self.running
         self._greetings.is_over = True

@@ -98,6 +98,13 @@ class Observer:
         for checker in self._checkers:
             checker.ended(host, error)
 
+    def ending(self, host: Watched) -> None:
+        """A node is about to end, perhaps in a turn in which it has applied what nobody saw."""
+        seen = self._seen.get(host.id)
+        if seen is not None and seen[-1] != host.running.machine.last_applied:
+            for changed in self._changed[_APPLIED]:
+                changed(host)
+
     def crashed(self, host: Watched, why: str, *, lost: bool, lost_entries: int) -> None:
         """A node has ended without notice."""
         self.reached["crash"] += 1

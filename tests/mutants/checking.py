@@ -253,4 +253,12 @@ CHECKING = (
         "world.schedule.now_ms + 5 * _STEP_MS",
         test="tests/sim/test_calm.py::test_a_cluster_that_is_well_is_found_well_soon_at_any_moment",
     ),
+    Mutant(
+        "nobody looks at what a node applied as it ended",
+        "Observer.ending",
+        "seen is not None and",
+        "seen is None and",
+        test="tests/sim/test_observer.py"
+        "::test_what_a_node_applied_and_kept_in_a_turn_that_never_ended_was_applied",
+    ),
 )
