@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from kvstore.api import (
         ChangeResult,
+        CheckResult,
         CountResult,
         DeleteResult,
         GetResult,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChangeResult",
+    "CheckResult",
     "Client",
     "ConfigError",
     "CountResult",

@@ -42,6 +42,7 @@ SAMPLES = [
     errors.DamagedSnapshotError("d"),
     errors.SnapshotRefusedError("s"),
     errors.DiskWriteError("d"),
+    errors.MapFullError("m"),
     errors.ProtocolError("p"),
     errors.RefusedError("r"),
     errors.RefusedError("BUSY b", "BUSY"),

@@ -87,8 +87,8 @@ def simulated_clients_are_answered_and_all_checkers_judge_it() -> None:
 
     judge = World.__init__
 
-    def seen(world: World, *arguments: Any) -> None:
-        judge(world, *arguments)
+    def seen(world: World, *arguments: Any, **named: Any) -> None:
+        judge(world, *arguments, **named)
         worlds.append(world)
 
     worlds: list[World] = []
@@ -96,7 +96,9 @@ def simulated_clients_are_answered_and_all_checkers_judge_it() -> None:
     for seed in range(12):
         report = run(scenario(seed), traced=True)
         assert report.violation is None, (seed, report.violation)
-        for one in worlds.pop().history:
+        asked = [one for world in worlds for one in world.history]
+        worlds.clear()
+        for one in asked:
             if isinstance(one.request, Append):
                 told[type(one.result).__name__] += 1
                 told["is refused"] += "needs version 3 of the protocol" in str(one.result)

@@ -117,12 +117,10 @@ def test_shown_bytes_can_be_told_apart() -> None:
 
 
 def test_status_shows_every_node_and_those_that_are_unreachable(run: Run) -> None:
-    script = status(1, "leader"), status(2, "follower")
-    with (
-        ScriptedNode(script[0]) as a,
-        ScriptedNode(script[1]) as b,
-        ClosedPort() as dead,
-    ):
+    with ScriptedNode() as a, ScriptedNode() as b, ClosedPort() as dead:
+        members = {1: a.address, 2: b.address, 3: dead.address}
+        a.extend(status_of(1, members=members))
+        b.extend(status_of(2, members=members))
         ran = run("status", *PATIENT, "--to", f"{a.address},{dead.address},{b.address}")
     lines = ran.out.decode().splitlines()
     assert (ran.code, ran.err) == (1, "")
@@ -143,7 +141,7 @@ def test_status_shows_every_node_and_those_that_are_unreachable(run: Run) -> Non
     assert lines[3][lines[2].index("TERM")] == "7"
     assert lines[3].startswith("1     ")
     assert max(map(len, lines[:4])) < 120
-    what = f"the node at {dead.address} is down (connection refused)"
+    what = f"node 3 at {dead.address} is down (connection refused)"
     assert (
         f"warning: {what}: start it, or wait if it is starting; its log says why it ended"
         in lines[6:]

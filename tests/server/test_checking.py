@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from until import until
 
 from kvstore import api
 from kvstore.config.limits import Limits
@@ -149,11 +150,13 @@ def test_the_next_comparison_waits_until_who_differs_knows(leads: bool) -> None:
     odd = leader.raft.id if leads else cluster.followers()[0].raft.id
     spoil(cluster, odd)
     claim = ask(leader)
-    while not claim.results:
-        cluster.run(50)
-    while not events_of(cluster, odd, DataDoubted):
+    until(lambda: claim.results, lambda: cluster.run(50), "the comparison is over")
+
+    def nothing_else_is_compared() -> None:
         assert leader.checking.index_under_way == leader.raft.log.last_index
         cluster.run(50)
+
+    until(lambda: events_of(cluster, odd, DataDoubted), nothing_else_is_compared, "it knows")
     cluster.run(1_000)
     assert leader_of(cluster).checking.index_under_way == 0
 

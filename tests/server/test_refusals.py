@@ -13,6 +13,7 @@ from kvstore.server import refusals
 from kvstore.server.room import Refusal
 
 ARGUMENTS: dict[str, tuple[object, ...]] = {
+    "backup_was_ended": ("the data's file grew by 300 MiB",),
     "busy_with_backups": (4,),
     "cannot_stand": (1, 7, 2),
     "cannot_take_over": (2,),

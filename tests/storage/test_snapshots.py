@@ -439,5 +439,5 @@ def test_a_file_where_none_can_be_is_refused_at_once(tmp_path):
     with pytest.raises(DiskWriteError, match="No such file"):
         WholeFile(tmp_path / "missing" / "backup")
     for path in (tmp_path, Path("/"), Path()):
-        with pytest.raises(DiskWriteError, match="is a directory"):
+        with pytest.raises(DiskWriteError, match="is no file that could be replaced"):
             WholeFile(path)
