@@ -102,7 +102,7 @@ def recover(
     term = max(survivor.found.hard_state.current_term, survivor.last_term) + TERM_BUMP
     identity = Identity(
         format_version=FORMAT_VERSION,
-        cluster_id=_another_name(old.cluster_id, chance),
+        cluster_id=successor_of(old.cluster_id, chance(16)),
         node_id=old.node_id,
         incarnation=chance(16).hex(),
     )
@@ -136,9 +136,3 @@ def _applied(survivor: Survivor, session_rules: api.SessionRules) -> StateMachin
         if entry.kind is EntryKind.VERSION:
             machine.adopt(version_of(entry))
     return machine
-
-
-def _another_name(old: str, chance: Callable[[int], bytes]) -> str:
-    """Of no other cluster: chance makes it, as one directory alone becomes this one."""
-    stem = old[:48]
-    return successor_of(stem, chance(16))

@@ -22,7 +22,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ARROWS = {
     "raft": {"raft"},
     "kv": {"api", "errors", "kv", "raft.versions"},
-    "wire": {"address", "api", "config.limits", "errors", "raft.messages", "raft.versions", "wire"},
+    "wire": {
+        *("address", "api", "cluster_names", "config.limits", "errors", "raft.messages"),
+        *("raft.versions", "wire"),
+    },
     "storage": {
         *("cluster_names", "errors", "kv.view", "raft.configuration", "raft.configurations"),
         *("raft.types", "storage"),
@@ -65,7 +68,7 @@ ARROWS = {
     "api": {"api"},
     "errors": set(),
     "address": {"errors"},
-    "config": {"address", "api.base", "config", "errors", "raft.types"},
+    "config": {"address", "api.base", "cluster_names", "config", "errors", "raft.types"},
     "config.limits": {"api.base"},
     "config.sources": {"errors"},
     "client": {

@@ -36,7 +36,7 @@ from kvstore.client.blocking import Client
 from kvstore.config import limits
 from kvstore.logs import code_of
 from kvstore.raft import events, messages
-from kvstore.server.event_log import WARNINGS
+from kvstore.server.event_log import ERRORS, WARNINGS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DOCUMENTS: Final = ("README.md", "docs/formats.md", "docs/events.md")
@@ -256,12 +256,18 @@ def _events() -> str:
         (
             (
                 f"`{code_of(event)}`",
-                "warning" if event in WARNINGS else "info",
+                _level(event),
                 _about(event),
             )
             for event in _members(events.Event)
         ),
     )
+
+
+def _level(event: type) -> str:
+    if event in ERRORS:
+        return "error"
+    return "warning" if event in WARNINGS else "info"
 
 
 _BLOCKS: Final[dict[str, Callable[[], str]]] = {

@@ -288,10 +288,10 @@ def _leadership(view: View) -> Iterator[Advice]:
 def _start(silent: Sequence[int]) -> str:
     lost = f"if {_verb(silent, 'it is', 'they are')} lost for good"
     todo = f"start {_nodes(silent)}" if silent else "name the others in --to, to see how they are"
-    return f"{todo}; {lost}, kvstore backup saves what is left, and {_RECOVER}"
-
-
-_RECOVER: Final = "kvstore recover makes a cluster of it"
+    return (
+        f"{todo}; {lost}, save what is left (kvstore backup), and go on with one directory "
+        "(kvstore recover)"
+    )
 
 
 def _why_no_leader(view: View) -> tuple[str, str]:
@@ -385,7 +385,8 @@ def _progress(view: View) -> Iterator[Advice]:
                 "differs",
                 f"the data of node {one.node_id} differ from the majority's as of log entry "
                 f"{one.differs_at}: it answers nothing until it has a snapshot of its leader's; "
-                "look at its memory and its disk, and at state.differs in its directory",
+                "what it held is in state.differs of its directory then. Test the memory of that "
+                "machine",
             )
         if one.snapshot_setback:
             verb = "take" if one.receiving is not None else "write"

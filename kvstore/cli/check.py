@@ -24,7 +24,7 @@ def check(client: Client, as_json: bool) -> int:
     """See whether all nodes hold the same, as of one entry of the log.
 
     Each node reads all its data for that, a little at a time, and goes on to serve. Who differs
-    from a majority of the nodes is named. The leader does it by itself once a day, unless
+    from a majority of the voters is named. The leader does it by itself once a day, unless
     --check-every of the nodes says otherwise.
     """
     result = client.check()

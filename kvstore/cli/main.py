@@ -60,7 +60,8 @@ Exit codes:
      invalid request; of commands with a data directory: it cannot be used;
      of status: writes are not taken; of verify and restore: the backup is
      no good
-  4  outcome unknown: the command may or may not take effect
+  4  outcome unknown: the command may or may not take effect; of check:
+     too few nodes could be compared
   5  no node could be reached, and nothing was changed
   74  standard input or output failed
   130  Ctrl-C

@@ -95,6 +95,7 @@ def _fields(data: Path, prospect: Prospect, done: Recovery) -> dict[str, object]
         "last_term": prospect.last_term,
         "unreadable": prospect.unreadable,
         "is_member": prospect.is_member,
+        "is_voter": prospect.is_voter,
         "differs_at": prospect.differs_at,
     }
 

@@ -17,8 +17,8 @@ from kvstore.cli import node_options as given
 from kvstore.cli import patience, render
 from kvstore.cli.backups import opened, shown_name
 from kvstore.cli.options import Command, as_json, options
-from kvstore.cluster_names import MARK_CHARACTERS, successor_of
-from kvstore.config.limits import CLUSTER_CHARACTERS_MAX, RESTORE_BUMP
+from kvstore.cluster_names import STEM_CHARACTERS_MAX, is_meant, successor_of
+from kvstore.config.limits import RESTORE_BUMP
 from kvstore.config.settings import Settings, settings_from
 from kvstore.errors import ConfigError
 from kvstore.exit_codes import DONE
@@ -109,9 +109,9 @@ def _cluster_of(node: Settings, *origin: object) -> str:
     A node that was restored with a slip is a stranger then, and no member that differs unseen.
     """
     name = successor_of(node.cluster_id, msgspec.msgpack.encode(origin))
-    if len(name) > CLUSTER_CHARACTERS_MAX:
+    if not is_meant(node.cluster_id, name):
         raise ConfigError(
-            f"--cluster: {name} is too long for a name, as it says that the cluster was restored: "
-            f"give one of at most {CLUSTER_CHARACTERS_MAX - MARK_CHARACTERS} characters"
+            f"--cluster: {node.cluster_id} leaves no room to say that the cluster was restored: "
+            f"give a name of at most {STEM_CHARACTERS_MAX} characters"
         )
     return name

@@ -82,8 +82,10 @@ class _Candidate(NamedTuple):
 
 def _by_knowledge(nodes: Sequence[Address], ask: _Ask) -> list[_Candidate]:
     """Who leads the newest term, then who has applied most: a node that was cut off comes last."""
-    candidates = [_candidate(node, ask) for node in nodes]
-    return sorted(candidates, key=lambda one: (one.leads, one.term, one.last_applied), reverse=True)
+    said = [_candidate(node, ask) for node in nodes]
+    newest = max(one.term for one in said)
+    candidates = [one._replace(leads=one.leads and one.term == newest) for one in said]
+    return sorted(candidates, key=lambda one: (one.leads, one.last_applied), reverse=True)
 
 
 def _candidate(node: Address, ask: _Ask) -> _Candidate:

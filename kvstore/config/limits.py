@@ -12,8 +12,6 @@ import msgspec
 from kvstore.api.base import KEYS_MAX
 
 MEMBERS_MAX: Final = 7
-CLUSTER_CHARACTERS_MAX: Final = 64
-"""Of a cluster's name."""
 RECOVER_BUMP: Final = 1 << 40
 """By so much a recovery raises the revision: more than a cluster writes in a hundred days at
 100,000 writes a second."""

@@ -43,8 +43,8 @@ from kvstore.raft.types import RaftSettings
 _DAILY: Final[int | None] = CHECK_EVERY_MS
 _NOBODY: Final[tuple[Address, ...]] = ()
 _ROOM_PER_KEPT: Final = 4
-"""A log's file comes to more than what is kept of it: until the next checkpoint, while somebody
-is sent a snapshot, and as pages that are free again are not taken for room."""
+"""A log's file comes to more than what is kept of it: until the next checkpoint, and while somebody
+is sent the log or a snapshot."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,9 +12,9 @@ from typing import Final, TypeVar
 
 from kvstore.address import Address, parse_addresses, parse_int, quoted
 from kvstore.api.base import NODE_ID_MAX
+from kvstore.cluster_names import CHARACTERS_MAX
 from kvstore.config.limits import (
     CHECK_EVERY_MS_CEILING,
-    CLUSTER_CHARACTERS_MAX,
     LOG_KEPT_BYTES_FLOOR,
     MAP_BYTES_CEILING,
     MAP_BYTES_FLOOR,
@@ -100,10 +100,9 @@ def _in_units(size_bytes: int) -> str:
 
 
 def parse_cluster(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", text) or len(text) > CLUSTER_CHARACTERS_MAX:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", text) or len(text) > CHARACTERS_MAX:
         raise ConfigError(
-            f"{text!r} is not a cluster name: use 1 to {CLUSTER_CHARACTERS_MAX} of "
-            "A-Z a-z 0-9 . _ -"
+            f"{text!r} is not a cluster name: use 1 to {CHARACTERS_MAX} of A-Z a-z 0-9 . _ -"
         )
     return text
 

@@ -18,7 +18,7 @@ from kvstore.errors import ConfigError
 from kvstore.raft.versions import FIRST_VERSION
 
 _REVISION_MAX: Final = 1 << 62
-"""Another such number is left for writes."""
+"""As many again are left for writes."""
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -37,8 +37,8 @@ class Applied(msgspec.Struct, frozen=True):
         """With a revision that is so much higher. Raises `ConfigError` for too much."""
         if self.revision > _REVISION_MAX - bump:
             raise ConfigError(
-                f"its revision is {self.revision}, and {bump} more leaves too few: give a lower "
-                "--bump-revision"
+                f"its revision is {self.revision}, and {bump} more leaves too few for writes: "
+                "raise it by less"
             )
         return msgspec.structs.replace(self, revision=self.revision + bump)
 

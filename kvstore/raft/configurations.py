@@ -22,7 +22,7 @@ MEMBERS_BELIEVED_MAX: Final = 32
 """Of one configuration, learners and all: no release makes more, so one is damaged."""
 ADDRESS_CHARACTERS_MAX: Final = 300
 _ENDS_MAX: Final = 256
-"""Directories of which it is kept whether they are ended: who makes some up fills no memory."""
+"""Directories of which it is kept whether they are ended: peers may claim any, so not all are."""
 
 _DIRECTORY: Final = re.compile(r"(?:[0-9a-f]{32})?")
 _encode = msgspec.msgpack.Encoder().encode

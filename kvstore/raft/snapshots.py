@@ -4,7 +4,8 @@ Law: who needs a snapshot asks for each piece of it, and gets it from the leader
 term. What is out has a bound on both sides, whatever is lost, doubled or late. The bytes of
 a snapshot are kept apart by its name, and never mixed with those of another.
 
-Who keeps the files, and what is in them, others know: see `server/snapshots/`.
+Who keeps the files, and what is in them, others know: see `server/spooling.py` and
+`server/installing.py`.
 """
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ class Sending:
         return out
 
     def _piece(self, question: FetchSnapshot, source: SnapshotSource) -> list[SnapshotPiece]:
-        """None if the file is lost: its driver takes it away."""
+        """Empty if the file is lost: its driver takes it away."""
         data = source.read(question.offset, PIECE_BYTES)
         if not data:
             return []

@@ -1,6 +1,7 @@
 """What came of comparing the states of all nodes, as values; `events.py` says what an event is.
 
-Law: a comparison has one line on the leader. Who differs says so by `doubt_events.py`.
+Law: a comparison has one line on the leader; one without a majority has a line on all nodes, and
+another one if it comes to a majority after all. Who differs says so by `doubt_events.py`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,6 @@ class StatesDisputed(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return (
-            f"states differ as of log entry {self.index}, and no majority of the nodes agrees: "
+            f"states differ as of log entry {self.index}, and no majority of the voters agrees: "
             "nobody can tell which is right; start the nodes that are down, and run kvstore check"
         )

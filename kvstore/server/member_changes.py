@@ -163,8 +163,8 @@ def _with_majority(
         if set(answering) <= known.without_data:
             who = ", ".join(map(str, answering))
             return Refused(
-                f"without {without} nobody could lead: of the voters, {who} would answer, and "
-                "waits for a snapshot",
+                f"without {without} nobody could lead: of the voters only {who} would answer, "
+                "waiting for a snapshot",
                 may_pass=True,
             )
         return after

@@ -18,7 +18,7 @@ import hiredis
 import msgspec
 
 from kvstore.address import parse_address, quoted
-from kvstore.config.limits import CLUSTER_CHARACTERS_MAX
+from kvstore.cluster_names import CHARACTERS_MAX
 from kvstore.errors import ConfigError, ProtocolError
 from kvstore.raft.messages import Message
 from kvstore.raft.versions import FIRST_VERSION, SPOKEN, VERSION_MAX, Versions
@@ -93,7 +93,7 @@ def decode_hello(payload: bytes) -> Hello:
         hello = _decode_hello(payload)
     except _UNDECODABLE as error:
         raise ProtocolError(f"the peer's hello is malformed: {error}") from None
-    if len(hello.cluster_id) > CLUSTER_CHARACTERS_MAX:
+    if len(hello.cluster_id) > CHARACTERS_MAX:
         raise ProtocolError("the peer's cluster id is too long")
     if not _INCARNATION.fullmatch(hello.incarnation):
         raise ProtocolError("the peer's incarnation is not 32 hex digits")

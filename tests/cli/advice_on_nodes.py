@@ -148,7 +148,8 @@ ABOUT_NODES = {
         ["no_majority", "node_silent", "node_silent"],
         (
             "no leader: 1 of 3 nodes answer, and 2 are needed: start nodes 2, 3; if they are lost "
-            "for good, kvstore backup saves what is left, and kvstore recover",
+            "for good, save what is left (kvstore backup), and go on with one directory "
+            "(kvstore recover)",
         ),
     ),
     "a leader that has just lost the others": Case(

@@ -66,6 +66,7 @@ def test_its_outcome_is_one_object_with_json(run: Run, tmp_path: Path) -> None:
         "last_term": 6,
         "unreadable": 0,
         "is_member": True,
+        "is_voter": True,
         "differs_at": 0,
     }
 

@@ -61,7 +61,7 @@ def test_a_name_without_room_for_what_comes_behind_it_is_refused(run: Run, tmp_p
         words = (*WORDS, "--cluster", "c" * length, "--data", str(tmp_path / str(length)))
         ran = run("restore", str(file), *words)
         assert ran.code == code
-    assert "give one of at most 55 characters" in ran.err
+    assert "give a name of at most 55 characters" in ran.err
     assert not (tmp_path / "56").exists()
 
 

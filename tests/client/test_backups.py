@@ -78,11 +78,11 @@ LEADER = {"role": "leader", "term": 5, "applied": 30}
             {"role": "follower", "term": 5, "applied": 8},
         ),
         (
-            {"role": "candidate", "term": 5, "applied": 8},
-            {"role": "follower", "term": 4, "applied": 9},
+            {"role": "follower", "term": 5, "applied": 9},
+            {"role": "leader", "term": 4, "applied": 8},
         ),
     ],
-    ids=["the leader", "the newest leader", "who applied most", "who is of the newest term"],
+    ids=["the leader", "the newest leader", "who applied most", "no leader of an older term"],
 )
 @pytest.mark.parametrize("comes_first", [True, False])
 def test_of_several_nodes_the_one_that_knows_most_gives_it(

@@ -224,6 +224,20 @@ SAVING = (
         test=f"{RESTORE}::test_a_slip_makes_a_stranger_and_no_member_that_differs_unseen",
     ),
     Mutant(
+        "a name grows with each recovery until it has no room",
+        "successor_of",
+        "        name = name[: mark.start()]\n",
+        "        break\n",
+        test="tests/test_cluster_names.py",
+    ),
+    Mutant(
+        "who led long ago passes for a leader of whom to take a backup",
+        "backup._by_knowledge",
+        "one.leads and one.term == newest",
+        "one.leads",
+        test="tests/client/test_backups.py::test_of_several_nodes_the_one_that_knows_most_gives_it",
+    ),
+    Mutant(
         "a name that only begins alike is meant",
         "is_meant",
         'f"{re.escape(name)}({_MARK})*"',
@@ -446,7 +460,7 @@ SAVING = (
     Mutant(
         "a recovered cluster has the name of the old one",
         "recovery.recover",
-        "_another_name(old.cluster_id, chance)",
+        "successor_of(old.cluster_id, chance(16))",
         "old.cluster_id",
         test=f"{RECOVERY}::test_it_is_another_cluster_and_another_directory",
     ),

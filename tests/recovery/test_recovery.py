@@ -83,7 +83,10 @@ def test_the_revision_goes_up_by_as_much_as_is_asked(tmp_path):
     with survivor(made(tmp_path / "n3")) as found:
         done = recover(found, os.urandom, revision_bump=1 << 41)
     assert done.revision == 5 + (1 << 41)
-    with survivor(made(tmp_path / "other")) as found, pytest.raises(ConfigError, match="--bump"):
+    with (
+        survivor(made(tmp_path / "other")) as found,
+        pytest.raises(ConfigError, match="raise it by less"),
+    ):
         recover(found, os.urandom, revision_bump=1 << 62)
 
 

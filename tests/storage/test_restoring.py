@@ -149,7 +149,7 @@ def test_a_directory_in_use_is_refused(tmp_path):
 
 
 def test_a_revision_that_leaves_too_few_is_refused_before_anything_is_made(tmp_path):
-    with pytest.raises(ConfigError, match="--bump-revision"):
+    with pytest.raises(ConfigError, match="raise it by less"):
         restored(tmp_path / "n1", snapshot(3), bump=1 << 62)
     assert not (tmp_path / "n1").exists()
 
