@@ -99,9 +99,13 @@ class Observer:
             checker.ended(host, error)
 
     def ending(self, host: Watched) -> None:
-        """A node is about to end, perhaps in a turn in which it has applied what nobody saw."""
+        """A node is about to end, perhaps in a turn in which it has applied what nobody saw.
+
+        What is not on its disk may be half applied, and is gone.
+        """
         seen = self._seen.get(host.id)
-        if seen is not None and seen[-1] != host.running.machine.last_applied:
+        applied = host.running.machine.last_applied
+        if seen is not None and seen[-1] < applied <= host.disk.certain_index:
             for changed in self._changed[_APPLIED]:
                 changed(host)
 

@@ -261,4 +261,11 @@ CHECKING = (
         test="tests/sim/test_observer.py"
         "::test_what_a_node_applied_and_kept_in_a_turn_that_never_ended_was_applied",
     ),
+    Mutant(
+        "what a node has half applied as it ends counts as applied",
+        "Observer.ending",
+        "seen[-1] < applied <= host.disk.certain_index",
+        "seen[-1] < applied",
+        test="tests/sim/test_observer.py::test_what_is_on_no_disk_as_a_node_ends_was_not_applied",
+    ),
 )

@@ -48,3 +48,12 @@ def test_what_a_node_applied_and_kept_in_a_turn_that_never_ended_was_applied() -
         kept += leader.running.machine.last_applied > seen
         calm.recover(world)
     assert kept
+
+
+def test_what_is_on_no_disk_as_a_node_ends_was_not_applied() -> None:
+    """It may be half applied: a node ends itself at an entry for which it is too old."""
+    world, leader = about_to_apply()
+    seen, machine = world.installed.entries.last, leader.running.machine
+    machine.advance(machine.last_applied + 1)
+    leader.crash("killed as it applies")
+    assert world.installed.entries.last == seen
