@@ -8,11 +8,20 @@ This module must not know how nodes are asked, nor how advice is shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from kvstore import api
-from kvstore.cli.findings import Advice, Severity, State, Verdict, critical, note, warning
+from kvstore.cli.findings import (
+    Advice,
+    Severity,
+    State,
+    Verdict,
+    critical,
+    nodes,
+    note,
+    warning,
+)
 from kvstore.cli.overview import Asked, Silence, View, Why
 
 FAR_BEHIND: Final = 1_000
@@ -63,11 +72,6 @@ def unapplied(status: api.StatusResult) -> str | None:
 
 
 # --- Words --------------------------------------------------------------------------------
-
-
-def _nodes(node_ids: Iterable[int]) -> str:
-    ids = sorted(node_ids)
-    return f"node{'' if len(ids) == 1 else 's'} {', '.join(map(str, ids))}"
 
 
 def _counted(count: int, thing: str) -> str:
@@ -223,8 +227,8 @@ def _members(view: View) -> Iterator[Advice]:
         if theirs and theirs != view.members:
             yield warning(
                 "members_differ",
-                f"node {answer.node_id} counts {_nodes(theirs)} as members, the others "
-                f"{_nodes(view.members)}: it lags if that passes; else look at its log",
+                f"node {answer.node_id} counts {nodes(theirs)} as members, the others "
+                f"{nodes(view.members)}: it lags if that passes; else look at its log",
             )
 
 
@@ -236,7 +240,7 @@ def _links(view: View) -> Iterator[Advice]:
         elif why := view.reason_not_there(member):
             yield warning(
                 "node_moved",
-                f"node {member} reaches {_nodes(view.heard_by(member))}, and is not at "
+                f"node {member} reaches {nodes(view.heard_by(member))}, and is not at "
                 f"{view.address(member)} ({why}): if it has moved, kvstore member move {member} to "
                 "its new address",
             )
@@ -254,7 +258,7 @@ def _answering(view: View, one: api.StatusResult) -> Iterator[Advice]:
         )
     elif cut_off:
         why = next(iter(cut_off.values()))
-        yield warning("no_link", f"{_nodes(cut_off)} cannot reach node {member} at {where} ({why})")
+        yield warning("no_link", f"{nodes(cut_off)} cannot reach node {member} at {where} ({why})")
 
 
 # --- Who leads ----------------------------------------------------------------------------
@@ -264,7 +268,7 @@ def _leadership(view: View) -> Iterator[Advice]:
     """Whether anybody leads, and why not."""
     if view.leader is not None:
         if (view.may_fail or 0) < 0:
-            text = f"{_nodes([view.leader.node_id])} leads, and {view.majority} of"
+            text = f"{nodes([view.leader.node_id])} leads, and {view.majority} of"
             yield critical(
                 "no_majority",
                 f"{text} {len(view.members)} nodes are needed to confirm it: "
@@ -279,7 +283,7 @@ def _leadership(view: View) -> Iterator[Advice]:
     if any(leader in view.not_asked for leader in followed):
         return
     if followed:
-        text = f"the leader, {_nodes(followed)}, does not answer: another is elected if it is gone"
+        text = f"the leader, {nodes(followed)}, does not answer: another is elected if it is gone"
         yield critical("leader_silent", f"{text}, so ask again in some seconds")
         return
     yield critical(*_why_no_leader(view))
@@ -287,7 +291,7 @@ def _leadership(view: View) -> Iterator[Advice]:
 
 def _start(silent: Sequence[int]) -> str:
     lost = f"if {_verb(silent, 'it is', 'they are')} lost for good"
-    todo = f"start {_nodes(silent)}" if silent else "name the others in --to, to see how they are"
+    todo = f"start {nodes(silent)}" if silent else "name the others in --to, to see how they are"
     return (
         f"{todo}; {lost}, save what is left (kvstore backup), and go on with one directory "
         "(kvstore recover)"
@@ -300,7 +304,7 @@ def _why_no_leader(view: View) -> tuple[str, str]:
     may_count = size - len(waiting)
     if waiting and may_count < view.majority:
         return "cannot_heal", (
-            f"no leader, and this does not mend itself: {_nodes(waiting)} "
+            f"no leader, and this does not mend itself: {nodes(waiting)} "
             f"{_verb(waiting, 'waits', 'wait')} to be let vote by {view.majority} of {size} "
             f"directories that were not lost, and there {_verb([0] * may_count, 'is', 'are')} "
             f"{may_count}. Put a lost directory back if it still exists; otherwise save what is "
@@ -316,12 +320,12 @@ def _why_no_leader(view: View) -> tuple[str, str]:
     damaged = [one.node_id for one in view.answers.values() if one.damaged_entries]
     if damaged:
         return "no_leader_damaged", (
-            f"no leader: {_nodes(damaged)} cannot stand without the log entries that "
+            f"no leader: {nodes(damaged)} cannot stand without the log entries that "
             f"{_verb(damaged, 'its disk', 'their disks')} lost: start all other nodes"
         )
     short = [one.node_id for one in view.answers.values() if one.is_short_of_room]
     if len(short) >= view.majority:
-        return "no_leader_room", f"no leader: make room on the disks of {_nodes(short)}"
+        return "no_leader_room", f"no leader: make room on the disks of {nodes(short)}"
     return "no_leader", (
         "no leader: an election takes about a second, so ask again; if it stays so, the nodes "
         "do not hear each other: their logs say why"
@@ -349,7 +353,7 @@ def _room(view: View) -> Iterator[Advice]:
     elif leads:
         yield critical(
             "all_short_of_room",
-            f"writes are refused, as {_nodes(one.node_id for one in short)} "
+            f"writes are refused, as {nodes(one.node_id for one in short)} "
             f"{_verb(short, 'has', 'have')} no room: {_MAKE_ROOM}",
         )
     for one in view.answers.values():
@@ -427,7 +431,7 @@ def _versions(view: View) -> Iterator[Advice]:
     for one in view.answers.values():
         by_version.setdefault(one.version, []).append(one.node_id)
     if len(by_version) > 1:
-        parts = "; ".join(f"{name} on {_nodes(ids)}" for name, ids in sorted(by_version.items()))
+        parts = "; ".join(f"{name} on {nodes(ids)}" for name, ids in sorted(by_version.items()))
         yield note("versions_differ", f"different versions run: {parts}: finish the upgrade")
 
 
@@ -437,7 +441,7 @@ def _states(view: View) -> Iterator[Advice]:
     if check is not None and check.is_disputed and check.is_settled:
         yield warning(
             "states_disputed",
-            f"{_nodes(check.digests)} do not hold the same, as of log entry {check.index}, and no "
+            f"{nodes(check.digests)} do not hold the same, as of log entry {check.index}, and no "
             "majority does: nobody knows which is right; start the others, and run kvstore check",
         )
 

@@ -6,13 +6,12 @@ no node something else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import click
 
 from kvstore import api
 from kvstore.cli import render
 from kvstore.cli.asking import with_client
+from kvstore.cli.findings import nodes
 from kvstore.cli.options import Command
 from kvstore.client.blocking import Client
 from kvstore.exit_codes import DIFFER, DONE, UNKNOWN
@@ -57,23 +56,18 @@ def _fields(result: api.CheckResult) -> dict[str, object]:
 def _lines(result: api.CheckResult) -> list[str]:
     lines = [_first_line(result)]
     if result.differ:
-        lines.append(f"{_nodes(result.differ)}: not what the others hold")
+        lines.append(f"{nodes(result.differ)}: not what the others hold")
     if result.absent:
-        lines.append(f"{_nodes(result.absent)}: not compared: no room, no time, or started since")
+        lines.append(f"{nodes(result.absent)}: not compared: no room, no time, or started since")
     if result.silent:
-        lines.append(f"{_nodes(result.silent)}: no answer")
+        lines.append(f"{nodes(result.silent)}: no answer")
     return lines
 
 
 def _first_line(result: api.CheckResult) -> str:
     as_of = f"as of log entry {result.index}"
     if result.is_decided:
-        return f"{_nodes(_agreeing(result))}: the same {as_of}"
+        return f"{nodes(_agreeing(result))}: the same {as_of}"
     if result.is_disputed:
-        return f"{_nodes(result.digests)}: not the same {as_of}, and no majority is"
+        return f"{nodes(result.digests)}: not the same {as_of}, and no majority is"
     return f"too few nodes could be compared {as_of}"
-
-
-def _nodes(node_ids: Iterable[int]) -> str:
-    ids = sorted(node_ids)
-    return f"node{'' if len(ids) == 1 else 's'} {', '.join(map(str, ids))}"

@@ -6,6 +6,7 @@ Law: values alone. It must not know who finds what, nor how it is shown.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 
 import msgspec
 
@@ -59,3 +60,9 @@ def warning(code: str, text: str) -> Advice:
 def note(code: str, text: str) -> Advice:
     """Good to know."""
     return Advice(Severity.NOTE, code, text)
+
+
+def nodes(node_ids: Iterable[int]) -> str:
+    """How they are called, by their ids."""
+    ids = sorted(node_ids)
+    return f"node{'' if len(ids) == 1 else 's'} {', '.join(map(str, ids))}"

@@ -61,9 +61,10 @@ def list_members(client: Client, as_json: bool) -> int:
             raise
         result = cast(api.MembersResult, client.execute(api.Members(), stale=True))
         is_stale = True
-        streams.tell(f"as a node knows them that does not lead: {error}")
+        if not click.get_current_context().params["quiet"]:
+            streams.tell(f"nobody leads, so this is what one node knows: {error}")
     if as_json:
-        click.echo(render.json_line(render.members_fields(result)))
+        click.echo(render.json_line(render.members_fields(result, is_stale=is_stale)))
     else:
         click.echo(render.members_table(result, is_stale=is_stale))
     return DONE

@@ -198,10 +198,14 @@ def _sync_times(status: api.StatusResult) -> str:
 _MEMBER_COLUMNS: Final = ("NODE", "ADDRESS", "ROLE", "MATCH", "LAG", "ANSWERS")
 
 
-def members_fields(result: api.MembersResult) -> dict[str, object]:
-    """The members, with the index of the configuration's entry that says so."""
-    fields = msgspec.structs.asdict(result)
-    return {**fields, "members": [msgspec.structs.asdict(one) for one in result.members]}
+def members_fields(result: api.MembersResult, *, is_stale: bool = False) -> dict[str, object]:
+    """The members, with the index of the configuration's entry that says so.
+
+    `is_stale`: who says so does not lead, and knows no more of the others.
+    """
+    unknown = {"answers": None, "match_index": None} if is_stale else {}
+    members = [{**msgspec.structs.asdict(one), **unknown} for one in result.members]
+    return {**msgspec.structs.asdict(result), "members": members}
 
 
 def members_table(result: api.MembersResult, *, is_stale: bool = False) -> str:

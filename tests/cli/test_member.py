@@ -10,7 +10,7 @@ from scripted_node import ScriptedNode
 from kvstore import api
 from kvstore.server import refusals
 
-from .shell import Run
+from .shell import Ran, Run
 
 SEEN = api.MembersResult(
     "kv-1",
@@ -42,22 +42,30 @@ def test_the_list_shows_who_votes_and_how_far_each_has_come(run: Run) -> None:
 
 def test_where_nobody_leads_any_node_says_who_the_members_are(run: Run) -> None:
     """Who has lost a majority needs just that, and how far each has come nobody knows then."""
-    with ScriptedNode() as node:
 
-        def answer() -> api.Result | bytes:
-            if node.requests[-1] == [b"READONLY"]:
-                return b"+OK\r\n"
-            is_stale = [b"READONLY"] in node.requests
-            return SEEN if is_stale else refusals.no_leader("no leader is known")
+    def ran(*more: str) -> Ran:
+        with ScriptedNode() as node:
 
-        node.extend(*[answer] * 1_000)
-        ran = run("member", "list", "--timeout-ms", "300", "--to", node.address)
-    assert ran.code == 0
-    assert "as a node knows them that does not lead: NOLEADER no leader is known" in ran.err
-    assert ran.out.decode().splitlines()[1:3] == [
+            def answer() -> api.Result | bytes:
+                if node.requests[-1] == [b"READONLY"]:
+                    return b"+OK\r\n"
+                is_stale = [b"READONLY"] in node.requests
+                return SEEN if is_stale else refusals.no_leader("no leader is known")
+
+            node.extend(*[answer] * 1_000)
+            return run("member", "list", "--timeout-ms", "300", *more, "--to", node.address)
+
+    told = ran()
+    assert told.code == 0
+    assert "nobody leads, so this is what one node knows: NOLEADER no leader is known" in told.err
+    assert told.out.decode().splitlines()[1:3] == [
         "NODE  ADDRESS        ROLE     MATCH  LAG  ANSWERS",
         "1     10.0.0.1:9001  voter    -      -    -",
     ]
+    as_json = ran("--json", "--quiet")
+    assert (as_json.code, as_json.err) == (0, "")
+    for one in json.loads(as_json.out)["members"]:
+        assert (one["answers"], one["match_index"]) == (None, None)
 
 
 def test_the_list_is_one_object_with_json(run: Run) -> None:
