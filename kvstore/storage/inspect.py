@@ -27,6 +27,7 @@ from kvstore.storage.base import Divergence, Identity
 from kvstore.storage.directory import LOCK, PEERS, RAFT, STATE, UNFINISHED
 from kvstore.storage.lmdb_reader import pairs_at_leisure, snapshot
 from kvstore.storage.lmdb_successor import SUCCESSOR
+from kvstore.storage.recovered_log import RECOVERED, in_force
 
 _FINDINGS_MAX: Final = 100
 """Per directory; a log that is damaged all over needs no longer list."""
@@ -141,9 +142,10 @@ def read_entries(directory: Path) -> Iterator[Entry | DamagedEntry]:
     """Every entry of a directory's log, in order, without holding up a running server."""
     damage: list[str] = []
     try:
-        with snapshot(directory / RAFT) as pages:
+        raft = in_force(directory, directory / RAFT)
+        with snapshot(raft) as pages:
             first = _first_key(_extent_of(pages.main_values()))
-        for key, value in pairs_at_leisure(directory / RAFT, records.LOG, first, damage.append):
+        for key, value in pairs_at_leisure(raft, records.LOG, first, damage.append):
             yield from map(DamagedEntry, damage)
             damage.clear()
             try:
@@ -158,7 +160,9 @@ def read_entries(directory: Path) -> Iterator[Entry | DamagedEntry]:
 def _check_is_ours(directory: Path) -> None:
     try:
         is_there = directory.is_dir()
-        has_parts = any((directory / part).exists() for part in (RAFT, STATE, UNFINISHED))
+        has_parts = any(
+            (directory / part).exists() for part in (RAFT, STATE, UNFINISHED, RECOVERED)
+        )
     except OSError as error:
         raise DirectoryRefusedError(f"{directory}: {error.strerror}") from None
     if not is_there:
@@ -256,7 +260,7 @@ class _Reading:
             self._find("its creation was interrupted; no server has run on it yet")
             return
         try:
-            with snapshot(self._directory / RAFT) as pages:
+            with snapshot(self._raft) as pages:
                 named = pages.main_values()
                 self._identity = self._named(RAFT, named, records.IDENTITY, Identity)
                 self._hard_state = self._named(RAFT, named, records.HARD_STATE, HardState)
@@ -281,7 +285,7 @@ class _Reading:
         """What is known of peers, in both of its copies."""
         if self._is_unfinished:
             return
-        path = self._directory / RAFT / PEERS
+        path = self._raft / PEERS
         try:
             found = peers_file.read(path)
         except DamagedError as error:
@@ -293,8 +297,12 @@ class _Reading:
             self._find(f"{path}: was made for another directory than the log beside it", named=True)
 
     @property
+    def _raft(self) -> Path:
+        return in_force(self._directory, self._directory / RAFT)
+
+    @property
     def _is_unfinished(self) -> bool:
-        return (self._directory / UNFINISHED).exists() and not (self._directory / RAFT).exists()
+        return (self._directory / UNFINISHED).exists() and not self._raft.exists()
 
     def _check_value(self, key: bytes, value: bytes) -> None:
         try:
@@ -402,7 +410,8 @@ class _Reading:
             self._check_applied(self._applied.last_applied)
         if self._identity and self._identity.format_version != records.FORMAT_VERSION:
             self._find(f"has format version {self._identity.format_version}")
-        if self._identity and self._state_identity not in (None, self._identity):
+        fits = self._state_identity in (None, self._identity) or self._is_to_change
+        if self._identity and not fits:
             self._find(f"{RAFT}/ and {STATE}/ were made for different nodes or at different times")
         last_term = self._spans[-1].term if self._spans else self._start.term
         if self._hard_state and last_term > self._hard_state.current_term:

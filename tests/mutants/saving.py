@@ -224,6 +224,13 @@ SAVING = (
         test=f"{RESTORE}::test_a_slip_makes_a_stranger_and_no_member_that_differs_unseen",
     ),
     Mutant(
+        "an inspection looks at the log of the cluster that was recovered",
+        "_Reading._raft",
+        "in_force(self._directory, self._directory / RAFT)",
+        "self._directory / RAFT",
+        test=f"{RECOVERY}::test_the_one_rename_decides",
+    ),
+    Mutant(
         "a name grows with each recovery until it has no room",
         "successor_of",
         "        name = name[: mark.start()]\n",

@@ -251,6 +251,10 @@ def test_the_one_rename_decides(tmp_path, kept, monkeypatch):
         recovered(data_dir)
     monkeypatch.undo()
     assert seen
+    looked_at = inspect_directory(data_dir)
+    assert not looked_at.findings
+    is_new = looked_at.identity.cluster_id != "local"
+    assert is_new == (kept == recovered_log.RECOVERED)
     if kept == recovered_log.RECOVERING:
         assert held_by(data_dir) == before
     else:
