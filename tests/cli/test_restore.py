@@ -65,6 +65,19 @@ def test_a_name_without_room_for_what_comes_behind_it_is_refused(run: Run, tmp_p
     assert not (tmp_path / "56").exists()
 
 
+def test_settings_of_a_node_that_joins_are_not_restored_with(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They name no members, and a cluster of nobody would be of no use."""
+    file = tmp_path / "b"
+    file.write_bytes(snapshot())
+    monkeypatch.setenv("KVSTORE_JOIN", "127.0.0.1:7002")
+    ran = run("restore", str(file), *WORDS[:4], "--data", str(tmp_path / "n1"))
+    assert ran.code == 2
+    assert "name the other nodes of the new cluster with --peers" in ran.err
+    assert not (tmp_path / "n1").exists()
+
+
 def test_the_revision_goes_up_by_more_than_recoveries_raise_it(run: Run, tmp_path: Path) -> None:
     """So tokens stay in order where a cluster was recovered, and then a backup of before is
     restored."""

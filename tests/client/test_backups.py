@@ -22,7 +22,7 @@ class Giver(ScriptedNode):
 
     def __init__(self, *script: Step, role: str = "leader", term: int = 1, applied: int = 30):
         super().__init__(*script)
-        self._status = status_of(1, role=role, term=term, last_applied=applied)
+        self._status: Step = status_of(1, role=role, term=term, last_applied=applied)
 
     def _next_step(self, request: object) -> Step:
         return self._status if request == api.Status() else super()._next_step(request)
@@ -95,6 +95,14 @@ def test_of_several_nodes_the_one_that_knows_most_gives_it(
             done = client.backup(io.BytesIO())
     assert done.node == node.address
     assert done.is_of_leader == (knows_more["role"] == "leader")
+
+
+def test_a_node_that_does_not_say_how_far_it_is_comes_last() -> None:
+    with Giver(ONE, TWO, THREE) as silent, Giver(ONE, TWO, THREE) as node:
+        silent._status = BUSY
+        with Client([silent.address, node.address]) as client:
+            assert client.backup(io.BytesIO()).node == node.address
+    assert silent.requests == [api.Status()]
 
 
 def test_an_address_names_the_one_node_to_ask() -> None:

@@ -383,4 +383,11 @@ CALLING = (
         test="tests/client/test_routes.py"
         "::test_who_answers_a_read_without_leading_is_not_taken_for_the_leader",
     ),
+    Mutant(
+        "a node that does not say how far it is ends a backup of the others",
+        "backup._candidate",
+        "except (UnreachableError, RefusedError):",
+        "except UnreachableError:",
+        test="tests/client/test_backups.py::test_a_node_that_does_not_say_how_far_it_is_comes_last",
+    ),
 )

@@ -268,4 +268,41 @@ CHECKING = (
         "seen[-1] < applied",
         test="tests/sim/test_observer.py::test_what_is_on_no_disk_as_a_node_ends_was_not_applied",
     ),
+    Mutant(
+        "who is down is left out where it is told what states came to",
+        "Checking._tell",
+        "sorted(result.absent + result.silent)",
+        "sorted(result.absent)",
+        test=f"{NODES}::test_who_is_down_is_told_among_those_that_took_no_part",
+    ),
+    Mutant(
+        "a comparison takes the room of votes",
+        "Checking.begin",
+        " and raft.log.room.takes_noops)",
+        ")",
+        test=f"{NODES}::test_where_no_entry_has_room_nothing_is_compared",
+    ),
+    Mutant(
+        "who goes on at a new leader is told that it cannot compare",
+        "Checking.find",
+        "since <= last_index or is_to_come",
+        "since <= last_index",
+        test=f"{NODES}"
+        "::test_who_goes_on_at_a_leader_that_has_not_applied_the_entry_yet_waits_for_it",
+    ),
+    Mutant(
+        "who answers its leader and not this is waited for without end",
+        "Checking._has_all",
+        "not silent or waited_ms > self._patience_ms",
+        "not silent",
+        test=f"{NODES}"
+        "::test_who_answers_its_leader_and_says_nothing_of_states_is_waited_for_so_long",
+    ),
+    Mutant(
+        "a dispute is said as often as it is told",
+        "Checking._learn",
+        "<= self._known",
+        "< self._known",
+        test=f"{NODES}::test_who_is_told_of_a_dispute_again_and_again_says_it_once",
+    ),
 )

@@ -208,4 +208,11 @@ DOUBTING = (
         test="tests/cli/test_recover.py"
         "::test_data_that_differ_from_those_of_the_others_are_told_of_and_kept_aside",
     ),
+    Mutant(
+        "who joined and knows no members yet is taken to be alone",
+        "source_of_data",
+        "bool(known.members) and not",
+        "not",
+        test=f"{_REBUILDING}::test_a_node_of_several_whose_log_was_shortened_waits_for_a_snapshot",
+    ),
 )

@@ -484,4 +484,27 @@ SENDING = (
         test="tests/raft/test_snapshots.py"
         "::test_a_snapshot_that_reaches_less_far_than_what_is_applied_is_of_no_use",
     ),
+    Mutant(
+        "what once failed for long is tried rarely for ever",
+        "Setback.clear",
+        "-math.inf, _FIRST_MS",
+        "-math.inf, self._wait_ms",
+        test="tests/server/test_setback.py"
+        "::test_what_has_succeeded_is_tried_again_as_soon_as_if_it_had_never_failed",
+    ),
+    Mutant(
+        "a snapshot is begun in the room that is left to others",
+        "Spooling._begin",
+        "store.data_bytes() + self._reserve_bytes",
+        "store.data_bytes()",
+        test=f"{WHOLE_NODES}"
+        "::test_a_snapshot_is_not_begun_that_would_leave_others_less_than_is_theirs",
+    ),
+    Mutant(
+        "a successor that is abandoned has no place beside what still lies there",
+        "LmdbSuccessor.abandon",
+        "            remove_all(aside)\n",
+        "",
+        test=f"{STORES}::test_one_is_abandoned_after_the_other",
+    ),
 )

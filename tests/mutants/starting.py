@@ -200,4 +200,11 @@ STARTING = (
         test=f"{_FAILURES}"
         "::test_the_engine_s_lock_file_has_no_hole_that_a_full_disk_could_not_fill",
     ),
+    Mutant(
+        "a cluster of nobody is made of a backup",
+        "restore.restore",
+        "    if not node.members:\n",
+        "    if False:\n",
+        test="tests/cli/test_restore.py::test_settings_of_a_node_that_joins_are_not_restored_with",
+    ),
 )

@@ -10,12 +10,24 @@ from until import until
 from kvstore import api
 from kvstore.config.limits import Limits
 from kvstore.raft.doubt_events import DataDoubted
-from kvstore.raft.messages import CompareStates, CompareStatesReply
+from kvstore.raft.messages import CompareStates, CompareStatesReply, Message
 from kvstore.raft.state_events import StatesCompared, StatesDisputed
 from kvstore.raft.types import CHECK, Role
+from kvstore.server import refusals
 from kvstore.server.node import Node
 
-from .cluster import Claim, Cluster
+from .cluster import AHEAD_BYTES, Claim, Cluster
+
+
+def loses_replies_of(leader: Node, mute: int) -> None:
+    """What this node says of states never arrives, and all else of it does."""
+    receive = leader.receive
+
+    def hears(message: Message) -> None:
+        if not (isinstance(message, CompareStatesReply) and message.sender == mute):
+            receive(message)
+
+    leader.receive = hears  # type: ignore[method-assign]
 
 
 def put(cluster: Cluster, leader: Node, key: bytes, value: bytes) -> None:
@@ -421,3 +433,79 @@ def test_who_gets_a_snapshot_has_no_digest_any_more() -> None:
     cluster.turn(lost)
     [reply] = [one for one in cluster.messages if isinstance(one, CompareStatesReply)]
     assert reply.digest == b""
+
+
+def test_who_is_down_is_told_among_those_that_took_no_part() -> None:
+    """Else whoever reads the log takes two that agree for all of them."""
+    cluster = Cluster()
+    leader = elected(cluster)
+    there, down = (node.raft.id for node in cluster.followers())
+    cluster.asleep.add(down)
+    assert check(cluster, leader).silent == (down,)
+    [told] = events_of(cluster, leader.raft.id, StatesCompared)
+    assert told.agree == tuple(sorted((leader.raft.id, there)))
+    assert told.absent == (down,)
+
+
+def test_who_answers_its_leader_and_says_nothing_of_states_is_waited_for_so_long() -> None:
+    """Its program is too old, or its messages of this kind are lost."""
+    cluster = Cluster(limits=Limits(check_ms=2_000))
+    leader = elected(cluster)
+    mute = cluster.followers()[0].raft.id
+    loses_replies_of(leader, mute)
+    result = check(cluster, leader)
+    assert result.silent == (mute,)
+    assert result.is_decided
+
+
+def test_who_is_told_of_a_dispute_again_and_again_says_it_once() -> None:
+    cluster = Cluster(limits=Limits(check_ms=5_000))
+    leader = elected(cluster)
+    odd, down = (node.raft.id for node in cluster.followers())
+    spoil(cluster, odd)
+    cluster.asleep.add(down)
+    ask(leader)
+    cluster.run(1_000)
+    assert leader.checking.result is not None
+    assert leader.checking.result.digests.keys() == {leader.raft.id, odd}
+    loses_replies_of(leader, odd)
+    cluster.run(9_000)
+    assert leader.checking.result.is_disputed
+    assert len(events_of(cluster, odd, StatesDisputed)) == 1
+
+
+def test_where_no_entry_has_room_nothing_is_compared() -> None:
+    """What is left then is for votes."""
+    cluster = Cluster()
+    leader = elected(cluster)
+    cluster.room[leader.raft.id] = -AHEAD_BYTES
+    cluster.run(50)
+    last_index = leader.raft.log.last_index
+    claim = ask(leader)
+    cluster.run(50)
+    assert claim.result == refusals.CANNOT_CHECK
+    assert leader.raft.log.last_index == last_index
+
+
+def test_who_goes_on_at_a_leader_that_has_not_applied_the_entry_yet_waits_for_it() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    ask(leader)
+    index = leader.raft.log.last_index
+    for node_id in (leader.raft.id, *(node.raft.id for node in cluster.followers())):
+        cluster.turn(node_id)
+    cluster.isolate(leader.raft.id)
+    heirs = cluster.followers()
+    assert all(node.raft.log.applied_index < index <= node.raft.log.last_index for node in heirs)
+    until(
+        lambda: any(node.raft.role is Role.LEADER for node in heirs),
+        lambda: cluster.run(50),
+        "another one leads",
+    )
+    new = leader_of(cluster)
+    assert new.raft.log.applied_index < index
+    claim = ask(new, index)
+    cluster.run(9_000)
+    result = claim.result
+    assert isinstance(result, api.CheckResult)
+    assert result.index == index

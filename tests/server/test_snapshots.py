@@ -295,6 +295,19 @@ def test_a_snapshot_that_might_not_fit_is_not_written() -> None:
     assert status_of(leader).snapshot_setback == "", "nobody needs one"
 
 
+def test_a_snapshot_is_not_begun_that_would_leave_others_less_than_is_theirs() -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    state = cluster.states[leader.raft.id]
+    needed_bytes = state.data_bytes() + 2 * Limits().headroom_bytes
+    state.free_bytes = lambda: needed_bytes - 1  # type: ignore[method-assign]
+    cluster.heal()
+    cluster.run(3_000)
+    assert told(cluster, leader) == [events.CannotWriteSnapshot]
+    state.free_bytes = lambda: needed_bytes  # type: ignore[method-assign]
+    level(cluster, leader, lost)
+
+
 @pytest.mark.parametrize("lack", ["room on the disk", "pages that are used again"])
 def test_a_file_that_takes_too_much_while_it_is_written_is_given_up_and_tried_again(
     lack: str,

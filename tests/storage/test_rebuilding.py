@@ -17,6 +17,7 @@ from storage.samples import begin_after, flip_text, led, make_node, open_node
 
 START = LogStart(8, 1)
 WITH_LEARNER = Configuration((Member(1), Member(2, admitted_at=NOT_ADMITTED)))
+NOBODY = Configuration()
 SEVERAL = Configuration((Member(1), Member(2), Member(3)))
 ALONE = Configuration((Member(1),))
 
@@ -90,11 +91,13 @@ def test_a_lone_node_with_all_of_its_log_builds_its_data_anew(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("damage", [truncated, missing])
+@pytest.mark.parametrize("configuration", [SEVERAL, NOBODY])
 def test_a_node_of_several_whose_log_was_shortened_waits_for_a_snapshot(
-    tmp_path: Path, damage: object
+    tmp_path: Path, configuration: Configuration, damage: object
 ) -> None:
+    """Also one that joined, and was not told yet who the members are."""
     assert callable(damage)
-    node_of(tmp_path, SEVERAL)
+    node_of(tmp_path, configuration)
     damage(tmp_path)
     node = open_node(tmp_path)
     assert node.state.applied() == Applied()

@@ -79,6 +79,15 @@ def test_what_is_abandoned_leaves_the_state_as_it_was(store):
     assert store.state.count() == 0
 
 
+def test_one_is_abandoned_after_the_other(store):
+    """Whatever of the one before still lies there."""
+    for _ in range(2):
+        successor = store.state.begin_successor()
+        successor.put(PAIRS)
+        successor.abandon()
+    assert store.state.count() == 1
+
+
 def test_a_reading_ends_with_what_it_reads(store):
     reading = store.state.reading()
     store.state.change_over(finished(store.state))
