@@ -237,4 +237,34 @@ WATCHING = (
         "            say = self._log.warning\n",
         test=_EVENTS,
     ),
+    Mutant(
+        "a peer that was missed once is never missed again",
+        "PeerLink._on_bytes",
+        "self._down_since_ms, self._is_missed = math.inf, False",
+        "self._down_since_ms = math.inf",
+        test="tests/server/test_peers.py::test_each_absence_that_is_long_is_told_once",
+    ),
+    Mutant(
+        "a peer that is away shortly is missed as it was away before",
+        "PeerLink._on_bytes",
+        "self._down_since_ms, self._is_missed = math.inf, False",
+        "self._is_missed = False",
+        test="tests/server/test_peers.py::test_each_absence_that_is_long_is_told_once",
+    ),
+    Mutant(
+        "a link to where a peer says that it is is told as one to where it should be",
+        "PeerLink._at",
+        "(self._dialled if self._is_ready else None) or self.address",
+        "self.address",
+        test="tests/server/test_peers.py"
+        "::test_a_peer_that_says_it_is_elsewhere_is_dialled_there_by_turns",
+    ),
+    Mutant(
+        "what kept a leader from a snapshot is told though it writes one",
+        "Spooling.waits_for",
+        '"" if self._writing or self._file else self._setback.reason',
+        "self._setback.reason",
+        test="tests/server/test_snapshots.py"
+        "::test_a_file_that_takes_too_much_while_it_is_written_is_given_up_and_tried_again",
+    ),
 )

@@ -10,7 +10,7 @@ from until import until
 from kvstore import api
 from kvstore.config.limits import Limits
 from kvstore.raft.doubt_events import DataDoubted
-from kvstore.raft.messages import CompareStates, CompareStatesReply, Message
+from kvstore.raft.messages import CompareStates, CompareStatesReply, Message, SnapshotPiece
 from kvstore.raft.state_events import StatesCompared, StatesDisputed
 from kvstore.raft.types import CHECK, Role
 from kvstore.server import refusals
@@ -28,6 +28,17 @@ def loses_replies_of(leader: Node, mute: int) -> None:
             receive(message)
 
     leader.receive = hears  # type: ignore[method-assign]
+
+
+def hold_up_snapshots(cluster: Cluster) -> None:
+    """From now on no piece of one arrives."""
+    turn = cluster.turn
+
+    def turn_without(node_id: int) -> None:
+        turn(node_id)
+        cluster.messages = [m for m in cluster.messages if not isinstance(m, SnapshotPiece)]
+
+    cluster.turn = turn_without  # type: ignore[method-assign]
 
 
 def put(cluster: Cluster, leader: Node, key: bytes, value: bytes) -> None:
@@ -126,6 +137,7 @@ def test_a_follower_that_differs_is_named_and_sees_it_itself() -> None:
     assert not events_of(cluster, leader.raft.id, DataDoubted)
     [told] = events_of(cluster, leader.raft.id, StatesCompared)
     assert told.differ == (odd,)
+    assert told.agree == tuple(sorted({1, 2, 3} - {odd}))
 
 
 def test_a_node_that_differs_is_told_though_messages_get_lost() -> None:
@@ -509,3 +521,70 @@ def test_who_goes_on_at_a_leader_that_has_not_applied_the_entry_yet_waits_for_it
     result = claim.result
     assert isinstance(result, api.CheckResult)
     assert result.index == index
+
+
+def test_who_waits_for_its_data_says_at_once_that_it_takes_no_part() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    lost = cluster.followers()[0]
+    hold_up_snapshots(cluster)
+    lost.state_differs(lost.machine.last_applied, bytes(32))
+    claim = ask(leader)
+    cluster.run(3_000)
+    assert lost.raft.log.lacks_base
+    assert isinstance(claim.result, api.CheckResult)
+    assert claim.result.absent == (lost.raft.id,)
+    assert claim.result.is_settled
+
+
+def test_a_node_wakes_for_each_slice_and_leaves_the_rest_of_the_time_to_others() -> None:
+    cluster = Cluster()
+    leader = elected(cluster)
+    for number in range(3):
+        put(cluster, leader, b"k%d" % number, bytes(300 << 10))
+    ask(leader)
+    follower = cluster.followers()[0]
+    readings = cluster.states[follower.raft.id]._readings
+    until(lambda: readings, lambda: cluster.run(50), "a digest is being taken")
+    cluster.now_ms += 1.0
+    cluster.turn(follower.raft.id)
+    assert readings
+    assert cluster.now_ms < follower.due_ms <= cluster.now_ms + 10
+
+
+def test_who_asks_again_waits_for_what_is_under_way() -> None:
+    """Else who asks again and again is never answered."""
+    cluster = Cluster()
+    leader = elected(cluster)
+    cluster.isolate(cluster.followers()[0].raft.id)
+    ask(leader)
+    cluster.run(1_000)
+    result = leader.checking.result
+    assert result is not None
+    assert not result.is_settled
+    ask(leader)
+    cluster.run(1_000)
+    assert leader.raft.log.last_index == result.index
+
+
+def test_who_does_not_answer_is_asked_every_so_often_and_not_for_ever() -> None:
+    cluster = Cluster(limits=Limits(check_ms=2_000))
+    leader = elected(cluster)
+    mute = cluster.followers()[0]
+    loses_replies_of(leader, mute.raft.id)
+    asked_ms: list[float] = []
+    receive = mute.receive
+
+    def counts(message: Message) -> None:
+        if isinstance(message, CompareStates):
+            asked_ms.append(cluster.now_ms)
+        receive(message)
+
+    mute.receive = counts  # type: ignore[method-assign]
+    ask(leader)
+    cluster.run(2_000)
+    assert 15 <= len(asked_ms) <= 21
+    cluster.run(8_000)
+    asked_ms.clear()
+    cluster.run(5_000)
+    assert not asked_ms

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import msgspec
 import pytest
+import structlog
 from until import until, until_events
 
 from kvstore.address import Address
@@ -165,6 +166,35 @@ def test_a_peer_that_goes_again_and_again_is_found_again_and_again(
                 pauses.append(link.deadline_ms - now_ms)
             assert 0 < pauses[0] <= 20
             assert max(pauses) <= settings.peer_retry_max_ms
+        link.close()
+
+
+def dialled_in_vain(link: PeerLink, poll: selectors.BaseSelector, until_ms: float) -> None:
+    """Until then the peer is nowhere."""
+    while (now_ms := link.deadline_ms) < until_ms:
+        link.tick(now_ms)
+        connection = link._stream
+        until_events(poll, lambda c=connection: c is None or not c.is_open)
+        link.tick(now_ms)
+
+
+def test_each_absence_that_is_long_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And none that is short, however long the one before was."""
+    monkeypatch.setattr("kvstore.server.peers.Lookup", Moving)
+    with selectors.DefaultSelector() as poll, structlog.testing.capture_logs() as log:
+        settings = settings_with(Address("peer.example", 9002))
+        link = PeerLink(
+            2, settings.members[2], settings, acquaintances(), poll, random.Random(1), logger_for(1)
+        )
+        now_ms = 0.0
+        for _ in range(3):
+            now_ms = serve_one_link(link, poll, now_ms)
+            log.clear()
+            dialled_in_vain(link, poll, now_ms + 9_000)
+            assert [one["code"] for one in log].count("peer_missed") == 0
+            now_ms += 30_000
+            dialled_in_vain(link, poll, now_ms)
+            assert [one["code"] for one in log].count("peer_missed") == 1
         link.close()
 
 
@@ -344,6 +374,7 @@ def test_a_peer_that_says_it_is_elsewhere_is_dialled_there_by_turns() -> None:
         socket.socket() as deaf,
         socket.create_server(("127.0.0.1", 0)) as listening,
         selectors.DefaultSelector() as poll,
+        structlog.testing.capture_logs() as log,
     ):
         deaf.bind(("127.0.0.1", 0))
         listening.settimeout(5.0)
@@ -371,6 +402,8 @@ def test_a_peer_that_says_it_is_elsewhere_is_dialled_there_by_turns() -> None:
         with theirs:
             theirs.sendall(encode_hello_answer(HELLO_OF_2))
             until_events(poll, lambda: link._is_ready)
+        [told] = [one for one in log if one["code"] == "peer_connected"]
+        assert told["address"] == str(is_at)
         connection = link._stream
         until_events(poll, lambda: not connection.is_open)
         link.tick(now_ms)

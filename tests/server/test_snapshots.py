@@ -334,6 +334,12 @@ def test_a_file_that_takes_too_much_while_it_is_written_is_given_up_and_tried_ag
     if lack == "room on the disk":
         del state.free_bytes
     state.pinned_bytes = 0
+    until(
+        lambda: leader.raft.sending.writing_index is not None,
+        lambda: cluster.run(50),
+        "another one is being written",
+    )
+    assert status_of(leader).snapshot_setback == "", "nothing is against it any more"
     level(cluster, leader, lost)
     assert leader.raft.leadership is not None
     assert told(cluster, leader).count(events.CannotWriteSnapshot) == 1
