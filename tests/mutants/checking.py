@@ -354,4 +354,11 @@ CHECKING = (
         "",
         test=f"{NODES}::test_who_does_not_answer_is_asked_every_so_often_and_not_for_ever",
     ),
+    Mutant(
+        "what comes late of the last comparison is taken for this one",
+        "Checking.tick",
+        "if reply.index == comparing.index:",
+        "if reply.index <= comparing.index:",
+        test=f"{NODES}::test_what_comes_late_of_the_last_comparison_is_no_part_of_this_one",
+    ),
 )

@@ -215,4 +215,48 @@ DOUBTING = (
         "not",
         test=f"{_REBUILDING}::test_a_node_of_several_whose_log_was_shortened_waits_for_a_snapshot",
     ),
+    Mutant(
+        "that data differ is said once and never again",
+        "Doubting.begin",
+        "self.divergence, self._is_said = divergence, False",
+        "self.divergence = divergence",
+        test=f"{_DOUBTING}::test_whose_data_differ_again_says_so_again",
+    ),
+    Mutant(
+        "what the mark of a doubt forgets takes its room",
+        "Doubting._go_on",
+        "store.room_bytes() + store.owed_bytes()",
+        "store.room_bytes()",
+        test=f"{_DOUBTING}::test_the_room_of_what_the_mark_forgets_is_room_for_it",
+    ),
+    Mutant(
+        "a snapshot is fetched into the room that is left to others",
+        "Installing._lack",
+        "_GROWTH * left_bytes + self._headroom_bytes",
+        "_GROWTH * left_bytes",
+        test="tests/server/test_snapshots.py"
+        "::test_a_snapshot_is_not_fetched_into_the_room_that_is_left_to_others",
+    ),
+    Mutant(
+        "what was fetched of a snapshot needs its room once more",
+        "Installing._lack",
+        "size_bytes - self._receiving.taken_bytes",
+        "size_bytes",
+        test="tests/server/test_snapshots.py::test_what_was_fetched_needs_no_more_room",
+    ),
+    Mutant(
+        "what keeps a node from its next snapshot is no news",
+        "Installing._follow",
+        "            self._setback.clear()\n",
+        "            pass\n",
+        test="tests/server/test_snapshots.py"
+        "::test_what_keeps_a_node_from_the_next_snapshot_is_told_too",
+    ),
+    Mutant(
+        "a snapshot goes as soon as nobody fetches it",
+        "Spooling._look_at",
+        "self._used_ms + _UNUSED_MS",
+        "self._used_ms",
+        test="tests/server/test_snapshots.py::test_a_file_that_nobody_fetches_goes_after_a_while",
+    ),
 )

@@ -588,3 +588,31 @@ def test_who_does_not_answer_is_asked_every_so_often_and_not_for_ever() -> None:
     asked_ms.clear()
     cluster.run(5_000)
     assert not asked_ms
+
+
+def test_what_comes_late_of_the_last_comparison_is_no_part_of_this_one() -> None:
+    """Else a node would be named for what it held before."""
+    cluster = Cluster()
+    leader = elected(cluster)
+    late = cluster.followers()[0].raft.id
+    receive, heard = leader.receive, list[CompareStatesReply]()
+
+    def hears(message: Message) -> None:
+        if isinstance(message, CompareStatesReply) and message.sender == late:
+            heard.append(message)
+        receive(message)
+
+    leader.receive = hears  # type: ignore[method-assign]
+    check(cluster, leader)
+    leader.receive = receive  # type: ignore[method-assign]
+    loses_replies_of(leader, late)
+    put(cluster, leader, b"k", b"another value")
+    ask(leader)
+    cluster.run(500)
+    receive(heard[-1])
+    cluster.run(500)
+    result = leader.checking.result
+    assert result is not None
+    assert result.index > heard[-1].index
+    assert result.is_decided
+    assert (late in result.digests, result.differ) == (False, ())

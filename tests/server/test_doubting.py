@@ -216,6 +216,16 @@ def test_it_is_known_and_said_once_in_each_life() -> None:
     assert events_of(cluster, node) == [DataDoubted, DataDoubted, DoubtedDataReplaced]
 
 
+def test_whose_data_differ_again_says_so_again() -> None:
+    cluster = Cluster()
+    leader = written(cluster)
+    node = others(cluster, leader)[0]
+    for _ in range(2):
+        node.state_differs(node.machine.last_applied, DIGEST)
+        rebuilt(cluster, node.raft.id)
+    assert events_of(cluster, node) == 2 * [DataDoubted, DoubtedDataReplaced]
+
+
 def test_nothing_is_committed_to_data_that_differ() -> None:
     cluster = Cluster()
     leader = written(cluster)
@@ -301,6 +311,17 @@ def test_where_there_is_no_room_it_answers_nothing_all_the_same() -> None:
     cluster.run(50)
     assert cluster.states[node_id].divergence is not None
     rebuilt(cluster, node_id)
+
+
+def test_the_room_of_what_the_mark_forgets_is_room_for_it() -> None:
+    cluster = Cluster()
+    leader = written(cluster)
+    node = others(cluster, leader)[0]
+    state = cluster.states[node.raft.id]
+    state.owed_bytes = lambda: 64 << 10  # type: ignore[method-assign]
+    cluster.room[node.raft.id] = 100
+    node.state_differs(node.machine.last_applied, DIGEST)
+    assert state.divergence is not None
 
 
 def test_a_leader_does_not_leave_it_alone() -> None:

@@ -30,6 +30,7 @@ from kvstore.raft.messages import (
 )
 from kvstore.raft.types import DurableUpdate
 from kvstore.server import refusals
+from kvstore.server.installing import _GROWTH
 from kvstore.server.node import Node
 from kvstore.server.node_status import status_of
 from kvstore.server.spooling import _Writing
@@ -263,7 +264,9 @@ def test_a_file_that_nobody_fetches_goes_after_a_while() -> None:
     cluster.heal()
     level(cluster, leader, lost)
     assert leader.raft.sending.source is not None
-    cluster.run(70_000)
+    cluster.run(50_000)
+    assert leader.raft.sending.source is not None, "who needs one may be back soon"
+    cluster.run(20_000)
     assert leader.raft.sending.source is None
 
 
@@ -358,6 +361,53 @@ def test_a_snapshot_that_might_not_fit_is_not_fetched() -> None:
     del state.free_bytes
     level(cluster, leader, lost)
     assert status_of(lost).snapshot_setback == ""
+
+
+def test_a_snapshot_is_not_fetched_into_the_room_that_is_left_to_others() -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    state = cluster.states[lost.raft.id]
+    state.free_bytes = lambda: Limits().headroom_bytes  # type: ignore[method-assign]
+    cluster.heal()
+    cluster.run(3_000)
+    assert told(cluster, lost) == [events.ReceivingSnapshot, events.CannotTakeSnapshot]
+    del state.free_bytes
+    level(cluster, leader, lost)
+
+
+def test_what_was_fetched_needs_no_more_room() -> None:
+    """Else who has just enough gives it up amid it, again and again."""
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    put(cluster, leader, 200)
+    receiving = lost.raft.receiving
+
+    def free_bytes() -> int:
+        left_bytes = receiving.name.size_bytes - receiving.taken_bytes if receiving.name else 0
+        return _GROWTH * left_bytes + Limits().headroom_bytes
+
+    cluster.states[lost.raft.id].free_bytes = free_bytes  # type: ignore[method-assign]
+    cluster.heal()
+    level(cluster, leader, lost)
+    assert events.CannotTakeSnapshot not in told(cluster, lost)
+
+
+def test_what_keeps_a_node_from_the_next_snapshot_is_told_too() -> None:
+    """And it is tried again as soon as the first time."""
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    state = cluster.states[lost.raft.id]
+    for times in (1, 2):
+        state.free_bytes = lambda: 1_000  # type: ignore[method-assign]
+        cluster.heal()
+        cluster.run(3_000)
+        assert told(cluster, lost).count(events.CannotTakeSnapshot) == times
+        del state.free_bytes
+        level(cluster, leader, lost)
+        cluster.isolate(lost.raft.id)
+        put(cluster, leader)
+        drop(cluster, leader)
+        cluster.run(200)
 
 
 def test_a_snapshot_that_is_larger_than_the_map_is_not_fetched(
