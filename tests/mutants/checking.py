@@ -361,4 +361,11 @@ CHECKING = (
         "if reply.index <= comparing.index:",
         test=f"{NODES}::test_what_comes_late_of_the_last_comparison_is_no_part_of_this_one",
     ),
+    Mutant(
+        "a comparison is begun while leadership moves",
+        "Checking.begin",
+        "raft.has_committed_in_term and raft.takes_commands",
+        "raft.has_committed_in_term",
+        test=f"{NODES}::test_nothing_is_compared_while_leadership_moves",
+    ),
 )

@@ -259,4 +259,11 @@ DOUBTING = (
         "self._used_ms",
         test="tests/server/test_snapshots.py::test_a_file_that_nobody_fetches_goes_after_a_while",
     ),
+    Mutant(
+        "a snapshot of another cluster is taken",
+        "Installing._check",
+        "        if header.cluster_id != self._cluster_id:\n",
+        "        if False:\n",
+        test="tests/server/test_snapshots.py::test_a_snapshot_of_another_cluster_is_not_taken",
+    ),
 )

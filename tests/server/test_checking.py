@@ -616,3 +616,23 @@ def test_what_comes_late_of_the_last_comparison_is_no_part_of_this_one() -> None
     assert result.index > heard[-1].index
     assert result.is_decided
     assert (late in result.digests, result.differ) == (False, ())
+
+
+def test_nothing_is_compared_while_leadership_moves() -> None:
+    """An heir would have to catch up with one entry more."""
+    cluster = Cluster(check_every_ms=300)
+    leader = cluster.elect()
+    until(
+        lambda: events_of(cluster, leader.raft.id, StatesCompared),
+        lambda: cluster.run(50),
+        "they are compared",
+    )
+    until(lambda: not leader.checking.index_under_way, lambda: cluster.run(50), "that is over")
+    heir = cluster.followers()[0].raft.id
+    cluster.isolate(heir)
+    leader.hand_over(api.HandOver(heir), Claim())
+    last_index, began_ms = leader.raft.log.last_index, cluster.now_ms
+    while not leader.raft.takes_commands:
+        assert leader.raft.log.last_index == last_index
+        cluster.run(50)
+    assert cluster.now_ms > began_ms + 300

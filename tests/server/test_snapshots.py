@@ -222,6 +222,20 @@ def test_what_comes_is_checked_to_its_last_byte_and_made_anew_if_it_is_damaged(h
     assert told(cluster, lost)[-1] is events.SnapshotInstalled
 
 
+def test_a_snapshot_of_another_cluster_is_not_taken() -> None:
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    before = everything(cluster.states[lost.raft.id])
+    leader._spooling._cluster_id = "another"
+    cluster.heal()
+    until(
+        lambda: events.SnapshotWasBad in told(cluster, leader),
+        lambda: cluster.run(50),
+        "it is refused",
+    )
+    assert everything(cluster.states[lost.raft.id]) == before
+
+
 def test_a_new_leader_begins_anew_and_the_old_file_goes() -> None:
     cluster = Cluster(5)
     leader, lost = left_behind(cluster)
