@@ -230,7 +230,7 @@ def test_nothing_is_changed_while_leadership_moves() -> None:
 def test_nothing_is_changed_before_an_entry_of_the_leader_s_term_is_committed() -> None:
     """Thesis §4.1 as corrected: or two leaders change a configuration each, apart."""
     world = leader_bench([1], term=2)
-    world.hand(caught_up(world))
+    world.hand(accepted(3, 2, match=1), caught_up(world))
     assert changes(world) == 0
     world.hand(accepted(3, 2, match=2))
     world.hand(caught_up(world))
