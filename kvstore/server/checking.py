@@ -52,6 +52,8 @@ class Checking:
         self._proposed: tuple[int, int] = (0, 0)
         """(index, term) of the entry that this node proposed last."""
         self._comparing: Comparing | None = None
+        self._last_result: api.CheckResult | None = None
+        """What came of the comparison before, for who asked for it, if it was settled."""
         self._term = 0
         self._is_settled = False
         self._ask_ms = 0.0
@@ -72,7 +74,7 @@ class Checking:
         said = self._answer()
         replies = self._raft.state_talk.take_replies()
         if self._raft.leadership is None:
-            self._comparing = None
+            self._comparing = self._last_result = None
             return said
         comparing = self._follow()
         if comparing is not None:
@@ -145,6 +147,8 @@ class Checking:
         index, term = self._own.index, self._raft.current_term
         is_new = self._comparing is None or (index, term) != (self._comparing.index, self._term)
         if index and is_new:
+            if self._is_settled:
+                self._last_result = self.result
             self._comparing, self._term = Comparing(index, self._now_ms), term
             self._is_settled, self._ask_ms = False, self._now_ms
         return self._comparing
@@ -242,6 +246,11 @@ class Checking:
             self.differs, self.differs_at = (index, digest), index
 
     # --- What is known --------------------------------------------------------------------
+
+    def result_for(self, index: int) -> api.CheckResult | None:
+        """That of the comparison as of this entry, or else of the last one."""
+        last = self._last_result
+        return last if last is not None and last.index >= index else self.result
 
     @property
     def result(self) -> api.CheckResult | None:

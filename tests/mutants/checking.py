@@ -13,6 +13,14 @@ NODES = "tests/server/test_checking.py"
 
 CHECKING = (
     Mutant(
+        "what came of a comparison is forgotten when the next one begins",
+        "Checking.result_for",
+        "return last if last is not None and last.index >= index else self.result",
+        "return self.result",
+        test="tests/server/test_checking.py"
+        "::test_who_asks_late_is_told_what_came_of_it_though_the_next_one_is_under_way",
+    ),
+    Mutant(
         "a digest does not tell where a key ends",
         "Digesting.go_on",
         "(_LENGTHS.pack(len(stored), len(value)), stored, value)",

@@ -632,7 +632,28 @@ def test_nothing_is_compared_while_leadership_moves() -> None:
     cluster.isolate(heir)
     leader.hand_over(api.HandOver(heir), Claim())
     last_index, began_ms = leader.raft.log.last_index, cluster.now_ms
-    while not leader.raft.takes_commands:
+
+    def nothing_is_proposed() -> None:
         assert leader.raft.log.last_index == last_index
         cluster.run(50)
+
+    until(lambda: leader.raft.takes_commands, nothing_is_proposed, "the heir is given up")
     assert cluster.now_ms > began_ms + 300
+
+
+def test_who_asks_late_is_told_what_came_of_it_though_the_next_one_is_under_way() -> None:
+    """With a node down each one takes seconds, and one that is asked for often follows at once."""
+    cluster = Cluster()
+    leader = elected(cluster)
+    first = check(cluster, leader)
+    cluster.isolate(cluster.followers()[0].raft.id)
+    ask(leader)
+    until(lambda: leader.checking.index_under_way, lambda: cluster.run(50), "the next one begins")
+    until(
+        lambda: leader.raft.log.applied_index > first.index,
+        lambda: cluster.run(50),
+        "it is under way",
+    )
+    late = ask(leader, first.index)
+    cluster.run(50)
+    assert late.result == first

@@ -11,10 +11,9 @@ def waits_ms(setback: Setback, times: int) -> list[float]:
     for _ in range(times):
         assert setback.is_over(now_ms)
         setback.add("no room", now_ms)
-        began_ms = now_ms
-        while not setback.is_over(now_ms):
-            now_ms += 1_000.0
-        found.append(now_ms - began_ms)
+        steps = next(step for step in range(100) if setback.is_over(now_ms + 1_000.0 * step))
+        found.append(1_000.0 * steps)
+        now_ms += found[-1]
     return found
 
 

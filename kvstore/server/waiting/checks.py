@@ -58,16 +58,20 @@ class WaitingChecks:
         if here.raft.leadership is None:
             left, self.waiting = self.waiting, {}
             return told(left.values(), here.redirect())
-        result = here.checking.result
-        if result is None or not result.is_settled:
-            return []
-        done = [number for number, one in self.waiting.items() if one.index <= result.index]
-        return told([self.waiting.pop(number) for number in done], result)
+        answers = []
+        for number, one in [*self.waiting.items()]:
+            result = here.checking.result_for(one.index)
+            if result is not None and result.is_settled and result.index >= one.index:
+                answers.append(Answer(self.waiting.pop(number).ticket, result))
+        return answers
 
     def give_up_overdue(self, here: Here) -> list[Answer]:
         """They get what is known so far."""
         overdue = take_overdue(self.waiting, here.now_ms)
-        return [Answer(one.ticket, _so_far(here.checking.result, one.index)) for one in overdue]
+        return [
+            Answer(one.ticket, _so_far(here.checking.result_for(one.index), one.index))
+            for one in overdue
+        ]
 
     def abandon(self) -> list[Answer]:
         """Another leader goes on with it."""
