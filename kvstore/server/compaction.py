@@ -82,9 +82,9 @@ class Compaction:
         sent_bytes = 0 if source is None else source.name.size_bytes
         return max(sent_bytes, self._state_store.data_bytes())
 
-    def _droppable(self, last_index: int, kept_bytes: int) -> int:
+    def _droppable(self, last_index: int, bytes_min: int) -> int:
         durable_index = min(last_index, self._state_store.applied().last_applied)
-        index = self._log_store.sizes.droppable(durable_index, kept_bytes, RUNS_PER_TURN)
+        index = self._log_store.sizes.droppable(durable_index, bytes_min, RUNS_PER_TURN)
         return index if index is not None and index > self._raft.log.start.index else 0
 
     @property
@@ -95,4 +95,4 @@ class Compaction:
     @property
     def _has_room(self) -> bool:
         """Whether anything is left but for votes and truncations, as no write is for nothing."""
-        return self._log_store.room_bytes() > self._log_store.kept_bytes
+        return self._log_store.room_bytes() > self._log_store.truncation_bytes

@@ -95,7 +95,7 @@ def no_space(node_id: int, refusal: Refusal) -> api.Failure:
     return api.Failure(
         api.FailureCode.NO_SPACE,
         f"this write needs up to {_size(refusal.needed_bytes + 1023)}, node {node_id} has "
-        f"{_size(refusal.left_bytes)} of room left and keeps {_size(refusal.kept_bytes)}; nothing "
+        f"{_size(refusal.left_bytes)} of room left and keeps {_size(refusal.floor_bytes)}; nothing "
         "was changed: write or delete less at once, make room on the node's disk, or start it "
         "again with larger --log-map-bytes and --state-map-bytes",
     )

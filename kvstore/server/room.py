@@ -9,7 +9,7 @@ grow; for all else their free pages are room as well. Four marks share the last 
     headroom          writes of clients leave it
     3/4 of it         deletions of clients leave that
     1/2 of it         what a leader took, and repairs, leave that
-    `kept_bytes`      no-ops and admissions leave that, for votes and truncations
+    truncation bytes  no-ops and admissions leave that, for votes and truncations
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
     needed_bytes: int
     left_bytes: int
-    kept_bytes: int
+    floor_bytes: int
+    """What must be left behind a write of its kind."""
     waiting_index: int = 0
     """The entry that must be applied before, and waits for room itself; 0 for none."""
 
@@ -154,7 +155,7 @@ class Room:
         self._look_at_state()
         self._entries.offer(
             log_bytes - owed_bytes - half,
-            log_bytes - log.kept_bytes,
+            log_bytes - log.truncation_bytes,
             has_headroom=not self.is_short,
             long_bytes=log.growth_bytes() - owed_bytes - half,
         )
@@ -207,16 +208,16 @@ class Room:
         return None
 
     def _refuse_exactly(self, extent: api.Extent, data: bytes) -> Refusal | None:
-        kept = self._headroom_bytes
+        floor_bytes = self._headroom_bytes
         if not extent.puts:
             # Deletions free room, in the state; so do sessions, without which clients send none.
-            kept = kept * 3 // 4
+            floor_bytes = floor_bytes * 3 // 4
         entry_bytes, is_long = self._log_store.entry_bytes(len(data)), len(data) > SHORT_BYTES
         left_bytes = self._left_after(NO_FOOTPRINT, 0, is_long=is_long)
         after_bytes = self._left_after(self._footprint_of(data), entry_bytes, is_long=is_long)
         needed_bytes = left_bytes - after_bytes
-        if after_bytes < kept:
-            return Refusal(needed_bytes, max(0, left_bytes), kept)
+        if after_bytes < floor_bytes:
+            return Refusal(needed_bytes, max(0, left_bytes), floor_bytes)
         self._see()
         self._unseen_bytes = needed_bytes
         return None

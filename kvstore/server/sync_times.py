@@ -83,9 +83,9 @@ class TimedLog:
         return self._log.growth_bytes()
 
     @property
-    def kept_bytes(self) -> int:
+    def truncation_bytes(self) -> int:
         """What of that is for votes and truncations, and for nothing else."""
-        return self._log.kept_bytes
+        return self._log.truncation_bytes
 
     def close(self) -> None:
         """Close what is behind."""

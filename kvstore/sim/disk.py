@@ -37,7 +37,7 @@ from kvstore.storage.successor import Successor
 
 BOUNDLESS = 1 << 62
 PLENTY_BYTES = 1 << 40
-KEPT_BYTES = 32 << 10
+TRUNCATION_BYTES = 32 << 10
 """Of the room of a disk, for votes and truncations: they take nothing else."""
 COMMIT_BYTES = 16 << 10
 """What a commit of the state takes in any case."""
@@ -210,7 +210,7 @@ class SimulatedLog(MemoryLog):
         if disk.strikes(Fate.CUT_BEFORE_WRITE):
             raise PowerCutError(Fate.CUT_BEFORE_WRITE.value)
         if taken_bytes := self._taken_bytes(update):
-            disk.require_room(taken_bytes + KEPT_BYTES)
+            disk.require_room(taken_bytes + TRUNCATION_BYTES)
             disk.room_bytes -= taken_bytes
         kept = self.last_index if update.truncate_from is None else update.truncate_from - 1
         began = update.start.index if update.start is not None else self.outline.start.index
@@ -243,9 +243,9 @@ class SimulatedLog(MemoryLog):
         return self._disk.room_bytes
 
     @property
-    def kept_bytes(self) -> int:
+    def truncation_bytes(self) -> int:
         """What of that is for votes and truncations, and for nothing else."""
-        return KEPT_BYTES
+        return TRUNCATION_BYTES
 
     def _taken_bytes(self, update: DurableUpdate) -> int:
         taken = [self.entry_bytes(len(entry.data)) for entry in update.entries]

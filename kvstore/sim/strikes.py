@@ -22,7 +22,7 @@ from kvstore.raft.messages import (
     RequestVoteReply,
 )
 from kvstore.sim.checkers.majority import are_majority
-from kvstore.sim.disk import BOUNDLESS, KEPT_BYTES, Disk, Fate
+from kvstore.sim.disk import BOUNDLESS, TRUNCATION_BYTES, Disk, Fate
 from kvstore.sim.faults import KINDS, Fault, weather
 from kvstore.sim.host import Host
 from kvstore.sim.network import Conditions
@@ -143,7 +143,7 @@ def _disk_full(world: World, fault: Fault, rng: random.Random) -> None:
     headroom_bytes = world.plan.limits.headroom_bytes
     for host in full:
         mark = rng.choice((0, headroom_bytes // 2, headroom_bytes * 3 // 4, headroom_bytes))
-        left_bytes = KEPT_BYTES + mark + rng.randrange(headroom_bytes // 2)
+        left_bytes = TRUNCATION_BYTES + mark + rng.randrange(headroom_bytes // 2)
         disk = host.disk
         disk.room_bytes = min(disk.room_bytes, _LITTLE_BYTES)
         world.schedule.after(_FILLING_MS, partial(_fill_up, world, host.id, disk, left_bytes))

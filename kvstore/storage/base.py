@@ -76,7 +76,7 @@ class LogStore(Protocol):
         ...
 
     @property
-    def kept_bytes(self) -> int:
+    def truncation_bytes(self) -> int:
         """What of that is for votes and truncations, and for nothing else."""
         ...
 

@@ -204,7 +204,7 @@ class LmdbLog:
         return self._file.growth_bytes()
 
     @property
-    def kept_bytes(self) -> int:
+    def truncation_bytes(self) -> int:
         """What of that is for votes and truncations, and for nothing else."""
         return cost.truncation_bytes(self._env.info()["map_size"])
 
@@ -230,7 +230,7 @@ class LmdbLog:
         if update.start is not None:
             self.sizes.drop(start, measure)
             self._has_dropped = True
-        if self._has_dropped and self._file.room_bytes() > self.kept_bytes:
+        if self._has_dropped and self._file.room_bytes() > self.truncation_bytes:
             self._has_dropped = _drop(txn.cursor(self._log), start)
             self._depth = txn.stat(self._log)["depth"]
 

@@ -111,7 +111,7 @@ class MemoryLog:
         return self.room_bytes()
 
     @property
-    def kept_bytes(self) -> int:
+    def truncation_bytes(self) -> int:
         """Nothing is kept, as nothing can run out."""
         return 0
 

@@ -85,16 +85,16 @@ class Sizes:
         """Index of the first entry behind so many runs."""
         return self._firsts[runs] if runs < len(self._firsts) else self.last_index + 1
 
-    def droppable(self, last_index: int, kept_bytes: int, runs_max: int) -> int | None:
+    def droppable(self, last_index: int, bytes_min: int, runs_max: int) -> int | None:
         """Up to where entries may be dropped: at most to `last_index`, by so many whole runs.
 
-        So that no less than `kept_bytes` stay; None if none may be.
+        So that no less than `bytes_min` stay; None if none may be.
         """
         left, found = self.total_bytes, None
         for run, size in enumerate(self._bytes[:runs_max]):
             end = self._first_behind(run + 1) - 1
             left -= size
-            if end > last_index or left < kept_bytes:
+            if end > last_index or left < bytes_min:
                 break
             found = end
         return found

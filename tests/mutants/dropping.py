@@ -59,7 +59,7 @@ DROPPING = (
     Mutant(
         "a node that has room for votes only removes what lies before its log",
         "LmdbLog._remove",
-        "self._has_dropped and self._file.room_bytes() > self.kept_bytes",
+        "self._has_dropped and self._file.room_bytes() > self.truncation_bytes",
         "self._has_dropped",
         test=f"{_STORES}::test_what_lies_before_the_start_stays_where_only_votes_have_room",
     ),
@@ -124,8 +124,8 @@ DROPPING = (
     Mutant(
         "a run more is dropped than leaves what is to be kept",
         "Sizes.droppable",
-        "left < kept_bytes",
-        "left + size < kept_bytes",
+        "left < bytes_min",
+        "left + size < bytes_min",
         test=f"{_STORES}::test_the_front_may_go_by_whole_runs_and_what_is_kept_stays",
     ),
     Mutant(
@@ -243,7 +243,7 @@ DROPPING = (
     Mutant(
         "a node keeps nothing of its log that it could drop",
         "Compaction._droppable",
-        "sizes.droppable(durable_index, kept_bytes,",
+        "sizes.droppable(durable_index, bytes_min,",
         "sizes.droppable(durable_index, 0,",
         test=f"{_NODE}::test_a_log_keeps_what_is_to_be_kept_and_little_more",
     ),
@@ -271,7 +271,7 @@ DROPPING = (
     Mutant(
         "a node drops its log though only votes have room",
         "Compaction._has_room",
-        "> self._log_store.kept_bytes",
+        "> self._log_store.truncation_bytes",
         ">= 0",
         test=f"{_NODE}::test_nothing_is_dropped_where_only_votes_have_room",
     ),

@@ -328,7 +328,7 @@ SERVING = (
     Mutant(
         "deletions are refused where puts are",
         "Room._refuse_exactly",
-        "            kept = kept * 3 // 4\n",
+        "            floor_bytes = floor_bytes * 3 // 4\n",
         "            pass\n",
         test="tests/server/test_room.py"
         "::test_a_deletion_is_taken_where_puts_are_not_and_bounded_too",

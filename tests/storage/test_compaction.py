@@ -167,7 +167,7 @@ def test_what_lies_before_the_start_goes_a_little_with_each_write(
 def test_what_lies_before_the_start_stays_where_only_votes_have_room(tmp_path, monkeypatch):
     store = LogOnDisk(tmp_path)
     store.log.write(DurableUpdate(HardState(3, 2), None, ENTRIES))
-    monkeypatch.setattr(store.log._file, "room_bytes", lambda: store.log.kept_bytes)
+    monkeypatch.setattr(store.log._file, "room_bytes", lambda: store.log.truncation_bytes)
     store.log.write(DurableUpdate(start=LogStart(5, 3)))
     assert stored(store.log) == [*range(1, 9)]
     monkeypatch.undo()

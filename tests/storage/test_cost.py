@@ -175,8 +175,8 @@ def test_a_truncation_takes_no_more_than_is_kept_for_it(log: LmdbLog, data_bytes
     log.write(DurableUpdate(hard_state=HardState(1), entries=entries))
     used = used_bytes(log)
     log.write(DurableUpdate(truncate_from=2))
-    assert used_bytes(log) - used <= log.kept_bytes
-    assert log.kept_bytes == 2 << 20
+    assert used_bytes(log) - used <= log.truncation_bytes
+    assert log.truncation_bytes == 2 << 20
 
 
 def test_votes_take_nothing_in_the_long_run(log: LmdbLog) -> None:

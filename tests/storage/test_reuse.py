@@ -87,7 +87,7 @@ def test_what_is_told_to_be_left_can_be_written_again_and_again(log: LmdbLog) ->
         drop(log)
         append(log, 1)
         each = log.entry_bytes(256)
-        while (count := min(BATCH, (log.room_bytes() - log.kept_bytes) // each)) > 1:
+        while (count := min(BATCH, (log.room_bytes() - log.truncation_bytes) // each)) > 1:
             append(log, count)
     assert log.growth_bytes() >= lmdb_room.GROWTH_BYTES_MIN
 
