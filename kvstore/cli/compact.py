@@ -10,21 +10,15 @@ from pathlib import Path
 
 import click
 
+from kvstore.cli import node_options as given
 from kvstore.cli import patience, render
-from kvstore.cli.options import Command, as_json, option, options
+from kvstore.cli.options import Command, as_json, options
 from kvstore.exit_codes import DONE
 
 
 @click.command(cls=Command, short_help="Give back room that a stopped node's files do not use.")
 @options(
-    option(
-        "--data",
-        section="Options",
-        metavar="DIR",
-        type=click.Path(path_type=Path),
-        required=True,
-        help="The data directory.",
-    ),
+    given.stopped_data("The data directory."),
     as_json,
 )
 def compact(data: Path, as_json: bool) -> int:

@@ -1,4 +1,4 @@
-"""The settings of a node, as options, for `serve` and for commands that make its directory.
+"""The settings of a node, as options, for `serve` and commands that make or change its directory.
 
 Law: what a setting means, and whether it may be so, is for `config`.
 """
@@ -6,6 +6,7 @@ Law: what a setting means, and whether it may be so, is for `config`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -98,6 +99,12 @@ REQUEST_TIMEOUT_MS = _setting(
 )
 LOG_FORMAT = _setting("log-format", "text|json", "Other", "Lines of the log.  [default: text]")
 CONFIG = _setting("config", "FILE", "Other", "TOML file with any of these, as heartbeat_ms = 100.")
+
+
+def stopped_data(text: str) -> Callable[[Any], Any]:
+    """For what works on the directory of a node whose server is stopped."""
+    path = click.Path(path_type=Path)
+    return option("--data", section="Options", metavar="DIR", type=path, required=True, help=text)
 
 
 def bump_revision(default: int) -> Callable[[Any], Any]:

@@ -26,14 +26,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command, short_help="Make a cluster of one of what survived.")
 @options(
-    option(
-        "--data",
-        section="Options",
-        metavar="DIR",
-        type=click.Path(path_type=Path),
-        required=True,
-        help="The directory of the node that held most; its server is stopped.",
-    ),
+    given.stopped_data("The directory of the node that held most; its server is stopped."),
     given.bump_revision(RECOVER_BUMP),
     option("--yes", section="Options", is_flag=True, help="Do not ask: what may be lost is known."),
     as_json,
