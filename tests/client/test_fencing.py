@@ -87,6 +87,7 @@ def test_every_request_names_the_cluster_once_it_is_known() -> None:
         assert [call.cluster_id for call in node.calls] == ["", "scripted"]
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 def test_an_answer_of_another_cluster_is_not_taken_nor_waited_for() -> None:
     """The cluster was recovered, or restored: no new attempt finds the one before."""
     other_cluster = bulk(reply(api.GetResult(1, (None,)), cluster_id="other"))
@@ -113,6 +114,7 @@ def test_who_is_silent_may_still_be_of_the_cluster_that_is_meant() -> None:
         assert client.get("foo") == FOO
 
 
+@pytest.mark.usefixtures("skipped_pauses")
 def test_a_write_in_doubt_stays_so_where_only_another_cluster_answers() -> None:
     other_cluster = bulk(reply(OK, cluster_id="other"))
     with (
