@@ -72,6 +72,14 @@ MEMBERS = (
         test=_CHANGES,
     ),
     Mutant(
+        "a change is refused for what is under way before its leader has a majority",
+        "changes._begun",
+        "    if not raft.has_committed_in_term:\n",
+        "    at = raft.log.configurations.in_force_at\n"
+        "    if not raft.has_committed_in_term and at <= raft.commit_index:\n",
+        test=_CHANGES,
+    ),
+    Mutant(
         "a change is begun while another is under way",
         "_begun",
         "    if not is_committed:\n",

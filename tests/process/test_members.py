@@ -205,16 +205,16 @@ def test_a_node_moves_to_another_address(make_cluster: MakeCluster, told_first: 
         )
     cluster.restart(third)
     cluster.wait_until_level()
-    old.reservation.release()
 
 
 def test_a_single_node_that_is_served_elsewhere_grows_and_is_moved(
-    make_cluster: MakeCluster,
+    make_cluster: MakeCluster, request: pytest.FixtureRequest
 ) -> None:
     """The new node goes by the configuration, finds nobody there, and the leader elsewhere."""
     cluster = make_cluster(1)
     put_anywhere(cluster, "before")
     old = cluster.nodes[1]
+    request.addfinalizer(old.reservation.release)
     assert cluster.terminate(1) == 0
     new = cluster.add(1)
     new.data_dir = old.data_dir
@@ -233,7 +233,6 @@ def test_a_single_node_that_is_served_elsewhere_grows_and_is_moved(
         wait_until_all_vote(client, 1, 2)
         assert client.members().members[0].address == cluster.address(1)
     cluster.wait_until_level()
-    old.reservation.release()
 
 
 def test_a_leader_that_is_removed_hands_over_and_ends(make_cluster: MakeCluster) -> None:

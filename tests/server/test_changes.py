@@ -10,7 +10,7 @@ from kvstore.raft.types import Role
 from kvstore.server.node import Node
 from kvstore.server.node_status import members_of
 
-from .cluster import Claim, Cluster
+from .cluster import TICK_MS, Claim, Cluster
 
 ADD = api.AddMember(4, "127.0.0.1:9004")
 
@@ -93,6 +93,25 @@ def test_one_change_is_made_at_a_time() -> None:
     third = asked(leader, api.AddMember(5, "127.0.0.1:9005"))
     cluster.run()
     assert isinstance(third.result, api.ChangeResult)
+
+
+def test_a_leader_that_has_committed_nothing_yet_has_changes_wait() -> None:
+    """What another leader began is decided with its own first entry: that is worth a retry."""
+    cluster, old = settled()
+    asked(old, ADD)
+    heirs, index = cluster.followers(), old.raft.log.last_index
+
+    def tick() -> None:
+        cluster.run(TICK_MS)
+
+    until(lambda: all(one.raft.log.last_index == index for one in heirs), tick, "they have it")
+    cluster.isolate(old.raft.id)
+    until(lambda: any(one.raft.leadership for one in heirs), tick, "another one leads")
+    new = next(one for one in heirs if one.raft.leadership)
+    assert new.raft.commit_index < index, "it does not know what became of it"
+    claim = asked(new, api.AddMember(5, "127.0.0.1:9005"))
+    tick()
+    assert claim.failure.code is api.FailureCode.NO_LEADER
 
 
 def test_a_copy_of_a_change_is_answered_as_the_first_one_was_and_does_nothing() -> None:

@@ -78,6 +78,9 @@ def _begun(here: Here, change: api.Change) -> EntryName | api.Result:
     raft, log = here.raft, here.raft.log
     if not raft.takes_commands:
         return here.redirect()
+    if not raft.has_committed_in_term:
+        # What is under way in its log is so but by the term of another, and it knows nobody yet.
+        return refusals.no_leader("this leader has not committed anything yet; try again")
     index = log.configurations.in_force_at
     is_committed = index <= raft.commit_index
     if change.after not in (None, index):
@@ -90,8 +93,6 @@ def _begun(here: Here, change: api.Change) -> EntryName | api.Result:
     after = changed(log.configuration, change, _known(here, raft.leadership, change.node_id))
     if isinstance(after, Refused):
         return refusals.cannot_change(after.why, may_pass=after.may_pass)
-    if not raft.has_committed_in_term:
-        return refusals.no_leader("this leader has not committed anything yet; try again")
     if why := raft.reason_to_wait_with_changes():
         return refusals.cannot_change(f"{why}; try again later", may_pass=True)
     return raft.change(after)
