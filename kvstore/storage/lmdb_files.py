@@ -289,14 +289,16 @@ class DataFile:
         self._reserve_bytes = reserve_bytes
         self._bytes = 0
         """How far the file is known to be allocated, or in use."""
-        self._is_filled = False
+        self._filled_bytes = 0
+        """How far it is known to have no holes: the engine never writes pages that it frees at
+        once, and may later, when others have filled the disk."""
         self._free = FreePages(env, self._path)
         self._copies = filesystem.copies_on_write(self._path)
 
     def fill_up(self) -> None:
         """To be called after each commit. Raises `DiskWriteError`."""
         needed = self.used_bytes()
-        if needed + self._reserve_bytes * 3 // 4 <= self._bytes:
+        if needed + self._reserve_bytes * 3 // 4 <= self._filled_bytes:
             return
         try:
             if os.stat(self._path).st_size < needed:
@@ -346,8 +348,6 @@ class DataFile:
 
     def _allocate(self, wanted: int) -> None:
         """As much as there is; whoever asks for room learns how much that was."""
-        if wanted <= self._bytes:
-            return
         with suppress(OSError):
             fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
             try:
@@ -357,11 +357,11 @@ class DataFile:
                 os.close(fd)
 
     def _allocate_in(self, fd: int, wanted: int) -> None:
-        """A copy may have holes, so no file is taken for allocated because it is long."""
-        start = self._bytes if self._is_filled else 0
-        if wanted > start:
-            os.posix_fallocate(fd, start, wanted - start)
-            self._bytes, self._is_filled = wanted, True
+        """No file is taken for allocated because it is long."""
+        if wanted > self._filled_bytes:
+            os.posix_fallocate(fd, self._filled_bytes, wanted - self._filled_bytes)
+            self._filled_bytes = wanted
+            self._bytes = max(self._bytes, wanted)
 
 
 def write_error(environment: Path, error: Exception) -> DiskWriteError:

@@ -35,15 +35,16 @@ class FreePages:
         self._env = env
         self._path = data_file
         self._page_bytes = env.stat()["psize"]
-        self._known: tuple[int, int] | None = None
-        """The last commit, and what was free then: who begins to read later changes nothing."""
+        self._as_of = (0, 0)
+        """The last commit, and the oldest one that somebody reads."""
+        self._known_bytes = 0
 
     def reusable_bytes(self) -> int:
         """What the next commit can use for records that need no pages in a row, at least."""
         last = self._env.info()["last_txnid"]
-        if self._known is None or self._known[0] != last:
-            self._known = last, self._counted(min([last, *self._read()]))
-        return self._known[1]
+        if self._as_of != (as_of := (last, min([last, *self._read()]))):
+            self._as_of, self._known_bytes = as_of, self._counted(as_of[1])
+        return self._known_bytes
 
     def _counted(self, freed_before: int) -> int:
         """0 where the file cannot be read: whoever opens it next will tell."""

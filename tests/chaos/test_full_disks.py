@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 from process.cluster import DEADLINE_S, ROOT, eventually
-from process.steps import put_anywhere
+from process.steps import asked, put_anywhere
 from process.workload import read_everything
 
 from .cluster import ChaosCluster
@@ -131,3 +131,53 @@ def test_a_cluster_without_room_answers_reads_refuses_writes_and_recovers(
     put_anywhere(cluster, "after")
     assert set(read_everything(cluster, cluster.wait_for_leader())) == {"before", "after"}
     eventually(lambda: says(cluster, 1), "status names nobody any more")
+
+
+SHORT, LONG = bytes(700), bytes(5_000)
+DELETED_KEYS = 9_200
+
+
+def change_all(cluster: ChaosCluster, command: str, *value: bytes) -> None:
+    """In bursts; what a leader refuses, as what came before is not durable, it is asked again."""
+    for first in range(0, DELETED_KEYS, 400):
+        left = {f"key {number}" for number in range(first, first + 400)}
+
+        def all_are_taken(left: set[str] = left) -> bool:
+            left -= taken(cluster, sorted(left), command, *value)
+            return not left
+
+        eventually(all_are_taken, "all changes are taken", ignoring=(OSError, redis.RedisError))
+
+
+def taken(cluster: ChaosCluster, keys: list[str], command: str, *value: bytes) -> set[str]:
+    """For which of these keys the leader of the moment takes the command."""
+    with cluster.client(cluster.wait_for_leader(), socket_timeout=DEADLINE_S) as client:
+        pipeline = client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.execute_command(command, key, *value)
+        answers = pipeline.execute(raise_on_error=False)
+    return {
+        key
+        for key, answer in zip(keys, answers, strict=True)
+        if not isinstance(answer, redis.ResponseError)
+    }
+
+
+def test_what_was_deleted_makes_room_for_short_values_on_a_full_disk(tmp_path: Path) -> None:
+    """Files are never cut, so only what is free inside them can be used."""
+    little = {"KVSTORE_LOG_KEPT_BYTES": "256KiB"}
+    with ChaosCluster(tmp_path, environ=little).running() as cluster:
+        change_all(cluster, "SET", SHORT)
+        change_all(cluster, "DEL")
+        cluster.wait_until_level()
+        for disk in cluster.disks.values():
+            disk.fill_down_to(14 << 20)
+        for number in range(100):
+            eventually(
+                lambda number=number: asked(cluster, "SET", f"more {number}", SHORT) == "OK",
+                "there is room inside",
+            )
+            assert asked(cluster, "SET", "long", LONG) == "NOSPACE"
+        cluster.wait_until_level()
+        for node_id, node in cluster.nodes.items():
+            assert node.is_running, f"node {node_id} ended:\n{node.log[-2_000:]}"

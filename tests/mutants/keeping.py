@@ -30,8 +30,8 @@ KEEPING = (
     Mutant(
         "what is allocated ahead is allocated again only when it is used up",
         "DataFile.fill_up",
-        "        if needed + self._reserve_bytes * 3 // 4 <= self._bytes:\n",
-        "        if needed <= self._bytes:\n",
+        "        if needed + self._reserve_bytes * 3 // 4 <= self._filled_bytes:\n",
+        "        if needed <= self._filled_bytes:\n",
         test=f"{COSTS}::test_what_is_allocated_ahead_stays_ahead_of_what_is_written",
     ),
     Mutant(
@@ -47,6 +47,21 @@ KEEPING = (
         "            if transaction < freed_before:\n",
         "            if transaction < freed_before or looked == 0:\n",
         test=f"{REUSE}::test_the_free_pages_are_those_of_the_free_list",
+    ),
+    Mutant(
+        "what is not allocated ahead has holes",
+        "DataFile._allocate",
+        "        with suppress(OSError):\n",
+        "        if wanted <= self._bytes:\n            return\n        with suppress(OSError):\n",
+        test="tests/storage/test_lmdb_files.py"
+        "::test_a_file_has_no_holes_where_others_might_fill_the_disk",
+    ),
+    Mutant(
+        "what was free while somebody read is believed until the next commit",
+        "FreePages.reusable_bytes",
+        "        if self._as_of != (as_of := (last, min([last, *self._read()]))):\n",
+        "        as_of = (last, min([last, *self._read()]))\n        if self._as_of[0] != last:\n",
+        test=f"{REUSE}::test_what_was_freed_since_somebody_began_to_read_does_not_count",
     ),
     Mutant(
         "what was freed since somebody reads counts as room",

@@ -10,7 +10,7 @@ import pytest
 from kvstore.errors import DamagedError
 from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, HardState
-from kvstore.storage.lmdb_files import check_data_file
+from kvstore.storage.lmdb_files import check_data_file, is_allocated
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_pages import META_BYTES
 from kvstore.storage.lmdb_state import LmdbState
@@ -214,6 +214,11 @@ def written_bytes(path):
 def test_a_file_is_as_long_as_its_newest_commit_says(freed_tail):
     data = freed_tail / "data.mdb"
     assert data.stat().st_size == (check_data_file(freed_tail).last_page + 1) * PAGE
+
+
+def test_a_file_has_no_holes_where_others_might_fill_the_disk(freed_tail):
+    """Its free pages count as room only then."""
+    assert is_allocated(freed_tail / "data.mdb")
 
 
 def test_a_file_may_lack_pages_that_nothing_refers_to(freed_tail):
