@@ -20,7 +20,7 @@ LINES_MAX = 500
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 ARROWS = {
-    "raft": {"raft"},
+    "raft": {"quantities", "raft"},
     "kv": {"api", "errors", "kv", "raft.versions"},
     "wire": {
         *("address", "api", "cluster_names", "config.limits", "errors", "raft.messages"),
@@ -32,7 +32,16 @@ ARROWS = {
     },
     "server": {
         *("address", "api", "config.limits", "config.settings", "errors", "exit_codes"),
-        *("kv.machine", "kv.view", "logs", "lookup", "raft", "server", "storage.base"),
+        *(
+            "kv.machine",
+            "kv.view",
+            "logs",
+            "lookup",
+            "quantities",
+            "raft",
+            "server",
+            "storage.base",
+        ),
         *("storage.directory", "storage.records", "storage.sizes"),
         *("storage.snapshot_format", "storage.snapshot_stream", "storage.state_digest"),
         *("storage.successor", "storage.writer", "version", "wire"),
@@ -104,6 +113,7 @@ ARROWS = {
     "logs": {"config.sources", "printable"},
     "lookup": {"address"},
     "printable": set(),
+    "quantities": set(),
     "recovery": {
         *("api", "cluster_names", "config.limits", "errors", "kv.machine", "raft.configuration"),
         *("raft.configurations", "raft.types", "raft.versions", "storage.base", "storage.records"),

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-
-def size_words(size_bytes: int) -> str:
-    """In the unit that suits it."""
-    return f"{size_bytes >> 20} MiB" if size_bytes >= 10 << 20 else f"{size_bytes >> 10} KiB"
+from kvstore.quantities import size_words
 
 
 class _OfSnapshot(msgspec.Struct, frozen=True):

@@ -23,8 +23,8 @@ from kvstore.errors import (
     StorageUnavailableError,
 )
 from kvstore.kv.machine import StateMachine
+from kvstore.quantities import size_words
 from kvstore.raft.core import Raft
-from kvstore.raft.snapshot_events import size_words
 from kvstore.raft.types import SnapshotName
 from kvstore.server.cluster_version import ClusterVersion
 from kvstore.server.room import Room

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from kvstore.config.limits import Limits
-from kvstore.raft.snapshot_events import size_words
+from kvstore.quantities import size_words
 from kvstore.server.room import Room
 
 _PIN_BYTES_MIN: Final = 1 << 20

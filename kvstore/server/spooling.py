@@ -14,6 +14,7 @@ from itertools import count
 from typing import Final
 
 from kvstore.errors import DamagedError, DiskWriteError, StorageUnavailableError
+from kvstore.quantities import size_words
 from kvstore.raft.configuration import Configuration
 from kvstore.raft.core import Raft
 from kvstore.raft.events import Event
@@ -21,7 +22,6 @@ from kvstore.raft.snapshot_events import (
     CannotWriteSnapshot,
     SnapshotWritten,
     WritingSnapshot,
-    size_words,
 )
 from kvstore.raft.types import SnapshotName
 from kvstore.server.pinning import RESERVE, Pinning
