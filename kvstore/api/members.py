@@ -84,6 +84,8 @@ class Member(Struct, frozen=True, forbid_unknown_fields=False):
 
     * `answers`: whether it has answered the leader within an election timeout.
     * `match_index`: up to which entry the leader knows the log to be on its disk.
+    * `found_at`: where the answering node finds it, if that is not the `address` which the
+      configuration has; else "".
     """
 
     node_id: int
@@ -91,6 +93,7 @@ class Member(Struct, frozen=True, forbid_unknown_fields=False):
     role: MemberRole
     answers: bool
     match_index: int
+    found_at: str = ""
 
 
 class MembersResult(Result, frozen=True, tag="members"):

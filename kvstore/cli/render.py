@@ -228,6 +228,12 @@ def members_table(result: api.MembersResult, *, is_stale: bool = False) -> str:
         [
             f"cluster {result.cluster_id}: members since {since}{under_way}",
             *_aligned([_MEMBER_COLUMNS, *rows]),
+            *(
+                f"node {one.node_id} is at {one.found_at}, and the members' list has it at "
+                f"{one.address}: kvstore member move {one.node_id} {one.found_at}"
+                for one in result.members
+                if one.found_at
+            ),
         ]
     )
 

@@ -61,7 +61,7 @@ def _nodes(state: ClientState, view: ServerView, _args: Arguments) -> bytes:
     status = view.status()
     owner = _owner(state, view)
     lines = []
-    for node, address in sorted(view.roster.members.items()):
+    for node, address in sorted(view.reach.members.items()):
         name = _node_name(status.cluster_id, node)
         flags = "master" if node == owner else "slave"
         flags = f"myself,{flags}" if node == status.node_id else flags
@@ -77,7 +77,7 @@ def _owner_first(view: ServerView, owner: int | None) -> list[tuple[int, Address
     """The members, whoever is to be asked first; empty if nobody is."""
     if owner is None:
         return []
-    members = view.roster.members
+    members = view.reach.members
     return sorted(members.items(), key=lambda item: (item[0] != owner, item[0]))
 
 

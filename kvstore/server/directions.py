@@ -5,17 +5,15 @@ Law: it says what is known of who leads, and promises that the request changed n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from kvstore import api
-from kvstore.address import Address
 from kvstore.raft.core import Raft
 from kvstore.server import refusals
+from kvstore.server.reach import Reach
 
 
-def elsewhere(raft: Raft, peers: Mapping[int, Address]) -> api.Failure:
+def elsewhere(raft: Raft, reach: Reach) -> api.Failure:
     """Why this node does not take the request, and where to go."""
     leader = raft.leader_id
     if leader is None and (lost := raft.log.damaged.first_from(1)):
@@ -24,11 +22,11 @@ def elsewhere(raft: Raft, peers: Mapping[int, Address]) -> api.Failure:
         return refusals.no_leader(f"leadership is moving to node {heir}; try again")
     if leader is None or leader == raft.id:
         return refusals.no_leader("no leader is known, an election may be under way; try again")
-    if leader not in peers:
+    if (there := reach.place_of(leader)) is None:
         return refusals.no_leader(
             f"node {leader} leads, and where it is is not known here; try again"
         )
-    return refusals.not_leader(leader, str(peers[leader]))
+    return refusals.not_leader(leader, str(there))
 
 
 def rolled_back(failure: api.Failure) -> api.Failure:

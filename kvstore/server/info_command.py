@@ -142,7 +142,7 @@ def _cpu() -> Fields:
 
 def _replication(view: ServerView, status: api.StatusResult) -> Fields:
     """A leader's followers that have a link to it; a follower's leader."""
-    members, leader = view.roster.members, status.leader_id
+    members, leader = view.reach.members, status.leader_id
     linked = [node for node in sorted(view.doorkeeper.linked) if node in members]
     if leader == status.node_id:
         followers = {
@@ -154,7 +154,7 @@ def _replication(view: ServerView, status: api.StatusResult) -> Fields:
         return {"role": "master", "connected_slaves": len(linked), **followers, **offset}
     address = (
         {}
-        if leader is None or (there := view.roster.address_of(leader)) is None
+        if leader is None or (there := view.reach.place_of(leader)) is None
         else {
             "master_host": there.host,
             "master_port": there.port,

@@ -192,6 +192,7 @@ class Server:
             ),
         )
         self._context.links = lambda: self._peers.troubles
+        node.reach.leads_to = self._peers.leads_to
         self._turn = Turn(node, self)
         self._ready: list[tuple[selectors.SelectorKey, int]] = []
         """The sockets that have something for this turn."""

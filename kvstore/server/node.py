@@ -172,7 +172,7 @@ class Node:
             self._checks,
         )
         self.known_leader = KnownLeader(self.raft, self._reads)
-        self.reach = Reach(self.raft)
+        self.reach = Reach(self.raft, self.roster)
         self.leading = Leading(
             settings, self.raft, self.machine, self.room, self.reach, self._writes
         )
@@ -416,7 +416,7 @@ class Node:
 
     def redirect(self) -> api.Failure:
         """Why this node does not take a request, and where to go."""
-        return elsewhere(self.raft, self.roster.peers)
+        return elsewhere(self.raft, self.reach)
 
     # --- Deadlines ------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ def status_of(
     raft, settings, room, times = node.raft, node.settings, node.room, node.sync_times
     members = node.roster.members
     leader, speaks = raft.leader_id, node.cluster_version.speaks
-    where = None if leader is None else node.roster.address_of(leader)
+    where = None if leader is None else node.reach.place_of(leader)
     return api.StatusResult(
         node_id=raft.id,
         cluster_id=settings.cluster_id,
@@ -102,6 +102,7 @@ def members_of(node: Node, *, is_stale: bool) -> api.MembersResult | api.Failure
     if raft.leadership is not None:
         answering = raft.leadership.answering
     match_index, index = raft.match_index, log.configurations.in_force_at
+    found = node.reach.members
     return api.MembersResult(
         cluster_id=node.settings.cluster_id,
         leader_id=raft.leader_id,
@@ -115,6 +116,7 @@ def members_of(node: Node, *, is_stale: bool) -> api.MembersResult | api.Failure
                 api.MemberRole.VOTER if one.is_voter else api.MemberRole.LEARNER,
                 one.node_id in answering,
                 match_index.get(one.node_id, 0),
+                "" if (there := str(found[one.node_id])) == one.address else there,
             )
             for one in log.configuration.members
         ),

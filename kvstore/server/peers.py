@@ -117,6 +117,11 @@ class PeerLink:
         return self._speaks if self.is_ready else None
 
     @property
+    def leads_to(self) -> Address | None:
+        """Where the peer was found; None if there is no link."""
+        return self._dialled if self.is_ready else None
+
+    @property
     def trouble(self) -> str:
         """Why there is no link, "" if there is one."""
         return "" if self.is_ready else self._last_complaint or "not connected yet"
@@ -292,6 +297,11 @@ class Peers:
         """The peers to whom there is no link."""
         self._follow()
         return {peer for peer, link in self._links.items() if not link.is_ready}
+
+    def leads_to(self, peer: int) -> Address | None:
+        """Where a peer was found to whom there is a link."""
+        link = self._links.get(peer)
+        return link.leads_to if link is not None else None
 
     def spoken_versions(self) -> dict[int, Versions]:
         """What each peer speaks to whom there is a link."""

@@ -76,10 +76,6 @@ class Roster:
         log = self._raft.log
         return log.configurations.in_force_at if log.configuration.members else NO_MEMBER
 
-    def address_of(self, node_id: int) -> Address | None:
-        """Where a node is, if that is known here."""
-        return self.members.get(node_id) or self.peers.get(node_id)
-
     def believes(self, node_id: int, configured_at: int) -> bool:
         """Whether a node that is a member by the configuration there is one, or may be."""
         if node_id == self._raft.id:

@@ -12,7 +12,6 @@ from kvstore import api
 from kvstore.config.settings import Settings
 from kvstore.server.client_state import ClientState
 from kvstore.server.reach import Reach
-from kvstore.server.roster import Roster
 from kvstore.server.stream import SocketFacts
 from kvstore.server.traffic import Traffic
 
@@ -87,7 +86,6 @@ class ServerView(Protocol):
     traffic: Traffic
     commands_processed: int
     reach: Reach
-    roster: Roster
 
     @property
     def doorkeeper(self) -> Attendance:

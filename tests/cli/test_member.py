@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from scripted_node import ScriptedNode
 
@@ -38,6 +39,21 @@ def test_the_list_shows_who_votes_and_how_far_each_has_come(run: Run) -> None:
         "2     10.0.0.2:9002  voter    1031   0     leads",
         "14    [::1]:9014     learner  1000   31    yes",
     ]
+
+
+def test_the_list_says_who_is_found_elsewhere_and_what_to_do(run: Run) -> None:
+    voter = api.MemberRole.VOTER
+    moved = api.Member(2, "10.0.0.2:9002", voter, True, 1_031, "10.0.0.9:9002")
+    found = msgspec.structs.replace(SEEN, members=(SEEN.members[0], moved))
+    with ScriptedNode(found) as node:
+        ran = run("member", "list", "--to", node.address)
+    assert ran.out.decode().splitlines()[-1] == (
+        "node 2 is at 10.0.0.9:9002, and the members' list has it at 10.0.0.2:9002: kvstore member "
+        "move 2 10.0.0.9:9002"
+    )
+    with ScriptedNode(found) as node:
+        ran = run("member", "list", "--json", "--to", node.address)
+    assert [one["found_at"] for one in json.loads(ran.out)["members"]] == ["", "10.0.0.9:9002"]
 
 
 def test_where_nobody_leads_any_node_says_who_the_members_are(run: Run) -> None:
@@ -78,6 +94,7 @@ def test_the_list_is_one_object_with_json(run: Run) -> None:
         "role": "learner",
         "answers": True,
         "match_index": 1_000,
+        "found_at": "",
     }
     del told["members"]
     assert told == {

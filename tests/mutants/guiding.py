@@ -20,6 +20,42 @@ GUIDING = (
         test=f"{_CLIENTS}::test_nobody_is_sent_to_a_leader_that_cannot_be_reached",
     ),
     Mutant(
+        "clients are sent to where the configuration has the leader, wherever it was found",
+        "Reach.place_of",
+        "(self.leads_to(node_id) or peers[node_id])",
+        "peers[node_id]",
+        test=f"{_CLIENTS}::test_a_leader_is_named_where_it_was_found",
+    ),
+    Mutant(
+        "the map has the nodes where the configuration has them",
+        "cluster_command._nodes",
+        "view.reach.members.items()",
+        "view.reach._roster.members.items()",
+        test=f"{_CLIENTS}::test_a_leader_is_named_where_it_was_found",
+    ),
+    Mutant(
+        "a node takes itself to be where the configuration has it",
+        "Reach.place_of",
+        "roster.said[node_id]",
+        "roster.members[node_id]",
+        test=f"{_CLIENTS}::test_a_node_is_itself_where_its_settings_say",
+    ),
+    Mutant(
+        "a peer counts as found where it was dialled last",
+        "PeerLink.leads_to",
+        "self._dialled if self.is_ready else None",
+        "self._dialled",
+        test="tests/server/test_peers.py"
+        "::test_a_peer_that_says_it_is_elsewhere_is_dialled_there_by_turns",
+    ),
+    Mutant(
+        "the list of members does not say who is found elsewhere",
+        "node_status.members_of",
+        '"" if (there := str(found[one.node_id])) == one.address else there',
+        '""',
+        test=f"{_CLIENTS}::test_the_members_list_tells_where_they_should_be_and_where_they_are",
+    ),
+    Mutant(
         "a node that is cut off names itself for all slots",
         "cluster_command._owner",
         "view.settings.node_id if view.reach.has_majority else None",

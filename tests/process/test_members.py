@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import redis
 
 import kvstore
 from kvstore import Client, api
 
 from .cluster import DEADLINE_S, Cluster, eventually
 from .conftest import MakeCluster
+from .resp import ask_for_text, dial
 from .steps import assert_refuses, others, put_anywhere
 from .workload import read_everything
 
@@ -233,6 +235,44 @@ def test_a_single_node_that_is_served_elsewhere_grows_and_is_moved(
         wait_until_all_vote(client, 1, 2)
         assert client.members().members[0].address == cluster.address(1)
     cluster.wait_until_level()
+
+
+def test_clients_find_a_leader_that_is_served_elsewhere_though_nobody_moved_it(
+    make_cluster: MakeCluster,
+) -> None:
+    cluster = make_cluster()
+    put_anywhere(cluster, "before")
+    leader = cluster.wait_for_leader()
+    moving, third = others(cluster, leader)
+    old = cluster.nodes[moving]
+    assert cluster.terminate(moving) == 0
+    new = cluster.add(moving)
+    new.data_dir = old.data_dir
+    cluster.spawn(moving)
+    cluster.wait_until_answers(moving)
+    with client_of(cluster, leader, third) as client:
+        eventually(lambda: is_there(client, moving), "it answers the leader")
+        eventually(
+            lambda: client.transfer_leader(moving), "it leads", ignoring=(kvstore.RequestError,)
+        )
+    cluster.wait_for_leader((moving,))
+    where = cluster.address(moving)
+    with cluster.client(third) as asked:
+
+        def refusal() -> str:
+            with pytest.raises(redis.ResponseError) as caught:
+                asked.set("k", "v")
+            return str(caught.value)
+
+        eventually(lambda: f"try node {moving} at {where}" in refusal(), "it is named where it is")
+    with dial(cluster.nodes[third].port) as connection:
+        assert f" {where}@0 master " in ask_for_text(connection, b"CLUSTER", b"NODES")
+    with client_of(cluster, third) as client:
+        client.put("after", "x")
+        found = {one.node_id: one for one in client.members().members}[moving]
+        assert (found.address, found.found_at) == (f"127.0.0.1:{old.port}", where)
+    cluster.wait_until_level()
+    old.reservation.release()
 
 
 def test_a_leader_that_is_removed_hands_over_and_ends(make_cluster: MakeCluster) -> None:

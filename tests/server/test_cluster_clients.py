@@ -7,10 +7,12 @@ import pytest
 from redis.crc import key_slot
 
 from kvstore import api
+from kvstore.address import Address
 from kvstore.raft.messages import (
     AppendEntriesReply,
 )
 from kvstore.raft.types import COMMAND, Entry
+from kvstore.server.node_status import members_of
 from kvstore.wire import typed
 from kvstore.wire.resp import command
 
@@ -100,6 +102,44 @@ def test_without_a_leader_the_cluster_is_down_for_who_knows_clusters() -> None:
         assert line.ask(command(b"SET", b"k", b"v")).startswith(b"-CLUSTERDOWN no leader is known")
     finally:
         line.close()
+
+
+def test_a_leader_is_named_where_it_was_found(follower: Line) -> None:
+    """By the one who refuses, by the map and by the status alike; others by the configuration."""
+    follower.node.reach.leads_to = {2: Address("10.0.0.2", 7002)}.get
+    assert follower.ask(command(b"GET", b"k")) == NOT_LEADER.replace(
+        b"127.0.0.1:9002", b"10.0.0.2:7002"
+    )
+    status = follower.context.status()
+    assert (status.leader_address, status.members[2]) == ("10.0.0.2:7002", "127.0.0.1:9002")
+    told = follower.ask(command(b"INFO", b"replication"))
+    assert b"master_host:10.0.0.2\r\nmaster_port:7002\r\n" in told
+    for ask in ASKED:
+        told = follower.ask(ask)
+        assert b"10.0.0.2" in told
+        assert b"7002" in told
+        assert b"9003" in told
+        assert b"9002" not in told
+    assert follower.ask(command(b"GET", b"k")) == MOVED.replace(b"127.0.0.1:9002", b"10.0.0.2:7002")
+
+
+def test_a_node_is_itself_where_its_settings_say(follower: Line) -> None:
+    follower.node.roster.said[1] = Address("10.0.0.1", 7001)
+    for ask in ASKED:
+        told = follower.ask(ask)
+        assert b"7001" in told
+        assert b"9001" not in told
+
+
+def test_the_members_list_tells_where_they_should_be_and_where_they_are(follower: Line) -> None:
+    follower.node.reach.leads_to = {2: Address("10.0.0.2", 7002)}.get
+    found = members_of(follower.node, is_stale=True)
+    assert isinstance(found, api.MembersResult)
+    assert [(one.address, one.found_at) for one in found.members] == [
+        ("127.0.0.1:9001", ""),
+        ("127.0.0.1:9002", "10.0.0.2:7002"),
+        ("127.0.0.1:9003", ""),
+    ]
 
 
 def offsets(line: Line) -> list[bytes]:

@@ -348,6 +348,7 @@ def test_links_follow_the_peers_that_come_and_go_and_move() -> None:
         assert not goes.is_open
         known = {4: places[1]}
         assert peers.unreachable == {4}
+        assert [peers.leads_to(peer) for peer in (3, 4)] == [None, None]
         peers.send([append_of(1)])
         assert peers.troubles.keys() == {4}, "what is for nobody is lost"
         peers.close()
@@ -386,6 +387,7 @@ def test_a_peer_that_says_it_is_elsewhere_is_dialled_there_by_turns() -> None:
         )
         assert dialled(link, poll, 3) == [should.port] * 3
         complaint = link.trouble
+        assert link.leads_to is None, "nobody was found there"
         elsewhere = is_at
         link.tick(link.deadline_ms)
         theirs, _ = listening.accept()
@@ -402,6 +404,7 @@ def test_a_peer_that_says_it_is_elsewhere_is_dialled_there_by_turns() -> None:
         with theirs:
             theirs.sendall(encode_hello_answer(HELLO_OF_2))
             until_events(poll, lambda: link._is_ready)
+        assert link.leads_to == is_at
         [told] = [one for one in log if one["code"] == "peer_connected"]
         assert told["address"] == str(is_at)
         connection = link._stream
