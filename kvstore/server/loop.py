@@ -234,7 +234,8 @@ class Server:
         if there != settings.address:
             self._log.warning(
                 f"the others look for node {settings.node_id} at {there}, and it is at "
-                f"{settings.address}: kvstore member move {settings.node_id} {settings.address}",
+                f"{settings.address}: start it with --host {there.host} --port {there.port}, or if "
+                f"it has moved, kvstore member move {settings.node_id} {settings.address}",
                 code="address_differs",
             )
 

@@ -222,7 +222,12 @@ def test_a_single_node_that_is_served_elsewhere_grows_and_is_moved(
     new.data_dir = old.data_dir
     cluster.spawn(1)
     cluster.wait_until_answers(1)
-    cluster.wait_for_log(1, "the others look for node 1 at")
+    cluster.wait_for_log(
+        1,
+        f"the others look for node 1 at 127.0.0.1:{old.port}, and it is at {cluster.address(1)}: "
+        f"start it with --host 127.0.0.1 --port {old.port}, or if it has moved, kvstore member "
+        f"move 1 {cluster.address(1)}",
+    )
     cluster.add(2)
     cluster.join(2, 1)
     with client_of(cluster, 1) as client:
