@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from kvstore.raft.doubt_events import DataDoubted, DoubtedDataReplaced, LoneDataDoubted
+from kvstore.raft.divergence_events import DataDiffer, DifferingDataReplaced, LoneDataDiffer
 from kvstore.raft.snapshot_events import (
     CannotTakeSnapshot,
     CannotWriteSnapshot,
@@ -382,7 +382,7 @@ Event: TypeAlias = (
     | SnapshotAbandoned
     | StatesCompared
     | StatesDisputed
-    | DataDoubted
-    | LoneDataDoubted
-    | DoubtedDataReplaced
+    | DataDiffer
+    | LoneDataDiffer
+    | DifferingDataReplaced
 )

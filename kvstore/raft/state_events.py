@@ -1,7 +1,7 @@
 """What came of comparing the states of all nodes, as values; `events.py` says what an event is.
 
 Law: a comparison has one line on the leader; one without a majority has a line on all nodes, and
-another one if it comes to a majority after all. Who differs says so by `doubt_events.py`.
+another one if it comes to a majority after all. Who differs says so by `divergence_events.py`.
 """
 
 from __future__ import annotations

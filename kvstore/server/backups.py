@@ -19,7 +19,7 @@ from kvstore.config.limits import Limits
 from kvstore.raft.core import Raft
 from kvstore.server import refusals
 from kvstore.server.checkpoints import Checkpoints
-from kvstore.server.doubting import Doubting
+from kvstore.server.own_divergence import OwnDivergence
 from kvstore.server.pinning import Pinning
 from kvstore.storage.base import StateStore
 from kvstore.storage.snapshot_stream import SnapshotStream
@@ -53,7 +53,7 @@ class Backups:
         state_store: StateStore,
         checkpoints: Checkpoints,
         raft: Raft,
-        doubting: Doubting,
+        divergence: OwnDivergence,
         cluster_id: str,
         limits: Limits,
         pinning: Pinning,
@@ -62,7 +62,7 @@ class Backups:
         self._state_store = state_store
         self._checkpoints = checkpoints
         self._raft = raft
-        self._doubting = doubting
+        self._divergence = divergence
         self._cluster_id = cluster_id
         self._limits = limits
         self._pinning = pinning
@@ -92,7 +92,7 @@ class Backups:
     def fetch(self, request: api.FetchBackup) -> api.Result:
         """The piece that is asked for; that of a new backup, if none is named."""
         if self._raft.log.lacks_base:
-            return self._doubting.refusal
+            return self._divergence.refusal
         if why := self._ended.get(request.backup):
             return refusals.backup_was_ended(why)
         number = request.backup or self._begin()

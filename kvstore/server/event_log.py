@@ -13,7 +13,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from kvstore.logs import code_of
-from kvstore.raft import doubt_events, events, snapshot_events, state_events
+from kvstore.raft import divergence_events, events, snapshot_events, state_events
 
 WARNINGS: Final = (
     events.Deposed,
@@ -31,7 +31,7 @@ WARNINGS: Final = (
     snapshot_events.SnapshotWasBad,
     state_events.StatesDisputed,
 )
-ERRORS: Final = (doubt_events.DataDoubted, doubt_events.LoneDataDoubted)
+ERRORS: Final = (divergence_events.DataDiffer, divergence_events.LoneDataDiffer)
 
 
 def write(log: FilteringBoundLogger, event: events.Event) -> None:

@@ -36,11 +36,11 @@ from kvstore.server.cluster_time import ClusterTime
 from kvstore.server.cluster_version import THIS_RELEASE, ClusterVersion, Release
 from kvstore.server.compaction import Compaction
 from kvstore.server.directions import elsewhere
-from kvstore.server.doubting import Doubting
 from kvstore.server.installing import Installing
 from kvstore.server.known_leader import KnownLeader
 from kvstore.server.leading import Leading
 from kvstore.server.own_digest import OwnDigest
+from kvstore.server.own_divergence import OwnDivergence
 from kvstore.server.pinning import Pinning
 from kvstore.server.reach import Reach
 from kvstore.server.replaced import check_directory
@@ -142,9 +142,9 @@ class Node:
         self._applier = Applier(
             self, self._checkpoints, self.cluster_version, self._writes, self._reads, own_digest
         )
-        self.doubting = Doubting(self.raft, state_store)
+        self.divergence = OwnDivergence(self.raft, state_store)
         self.backups = Backups(
-            *(state_store, self._checkpoints, self.raft, self.doubting),
+            *(state_store, self._checkpoints, self.raft, self.divergence),
             *(settings.cluster_id, settings.limits, pinning, rng),
         )
         self._spooling = Spooling(
@@ -190,7 +190,7 @@ class Node:
         self.raft.wake(now_ms)
         self._note_durable()
         self._answers += self._installing.wake(now_ms)
-        self._events += self.doubting.wake()
+        self._events += self.divergence.wake()
         self.room.wake(now_ms, self.raft.current_term, self.machine.last_applied)
 
     def _notice_stall(self, now_ms: float) -> None:
@@ -225,7 +225,7 @@ class Node:
     def submit_command(self, command: api.Command, ticket: Ticket) -> EntryName | None:
         """Propose a write; the entry that it became, None if it was refused."""
         raft = self.raft
-        if not raft.takes_commands or self.doubting.divergence is not None:
+        if not raft.takes_commands or self.divergence.known is not None:
             self._answer(ticket, self.redirect())
             return None
         if self.leading.is_full:
@@ -266,8 +266,8 @@ class Node:
         if raft.leadership is None and (raft.leader_id is None or not from_any):
             self._answer(ticket, self.redirect())
             return
-        if self.doubting.divergence is not None:
-            self._answer(ticket, self.doubting.refusal)
+        if self.divergence.known is not None:
+            self._answer(ticket, self.divergence.refusal)
             return
         self._answers += self.known_leader.refuse_reads_of_others(self)
         after = 0
@@ -286,7 +286,7 @@ class Node:
         For who was told that a read is due, it does not lag.
         """
         if self.raft.log.lacks_base:
-            return self.doubting.refusal
+            return self.divergence.refusal
         return self.machine.query(query)
 
     def state_differs(self, index: int, digest: bytes) -> None:
@@ -295,9 +295,9 @@ class Node:
         From now on it answers nothing with them, until a snapshot takes their place.
         """
         divergence = Divergence(index, digest)
-        self._events += self.doubting.begin(divergence, self.machine.last_applied)
-        if self.doubting.divergence is not None:
-            self._answers += self._reads.refuse_all(self.doubting.refusal)
+        self._events += self.divergence.begin(divergence, self.machine.last_applied)
+        if self.divergence.known is not None:
+            self._answers += self._reads.refuse_all(self.divergence.refusal)
 
     def hand_over(self, request: api.HandOver, ticket: Ticket) -> None:
         """Have the heir, or whoever is closest, lead in this leader's place."""

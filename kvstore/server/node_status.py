@@ -68,7 +68,7 @@ def status_of(
         reached_at=str(settings.address),
         snapshot_setback=node.snapshot_setback,
         check=node.checking.result,
-        differs_at=0 if (known := node.doubting.divergence) is None else known.index,
+        differs_at=0 if (known := node.divergence.known) is None else known.index,
     )
 
 

@@ -419,13 +419,13 @@ class SimulatedState(SimulatedTable, MemoryState):
         self.changed_at.add(index)
         return with_changed_record(reading, self.identity.node_id, self._readings)
 
-    def mark_diverged(self, divergence: Divergence) -> None:
+    def record_divergence(self, divergence: Divergence) -> None:
         """Make durable that this state is not to be trusted, unless the machine ends first."""
         disk = self.disk
         if disk.strikes(Fate.CUT_AT_CHECKPOINT):
             raise PowerCutError(Fate.CUT_AT_CHECKPOINT.value)
         disk.require_room(COMMIT_BYTES)
-        super().mark_diverged(divergence)
+        super().record_divergence(divergence)
         disk.spend(disk.draw_sync_ms())
 
     def begin_successor(self) -> SimulatedSuccessor:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from kvstore import api
 from kvstore.errors import StorageError
-from kvstore.raft import doubt_events, events, snapshot_events, state_events
+from kvstore.raft import divergence_events, events, snapshot_events, state_events
 from kvstore.raft.messages import AppendEntries, AppendEntriesReply, Message
 from kvstore.raft.types import DurableUpdate, Role
 from kvstore.server.node import Outcome
@@ -357,8 +357,8 @@ _names = {
     snapshot_events.ReceivingSnapshot: "snapshot offered",
     snapshot_events.SnapshotInstalled: "snapshot installed",
     snapshot_events.SnapshotAbandoned: "snapshot given up",
-    doubt_events.DataDoubted: "data doubted",
-    doubt_events.DoubtedDataReplaced: "doubted data replaced",
+    divergence_events.DataDiffer: "data differ",
+    divergence_events.DifferingDataReplaced: "differing data replaced",
     state_events.StatesCompared: "states compared",
     state_events.StatesDisputed: "states disputed",
 }

@@ -144,7 +144,7 @@ class StateStore(View, Protocol):
         """Make every change so far durable, together with `applied`."""
         ...
 
-    def mark_diverged(self, divergence: Divergence) -> None:
+    def record_divergence(self, divergence: Divergence) -> None:
         """Make durable that this state is not to be trusted; only `change_over` ends that.
 
         Changes since the last commit are forgotten.
@@ -172,7 +172,7 @@ class StateStore(View, Protocol):
     def change_over(self, successor: Successor) -> None:
         """From now on this is `successor`, which is finished; what was here is gone.
 
-        One that diverged is kept aside, for who looks for the reason. Readings end. Raises
+        One that differs is kept aside, for who looks for the reason. Readings end. Raises
         `DiskWriteError`.
         """
         ...

@@ -310,7 +310,7 @@ def finish_change_over(data_dir: Path, log: LmdbLog, map_bytes: int) -> None:
     try:
         may_be_named = log.start.index > 0 and successor.exists()
         if may_be_named and _is_as_of_start(successor, log, map_bytes):
-            put_in_place(successor, state, diverged=_has_diverged(state, map_bytes))
+            put_in_place(successor, state, differs=_differs(state, map_bytes))
         for left in (successor, aside):
             if left.exists():
                 shutil.rmtree(left)
@@ -329,7 +329,7 @@ def _is_as_of_start(successor: Path, log: LmdbLog, map_bytes: int) -> bool:
         return is_ours and state.applied().last_applied == log.start.index
 
 
-def _has_diverged(state: Path, map_bytes: int) -> bool:
+def _differs(state: Path, map_bytes: int) -> bool:
     if not state.exists():
         return False
     try:

@@ -97,7 +97,7 @@ class LmdbState(LmdbTable):
         self._commit(records.APPLIED, records.encode_named(records.APPLIED, applied))
         self._applied = applied
 
-    def mark_diverged(self, divergence: Divergence) -> None:
+    def record_divergence(self, divergence: Divergence) -> None:
         """Make durable that this state is not to be trusted; changes so far are forgotten."""
         if any(table.failed for table in self._tables):
             raise DiskWriteError(f"{self._path}: an earlier write failed")
@@ -174,7 +174,7 @@ class LmdbState(LmdbTable):
         self._end_readings()
         is_read = lmdb_files.is_read(self._env)
         self.close()
-        put_in_place(successor.path, self._path, diverged=self.divergence is not None)
+        put_in_place(successor.path, self._path, differs=self.divergence is not None)
         self.divergence = None
         if is_read:
             self._leave_to_readers()

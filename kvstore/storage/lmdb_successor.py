@@ -22,7 +22,7 @@ from kvstore.storage.reading import Pair
 
 SUCCESSOR: Final = "state.new"
 PREDECESSOR: Final = "state.old"
-DIVERGED: Final = "state.differs"
+DIFFERING: Final = "state.differs"
 """Names beside the state: of one that is built, of one that goes, of one that is kept aside."""
 
 
@@ -100,22 +100,22 @@ def create_state(environment: Path, map_bytes: int, identity: Identity) -> None:
         txn.put(records.APPLIED, records.encode_named(records.APPLIED, Applied()))
 
 
-def put_in_place(successor: Path, state: Path, *, diverged: bool) -> None:
-    """Give a finished state the name of the one before, which is kept aside if it `diverged`.
+def put_in_place(successor: Path, state: Path, *, differs: bool) -> None:
+    """Give a finished state the name of the one before, which is kept aside if it `differs`.
 
     What is not kept lies beside as the predecessor then, to be removed.
 
     An interrupted one is finished by the next call. Raises `DiskWriteError`.
     """
     gone = state.with_name(PREDECESSOR)
-    aside = state.with_name(DIVERGED) if diverged else gone
+    aside = state.with_name(DIFFERING) if differs else gone
     try:
         if state.exists():
             remove_all(gone)
             if aside.exists():
                 aside.rename(gone)
             state.rename(aside)
-            if diverged:
+            if differs:
                 # Else a power cut might leave the new name alone, and this one nowhere.
                 sync_directory(state.parent)
         successor.rename(state)

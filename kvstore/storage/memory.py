@@ -314,7 +314,7 @@ class MemoryState(MemoryTable):
         self.sessions.keep_changes()
         self._applied = applied
 
-    def mark_diverged(self, divergence: Divergence) -> None:
+    def record_divergence(self, divergence: Divergence) -> None:
         """Make durable that this state is not to be trusted; changes so far are forgotten."""
         self.take_back_changes()
         self.sessions.take_back_changes()

@@ -14,7 +14,7 @@ from storage.samples import content, flip_text, open_node
 from kvstore.raft.configuration import NOT_ADMITTED
 from kvstore.raft.types import DurableUpdate, HardState
 from kvstore.storage.base import Divergence
-from kvstore.storage.lmdb_successor import DIVERGED
+from kvstore.storage.lmdb_successor import DIFFERING
 
 from .shell import Run
 
@@ -95,7 +95,7 @@ def test_data_that_differ_from_those_of_the_others_are_told_of_and_kept_aside(
 ) -> None:
     data_dir = made(tmp_path / "n3")
     node = open_node(data_dir, 3)
-    node.state.mark_diverged(Divergence(APPLIED, bytes(32)))
+    node.state.record_divergence(Divergence(APPLIED, bytes(32)))
     node.close()
     ran = run("recover", "--data", str(data_dir))
     assert f"wrong: as of entry {APPLIED} these data differ" in ran.out.decode()
@@ -104,7 +104,7 @@ def test_data_that_differ_from_those_of_the_others_are_told_of_and_kept_aside(
     node = open_node(data_dir, 3, cluster_id=done["cluster"])
     assert node.state.divergence is None
     node.close()
-    assert (data_dir / DIVERGED / "data.mdb").exists()
+    assert (data_dir / DIFFERING / "data.mdb").exists()
 
 
 def test_of_a_node_that_was_removed_it_is_said_that_the_others_went_on(

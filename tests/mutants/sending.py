@@ -457,7 +457,7 @@ SENDING = (
     Mutant(
         "a start leaves the state that its log names, and lacks its base",
         "finish_change_over",
-        "            put_in_place(successor, state, diverged=_has_diverged(state, map_bytes))\n",
+        "            put_in_place(successor, state, differs=_differs(state, map_bytes))\n",
         "            pass\n",
         test=f"{STORES}::test_a_state_that_the_log_names_is_put_in_place_by_the_next_start",
     ),

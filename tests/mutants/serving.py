@@ -238,7 +238,7 @@ SERVING = (
     Mutant(
         "a follower takes writes",
         "Node.submit_command",
-        "        if not raft.takes_commands or self.doubting.divergence is not None:\n"
+        "        if not raft.takes_commands or self.divergence.known is not None:\n"
         "            self._answer(ticket, self.redirect())\n            return None\n",
         "",
     ),

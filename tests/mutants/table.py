@@ -11,7 +11,7 @@ from .calling import CALLING
 from .checking import CHECKING
 from .consensus import CONSENSUS
 from .counting import COUNTING
-from .doubting import DOUBTING
+from .diverging import DIVERGING
 from .dropping import DROPPING
 from .guiding import GUIDING
 from .keeping import KEEPING
@@ -50,5 +50,5 @@ MUTANTS = (
     *SAVING,
     *CHECKING,
     *MEMBERS,
-    *DOUBTING,
+    *DIVERGING,
 )

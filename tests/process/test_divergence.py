@@ -9,7 +9,7 @@ from kvstore.storage.base import Divergence
 from kvstore.storage.directory import STATE
 from kvstore.storage.lmdb_files import open_data_file, read_metas
 from kvstore.storage.lmdb_state import LmdbState
-from kvstore.storage.lmdb_successor import DIVERGED
+from kvstore.storage.lmdb_successor import DIFFERING
 
 from .cluster import Cluster, eventually
 from .conftest import MakeCluster
@@ -19,14 +19,14 @@ from .workload import read_everything
 pytestmark = pytest.mark.process
 
 
-def mark(cluster: Cluster, node_id: int) -> int:
+def record_divergence(cluster: Cluster, node_id: int) -> int:
     """As a comparison of states would, of a node that is stopped."""
     environment = cluster.nodes[node_id].data_dir / STATE
     with open_data_file(environment) as fd:
         map_bytes = read_metas(fd)[1].map_bytes
     state = LmdbState(environment, map_bytes)
     index = state.applied().last_applied
-    state.mark_diverged(Divergence(index, bytes(32)))
+    state.record_divergence(Divergence(index, bytes(32)))
     state.close()
     return index
 
@@ -43,7 +43,7 @@ def test_it_answers_nothing_until_its_leader_has_given_it_a_snapshot(
     node_id = leader  # which would stand first
     for one in cluster.nodes:
         assert cluster.terminate(one) == 0
-    index = mark(cluster, node_id)
+    index = record_divergence(cluster, node_id)
     cluster.restart(node_id)
     cluster.wait_for_log(node_id, f"the data as of log entry {index} differ from the majority's")
     with cluster.client(node_id) as client:
@@ -63,6 +63,6 @@ def test_it_answers_nothing_until_its_leader_has_given_it_a_snapshot(
 
     eventually(is_trusted, "its data are trusted")
     assert len(read_everything(cluster, node_id)) == 50
-    state = LmdbState(cluster.nodes[node_id].data_dir / DIVERGED, 1 << 26)
+    state = LmdbState(cluster.nodes[node_id].data_dir / DIFFERING, 1 << 26)
     assert (state.applied().last_applied, state.divergence is not None) == (index, True)
     state.close()

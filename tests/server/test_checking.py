@@ -9,7 +9,7 @@ from until import until
 
 from kvstore import api
 from kvstore.config.limits import Limits
-from kvstore.raft.doubt_events import DataDoubted
+from kvstore.raft.divergence_events import DataDiffer
 from kvstore.raft.messages import CompareStates, CompareStatesReply, Message, SnapshotPiece
 from kvstore.raft.state_events import StatesCompared, StatesDisputed
 from kvstore.raft.types import CHECK, Role
@@ -131,10 +131,10 @@ def test_a_follower_that_differs_is_named_and_sees_it_itself() -> None:
     spoil(cluster, odd)
     result = check(cluster, leader)
     assert result.differ == (odd,)
-    assert events_of(cluster, odd, DataDoubted) == [
-        DataDoubted(leader.raft.current_term, result.index)
+    assert events_of(cluster, odd, DataDiffer) == [
+        DataDiffer(leader.raft.current_term, result.index)
     ]
-    assert not events_of(cluster, leader.raft.id, DataDoubted)
+    assert not events_of(cluster, leader.raft.id, DataDiffer)
     [told] = events_of(cluster, leader.raft.id, StatesCompared)
     assert told.differ == (odd,)
     assert told.agree == tuple(sorted({1, 2, 3} - {odd}))
@@ -152,7 +152,7 @@ def test_a_node_that_differs_is_told_though_messages_get_lost() -> None:
     assert claim.results
     cluster.heal()
     cluster.run(3_000)
-    assert len(events_of(cluster, odd, DataDoubted)) == 1
+    assert len(events_of(cluster, odd, DataDiffer)) == 1
 
 
 def test_a_leader_that_differs_hands_over_and_finds_itself() -> None:
@@ -163,7 +163,7 @@ def test_a_leader_that_differs_hands_over_and_finds_itself() -> None:
     cluster.run(3_000)
     assert leader.raft.role is not Role.LEADER
     assert leader_of(cluster).raft.id != leader.raft.id
-    assert len(events_of(cluster, leader.raft.id, DataDoubted)) == 1
+    assert len(events_of(cluster, leader.raft.id, DataDiffer)) == 1
 
 
 @pytest.mark.parametrize("leads", [True, False])
@@ -180,7 +180,7 @@ def test_the_next_comparison_waits_until_who_differs_knows(leads: bool) -> None:
         assert leader.checking.index_under_way == leader.raft.log.last_index
         cluster.run(50)
 
-    until(lambda: events_of(cluster, odd, DataDoubted), nothing_else_is_compared, "it knows")
+    until(lambda: events_of(cluster, odd, DataDiffer), nothing_else_is_compared, "it knows")
     cluster.run(1_000)
     assert leader_of(cluster).checking.index_under_way == 0
 
@@ -208,7 +208,7 @@ def test_of_two_that_differ_nobody_is_named_and_all_are_told() -> None:
     assert (result.differ, result.silent) == ((), (down,))
     for node_id in (odd, leader.raft.id):
         assert len(events_of(cluster, node_id, StatesDisputed)) == 1
-        assert not events_of(cluster, node_id, DataDoubted)
+        assert not events_of(cluster, node_id, DataDiffer)
 
 
 def test_a_dispute_ends_when_the_third_is_back() -> None:
@@ -221,7 +221,7 @@ def test_a_dispute_ends_when_the_third_is_back() -> None:
     cluster.heal()
     cluster.run(3_000)
     assert leader_of(cluster).checking.result.differ == (odd,)
-    assert len(events_of(cluster, odd, DataDoubted)) == 1
+    assert len(events_of(cluster, odd, DataDiffer)) == 1
 
 
 def test_all_that_differ_from_each_other_are_a_dispute() -> None:
@@ -247,7 +247,7 @@ def test_a_new_leader_goes_on_with_what_the_last_one_began() -> None:
     assert new.raft.id != leader.raft.id
     cluster.asleep.clear()
     cluster.run(5_000)
-    assert len(events_of(cluster, others[0], DataDoubted)) == 1
+    assert len(events_of(cluster, others[0], DataDiffer)) == 1
 
 
 def test_one_at_a_time() -> None:
@@ -412,7 +412,7 @@ def test_a_dispute_is_told_only_when_nothing_more_is_to_come() -> None:
     cluster.run(1_500)
     cluster.asleep.clear()
     cluster.run(3_000)
-    assert len(events_of(cluster, odd, DataDoubted)) == 1
+    assert len(events_of(cluster, odd, DataDiffer)) == 1
     assert not [e for n in (1, 2, 3) for e in events_of(cluster, n, StatesDisputed)]
 
 

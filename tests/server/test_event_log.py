@@ -23,7 +23,7 @@ from kvstore.address import Address
 from kvstore.config.settings import Settings
 from kvstore.errors import StorageError
 from kvstore.logs import code_of, configure, logger_for
-from kvstore.raft import doubt_events, events, snapshot_events, state_events
+from kvstore.raft import divergence_events, events, snapshot_events, state_events
 from kvstore.server import event_log
 from kvstore.server.acquaintances import Acquaintances
 from kvstore.server.peers import PeerLink
@@ -82,7 +82,7 @@ def test_what_somebody_should_look_at_is_a_warning(
     assert records(lines)[0]["level"] == "warning"
 
 
-@pytest.mark.parametrize("kind", [doubt_events.DataDoubted, doubt_events.LoneDataDoubted])
+@pytest.mark.parametrize("kind", [divergence_events.DataDiffer, divergence_events.LoneDataDiffer])
 def test_a_state_that_is_not_what_it_must_be_is_an_error(
     lines: io.StringIO, kind: type[msgspec.Struct]
 ) -> None:

@@ -30,13 +30,13 @@ from kvstore.storage.directory import PEERS, RAFT, STATE, STATE_ASIDE, UNFINISHE
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_salvage import DAMAGED_FILE
 from kvstore.storage.lmdb_state import LmdbState
-from kvstore.storage.lmdb_successor import DIVERGED
+from kvstore.storage.lmdb_successor import DIFFERING
 from kvstore.storage.peers_file import PeersFile
 from kvstore.storage.records import COPY_BYTES
 from kvstore.storage.sizes import RUN_ENTRIES
 from storage.samples import IDENTITY, MAP_BYTES, commands, flip, led, open_node
 
-KEPT = (f"{STATE_ASIDE}/data.mdb", f"{DIVERGED}/data.mdb", f"{RAFT}/{DAMAGED_FILE}")
+KEPT = (f"{STATE_ASIDE}/data.mdb", f"{DIFFERING}/data.mdb", f"{RAFT}/{DAMAGED_FILE}")
 FIRST_ENTRIES = led(1, 300, 1, 1)
 
 
@@ -221,7 +221,7 @@ def state_that_differs_is_replaced_twice(data_dir: Path) -> None:
         # Whoever was told of its divergence owes nothing more of what was applied.
         say(promise(node))
         divergence = Divergence(10 * number, bytes(32))
-        node.state.mark_diverged(divergence)
+        node.state.record_divergence(divergence)
         say({**promise(node), "divergence": [repr(divergence), node.log.start.index]})
         start = LogStart(1_000 * number, 2 * number)
         successor = node.state.begin_successor()
@@ -234,7 +234,7 @@ def state_that_differs_is_replaced_twice(data_dir: Path) -> None:
         words = {**promise(node), "divergence": ["None", start.index], "last_applied": start.index}
         say({**words, "differs": differs})
         node.state.change_over(successor)
-        say({**words, "kept": {f"{DIVERGED}/data.mdb": differs}})
+        say({**words, "kept": {f"{DIFFERING}/data.mdb": differs}})
         node.close()
 
 

@@ -17,7 +17,7 @@ from kvstore.storage.base import Divergence
 from kvstore.storage.directory import STATE, DataDirectory
 from kvstore.storage.inspect import inspect_directory
 from kvstore.storage.lmdb_state import LmdbState
-from kvstore.storage.lmdb_successor import DIVERGED
+from kvstore.storage.lmdb_successor import DIFFERING
 from storage.samples import MAP_BYTES, StateInMemory, StateOnDisk, led, make_node, open_node
 
 DIVERGENCE = Divergence(9, b"d" * 32)
@@ -45,7 +45,7 @@ def test_it_outlasts_a_restart_and_what_was_not_committed_does_not(store: Any) -
     assert store.state.divergence is None
     store.state.put(b"new", b"1")
     store.state.sessions.put(b"\1" * 8, b"new")
-    store.state.mark_diverged(DIVERGENCE)
+    store.state.record_divergence(DIVERGENCE)
     assert store.state.divergence == DIVERGENCE
     assert store.state.get(b"new") is None
     assert store.state.sessions.get(b"\1" * 8) is None
@@ -56,7 +56,7 @@ def test_it_outlasts_a_restart_and_what_was_not_committed_does_not(store: Any) -
 
 
 def test_what_takes_its_place_is_trusted(store: Any) -> None:
-    store.state.mark_diverged(DIVERGENCE)
+    store.state.record_divergence(DIVERGENCE)
     store.state.change_over(finished(store.state))
     assert store.state.divergence is None
     assert store.state.applied() == APPLIED
@@ -64,19 +64,19 @@ def test_what_takes_its_place_is_trusted(store: Any) -> None:
     assert (state.divergence, list(state.scan(b""))) == (None, [(b"a", b"1")])
 
 
-def test_a_store_that_failed_marks_nothing(tmp_path: Path) -> None:
+def test_a_store_that_failed_records_nothing(tmp_path: Path) -> None:
     state = StateOnDisk(tmp_path).state
     state.failed = True
     with pytest.raises(DiskWriteError, match="an earlier write failed"):
-        state.mark_diverged(DIVERGENCE)
+        state.record_divergence(DIVERGENCE)
     state.close()
 
 
-def test_a_damaged_mark_is_damage_and_never_none(tmp_path: Path) -> None:
+def test_a_damaged_divergence_is_damage_and_never_none(tmp_path: Path) -> None:
     """The state is built anew then, which ends the divergence as well."""
     make_node(tmp_path, led(1, 12, 1, 1), applied=8, keys=3)
     node = open_node(tmp_path)
-    node.state.mark_diverged(DIVERGENCE)
+    node.state.record_divergence(DIVERGENCE)
     node.close()
     env = lmdb_files.open_own(tmp_path / STATE, MAP_BYTES)
     with env.begin(write=True) as txn:
@@ -97,7 +97,7 @@ def test_a_damaged_mark_is_damage_and_never_none(tmp_path: Path) -> None:
 @pytest.fixture
 def node(tmp_path: Path) -> DataDirectory:
     node = open_node(make_node(tmp_path / "n1", [], start=LogStart(10, 2), keys=3))
-    node.state.mark_diverged(DIVERGENCE)
+    node.state.record_divergence(DIVERGENCE)
     return node
 
 
@@ -110,7 +110,7 @@ def opened(data_dir: Path) -> tuple[Applied, int, Divergence | None]:
 
 def aside(data_dir: Path) -> tuple[Applied, Divergence | None]:
     """What is kept of the state that was replaced."""
-    state = LmdbState(data_dir / DIVERGED, MAP_BYTES)
+    state = LmdbState(data_dir / DIFFERING, MAP_BYTES)
     found = (state.applied(), state.divergence)
     state.close()
     return found
@@ -141,7 +141,7 @@ def test_from_then_on_the_next_start_has_the_snapshot_and_keeps_what_it_replaced
         node.log.write(DurableUpdate(HardState(3), start=START))
     node.close()
     for name in moved:
-        (data_dir / name).rename(data_dir / {"state": DIVERGED, "state.new": STATE}[name])
+        (data_dir / name).rename(data_dir / {"state": DIFFERING, "state.new": STATE}[name])
     for _ in range(2):
         assert opened(data_dir) == (applied, 1, None)
         assert aside(data_dir) == (Applied(10, 10), DIVERGENCE)
@@ -150,11 +150,11 @@ def test_from_then_on_the_next_start_has_the_snapshot_and_keeps_what_it_replaced
 
 def test_one_is_kept_the_last(node: DataDirectory, tmp_path: Path) -> None:
     data_dir = tmp_path / "n1"
-    (data_dir / DIVERGED).mkdir()
-    (data_dir / DIVERGED / "of another time").touch()
+    (data_dir / DIFFERING).mkdir()
+    (data_dir / DIFFERING / "of another time").touch()
     node.state.change_over(finished(node.state))
     assert aside(data_dir) == (Applied(10, 10), DIVERGENCE)
-    assert not (data_dir / DIVERGED / "of another time").exists()
+    assert not (data_dir / DIFFERING / "of another time").exists()
     # What is replaced in the ordinary way leaves it where it is.
     successor = node.state.begin_successor()
     successor.finish(Applied(90, 90))
@@ -163,7 +163,7 @@ def test_one_is_kept_the_last(node: DataDirectory, tmp_path: Path) -> None:
     assert not node.state.tidy()
     assert not (data_dir / "state.old").exists()
     node.close()
-    shutil.rmtree(data_dir / DIVERGED)
+    shutil.rmtree(data_dir / DIFFERING)
 
 
 def test_an_inspection_finds_it(node: DataDirectory, tmp_path: Path) -> None:

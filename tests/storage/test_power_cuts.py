@@ -19,7 +19,7 @@ from process.trace import why_strace_cannot_run
 
 from kvstore.raft.configuration import NOT_ADMITTED
 from kvstore.storage.directory import STATE
-from kvstore.storage.lmdb_successor import DIVERGED
+from kvstore.storage.lmdb_successor import DIFFERING
 from storage import power_child
 from storage.filesystem_calls import Call, Said, Synced, record
 from storage.power_child import digest_of, kept, promise
@@ -145,7 +145,10 @@ def check(data_dir: Path, promised: Promise | None, *, joins: bool) -> None:
         for name, content in promised.get("kept", {}).items():
             assert found_kept.get(name) == content, f"{name} is not what it was said to be"
         if "differs" in promised:
-            there = found_kept.get(f"{DIVERGED}/data.mdb"), digest_of(data_dir / STATE / "data.mdb")
+            there = (
+                found_kept.get(f"{DIFFERING}/data.mdb"),
+                digest_of(data_dir / STATE / "data.mdb"),
+            )
             assert promised["differs"] in there, "what differs is neither in its place nor aside"
     node = open_node(data_dir, incarnation="f" * 32, start=b"the last", joins=joins)
     found = promise(node)

@@ -13,7 +13,7 @@ from kvstore.sim.checkers.commitment import Commitment
 from kvstore.sim.checkers.comparisons import Comparisons
 from kvstore.sim.checkers.consent import Consent
 from kvstore.sim.checkers.deference import Deference
-from kvstore.sim.checkers.doubted import Doubted
+from kvstore.sim.checkers.differing import Differing
 from kvstore.sim.checkers.dropping import Dropping
 from kvstore.sim.checkers.durability import Durability
 from kvstore.sim.checkers.election_safety import ElectionSafety
@@ -46,7 +46,7 @@ STEPWISE: tuple[type[Checker], ...] = (
     Membership,
     Retention,
     Dropping,
-    Doubted,
+    Differing,
     ExactlyOnce,
     Vouching,
     Room,

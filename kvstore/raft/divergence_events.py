@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 
-class DataDoubted(msgspec.Struct, frozen=True):
+class DataDiffer(msgspec.Struct, frozen=True):
     """This node's data are not those of a majority: it answers nothing with them any more."""
 
     term: int
@@ -22,7 +22,7 @@ class DataDoubted(msgspec.Struct, frozen=True):
         )
 
 
-class LoneDataDoubted(msgspec.Struct, frozen=True):
+class LoneDataDiffer(msgspec.Struct, frozen=True):
     """The same of a node beside which nobody votes: nothing tells better data, so it goes on."""
 
     term: int
@@ -35,7 +35,7 @@ class LoneDataDoubted(msgspec.Struct, frozen=True):
         )
 
 
-class DoubtedDataReplaced(msgspec.Struct, frozen=True):
+class DifferingDataReplaced(msgspec.Struct, frozen=True):
     """The data of a snapshot have taken the place of those that differed."""
 
     term: int

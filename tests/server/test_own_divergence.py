@@ -7,7 +7,7 @@ from until import until
 
 from kvstore import api
 from kvstore.errors import DirectoryRefusedError
-from kvstore.raft.doubt_events import DataDoubted, DoubtedDataReplaced, LoneDataDoubted
+from kvstore.raft.divergence_events import DataDiffer, DifferingDataReplaced, LoneDataDiffer
 from kvstore.raft.messages import SnapshotPiece, TimeoutNow
 from kvstore.raft.types import Role
 from kvstore.server import refusals
@@ -48,7 +48,7 @@ def ask(node: Node) -> Claim:
 
 def is_whole(cluster: Cluster, node_id: int) -> bool:
     node, state = cluster.nodes[node_id], cluster.states[node_id]
-    return node.doubting.divergence is None and state.divergence is None
+    return node.divergence.known is None and state.divergence is None
 
 
 def rebuilt(cluster: Cluster, node_id: int) -> Node:
@@ -61,7 +61,7 @@ def rebuilt(cluster: Cluster, node_id: int) -> Node:
 
 
 def events_of(cluster: Cluster, node: Node) -> list[type]:
-    kinds = (DataDoubted, LoneDataDoubted, DoubtedDataReplaced)
+    kinds = (DataDiffer, LoneDataDiffer, DifferingDataReplaced)
     return [type(event) for event in cluster.events[node.raft.id] if isinstance(event, kinds)]
 
 
@@ -85,7 +85,7 @@ def test_from_then_on_it_answers_nothing_and_a_snapshot_ends_that() -> None:
     assert asked.result == refusal
     assert cluster.states[node.raft.id].divergence == Divergence(index, DIGEST)
     node = rebuilt(cluster, node.raft.id)
-    assert events_of(cluster, node) == [DataDoubted, DoubtedDataReplaced]
+    assert events_of(cluster, node) == [DataDiffer, DifferingDataReplaced]
     assert status_of(node).differs_at == 0
     late = ask(node)
     cluster.run(500)
@@ -189,7 +189,7 @@ def test_a_lone_node_says_so_and_goes_on() -> None:
     node = written(cluster)
     node.state_differs(node.machine.last_applied, DIGEST)
     cluster.run(200)
-    assert events_of(cluster, node) == [LoneDataDoubted]
+    assert events_of(cluster, node) == [LoneDataDiffer]
     assert isinstance(node.answer(api.Get((b"key 1",))), api.GetResult)
     assert node.raft.role is Role.LEADER
     assert cluster.states[1].divergence is None
@@ -208,12 +208,12 @@ def test_it_is_known_and_said_once_in_each_life() -> None:
     node = cluster.nodes[node_id]
     assert node.raft.log.lacks_base
     without_snapshots(cluster)
-    assert events_of(cluster, node) == [DataDoubted, DataDoubted]
+    assert events_of(cluster, node) == [DataDiffer, DataDiffer]
     assert node.answer(api.Count()) == refusals.state_differs(node_id, index)
     node = rebuilt(cluster, node_id)
     cluster.crash(node_id)
     cluster.run(500)
-    assert events_of(cluster, node) == [DataDoubted, DataDoubted, DoubtedDataReplaced]
+    assert events_of(cluster, node) == [DataDiffer, DataDiffer, DifferingDataReplaced]
 
 
 def test_whose_data_differ_again_says_so_again() -> None:
@@ -223,7 +223,7 @@ def test_whose_data_differ_again_says_so_again() -> None:
     for _ in range(2):
         node.state_differs(node.machine.last_applied, DIGEST)
         rebuilt(cluster, node.raft.id)
-    assert events_of(cluster, node) == 2 * [DataDoubted, DoubtedDataReplaced]
+    assert events_of(cluster, node) == 2 * [DataDiffer, DifferingDataReplaced]
 
 
 def test_nothing_is_committed_to_data_that_differ() -> None:
@@ -281,9 +281,9 @@ def test_a_leader_sends_nothing_more_of_its_data(is_written: bool) -> None:
     assert (leader.raft.role, leader._spooling.is_busy) == (Role.LEADER, False)
     for _ in range(100):
         cluster.run(50)
-        assert leader.raft.sending.source is None or leader.doubting.divergence is None
+        assert leader.raft.sending.source is None or leader.divergence.known is None
         from_it = [m for m in cluster.messages if m.sender == leader.raft.id]
-        assert leader.doubting.divergence is None or not any(
+        assert leader.divergence.known is None or not any(
             isinstance(m, SnapshotPiece) for m in from_it
         )
     assert not leader._spooling.is_busy
@@ -296,7 +296,7 @@ def test_a_leader_sends_nothing_more_of_its_data(is_written: bool) -> None:
 
 
 def test_where_there_is_no_room_it_answers_nothing_all_the_same() -> None:
-    """The mark is made as soon as there is."""
+    """It is recorded as soon as there is."""
     cluster = Cluster()
     leader = written(cluster)
     node = others(cluster, leader)[0]
@@ -313,7 +313,7 @@ def test_where_there_is_no_room_it_answers_nothing_all_the_same() -> None:
     rebuilt(cluster, node_id)
 
 
-def test_the_room_of_what_the_mark_forgets_is_room_for_it() -> None:
+def test_the_room_of_what_the_record_forgets_is_room_for_it() -> None:
     cluster = Cluster()
     leader = written(cluster)
     node = others(cluster, leader)[0]
@@ -351,7 +351,7 @@ def test_who_is_named_by_a_comparison_is_rebuilt_and_the_next_one_finds_nothing(
     node_id, state = node.raft.id, cluster.states[node.raft.id]
     state.put(b"key 1", b"spoilt")
     leader.check_replicas(api.CheckReplicas(0), Claim())
-    until(lambda: DataDoubted in events_of(cluster, node), cluster.run, "it is named")
+    until(lambda: DataDiffer in events_of(cluster, node), cluster.run, "it is named")
     assert state.get(b"key 1") == b"spoilt" or is_whole(cluster, node_id)
     rebuilt(cluster, node_id)
     assert state.get(b"key 1") != b"spoilt"

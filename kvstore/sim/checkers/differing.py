@@ -1,6 +1,6 @@
 """Data that are known to differ from the majority's are told to nobody.
 
-Law: a node whose state is marked so comes to lead no term, and if it leads it hands over; no
+Law: a node of which that is known comes to lead no term, and if it leads it hands over; no
 snapshot, and no answer to who reads, comes from its data. That it is whole again in the end is for
 `liveness`.
 """
@@ -16,10 +16,10 @@ from kvstore.sim.log_start import FIRST
 _READS = (*api.QUERIES, api.FetchBackup)
 
 
-class Doubted(Checker):
+class Differing(Checker):
     """Remembers in which term each node came to be one of them, or started as one."""
 
-    theorem = "data in doubt are told to nobody"
+    theorem = "data that differ are told to nobody"
     watches = Part.ROLE
     heeds = (InstallSnapshot, SnapshotPiece)
     hears_of = ()
