@@ -23,7 +23,8 @@ _PATIENCE_MS: Final = 1_000
 
 
 def admitted(settings: Settings, log: FilteringBoundLogger) -> Settings:
-    """The settings, with the name of the cluster, once this node is a member of it there.
+    """The settings, with the name of the cluster, once this node is a member of it there, and with
+    the index by which it is one.
 
     Raises `ConfigError` if it is another cluster than the settings name.
     """
@@ -42,7 +43,9 @@ def admitted(settings: Settings, log: FilteringBoundLogger) -> Settings:
                         f"{settings.cluster_id}: correct --join or --cluster"
                     )
                 if (reason := _reason_to_wait(found, settings)) is None:
-                    return msgspec.structs.replace(settings, cluster_id=found.cluster_id)
+                    return msgspec.structs.replace(
+                        settings, cluster_id=found.cluster_id, joined_at=found.index
+                    )
                 why = reason
             if why != said:
                 said = why

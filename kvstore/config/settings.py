@@ -58,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the others reach this node, if the founders do not say so."""
     join: tuple[Address, ...] = ()
     """Nodes of a cluster that a node without a directory is to join."""
+    joined_at: int | None = None
+    """By the configuration of which entry it found itself to be a member then."""
     bind: Address | None = None
     """Where this node listens, if that is not where the others reach it (NAT, containers)."""
     cluster_id: str
@@ -222,5 +224,6 @@ def _kept_bytes_max(log_map_bytes: int, limits: Limits) -> int:
 def _check_positive(part: msgspec.Struct) -> None:
     for name in part.__struct_fields__:
         value = getattr(part, name)
-        if isinstance(value, int) and not isinstance(value, bool) and value <= 0:
+        lowest = 0 if name == "joined_at" else 1
+        if isinstance(value, int) and not isinstance(value, bool) and value < lowest:
             raise ConfigError(f"{name} must be positive, not {value}")

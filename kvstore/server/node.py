@@ -109,7 +109,7 @@ class Node:
             rng,
         )
         check_directory(self.raft, settings.data_dir)
-        self.roster = Roster(self.raft, settings.address)
+        self.roster = Roster(self.raft, settings.address, settings.joined_at)
         self.cluster_version = ClusterVersion(release, self.machine, self.raft)
         self.now_ms = self._deadline_ms = 0.0
         """When this turn began, and until when a request that comes in it may wait."""

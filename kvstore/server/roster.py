@@ -36,9 +36,13 @@ class Roster:
     * `peers`: another object whenever it may say something else than before.
     """
 
-    def __init__(self, raft: Raft, own_address: Address) -> None:
-        """`own_address`: where the others reach this node, by its settings."""
+    def __init__(self, raft: Raft, own_address: Address, joined_at: int | None = None) -> None:
+        """`own_address`: where the others reach this node, by its settings.
+
+        `joined_at`: by which entry it was a member when its directory was made, in this life.
+        """
         self._raft = raft
+        self._joined_at = NO_MEMBER if joined_at is None else joined_at
         self.said: dict[int, Address] = {raft.id: own_address}
         """Where each node says itself that it is, this one and its peers."""
         self._elsewhere: set[int] = set()
@@ -61,8 +65,11 @@ class Roster:
 
     @property
     def configured_at(self) -> int:
-        """Index of the configuration's entry by which this node is a member; -1 if it is none."""
-        return self._index if self._raft.id in self.members else NO_MEMBER
+        """Index of the configuration's entry by which this node is a member; -1 if it is none.
+
+        Before its log says so: of that by which it could join. Was it removed since, it is told.
+        """
+        return self._index if self._raft.id in self.members else self._joined_at
 
     @property
     def committed_at(self) -> int:

@@ -60,6 +60,7 @@ def test_who_is_a_member_here_begins_at_once(role: api.MemberRole) -> None:
     """Also as a voter: then its directory was lost."""
     settings, said = join(members(node_4(str(HERE), role)))
     assert (settings.cluster_id, settings.members, said) == ("kv-1", {}, [])
+    assert settings.joined_at == 17
 
 
 def test_who_is_no_member_is_told_how_to_become_one_once() -> None:

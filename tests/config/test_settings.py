@@ -315,11 +315,13 @@ def test_the_longest_value_fits_twice_into_every_buffer_on_its_way() -> None:
 def test_settings_made_by_hand_are_checked_too() -> None:
     good = build(id="1")
     check(good)
+    check(msgspec.structs.replace(good, joined_at=0))
     for bad in (
         msgspec.structs.replace(good, node_id=4),
         msgspec.structs.replace(good, members={}),
         msgspec.structs.replace(good, members={1: good.address, 2: good.address}),
         msgspec.structs.replace(good, request_timeout_ms=0),
+        msgspec.structs.replace(good, joined_at=-1),
         msgspec.structs.replace(good, limits=Limits(connections_max=0)),
         msgspec.structs.replace(good, limits=Limits(value_bytes_max=VALUE_BYTES_CEILING + 1)),
         msgspec.structs.replace(good, raft=RaftSettings(inflight_messages_max=-1)),

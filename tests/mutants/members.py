@@ -285,6 +285,21 @@ MEMBERS = (
         "::test_another_cluster_is_an_error_before_anybody_is_told_to_add_this_node_to_it",
     ),
     Mutant(
+        "a node that joins forgets by what it could",
+        "joining.admitted",
+        ", joined_at=found.index\n",
+        "\n",
+        test="tests/cli/test_joining.py::test_who_is_a_member_here_begins_at_once",
+    ),
+    Mutant(
+        "who was removed before it heard of its members waits to be added",
+        "Roster.configured_at",
+        "else self._joined_at",
+        "else NO_MEMBER",
+        test="tests/server/test_greetings.py"
+        "::test_who_joined_and_was_removed_before_it_heard_of_its_members_is_told_so",
+    ),
+    Mutant(
         "a node begins where nobody looks for it",
         "_reason_to_wait",
         "    if member.address == str(address):\n",

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import structlog
 
+from kvstore import api
 from kvstore.address import Address
+from kvstore.config.settings import Settings
+from kvstore.raft.configuration import Configuration
+from kvstore.raft.types import HardState
 from kvstore.server.complaints import Complaints
-from kvstore.wire import peer
+from kvstore.server.node import Node
+from kvstore.storage.base import Identity
+from kvstore.storage.memory import MemoryLog, MemoryState
+from kvstore.wire import peer, typed
 
 from .line import THEIRS, Line
 
@@ -58,6 +67,45 @@ def test_a_stranger_that_knows_no_newer_members_is_refused_for_now(
     assert 4 not in line.node.roster.peers
     assert 4 not in line.lineage.known
     assert not line.context.doorkeeper.linked
+
+
+def joiner(joined_at: int) -> Node:
+    """Node 4 with a directory that was just made, and a log without an entry."""
+    identity = Identity(1, "test", 4, "ef" * 16, is_founder=False)
+    settings = Settings(
+        node_id=4,
+        members={},
+        reached_at=Address("127.0.0.1", 9104),
+        joined_at=joined_at,
+        cluster_id="test",
+        data_dir=Path("unused"),
+    )
+    log = MemoryLog(identity, HardState(admitted_at=-1), configuration=Configuration())
+    return Node(settings, log, MemoryState(identity), random.Random(1))
+
+
+def test_who_joined_and_was_removed_before_it_heard_of_its_members_is_told_so() -> None:
+    line = Line(members=1)
+    four = {**FOUR, "admitted_at": -1}
+
+    def changed(change: api.Change) -> int:
+        _, _, reply = line.ask(typed.encode_call(api.Call(change))).partition(b"\r\n")
+        result = typed.decode_reply(reply.removesuffix(b"\r\n")).result
+        assert isinstance(result, api.ChangeResult)
+        return result.index
+
+    joined_at = changed(api.AddMember(4, "127.0.0.1:9104"))
+    configured_at = joiner(joined_at).roster.configured_at
+    line.connect_anew()
+    assert say(line, **four, configured_at=configured_at).startswith(b"$")
+    line.connect_anew()
+    gone_at = changed(api.RemoveMember(4))
+    line.connect_anew()
+    told = f"-FINAL node 4 was removed from its cluster by log entry {gone_at}"
+    assert say(line, **four, configured_at=configured_at).startswith(told.encode())
+    line.connect_anew()
+    assert b"kvstore member add 4" in say(line, **four, configured_at=-1), "it never was one"
+    line.close()
 
 
 def test_a_link_of_a_stranger_that_makes_room_for_others_is_hung_up_on(line: Line) -> None:

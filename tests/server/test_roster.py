@@ -46,11 +46,13 @@ class Log:
 class Case:
     """The roster of one node."""
 
-    def __init__(self, node_id: int, *found: tuple[int, Configuration]) -> None:
+    def __init__(
+        self, node_id: int, *found: tuple[int, Configuration], joined_at: int | None = None
+    ) -> None:
         self.log = Log(*found)
         self.raft: Any = SimpleNamespace(id=node_id, log=self.log, has_committed_in_term=False)
         self.raft.commit_index = self.log.commit_index
-        self.roster = Roster(cast(Raft, self.raft), at(node_id))
+        self.roster = Roster(cast(Raft, self.raft), at(node_id), joined_at)
 
     def append(self, index: int, configuration: Configuration) -> None:
         self.log.found.append((index, configuration))
@@ -175,6 +177,16 @@ def test_only_a_leader_is_sure_that_a_learner_was_removed() -> None:
     assert case.roster.removed_at(2, 7) is None
     case.append(10, of(1, 2, 4, learner=4))
     assert case.roster.removed_at(4, 7) is None
+
+
+def test_a_node_that_joins_is_a_member_by_what_let_it_join_until_its_log_says_so() -> None:
+    case = Case(4, (0, Configuration()), joined_at=7)
+    assert case.roster.configured_at == 7
+    case.append(5, of(1, 2))
+    assert case.roster.configured_at == 7, "it goes through old configurations"
+    case.append(7, of(1, 2, 4, learner=4))
+    case.append(8, of(1, 3, 4, learner=4))
+    assert case.roster.configured_at == 8
 
 
 def test_a_node_says_that_it_is_not_where_the_configuration_has_it() -> None:
