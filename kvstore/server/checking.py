@@ -17,6 +17,7 @@ from kvstore.raft.core import Raft
 from kvstore.raft.events import Event
 from kvstore.raft.state_events import StatesCompared, StatesDisputed
 from kvstore.server.own_digest import NONE, OwnDigest
+from kvstore.storage.base import Divergence
 
 _GRACE_MS: Final = 5_000.0
 """So long a node is waited for that does not answer its leader; one that does, to the end."""
@@ -25,8 +26,7 @@ _GRACE_MS: Final = 5_000.0
 class Checking:
     """The part of one node in it.
 
-    * `differs`: what a majority agreed on, by (index, digest), where this node has something
-      else; None most of the time. Who takes it empties it. `differs_at`: the last such index.
+    * `differs_at`: the last index as of which a majority has something else than this node.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Checking:
         self._known = (0, False)
         """The last comparison of which this node has said what came of it: (index, whether a
         majority agreed)."""
-        self.differs: tuple[int, bytes] | None = None
+        self._divergence: Divergence | None = None
         self.differs_at = 0
 
     # --- Time -----------------------------------------------------------------------------
@@ -243,7 +243,12 @@ class Checking:
         """A majority has `digest`: does this node?"""
         own = self._own
         if index == own.index != self.differs_at and own.digest not in (None, NONE, digest):
-            self.differs, self.differs_at = (index, digest), index
+            self._divergence, self.differs_at = Divergence(index, digest), index
+
+    def take_divergence(self) -> Divergence | None:
+        """What a majority has where this node has something else, if that is news."""
+        divergence, self._divergence = self._divergence, None
+        return divergence
 
     # --- What is known --------------------------------------------------------------------
 

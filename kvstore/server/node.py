@@ -210,9 +210,8 @@ class Node:
         self._events += self.room.tick(now_ms, self.raft.current_term, self.machine.last_applied)
         self.leading.make_way_for_room(now_ms)
         self._events += self.checking.tick(now_ms)
-        if self.checking.differs is not None:
-            self.state_differs(*self.checking.differs)
-            self.checking.differs = None
+        if divergence := self.checking.take_divergence():
+            self.state_differs(divergence)
         self.raft.tick(now_ms, unreachable)
         for kind in self._kinds:
             if kind.waiting:
@@ -289,12 +288,11 @@ class Node:
             return self.divergence.refusal
         return self.machine.query(query)
 
-    def state_differs(self, index: int, digest: bytes) -> None:
-        """It is known that this node's data as of `index` are not those with a majority's digest.
+    def state_differs(self, divergence: Divergence) -> None:
+        """It is known that this node's data are not those of a majority.
 
         From now on it answers nothing with them, until a snapshot takes their place.
         """
-        divergence = Divergence(index, digest)
         self._events += self.divergence.begin(divergence, self.machine.last_applied)
         if self.divergence.known is not None:
             self._answers += self._reads.refuse_all(self.divergence.refusal)

@@ -31,7 +31,7 @@ from kvstore.sim.scenario import Scenario
 from kvstore.sim.schedule import Action, Schedule
 from kvstore.sim.sockets import Sockets
 from kvstore.sim.writer import BesideTheLoop
-from kvstore.storage.base import Identity
+from kvstore.storage.base import Divergence, Identity
 from kvstore.storage.records import START_BYTES
 from kvstore.storage.writer import WriteAtOnce
 
@@ -414,7 +414,8 @@ class Host:
         self._sockets.hear(self)
         if self._state_is_to_differ:
             self._state_is_to_differ = False
-            self.running.state_differs(self.disk.state.applied().last_applied, b"others'")
+            index = self.disk.state.applied().last_applied
+            self.running.state_differs(Divergence(index, b"others'"))
 
     def unreachable(self) -> Set[int]:
         """Machines on which no node runs."""

@@ -15,6 +15,7 @@ from kvstore.raft.state_events import StatesCompared, StatesDisputed
 from kvstore.raft.types import CHECK, Role
 from kvstore.server import refusals
 from kvstore.server.node import Node
+from kvstore.storage.base import Divergence
 
 from .cluster import AHEAD_BYTES, Claim, Cluster
 
@@ -190,11 +191,11 @@ def test_a_leader_that_differs_is_named_once() -> None:
     cluster = Cluster()
     leader = elected(cluster)
     spoil(cluster, leader.raft.id)
-    named: list[int] = []
-    leader.state_differs = lambda index, _digest: named.append(index)  # type: ignore[method-assign]
+    named: list[Divergence] = []
+    leader.state_differs = named.append  # type: ignore[method-assign]
     ask(leader)
     cluster.run(3_000)
-    assert named == [leader.raft.log.last_index]
+    assert [one.index for one in named] == [leader.raft.log.last_index]
 
 
 def test_of_two_that_differ_nobody_is_named_and_all_are_told() -> None:
@@ -528,7 +529,7 @@ def test_who_waits_for_its_data_says_at_once_that_it_takes_no_part() -> None:
     leader = elected(cluster)
     lost = cluster.followers()[0]
     hold_up_snapshots(cluster)
-    lost.state_differs(lost.machine.last_applied, bytes(32))
+    lost.state_differs(Divergence(lost.machine.last_applied, bytes(32)))
     claim = ask(leader)
     cluster.run(3_000)
     assert lost.raft.log.lacks_base

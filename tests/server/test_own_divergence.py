@@ -72,7 +72,7 @@ def test_from_then_on_it_answers_nothing_and_a_snapshot_ends_that() -> None:
     node = others(cluster, leader)[0]
     waiting = ask(node)
     index = node.machine.last_applied
-    node.state_differs(index, DIGEST)
+    node.state_differs(Divergence(index, DIGEST))
     refusal = refusals.state_differs(node.raft.id, index)
     cluster.run(50)
     assert waiting.result == refusal
@@ -98,7 +98,7 @@ def test_it_goes_on_to_vote_and_to_take_entries() -> None:
     leader = written(cluster)
     node, third = others(cluster, leader)
     cluster.asleep.add(third.raft.id)
-    node.state_differs(node.machine.last_applied, DIGEST)
+    node.state_differs(Divergence(node.machine.last_applied, DIGEST))
     claim = Claim()
     leader.submit_command(api.Put(b"key 1", b"new"), claim)
     without_snapshots(cluster)
@@ -113,7 +113,7 @@ def test_it_votes_for_another_and_never_stands() -> None:
     cluster = Cluster()
     leader = written(cluster)
     node, third = others(cluster, leader)
-    node.state_differs(node.machine.last_applied, DIGEST)
+    node.state_differs(Divergence(node.machine.last_applied, DIGEST))
     cluster.asleep = {leader.raft.id, third.raft.id}
     term = node.raft.current_term
     cluster.run(5_000)
@@ -131,7 +131,7 @@ def test_who_asks_for_votes_when_it_becomes_known_is_not_elected() -> None:
     until(
         lambda: node.raft.role is Role.PRE_CANDIDATE, lambda: cluster.run(50), "it asks for votes"
     )
-    node.state_differs(node.machine.last_applied, DIGEST)
+    node.state_differs(Divergence(node.machine.last_applied, DIGEST))
     cluster.asleep = {leader.raft.id}
     term = node.raft.current_term
     until(lambda: third.raft.role is Role.LEADER, lambda: cluster.run(50), "the other leads")
@@ -142,7 +142,7 @@ def test_it_is_no_heir_and_does_not_stand_if_it_is_told_to() -> None:
     cluster = Cluster()
     leader = written(cluster)
     node, third = others(cluster, leader)
-    node.state_differs(node.machine.last_applied, DIGEST)
+    node.state_differs(Divergence(node.machine.last_applied, DIGEST))
     cluster.messages = [m for m in cluster.messages if not isinstance(m, SnapshotPiece)]
     cluster.run(100)
     assert leader.raft.hand_over(node.raft.id) is None
@@ -159,7 +159,7 @@ def test_a_leader_hands_over_and_is_rebuilt_by_its_heir() -> None:
     leader = written(cluster)
     read, write = ask(leader), Claim()
     index = leader.machine.last_applied
-    leader.state_differs(index, DIGEST)
+    leader.state_differs(Divergence(index, DIGEST))
     refusal = refusals.state_differs(leader.raft.id, index)
     assert ask(leader) is not None
     leader.submit_command(api.Put(b"key 1", b"lost"), write)
@@ -177,7 +177,7 @@ def test_a_leader_that_nobody_can_follow_steps_down_and_answers_nobody() -> None
     cluster = Cluster()
     leader = written(cluster)
     cluster.isolate(leader.raft.id)
-    leader.state_differs(leader.machine.last_applied, DIGEST)
+    leader.state_differs(Divergence(leader.machine.last_applied, DIGEST))
     until(lambda: leader.raft.role is Role.FOLLOWER, lambda: cluster.run(50), "it steps down")
     cluster.heal()
     rebuilt(cluster, leader.raft.id)
@@ -187,7 +187,7 @@ def test_a_lone_node_says_so_and_goes_on() -> None:
     """Nothing tells better data."""
     cluster = Cluster(1)
     node = written(cluster)
-    node.state_differs(node.machine.last_applied, DIGEST)
+    node.state_differs(Divergence(node.machine.last_applied, DIGEST))
     cluster.run(200)
     assert events_of(cluster, node) == [LoneDataDiffer]
     assert isinstance(node.answer(api.Get((b"key 1",))), api.GetResult)
@@ -202,7 +202,7 @@ def test_it_is_known_and_said_once_in_each_life() -> None:
     node = cluster.nodes[node_id]
     index = node.machine.last_applied
     for _ in range(2):
-        node.state_differs(index, DIGEST)
+        node.state_differs(Divergence(index, DIGEST))
     without_snapshots(cluster)
     cluster.crash(node_id)
     node = cluster.nodes[node_id]
@@ -221,7 +221,7 @@ def test_whose_data_differ_again_says_so_again() -> None:
     leader = written(cluster)
     node = others(cluster, leader)[0]
     for _ in range(2):
-        node.state_differs(node.machine.last_applied, DIGEST)
+        node.state_differs(Divergence(node.machine.last_applied, DIGEST))
         rebuilt(cluster, node.raft.id)
     assert events_of(cluster, node) == 2 * [DataDiffer, DifferingDataReplaced]
 
@@ -238,7 +238,7 @@ def test_nothing_is_committed_to_data_that_differ() -> None:
     )
     state = cluster.states[node.raft.id]
     durable, commits = state.applied(), state.commits
-    node.state_differs(durable.last_applied, DIGEST)
+    node.state_differs(Divergence(durable.last_applied, DIGEST))
     without_snapshots(cluster)
     node.checkpoint()
     assert (state.applied(), state.commits) == (durable, commits)
@@ -252,7 +252,7 @@ def test_a_snapshot_reaches_as_far_as_what_was_applied() -> None:
     leader = written(cluster)
     node = others(cluster, leader)[0]
     applied = node.machine.last_applied
-    node.state_differs(applied - 2, DIGEST)
+    node.state_differs(Divergence(applied - 2, DIGEST))
     assert node.raft.log.needs_snapshot == applied
     rebuilt(cluster, node.raft.id)
     assert node.raft.log.start.index >= applied
@@ -275,7 +275,7 @@ def test_a_leader_sends_nothing_more_of_its_data(is_written: bool) -> None:
         lambda: cluster.run(50),
         "the leader has a file, or writes it",
     )
-    leader.state_differs(leader.machine.last_applied, DIGEST)
+    leader.state_differs(Divergence(leader.machine.last_applied, DIGEST))
     cluster.messages = [m for m in cluster.messages if m.sender != leader.raft.id]
     cluster.run(50)
     assert (leader.raft.role, leader._spooling.is_busy) == (Role.LEADER, False)
@@ -302,7 +302,7 @@ def test_where_there_is_no_room_it_answers_nothing_all_the_same() -> None:
     node = others(cluster, leader)[0]
     node_id = node.raft.id
     cluster.room[node_id] = 100
-    node.state_differs(node.machine.last_applied, DIGEST)
+    node.state_differs(Divergence(node.machine.last_applied, DIGEST))
     without_snapshots(cluster)
     assert cluster.states[node_id].divergence is None
     assert node.answer(api.Count()) == refusals.state_differs(node_id, node.machine.last_applied)
@@ -320,7 +320,7 @@ def test_the_room_of_what_the_record_forgets_is_room_for_it() -> None:
     state = cluster.states[node.raft.id]
     state.owed_bytes = lambda: 64 << 10  # type: ignore[method-assign]
     cluster.room[node.raft.id] = 100
-    node.state_differs(node.machine.last_applied, DIGEST)
+    node.state_differs(Divergence(node.machine.last_applied, DIGEST))
     assert state.divergence is not None
 
 
@@ -329,7 +329,7 @@ def test_a_leader_does_not_leave_it_alone() -> None:
     cluster = Cluster(2)
     leader = written(cluster)
     [node] = others(cluster, leader)
-    node.state_differs(node.machine.last_applied, DIGEST)
+    node.state_differs(Divergence(node.machine.last_applied, DIGEST))
     cluster.run(100)
     claim = Claim()
     leader.change_members(api.RemoveMember(leader.raft.id), claim)
