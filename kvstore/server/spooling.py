@@ -18,11 +18,7 @@ from kvstore.quantities import size_words
 from kvstore.raft.configuration import Configuration
 from kvstore.raft.core import Raft
 from kvstore.raft.events import Event
-from kvstore.raft.snapshot_events import (
-    CannotWriteSnapshot,
-    SnapshotWritten,
-    WritingSnapshot,
-)
+from kvstore.raft.snapshot_events import CannotWriteSnapshot, SnapshotWritten, WritingSnapshot
 from kvstore.raft.types import SnapshotName
 from kvstore.server.pinning import RESERVE, Pinning
 from kvstore.server.setback import Setback

@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from kvstore.address import Address
+from kvstore.config.limits import Limits
 from kvstore.config.settings import Settings, settings_from
 from kvstore.config.sources import gather, notes_on, wanted_log_format
 from kvstore.errors import ConfigError
+from kvstore.raft.types import RaftSettings
+
+from .building import build, local
 
 SERVICE_LINKS = {
     "KVSTORE_SERVICE_HOST": "10.0.0.1",
@@ -178,3 +183,107 @@ def test_a_file_that_is_too_long_is_searched_for_no_format(tmp_path: Path) -> No
     file = tmp_path / "kvstore.toml"
     file.write_text('log_format = "json"\n' + "#" * (1 << 20))
     assert wanted_log_format(["--config", str(file)], {}) == "text"
+
+
+# --- Where settings come from -------------------------------------------------------------
+
+
+def test_command_line_beats_environment_beats_file(tmp_path: Path) -> None:
+    file = tmp_path / "kvstore.toml"
+    file.write_text('id = 1\nheartbeat_ms = 10\ncluster = "file"\ndata = "from-file"\n')
+    environ = {"KVSTORE_HEARTBEAT_MS": "20", "KVSTORE_CLUSTER": "environment"}
+    settings = build(environ, config=str(file), cluster="line")
+    assert settings.cluster_id == "line"
+    assert settings.raft.heartbeat_interval_ms == 20
+    assert settings.data_dir == Path("from-file")
+    assert settings.node_id == 1
+
+
+def test_every_setting_can_come_from_the_environment() -> None:
+    settings = build(
+        {
+            "KVSTORE_ID": "1",
+            "KVSTORE_PORT": "7001",
+            "KVSTORE_PEERS": "7002",
+            "KVSTORE_DATA": "d",
+            "KVSTORE_HOST": "h",
+            "KVSTORE_BIND": "0.0.0.0:7003",
+            "KVSTORE_CLUSTER": "c",
+            "KVSTORE_HEARTBEAT_MS": "11",
+            "KVSTORE_ELECTION_MS": "22-33",
+            "KVSTORE_REQUEST_TIMEOUT_MS": "44",
+            "KVSTORE_VALUE_BYTES_MAX": "55",
+            "KVSTORE_LOG_FORMAT": "json",
+        }
+    )
+    assert settings == Settings(
+        node_id=1,
+        members=local(7001, 7002, host="h"),
+        bind=Address("0.0.0.0", 7003),
+        cluster_id="c",
+        data_dir=Path("d"),
+        raft=RaftSettings(11, 22, 33),
+        limits=Limits(value_bytes_max=55),
+        request_timeout_ms=44,
+        log_format="json",
+    )
+
+
+def test_the_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "kvstore.toml"
+    file.write_text("id = 3\n")
+    assert build({"KVSTORE_CONFIG": str(file)}).node_id == 3
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    # Otherwise an unset shell variable would make a node that accepts writes all alone.
+    settings = build({"KVSTORE_PEERS": "", "KVSTORE_PORT": ""}, id="1")
+    assert settings.members == local(9001, 9002, 9003)
+    assert build({"KVSTORE_PEERS": "none"}, id="1").members == local(9001)
+
+
+@pytest.mark.parametrize("peers", ["[9002, 9003]", '"9002,9003"', '["9002", "9003"]'])
+def test_peers_in_a_file_are_a_list_or_text(tmp_path: Path, peers: str) -> None:
+    file = tmp_path / "kvstore.toml"
+    file.write_text(f"port = 9001\npeers = {peers}\n")
+    assert build(config=str(file)).members == local(9001, 9002, 9003)
+
+
+def test_an_error_names_the_source_of_the_value(tmp_path: Path) -> None:
+    file = tmp_path / "kvstore.toml"
+    file.write_text("port = 99999\n")
+    with pytest.raises(ConfigError, match=f"^port in {file}: '99999'"):
+        build(config=str(file))
+    with pytest.raises(ConfigError, match=r"^KVSTORE_PORT: 'http://10.0.0.1:9001'"):
+        build({"KVSTORE_PORT": "http://10.0.0.1:9001"})
+    with pytest.raises(ConfigError, match=r"^KVSTORE_PEERS: 'x'"):
+        build({"KVSTORE_PEERS": "x"}, id="1")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("hartbeat_ms = 1", "did you mean 'heartbeat_ms'"),
+        ("zzz = 1", "known are id, port"),
+        ("config = 'other.toml'", "no setting 'config'"),
+        ("id = true", "text or a whole number"),
+        ("id = 1.0", "text or a whole number"),
+        ("id = {}", "text or a whole number"),
+        ("id = ", "not a TOML file"),
+    ],
+)
+def test_a_file_with_something_else_in_it_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "kvstore.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=words) as caught:
+        build(config=str(file), id="1")
+    assert str(file) in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        build(config=str(tmp_path / "absent.toml"), id="1")
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        build(config=str(binary), id="1")

@@ -228,41 +228,4 @@ DIVERGING = (
         "store.room_bytes()",
         test=f"{_OWN}::test_the_room_of_what_the_record_forgets_is_room_for_it",
     ),
-    Mutant(
-        "a snapshot is fetched into the room that is left to others",
-        "Installing._lack",
-        "_GROWTH * left_bytes + self._headroom_bytes",
-        "_GROWTH * left_bytes",
-        test="tests/server/test_snapshots.py"
-        "::test_a_snapshot_is_not_fetched_into_the_room_that_is_left_to_others",
-    ),
-    Mutant(
-        "what was fetched of a snapshot needs its room once more",
-        "Installing._lack",
-        "size_bytes - self._receiving.taken_bytes",
-        "size_bytes",
-        test="tests/server/test_snapshots.py::test_what_was_fetched_needs_no_more_room",
-    ),
-    Mutant(
-        "what keeps a node from its next snapshot is no news",
-        "Installing._follow",
-        "            self._setback.clear()\n",
-        "            pass\n",
-        test="tests/server/test_snapshots.py"
-        "::test_what_keeps_a_node_from_the_next_snapshot_is_told_too",
-    ),
-    Mutant(
-        "a snapshot goes as soon as nobody fetches it",
-        "Spooling._look_at",
-        "self._used_ms + _UNUSED_MS",
-        "self._used_ms",
-        test="tests/server/test_snapshots.py::test_a_file_that_nobody_fetches_goes_after_a_while",
-    ),
-    Mutant(
-        "a snapshot of another cluster is taken",
-        "Installing._check",
-        "        if header.cluster_id != self._cluster_id:\n",
-        "        if False:\n",
-        test="tests/server/test_snapshots.py::test_a_snapshot_of_another_cluster_is_not_taken",
-    ),
 )

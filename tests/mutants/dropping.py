@@ -316,7 +316,7 @@ DROPPING = (
         "Spooling._reason_to_give_up",
         "self._is_too_old(writing.index)",
         "self._is_too_old(1 << 62)",
-        test="tests/server/test_snapshots.py"
+        test="tests/server/test_sending_snapshots.py"
         "::test_a_file_that_is_too_old_before_it_is_whole_is_given_up",
     ),
     Mutant(

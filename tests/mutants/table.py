@@ -17,7 +17,9 @@ from .guiding import GUIDING
 from .keeping import KEEPING
 from .leading import LEADING
 from .members import MEMBERS
+from .receiving import RECEIVING
 from .replaced import REPLACED
+from .restoring import RESTORING
 from .saving import SAVING
 from .sending import SENDING
 from .serving import SERVING
@@ -33,6 +35,7 @@ MUTANTS = (
     *LEADING,
     *REPLACED,
     *SENDING,
+    *RECEIVING,
     *SERVING,
     *APPLYING,
     *SHARING,
@@ -48,6 +51,7 @@ MUTANTS = (
     *UPGRADING,
     *UPDATING,
     *SAVING,
+    *RESTORING,
     *CHECKING,
     *MEMBERS,
     *DIVERGING,

@@ -264,7 +264,7 @@ WATCHING = (
         "Spooling.waits_for",
         '"" if self._writing or self._file else self._setback.reason',
         "self._setback.reason",
-        test="tests/server/test_snapshots.py"
+        test="tests/server/test_sending_snapshots.py"
         "::test_a_file_that_takes_too_much_while_it_is_written_is_given_up_and_tried_again",
     ),
 )
