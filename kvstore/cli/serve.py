@@ -53,7 +53,8 @@ def serve(**options: str | None) -> int:
       kvstore serve --id 4 --host 10.0.0.4 --join 10.0.0.1:9001
 
     A node whose directory has been made knows from it which cluster and members it has: --peers
-    and --join are not looked at then. It is where --host and --port say, at each start.
+    and --join are not looked at then. At each start it is told its address anew, by --host
+    and --port.
 
     Every option can also be set as a variable (--election-ms is KVSTORE_ELECTION_MS)
     or in the file named by --config. The command line comes first, then the
