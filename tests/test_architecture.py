@@ -339,6 +339,13 @@ def test_files_are_short_enough_to_read(module: Path) -> None:
     assert lines <= LINES_MAX, f"{place(module)} has {lines} lines"
 
 
+@pytest.mark.parametrize("folder", ["tests", "tools"])
+def test_what_is_beside_the_package_is_short_enough_to_read_too(folder: str) -> None:
+    files = (ROOT / folder).rglob("*.py")
+    lines = {str(file.relative_to(ROOT)): file.read_text().count("\n") for file in files}
+    assert {file: count for file, count in lines.items() if count > LINES_MAX} == {}
+
+
 @each([module for module in MODULES if module.name != "__main__.py"])
 def test_every_module_states_its_law(module: Path) -> None:
     """A paragraph of its docstring begins with `Law:`."""
