@@ -155,13 +155,18 @@ class Repair:
             sweep.is_asked, sweep.gives = False, bool(reply.entries)
             sweep.after, sweep.due_ms, sweep.claim = reply.until, -math.inf, _NOTHING
         if is_leader:
-            self._lacks(reply.until)
+            self._note_lack(reply)
 
-    def _lacks(self, until: int) -> None:
-        """The leader lacks what is still missed up to there: for a while others may have it."""
+    def _note_lack(self, reply: FetchEntriesReply) -> None:
+        """What the leader has not given is lacking there as well: for a while others may have it.
+
+        What it has given, and there was no room for, it has.
+        """
         log = self._log
         first = log.damaged.first_from(0)
-        if first is None or first > until or log.is_repairing:
+        if first is None or first > reply.until or log.is_repairing:
+            return
+        if any(entry.index == first for entry in reply.entries):
             return
         if first != self._missed_index:
             self._missed_index, self._missed_ms = first, self._now_ms

@@ -130,7 +130,8 @@ class Spooling:
             self._setback.clear()
         said = [] if self._file is None else self._look_at(self._file, now_ms)
         if self._writing is not None:
-            said += self._go_on(self._writing, now_ms) if leads else self._give_up()
+            is_needed = leads and bool(sending.receivers)
+            said += self._go_on(self._writing, now_ms) if is_needed else self._give_up()
         elif leads and sending.wanted_index is not None and self._setback.is_over(now_ms):
             said += self._begin(sending.wanted_index, now_ms)
         return said

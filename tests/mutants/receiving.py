@@ -79,11 +79,18 @@ RECEIVING = (
     ),
     Mutant(
         "an entry that nobody has is asked for for ever",
-        "Repair._lacks",
+        "Repair._note_lack",
         "            log.lost_index = first\n",
         "            pass\n",
         test=f"{STREAMS}"
         "::test_for_entries_that_the_leader_lacks_too_a_snapshot_is_asked_for_in_the_end",
+    ),
+    Mutant(
+        "a snapshot is asked for in place of an entry that the leader gives in vain",
+        "Repair._note_lack",
+        "        if any(entry.index == first for entry in reply.entries):\n            return\n",
+        "",
+        test=f"{STREAMS}::test_for_an_entry_that_the_leader_gives_in_vain_no_snapshot_is_asked_for",
     ),
     Mutant(
         "a state takes another one's place before the log names it",

@@ -75,9 +75,16 @@ SENDING = (
     Mutant(
         "a leader that stands back goes on writing its snapshot, and reading its state",
         "Spooling.tick",
-        " if leads else self._give_up()",
+        " if is_needed else self._give_up()",
         "",
         test=f"{NODES}::test_a_leader_that_stops_writing_its_file_reads_no_more",
+    ),
+    Mutant(
+        "a snapshot is written to its end for who needs none any more",
+        "Spooling.tick",
+        "leads and bool(sending.receivers)",
+        "leads",
+        test=f"{NODES}::test_a_file_that_nobody_needs_any_more_is_not_written_to_its_end",
     ),
     Mutant(
         "a snapshot is written that might not fit",

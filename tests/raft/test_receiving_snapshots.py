@@ -256,6 +256,25 @@ def test_for_entries_that_the_leader_lacks_too_a_snapshot_is_asked_for_in_the_en
     assert world.take_sent()[-1].needs_snapshot == 0
 
 
+def test_for_an_entry_that_the_leader_gives_in_vain_no_snapshot_is_asked_for() -> None:
+    """There is no room for it here, as there would be none for a snapshot: it is no less there."""
+    disk = Disk(HardState(3), entries_of_terms([1, 1, 1, 1]))
+    disk.damaged = {2}
+    world = World(3, running=[1], disks={1: disk})
+    world.raft().log.room.offer(2, 100, has_headroom=False)
+    for _ in range(20):
+        world.hand(append(2, 3, (4, 1), commit=4))
+        world.tick(1, 100)
+        world.hand(fetched(2, 3, *entries_of_terms([1], 2)))
+        world.hand(append(2, 3, (4, 1), commit=4))
+        needs = [m.needs_snapshot for m in world.take_sent() if isinstance(m, AppendEntriesReply)]
+        assert needs
+        assert max(needs) == 0
+    world.raft().log.room.offer(100, 100, has_headroom=True)
+    world.hand(fetched(2, 3, *entries_of_terms([1], 2)))
+    assert not disk.damaged
+
+
 def test_a_snapshot_that_reaches_less_far_than_what_is_applied_is_of_no_use() -> None:
     """Though it would tell what the disk has lost: nothing is un-applied (simulator, seed 156)."""
     disk = Disk(HardState(3), entries_of_terms([1, 1, 1, 1]))

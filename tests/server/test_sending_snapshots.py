@@ -90,6 +90,24 @@ def test_a_leader_that_stops_writing_its_file_reads_no_more() -> None:
     assert leader.raft.sending.source is None
 
 
+def test_a_file_that_nobody_needs_any_more_is_not_written_to_its_end() -> None:
+    """The entry that was lost came from another node meanwhile."""
+    cluster = Cluster()
+    leader, lost = left_behind(cluster)
+    cluster.heal()
+    until(
+        lambda: leader.raft.sending.writing_index is not None,
+        lambda: cluster.run(50),
+        "it writes a snapshot",
+    )
+    leader.raft.sending.heard(lost.raft.id, 0, leader.now_ms)
+    leader.tick(leader.now_ms)
+    assert leader.raft.sending.writing_index is None
+    assert not cluster.states[leader.raft.id]._readings
+    assert events.SnapshotWritten not in told(cluster, leader)
+    level(cluster, leader, lost)
+
+
 def test_a_file_that_nobody_fetches_goes_after_a_while() -> None:
     cluster = Cluster()
     leader, lost = left_behind(cluster)
