@@ -34,7 +34,7 @@ from kvstore.kv.view import Applied
 from kvstore.logs import code_of
 from kvstore.raft import events
 from kvstore.raft.types import EntryKind, HardState
-from kvstore.server import doorkeeper
+from kvstore.server import doorkeeper, load
 from kvstore.server.builtins import BUILTINS
 from kvstore.storage import cost, lmdb_log, records
 from kvstore.storage.base import Acquaintance, Identity
@@ -188,6 +188,32 @@ LIMITS = Limits()
 RULES = api.SessionRules()
 MINUTE_MS = 60_000
 
+SHORT_BYTES = LIMITS.connections_max * load.SHORT_INPUT_BYTES
+OWN_BYTES = 51 * MIB
+"""Of a node that does nothing, and of pieces of snapshots and backups."""
+
+
+def clients_bytes() -> int:
+    return LIMITS.clients_output_bytes_max + 2 * LIMITS.reply_bytes_max + SHORT_BYTES
+
+
+def peers_bytes() -> int:
+    return 2 * (LIMITS.peer_output_bytes_max + LIMITS.peer_message_bytes_max)
+
+
+def held_bytes() -> int:
+    return clients_bytes() + LIMITS.pending_bytes_max + peers_bytes() + cost.HELD_BYTES
+
+
+def most_bytes() -> int:
+    """What a node of three may take by its own bounds, and the allocator with it."""
+    return held_bytes() * 5 // 4 + OWN_BYTES
+
+
+def test_what_a_node_takes_leaves_room_on_a_machine_with_512_mib() -> None:
+    assert most_bytes() < 420 * MIB
+
+
 SENTENCES = {
     "README.md": (
         f"Keys have at most {api.KEY_BYTES_MAX} bytes, values {LIMITS.value_bytes_max // MIB} MiB "
@@ -197,14 +223,21 @@ SENTENCES = {
         f"**{RULES.sessions_max:,} sessions.**",
         f"would leave less than {LIMITS.headroom_bytes // MIB} MiB on the disk or in a map",
         f"**{LIMITS.connections_max:,} clients** at a time",
-        f"may hold {2 * LIMITS.clients_input_bytes_max // MIB} MiB of unfinished requests; "
-        "beyond half of that",
+        f"may hold {(LIMITS.clients_input_bytes_max + SHORT_BYTES) // MIB} MiB of unfinished "
+        f"requests; beyond {LIMITS.clients_input_bytes_max // MIB} MiB, long requests get BUSY",
         f"may hold {LIMITS.clients_output_bytes_max // MIB} MiB of replies that they have not read",
+        f"while {LIMITS.pending_bytes_max // 2 // MIB} MiB of entries wait",
         f"Who takes nothing for {doorkeeper._STUCK_MS / 1_000:.0f} s is hung up on",
         f"MGET and EXISTS read {LIMITS.reply_bytes_max // MIB} MiB of values at most, "
         f"and an MSET replaces {machine._REPLACED_BYTES_MAX // MIB} MiB",
+        f"at most about {round(most_bytes() // MIB, -1)} MiB: "
+        f"{clients_bytes() // MIB} MiB for replies and unfinished requests "
+        f"({LIMITS.clients_output_bytes_max // MIB}, {2 * LIMITS.reply_bytes_max // MIB} while "
+        f"replies are made, and {SHORT_BYTES // MIB} of short requests), "
         f"{LIMITS.pending_bytes_max // MIB} MiB for entries that wait or are recent, "
-        f"{2 * LIMITS.peer_output_bytes_max // MIB} MiB for messages to two peers",
+        f"{peers_bytes() // MIB} MiB for messages to and of two peers, "
+        f"{cost.HELD_BYTES // MIB} MiB for what a full disk does not take, "
+        f"{OWN_BYTES // MIB} MiB for itself",
         f"one to {number(MEMBERS_MAX)} nodes agree on every write",
         f"The maps may have {MAP_BYTES_FLOOR // MIB}MiB to {MAP_BYTES_CEILING >> 40}TiB each",
         f"At most {api.KEYS_MAX:,} keys go into one `put_many`, `get_many` or `delete`",
@@ -223,6 +256,11 @@ SENTENCES = {
         f"who takes nothing for {doorkeeper._STUCK_MS / 1_000:.0f} s while memory for",
         f"{LIMITS.newcomers_max} more may come in that say within "
         f"{number(round(doorkeeper._NEWCOMER_MS / 1_000))} seconds that they are peers",
+    ),
+    "docs/performance.md": (
+        f"A node of three takes {(held_bytes() + OWN_BYTES) // MIB} MiB",
+        f"peers that do not read | {LIMITS.peer_output_bytes_max // MIB} MiB",
+        f"peers that have not come whole | {LIMITS.peer_message_bytes_max // MIB} MiB",
     ),
     "docs/formats.md": (
         f"{records.START_BYTES} random bytes for each of the last {lmdb_log._STARTS_MAX:,} starts",

@@ -42,6 +42,11 @@ LOG_KEPT_BYTES_FLOOR: Final = 64 << 10
 _REQUEST_MARGIN_BYTES: Final = 1 << 20
 
 
+def _frame_bytes(value_bytes_max: int) -> int:
+    """Of what carries a conditional put, which has two values, or the reply to one."""
+    return 2 * value_bytes_max + _REQUEST_MARGIN_BYTES
+
+
 class Limits(msgspec.Struct, frozen=True):
     """Bounds on what one peer or client may cost."""
 
@@ -67,24 +72,25 @@ class Limits(msgspec.Struct, frozen=True):
     pinned_steps_max: int = 20_000
     """Work for reads before which no further entry may be applied."""
     clients_input_bytes_max: int = 32 << 20
-    """Unfinished requests of all clients; beyond it each may hold 8 KiB, and who sends a
+    """Unfinished requests of all clients; beyond it each may hold 4 KiB, and who sends a
     longer one gets BUSY."""
-    clients_output_bytes_max: int = 128 << 20
-    """Unsent replies of all clients, and places of those to come. One connection may hold an
-    eighth of what is free; then its requests wait, and its reads too: as long as the client
-    has something to read, otherwise for `request_timeout_ms`."""
-    peer_message_bytes_max: int = 32 << 20
-    """One message of a peer."""
+    clients_output_bytes_max: int = 112 << 20
+    """Unsent replies of all clients, places of those to come, and their unfinished requests. One
+    connection may hold replies for an eighth of what is free; then its requests wait, and its
+    reads too: as long as the client has something to read, otherwise for `request_timeout_ms`."""
+    peer_message_bytes_max: int = _frame_bytes(VALUE_BYTES_CEILING)
+    """One message of a peer, which may have been told to take the longest values."""
     peer_backlog_bytes_max: int = 2 << 20
     """Unsent messages to one peer with which it gets no further entries, only heartbeats."""
-    peer_output_bytes_max: int = 32 << 20
+    peer_output_bytes_max: int = 16 << 20
     """Unsent messages to one peer; further ones are dropped, as a network may."""
     apply_steps_per_turn_max: int = 10_000
     """Work of applying in one turn: a long replay must not keep a node from its peers."""
     pending_writes_max: int = 65_536
     """Entries of the log that wait for a majority; further writes get BUSY."""
-    pending_bytes_max: int = 128 << 20
-    """Recent entries that the log keeps in memory; beyond it, writes get BUSY too."""
+    pending_bytes_max: int = 48 << 20
+    """Recent entries that the log keeps in memory. Beyond half of it, who has requests under way is
+    left unread for `request_timeout_ms` at most; beyond all of it, writes get BUSY too."""
     headroom_bytes: int = 16 << 20
     """Room on disk or in a map that clients' writes leave, or get NOSPACE; followers leave half."""
     held_log_bytes_min: int = 8 << 20
@@ -113,19 +119,8 @@ class Limits(msgspec.Struct, frozen=True):
 
     @classmethod
     def for_values(cls, value_bytes_max: int) -> Limits:
-        """The default limits, raised where they would not let a value that long through.
-
-        A conditional put carries two values, and its reply or the message that
-        replicates it must fit into the buffers too.
+        """The default limits, and a request as long as such values need it; whatever else these
+        pass on their way has room for the longest.
         """
-        frame_bytes = 2 * value_bytes_max + _REQUEST_MARGIN_BYTES
-        default = cls()
-        return cls(
-            value_bytes_max=value_bytes_max,
-            request_bytes_max=max(default.request_bytes_max, frame_bytes),
-            reply_bytes_max=max(default.reply_bytes_max, value_bytes_max),
-            clients_input_bytes_max=max(default.clients_input_bytes_max, 2 * frame_bytes),
-            clients_output_bytes_max=max(default.clients_output_bytes_max, 2 * frame_bytes),
-            peer_message_bytes_max=max(default.peer_message_bytes_max, frame_bytes),
-            peer_output_bytes_max=max(default.peer_output_bytes_max, frame_bytes),
-        )
+        request_bytes = max(cls().request_bytes_max, _frame_bytes(value_bytes_max))
+        return cls(value_bytes_max=value_bytes_max, request_bytes_max=request_bytes)

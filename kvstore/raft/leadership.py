@@ -30,6 +30,8 @@ _ENTRY_WORK: Final = 128
 _READ_WORK: Final = 1_408
 """Work on one entry besides that on its data, in bytes whose handling takes as long; reading
 it from the disk comes on top."""
+_NEW_WORK_MAX: Final = 8 << 20
+"""For one follower in one turn: a link need not hold more, which leaves no sooner by that."""
 
 
 class Leadership:
@@ -411,10 +413,11 @@ class Leadership:
             if progress.next_index <= self._offered_index:
                 behind.append(peer)
                 continue
-            while progress.next_index <= last_index:
-                if not self._send_entries(out, peer):
-                    break
+            work_left = _NEW_WORK_MAX
+            while work_left > 0 and (work := self._send_entries(out, peer)):
+                work_left -= work
         bulk = self._catch_up(behind)
+        self.has_more = any(self._can_send(peer) for peer in followers if peer not in crowded)
         self._offered_index = last_index
         if speaks_to_all:
             spoken_to = {message.recipient for message in (*out, *bulk)}
@@ -432,22 +435,21 @@ class Leadership:
     def _catch_up(self, behind: Sequence[int]) -> list[Message]:
         """A message for each in turn, until the turn's work is done.
 
-        What is new comes on top of the bound, or load would leave them behind for ever.
+        What is new comes on top, as far as others get it, or load left them behind for ever.
         """
         out: list[Message] = []
         if not behind:
-            self._next_behind, self.has_more = (), False
+            self._next_behind = ()
             return out
         waited = [peer for peer in self._next_behind if peer in behind]
         waiting = deque([*waited, *(peer for peer in behind if peer not in waited)])
-        work_left = self._settings.catch_up_work_max + self._new_work
+        work_left = self._settings.catch_up_work_max + min(self._new_work, _NEW_WORK_MAX)
         while waiting and work_left > 0:
             peer = waiting.popleft()
             if work := self._send_entries(out, peer):
                 work_left -= work
                 waiting.append(peer)
         self._next_behind = tuple(waiting)
-        self.has_more = any(map(self._can_send, waiting))
         return out
 
     @property

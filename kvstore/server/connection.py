@@ -11,6 +11,7 @@ from __future__ import annotations
 import selectors
 import socket
 from collections.abc import Sequence
+from math import inf
 from typing import Final
 
 from kvstore import api
@@ -71,7 +72,9 @@ class Connection:
         self._router = Router()
         self._closes_after_replies = False
         self._is_stalled = False
-        """Reading is paused: there is no memory for replies."""
+        """Reading is paused: there is no memory for replies, or for what would come of it."""
+        self._waits_until_ms = inf
+        """So long the log's memory may be what it waits for; infinity if it is not."""
         self._is_dry = True
         """Everything that was read has been started, but for what is not whole."""
         self._slice_ends = 0.0
@@ -140,11 +143,12 @@ class Connection:
             return
         # What comes after the last request is read and forgotten: hanging up on it would
         # reset the connection, and with it the replies that are on their way.
-        is_stalled = not (may_begin or self._closes_after_replies) or self._held_write is not None
+        self._book_input()
+        is_full = not (may_begin or self._closes_after_replies) or self._held_write is not None
+        is_stalled = is_full or self._waits_for_log()
         if is_stalled is not self._is_stalled:
             self._is_stalled = is_stalled
             self._stream.pause_reading(is_stalled)
-        self._book_input()
         if not self._stream.is_open:
             self.close()
         elif self._closes_after_replies or (self._is_dry and self._stream.is_at_end):
@@ -197,6 +201,20 @@ class Connection:
         return len(replies.places) < self.limits.pipeline_requests_max and (
             held_bytes < SHORT_OUTPUT_BYTES or held_bytes < self.context.load.share_bytes
         )
+
+    def _waits_for_log(self) -> bool:
+        """Whether who has requests under way goes on when the log holds less: not for ever."""
+        context = self.context
+        has_more = self._account.input_bytes > SHORT_INPUT_BYTES or bool(self.replies.places)
+        if not (has_more and self._stream.is_open and context.node.leading.is_filling):
+            self._waits_until_ms = inf
+            return False
+        overdue_ms = context.now_ms + context.settings.request_timeout_ms
+        self._waits_until_ms = min(self._waits_until_ms, overdue_ms)
+        if context.now_ms >= self._waits_until_ms:
+            return False
+        context.load.wait_for_memory(self)
+        return True
 
     def _may_work(self) -> bool:
         """Whether neither this client's slice nor the turn of all is used up."""

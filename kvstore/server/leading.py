@@ -45,6 +45,12 @@ class Leading:
             or (self._room.is_scarce and self._machine.last_applied < raft.log.last_term_start)
         )
 
+    @property
+    def is_filling(self) -> bool:
+        """Whether clients that send much should go on a little later, or some would be refused."""
+        raft, limits = self._raft, self._settings.limits
+        return raft.takes_commands and raft.log.cached_bytes > limits.pending_bytes_max // 2
+
     def make_way_for_room(self, now_ms: float) -> None:
         """A leader that is short of room lets one lead that is not."""
         raft, room = self._raft, self._room

@@ -17,7 +17,7 @@ from kvstore.config.limits import Limits
 from kvstore.server.replies import Sums
 from kvstore.server.stream import Owner
 
-SHORT_INPUT_BYTES: Final = 8 << 10
+SHORT_INPUT_BYTES: Final = 4 << 10
 """So much of an unfinished request anybody may hold, however busy the server is."""
 SHORT_OUTPUT_BYTES: Final = 4 << 10
 """With fewer replies unsent, anybody may start a request."""
@@ -113,7 +113,8 @@ class Load(Sums):
 
         So a few that do not read leave the others theirs, and many of them cannot fill all.
         """
-        return max(0, self._limits.clients_output_bytes_max - self.output_bytes) // _SHARE_OF_FREE
+        held_bytes = self.output_bytes + self.input_bytes
+        return max(0, self._limits.clients_output_bytes_max - held_bytes) // _SHARE_OF_FREE
 
     @property
     def is_output_full(self) -> bool:

@@ -18,8 +18,9 @@ from kvstore.address import Address
 READ_BYTES: Final = 64 << 10
 """Read at once: memory for much more would take longer to find than it saves."""
 _WRITE_BYTES: Final = 1 << 20
-_STUCK_BYTES: Final = 16 << 10
-"""With less unsent, a client keeps nobody waiting: 4,096 of them hold half of what all may."""
+_STUCK_BYTES: Final = 8 << 10
+"""With less unsent, a client keeps nobody waiting: 4,096 of them hold less than half of what all
+may."""
 _CHUNK_BYTES: Final = 64 << 10
 """Short pieces of output are put together up to this size."""
 _CLIENT_KEEPALIVE: Final = (

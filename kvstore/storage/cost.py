@@ -28,7 +28,7 @@ RESERVE_BYTES: Final = 4 << 20
 """Allocated ahead in the log's file: for votes, truncations and no-ops on a full disk."""
 SHORT_RECORD_BYTES: Final = 1_500
 """A record that is no longer stands in a page with others, with the longest key."""
-HELD_BYTES: Final = 64 << 20
+HELD_BYTES: Final = 32 << 20
 """Of changes that are kept in memory; the engine writes early what is eight times as much."""
 
 _PAGE_HEAD_BYTES: Final = 16

@@ -180,10 +180,26 @@ LEADING = (
         "::test_a_crowded_follower_gets_heartbeats_and_costs_no_read",
     ),
     Mutant(
+        "a link gets all at once that a turn took",
+        "Leadership.messages",
+        "            while work_left > 0 and (work := self._send_entries(out, peer)):\n",
+        "            while work := self._send_entries(out, peer):\n",
+        test="tests/raft/test_catch_up.py"
+        "::test_of_what_is_new_a_turn_sends_no_more_than_a_link_can_hold",
+    ),
+    Mutant(
+        "a leader sleeps though something new is left that a link had no room for",
+        "Leadership.messages",
+        "for peer in followers if peer not in crowded)",
+        "for peer in behind)",
+        test="tests/raft/test_catch_up.py"
+        "::test_of_what_is_new_a_turn_sends_no_more_than_a_link_can_hold",
+    ),
+    Mutant(
         "a leader forgets what its last turn left to do",
-        "Leadership._catch_up",
-        "        self.has_more = any(map(self._can_send, waiting))\n",
-        "",
+        "Leadership.messages",
+        "any(self._can_send(peer) for peer in followers if peer not in crowded)",
+        "False",
         test="tests/raft/test_catch_up.py::test_what_a_turn_left_is_the_next_one_s",
     ),
     Mutant(

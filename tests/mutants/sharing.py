@@ -143,6 +143,36 @@ SHARING = (
         "::test_long_replies_that_cannot_wait_are_refused_when_there_is_no_room",
     ),
     Mutant(
+        "what is unfinished takes nothing from replies",
+        "Load.share_bytes",
+        "self.output_bytes + self.input_bytes",
+        "self.output_bytes",
+        test="tests/server/test_load.py::test_what_is_unfinished_leaves_less_for_replies",
+    ),
+    Mutant(
+        "who sends much is heard until the log is full",
+        "Connection._go_on",
+        " or self._waits_for_log()",
+        "",
+        test="tests/server/test_load.py"
+        "::test_who_sends_much_waits_while_the_log_holds_half_of_what_it_may",
+    ),
+    Mutant(
+        "who has writes under way is heard until the log is full",
+        "Connection._waits_for_log",
+        " or bool(self.replies.places)",
+        "",
+        test="tests/server/test_load.py::test_who_has_writes_under_way_waits_as_well",
+    ),
+    Mutant(
+        "who sends much waits for ever",
+        "Connection._waits_for_log",
+        "min(self._waits_until_ms, overdue_ms)",
+        "overdue_ms",
+        test="tests/server/test_load.py"
+        "::test_who_sends_much_waits_while_the_log_holds_half_of_what_it_may",
+    ),
+    Mutant(
         "a write that waits for its reads keeps a refused client for ever",
         "Connection._refuse_long_request",
         "            self._held_write = None  # It was not started",

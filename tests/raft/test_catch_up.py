@@ -123,6 +123,17 @@ def test_new_entries_are_sent_whole_however_little_a_turn_does_for_others() -> N
     assert entries_in(one_turn(world))[3] == 500
 
 
+def test_of_what_is_new_a_turn_sends_no_more_than_a_link_can_hold() -> None:
+    """What is more would wait in memory, for each follower once, and leave no sooner."""
+    world = with_laggards(2, settings=RaftSettings())
+    for _ in range(10):
+        world.act(1, lambda raft: raft.propose(bytes(1 << 20)))
+    assert entries_in(one_turn(world, crowded=frozenset({2})))[3] == 8
+    assert world.raft().has_effects, "the next turn goes on"
+    assert entries_in(one_turn(world, crowded=frozenset({2})))[3] == 2
+    assert not world.raft().has_effects
+
+
 def test_load_does_not_leave_a_follower_behind_for_ever() -> None:
     """What is new comes on top of a turn's work."""
     world = with_laggards(2, settings=RaftSettings(append_entries_max=10, catch_up_work_max=1))

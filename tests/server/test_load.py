@@ -75,9 +75,9 @@ def test_unfinished_requests_of_all_clients_are_bounded() -> None:
 
 def test_nothing_is_parsed_ahead_while_unfinished_requests_hold_all_that_they_may() -> None:
     """What is parsed takes ten times the memory of its bytes."""
-    half = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$9000\r\n" + bytes(7 << 10)
+    half = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$9000\r\n" + bytes(3 << 10)
     pings = command(b"PING") * 200
-    with lines(2, clients_input_bytes_max=4 << 10, slice_steps_max=44, turn_steps_max=88) as (
+    with lines(2, clients_input_bytes_max=2 << 10, slice_steps_max=44, turn_steps_max=88) as (
         line,
         clients,
     ):
@@ -207,6 +207,55 @@ def test_long_replies_that_cannot_wait_are_refused_when_there_is_no_room(
         told = [read(client) for client in clients]
         assert any(b"-BUSY" in replies for replies in told)
         assert line.context.load.output_bytes == 0
+
+
+def test_what_is_unfinished_leaves_less_for_replies() -> None:
+    """One budget for both: they are not all full at once."""
+    half = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n" % (900 << 10) + bytes(40_000)
+    with lines(1, clients_output_bytes_max=100_000) as (line, [client]):
+        client.sendall(half)
+        line.turn()
+        load = line.context.load
+        assert load.input_bytes > 40_000
+        assert load.share_bytes == (100_000 - load.input_bytes - load.output_bytes) // 8
+
+
+def test_who_sends_much_waits_while_the_log_holds_half_of_what_it_may() -> None:
+    """Or many requests under way would be refused that are each welcome a moment later."""
+    put = command(b"SET", b"k", bytes(30_000))
+    with lines(2, pending_bytes_max=100_000) as (line, [filler, client]):
+        filler.sendall(put + put)
+        until(lambda: line.node.leading.is_filling, line.turn, "what is recent fills half of it")
+        client.sendall(put[:20_000])
+        until(lambda: line.connections[1].input_bytes > 19_000, line.turn, "it was read")
+        client.sendall(put[20_000:])
+        held_bytes = line.connections[1].input_bytes
+        for _ in range(5):
+            line.turn()
+        assert line.connections[1].input_bytes == held_bytes, "it is left unread"
+        assert read(client) == b"nothing yet"
+        filler.recv(100)
+        filler.sendall(command(b"PING"))
+        line.turn()
+        assert read(filler) == b"+PONG\r\n", "who has nothing under way goes on"
+        for _ in range(round(line.context.settings.request_timeout_ms / 50)):
+            line.turn()
+        assert read(client) == b"+OK\r\n", "nobody waits for ever"
+
+
+def test_who_has_writes_under_way_waits_as_well() -> None:
+    put = command(b"SET", b"k", bytes(3_000))
+    line = Line(2, msgspec.structs.replace(LIMITS, pending_bytes_max=5_000))
+    with contextlib.closing(line):
+        line.elect()
+        line.connect_anew()
+        line.client.sendall(put)
+        until(lambda: line.node.leading.is_filling, line.turn, "it waits for node 2")
+        line.client.sendall(put)
+        for _ in range(5):
+            line.turn()
+        assert line.connection.places == 1
+        assert not line.connection.input_bytes
 
 
 def test_those_who_are_never_hung_up_on_hold_no_more_than_half() -> None:
