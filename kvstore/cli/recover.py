@@ -53,13 +53,15 @@ def recover(data: Path, bump_revision: int, yes: bool, as_json: bool) -> int:
             found = opened.enter_context(survivor(data))
             prospect = recovery.prospect_of(found)
         if not as_json:
-            click.echo("\n".join(_told(data, prospect)))
+            mended = [f"mended: {what}" for what in found.mended]
+            click.echo("\n".join([*_told(data, prospect), *mended]))
         if not yes:
             _ask(as_json)
         with _telling(f"applies what the log of {data} holds, and writes it anew"):
             done = recovery.recover(found, secrets.token_bytes, revision_bump=bump_revision)
     if as_json:
-        click.echo(render.json_line(_fields(data, prospect, done)))
+        fields = {**_fields(data, prospect, done), "mended": found.mended}
+        click.echo(render.json_line(fields))
     else:
         click.echo(
             f"recovered: {data} is node {prospect.node_id}, the only one of cluster "

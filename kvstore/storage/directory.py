@@ -11,6 +11,7 @@
     <data>/state.compacted/, raft.compacted/   only while `kvstore compact` copies
     <data>/state.damaged/, raft/damaged.mdb   what was damaged, after it was mended
     <data>/raft.before/   the log of the cluster that this one was made of (`recovered_log.py`)
+    <data>/raft.saved/, state.saved/   what is read of damaged stores, only while they are mended
 
 Law: a directory that is not exactly what was asked for is refused untouched,
 and one without its log is damaged, never new: a node that forgot its vote must

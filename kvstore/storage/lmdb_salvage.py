@@ -33,12 +33,18 @@ DAMAGED_FILE: Final = "damaged.mdb"
 
 
 def salvage(environment: Path, map_bytes: int, on_progress: OnProgress = nobody) -> None:
-    """Put a sound data file in the place of a damaged one.
+    """Put a sound data file in the place of a damaged one. Raises as `save` does."""
+    target = environment.with_name(f"{environment.name}.saved")
+    save(environment, target, map_bytes, on_progress)
+    _put_in_place(target, environment)
+
+
+def save(environment: Path, target: Path, map_bytes: int, on_progress: OnProgress = nobody) -> None:
+    """Write what is sound of a log to `target`, and nothing else.
 
     Raises `DamagedError`, with everything as it was, if the hard state, the identity, the
     outline, the configuration or the starts cannot be read: by them its peers know it.
     """
-    target = environment.with_name(f"{environment.name}.saved")
     _remove(target)
     with lmdb_files.open_data_file(environment) as fd:
         _, newest = lmdb_files.read_metas(fd)
@@ -56,7 +62,6 @@ def salvage(environment: Path, map_bytes: int, on_progress: OnProgress = nobody)
         configuration = decode_configuration(named.get(records.CONFIGURATION))
         made = Made(identity, hard_state, outline, configuration)
         write_environment(target, map_bytes, made, pairs, starts)
-    _put_in_place(target, environment)
 
 
 def _sound_pairs(pages: PageReader, outline: Outline) -> Iterator[tuple[bytes, bytes]]:

@@ -19,6 +19,9 @@ from kvstore.storage.filesystem import sync_directory
 RECOVERING: Final = "raft.recovering"
 RECOVERED: Final = "raft.recovered"
 BEFORE: Final = "raft.before"
+MENDED_LOG: Final = "raft.saved"
+MENDED_STATE: Final = "state.saved"
+"""What stood for damaged stores while another log and state were made of them."""
 
 
 def in_force(data_dir: Path, raft: Path) -> Path:
@@ -41,6 +44,7 @@ def finish(data_dir: Path, raft: Path) -> None:
 
     To be called before anything else of the directory, which is held, is looked at.
     """
+    remove_copies(data_dir)
     recovering, recovered, before = (data_dir / name for name in (RECOVERING, RECOVERED, BEFORE))
     try:
         if recovering.exists():
@@ -57,3 +61,13 @@ def finish(data_dir: Path, raft: Path) -> None:
     except OSError as error:
         raise DiskWriteError(f"{data_dir}: {error.strerror}") from error
     sync_directory(data_dir)
+
+
+def remove_copies(data_dir: Path) -> None:
+    """What stood for damaged stores is not needed any more."""
+    try:
+        for name in (MENDED_LOG, MENDED_STATE):
+            if (data_dir / name).exists():
+                shutil.rmtree(data_dir / name)
+    except OSError as error:
+        raise DiskWriteError(f"{data_dir}: {error.strerror}") from error

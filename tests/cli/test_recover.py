@@ -68,6 +68,7 @@ def test_its_outcome_is_one_object_with_json(run: Run, tmp_path: Path) -> None:
         "is_member": True,
         "is_voter": True,
         "differs_at": 0,
+        "mended": [],
     }
 
 

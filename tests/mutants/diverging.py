@@ -32,7 +32,7 @@ DIVERGING = (
     ),
     Mutant(
         "an empty state is made though nothing tells the data",
-        "_open_state",
+        "directory._open_state",
         "    elif source is None:\n",
         "    elif False:\n",
         test=f"{_REBUILDING}::test_a_lone_node_whose_log_was_shortened_touches_nothing",

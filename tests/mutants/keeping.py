@@ -216,7 +216,7 @@ KEEPING = (
     ),
     Mutant(
         "a salvaged log forgets what could not be read",
-        "salvage.outline",
+        "lmdb_salvage.save.outline",
         "        outline = decode_outline(named.get(records.EXTENT), terms, hard_state)\n",
         "        outline = Outline()\n",
         test="tests/storage/test_damage.py"
@@ -224,7 +224,7 @@ KEEPING = (
     ),
     Mutant(
         "a salvaged log begins the list of its starts anew",
-        "salvage.starts",
+        "lmdb_salvage.save.starts",
         "        starts = records.decode_starts(lineage.get(records.STARTS))\n",
         '        starts = lineage.get(records.STARTS, b"")[4:]\n',
         test="tests/storage/test_lineage.py"

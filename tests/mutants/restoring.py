@@ -151,6 +151,28 @@ RESTORING = (
         test=f"{COMPACTING}::test_a_compacted_directory_holds_the_same_in_less_room",
     ),
     Mutant(
+        "a recovery leaves out what a damaged log has lost of the data",
+        "recovering._open_state",
+        "found.start.index or found.damaged",
+        "found.start.index",
+        test=f"{RECOVERY}::test_damaged_data_of_which_the_log_has_lost_some_are_refused_untouched",
+    ),
+    Mutant(
+        "a recovery mends a log in its place before anybody has said so",
+        "recovering._open_log",
+        "save(raft, copy, map_bytes)\n        return LmdbLog(copy, map_bytes)",
+        "__import__('kvstore.storage.lmdb_salvage', fromlist=['_']).salvage(raft, map_bytes)\n"
+        "        return LmdbLog(raft, map_bytes)",
+        test=f"{RECOVERY}::test_of_a_log_with_damaged_pages_what_is_sound_is_kept",
+    ),
+    Mutant(
+        "a recovery leaves its copies of damaged stores behind",
+        "remove_copies",
+        "                shutil.rmtree(data_dir / name)\n",
+        "                pass\n",
+        test=f"{RECOVERY}::test_damaged_data_come_anew_from_a_log_that_tells_all_of_them",
+    ),
+    Mutant(
         "a recovery cuts what is not known to be committed",
         "Survivor.entries_after",
         "        while index < self.last_index:\n",

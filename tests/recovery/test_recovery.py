@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from . import recovering_child
 from .recovering_child import APPLIED, TERM, entries, made
 
 LAST = len(entries())
+PAGE = 4096
 
 
 def recovered(data_dir: Path):
@@ -222,13 +224,66 @@ def test_a_directory_that_holds_nothing_is_refused(tmp_path):
         recovered(tmp_path / "n3")
 
 
-def test_damaged_data_is_refused_untouched(tmp_path):
-    data_dir = made(tmp_path / "n3")
+def damage_state(data_dir: Path) -> None:
     flip_text(data_dir / "state" / "data.mdb", b"last_applied")
+
+
+def lose_state(data_dir: Path) -> None:
+    shutil.rmtree(data_dir / "state")
+
+
+@pytest.mark.parametrize("damage", [damage_state, lose_state])
+def test_damaged_data_come_anew_from_a_log_that_tells_all_of_them(tmp_path, damage):
+    data_dir = made(tmp_path / "n3")
+    damage(data_dir)
     before = content(data_dir)
-    with pytest.raises(DamagedError, match="start the node once on the copy"):
+    with survivor(data_dir) as found:
+        [told] = found.mended
+        assert told.endswith("the log tells the data anew")
+        assert prospect_of(found).applied_index == 0, "of more it is not known"
+    assert content(data_dir) == before, "nothing is done before somebody has said so"
+    _, done = recovered(data_dir)
+    node = opened(data_dir, done.cluster_id)
+    assert values(node) == {b"b": b"2", b"n": b"7"}
+    assert node.notes == ()
+    node.close()
+    assert not list(data_dir.glob("*.saved"))
+
+
+def test_damaged_data_of_which_the_log_has_lost_some_are_refused_untouched(tmp_path):
+    data_dir = made(tmp_path / "n3")
+    damage_state(data_dir)
+    flip_text(data_dir / "raft" / "data.mdb", entries()[1].data)
+    before = content(data_dir)
+    with pytest.raises(DamagedError, match="Nothing here tells what was in it: recover another"):
         recovered(data_dir)
     assert content(data_dir) == before
+
+
+def test_of_a_log_with_damaged_pages_what_is_sound_is_kept(tmp_path):
+    data_dir = made(tmp_path / "n3")
+    path = data_dir / "raft" / "data.mdb"
+    lose_pages_of(path, entries()[7].data)
+    before = content(data_dir)
+    with survivor(data_dir) as found:
+        [told] = found.mended
+        assert told.endswith("what is sound of it is kept")
+        assert prospect_of(found).applied_index == APPLIED
+    assert content(data_dir) == before
+    _, done = recovered(data_dir)
+    node = opened(data_dir, done.cluster_id)
+    assert values(node) == {b"a": b"1", b"n": b"5"}, "as of what was applied"
+    node.close()
+    assert not list(data_dir.glob("*.saved"))
+
+
+def lose_pages_of(path: Path, text: bytes) -> None:
+    """Lose the pages on which this stands, and so all entries that stand there with it."""
+    blob = bytearray(path.read_bytes())
+    while (at := blob.find(text)) >= 0:
+        begin = at // PAGE * PAGE
+        blob[begin : begin + PAGE] = bytes(PAGE)
+    path.write_bytes(blob)
 
 
 @pytest.mark.parametrize("kept", [recovered_log.RECOVERING, recovered_log.RECOVERED])
