@@ -39,7 +39,7 @@ from kvstore.raft.under_way import UnderWay
 
 _SLICE_ENTRIES_MAX: Final = 8_192
 """A follower far behind must not make each request copy the whole tail."""
-
+_CACHED_ENTRIES_MAX: Final = 32_768  # Each takes some 130 bytes beside its data.
 _NOTHING: Final = DurableUpdate()
 
 
@@ -429,8 +429,8 @@ class RaftLog:
         return durable
 
     def shrink_cache(self, keep_from: int) -> None:
-        """Over the byte limit, drop the older half of the cache, but keep what is not done."""
-        if self.cached_bytes <= self._cached_bytes_max:
+        """Over a limit, drop the older half of the cache, but keep what is not done."""
+        if self.cached_bytes <= self._cached_bytes_max and len(self._cache) <= _CACHED_ENTRIES_MAX:
             return
         droppable = min(keep_from, self.durable_index + 1) - self._cache_start
         dropped = max(0, min(droppable, len(self._cache) // 2))

@@ -28,6 +28,13 @@ COUNTING = (
         test=f"{CORE_ACCOUNTS}::test_the_log_s_cache_is_counted_byte_by_byte",
     ),
     Mutant(
+        "entries without data take no memory",
+        "RaftLog.shrink_cache",
+        " and len(self._cache) <= _CACHED_ENTRIES_MAX:",
+        ":",
+        test="tests/raft/test_log.py::test_a_cache_of_many_small_entries_is_full_by_their_number",
+    ),
+    Mutant(
         "a truncation keeps the repairs of what it removes",
         "RaftLog.truncate",
         "        self._repairs.remove_from(from_index)\n",

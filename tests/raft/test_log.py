@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvstore.raft.log import RaftLog
+from kvstore.raft.log import _CACHED_ENTRIES_MAX, RaftLog
 from kvstore.raft.types import EntryKind, RaftSettings, TermRange
 
 from .disk import Disk, entries_of_terms
@@ -45,6 +45,17 @@ def test_a_full_cache_forgets_its_older_half() -> None:
     assert reads_of(log, disk, 4) == 1
     assert reads_of(log, disk, 5) == 0
     assert log.slice(1, 9, UNBOUNDED) == list(entries_of_terms([1] * 4))
+
+
+def test_a_cache_of_many_small_entries_is_full_by_their_number() -> None:
+    """Each takes more memory than its bytes."""
+    log, _disk = cached_log(_CACHED_ENTRIES_MAX, cached_bytes_max=UNBOUNDED)
+    log.shrink_cache(log.last_index + 1)
+    assert log.is_in_memory(1)
+    log, _disk = cached_log(_CACHED_ENTRIES_MAX + 1, cached_bytes_max=UNBOUNDED)
+    log.shrink_cache(log.last_index + 1)
+    assert not log.is_in_memory(_CACHED_ENTRIES_MAX // 2)
+    assert log.is_in_memory(_CACHED_ENTRIES_MAX // 2 + 1)
 
 
 def test_a_cache_below_its_limit_forgets_nothing_more() -> None:
