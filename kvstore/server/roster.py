@@ -47,6 +47,8 @@ class Roster:
         """Where each node says itself that it is, this one and its peers."""
         self._elsewhere: set[int] = set()
         """Who says that this is not where its configuration has it."""
+        self._said_by: dict[int, int] = {}
+        """By which entry each of them was a member when it said so."""
         self._strangers: dict[int, _Stranger] = {}
         self._committed_at = 0
         self._note()
@@ -114,14 +116,18 @@ class Roster:
         return self.members.get(self._raft.id, own) != own
 
     def elsewhere(self, node_id: int) -> Address | None:
-        """Where a node says that it is instead of where its configuration has it."""
-        return self.said.get(node_id) if node_id in self._elsewhere else None
+        """Where a node says that it is instead of where the configuration here, or its own, has it.
+
+        Here that may be an old one, as a node that lags goes through all of them.
+        """
+        knows_better = self._said_by.get(node_id, NO_MEMBER) > self._index
+        return self.said.get(node_id) if node_id in self._elsewhere or knows_better else None
 
     def meet(
         self, node_id: int, address: Address, configured_at: int, *, is_elsewhere: bool = False
     ) -> None:
         """Whom this node believes, says where it is; of too many strangers, the first one goes."""
-        self.said[node_id] = address
+        self.said[node_id], self._said_by[node_id] = address, configured_at
         (self._elsewhere.add if is_elsewhere else self._elsewhere.discard)(node_id)
         if node_id in self.peers and node_id not in self._strangers:
             return
@@ -158,4 +164,5 @@ class Roster:
         self._peers = {peer: at for peer, at in everybody.items() if peer != self._raft.id}
         there = {self._raft.id, *self._peers}
         self.said = {node_id: at for node_id, at in self.said.items() if node_id in there}
+        self._said_by = {node_id: at for node_id, at in self._said_by.items() if node_id in there}
         self._elsewhere &= there

@@ -230,9 +230,17 @@ MEMBERS = (
     Mutant(
         "where a peer says that it is, it is looked for though it should be elsewhere",
         "Roster.elsewhere",
-        " if node_id in self._elsewhere else None",
+        " if node_id in self._elsewhere or knows_better else None",
         "",
         test=_ROSTER,
+    ),
+    Mutant(
+        "a node that lags looks for its leader where that was once",
+        "Roster.elsewhere",
+        " or knows_better",
+        "",
+        test=f"{_ROSTER}"
+        "::test_a_node_that_lags_believes_a_peer_that_knows_newer_members_where_it_is",
     ),
     Mutant(
         "who was elsewhere once is so for ever",

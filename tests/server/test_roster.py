@@ -199,6 +199,22 @@ def test_a_node_says_that_it_is_not_where_the_configuration_has_it() -> None:
     assert not case.roster.is_elsewhere, "it is looked for nowhere"
 
 
+def test_a_node_that_lags_believes_a_peer_that_knows_newer_members_where_it_is() -> None:
+    """By an old configuration the leader was elsewhere: it would wait for replies in vain."""
+    case = Case(4, (0, Configuration()))
+    case.roster.meet(2, at(9), 20)
+    case.append(5, of(1, 2, 3))
+    assert (case.roster.peers[2], case.roster.elsewhere(2)) == (at(2), at(9))
+    moved = Configuration((Member(1, str(at(1)), 0, ""), Member(2, str(at(8)), 0, "")))
+    case.append(20, moved)
+    assert case.roster.elsewhere(2) is None, "it is where the configuration has it"
+    case.roster.meet(2, at(9), 20)
+    case.append(21, of(1, 3))
+    case.commit(21)
+    case.append(22, of(1, 2, 3))
+    assert case.roster.elsewhere(2) is None, "what it said before it left is forgotten"
+
+
 def test_who_says_that_it_is_elsewhere_is_believed_until_it_says_otherwise() -> None:
     case = Case(1, (0, of(1, 2, 3)))
     case.roster.meet(2, at(9), 0)
