@@ -71,7 +71,7 @@ ARROWS = {
         ),
         *("storage.cost", "storage.memory", "storage.records", "storage.outline"),
         *("storage.reading", "storage.snapshot_format", "storage.snapshot_stream"),
-        *("storage.successor", "storage.survivor"),
+        *("storage.successor", "storage.survivor", "storage.tables"),
         *("storage.writer", "wire.commands", "wire.peer", "wire.scan"),
     },
     "api": {"api"},
@@ -95,7 +95,7 @@ ARROWS = {
     "cli.render": {"api", "cli.findings", "cli.overview"},
     "cli.reports": {
         *("api", "printable", "raft.configurations", "raft.types", "storage.compare"),
-        "storage.inspect",
+        *("storage.inspect", "storage.tables"),
     },
     "cli.outcomes": {"cli.render", "cli.streams", "errors", "exit_codes"},
     "cli.options": {"address", "cli.streams"},

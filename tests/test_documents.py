@@ -38,6 +38,7 @@ from kvstore.server import doorkeeper, load
 from kvstore.server.builtins import BUILTINS
 from kvstore.storage import cost, lmdb_log, records
 from kvstore.storage.base import Acquaintance, Identity
+from kvstore.storage.tables import TABLES
 from kvstore.wire.commands import COMMANDS
 
 DOCUMENTS = sorted(
@@ -151,13 +152,13 @@ DISK = rows(FORMATS, "| Environment | Key | Value |")
 def test_the_document_knows_every_record_on_the_disk() -> None:
     said = {(cells[0].split(",")[0], *sorted(quoted(cells[1]))) for cells in DISK}
     raft = (records.HARD_STATE, records.EXTENT, records.STARTS)
-    state = (records.APPLIED, records.KEY_PREFIX, records.SESSION_PREFIX)
+    state = (records.APPLIED, *(row.prefix for row in TABLES))
     both = (records.IDENTITY, records.COMMIT)
     named = {("raft/", name.decode()) for name in (*raft, *both)}
     named |= {("state/", name.decode()) for name in (*state, *both)}
     assert named <= said
     tables = {name for cells in DISK for name in sorted(quoted(cells[0]))}
-    kept = (records.LOG, records.TERMS, records.LINEAGE, records.KEYS, records.SESSIONS)
+    kept = (records.LOG, records.TERMS, records.LINEAGE, *(row.database for row in TABLES))
     assert tables == {name.decode() for name in kept}
 
 

@@ -29,6 +29,7 @@ from kvstore.storage import records
 from kvstore.storage.base import Identity
 from kvstore.storage.lmdb_log import LmdbLog
 from kvstore.storage.lmdb_state import LmdbState
+from kvstore.storage.tables import KEYS
 
 MAP_BYTES = 8 << 30
 IDENTITY = Identity(records.FORMAT_VERSION, "measure", 1, "0" * 32)
@@ -42,7 +43,7 @@ class OneEnvironment:
     def __init__(self, directory: Path, _turns_per_checkpoint: int) -> None:
         self._env = lmdb.open(str(directory / "one"), map_size=MAP_BYTES, max_dbs=2)
         self._log = self._env.open_db(records.LOG)
-        self._keys = self._env.open_db(records.KEYS)
+        self._keys = self._env.open_db(KEYS.database)
 
     def turn(self, entries: list[Entry], keys: list[bytes]) -> None:
         """Write the entries and what they do."""
@@ -50,7 +51,7 @@ class OneEnvironment:
             pairs = [records.encode_entry(entry) for entry in entries]
             txn.cursor(self._log).putmulti(pairs, append=True)
             for entry, key in zip(entries, keys, strict=True):
-                stored = records.KEY_PREFIX + key
+                stored = KEYS.prefix + key
                 txn.put(stored, records.encode_value(stored, entry.data), db=self._keys)
             applied = records.encode_named(records.APPLIED, Applied(entries[-1].index, 0))
             txn.put(records.APPLIED, applied)

@@ -145,25 +145,23 @@ def verify(file: str, quiet: bool, as_json: bool) -> int:
     version that this program does not know.
     """
     from kvstore.storage.snapshot_file import SnapshotReader
+    from kvstore.storage.tables import count_words, counts_of
 
     with opened(file) as stream:
         reader = SnapshotReader(stream, shown_name(file))
         for _ in reader.slices():
             pass
     header = reader.header
+    counts = counts_of(header.counts)
     if as_json:
         fields = {"file": file, "cluster": header.cluster_id, "index": header.index}
-        more = {"term": header.term, "revision": header.applied.revision, "keys": header.keys}
-        click.echo(
-            render.json_line(
-                {**fields, **more, "sessions": header.sessions, "digest": reader.digest}
-            )
-        )
+        more = {"term": header.term, "revision": header.applied.revision}
+        click.echo(render.json_line({**fields, **more, **counts, "digest": reader.digest}))
     else:
         click.echo(
             f"whole: cluster {header.cluster_id} as of index {header.index} of term "
             f"{header.term}, revision {header.applied.revision}\n"
-            f"{header.keys} keys, {header.sessions} client sessions\ndigest {reader.digest}"
+            f"{count_words(counts)}\ndigest {reader.digest}"
         )
     return DONE
 

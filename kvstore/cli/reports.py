@@ -19,6 +19,7 @@ from kvstore.raft.configurations import configuration_of
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.storage.compare import Comparison
 from kvstore.storage.inspect import DamagedEntry, Report, TermSpan, read_entries
+from kvstore.storage.tables import count_words, counts_of
 
 _TERMS_SHOWN: Final = 12
 _TEXT_SHOWN: Final = 48
@@ -64,8 +65,8 @@ def _directory_text(report: Report) -> Iterator[str]:
         applied = report.applied
         yield _field(
             "applied",
-            f"up to {applied.last_applied}, revision {applied.revision}, {report.keys} keys, "
-            f"{report.sessions} sessions",
+            f"up to {applied.last_applied}, revision {applied.revision}, "
+            f"{count_words(counts_of(report.counts))}",
         )
         yield _field("protocol", f"version {applied.cluster_version} of the cluster")
     if report.successor:
@@ -278,8 +279,7 @@ def _report_values(report: Report, with_entries: bool) -> dict[str, object]:
         "hard_state": msgspec.to_builtins(report.hard_state),
         "applied": msgspec.to_builtins(report.applied),
         "successor": msgspec.to_builtins(report.successor),
-        "keys": report.keys,
-        "sessions": report.sessions,
+        **counts_of(report.counts),
         "start": msgspec.to_builtins(report.start),
         "first_index": report.first_index if report.checksums else None,
         "last_index": report.last_index,

@@ -66,6 +66,7 @@ def restore(file: str, bump_revision: int, as_json: bool, **settings: str | None
     from kvstore.storage.records import FORMAT_VERSION
     from kvstore.storage.restoring import restore_snapshot
     from kvstore.storage.snapshot_file import SnapshotReader
+    from kvstore.storage.tables import count_words, outliving
 
     node = settings_from(settings, os.environ)
     if not node.members:
@@ -90,13 +91,14 @@ def restore(file: str, bump_revision: int, as_json: bool, **settings: str | None
             state_map_bytes=node.state_map_bytes,
         )
     header = restored.header
+    kept = outliving(header.counts)
     if as_json:
         fields = {"data": str(node.data_dir), "node": node.node_id, "cluster": identity.cluster_id}
-        more = {"index": header.index, "revision": restored.revision, "keys": header.keys}
+        more = {"index": header.index, "revision": restored.revision, **kept}
         click.echo(render.json_line({**fields, **more}))
     else:
         click.echo(
-            f"restored {header.keys} keys as of index {header.index} of cluster "
+            f"restored {count_words(kept)} as of index {header.index} of cluster "
             f"{header.cluster_id}\n{node.data_dir} is node {node.node_id} of the new cluster "
             f"{identity.cluster_id}; its revisions go on from {restored.revision}"
         )

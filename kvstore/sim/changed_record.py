@@ -33,8 +33,7 @@ def with_changed_record(reading: Reading, node_id: int, readings: set[Reading]) 
     pairs = iter([(stored, records.encode_value(stored, record)), *others])
     changed = Reading(
         reading.applied,
-        reading.keys,
-        reading.sessions,
+        reading.counts,
         pairs,
         on_close=readings.discard,
         pinned=lambda: 0,

@@ -11,25 +11,23 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kvstore.errors import DiskWriteError
-from kvstore.kv.view import NO_FOOTPRINT, NONE, Applied, Footprint, TableFootprint
+from kvstore.kv.view import NO_FOOTPRINT, NONE, Applied, Footprint
 from kvstore.raft.configuration import NOT_ADMITTED, Configuration
 from kvstore.raft.types import CHECK, DurableUpdate, HardState, LogStart
 from kvstore.sim.changed_record import flipped, with_changed_record
+from kvstore.sim.counted_table import CountedTable
 from kvstore.sim.indexed import Indexed
 from kvstore.sim.log_start import FIRST, state_as_of
-from kvstore.storage import cost
 from kvstore.storage.base import Divergence, Identity
-from kvstore.storage.cost import PAGE_BYTES, Tree
 from kvstore.storage.memory import (
     MemoryLineage,
     MemoryLog,
     MemoryState,
     MemorySuccessor,
-    MemoryTable,
 )
 from kvstore.storage.outline import Outline
 from kvstore.storage.reading import Pair, Reading
@@ -103,12 +101,12 @@ class Disk:
         start: LogStart,
         configuration: Configuration,
         applied: Applied,
-        key_records: Iterable[Pair] = (),
+        records: Sequence[Pair] = (),
     ) -> None:
         """From now on it is this directory, which nobody has started on yet."""
         self.log = SimulatedLog(identity, self, hard_state, start, configuration)
         self.state = SimulatedState(identity, self, applied)
-        self.state.replace_all(key_records)
+        self.state.hold(records)
         self.lineage = MemoryLineage()
 
     def strikes(self, fate: Fate) -> bool:
@@ -323,72 +321,26 @@ class SimulatedLog(MemoryLog):
         return not self.is_lost and not self.unreadable and self.hard_state.is_voter
 
 
-class SimulatedTable(MemoryTable):
-    """A `Table` that counts its changes since the last commit, and knows how large it was then.
-
-    * `owed` is what a commit of them takes, at most; None while nobody has asked.
-    """
-
-    disk: Disk
-    check: Callable[[], None]
-    """Is called after each change, if there is not plenty of room."""
-    tree = Tree()
-    puts = put_bytes = deletes = 0
-    owed: int | None = None
-
-    def put(self, key: bytes, record: bytes) -> None:
-        """Set the record of `key`."""
-        self.puts += 1
-        self.put_bytes += len(key) + len(record)
-        self.owed = None
-        super().put(key, record)
-        if self.disk.room_bytes < PLENTY_BYTES:
-            self.check()
-
-    def delete(self, key: bytes) -> bool:
-        """Remove a key; false if there was none."""
-        self.deletes += 1
-        self.owed = None
-        was_there = key in self._values and super().delete(key)
-        if self.disk.room_bytes < PLENTY_BYTES:
-            self.check()
-        return was_there
-
-    def changed_bytes(self, footprint: TableFootprint) -> int:
-        """What is written if a commit follows what has this footprint, at most."""
-        so_far = TableFootprint(self.puts, self.put_bytes, self.deletes)
-        return cost.footprint_bytes(self.tree, so_far + footprint)
-
-    def keep_changes(self) -> None:
-        """A commit."""
-        super().keep_changes()
-        self._measure()
-
-    def take_back_changes(self) -> None:
-        """An end without a commit."""
-        super().take_back_changes()
-        self._measure()
-
-    def _measure(self) -> None:
-        pages = sum(map(len, self._values.values())) // PAGE_BYTES
-        self.puts = self.put_bytes = self.deletes = 0
-        self.owed = None
-        self.tree = Tree(1, pages // 64, 2 * pages + 1, pages)
-
-
-class SimulatedState(SimulatedTable, MemoryState):
+class SimulatedState(CountedTable, MemoryState):
     """A `StateStore` that needs room, and in which a crash may strike between two changes."""
 
     def __init__(self, identity: Identity, disk: Disk, applied: Applied) -> None:
         super().__init__(identity, applied)
-        self.sessions: SimulatedTable = SimulatedTable(self.sessions.prefix)
-        self.disk = self.sessions.disk = disk
-        self.check = self.sessions.check = self._require_room
+        self.sessions: CountedTable = CountedTable(self.sessions.prefix)
+        self.disk = disk
+        for table in self.tables:
+            table.check = self._require_room
         self.changed_at: set[int] = set()  # The last reading as of these was not what it is.
         self._is_fresh = False  # Committed as of an entry for that, and not read since.
 
+    @property
+    def tables(self) -> tuple[CountedTable, ...]:
+        """All of them, in the order of `TABLES`."""
+        return (self, self.sessions)
+
     def _require_room(self) -> None:
-        self.disk.require_room(self.owed_bytes())
+        if self.disk.room_bytes < PLENTY_BYTES:
+            self.disk.require_room(self.owed_bytes())
 
     def put(self, key: bytes, record: bytes) -> None:
         """Set the record of `key`, and perhaps end."""
@@ -403,7 +355,7 @@ class SimulatedState(SimulatedTable, MemoryState):
             raise PowerCutError(Fate.CUT_AT_CHECKPOINT.value)
         disk.require_room(self.owed_bytes())
         # Pages that are given up serve again: only what is new stays.
-        disk.room_bytes -= self.put_bytes + self.sessions.put_bytes
+        disk.room_bytes -= sum(table.put_bytes for table in self.tables)
         super().commit(applied)
         disk.spend(disk.draw_sync_ms())
         self._is_fresh = applied.last_applied in disk.log.compared_at
@@ -414,7 +366,7 @@ class SimulatedState(SimulatedTable, MemoryState):
         index, is_fresh, self._is_fresh = reading.applied.last_applied, self._is_fresh, False
         if is_fresh:
             self.changed_at.discard(index)
-        if not (is_fresh and reading.keys and self.disk.strikes(Fate.CHANGED_RECORD)):
+        if not (is_fresh and reading.counts[0] and self.disk.strikes(Fate.CHANGED_RECORD)):
             return reading
         self.changed_at.add(index)
         return with_changed_record(reading, self.identity.node_id, self._readings)
@@ -467,12 +419,12 @@ class SimulatedState(SimulatedTable, MemoryState):
 
     def owed_bytes(self) -> int:
         """What a commit of the changes so far takes of the disk, at most."""
-        keys, sessions = self.owed, self.sessions.owed
-        if keys is None:
-            keys = self.owed = self.changed_bytes(NONE)
-        if sessions is None:
-            sessions = self.sessions.owed = self.sessions.changed_bytes(NONE)
-        return keys + sessions + COMMIT_BYTES
+        owed_bytes = COMMIT_BYTES
+        for table in self.tables:
+            if table.owed is None:
+                table.owed = table.changed_bytes(NONE)
+            owed_bytes += table.owed
+        return owed_bytes
 
 
 class SimulatedSuccessor(MemorySuccessor):

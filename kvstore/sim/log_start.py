@@ -29,17 +29,17 @@ def state_as_of(start: LogStart) -> Applied:
 class Beginning(msgspec.Struct, frozen=True):
     """What is committed and applied before anything happens: up to `start`, with no session.
 
-    * `key_records`: as they are stored, in their order.
+    * `records`: of all tables, as they are stored, in their order.
     """
 
     start: LogStart = FIRST
     applied: Applied = Applied()
-    key_records: tuple[Pair, ...] = ()
+    records: tuple[Pair, ...] = ()
 
     def new_state(self, name: str) -> MemoryState:
         """The state as of then, for who carries out the log once more."""
         state = MemoryState(Identity(0, name, 0, ""), self.applied)
-        state.replace_all(self.key_records)
+        state.hold(self.records)
         return state
 
 

@@ -90,7 +90,7 @@ class SurvivingDisk(Survivor):
         applied: Applied,
     ) -> None:
         """Make it the directory of another cluster."""
-        records = [*self.key_records()]
+        records = [*self.outliving_records()]
         start = LogStart(self.last_index, self.last_term)
         self.disk.replace(identity, hard_state, start, configuration, applied, records)
 
@@ -137,7 +137,7 @@ def _recover(world: World, disk: Disk, rng: random.Random) -> _Begun | None:
 
 
 def _made_of(disk: Disk, recovery: Recovery) -> _Begun:
-    records = tuple(disk.state.committed())
+    records = tuple(pair for table in disk.state.tables for pair in table.committed())
     began_with = Beginning(disk.log.start, disk.state.applied(), records)
     return _Begun(recovery.cluster_id, began_with, disk)
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint, View
+from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint, Table, View
 from kvstore.raft.types import DurableUpdate, Entry, Recovered
 from kvstore.storage.reading import Reading
 from kvstore.storage.sizes import Sizes
@@ -135,6 +135,11 @@ class StateStore(View, Protocol):
     """
 
     divergence: Divergence | None
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """All tables, in the order of `TABLES` (`tables.py`)."""
+        ...
 
     def applied(self) -> Applied:
         """What the last `commit` said; zeros for a new directory."""

@@ -28,6 +28,7 @@ from kvstore.storage.directory import LOCK, PEERS, RAFT, STATE, UNFINISHED
 from kvstore.storage.lmdb_reader import pairs_at_leisure, snapshot
 from kvstore.storage.lmdb_successor import SUCCESSOR
 from kvstore.storage.recovered_log import RECOVERED, in_force
+from kvstore.storage.tables import TABLES
 
 _FINDINGS_MAX: Final = 100
 """Per directory; a log that is damaged all over needs no longer list."""
@@ -66,8 +67,8 @@ class Report(msgspec.Struct, frozen=True):
     applied: Applied | None
     successor: Applied | None
     """Of the state that a snapshot becomes beside the one in use: zeros until that is whole."""
-    keys: int
-    sessions: int
+    counts: tuple[int, ...]
+    """How many records each table of the state has."""
     start: LogStart
     terms: tuple[TermSpan, ...]
     checksums: array[int]
@@ -195,8 +196,7 @@ class _Reading:
         self._configurations: list[tuple[int, Configuration]] = []
         self._applied: Applied | None = None
         self._successor: Applied | None = None
-        self._keys = 0
-        self._sessions = 0
+        self._counts = [0] * len(TABLES)
         self._start = LogStart()
         self._spans: list[TermSpan] = []
         self._checksums: array[int] = array("I")
@@ -215,8 +215,7 @@ class _Reading:
             tuple(self._configurations),
             self._applied,
             self._successor,
-            self._keys,
-            self._sessions,
+            tuple(self._counts),
             self._start,
             tuple(self._spans),
             self._checksums,
@@ -225,7 +224,7 @@ class _Reading:
         )
 
     def read_state(self) -> None:
-        """The applied record, and the checksum of every key and session."""
+        """The applied record, and the checksum of every record."""
         if self._is_unfinished:
             return
         self._read_successor()
@@ -236,12 +235,10 @@ class _Reading:
                 self._applied = self._named(STATE, named, records.APPLIED, Applied)
                 if records.DIVERGENCE in named:
                     self._check_divergence(named)
-                for key, value in pages.pairs(records.KEYS, b"", self._finder(STATE)):
-                    self._keys += 1
-                    self._check_value(key, value)
-                for key, value in pages.pairs(records.SESSIONS, b"", self._finder(STATE)):
-                    self._sessions += 1
-                    self._check_value(key, value)
+                for place, row in enumerate(TABLES):
+                    for key, value in pages.pairs(row.database, b"", self._finder(STATE)):
+                        self._counts[place] += 1
+                        self._check_value(key, value)
         except DamagedError as error:
             self._find(str(error), named=True)
 

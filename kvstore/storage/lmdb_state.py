@@ -33,6 +33,7 @@ from kvstore.storage.progress import OnProgress, nobody
 from kvstore.storage.reading import Pair, Reading
 from kvstore.storage.spool import SpoolFile
 from kvstore.storage.successor import Successor
+from kvstore.storage.tables import KEYS, SESSIONS, TABLES
 
 SPOOL: Final = "snapshot.spool"
 """Name beside the state, of a file for a moment."""
@@ -54,11 +55,10 @@ class LmdbState(LmdbTable):
         except DamagedError as error:
             raise DamagedStateError(str(error)) from None
         try:
-            super().__init__(self._env, environment, records.KEYS, records.KEY_PREFIX)
-            self.sessions = LmdbTable(
-                self._env, environment, records.SESSIONS, records.SESSION_PREFIX
-            )
-            self._tables = (self, self.sessions)
+            super().__init__(self._env, environment, KEYS)
+            self.sessions = LmdbTable(self._env, environment, SESSIONS)
+            self.tables = (self, self.sessions)
+            assert tuple(table.row for table in self.tables) == TABLES
             self._file = lmdb_files.DataFile(self._env, environment)
             self._main = self._env.open_db(None)
             with self._env.begin() as txn:
@@ -88,7 +88,7 @@ class LmdbState(LmdbTable):
 
     def commit(self, applied: Applied) -> None:
         """Make every change so far durable, together with `applied`."""
-        if any(table.failed for table in self._tables):
+        if any(table.failed for table in self.tables):
             raise DiskWriteError(f"{self._path}: an earlier write failed")
         if applied == self._applied and self._all_changes() == self._committed_changes:
             return
@@ -99,7 +99,7 @@ class LmdbState(LmdbTable):
 
     def record_divergence(self, divergence: Divergence) -> None:
         """Make durable that this state is not to be trusted; changes so far are forgotten."""
-        if any(table.failed for table in self._tables):
+        if any(table.failed for table in self.tables):
             raise DiskWriteError(f"{self._path}: an earlier write failed")
         self._txn.abort()
         self._begin()
@@ -132,12 +132,12 @@ class LmdbState(LmdbTable):
             raise lmdb_files.read_error(self._path, error, DamagedStateError) from None
         try:
             applied = decode_applied(txn.get(records.APPLIED, db=self._main))
-            keys, sessions = (table.count_in(txn) for table in self._tables)
+            counts = tuple(table.count_in(txn) for table in self.tables)
         except (lmdb.Error, DamagedError) as error:
             txn.abort()
             raise lmdb_files.read_error(self._path, error, DamagedStateError) from None
         pinned = partial(self._grown_beyond_data, self._file.used_bytes(), self.data_bytes())
-        reading = Reading(applied, keys, sessions, self._pairs(txn), self._end_reading, pinned)
+        reading = Reading(applied, counts, self._pairs(txn), self._end_reading, pinned)
         self._readings[reading] = txn
         return reading
 
@@ -147,7 +147,7 @@ class LmdbState(LmdbTable):
         return max(0, self._file.used_bytes() - used_bytes - added_bytes)
 
     def _pairs(self, txn: lmdb.Transaction[bytes]) -> Iterator[Pair]:
-        for table in self._tables:
+        for table in self.tables:
             yield from table.pairs_in(txn)
 
     def _end_readings(self) -> None:
@@ -179,7 +179,7 @@ class LmdbState(LmdbTable):
         if is_read:
             self._leave_to_readers()
         self._env = successor.env
-        for table in self._tables:
+        for table in self.tables:
             table.move_to(self._env)
         self._file = lmdb_files.DataFile(self._env, self._path)
         self._main = self._env.open_db(None)
@@ -210,7 +210,7 @@ class LmdbState(LmdbTable):
 
     def data_bytes(self) -> int:
         """About how much there is, as of the last commit."""
-        return self.pages_bytes() + self.sessions.pages_bytes()
+        return sum(table.pages_bytes() for table in self.tables)
 
     def free_bytes(self) -> int:
         """What the disk has left."""
@@ -227,7 +227,7 @@ class LmdbState(LmdbTable):
     def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
         """What is left once what was changed so far, and what has this footprint, is durable."""
         growth_bytes = self._file.growth_bytes()
-        needs_growth = any(table.has_long for table in self._tables)
+        needs_growth = any(table.has_long for table in self.tables)
         if needs_growth or 2 * self._listed_bytes(footprint) > growth_bytes:
             return growth_bytes - self._owed_bytes(footprint)
         return self._file.room_bytes() - self._owed_bytes(footprint)
@@ -259,19 +259,19 @@ class LmdbState(LmdbTable):
     def close(self) -> None:
         """Forget uncommitted changes, and end what is still read."""
         self._end_readings()
-        for table in self._tables:
+        for table in self.tables:
             table.changes += 1
         self._txn.abort()
         self._env.close()
 
     def _begin(self) -> None:
         txn = self._env.begin(write=True)
-        for table in self._tables:
+        for table in self.tables:
             table.begin(txn)
         self._committed_changes = self._all_changes()
 
     def _all_changes(self) -> int:
-        return sum(table.changes for table in self._tables)
+        return sum(table.changes for table in self.tables)
 
 
 def decode_applied(value: bytes | None) -> Applied:

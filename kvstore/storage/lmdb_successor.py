@@ -19,6 +19,7 @@ from kvstore.storage.base import Identity
 from kvstore.storage.filesystem import sync_directory
 from kvstore.storage.leftover import remove_all
 from kvstore.storage.reading import Pair
+from kvstore.storage.tables import TABLES
 
 SUCCESSOR: Final = "state.new"
 PREDECESSOR: Final = "state.old"
@@ -44,8 +45,7 @@ class LmdbSuccessor:
         try:
             self._file = lmdb_files.DataFile(self.env, environment)
             self._databases = {
-                records.KEY_PREFIX: self.env.open_db(records.KEYS, create=False),
-                records.SESSION_PREFIX: self.env.open_db(records.SESSIONS, create=False),
+                row.prefix: self.env.open_db(row.database, create=False) for row in TABLES
             }
         except lmdb.Error as error:
             self.env.close()
@@ -94,8 +94,8 @@ class LmdbSuccessor:
 def create_state(environment: Path, map_bytes: int, identity: Identity) -> None:
     """Make the directory `environment` with no data in it, durably."""
     with lmdb_files.new_environment(environment, map_bytes) as (env, txn):
-        for name in (records.KEYS, records.SESSIONS):
-            env.open_db(name, txn=txn)
+        for row in TABLES:
+            env.open_db(row.database, txn=txn)
         txn.put(records.IDENTITY, records.encode_named(records.IDENTITY, identity))
         txn.put(records.APPLIED, records.encode_named(records.APPLIED, Applied()))
 

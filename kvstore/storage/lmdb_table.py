@@ -18,6 +18,7 @@ from kvstore.kv.view import TableFootprint
 from kvstore.storage import cost, lmdb_files, records
 from kvstore.storage.cost import Tree
 from kvstore.storage.reading import Pair
+from kvstore.storage.tables import TableRow
 
 _Cursor: TypeAlias = "lmdb.Cursor[bytes]"
 _Move: TypeAlias = Callable[[_Cursor], bool]
@@ -27,27 +28,25 @@ _decode = records.decode_value
 
 
 class LmdbTable:
-    """A `Table`; every key is stored after `prefix`.
+    """A `Table`; every key is stored after the prefix of its `row`.
 
     * `has_long`: whether the open transaction has put a record that may need pages in a row.
     * A scan that is continued after a change, or a commit, raises `RuntimeError`.
     """
 
-    def __init__(
-        self, env: lmdb.Environment, environment: Path, database: bytes, prefix: bytes
-    ) -> None:
+    def __init__(self, env: lmdb.Environment, environment: Path, row: TableRow) -> None:
         """Raises `lmdb.Error` if there is no such database. `begin` comes before any use."""
+        self.row = row
         self._path = environment
-        self._name = database
-        self._database = env.open_db(database, create=False)
-        self._prefix = prefix
+        self._database = env.open_db(row.database, create=False)
+        self._prefix = row.prefix
         self._page_bytes = env.stat()["psize"]
         self.changes = 0
         self.failed = self.has_long = False
 
     def move_to(self, env: lmdb.Environment) -> None:
         """The same database of another environment takes its place; `begin` comes next."""
-        self._database = env.open_db(self._name, create=False)
+        self._database = env.open_db(self.row.database, create=False)
         self.changes += 1
 
     def pages_bytes(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import starmap
+from itertools import chain, starmap
 
 from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint
 from kvstore.raft.configuration import Configuration
@@ -26,6 +26,7 @@ from kvstore.storage.outline import (
 from kvstore.storage.reading import Pair, Reading
 from kvstore.storage.sizes import Sizes
 from kvstore.storage.successor import Successor
+from kvstore.storage.tables import KEYS, SESSIONS
 
 _KEY_BYTES_MAX = 510
 _BOUNDLESS = 1 << 62
@@ -294,13 +295,27 @@ class MemoryState(MemoryTable):
         applied: Applied = Applied(),  # noqa: B008 - frozen
     ) -> None:
         """`applied`: as of when it begins, without a key."""
-        super().__init__(records.KEY_PREFIX)
+        super().__init__(KEYS.prefix)
         self.identity = identity
-        self.sessions = MemoryTable(records.SESSION_PREFIX)
+        self.sessions = MemoryTable(SESSIONS.prefix)
         self.divergence: Divergence | None = None
         self._applied = applied
         self._readings: set[Reading] = set()
         self.successor: MemorySuccessor | None = None
+
+    @property
+    def tables(self) -> tuple[MemoryTable, ...]:
+        """All of them, in the order of `TABLES`."""
+        return (self, self.sessions)
+
+    def hold(self, pairs: Sequence[Pair]) -> None:
+        """These are the records of all tables from now on, durably; they ascend."""
+        for table in self.tables:
+            table.replace_all([one for one in pairs if one[0].startswith(table.prefix)])
+
+    def _take_all_back(self) -> None:
+        for table in self.tables:
+            table.take_back_changes()
 
     def applied(self) -> Applied:
         """What the last `commit` said; of a new store, as of when it begins."""
@@ -310,23 +325,20 @@ class MemoryState(MemoryTable):
         """Make every change so far durable, together with `applied`."""
         if applied.last_applied < self._applied.last_applied:
             raise ValueError(f"last_applied goes back to {applied.last_applied}")
-        self.keep_changes()
-        self.sessions.keep_changes()
+        for table in self.tables:
+            table.keep_changes()
         self._applied = applied
 
     def record_divergence(self, divergence: Divergence) -> None:
         """Make durable that this state is not to be trusted; changes so far are forgotten."""
-        self.take_back_changes()
-        self.sessions.take_back_changes()
+        self._take_all_back()
         self.divergence = divergence
 
     def reading(self) -> Reading:
         """All that the last `commit` made durable, whatever comes later."""
-        keys, sessions = self.committed(), self.sessions.committed()
-        pairs = _checked((*keys, *sessions))
-        reading = Reading(
-            self._applied, len(keys), len(sessions), pairs, self._readings.discard, lambda: 0
-        )
+        committed = [table.committed() for table in self.tables]
+        counts, pairs = tuple(map(len, committed)), _checked(chain.from_iterable(committed))
+        reading = Reading(self._applied, counts, pairs, self._readings.discard, lambda: 0)
         self._readings.add(reading)
         return reading
 
@@ -347,9 +359,7 @@ class MemoryState(MemoryTable):
         assert isinstance(successor, MemorySuccessor)
         assert successor.applied is not None
         self.close()
-        self.replace_all([one for one in successor.pairs if one[0].startswith(self.prefix)])
-        prefix = self.sessions.prefix
-        self.sessions.replace_all([one for one in successor.pairs if one[0].startswith(prefix)])
+        self.hold(successor.pairs)
         self._applied = successor.applied
         self.successor = self.divergence = None
 
@@ -378,7 +388,7 @@ class MemoryState(MemoryTable):
 
     def data_bytes(self) -> int:
         """What keys and records take."""
-        return super().data_bytes() + self.sessions.data_bytes()
+        return sum(MemoryTable.data_bytes(table) for table in self.tables)
 
     def free_bytes(self) -> int:
         """Without bounds."""
@@ -409,8 +419,7 @@ class MemoryState(MemoryTable):
         """End without notice: what was not committed is gone."""
         for reading in tuple(self._readings):
             reading.close()
-        self.take_back_changes()
-        self.sessions.take_back_changes()
+        self._take_all_back()
 
     def close(self) -> None:
         """End in order, which commits nothing either."""

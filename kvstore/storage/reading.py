@@ -22,25 +22,23 @@ PAIR_BYTES: Final = 64
 
 
 class Reading:
-    """All records of one commit, keys before sessions, each table in byte order.
+    """All records of one commit, in byte order, so one table after the other.
 
-    * `keys` and `sessions`: how many of each there are.
+    * `counts`: how many each table has (`tables.py`).
     * Of several none disturbs another, nor whoever writes.
     """
 
     def __init__(
         self,
         applied: Applied,
-        keys: int,
-        sessions: int,
+        counts: tuple[int, ...],
         pairs: Iterator[Pair],
         on_close: Callable[[Reading], None],
         pinned: Callable[[], int],
     ) -> None:
         """`pairs`: all records, each checked as it is given; `pinned` as `pinned_bytes`."""
         self.applied = applied
-        self.keys = keys
-        self.sessions = sessions
+        self.counts = counts
         self._pairs = pairs
         self._on_close = on_close
         self._pinned = pinned

@@ -34,6 +34,7 @@ from crc32c import crc32c
 from kvstore.errors import DamagedError, DirectoryRefusedError
 from kvstore.raft.types import Entry, EntryKind, LogStart, TermRange
 from kvstore.storage.base import Acquaintance
+from kvstore.storage.tables import KEYS, ROW_OF, SESSIONS
 
 FORMAT_VERSION: Final = 5
 """Of everything listed above. A directory of another version is refused, never guessed at."""
@@ -48,12 +49,6 @@ CONFIGURATION: Final = b"configuration"
 LOG: Final = b"log"
 TERMS: Final = b"terms"
 LINEAGE: Final = b"lineage"
-KEYS: Final = b"keys"
-SESSIONS: Final = b"sessions"
-
-KEY_PREFIX: Final = b"k"
-"""Before every user key: the medium has no empty keys, and other kinds can stand beside."""
-SESSION_PREFIX: Final = b"s"
 
 _CRC: Final = Struct(">I")
 _CRC_BYTES: Final = _CRC.size
@@ -261,6 +256,9 @@ def decode_value(key: bytes, value: bytes) -> bytes:
 
 def _owner(key: bytes) -> str:
     """Whose record stands under `key`, which carries its prefix."""
-    if key.startswith(SESSION_PREFIX):
+    row = ROW_OF.get(key[:1])
+    if row is KEYS:
+        return f"record of key {key[1:]!r}"
+    if row is SESSIONS:
         return f"record of session {int.from_bytes(key[1:], 'big')}"
-    return f"record of key {key[1:]!r}"
+    return f"record {key.hex()}"

@@ -63,7 +63,7 @@ class SurvivingDirectory(Survivor):
         data_dir = self._data_dir
         state_bytes = _map_bytes(_mended(data_dir, STATE))
         successor = LmdbSuccessor(data_dir / SUCCESSOR, state_bytes, identity)
-        pairs = self.key_records()
+        pairs = self.outliving_records()
         while some := list(islice(pairs, _RECORDS)):
             successor.put(some)
         successor.finish(applied)

@@ -19,13 +19,14 @@ import msgspec
 from kvstore.kv.view import Applied
 from kvstore.raft.configuration import Configuration
 from kvstore.raft.types import LogStart
-from kvstore.storage import directory, filesystem, records
+from kvstore.storage import directory, filesystem
 from kvstore.storage.base import Identity
 from kvstore.storage.lmdb_successor import LmdbSuccessor
 from kvstore.storage.progress import OnProgress, nobody
 from kvstore.storage.reading import Pair
 from kvstore.storage.snapshot_file import SnapshotReader
 from kvstore.storage.snapshot_format import Header
+from kvstore.storage.tables import ROW_OF
 
 _COMMIT_BYTES: Final = 16 << 20
 """So much is put into the new state at once: memory does not grow with the data."""
@@ -94,11 +95,11 @@ def _fill(
         done = held_bytes = 0
         held: list[Pair] = []
         for pairs in reader.slices():
-            keys = [pair for pair in pairs if pair[0].startswith(records.KEY_PREFIX)]
-            held += keys
-            held_bytes += sum(len(stored) + len(value) for stored, value in keys)
+            kept = [pair for pair in pairs if ROW_OF[pair[0][:1]].outlives]
+            held += kept
+            held_bytes += sum(len(stored) + len(value) for stored, value in kept)
             done += len(pairs)
-            on_progress("records", done, reader.header.keys + reader.header.sessions)
+            on_progress("records", done, reader.header.total)
             if held_bytes > _COMMIT_BYTES:
                 successor.put(held)
                 held, held_bytes = [], 0

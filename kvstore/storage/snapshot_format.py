@@ -30,8 +30,9 @@ from kvstore.kv.view import Applied
 from kvstore.raft.configuration import Configuration
 from kvstore.storage import records
 from kvstore.storage.reading import Pair
+from kvstore.storage.tables import TABLES, count_words, counts_of
 
-SNAPSHOT_VERSION: Final = 1
+SNAPSHOT_VERSION: Final = 2
 """Of everything listed above. Another one is refused, never guessed at."""
 
 BLOCK_BYTES: Final = 64 << 10
@@ -57,27 +58,30 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a snapshot is of.
 
     * `term`: of the entry at `index`, the last one that is in it.
-    * `keys`, `sessions`: how many records follow.
+    * `counts`: how many records of each table follow (`tables.py`).
     """
 
     cluster_id: str
     term: int
     applied: Applied
     configuration: Configuration
-    keys: int
-    sessions: int
+    counts: tuple[int, ...]
 
     @property
     def index(self) -> int:
         """Of the last entry that is in it."""
         return self.applied.last_applied
 
+    @property
+    def total(self) -> int:
+        """How many records follow."""
+        return sum(self.counts)
+
 
 class Trailer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What must have come before it."""
 
-    keys: int
-    sessions: int
+    counts: tuple[int, ...]
     blocks: int
     digest: bytes
 
@@ -108,7 +112,7 @@ class SnapshotEncoder:
     def end(self) -> bytes:
         """What comes last. Raises `ValueError` if there were not as many records as announced."""
         trailer = self._tally.trailer()
-        if (trailer.keys, trailer.sessions) != (self.header.keys, self.header.sessions):
+        if trailer.counts != self.header.counts:
             raise ValueError(f"{trailer} does not end {self.header}")
         return _frame(_TRAILER, msgspec.msgpack.encode(trailer))
 
@@ -142,7 +146,7 @@ class SnapshotDecoder:
     @property
     def records(self) -> int:
         """How many came so far."""
-        return self._tally.keys + self._tally.sessions
+        return sum(self._tally.counts.values())
 
     def feed(self, data: bytes) -> list[Pair]:
         """The records that are complete with these bytes."""
@@ -266,16 +270,18 @@ class SnapshotDecoder:
         assert header is not None
         if trailer != self._tally.trailer():
             raise self._damaged("its parts are whole, and not those that its end tells of")
-        if (trailer.keys, trailer.sessions) != (header.keys, header.sessions):
+        if trailer.counts != header.counts:
             raise self._damaged(
-                f"{header.keys} keys and {header.sessions} sessions are announced, and there are "
-                f"{trailer.keys} and {trailer.sessions}"
+                f"{count_words(counts_of(header.counts))} are announced, and there are "
+                f"{count_words(counts_of(trailer.counts))}"
             )
         self.trailer = trailer
 
     def _check_header(self, header: Header) -> None:
         applied = header.applied
-        numbers = (header.term, header.keys, header.sessions, applied.last_applied)
+        if len(header.counts) != len(TABLES):
+            raise self._damaged(f"its header tells of {len(header.counts)} tables")
+        numbers = (header.term, *header.counts, applied.last_applied)
         if min(*numbers, applied.revision, applied.time_ms) < 0:
             raise self._damaged("its header has a number below zero")
         if (header.index == 0) != (header.term == 0):
@@ -295,7 +301,8 @@ class _Tally:
     """What has come of a snapshot so far: how many records, in what order, and the digest."""
 
     def __init__(self) -> None:
-        self.keys = self.sessions = self.blocks = 0
+        self.counts = {row.prefix: 0 for row in TABLES}
+        self.blocks = 0
         self.digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
         self._last = b""
 
@@ -305,16 +312,13 @@ class _Tally:
             raise ValueError("its records are not in order")
         self._last = stored
         prefix = stored[:1]
-        if prefix == records.KEY_PREFIX:
-            self.keys += 1
-        elif prefix == records.SESSION_PREFIX:
-            self.sessions += 1
-        else:
+        if prefix not in self.counts:
             raise ValueError(f"a record stands under {stored!r}")
+        self.counts[prefix] += 1
 
     def trailer(self) -> Trailer:
         """What ends a snapshot of all this."""
-        return Trailer(self.keys, self.sessions, self.blocks, self.digest.digest())
+        return Trailer(tuple(self.counts.values()), self.blocks, self.digest.digest())
 
 
 def _frame(kind: int, body: bytes) -> bytes:

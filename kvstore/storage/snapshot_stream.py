@@ -23,12 +23,10 @@ class SnapshotStream:
         self, reading: Reading, cluster_id: str, term: int, configuration: Configuration
     ) -> None:
         """`term`: of the entry up to which the reading's state is applied."""
-        header = Header(
-            cluster_id, term, reading.applied, configuration, reading.keys, reading.sessions
-        )
+        header = Header(cluster_id, term, reading.applied, configuration, reading.counts)
         self.header = header
         self.done = 0
-        self.total = header.keys + header.sessions
+        self.total = header.total
         self.is_over = False
         self._reading = reading
         self._encoder = SnapshotEncoder(header)

@@ -28,8 +28,7 @@ class StateDigest(msgspec.Struct, frozen=True):
     """What a state is, in short: as of one index, all of `Applied` and all records."""
 
     applied: Applied
-    keys: int
-    sessions: int
+    counts: tuple[int, ...]
     digest: bytes
     """The BLAKE2b of all records in order, each with its lengths before it."""
 
@@ -66,9 +65,7 @@ class Digesting:
         if not pairs:
             reading = self._reading
             reading.close()
-            self.digest = StateDigest(
-                reading.applied, reading.keys, reading.sessions, self._hash.digest()
-            )
+            self.digest = StateDigest(reading.applied, reading.counts, self._hash.digest())
         return self.digest
 
     @property

@@ -21,6 +21,7 @@ from kvstore.raft.types import Entry, HardState, Recovered
 from kvstore.storage import records
 from kvstore.storage.base import Identity, LogStore, StateStore
 from kvstore.storage.reading import Pair
+from kvstore.storage.tables import TABLES
 
 _ENTRIES_BYTES: Final = 4 << 20
 
@@ -64,11 +65,12 @@ class Survivor(ABC):
             yield from entries
             index = entries[-1].index
 
-    def key_records(self) -> Iterator[Pair]:
-        """All keys as they are seen now, as they are stored. Sessions are no part of them."""
-        for key, record in self.state.scan(b""):
-            stored = records.KEY_PREFIX + key
-            yield stored, records.encode_value(stored, record)
+    def outliving_records(self) -> Iterator[Pair]:
+        """All that another cluster goes on with, as it is seen now and stored; no sessions."""
+        for row, table in zip(TABLES, self.state.tables, strict=True):
+            for key, record in table.scan(b"") if row.outlives else ():
+                stored = row.prefix + key
+                yield stored, records.encode_value(stored, record)
 
     @abstractmethod
     def replace(

@@ -22,7 +22,7 @@ from .shell import Run
 
 
 def snapshot(keys: int = 3) -> bytes:
-    header = Header("c1", 3, Applied(7, 5, 900), founders((1, 2, 3)), keys, 1)
+    header = Header("c1", 3, Applied(7, 5, 900), founders((1, 2, 3)), (keys, 1))
     encoder = SnapshotEncoder(header)
     names = [b"k%03d" % number for number in range(keys)]
     pairs = [(name, encode_value(name, b"x" * 24 + name)) for name in names]
@@ -48,7 +48,7 @@ def test_a_backup_is_saved_under_its_name_when_it_is_whole(run: Run, tmp_path: P
     with ScriptedNode(LEADS, *pieces_of(WHOLE)) as node:
         ran = run("backup", str(path), "--to", node.address)
     assert (ran.code, ran.out) == (0, b"")
-    assert "saved 4 records as of index 7 (revision 5), 467 B from node at" in ran.err
+    assert "saved 4 records as of index 7 (revision 5), 455 B from node at" in ran.err
     assert path.read_bytes() == WHOLE
     assert list(tmp_path.iterdir()) == [path]
 
@@ -197,7 +197,7 @@ def test_one_of_a_newer_version_is_refused_with_advice(run: Run, tmp_path: Path)
     path.write_bytes(WHOLE[:8] + raw + crc32c(raw).to_bytes(4, "big") + WHOLE[16:])
     ran = run("verify", str(path))
     assert ran.code == 3
-    assert "has format version 9, this program reads 1: use the kvstore release" in ran.err
+    assert "has format version 9, this program reads 2: use the kvstore release" in ran.err
     assert json.loads(run("verify", str(path), "--json").out)["error"]["code"] == "SNAPSHOT"
 
 

@@ -66,7 +66,7 @@ RESTORING = (
     Mutant(
         "sessions outlast a restore",
         "restoring._fill",
-        " if pair[0].startswith(records.KEY_PREFIX)]",
+        " if ROW_OF[pair[0][:1]].outlives]",
         "]",
         test=f"{DIRECTORIES}::test_a_directory_holds_what_the_snapshot_does_but_for_sessions",
     ),

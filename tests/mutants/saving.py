@@ -60,7 +60,7 @@ SAVING = (
         "the digest of a snapshot is not compared",
         "SnapshotDecoder._take_trailer",
         "        if trailer != self._tally.trailer():\n",
-        "        if trailer.keys != self._tally.keys:\n",
+        "        if trailer.blocks != self._tally.blocks:\n",
         test=f"{SNAPSHOTS}::test_a_snapshot_with_parts_of_another_one_is_noticed",
     ),
     Mutant(

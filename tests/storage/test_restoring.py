@@ -67,7 +67,7 @@ def test_a_directory_holds_what_the_snapshot_does_but_for_sessions(tmp_path, key
     assert found.hard_state == HardState(4, None, 0)
     assert found.configuration == founders((1, 2, 3))
     assert node.lineage.known == {}
-    assert (said.revision, said.header.keys) == (50 + BUMP, keys)
+    assert (said.revision, said.header.counts[0]) == (50 + BUMP, keys)
     node.close()
 
 

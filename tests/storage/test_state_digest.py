@@ -101,7 +101,7 @@ def test_where_a_key_ends_is_a_part_of_it():
 class FakeReading:
     """Records as no honest state has them, without their crc32c."""
 
-    applied, keys, sessions = APPLIED, 1, 0
+    applied, counts = APPLIED, (1, 0)
 
     def __init__(self, pairs):
         self.pairs = pairs

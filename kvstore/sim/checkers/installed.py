@@ -7,6 +7,8 @@ way, and wherever the node ended meanwhile. Judged by a state machine that appli
 
 from __future__ import annotations
 
+from typing import Any
+
 from kvstore import api
 from kvstore.kv.machine import StateMachine
 from kvstore.raft.types import Entry, EntryKind
@@ -15,6 +17,7 @@ from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.indexed import Indexed
 from kvstore.sim.log_start import NOTHING, Beginning
 from kvstore.storage.memory import MemoryState
+from kvstore.storage.tables import TABLES
 
 _ALL = 1 << 40
 
@@ -76,11 +79,11 @@ class Installed(Checker):
         while self._model.last_applied < index:
             self._apply(self.entries[self._model.last_applied + 1])
         found, machine = host.disk.state, host.running.machine
-        for name, theirs, ours in (
-            ("what it stands at", machine.applied, self._model.applied),
-            ("keys", [*found.scan(b"")], [*self._state.scan(b"")]),
-            ("sessions", [*found.sessions.scan(b"")], [*self._state.sessions.scan(b"")]),
-        ):
+        compared: list[tuple[str, Any, Any]] = []
+        compared.append(("what it stands at", machine.applied, self._model.applied))
+        for row, here, there in zip(TABLES, found.tables, self._state.tables, strict=True):
+            compared.append((row.name, [*here.scan(b"")], [*there.scan(b"")]))
+        for name, theirs, ours in compared:
             if theirs != ours:
                 self.fail(
                     f"node {host.id} installs the data up to entry {index}, and its {name} are"

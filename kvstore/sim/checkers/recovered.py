@@ -9,8 +9,8 @@ higher than any of before, and who counted then counts no more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from kvstore import api
 from kvstore.kv.machine import StateMachine
@@ -21,8 +21,11 @@ from kvstore.sim.disk import Disk
 from kvstore.sim.indexed import Indexed
 from kvstore.sim.log_start import Beginning
 from kvstore.storage.base import Identity
+from kvstore.storage.memory import MemoryState
+from kvstore.storage.tables import TABLES
 
 _ALL: Final = 1 << 40
+_Records: TypeAlias = dict[str, list[tuple[bytes, bytes]]]
 
 
 class Found(NamedTuple):
@@ -84,7 +87,7 @@ def check_recovery(
     if agreed < found.tail.start:
         return [f"the directory applied entry {found.tail.start}, and agrees up to {agreed}"]
     last, log = found.last, disk.log
-    machine, keys = _model(found, lost, agreed)
+    machine, outliving = _model(found, lost, agreed)
     alone = [(one.node_id, one.is_voter, one.directory) for one in log.configuration.members]
     findings = [
         *_differing(
@@ -92,7 +95,7 @@ def check_recovery(
             (prospect.applied_index, prospect.last_index, prospect.last_term, prospect.unreadable),
             (found.tail.start, last.index, last.term, found.ends - last.index),
         ),
-        *_differing("the keys are", [*disk.state.scan(b"")], keys),
+        *_differing("the records are", _outliving(disk.state), outliving),
         *_differing("the sessions are", [*disk.state.sessions.scan(b"")], []),
         *_differing("the log begins after", (log.start, log.terms.last), (last, last.index)),
         *_differing("the members are", alone, [(found.identity.node_id, True, "")]),
@@ -121,10 +124,8 @@ def _differing(what: str, told: Any, expected: Any) -> Iterator[str]:
         yield f"{what} {told}, where it is {expected}"
 
 
-def _model(
-    found: Found, lost: Lost, agreed: int
-) -> tuple[StateMachine, Sequence[tuple[bytes, bytes]]]:
-    """What the log leaves, and the keys by then."""
+def _model(found: Found, lost: Lost, agreed: int) -> tuple[StateMachine, _Records]:
+    """What the log leaves, and the records by then."""
     state = lost.began_with.new_state("recovering")
     machine = StateMachine(state, state.applied(), 0, lost.session_rules)
     for index in range(state.applied().last_applied + 1, found.tail.last + 1):
@@ -135,4 +136,10 @@ def _model(
         machine.advance(index)
         if entry.kind is EntryKind.VERSION:
             machine.adopt(version_of(entry))
-    return machine, [*state.scan(b"")]
+    return machine, _outliving(state)
+
+
+def _outliving(state: MemoryState) -> _Records:
+    """All records that a recovery leaves, by table."""
+    tables = zip(TABLES, state.tables, strict=True)
+    return {row.name: [*table.scan(b"")] for row, table in tables if row.outlives}

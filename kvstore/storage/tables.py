@@ -1,0 +1,57 @@
+"""The tables of a state: where each stands, and how its records are told from others.
+
+Law: whoever walks a whole state walks these, in this order, so that a table which has a row here is
+part of every commit, snapshot, backup, digest and check.
+
+It must not know what the records mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+
+class TableRow(msgspec.Struct, frozen=True):
+    """A table.
+
+    * `name`: of its database, and of what it holds, in words.
+    * `prefix`: before each of its keys: the medium has no empty keys, and the records of all
+      tables stand in one row where they travel.
+    * `outlives`: it stays where another cluster goes on with the data.
+    """
+
+    name: str
+    prefix: bytes
+    outlives: bool = True
+
+    @property
+    def database(self) -> bytes:
+        """As the medium calls it."""
+        return self.name.encode()
+
+
+KEYS: Final = TableRow("keys", b"k")
+SESSIONS: Final = TableRow("sessions", b"s", outlives=False)
+
+TABLES: Final = (KEYS, SESSIONS)
+"""In the order of their prefixes."""
+ROW_OF: Final = {row.prefix: row for row in TABLES}
+
+
+def counts_of(counts: Sequence[int]) -> dict[str, int]:
+    """How many records there are, one number for each table, by its name."""
+    return {row.name: count for row, count in zip(TABLES, counts, strict=True)}
+
+
+def outliving(counts: Sequence[int]) -> dict[str, int]:
+    """Those that are left where another cluster goes on."""
+    rows = zip(TABLES, counts, strict=True)
+    return {row.name: count for row, count in rows if row.outlives}
+
+
+def count_words(counts: Mapping[str, int]) -> str:
+    """The same for people: `5 keys, 2 sessions`."""
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
