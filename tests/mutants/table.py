@@ -28,6 +28,7 @@ from .sharing import SHARING
 from .starting import STARTING
 from .updating import UPDATING
 from .upgrading import UPGRADING
+from .watches import WATCHES
 from .watching import WATCHING
 
 MUTANTS = (
@@ -55,4 +56,5 @@ MUTANTS = (
     *CHECKING,
     *MEMBERS,
     *DIVERGING,
+    *WATCHES,
 )
