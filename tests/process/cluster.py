@@ -185,6 +185,8 @@ class Cluster:
     ) -> None:
         self._directory = directory
         self.nodes = {node_id: Node(node_id, directory) for node_id in range(1, size + 1)}
+        self._left: list[Node] = []
+        """Those whose place another machine took."""
         self.environ = dict(environ or {})
         self.paused: set[int] = set()
         self.is_audited = True
@@ -241,7 +243,9 @@ class Cluster:
     restart = start
 
     def add(self, node_id: int) -> Node:
-        """Another machine, on which nothing runs yet."""
+        """Another machine, on which nothing runs yet; where a node was before, nobody comes."""
+        if node_id in self.nodes:
+            self._left.append(self.nodes[node_id])
         node = self.nodes[node_id] = Node(node_id, self._directory)
         return node
 
@@ -322,7 +326,7 @@ class Cluster:
                 node.end(signal.SIGKILL)
         if self._proxy is not None:
             self._proxy.close()
-        for node in self.nodes.values():
+        for node in (*self.nodes.values(), *self._left):
             node.reservation.release()
 
     # --- What nodes say -------------------------------------------------------------------

@@ -174,7 +174,6 @@ def test_a_dead_node_is_replaced_in_one_command(make_cluster: MakeCluster) -> No
     assert set(read_everything(cluster, dead)) == {"before", "meanwhile"}
     cluster.kill(leader)
     put_anywhere(cluster, "after", (dead, third))
-    old.reservation.release()
 
 
 def is_there(client: Client, node_id: int) -> bool:
@@ -210,13 +209,12 @@ def test_a_node_moves_to_another_address(make_cluster: MakeCluster, told_first: 
 
 
 def test_a_single_node_that_is_served_elsewhere_grows_and_is_moved(
-    make_cluster: MakeCluster, request: pytest.FixtureRequest
+    make_cluster: MakeCluster,
 ) -> None:
     """The new node goes by the configuration, finds nobody there, and the leader elsewhere."""
     cluster = make_cluster(1)
     put_anywhere(cluster, "before")
     old = cluster.nodes[1]
-    request.addfinalizer(old.reservation.release)
     assert cluster.terminate(1) == 0
     new = cluster.add(1)
     new.data_dir = old.data_dir
@@ -277,7 +275,6 @@ def test_clients_find_a_leader_that_is_served_elsewhere_though_nobody_moved_it(
         found = {one.node_id: one for one in client.members().members}[moving]
         assert (found.address, found.found_at) == (f"127.0.0.1:{old.port}", where)
     cluster.wait_until_level()
-    old.reservation.release()
 
 
 def test_a_leader_that_is_removed_hands_over_and_ends(make_cluster: MakeCluster) -> None:
@@ -334,7 +331,6 @@ def test_five_nodes_are_replaced_one_by_one_under_load(make_cluster: MakeCluster
                 client.transfer_leader()
             old = cluster.nodes[node_id]
             old.end(9)
-            old.reservation.release()
             new = cluster.add(node_id)
             new.data_dir = old.data_dir.with_name(f"new{node_id}")
             address = cluster.address(node_id)
