@@ -33,6 +33,7 @@ ARROWS = {
     "server": {
         *("address", "api", "config.limits", "config.settings", "errors", "exit_codes"),
         *(
+            "kv.clock",
             "kv.machine",
             "kv.view",
             "logs",

@@ -32,7 +32,7 @@ from kvstore.server.applying import Applier
 from kvstore.server.backups import Backups
 from kvstore.server.checking import Checking
 from kvstore.server.checkpoints import Checkpoints
-from kvstore.server.cluster_time import ClusterTime
+from kvstore.server.cluster_time import ClusterTime, Pace
 from kvstore.server.cluster_version import THIS_RELEASE, ClusterVersion, Release
 from kvstore.server.compaction import Compaction
 from kvstore.server.directions import elsewhere
@@ -206,7 +206,7 @@ class Node:
         """Let time pass up to `now_ms`, a monotonic clock; `unreachable`: peers without a link."""
         self.reach.unreachable = unreachable
         self._set_time(now_ms)
-        self._time.advance(now_ms, self.machine.clock.time_ms)
+        self._cluster_time_ms()
         self._events += self.room.tick(now_ms, self.raft.current_term, self.machine.last_applied)
         self.leading.make_way_for_room(now_ms)
         self._events += self.checking.tick(now_ms)
@@ -245,8 +245,16 @@ class Node:
 
     def _stamped(self, command: api.Command) -> api.Stamped:
         """As the log will hold it, with the time."""
-        time_ms = self._time.advance(self.now_ms, self.machine.clock.time_ms)
-        return api.Stamped(time_ms, command)
+        return api.Stamped(self._cluster_time_ms(), command)
+
+    def _cluster_time_ms(self) -> int:
+        """The cluster's time, as far as this node can tell."""
+        log, machine = self.raft.log, self.machine
+        pace = Pace.FOLLOWS
+        if self.raft.leadership is not None:
+            has_all = machine.last_applied + 1 >= log.last_term_start
+            pace = Pace.LEADS if has_all else Pace.CATCHES_UP
+        return self._time.advance(self.now_ms, machine.clock, pace)
 
     def submit_query(
         self,

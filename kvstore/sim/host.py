@@ -76,7 +76,7 @@ class Host:
         self._clock = clock
         self._on_crash = on_crash
         self._unreachable = unreachable
-        self.session_rules = plan.session_rules
+        self.session_rules, self.drift = plan.session_rules, plan.drift
         self._idle_ms = settings.raft.heartbeat_interval_ms / 2
         self._life = 0
         self.turn_ms = 0.0

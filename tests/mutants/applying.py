@@ -160,11 +160,31 @@ APPLYING = (
         test="tests/kv/test_sessions.py::test_a_number_that_was_passed_over_can_never_take_effect",
     ),
     Mutant(
-        "the cluster's time is set back by what was applied",
+        "a leader's own stamps set its time back",
         "ClusterTime.advance",
-        "        self._time_ms = max(self._time_ms, float(applied_ms))",
-        "        self._time_ms = float(applied_ms)",
-        test="tests/server/test_cluster_time.py::test_it_goes_on_by_the_nodes_own_clock",
+        "(self._is_told(clock) and not self._led)",
+        "self._is_told(clock)",
+        test="tests/server/test_cluster_time.py::test_who_leads_is_not_set_back_by_its_own_stamps",
+    ),
+    Mutant(
+        "what a follower's clock gains is never taken back",
+        "ClusterTime.advance",
+        "            self._time_ms = float(clock.time_ms)",
+        "            self._time_ms = max(self._time_ms, float(clock.time_ms))",
+    ),
+    Mutant(
+        "a stamp that is no news to the log's clock does not take back what a follower's gained",
+        "ClusterTime._is_told",
+        "clock.stamps != self._stamps",
+        "clock.time_ms != self._stamps",
+        test="tests/server/test_cluster_time.py"
+        "::test_a_stamp_that_is_no_news_to_the_log_s_clock_is_one_as_well",
+    ),
+    Mutant(
+        "a leader goes on by its clock before it has applied what others stamped",
+        "Node._cluster_time_ms",
+        "Pace.LEADS if has_all else Pace.CATCHES_UP",
+        "Pace.LEADS",
     ),
     Mutant(
         "a guard is not checked",

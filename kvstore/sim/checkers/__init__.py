@@ -25,6 +25,7 @@ from kvstore.sim.checkers.leader_append_only import LeaderAppendOnly
 from kvstore.sim.checkers.leader_completeness import LeaderCompleteness
 from kvstore.sim.checkers.log_matching import LogMatching
 from kvstore.sim.checkers.membership import Membership
+from kvstore.sim.checkers.never_ahead import NeverAhead
 from kvstore.sim.checkers.never_goes_back import NeverGoesBack
 from kvstore.sim.checkers.persist_then_speak import PersistThenSpeak
 from kvstore.sim.checkers.punctuality import Punctuality
@@ -58,5 +59,6 @@ STEPWISE: tuple[type[Checker], ...] = (
     Comparisons,
     Handovers,
     Heirs,
+    NeverAhead,
 )
 """Those that watch every step, whatever was there before the first one."""

@@ -79,6 +79,8 @@ class Watched(Protocol):
 
     id: int
     session_rules: api.SessionRules
+    drift: float
+    """By how much the clock of any machine of its world may be wrong, of 1."""
 
     @property
     def speaks(self) -> Versions:
