@@ -308,18 +308,25 @@ WORDS |= {
 
 
 def members() -> dict[str, set[str]]:
-    """What each class of ours has: methods, fields, and what it sets of itself."""
-    found: dict[str, set[str]] = {}
+    """What each class of ours has: methods, fields, what it sets of itself, and inherits."""
+    own: dict[str, set[str]] = {}
+    bases: dict[str, set[str]] = {}
     for path in CODE:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef):
-                found.setdefault(node.name, set()).update(_members_of(node))
-    return found
+                own.setdefault(node.name, set()).update(_members_of(node))
+                named = {base.id for base in node.bases if isinstance(base, ast.Name)}
+                bases.setdefault(node.name, set()).update(named - {node.name})
+
+    def all_of(name: str) -> set[str]:
+        return own.get(name, set()).union(*map(all_of, bases.get(name, ())))
+
+    return {name: all_of(name) for name in own}
 
 
 def _members_of(body: ast.ClassDef) -> Iterator[str]:
     for node in ast.walk(body):
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.name
         elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
             yield node.id if isinstance(node, ast.Name) else node.attr

@@ -204,7 +204,8 @@ def _requests() -> str:
 def _methods() -> str:
     methods = {
         name: method
-        for name, method in vars(Client).items()
+        for kind in (*Client.__bases__, Client)
+        for name, method in vars(kind).items()
         if not name.startswith("_") and (inspect.isfunction(method) or name == "from_env")
     }
     return _table(

@@ -32,7 +32,7 @@ DECIDED = {
         {"OpenSession", "Once", *OF_NODES},
     ),
     "how the client asks for it": (
-        ["client/blocking.py", "client/caller.py", "client/backup.py"],
+        ["client/requests.py", "client/caller.py", "client/backup.py"],
         set[str](),
     ),
     "whether the simulator's clients ask for it": (
