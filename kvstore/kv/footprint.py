@@ -25,7 +25,7 @@ def footprint(logged: api.Logged, rules: api.SessionRules) -> Footprint:
     put_bytes = extent.put_bytes + HISTORY_BYTES * extent.puts
     keys = TableFootprint(extent.puts, put_bytes, extent.deletes)
     if not row.changes_sessions:
-        return Footprint(keys)
+        return Footprint(keys=keys)
     session_bytes = _SESSION_BYTES + rules.result_bytes_max
     # The oldest one makes place for a new one only where none was expired: it is no further one.
-    return Footprint(keys, TableFootprint(1, session_bytes, EXPIRED_AT_ONCE))
+    return Footprint(keys=keys, sessions=TableFootprint(1, session_bytes, EXPIRED_AT_ONCE))

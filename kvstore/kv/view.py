@@ -68,23 +68,31 @@ class TableFootprint(msgspec.Struct, frozen=True, gc=False):
 NONE = TableFootprint()
 
 
-class Footprint(msgspec.Struct, frozen=True, gc=False):
-    """How much is changed in the key space, and among the sessions."""
+class Footprint:
+    """How much is changed in each table, by the names of the tables."""
 
-    keys: TableFootprint = NONE
-    sessions: TableFootprint = NONE
+    def __init__(self, **tables: TableFootprint) -> None:
+        self._tables = tables
+
+    def of(self, table: str) -> TableFootprint:
+        """How much in one of them."""
+        return self._tables.get(table, NONE)
 
     def __add__(self, other: Footprint) -> Footprint:
-        sessions = other.sessions
-        if sessions is NONE:  # as of most writes, which are counted one by one
-            return Footprint(self.keys + other.keys, self.sessions)
-        return Footprint(self.keys + other.keys, self.sessions + sessions)
+        more = {name: self.of(name) + one for name, one in other._tables.items()}
+        return Footprint(**{**self._tables, **more})
 
     def __sub__(self, other: Footprint) -> Footprint:
-        sessions = other.sessions
-        if sessions is NONE:
-            return Footprint(self.keys - other.keys, self.sessions)
-        return Footprint(self.keys - other.keys, self.sessions - sessions)
+        less = {name: self.of(name) - one for name, one in other._tables.items()}
+        return Footprint(**{**self._tables, **less})
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Footprint):
+            return NotImplemented
+        names = self._tables.keys() | other._tables.keys()
+        return all(self.of(name) == other.of(name) for name in names)
+
+    __hash__ = None  # type: ignore[assignment]  # like whatever holds a mapping
 
 
 NO_FOOTPRINT = Footprint()

@@ -326,7 +326,7 @@ class SimulatedState(CountedTable, MemoryState):
 
     def __init__(self, identity: Identity, disk: Disk, applied: Applied) -> None:
         super().__init__(identity, applied)
-        self.sessions: CountedTable = CountedTable(self.sessions.prefix)
+        self.sessions: CountedTable = CountedTable(self.sessions.row)
         self.disk = disk
         for table in self.tables:
             table.check = self._require_room
@@ -406,12 +406,8 @@ class SimulatedState(CountedTable, MemoryState):
         """What is left once what was changed so far, and what has this footprint, is durable."""
         if footprint == NO_FOOTPRINT:
             return self.disk.room_bytes - self.owed_bytes()
-        return (
-            self.disk.room_bytes
-            - self.changed_bytes(footprint.keys)
-            - self.sessions.changed_bytes(footprint.sessions)
-            - COMMIT_BYTES
-        )
+        changed = sum([one.changed_bytes(footprint.of(one.row.name)) for one in self.tables])
+        return self.disk.room_bytes - changed - COMMIT_BYTES
 
     def can_hold(self, footprint: Footprint) -> bool:
         """Not a byte: what is full here may be the map as well."""

@@ -245,16 +245,12 @@ class LmdbState(LmdbTable):
         return self._owed_bytes(NO_FOOTPRINT)
 
     def _owed_bytes(self, footprint: Footprint) -> int:
-        return (
-            self.changed_bytes(footprint.keys)
-            + self.sessions.changed_bytes(footprint.sessions)
-            + cost.TRANSACTION_PAGES * self._page_bytes
-        )
+        changed = sum([one.changed_bytes(footprint.of(one.row.name)) for one in self.tables])
+        return changed + cost.TRANSACTION_PAGES * self._page_bytes
 
     def _listed_bytes(self, footprint: Footprint) -> int:
         """What the list of the pages takes, in a row, that a commit frees."""
-        keys, sessions = footprint.keys, footprint.sessions
-        return self.listed_bytes(keys) + self.sessions.listed_bytes(sessions)
+        return sum([one.listed_bytes(footprint.of(one.row.name)) for one in self.tables])
 
     def close(self) -> None:
         """Forget uncommitted changes, and end what is still read."""

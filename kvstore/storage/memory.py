@@ -26,7 +26,7 @@ from kvstore.storage.outline import (
 from kvstore.storage.reading import Pair, Reading
 from kvstore.storage.sizes import Sizes
 from kvstore.storage.successor import Successor
-from kvstore.storage.tables import KEYS, SESSIONS
+from kvstore.storage.tables import KEYS, SESSIONS, TableRow
 
 _KEY_BYTES_MAX = 510
 _BOUNDLESS = 1 << 62
@@ -152,14 +152,14 @@ class MemoryLineage:
 
 
 class MemoryTable:
-    """A `Table`; every key stands after `prefix` where its checksum is made.
+    """A `Table`; every key stands after the prefix of its `row` where its checksum is made.
 
     * `_before` holds what each key had at the last commit, if it changed since.
     * A scan that is continued after a change raises `RuntimeError`.
     """
 
-    def __init__(self, prefix: bytes) -> None:
-        self.prefix = prefix
+    def __init__(self, row: TableRow) -> None:
+        self.row, self.prefix = row, row.prefix
         self._values: dict[bytes, bytes] = {}
         self._sorted: list[bytes] = []
         self._before: dict[bytes, bytes | None] = {}
@@ -295,9 +295,9 @@ class MemoryState(MemoryTable):
         applied: Applied = Applied(),  # noqa: B008 - frozen
     ) -> None:
         """`applied`: as of when it begins, without a key."""
-        super().__init__(KEYS.prefix)
+        super().__init__(KEYS)
         self.identity = identity
-        self.sessions = MemoryTable(SESSIONS.prefix)
+        self.sessions = MemoryTable(SESSIONS)
         self.divergence: Divergence | None = None
         self._applied = applied
         self._readings: set[Reading] = set()

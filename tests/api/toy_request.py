@@ -63,7 +63,7 @@ def the_state_machine_says_beforehand_what_it_changes() -> None:
     state = MemoryState(Identity(1, "toy", 1, ""))
     machine = StateMachine(state, Applied(), 1 << 20, api.SessionRules())
     data = msgspec.msgpack.encode(APPEND)
-    assert machine.footprint(data).keys.puts == 1
+    assert machine.footprint(data).of("keys").puts == 1
     assert machine.apply(1, data).result == AppendResult(1, 4)
     assert machine.apply(2, data).result == AppendResult(2, 8)
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from kvstore import api
 from kvstore.kv.machine import StateMachine
 from kvstore.kv.sessions import EXPIRED_AT_ONCE
-from kvstore.kv.view import Applied, TableFootprint
+from kvstore.kv.view import NO_FOOTPRINT, Applied, TableFootprint
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryState, MemoryTable
+from kvstore.storage.tables import SESSIONS
 
 RULES = api.SessionRules(ttl_ms=50, sessions_max=8)
 
@@ -33,11 +34,15 @@ class CountingTable(MemoryTable):
 
 
 class CountingState(CountingTable, MemoryState):
-    """A key space that counts its changes, and those of the sessions."""
+    """A state that counts the changes of each table."""
 
     def __init__(self) -> None:
         super().__init__(Identity(1, "test", 1, ""))
-        self.sessions = CountingTable(b"s")
+        self.sessions: CountingTable = CountingTable(SESSIONS)
+
+    @property
+    def tables(self) -> tuple[CountingTable, ...]:
+        return (self, self.sessions)
 
 
 KEYS = st.sampled_from([b"a", b"b", b"c" * 480])
@@ -74,12 +79,13 @@ def test_no_command_changes_more_than_is_said_before(commands: list[api.Logged])
     state = CountingState()
     machine = StateMachine(state, Applied(), 1 << 20, RULES)
     for index, command in enumerate(commands, start=1):
-        state.counted = state.sessions.counted = TableFootprint()
+        for table in state.tables:
+            table.counted = TableFootprint()
         data = msgspec.msgpack.encode(command)
         said = machine.footprint(data)
         machine.apply(index, data)
-        assert holds(said.keys, state.counted), command
-        assert holds(said.sessions, state.sessions.counted), command
+        for table in state.tables:
+            assert holds(said.of(table.row.name), table.counted), (table.row.name, command)
 
 
 def test_sessions_that_expire_together_are_counted_too() -> None:
@@ -91,9 +97,9 @@ def test_sessions_that_expire_together_are_counted_too() -> None:
         data = msgspec.msgpack.encode(command)
         machine.apply(index, data)
     assert state.sessions.counted.deletes == EXPIRED_AT_ONCE
-    assert holds(machine.footprint(data).sessions, state.sessions.counted)
+    assert holds(machine.footprint(data).of("sessions"), state.sessions.counted)
 
 
 def test_bytes_that_are_no_command_are_said_to_change_nothing() -> None:
     machine = StateMachine(CountingState(), Applied(), 1 << 20, RULES)
-    assert machine.footprint(random.Random(1).randbytes(9)).keys == TableFootprint()
+    assert machine.footprint(random.Random(1).randbytes(9)) == NO_FOOTPRINT

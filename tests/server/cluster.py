@@ -103,7 +103,8 @@ class FullState(MemoryState):
     def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
         node_id, boundless = self.identity.node_id, super().room_bytes()
         room = min(self._room.get(node_id, boundless), self._state_room.get(node_id, boundless))
-        return room - CHANGE_BYTES * (footprint.keys.puts + footprint.keys.deletes)
+        keys = footprint.of("keys")
+        return room - CHANGE_BYTES * (keys.puts + keys.deletes)
 
     def commit(self, applied: Applied) -> None:
         self.commits += 1

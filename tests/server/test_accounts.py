@@ -86,7 +86,9 @@ def test_room_is_held_back_for_the_writes_that_are_not_applied_yet(story):
             # A no-op changes nothing, whatever its data says.
             kind = EntryKind.NOOP if two == 0 else EntryKind.COMMAND
             data = b"%d %d" % (term, index)
-            footprints[data] = Footprint(TableFootprint(one, two, 0), TableFootprint(0, 0, one))
+            footprints[data] = Footprint(
+                keys=TableFootprint(one, two, 0), sessions=TableFootprint(0, 0, one)
+            )
             pending[index] = footprints[data] if kind is EntryKind.COMMAND else NO_FOOTPRINT
             proposed.append(Entry(index, term, kind, data))
         elif act == "d":
