@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BESIDE := -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cluster lint check reference test simulate mutants chaos format failover bench soak join clean
+.PHONY: help setup demo cluster lint check reference test simulate mutants chaos etcd format failover bench soak join clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -64,6 +64,11 @@ SEED    ?=
 
 chaos: $(READY)  ## real nodes lose network, disk and power for SECONDS=120; SEED=n draws the same faults
 	@PYTHONPATH=tests $(BIN)/python -m chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+SEQUENCES ?= 1000
+
+etcd: $(READY)  ## SEQUENCES=1000 of random requests, from seed FIRST=0 on, played to a real etcd too
+	@PYTHONPATH=tests $(BIN)/python -m like_etcd --sequences $(SEQUENCES) --first $(FIRST)
 
 format: $(READY)  ## rewrite the code in the one format
 	@$(BIN)/ruff format .
