@@ -173,7 +173,7 @@ class StateThatPays(MemoryState):
     left_bytes = 0
 
     def room_bytes(self, footprint: Footprint = NO_FOOTPRINT) -> int:
-        return self.left_bytes - footprint.keys.put_bytes
+        return self.left_bytes - footprint.of("keys").put_bytes
 
     def can_hold(self, footprint: Footprint) -> bool:
         return False
@@ -191,7 +191,7 @@ def test_entries_are_applied_as_far_as_their_changes_fit_and_decoded_only_near_t
 
     def footprint_of(data: bytes) -> Footprint:
         decoded.append(data)
-        return Footprint(TableFootprint(0, real_bytes(data), 0), TableFootprint())
+        return Footprint(keys=TableFootprint(0, real_bytes(data), 0))
 
     def real_bytes(data: bytes) -> int:
         return _bound_of_data(1, len(data))

@@ -67,7 +67,7 @@ def test_what_has_a_footprint_takes_no_more_than_is_said_before(
         written = [] if kind == "deletions" else [key for key in chosen if key not in deleted]
         records = [some_bytes(rng, sizes) for _ in written[: 60 if sizes == "long" else None]]
         put_bytes = key_bytes * len(records) + sum(map(len, records))
-        footprint = Footprint(TableFootprint(len(records), put_bytes, len(deleted)))
+        footprint = Footprint(keys=TableFootprint(len(records), put_bytes, len(deleted)))
         room = state.room_bytes()
         said = room - state.room_bytes(footprint) + TRANSACTION_BYTES
         for key, record in zip(written, records, strict=False):
@@ -88,7 +88,7 @@ def test_the_pages_that_long_records_give_back_are_listed_in_what_was_said(
         state.put(key, bytes(16 << 20))
     state.commit(Applied(1))
     used = used_bytes(state)
-    said = state.room_bytes() - state.room_bytes(Footprint(TableFootprint(4, 4 * 9, 4)))
+    said = state.room_bytes() - state.room_bytes(Footprint(keys=TableFootprint(4, 4 * 9, 4)))
     for replaced, deleted in zip(keys[:4], keys[4:], strict=True):
         state.put(replaced, b"shorter.")
         state.delete(deleted)
@@ -198,10 +198,10 @@ def test_a_small_map_takes_what_is_said_to_fit_to_the_last_byte(tmp_path: Path) 
     while taken < 20 or index < 1_000:
         index += 1
         key, record = b"%d" % rng.randrange(500), bytes(rng.choice((10, 1_000, 9_000)))
-        footprint = Footprint(TableFootprint(1, len(key) + len(record)))
+        footprint = Footprint(keys=TableFootprint(1, len(key) + len(record)))
         if state.room_bytes(footprint) < 0:
             state.commit(Applied(index))
-            footprint = Footprint(TableFootprint(deletes=1))
+            footprint = Footprint(keys=TableFootprint(deletes=1))
             if state.room_bytes(footprint) >= 0:
                 state.delete(key)
             continue
@@ -214,8 +214,8 @@ def test_a_small_map_takes_what_is_said_to_fit_to_the_last_byte(tmp_path: Path) 
 def test_changes_are_held_as_far_as_the_map_goes(tmp_path: Path) -> None:
     LmdbState.create(tmp_path / "state", 4 << 20, IDENTITY)
     state = LmdbState(tmp_path / "state", 4 << 20)
-    assert state.can_hold(Footprint(TableFootprint(1, 2 << 20)))
-    assert not state.can_hold(Footprint(TableFootprint(1, 4 << 20)))
+    assert state.can_hold(Footprint(keys=TableFootprint(1, 2 << 20)))
+    assert not state.can_hold(Footprint(keys=TableFootprint(1, 4 << 20)))
     state.close()
 
 

@@ -193,7 +193,7 @@ def test_data_that_once_were_many_leave_their_room_to_others(state: LmdbState) -
         index += 1
         state.commit(Applied(index, index))
 
-    one = Footprint(TableFootprint(1, 300))
+    one = Footprint(keys=TableFootprint(1, 300))
     for _ in range(3):
         while state.room_bytes(one) > 2 << 20:
             for _ in range(200):
