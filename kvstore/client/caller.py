@@ -35,6 +35,7 @@ from kvstore.client.attempt import (
     Way,
 )
 from kvstore.client.course import Course
+from kvstore.client.knowledge import Knowledge
 from kvstore.errors import (
     ConfigError,
     NotLeaderError,
@@ -88,10 +89,8 @@ class Caller:
 
     * `_session` and `_sequence` (of the last write under it) are its own: no two callers,
       and no two processes, go on with the same ones.
-    * `_members` are known by the entry at `_members_at`; a leader that has others says so.
-    * `_term` (the highest in which a leader has answered), `_cluster_id` and `_leader` are
-      known, and may be passed on. It never goes back in time: a node whose term is below
-      that of an earlier answer refuses it, but for stale reads.
+    * `_knowledge` may be shared with others. None of them goes back in time: a node whose term
+      is below that of an earlier answer refuses the request, but for stale reads.
     """
 
     def __init__(
@@ -108,11 +107,7 @@ class Caller:
         self._follow = follow
         self._on_redirect = on_redirect
         self._exactly_once = exactly_once
-        self._term = 0
-        self._cluster_id = ""
-        self._leader: Address | None = None
-        self._members: tuple[Address, ...] = ()
-        self._members_at = self._newest_members_at = 0
+        self._knowledge = Knowledge()
         self._begin()
 
     def _begin(self) -> None:
@@ -124,8 +119,9 @@ class Caller:
         self._is_abandoned = False
 
     def fresh(self) -> Caller:
-        """Another one, with the same settings and knowledge, and nothing of this one's own."""
+        """Another one, with the same settings, as much knowledge, and nothing of this one's own."""
         other = copy.copy(self)
+        other._knowledge = self._knowledge.copied()
         other._begin()
         return other
 
@@ -140,7 +136,8 @@ class Caller:
         course = self.course = Course(self._nodes(source), timeout_ms, deadline, self._clock)
         try:
             result = yield from self._ask(course, request, source)
-            if self._newest_members_at > self._members_at and source is Source.LEADER:
+            known = self._knowledge.now
+            if known.newest_members_at > known.members_at and source is Source.LEADER:
                 yield from self._learn_members(course)
             return result
         finally:
@@ -151,7 +148,7 @@ class Caller:
 
         The nodes that the caller was given may all be gone one day.
         """
-        if (leader := self._leader) is None:
+        if (leader := self._knowledge.now.leader) is None:
             return
         until = course.try_until()
         try:
@@ -159,8 +156,7 @@ class Caller:
         except Setback:
             return
         if isinstance(found, api.MembersResult):
-            self._members = tuple(parse_address(one.address) for one in found.members)
-            self._members_at = found.index
+            self._knowledge.meet(found)
 
     def _ask(self, course: Course, request: api.Request, source: Source) -> Way:
         if self._exactly_once and isinstance(request, api.WRITES):
@@ -168,7 +164,7 @@ class Caller:
         # Said of what it is meant, so that a copy which comes late does nothing a second time.
         if isinstance(request, api.HandOver) and not request.term:
             yield from self._carry_out(course, _WHO_LEADS, Source.LEADER)
-            request = api.HandOver(request.heir, self._term)
+            request = api.HandOver(request.heir, self._knowledge.now.term)
         elif isinstance(request, api.CHANGES) and request.after is None:
             found = yield from self._carry_out(course, api.Members(), Source.LEADER)
             index = cast(api.MembersResult, found).index
@@ -219,7 +215,7 @@ class Caller:
             try:
                 result = yield from self._attempt(node, request, source, try_until, reply_until)
             except (NotSent, Unanswered) as setback:
-                self._leader = None
+                self._knowledge.forget_leader(node)
                 if isinstance(setback, Unanswered):
                     _doubt(course, request, f"but {setback}")
                 self._check_whose(course)
@@ -232,10 +228,10 @@ class Caller:
                 continue
             if not isinstance(result, api.Failure):
                 if source is Source.LEADER and not isinstance(request, api.NodeQuery):
-                    self._leader = node
+                    self._knowledge.lead(node)
                 return result
             if result.code not in _NOT_OF_WHO_LEADS:
-                self._leader = None
+                self._knowledge.forget_leader(node)
             self._turn_away(course, request, result)
 
     def _check_whose(self, course: Course) -> None:
@@ -271,8 +267,9 @@ class Caller:
 
     def _nodes(self, source: Source) -> list[Address]:
         """Whom to ask: the last known leader first, if it is known and has to be asked."""
-        first = () if source is not Source.LEADER or self._leader is None else (self._leader,)
-        return [*dict.fromkeys((*first, *self._members, *self._addresses))]
+        known = self._knowledge.now
+        first = () if source is not Source.LEADER or known.leader is None else (known.leader,)
+        return [*dict.fromkeys((*first, *known.members, *self._addresses))]
 
     @property
     def addresses(self) -> Sequence[Address]:
@@ -291,8 +288,9 @@ class Caller:
     ) -> Way:
         """Ask one node, once. Raises NotSent or Unanswered; the connection is gone then."""
         stale = source is Source.STALE
-        min_term = 0 if stale or isinstance(request, api.NodeQuery) else self._term
-        call = api.Call(request, min_term, self._cluster_id, source is Source.ANY)
+        known = self._knowledge.now
+        min_term = 0 if stale or isinstance(request, api.NodeQuery) else known.term
+        call = api.Call(request, min_term, known.cluster_id, source is Source.ANY)
         answer = yield Attempt(node, stale, call, send_until, reply_until)
         try:
             return self._answer_to(call, answer, stale)
@@ -315,15 +313,14 @@ class Caller:
         if call.cluster_id not in ("", reply.cluster_id):
             # The node has refused: the call says for which cluster it is.
             raise Foreign(f"it belongs to cluster {reply.cluster_id}, not to {call.cluster_id}")
-        self._cluster_id = reply.cluster_id
-        self._newest_members_at = max(self._newest_members_at, reply.members_at)
-        if isinstance(reply.result, api.Failure):
-            return reply.result
-        if not isinstance(reply.result, api.answers_to(call.request)):
+        failed = isinstance(reply.result, api.Failure)
+        fits = isinstance(reply.result, api.answers_to(call.request))
+        # Other answers do not show that anybody was elected in the node's term.
+        of_leader = fits and not stale and not isinstance(call.request, api.NodeQuery)
+        if not self._knowledge.hear(reply, of_leader=of_leader):
+            raise Unanswered(f"it belongs to cluster {reply.cluster_id}, and others came first")
+        if not (failed or fits):
             raise Unanswered("the reply belongs to another request")
-        if not stale and not isinstance(call.request, api.NodeQuery):
-            # Other answers do not show that anybody was elected in the node's term.
-            self._term = max(self._term, reply.term)
         return reply.result
 
 

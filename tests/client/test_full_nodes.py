@@ -14,6 +14,7 @@ from kvstore.wire import resp
 from kvstore.wire.commands import render_failure
 
 from .answers import FOO, FOUND, STATUS
+from .inside import forget_leader
 from .numbers import numbers
 
 
@@ -29,7 +30,7 @@ def test_a_node_without_a_free_place_is_passed_over_each_time() -> None:
     ):
         for _ in range(2):
             other.extend(FOUND)
-            client._caller._leader = None  # so that the full one is asked
+            forget_leader(client)  # so that the full one is asked
             assert client.get("foo") == FOO
         assert len(node.requests) == 2
 

@@ -27,6 +27,7 @@ from scripted_node import (
 from kvstore import Client, OutcomeUnknownError, RefusedError, RequestError, UnreachableError, api
 
 from .answers import FOO, FOUND, interrupt
+from .inside import forget_leader
 from .numbers import numbers, opened
 
 STALE = api.Failure(api.FailureCode.STALE, "this node is in term 3, the request asks for 5")
@@ -77,7 +78,7 @@ def test_a_leader_that_failed_is_forgotten_although_the_request_failed_too(failu
             asked = puts(leader)
             assert client.get("foo") == FOO
             assert puts(leader) == asked
-            client._caller._leader = None  # as if that one had failed as well
+            forget_leader(client)  # as if that one had failed as well
 
 
 def test_a_leader_that_refuses_a_request_for_its_own_sake_is_asked_first_again() -> None:
@@ -120,7 +121,7 @@ def test_who_did_not_answer_is_asked_last_in_the_next_round() -> None:
             c._script[:] = [NO_LEADER]
             assert client.get("foo") == FOO
             assert len(hung.requests) == asked
-            client._caller._leader = None  # as after a refusal
+            forget_leader(client)  # as after a refusal
 
 
 def test_every_round_asks_all_nodes_and_follows_them_again() -> None:
@@ -133,7 +134,7 @@ def test_every_round_asks_all_nodes_and_follows_them_again() -> None:
         for _ in range(2):
             b._script[:] = [NO_LEADER, NO_LEADER, FOUND]
             assert client.get("foo") == FOO
-            client._caller._leader = None  # so that the other one is asked first again
+            forget_leader(client)  # so that the other one is asked first again
         a._script[:] = [NO_LEADER, *[not_leader(b.address)] * 999]
         b._script[:] = [NO_LEADER, NO_LEADER, FOUND]
         assert client.get("foo") == FOO

@@ -182,7 +182,7 @@ CALLING = (
     Mutant(
         "a handover is asked for again of whoever leads by then",
         "Caller._ask",
-        "            request = api.HandOver(request.heir, self._term)\n",
+        "            request = api.HandOver(request.heir, self._knowledge.now.term)\n",
         "            request = api.HandOver(request.heir)\n",
         test="tests/client/test_transfer_leader.py"
         "::test_who_is_asked_again_is_told_which_leader_was_to_hand_over",
@@ -198,9 +198,8 @@ CALLING = (
     Mutant(
         "a client believes every node about the term",
         "Caller._answer_to",
-        "        if not stale and not isinstance(call.request, api.NodeQuery):\n"
-        "            # Other answers",
-        "        if True:\n            # Other answers",
+        "        of_leader = fits and not stale and not isinstance(call.request, api.NodeQuery)\n",
+        "        of_leader = fits\n",
         test="tests/client/test_fencing.py"
         "::test_only_what_a_leader_answers_shows_that_a_term_has_one",
     ),
@@ -317,7 +316,7 @@ CALLING = (
     Mutant(
         "a leader that did not answer is asked first again",
         "Caller._carry_out",
-        " as setback:\n                self._leader = None\n",
+        " as setback:\n                self._knowledge.forget_leader(node)\n",
         " as setback:\n",
         test="tests/client/test_second_times.py"
         "::test_a_leader_that_failed_is_forgotten_although_the_request_failed_too",

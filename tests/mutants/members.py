@@ -133,9 +133,9 @@ MEMBERS = (
     ),
     Mutant(
         "a client goes on with the members that it was given",
-        "Caller._learn_members",
-        "            self._members = tuple(parse_address(one.address) for one in found.members)\n",
-        "",
+        "Knowledge.meet",
+        "replace(known, members=members, members_at=found.index)",
+        "replace(known, members_at=found.index)",
         test=_CLIENT,
     ),
     Mutant(

@@ -15,6 +15,7 @@ from .diverging import DIVERGING
 from .dropping import DROPPING
 from .guiding import GUIDING
 from .keeping import KEEPING
+from .lanes import LANES
 from .leading import LEADING
 from .members import MEMBERS
 from .receiving import RECEIVING
@@ -42,6 +43,7 @@ MUTANTS = (
     *SHARING,
     *SEVERAL,
     *CALLING,
+    *LANES,
     *KEEPING,
     *STARTING,
     *BEGINNING,
