@@ -29,7 +29,7 @@ class Applied(msgspec.Struct, frozen=True):
     """
 
     last_applied: int = 0
-    revision: int = 0
+    revision: int = 1
     time_ms: int = 0
     cluster_version: int = FIRST_VERSION
 

@@ -23,7 +23,8 @@ def state_as_of(start: LogStart) -> Applied:
 
     If each term had an entry, that entry changed nothing, and all others did.
     """
-    return Applied(last_applied=start.index, revision=max(start.index - start.term, 0))
+    writes = max(start.index - start.term, 0)
+    return Applied(last_applied=start.index, revision=Applied().revision + writes)
 
 
 class Beginning(msgspec.Struct, frozen=True):

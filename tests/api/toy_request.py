@@ -64,8 +64,8 @@ def the_state_machine_says_beforehand_what_it_changes() -> None:
     machine = StateMachine(state, Applied(), 1 << 20, api.SessionRules())
     data = msgspec.msgpack.encode(APPEND)
     assert machine.footprint(data).of("keys").puts == 1
-    assert machine.apply(1, data).result == AppendResult(1, 4)
-    assert machine.apply(2, data).result == AppendResult(2, 8)
+    assert machine.apply(1, data).result == AppendResult(2, 4)
+    assert machine.apply(2, data).result == AppendResult(3, 8)
 
 
 def the_inspection_reads_it() -> None:

@@ -53,21 +53,21 @@ def machine() -> Machine:
 def test_a_new_key_starts_its_history_at_the_current_revision(machine: Machine) -> None:
     machine.put(b"other", b"x")
     machine.put(b"k", b"v")
-    assert machine.get(b"k") == api.KeyValue(b"k", b"v", 2, 2, 1)
+    assert machine.get(b"k") == api.KeyValue(b"k", b"v", 3, 3, 1)
 
 
 def test_an_overwritten_key_keeps_its_create_revision_and_counts_versions(machine: Machine) -> None:
     machine.put(b"k", b"1")
     machine.put(b"other", b"x")
     machine.put(b"k", b"2")
-    assert machine.get(b"k") == api.KeyValue(b"k", b"2", 1, 3, 2)
+    assert machine.get(b"k") == api.KeyValue(b"k", b"2", 2, 4, 2)
 
 
 def test_a_deleted_and_remade_key_starts_a_new_history(machine: Machine) -> None:
     machine.put(b"k", b"1")
     machine.run(api.Delete((b"k",)))
     machine.put(b"k", b"2")
-    assert machine.get(b"k") == api.KeyValue(b"k", b"2", 3, 3, 1)
+    assert machine.get(b"k") == api.KeyValue(b"k", b"2", 4, 4, 1)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_put_returns_the_replaced_record_when_asked(machine: Machine) -> None:
     machine.put(b"k", b"old")
     result = machine.run(api.Put(b"k", b"new", return_previous=True))
     assert isinstance(result, api.PutResult)
-    assert result.previous == api.KeyValue(b"k", b"old", 1, 1, 1)
+    assert result.previous == api.KeyValue(b"k", b"old", 2, 2, 1)
 
 
 def test_put_many_replaces_so_much_at_once_and_else_changes_nothing(machine: Machine) -> None:
@@ -126,27 +126,27 @@ def test_put_many_replaces_so_much_at_once_and_else_changes_nothing(machine: Mac
 
 def test_put_many_is_one_revision_and_the_last_of_equal_keys_wins(machine: Machine) -> None:
     machine.run(api.PutMany(((b"a", b"1"), (b"b", b"2"), (b"a", b"3"))))
-    assert machine.get(b"a") == api.KeyValue(b"a", b"3", 1, 1, 1)
-    assert machine.get(b"b") == api.KeyValue(b"b", b"2", 1, 1, 1)
-    assert machine.machine.revision == 1
+    assert machine.get(b"a") == api.KeyValue(b"a", b"3", 2, 2, 1)
+    assert machine.get(b"b") == api.KeyValue(b"b", b"2", 2, 2, 1)
+    assert machine.machine.revision == 2
 
 
 def test_delete_counts_each_existing_key_once(machine: Machine) -> None:
     machine.put(b"a", b"1")
     machine.put(b"b", b"2")
     result = machine.run(api.Delete((b"a", b"absent", b"a", b"b")))
-    assert result == api.DeleteResult(revision=3, deleted=2)
-    assert machine.machine.query(api.Count()) == api.CountResult(3, 0)
+    assert result == api.DeleteResult(revision=4, deleted=2)
+    assert machine.machine.query(api.Count()) == api.CountResult(4, 0)
 
 
 def test_deleting_nothing_leaves_the_revision(machine: Machine) -> None:
     machine.put(b"a", b"1")
-    assert machine.run(api.Delete((b"absent",))) == api.DeleteResult(revision=1, deleted=0)
+    assert machine.run(api.Delete((b"absent",))) == api.DeleteResult(revision=2, deleted=0)
 
 
 def test_increment_counts_from_zero_and_stores_a_decimal(machine: Machine) -> None:
-    assert machine.run(api.Increment(b"n", 5)) == api.IncrementResult(1, 5)
-    assert machine.run(api.Increment(b"n", -7)) == api.IncrementResult(2, -2)
+    assert machine.run(api.Increment(b"n", 5)) == api.IncrementResult(2, 5)
+    assert machine.run(api.Increment(b"n", -7)) == api.IncrementResult(3, -2)
     assert machine.value(b"n") == b"-2"
 
 
@@ -161,7 +161,7 @@ def test_increment_refuses_what_is_no_integer_and_changes_nothing(
     result = machine.run(api.Increment(b"n", 1))
     assert isinstance(result, api.Failure)
     assert result.message == "value is not an integer or out of range"
-    assert machine.get(b"n") == api.KeyValue(b"n", value, 1, 1, 1)
+    assert machine.get(b"n") == api.KeyValue(b"n", value, 2, 2, 1)
 
 
 @pytest.mark.parametrize(("start", "by"), [(INTEGER_MAX, 1), (INTEGER_MIN, -1)])
@@ -176,10 +176,10 @@ def test_increment_refuses_to_overflow(machine: Machine, start: int, by: int) ->
 # --- Guards -------------------------------------------------------------------------------
 
 GUARDED: list[tuple[api.Write, bytes | None]] = [
-    (api.Put(b"k", b"new", guard=api.Guard(b"lock", 2)), b"new"),
-    (api.PutMany(((b"k", b"new"),), guard=api.Guard(b"lock", 2)), b"new"),
-    (api.Delete((b"k",), guard=api.Guard(b"lock", 2)), None),
-    (api.Increment(b"k", 1, guard=api.Guard(b"lock", 2)), b"2"),
+    (api.Put(b"k", b"new", guard=api.Guard(b"lock", 3)), b"new"),
+    (api.PutMany(((b"k", b"new"),), guard=api.Guard(b"lock", 3)), b"new"),
+    (api.Delete((b"k",), guard=api.Guard(b"lock", 3)), None),
+    (api.Increment(b"k", 1, guard=api.Guard(b"lock", 3)), b"2"),
 ]
 
 
@@ -200,9 +200,9 @@ def test_a_guard_whose_key_was_written_since_stops_every_kind_of_write(
     machine.put(b"k", b"1")
     machine.put(b"lock", b"me")
     machine.put(b"lock", b"you")
-    assert machine.run(write) == api.GuardFailed(revision=3, mod_revision=3)
-    assert machine.get(b"k") == api.KeyValue(b"k", b"1", 1, 1, 1)
-    assert machine.machine.revision == 3
+    assert machine.run(write) == api.GuardFailed(revision=4, mod_revision=4)
+    assert machine.get(b"k") == api.KeyValue(b"k", b"1", 2, 2, 1)
+    assert machine.machine.revision == 4
 
 
 @pytest.mark.parametrize("write", [write for write, _ in GUARDED])
@@ -212,24 +212,24 @@ def test_a_guard_whose_key_is_gone_stops_every_kind_of_write(
     machine.put(b"k", b"1")
     machine.put(b"lock", b"me")
     machine.run(api.Delete((b"lock",)))
-    assert machine.run(write) == api.GuardFailed(revision=3, mod_revision=0)
+    assert machine.run(write) == api.GuardFailed(revision=4, mod_revision=0)
     assert machine.value(b"k") == b"1"
 
 
 def test_a_guard_of_revision_0_wants_no_such_key(machine: Machine) -> None:
     write = api.Put(b"k", b"v", guard=api.Guard(b"lock", 0))
-    assert machine.run(write) == api.PutResult(1, True)
+    assert machine.run(write) == api.PutResult(2, True)
     machine.put(b"lock", b"me")
-    assert machine.run(write) == api.GuardFailed(2, 2)
+    assert machine.run(write) == api.GuardFailed(3, 3)
 
 
 def test_a_guard_may_be_on_the_key_itself_and_beside_a_condition(machine: Machine) -> None:
     machine.put(b"k", b"1")
-    guard = api.Guard(b"k", 1)
+    guard = api.Guard(b"k", 2)
     unmet = machine.run(api.Put(b"k", b"2", api.When.ABSENT, guard=guard))
-    assert unmet == api.PutResult(1, False)
-    assert machine.run(api.Put(b"k", b"2", guard=guard)) == api.PutResult(2, True)
-    assert machine.run(api.Put(b"k", b"3", guard=guard)) == api.GuardFailed(2, 2)
+    assert unmet == api.PutResult(2, False)
+    assert machine.run(api.Put(b"k", b"2", guard=guard)) == api.PutResult(3, True)
+    assert machine.run(api.Put(b"k", b"3", guard=guard)) == api.GuardFailed(3, 3)
 
 
 def test_every_write_of_a_key_has_a_higher_mod_revision_than_all_before(machine: Machine) -> None:
@@ -251,8 +251,8 @@ def test_every_write_of_a_key_has_a_higher_mod_revision_than_all_before(machine:
 def test_get_answers_in_the_order_asked_with_none_for_absent_keys(machine: Machine) -> None:
     machine.put(b"a", b"1")
     result = machine.machine.query(api.Get((b"b", b"a", b"a"), with_values=False))
-    item = api.KeyValue(b"a", b"", 1, 1, 1)
-    assert result == api.GetResult(1, (None, item, item))
+    item = api.KeyValue(b"a", b"", 2, 2, 1)
+    assert result == api.GetResult(2, (None, item, item))
 
 
 @pytest.mark.parametrize("with_values", [True, False])

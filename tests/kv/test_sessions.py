@@ -65,15 +65,15 @@ def test_a_request_that_arrives_again_has_one_effect_and_one_answer(machine: Ses
     session = machine.open()
     first = machine.once(session, 1)
     machine.put(b"n", b"7")
-    assert machine.once(session, 1) == first == api.IncrementResult(1, 1)
+    assert machine.once(session, 1) == first == api.IncrementResult(2, 1)
     assert machine.value(b"n") == b"7"
-    assert machine.machine.revision == 2
+    assert machine.machine.revision == 3
 
 
 def test_the_next_request_is_another_one(machine: Sessions) -> None:
     session = machine.open()
-    assert machine.once(session, 1) == api.IncrementResult(1, 1)
-    assert machine.once(session, 2) == api.IncrementResult(2, 2)
+    assert machine.once(session, 1) == api.IncrementResult(2, 1)
+    assert machine.once(session, 2) == api.IncrementResult(3, 2)
 
 
 def test_a_number_that_was_passed_over_can_never_take_effect(machine: Sessions) -> None:
@@ -129,8 +129,8 @@ def test_what_is_kept_of_a_write_does_not_grow_with_it(machine: Sessions) -> Non
 
 def test_sessions_do_not_share_their_numbers(machine: Sessions) -> None:
     one, two = machine.open(), machine.open()
-    assert machine.once(one, 1) == api.IncrementResult(1, 1)
-    assert machine.once(two, 1) == api.IncrementResult(2, 2)
+    assert machine.once(one, 1) == api.IncrementResult(2, 1)
+    assert machine.once(two, 1) == api.IncrementResult(3, 2)
 
 
 def test_a_refusal_of_the_state_machine_is_kept_like_an_answer(machine: Sessions) -> None:
@@ -146,10 +146,10 @@ def test_a_refusal_of_the_state_machine_is_kept_like_an_answer(machine: Sessions
 
 def test_a_guard_that_did_not_hold_is_kept_like_an_answer(machine: Sessions) -> None:
     session = machine.open()
-    write = api.Put(b"k", b"v", guard=api.Guard(b"lock", 1))
-    assert machine.once(session, 1, write) == api.GuardFailed(0, 0)
+    write = api.Put(b"k", b"v", guard=api.Guard(b"lock", 2))
+    assert machine.once(session, 1, write) == api.GuardFailed(1, 0)
     machine.put(b"lock", b"me")
-    assert machine.once(session, 1, write) == api.GuardFailed(0, 0)
+    assert machine.once(session, 1, write) == api.GuardFailed(1, 0)
 
 
 @pytest.mark.parametrize("session", [7, 1 << 62])
@@ -195,12 +195,12 @@ def test_a_session_that_was_not_used_for_too_long_is_expired(machine: Sessions) 
     one, two = machine.open(time_ms=0), machine.open(time_ms=0)
     machine.once(two, 1, time_ms=60)
     assert code(machine.once(one, 1, time_ms=101)) is api.FailureCode.NO_SESSION
-    assert machine.once(two, 2, time_ms=160) == api.IncrementResult(2, 2)
+    assert machine.once(two, 2, time_ms=160) == api.IncrementResult(3, 2)
 
 
 def test_a_session_lives_to_its_last_millisecond(machine: Sessions) -> None:
     session = machine.open(time_ms=1_000)
-    assert machine.once(session, 1, time_ms=1_100) == api.IncrementResult(1, 1)
+    assert machine.once(session, 1, time_ms=1_100) == api.IncrementResult(2, 1)
     assert code(machine.once(session, 2, time_ms=1_201)) is api.FailureCode.NO_SESSION
 
 
@@ -208,7 +208,7 @@ def test_an_answer_told_again_is_a_use(machine: Sessions) -> None:
     session = machine.open()
     machine.once(session, 1, time_ms=50)
     machine.once(session, 1, time_ms=150)
-    assert machine.once(session, 1, time_ms=250) == api.IncrementResult(1, 1)
+    assert machine.once(session, 1, time_ms=250) == api.IncrementResult(2, 1)
 
 
 def test_time_does_not_go_back_with_a_leader_that_lags(machine: Sessions) -> None:
@@ -235,7 +235,7 @@ def test_an_entry_removes_a_bounded_number_and_counts_the_others_as_ended() -> N
 
 def test_no_read_of_the_keys_sees_a_session(machine: Sessions) -> None:
     machine.once(machine.open(), 1)
-    assert machine.machine.query(api.Count()) == api.CountResult(1, 1)
+    assert machine.machine.query(api.Count()) == api.CountResult(2, 1)
     page = machine.machine.query(api.Scan())
     assert isinstance(page, api.ScanResult)
     assert [item.key for item in page.items] == [b"n"]
@@ -247,7 +247,7 @@ def test_a_restart_keeps_answers_and_time(machine: Sessions) -> None:
     machine.commit()
     machine.restart()
     assert machine.machine.clock.time_ms == 50
-    assert machine.once(session, 1) == api.IncrementResult(1, 1)
+    assert machine.once(session, 1) == api.IncrementResult(2, 1)
     assert code(machine.once(session, 2, time_ms=151)) is api.FailureCode.NO_SESSION
 
 
@@ -273,7 +273,7 @@ writes = st.one_of(
     st.builds(api.Put, st.sampled_from([b"a", b"n"]), st.sampled_from([b"1", b"x" * 70])),
     st.builds(api.Put, st.just(b"a"), st.just(b"2"), return_previous=st.just(True)),
     st.just(ADD),
-    st.just(api.Delete((b"a", b"n"), guard=api.Guard(b"a", 3))),
+    st.just(api.Delete((b"a", b"n"), guard=api.Guard(b"a", 4))),
 )
 entries = st.lists(
     st.one_of(

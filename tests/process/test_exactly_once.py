@@ -103,7 +103,7 @@ def test_a_retry_has_its_answer_after_the_whole_cluster_was_killed(
         assert isinstance(opened, api.SessionResult)
         once = api.Once(opened.session, 1, api.Increment(b"counter", 1))
         first = client.execute(once)
-        assert first == api.IncrementResult(1, 1)
+        assert first == api.IncrementResult(2, 1)
         cluster.kill(*cluster.nodes)
         cluster.restart()
         assert client.execute(once) == first

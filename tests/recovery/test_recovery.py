@@ -74,7 +74,7 @@ def test_term_and_revision_are_beyond_all_of_before(tmp_path):
     assert hard_state == HardState(TERM + TERM_BUMP, None, 0)
     assert done.term == TERM + TERM_BUMP
     applied = node.state.applied()
-    assert applied == Applied(LAST, 5 + RECOVER_BUMP, 950, 2)
+    assert applied == Applied(LAST, 6 + RECOVER_BUMP, 950, 2)
     assert done.revision == applied.revision
     assert max(unpack_history(record)[1] for _, record in node.state.scan(b"")) < RECOVER_BUMP
     node.close()
@@ -84,7 +84,7 @@ def test_the_revision_goes_up_by_as_much_as_is_asked(tmp_path):
     """As for a second directory of a cluster of which another one was recovered before."""
     with survivor(made(tmp_path / "n3")) as found:
         done = recover(found, os.urandom, revision_bump=1 << 41)
-    assert done.revision == 5 + (1 << 41)
+    assert done.revision == 6 + (1 << 41)
     with (
         survivor(made(tmp_path / "other")) as found,
         pytest.raises(ConfigError, match="raise it by less"),

@@ -71,7 +71,7 @@ def test_a_node_goes_on_when_its_writer_has() -> None:
     cluster.writer.write()
     assert node.is_busy
     cluster.turn(1)
-    assert claim.result == api.PutResult(revision=1, written=True)
+    assert claim.result == api.PutResult(revision=2, written=True)
     assert not node.is_busy
 
 

@@ -214,7 +214,7 @@ def test_a_client_that_vanishes_leaves_nothing_behind(line: Line) -> None:
     for _ in range(5):
         line.turn()
     assert not line.context.doorkeeper.connections
-    assert line.node.machine.revision == 1
+    assert line.node.machine.revision == 2
 
 
 def test_hello_switches_the_protocol_for_what_follows(line: Line) -> None:
@@ -239,7 +239,7 @@ def test_a_follower_reads_only_after_readonly(follower: Line) -> None:
 def test_a_typed_request_gets_a_typed_result(line: Line) -> None:
     got = line.ask(typed.encode_call(api.Call(api.Put(b"k", b"v"))))
     payload = got.split(b"\r\n", 1)[1][:-2]
-    assert typed.decode_reply(payload).result == api.PutResult(revision=1, written=True)
+    assert typed.decode_reply(payload).result == api.PutResult(revision=2, written=True)
 
 
 def test_a_typed_failure_is_a_result_and_not_an_error(follower: Line) -> None:

@@ -22,8 +22,8 @@ def ask(line: Line, call: api.Call) -> api.Reply:
 
 
 def test_a_reply_says_who_answers_in_which_term_and_at_which_revision(line: Line) -> None:
-    assert ask(line, api.Call(PUT)) == api.Reply("test", 1, 1, 1, api.PutResult(1, True))
-    assert ask(line, api.Call(api.Count())) == api.Reply("test", 1, 1, 1, api.CountResult(1, 1))
+    assert ask(line, api.Call(PUT)) == api.Reply("test", 1, 1, 2, api.PutResult(2, True))
+    assert ask(line, api.Call(api.Count())) == api.Reply("test", 1, 1, 2, api.CountResult(2, 1))
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_a_refusal_comes_in_the_same_envelope_and_changes_nothing(
     got = line.ask(b"*2\r\n$2\r\nKV\r\n$%d\r\n%s\r\n" % (len(payload), payload))
     reply = typed.decode_reply(got.split(b"\r\n", 1)[1][:-2])
     assert isinstance(reply.result, api.Failure)
-    assert (reply.cluster_id, reply.node_id, reply.term, reply.revision) == ("test", 1, 1, 0)
-    assert line.node.machine.revision == 0
+    assert (reply.cluster_id, reply.node_id, reply.term, reply.revision) == ("test", 1, 1, 1)
+    assert line.node.machine.revision == 1
 
 
 @pytest.mark.parametrize("request_", [PUT, api.Get((b"k",)), api.Status(), api.OpenSession()])
@@ -59,7 +59,7 @@ def test_a_node_serves_its_own_term_and_refuses_a_later_one(
 
 
 def test_a_node_refuses_what_is_meant_for_another_cluster(line: Line) -> None:
-    assert ask(line, api.Call(PUT, cluster_id="test")).result == api.PutResult(1, True)
+    assert ask(line, api.Call(PUT, cluster_id="test")).result == api.PutResult(2, True)
     refused = ask(line, api.Call(PUT, cluster_id="other")).result
     assert isinstance(refused, api.Failure)
     assert refused.code is api.FailureCode.INVALID
@@ -96,16 +96,16 @@ def test_a_retry_is_answered_alike_by_the_next_leader_and_after_a_restart() -> N
     opened = submit(cluster, leader, api.OpenSession())
     assert isinstance(opened, api.SessionResult)
     once = api.Once(opened.session, 1, api.Increment(b"n", 1))
-    assert submit(cluster, leader, once) == api.IncrementResult(1, 1)
+    assert submit(cluster, leader, once) == api.IncrementResult(2, 1)
     cluster.isolate(leader)
     cluster.run(3_000.0)
     following = cluster.elect().raft.id
     assert following != leader
-    assert submit(cluster, following, once) == api.IncrementResult(1, 1)
+    assert submit(cluster, following, once) == api.IncrementResult(2, 1)
     cluster.heal()
     for node_id in cluster.nodes:
         cluster.crash(node_id)
-    assert submit(cluster, cluster.elect().raft.id, once) == api.IncrementResult(1, 1)
+    assert submit(cluster, cluster.elect().raft.id, once) == api.IncrementResult(2, 1)
 
 
 def test_the_leaders_time_is_what_expires_a_session() -> None:

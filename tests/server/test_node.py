@@ -35,7 +35,7 @@ def test_a_write_is_answered_once_when_a_majority_has_it() -> None:
     cluster.turn(leader.raft.id)
     assert claim.results == [], "no follower has it yet"
     cluster.run()
-    assert claim.result == api.PutResult(revision=1, written=True)
+    assert claim.result == api.PutResult(revision=2, written=True)
     assert all(read(cluster, node_id, b"k") == b"v" for node_id in cluster.nodes)
 
 
@@ -43,7 +43,7 @@ def test_a_lone_node_answers_in_the_turn_that_made_the_write_durable() -> None:
     cluster, claim = Cluster(size=1), Claim()
     cluster.elect().submit_command(PUT, claim)
     cluster.turn(1)
-    assert claim.result == api.PutResult(revision=1, written=True)
+    assert claim.result == api.PutResult(revision=2, written=True)
 
 
 def test_a_failed_write_to_disk_lets_nothing_out() -> None:
@@ -412,7 +412,7 @@ def test_a_read_waiting_for_a_write_is_not_answered_by_a_follower() -> None:
     until(lambda: raft.has_committed_in_term, partial(cluster.run, 50), "the heir has committed")
     cluster.heal()
     cluster.run(1_000)
-    assert old.machine.revision == 1
+    assert old.machine.revision == 2
     assert read_claim.failure.code is api.FailureCode.NO_LEADER
 
 
@@ -439,7 +439,7 @@ def test_after_a_crash_the_log_replays_from_the_last_checkpoint() -> None:
     assert cluster.nodes[1].machine.last_applied == 2
     cluster.elect()
     assert read(cluster, 1, b"n") == b"2"
-    assert cluster.nodes[1].machine.revision == 2
+    assert cluster.nodes[1].machine.revision == 3
 
 
 def test_what_is_due_once_an_interval_is_not_done_in_every_turn() -> None:

@@ -243,7 +243,7 @@ def test_a_deletion_is_taken_where_puts_are_not_and_bounded_too() -> None:
     node.submit_command(api.Delete((b"k",) * 1_000), many)
     cluster.run()
     assert put.failure.code is many.failure.code is api.FailureCode.NO_SPACE
-    assert one.result == api.DeleteResult(2, 1)
+    assert one.result == api.DeleteResult(3, 1)
     assert isinstance(opened.result, api.SessionResult)
     for write_of_session, code in ((PUT, api.FailureCode.NO_SPACE), (api.Delete((b"k",)), None)):
         claim = Claim()

@@ -32,7 +32,7 @@ def test_a_read_behind_a_write_of_the_same_connection_sees_it() -> None:
     router.dispatch(node, PUT, written)
     router.dispatch(node, Asked(GET), read)
     cluster.run()
-    assert written.result == api.PutResult(1, written=True)
+    assert written.result == api.PutResult(2, written=True)
     assert found(read) == b"v"
 
 
@@ -50,7 +50,7 @@ def test_a_write_is_never_stale() -> None:
     claim = Claim()
     Router().dispatch(node, Asked(PUT.request, is_stale=True), claim)
     cluster.run()
-    assert claim.result == api.PutResult(1, written=True)
+    assert claim.result == api.PutResult(2, written=True)
 
 
 class _Patient(Claim):
@@ -103,7 +103,7 @@ def test_who_asks_by_the_right_names_is_served() -> None:
     asked = Asked(PUT.request, min_term=node.raft.current_term, cluster_id="test")
     Router().dispatch(node, asked, claim)
     cluster.run()
-    assert claim.result == api.PutResult(1, written=True)
+    assert claim.result == api.PutResult(2, written=True)
 
 
 def test_a_hand_over_goes_to_the_node() -> None:

@@ -47,7 +47,7 @@ sys.stdin.read()
 def test_a_directory_is_made_on_first_use_with_what_is_missing_above_it(tmp_path):
     node = open_node(tmp_path / "deep" / "n1")
     assert node.log.recover().last_index == 0
-    assert node.state.applied() == Applied(0, 0)
+    assert node.state.applied() == Applied()
     assert node.log.identity.incarnation == f"{1:032x}"
     node.close()
 

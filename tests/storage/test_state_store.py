@@ -19,7 +19,7 @@ def store(request, tmp_path):
 
 
 def test_a_new_key_space_is_empty(store):
-    assert store.state.applied() == Applied(0, 0)
+    assert store.state.applied() == Applied()
     assert store.state.count() == 0
     assert list(store.state.scan(b"")) == []
     assert store.state.get(b"a") is None
