@@ -18,7 +18,7 @@ from kvstore.cli import outcomes, render, streams
 from kvstore.cli.asking import with_client
 from kvstore.cli.backups import backup, verify
 from kvstore.cli.check import check
-from kvstore.cli.compact import compact
+from kvstore.cli.defrag import defrag
 from kvstore.cli.groups import Group
 from kvstore.cli.health import health
 from kvstore.cli.inspection import inspect
@@ -170,7 +170,7 @@ def commands(ctx: click.Context) -> None:
 
 for _command in (
     *(serve, put, get, delete, increment, scan, count, status, health, check, inspect),
-    *(backup, verify, restore, recover, compact),
+    *(backup, verify, restore, recover, defrag),
 ):
     commands.add_command(_command)
 

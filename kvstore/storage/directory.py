@@ -8,7 +8,7 @@
     <data>/state.new/  only while a snapshot is installed: what takes the place of state/
     <data>/state.old/  for a moment: what it took the place of, or was given up
     <data>/state.differs/  the last one that a snapshot replaced since it differed from others'
-    <data>/state.compacted/, raft.compacted/   only while `kvstore compact` copies
+    <data>/state.defragmented/, raft.defragmented/   only while `kvstore defrag` copies
     <data>/state.damaged/, raft/damaged.mdb   what was damaged, after it was mended
     <data>/raft.before/   the log of the cluster that this one was made of (`recovered_log.py`)
     <data>/raft.saved/, state.saved/   what is read of damaged stores, only while they are mended
@@ -63,8 +63,8 @@ PEERS: Final = "peers"
 STATE: Final = "state"
 STATE_ASIDE: Final = "state.damaged"
 UNFINISHED: Final = "raft.new"
-COPY: Final = ".compacted"
-"""Behind the name of a copy that `kvstore compact` is making."""
+COPY: Final = ".defragmented"
+"""Behind the name of a copy that `kvstore defrag` is making."""
 
 
 class DataDirectory(msgspec.Struct, frozen=True):
@@ -291,14 +291,14 @@ def _open_stores(
 
 
 def _remove_copies(data_dir: Path) -> tuple[str, ...]:
-    """What a `kvstore compact` that was killed had made of its copies; what to say of it."""
+    """What a `kvstore defrag` that was killed had made of its copies; what to say of it."""
     copies = [copy for name in (STATE, RAFT) if (copy := data_dir / (name + COPY)).exists()]
     try:
         for copy in copies:
             shutil.rmtree(copy)
     except OSError as error:
         raise DiskWriteError(f"{data_dir}: {error.strerror}") from error
-    return tuple(f"{copy}: removed what an interrupted `kvstore compact` left" for copy in copies)
+    return tuple(f"{copy}: removed what an interrupted `kvstore defrag` left" for copy in copies)
 
 
 def finish_change_over(data_dir: Path, log: LmdbLog, map_bytes: int) -> None:

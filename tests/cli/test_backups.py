@@ -1,4 +1,4 @@
-"""`kvstore backup`, `verify`, `restore` and `compact`: a file that is whole, or none."""
+"""`kvstore backup`, `verify`, `restore` and `defrag`: a file that is whole, or none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from crc32c import crc32c
 from founding import founders
 from scripted_node import INVALID, ClosedPort, Misbehave, ScriptedNode, status_of
-from storage.compacting_child import made
+from storage.defragmenting_child import made
 
 from kvstore import api
 from kvstore.cli import render
@@ -232,19 +232,19 @@ def test_what_was_restored_is_told_with_the_revision_from_which_it_goes_on(
     assert ran.out.decode().endswith("; its revisions go on from 105\n")
 
 
-# --- Compact ------------------------------------------------------------------------------
+# --- Defrag -------------------------------------------------------------------------------
 
 
-def test_what_compacting_gives_back_is_told(run: Run, tmp_path: Path) -> None:
+def test_what_defragmenting_gives_back_is_told(run: Run, tmp_path: Path) -> None:
     data_dir = made(tmp_path / "n1")
-    ran = run("compact", "--data", str(data_dir), "--json")
+    ran = run("defrag", "--data", str(data_dir), "--json")
     found = json.loads(ran.out)
     assert (ran.code, ran.err, found["data"]) == (0, "", str(data_dir))
     assert found["before_bytes"]["state"] > 10 * found["after_bytes"]["state"]
     data_dir = made(tmp_path / "n2")
     files = [data_dir / name / "data.mdb" for name in ("state", "raft")]
     before = [render.size(file.stat().st_size) for file in files]
-    ran = run("compact", "--data", str(data_dir))
+    ran = run("defrag", "--data", str(data_dir))
     now = [render.size(file.stat().st_size) for file in files]
     assert ran.out.decode().splitlines() == [
         f"{data_dir / 'state'}: {before[0]} before, {now[0]} now",
@@ -252,7 +252,7 @@ def test_what_compacting_gives_back_is_told(run: Run, tmp_path: Path) -> None:
     ]
 
 
-def test_there_is_nothing_to_compact_where_no_node_was(run: Run, tmp_path: Path) -> None:
-    ran = run("compact", "--data", str(tmp_path / "n1"))
+def test_there_is_nothing_to_defragment_where_no_node_was(run: Run, tmp_path: Path) -> None:
+    ran = run("defrag", "--data", str(tmp_path / "n1"))
     assert (ran.code, ran.out) == (3, b"")
     assert "no node has this directory" in ran.err

@@ -63,7 +63,7 @@ LINES = [
     "status --every WORD",
     "inspect WORD",
     "verify WORD",
-    "compact --data WORD",
+    "defrag --data WORD",
     "recover --data WORD --yes",
     "restore WORD --id 1 --data /dev/null/x",
     "restore /dev/null --id 1 --bump-revision WORD --data /dev/null/x",

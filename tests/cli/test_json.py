@@ -137,7 +137,7 @@ ON_FILES = {
     "verify": ("verify /dev/null", "DAMAGED"),
     "restore": ("restore /dev/null --id 1 --data /dev/null/x", "DAMAGED"),
     "recover": ("recover --data /dev/null/x --yes", "DIRECTORY"),
-    "compact": ("compact --data /dev/null/x", "DIRECTORY"),
+    "defrag": ("defrag --data /dev/null/x", "DIRECTORY"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Wrong versions of how a directory is made of what there is: restored, compacted, recovered.
+"""Wrong versions of how a directory is made of what there is: restored, defragmented, recovered.
 
 Law: each is one plausible mistake, named by what it does wrong.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from .mutant import Mutant
 
 COMMANDS = "tests/cli/test_backups.py"
-COMPACTING = "tests/storage/test_compacting.py"
+DEFRAGMENTING = "tests/storage/test_defragmenting.py"
 RECOVERY = "tests/recovery/test_recovery.py"
 RESTORE = "tests/cli/test_restore.py"
 DIRECTORIES = "tests/storage/test_restoring.py"
@@ -109,46 +109,46 @@ RESTORING = (
         test="tests/storage/test_directory.py",
     ),
     Mutant(
-        "a compacted file takes the place of the old one after that is gone",
-        "compacting._compact",
+        "a defragmented file takes the place of the old one after that is gone",
+        "defragmenting._defragment",
         "        (target / lmdb_files.DATA_FILE).rename(old)\n",
         "        old.unlink()\n        (target / lmdb_files.DATA_FILE).rename(old)\n",
-        test=f"{COMPACTING}::test_a_kill_or_a_power_cut_at_any_step_leaves_all_that_was_there",
+        test=f"{DEFRAGMENTING}::test_a_kill_or_a_power_cut_at_any_step_leaves_all_that_was_there",
     ),
     Mutant(
-        "the name of a compacted file is not synced",
-        "compacting._compact",
+        "the name of a defragmented file is not synced",
+        "defragmenting._defragment",
         "        sync_directory(environment)\n",
         "",
-        test=f"{COMPACTING}::test_a_kill_or_a_power_cut_at_any_step_leaves_all_that_was_there",
+        test=f"{DEFRAGMENTING}::test_a_kill_or_a_power_cut_at_any_step_leaves_all_that_was_there",
     ),
     Mutant(
-        "only one meta page of a compacted file leads to its own records",
-        "lmdb_compact._sign",
+        "only one meta page of a defragmented file leads to its own records",
+        "lmdb_copy._sign",
         "range(META_PAGES)",
         "range(1)",
-        test=f"{COMPACTING}::test_a_compacted_directory_holds_the_same_in_less_room",
+        test=f"{DEFRAGMENTING}::test_a_defragmented_directory_holds_the_same_in_less_room",
     ),
     Mutant(
-        "what a compacted file takes now is told as what it took before",
-        "compact.compact",
+        "what a defragmented file takes now is told as what it took before",
+        "defrag.defrag",
         "{render.size(one.before_bytes)} before, ",
         "{render.size(one.after_bytes)} before, ",
-        test=f"{COMMANDS}::test_what_compacting_gives_back_is_told",
+        test=f"{COMMANDS}::test_what_defragmenting_gives_back_is_told",
     ),
     Mutant(
-        "a directory is compacted under a server",
-        "compact_directory",
+        "a directory is defragmented under a server",
+        "defragment_directory",
         "    with held(data_dir):\n",
         "    if data_dir:\n",
-        test=f"{COMPACTING}::test_a_directory_in_use_is_refused",
+        test=f"{DEFRAGMENTING}::test_a_directory_in_use_is_refused",
     ),
     Mutant(
         "a copy that was not finished stays",
-        "compacting._compact",
+        "defragmenting._defragment",
         "    finally:\n        _remove(target)\n",
         "    finally:\n        pass\n",
-        test=f"{COMPACTING}::test_a_compacted_directory_holds_the_same_in_less_room",
+        test=f"{DEFRAGMENTING}::test_a_defragmented_directory_holds_the_same_in_less_room",
     ),
     Mutant(
         "a recovery leaves out what a damaged log has lost of the data",

@@ -24,7 +24,7 @@ from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogSt
 from kvstore.raft.versions import version_data
 from kvstore.recovery import TERM_BUMP, prospect_of, recover
 from kvstore.storage import recovered_log
-from kvstore.storage.compacting import compact_directory
+from kvstore.storage.defragmenting import defragment_directory
 from kvstore.storage.inspect import inspect_directory
 from kvstore.storage.recovering import survivor
 from kvstore.storage.whose import whose
@@ -202,7 +202,7 @@ def test_a_recovery_that_is_not_finished_is_known_by_whoever_looks(tmp_path, mon
     identity = whose(data_dir)
     assert identity.node_id == 3
     assert identity.cluster_id != "local"
-    assert [one.name for one in compact_directory(data_dir)] == ["state", "raft"]
+    assert [one.name for one in defragment_directory(data_dir)] == ["state", "raft"]
     with survivor(data_dir) as found:
         assert found.identity == identity
 

@@ -18,7 +18,7 @@ from kvstore.storage.lmdb_pages import META_PAGES
 from kvstore.storage.progress import OnProgress, nobody
 
 
-def copy_compacted(environment: Path, target: Path, on_progress: OnProgress = nobody) -> None:
+def copy_pages_in_use(environment: Path, target: Path, on_progress: OnProgress = nobody) -> None:
     """Make the directory `target` with a copy of what `environment` holds. Nobody may be writing.
 
     Raises `DamagedError`, `DiskWriteError` and `OSError`.

@@ -19,11 +19,11 @@ from kvstore.errors import DirectoryRefusedError, DiskWriteError
 from kvstore.storage import lmdb_files, recovered_log
 from kvstore.storage.directory import COPY, RAFT, STATE, held
 from kvstore.storage.filesystem import sync_directory
-from kvstore.storage.lmdb_compact import copy_compacted
+from kvstore.storage.lmdb_copy import copy_pages_in_use
 from kvstore.storage.progress import OnProgress, nobody
 
 
-class Compacted(msgspec.Struct, frozen=True):
+class Defragmented(msgspec.Struct, frozen=True):
     """How long the file of a store was, and how long it is."""
 
     name: str
@@ -31,30 +31,30 @@ class Compacted(msgspec.Struct, frozen=True):
     after_bytes: int
 
 
-def compact_directory(data_dir: Path, on_progress: OnProgress = nobody) -> list[Compacted]:
-    """Compact both stores of a directory, the larger part first; how much each has given back.
+def defragment_directory(data_dir: Path, on_progress: OnProgress = nobody) -> list[Defragmented]:
+    """Defragment both stores of a directory, the larger part first; how much each has given back.
 
     Raises `DirectoryRefusedError` if there is none or a server has it, `DamagedError` if it cannot
-    be copied whole, `DiskWriteError` if there is no room for the copy; then what was not compacted
-    is as it was.
+    be copied whole, `DiskWriteError` if there is no room for the copy; then what was not
+    defragmented is as it was.
     """
     if not recovered_log.in_force(data_dir, data_dir / RAFT).exists():
         raise DirectoryRefusedError(f"{data_dir}: no node has this directory: {RAFT}/ is missing")
     with held(data_dir):
         environments = [data_dir / name for name in (STATE, RAFT)]
-        return [_compact(one, on_progress) for one in environments if one.exists()]
+        return [_defragment(one, on_progress) for one in environments if one.exists()]
 
 
-def _compact(environment: Path, on_progress: OnProgress) -> Compacted:
+def _defragment(environment: Path, on_progress: OnProgress) -> Defragmented:
     target = environment.with_name(environment.name + COPY)
     old = environment / lmdb_files.DATA_FILE
     try:
         _remove(target)
-        copy_compacted(environment, target, on_progress)
+        copy_pages_in_use(environment, target, on_progress)
         before_bytes = old.stat().st_size
         (target / lmdb_files.DATA_FILE).rename(old)
         sync_directory(environment)
-        return Compacted(environment.name, before_bytes, old.stat().st_size)
+        return Defragmented(environment.name, before_bytes, old.stat().st_size)
     except OSError as error:
         raise DiskWriteError(f"{environment}: {error.strerror}") from error
     finally:

@@ -1,4 +1,4 @@
-"""Run as a program: a directory is made, emptied and compacted, for who records what that does."""
+"""Run as a program: a directory is made, emptied, and defragmented while somebody records it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, HardState
-from kvstore.storage.compacting import compact_directory
+from kvstore.storage.defragmenting import defragment_directory
 from storage.samples import led, open_node
 
 ENTRIES = 40
@@ -32,11 +32,11 @@ def made(data_dir: Path) -> Path:
     return data_dir
 
 
-def compact(directory: Path) -> None:
+def defrag(directory: Path) -> None:
     made(directory / "n1")
     os.write(1, b"made\n")
-    compact_directory(directory / "n1")
-    os.write(1, b"compacted\n")
+    defragment_directory(directory / "n1")
+    os.write(1, b"defragmented\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command `kvstore compact`: a stopped node's files, without the room that they do not use.
+"""The command `kvstore defrag`: a stopped node's files, without the room that they do not use.
 
 Law: options in, a line out. What is done, and how, is for storage.
 """
@@ -21,20 +21,20 @@ from kvstore.exit_codes import DONE
     given.stopped_data("The data directory."),
     as_json,
 )
-def compact(data: Path, as_json: bool) -> int:
+def defrag(data: Path, as_json: bool) -> int:
     """Write the files of a data directory anew, without what is no longer in use.
 
     The server must be stopped. While it runs, what is freed in its files serves again, so they stay
     as long as they ever were: this is for a directory that has become mostly empty. The copy
     needs as much room as the data. Interrupted at any moment, the directory is as it was,
-    or compacted.
+    or defragmented.
     """
     # Other commands should not wait for the storage's modules to load.
-    from kvstore.storage.compacting import compact_directory
+    from kvstore.storage.defragmenting import defragment_directory
 
     waiting = (time.monotonic(), f"copies the files of {data}")
     with patience.told(lambda: waiting):
-        found = compact_directory(data)
+        found = defragment_directory(data)
     if as_json:
         before = {one.name: one.before_bytes for one in found}
         after = {one.name: one.after_bytes for one in found}

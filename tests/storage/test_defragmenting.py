@@ -13,10 +13,10 @@ from process.trace import why_strace_cannot_run
 from kvstore.errors import DamagedError, DirectoryRefusedError, DiskWriteError
 from kvstore.kv.view import Applied
 from kvstore.raft.types import DurableUpdate, HardState
-from kvstore.storage.compacting import compact_directory
+from kvstore.storage.defragmenting import defragment_directory
 from kvstore.storage.lmdb_files import check_data_file
-from storage import compacting_child
-from storage.compacting_child import made
+from storage import defragmenting_child
+from storage.defragmenting_child import made
 from storage.filesystem_calls import Said, record
 from storage.power_cut import Disk, Tree, make
 from storage.samples import commands, content, flip_text, open_node
@@ -39,10 +39,10 @@ def held_by(data_dir: Path) -> list[object]:
         node.close()
 
 
-def test_a_compacted_directory_holds_the_same_in_less_room(tmp_path):
+def test_a_defragmented_directory_holds_the_same_in_less_room(tmp_path):
     data_dir = made(tmp_path / "n1")
     before = held_by(data_dir)
-    state, raft = compact_directory(data_dir)
+    state, raft = defragment_directory(data_dir)
     assert (state.name, raft.name) == ("state", "raft")
     assert state.before_bytes > 1_000_000 > 100_000 > state.after_bytes
     assert (data_dir / "state" / "data.mdb").stat().st_size == state.after_bytes
@@ -58,7 +58,7 @@ def test_a_compacted_directory_holds_the_same_in_less_room(tmp_path):
 
 def test_a_node_goes_on_where_it_was(tmp_path):
     data_dir = made(tmp_path / "n1")
-    compact_directory(data_dir)
+    defragment_directory(data_dir)
     node = open_node(data_dir)
     node.log.write(DurableUpdate(HardState(3, 1), None, commands(30, 300, 3)))
     for number in range(300):
@@ -68,8 +68,8 @@ def test_a_node_goes_on_where_it_was(tmp_path):
     node = open_node(data_dir)
     assert (node.log.last_index, node.state.count()) == (299, 300)
     node.close()
-    compact_directory(data_dir)
-    compact_directory(data_dir)
+    defragment_directory(data_dir)
+    defragment_directory(data_dir)
     assert held_by(data_dir)[5] == Applied(30, 30)
 
 
@@ -78,14 +78,14 @@ def test_a_directory_in_use_is_refused(tmp_path):
     node = open_node(data_dir)
     before = content(data_dir)
     with pytest.raises(DirectoryRefusedError, match="in use"):
-        compact_directory(data_dir)
+        defragment_directory(data_dir)
     assert content(data_dir) == before
     node.close()
 
 
 def test_where_there_is_no_directory_none_is_made(tmp_path):
     with pytest.raises(DirectoryRefusedError, match="no node has this directory"):
-        compact_directory(tmp_path / "n1")
+        defragment_directory(tmp_path / "n1")
     assert not list(tmp_path.iterdir())
 
 
@@ -96,17 +96,17 @@ def test_a_damaged_file_is_refused_and_stays_as_it_is(tmp_path):
     path.write_bytes(path.read_bytes()[:9_000])
     before = content(data_dir / "raft")
     with pytest.raises(DamagedError, match="truncated"):
-        compact_directory(data_dir)
+        defragment_directory(data_dir)
     assert content(data_dir / "raft") == before
-    assert not [path for path in data_dir.iterdir() if "compacted" in path.name]
+    assert not [path for path in data_dir.iterdir() if "defragmented" in path.name]
 
 
 def test_what_a_killed_one_left_is_removed(tmp_path):
     data_dir = made(tmp_path / "n1")
-    left = data_dir / "state.compacted"
+    left = data_dir / "state.defragmented"
     left.mkdir()
     (left / "data.mdb").write_bytes(b"half of a copy")
-    compact_directory(data_dir)
+    defragment_directory(data_dir)
     assert not left.exists()
 
 
@@ -114,12 +114,12 @@ def test_what_a_killed_one_left_is_removed(tmp_path):
 def test_what_a_killed_one_left_is_removed_by_a_start_that_says_so(tmp_path, name):
     data_dir = made(tmp_path / "n1")
     before = held_by(data_dir)
-    left = data_dir / f"{name}.compacted"
+    left = data_dir / f"{name}.defragmented"
     left.mkdir()
     (left / "data.mdb").write_bytes(b"half of a copy")
     node = open_node(data_dir)
     node.close()
-    assert node.notes == (f"{left}: removed what an interrupted `kvstore compact` left",)
+    assert node.notes == (f"{left}: removed what an interrupted `kvstore defrag` left",)
     assert not left.exists()
     assert held_by(data_dir) == before
 
@@ -132,7 +132,7 @@ def test_a_disk_without_room_for_the_copy_changes_nothing(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, old_limits[1]))
     try:
         with pytest.raises(DiskWriteError):
-            compact_directory(data_dir)
+            defragment_directory(data_dir)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old_limits)
         signal.signal(signal.SIGXFSZ, old_handler)
@@ -146,8 +146,8 @@ def test_a_kill_or_a_power_cut_at_any_step_leaves_all_that_was_there(tmp_path):
     """After each call to the file system, all that the disk may hold is looked at."""
     work = tmp_path / "work"
     work.mkdir()
-    program = Path(compacting_child.__file__)
-    calls = record(program, "compact", str(work), trace=tmp_path / "trace")
+    program = Path(defragmenting_child.__file__)
+    calls = record(program, "defrag", str(work), trace=tmp_path / "trace")
     wanted = held_by(made(tmp_path / "n1"))
     disk = Disk(work)
     seen: set[int] = set()
