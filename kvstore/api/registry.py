@@ -54,7 +54,7 @@ _KEY_BYTES: Final = 56
 """What a key takes in memory beside its text."""
 _SCAN_STEPS: Final = 6_000
 """As the state machine counts them: of a whole page, but for the record that ends it."""
-_HISTORY_BYTES: Final = 24
+_HEAD_BYTES: Final = 34
 """What a record has beside its value."""
 
 
@@ -103,7 +103,7 @@ def _steps_of_get(get: Get, bounds: Bounds) -> int:
     values_bytes = min(
         keys * bounds.value_bytes_max, bounds.reply_bytes_max + bounds.value_bytes_max
     )
-    return KEY_STEPS * (1 + keys) + ((values_bytes + keys * _HISTORY_BYTES) >> 10)
+    return KEY_STEPS * (1 + keys) + ((values_bytes + keys * _HEAD_BYTES) >> 10)
 
 
 def _check_scan(scan: Scan, bounds: Bounds) -> str | None:
@@ -115,7 +115,7 @@ def _check_scan(scan: Scan, bounds: Bounds) -> str | None:
 
 
 def _steps_of_scan(_scan: Scan, bounds: Bounds) -> int:
-    return _SCAN_STEPS + ((bounds.value_bytes_max + _HISTORY_BYTES) >> 10)
+    return _SCAN_STEPS + ((bounds.value_bytes_max + _HEAD_BYTES) >> 10)
 
 
 QUERY_ROWS: Final = (

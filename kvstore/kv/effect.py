@@ -13,15 +13,19 @@ import msgspec
 
 from kvstore import api
 
-Change: TypeAlias = tuple[bytes, bytes | None]
-"""A key, and the record that it has now; None if it is gone."""
+Change: TypeAlias = tuple[bytes, bytes | None, bytes | None]
+"""A key, the record that it has now, and the one before: None where there is none.
+
+Of a change of many keys, whose old records are long, only the first ones are told.
+"""
 
 
 class Effect(msgspec.Struct, frozen=True, gc=False):
-    """`changes`: each changed key once, under one revision.
+    """`changes`: each changed key once, in their order under `revision`; that is 0 without any.
 
     What a session's request is answered the second time, it did the first time: no changes.
     """
 
     result: api.Result
     changes: tuple[Change, ...] = ()
+    revision: int = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from kvstore import api
-from kvstore.kv.record import HISTORY_BYTES
+from kvstore.kv.record import HEAD_BYTES
 from kvstore.kv.sessions import EXPIRED_AT_ONCE
 from kvstore.kv.view import Footprint, TableFootprint
 
@@ -22,7 +22,7 @@ def footprint(logged: api.Logged, rules: api.SessionRules) -> Footprint:
     command = logged.command if isinstance(logged, api.Stamped) else logged
     row = api.COMMAND_ROW_OF[type(command)]
     extent = row.extent(command)
-    put_bytes = extent.put_bytes + HISTORY_BYTES * extent.puts
+    put_bytes = extent.put_bytes + HEAD_BYTES * extent.puts
     keys = TableFootprint(extent.puts, put_bytes, extent.deletes)
     if not row.changes_sessions:
         return Footprint(keys=keys)

@@ -22,7 +22,7 @@ from kvstore.errors import DirectoryRefusedError
 from kvstore.kv.clock import LogClock
 from kvstore.kv.effect import Change, Effect
 from kvstore.kv.footprint import footprint
-from kvstore.kv.record import HISTORY_BYTES, pack_history, to_key_value, unpack_history
+from kvstore.kv.record import HEAD_BYTES, pack_head, to_key_value, unpack_head
 from kvstore.kv.sessions import Sessions
 from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint, View
 
@@ -36,6 +36,8 @@ ENTRY_STEPS: Final = 8
 _MATCHES_PER_STEP: Final = 128
 _REPLACED_BYTES_MAX: Final = 64 << 20
 """A put of several keys reads so much of what it replaces. Not a setting: replicas must agree."""
+_TOLD_BYTES_MAX: Final = 8 << 20
+"""Of old records that a change of many keys tells; the one that reaches it is the last."""
 
 _decode_logged = msgspec.msgpack.Decoder(api.Logged).decode
 _ALWAYS: Final = api.When.ALWAYS  # A look-up in the class takes longer than a put's other checks.
@@ -146,7 +148,7 @@ class StateMachine:
         record = self._record(key)
         if record is None:
             return 0
-        mod_revision: int = unpack_history(record)[1]
+        mod_revision: int = unpack_head(record)[1]
         return mod_revision
 
     def _put(self, put: api.Put) -> Effect:
@@ -158,39 +160,47 @@ class StateMachine:
             return Effect(api.PutResult(self.revision, False, previous))
         self.revision += 1
         change = self._write(put.key, put.value, old)
-        return Effect(api.PutResult(self.revision, True, previous), (change,))
+        return Effect(api.PutResult(self.revision, True, previous), (change,), self.revision)
 
     def _put_many(self, put: api.PutMany) -> Effect:
         last_of_each = dict(put.pairs)
         self.steps += _WRITE_STEPS * len(put.pairs)
-        histories: list[bytes | None] = []
         room = _REPLACED_BYTES_MAX
         for key in last_of_each:
             old = self._record(key)
             if old is not None:
-                room -= len(old) - HISTORY_BYTES
-                old = old[:HISTORY_BYTES]
+                room -= len(old) - HEAD_BYTES
             if room < 0:
                 return Effect(_REPLACES_TOO_MUCH)
-            histories.append(old)
-        if last_of_each:
-            self.revision += 1
+        if not last_of_each:
+            return Effect(api.PutResult(self.revision, False))
+        self.revision += 1
+        told = _Told()
         changes = []
-        for (key, value), history in zip(last_of_each.items(), histories, strict=True):
-            changes.append(self._write(key, value, history))
-        return Effect(api.PutResult(self.revision, bool(last_of_each)), tuple(changes))
+        for sub, (key, value) in enumerate(last_of_each.items()):
+            # Read again, as together they are long.
+            key, record, old = self._write(key, value, self._record(key), sub)
+            changes.append((key, record, told.of(old)))
+        return Effect(api.PutResult(self.revision, True), tuple(changes), self.revision)
 
     def _delete(self, delete: api.Delete) -> Effect:
         self.steps += _WRITE_STEPS * len(delete.keys)
-        gone = [(key, None) for key in delete.keys if self._view.delete(key)]
+        told = _Told()
+        gone: list[Change] = []
+        for key in delete.keys:
+            old = self._record(key)
+            if old is not None:
+                self._view.delete(key)
+                gone.append((key, None, told.of(old)))
         deleted = len(gone)
-        if deleted:
-            self.revision += 1
-        return Effect(api.DeleteResult(self.revision, deleted), tuple(gone))
+        if not deleted:
+            return Effect(api.DeleteResult(self.revision, 0))
+        self.revision += 1
+        return Effect(api.DeleteResult(self.revision, deleted), tuple(gone), self.revision)
 
     def _increment(self, increment: api.Increment) -> Effect:
         old = self._record(increment.key)
-        current = 0 if old is None else api.parse_integer(old[HISTORY_BYTES:])
+        current = 0 if old is None else api.parse_integer(old[HEAD_BYTES:])
         if current is None:
             return Effect(_NOT_AN_INTEGER)
         value = current + increment.by
@@ -198,7 +208,7 @@ class StateMachine:
             return Effect(_OVERFLOW)
         self.revision += 1
         change = self._write(increment.key, b"%d" % value, old)
-        return Effect(api.IncrementResult(self.revision, value), (change,))
+        return Effect(api.IncrementResult(self.revision, value), (change,), self.revision)
 
     def _record(self, key: bytes) -> bytes | None:
         record = self._view.get(key)
@@ -206,16 +216,15 @@ class StateMachine:
             self.steps += len(record) >> 10
         return record
 
-    def _write(self, key: bytes, value: bytes, old: bytes | None) -> Change:
-        """Write under the current revision, going on with the history that `old` begins with."""
-        if old is None:
-            history = pack_history(self.revision, self.revision, 1)
-        else:
-            create_revision, _, version = unpack_history(old)
-            history = pack_history(create_revision, self.revision, version + 1)
-        record = history + value
+    def _write(self, key: bytes, value: bytes, old: bytes | None, sub: int = 0) -> Change:
+        """Write under the current revision, as change number `sub` of it, what goes on `old`."""
+        create_revision, version = self.revision, 1
+        if old is not None:
+            create_revision, _, version, _, _ = unpack_head(old)
+            version += 1
+        record = pack_head(create_revision, self.revision, version, 0, sub) + value
         self._view.put(key, record)
-        return key, record
+        return key, record, old
 
     # --- Queries --------------------------------------------------------------------------
 
@@ -228,7 +237,7 @@ class StateMachine:
             item = None
             if record is not None:
                 item = to_key_value(key, record, with_value=get.with_values)
-                room -= len(record) - HISTORY_BYTES
+                room -= len(record) - HEAD_BYTES
             if room < 0:
                 return self._too_much(get)
             items.append(item)
@@ -277,6 +286,20 @@ class StateMachine:
         )
 
 
+class _Told:
+    """What a change of many keys tells of the records before it: no more than so much."""
+
+    def __init__(self) -> None:
+        self._room = _TOLD_BYTES_MAX
+
+    def of(self, old: bytes | None) -> bytes | None:
+        """The record, unless it is beyond that."""
+        if old is None or self._room <= 0:
+            return None
+        self._room -= len(old)
+        return old
+
+
 def _after_all_with(prefix: bytes) -> bytes | None:
     """The least key behind all that begin with `prefix`; None if there is no such key."""
     stem = prefix.rstrip(b"\xff")
@@ -288,7 +311,7 @@ def _may_write(put: api.Put, old: bytes | None) -> bool:
         return old is None
     if put.when is api.When.PRESENT:
         return old is not None
-    return old is not None and old[HISTORY_BYTES:] == put.expected
+    return old is not None and old[HEAD_BYTES:] == put.expected
 
 
 WRITES: Final[dict[type, Callable[[StateMachine, Any], Effect]]] = {

@@ -1,4 +1,4 @@
-"""How a value rests in the key space: its history numbers, then its bytes.
+"""How a value rests in the key space: a head of numbers, then its bytes.
 
 Law: pure and fixed-width, so that equal data is equal bytes on every node.
 """
@@ -9,16 +9,17 @@ import struct
 
 from kvstore.api import KeyValue
 
-_HISTORY = struct.Struct(">QQQ")
-"""create_revision, mod_revision, version."""
+_HEAD = struct.Struct(">QQQQH")
+"""create_revision, mod_revision, version; the lease that it is under, or 0; and the place of the
+change that wrote it among those of its revision."""
 
-pack_history = _HISTORY.pack
-unpack_history = _HISTORY.unpack_from
-HISTORY_BYTES = _HISTORY.size
+pack_head = _HEAD.pack
+unpack_head = _HEAD.unpack_from
+HEAD_BYTES = _HEAD.size
 
 
 def to_key_value(key: bytes, record: bytes, *, with_value: bool = True) -> KeyValue:
     """The record as clients see it; without its value where nobody asked for that."""
-    create_revision, mod_revision, version = unpack_history(record)
-    value = record[HISTORY_BYTES:] if with_value else b""
+    create_revision, mod_revision, version, _, _ = unpack_head(record)
+    value = record[HEAD_BYTES:] if with_value else b""
     return KeyValue(key, value, create_revision, mod_revision, version)

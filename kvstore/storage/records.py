@@ -36,7 +36,7 @@ from kvstore.raft.types import Entry, EntryKind, LogStart, TermRange
 from kvstore.storage.base import Acquaintance
 from kvstore.storage.tables import KEYS, ROW_OF, SESSIONS
 
-FORMAT_VERSION: Final = 5
+FORMAT_VERSION: Final = 6
 """Of everything listed above. A directory of another version is refused, never guessed at."""
 
 IDENTITY: Final = b"identity"

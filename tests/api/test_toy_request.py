@@ -49,10 +49,10 @@ HANDLER = """
 
 def _append(machine: StateMachine, append: data.Append) -> Effect:
     old = machine._record(append.key)
-    value = (b"" if old is None else old[HISTORY_BYTES:]) + append.value
+    value = (b"" if old is None else old[HEAD_BYTES:]) + append.value
     machine.revision += 1
     change = machine._write(append.key, value, old)
-    return Effect(data.AppendResult(machine.revision, len(value)), (change,))
+    return Effect(data.AppendResult(machine.revision, len(value)), (change,), machine.revision)
 
 
 WRITES[data.Append] = _append

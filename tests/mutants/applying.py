@@ -45,14 +45,9 @@ APPLYING = (
         "a result depends on more than the log",
         "StateMachine._delete",
         "    def _delete(self, delete: api.Delete) -> Effect:\n"
-        "        self.steps += _WRITE_STEPS * len(delete.keys)\n"
-        "        gone = [(key, None) for key in delete.keys if self._view.delete(key)]\n"
-        "        deleted = len(gone)\n"
-        "        if deleted:\n",
+        "        self.steps += _WRITE_STEPS * len(delete.keys)\n",
         "    def _delete(self, delete, calls=iter(range(1 << 30))) -> Effect:\n"
-        "        gone = [(key, None) for key in delete.keys if self._view.delete(key)]\n"
-        "        deleted = len(gone)\n"
-        "        if deleted and next(calls) % 2:\n",
+        "        self.revision -= next(calls) % 2\n",
     ),
     Mutant(
         "a retry is applied again",
@@ -191,6 +186,24 @@ APPLYING = (
         "StateMachine._write_guarded",
         "            if mod_revision != write.guard.mod_revision:",
         "            if mod_revision < 0:",
+    ),
+    Mutant(
+        "a record does not know its place among the changes of its revision",
+        "StateMachine._put_many",
+        "self._record(key), sub)",
+        "self._record(key))",
+    ),
+    Mutant(
+        "who watches is told of a deleted key what another one was",
+        "StateMachine._delete",
+        "told.of(old)",
+        "told.of(self._record(delete.keys[-1]) or old)",
+    ),
+    Mutant(
+        "a change is told under the revision before",
+        "StateMachine._increment",
+        "(change,), self.revision)",
+        "(change,), self.revision - 1)",
     ),
     Mutant(
         "a guard holds as long as its key exists",

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from .mutant import Mutant
 
-_WRITE_ALL = (
-    "        for (key, value), history in zip(last_of_each.items(), histories, strict=True):\n"
-)
+_WRITE_ALL = "        for sub, (key, value) in enumerate(last_of_each.items()):\n"
 _DELETED = "        deleted = len(gone)\n"
 _READ_ALL = "        for key in get.keys:\n            record = self._record(key)\n"
 _COUNT = "        return api.CountResult(self.revision, self._view.count())\n"
@@ -20,7 +18,7 @@ SEVERAL = (
         "an MSET writes all of its keys but the last",
         "StateMachine._put_many",
         _WRITE_ALL,
-        _WRITE_ALL + "            if len(histories) > 1 and key == [*last_of_each][-1]:\n"
+        _WRITE_ALL + "            if len(last_of_each) > 1 and key == [*last_of_each][-1]:\n"
         "                break\n",
     ),
     Mutant(
@@ -56,31 +54,28 @@ SEVERAL = (
     ),
     Mutant(
         "a DEL stops at the first key that is not there",
-        "StateMachine._delete.gone",
-        "        gone = [(key, None) for key in delete.keys if self._view.delete(key)]\n",
-        "        gone = []\n"
-        "        for key in delete.keys:\n"
-        "            if not self._view.delete(key):\n"
-        "                break\n"
-        "            gone.append((key, None))\n",
+        "StateMachine._delete",
+        "            old = self._record(key)\n",
+        "            old = self._record(key)\n            if old is None:\n                break\n",
     ),
     Mutant(
         "who watches hears of one key of a DEL only",
         "StateMachine._delete",
-        "deleted), tuple(gone))\n",
-        "deleted), tuple(gone[:1]))\n",
+        "tuple(gone), self.revision)\n",
+        "tuple(gone[:1]), self.revision)\n",
     ),
     Mutant(
         "who watches hears of the keys of an MSET in the order of their writing, and of one again",
         "StateMachine._put_many",
-        "tuple(changes))\n",
-        "(*changes, *changes[:1]))\n",
+        "tuple(changes), self.revision)\n",
+        "(*changes, *changes[:1]), self.revision)\n",
     ),
     Mutant(
         "who watches hears of an increment twice, when it comes and when it comes again",
         "Sessions.once",
         "            effect = Effect(_decode_result(record.result))\n",
-        "            effect = Effect(_decode_result(record.result), ((once.write.key, None),))\n",
+        "            told = ((once.write.key, None, None),)\n"
+        "            effect = Effect(_decode_result(record.result), told)\n",
     ),
     Mutant(
         "an MGET reads its keys as of two moments",

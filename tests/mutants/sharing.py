@@ -316,14 +316,14 @@ SHARING = (
     Mutant(
         "an EXISTS reads whatever there is",
         "StateMachine._get",
-        "                room -= len(record) - HISTORY_BYTES\n",
+        "                room -= len(record) - HEAD_BYTES\n",
         "                room -= len(item.value)\n",
         test="tests/server/test_estimates.py",
     ),
     Mutant(
         "values cost nothing while a write waits until they are read",
         "_steps_of_get",
-        " + ((values_bytes + keys * _HISTORY_BYTES) >> 10)\n",
+        " + ((values_bytes + keys * _HEAD_BYTES) >> 10)\n",
         "\n",
         test="tests/server/test_estimates.py",
     ),

@@ -72,7 +72,7 @@ A_COMMAND_MORE = [
         "    def _put(",
         "    def _append(self, append: Any) -> Effect:\n"
         "        old = self._record(append.key)\n"
-        '        before = b"" if old is None else old[HISTORY_BYTES:]\n'
+        '        before = b"" if old is None else old[HEAD_BYTES:]\n'
         "        return self._put(api.Put(append.key, before + append.value))\n\n"
         "    def _put(",
     ),

@@ -17,7 +17,7 @@ from storage.samples import content, flip_text, noop, open_node
 
 from kvstore.config.limits import RECOVER_BUMP
 from kvstore.errors import ConfigError, DamagedError, DirectoryRefusedError
-from kvstore.kv.record import unpack_history
+from kvstore.kv.record import HEAD_BYTES, unpack_head
 from kvstore.kv.view import Applied
 from kvstore.raft.configuration import NOT_ADMITTED, Configuration, Member
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogStart
@@ -46,7 +46,7 @@ def opened(data_dir: Path, cluster_id: str):
 
 
 def values(node) -> dict[bytes, bytes]:
-    return {key: record[24:] for key, record in node.state.scan(b"")}
+    return {key: record[HEAD_BYTES:] for key, record in node.state.scan(b"")}
 
 
 def test_all_entries_that_are_held_are_kept_and_the_log_begins_anew(tmp_path):
@@ -76,7 +76,7 @@ def test_term_and_revision_are_beyond_all_of_before(tmp_path):
     applied = node.state.applied()
     assert applied == Applied(LAST, 6 + RECOVER_BUMP, 950, 2)
     assert done.revision == applied.revision
-    assert max(unpack_history(record)[1] for _, record in node.state.scan(b"")) < RECOVER_BUMP
+    assert max(unpack_head(record)[1] for _, record in node.state.scan(b"")) < RECOVER_BUMP
     node.close()
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from kvstore import api
 from kvstore.kv.machine import StateMachine
-from kvstore.kv.record import to_key_value
+from kvstore.kv.record import to_key_value, unpack_head
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.sim.checkers.checker import Checker, Part, Watched
 from kvstore.sim.indexed import Indexed
@@ -124,10 +124,22 @@ class Replay(Checker):
         if entry.kind is not EntryKind.COMMAND:
             self._told_by.advance(entry.index)
             return {}
-        changes = self._told_by.apply(entry.index, entry.data).changes
-        told = {key: to_key_value(key, record) if record else None for key, record in changes}
-        if len(told) < len(changes):
-            self.fail(f"of entry {entry.index} one key is told twice: {said(changes)}")
+        effect = self._told_by.apply(entry.index, entry.data)
+        told: dict[bytes, api.KeyValue | None] = {}
+        for place, (key, record, old) in enumerate(effect.changes):
+            if key in told or (record is not None and unpack_head(record)[4] != place):
+                self.fail(f"of entry {entry.index} is told twice, or out of its place: {said(key)}")
+            told[key] = _shown(key, record)
+            if _shown(key, old) != self._newest(key):
+                self.fail(
+                    f"of entry {entry.index} is told that {said(key)} was {said(_shown(key, old))},"
+                    f" and it was {said(self._newest(key))}"
+                )
+        revision = self._newest_revision + 1 if told else 0
+        if effect.revision != revision:
+            self.fail(
+                f"of entry {entry.index} is told revision {effect.revision}, and it is {revision}"
+            )
         return told
 
     # --- The model ------------------------------------------------------------------------
@@ -214,6 +226,10 @@ def holds(put: api.Put, there: api.KeyValue | None) -> bool:
             return there is not None
         case api.When.EQUAL:
             return there is not None and there.value == put.expected
+
+
+def _shown(key: bytes, record: bytes | None) -> api.KeyValue | None:
+    return None if record is None else to_key_value(key, record)
 
 
 def _next_record(
