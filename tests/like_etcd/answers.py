@@ -88,7 +88,22 @@ class Known:
     leases: frozenset[int]
 
 
-Answer = Refused | Written | Deleted | Found | Decided | Done | Granted | Lives | Known
+@dataclass(frozen=True)
+class Event:
+    """`item` None: the key was deleted."""
+
+    revision: int
+    key: bytes
+    item: Item | None
+    previous: Item | None
+
+
+@dataclass(frozen=True)
+class Happened:
+    events: tuple[Event, ...]
+
+
+Answer = Refused | Written | Deleted | Found | Decided | Done | Granted | Lives | Known | Happened
 
 
 class Player(Protocol):

@@ -15,9 +15,11 @@ from .steps import (
     Put,
     Range,
     Relation,
+    Revoke,
     Sequence,
     Target,
     Txn,
+    Watch,
 )
 
 _PUT = Txn(then=(Put(b"a"),))
@@ -36,6 +38,10 @@ CORNERS: dict[str, Sequence] = {
     "a deletion is compacted to": (
         *(Put(b"a"), Put(b"b"), DeleteRange(b"a"), Put(b"a"), Compact(3)),
         *(Range(b"a", b"c", at=3), Range(b"a", b"c", at=4), Range(b"a", b"c", at=2)),
+    ),
+    "what happened is told from the revision on that was compacted to": (
+        *(Grant(1, 1_000), Put(b"b", lease=1), Put(b"a", lease=1), Revoke(1), Compact(1)),
+        *(Watch(0), Watch(1), Watch(2), Watch(3), Watch(4), Compact(3), Watch(2), Watch(4)),
     ),
     "nothing is asked": (Txn(), Txn(then=(Txn(),))),
     "a key is put twice": (

@@ -31,6 +31,7 @@ from .steps import (
     Target,
     TimeToLive,
     Txn,
+    Watch,
 )
 
 # At most twelve: more than that etcd does not sort stably.
@@ -76,9 +77,15 @@ class _Drawing:
         self._leases = self._random.sample(_LEASES, self._random.randint(1, 3))
 
     def sequence(self) -> Sequence:
-        grants = [self._asked(self._grant) for _ in range(self._random.randint(0, 3))]
-        steps = [self._asked(self._step) for _ in range(self._random.randint(5, _STEPS_MAX))]
-        return (*grants, *steps)
+        draws = [self._grant] * self._random.randint(0, 3)
+        draws += [self._several]
+        draws += [self._step] * self._random.randint(5, _STEPS_MAX)
+        return tuple(map(self._asked, draws))
+
+    def _several(self) -> Txn:
+        """Keys to begin with, which have their revision in common."""
+        keys = self._random.sample(self._keys, self._random.randint(0, len(self._keys)))
+        return Txn(then=tuple(replace(self._put(), key=key) for key in keys))
 
     def _asked(self, draw: Callable[[], Step]) -> Step:
         """What would be refused is mostly drawn anew."""
@@ -88,15 +95,16 @@ class _Drawing:
         return step
 
     def _step(self) -> Step:
-        kinds: dict[Callable[[], Step], int] = {
+        kinds: dict[Callable[[], Step], float] = {
             self._put: 30,
             self._range: 25,
             self._txn: 20,
-            self._delete_range: 5,
+            self._delete_range: 3,
             self._compact: 3,
-            self._grant: 8,
+            self._grant: 6,
             self._revoke: 3,
             self._time_to_live: 6,
+            self._watch: 0.5,
             Leases: 2,
         }
         (draw,) = self._random.choices([*kinds], [*kinds.values()])
@@ -120,8 +128,11 @@ class _Drawing:
     def _lease(self) -> int:
         return self._random.choice(self._leases)
 
-    def _end(self) -> bytes | None:
-        return self._random.choice(_ENDS) if self._is(0.6) else None
+    def _bounds(self) -> tuple[bytes, bytes | None]:
+        """A key, and the end of a range if it is one: seldom one that ends before it begins."""
+        key = self._key()
+        ends = [end for end in _ENDS if end == FROM_KEY or end > key or self._is(0.1)]
+        return key, self._random.choice(ends) if self._is(0.6) else None
 
     # --- Operations -----------------------------------------------------------------------
 
@@ -140,14 +151,15 @@ class _Drawing:
         )
 
     def _delete_range(self) -> DeleteRange:
-        return DeleteRange(self._key(), self._end(), self._is(0.5))
+        return DeleteRange(*self._bounds(), self._is(0.5))
 
     def _range(self) -> Range:
         order = self._random.choice([*Order])
         targets = [target for target in Target if target is not Target.LEASE]
+        key, end = (FROM_KEY, FROM_KEY) if self._is(0.3) else self._bounds()
         return Range(
-            FROM_KEY if self._is(0.3) else self._key(),
-            FROM_KEY if self._is(0.3) else self._end(),
+            key,
+            end,
             self._revision() if self._is(0.5) else None,
             self._random.choice((0, 0, 1, 2, 5)),
             order,
@@ -162,7 +174,9 @@ class _Drawing:
         )
 
     def _txn(self) -> Txn:
-        txn = self._nested(self._random.choice(_CHANGING), 0)
+        # Few that delete alone: what comes later wants keys.
+        (changing,) = self._random.choices(_CHANGING, (6, 2, 1))
+        txn = self._nested(changing, 0)
         return replace(txn, compares=txn.compares * LIST_MAX) if self._is(0.01) else txn
 
     def _nested(self, changing: _Changing, depth: int) -> Txn:
@@ -172,7 +186,7 @@ class _Drawing:
     def _branch(self, changing: _Changing, depth: int) -> tuple[Operation, ...]:
         if depth == 0 and self._is(0.02):
             return (Range(b"a"),) * (LIST_MAX + self._random.randint(0, 1))
-        return tuple(self._operation(changing, depth) for _ in range(self._random.randint(0, 3)))
+        return tuple(self._operation(changing, depth) for _ in range(self._random.randint(0, 4)))
 
     def _operation(self, changing: _Changing, depth: int) -> Operation:
         draw = self._random.random()
@@ -192,7 +206,8 @@ class _Drawing:
     def _compare(self) -> Compare:
         target = self._random.choice([target for target in Target if target is not Target.KEY])
         relation = self._random.choice([*Relation])
-        return Compare(self._key(), target, relation, self._operand(target), self._end())
+        key, end = self._bounds()
+        return Compare(key, target, relation, self._operand(target), end)
 
     def _operand(self, target: Target) -> int | bytes | None:
         match target:
@@ -209,6 +224,11 @@ class _Drawing:
     def _compact(self) -> Compact:
         # Seldom to the newest: what comes later wants a past to be asked for.
         return Compact(min(self._revision(), self._revision()))
+
+    def _watch(self) -> Watch:
+        since = self._revision()
+        # What the revision that was compacted to has replaced, etcd has forgotten.
+        return Watch(since + 1 if since == self._model.floor else since)
 
     def _grant(self) -> Grant:
         return Grant(self._lease(), self._random.choice(_TTLS_S))

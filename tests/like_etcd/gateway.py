@@ -6,6 +6,7 @@ Law: nothing is understood here but names and numbers. Whatever is not known is 
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 from typing import Any
@@ -15,8 +16,10 @@ from .answers import (
     Decided,
     Deleted,
     Done,
+    Event,
     Found,
     Granted,
+    Happened,
     Item,
     Known,
     Lives,
@@ -39,11 +42,14 @@ from .steps import (
     Target,
     TimeToLive,
     Txn,
+    Watch,
 )
 
 Json = dict[str, Any]
 
 _PATIENCE_S = 60.0
+_SILENCE_S = 5.0
+"""Who is watched and says nothing for so long has nothing to say, which will be a difference."""
 _WHY = {
     "etcdserver: duplicate key given in txn request": Why.INVALID,
     "etcdserver: key not found": Why.INVALID,
@@ -69,8 +75,12 @@ class Gateway:
     """A `Player`: one etcd, asked over one connection."""
 
     def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_S)
+        self._port = port
+        self._connection = self._connected()
         self._base = 0
+
+    def _connected(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self._port, timeout=_PATIENCE_S)
 
     def is_up(self) -> bool:
         """Whether it leads itself, and so answers."""
@@ -108,6 +118,8 @@ class Gateway:
                 return self._decided(self._call("kv/txn", **self._txn(step)))
             case Compact(at):
                 return self._done(self._call("kv/compaction", revision=self._base + at))
+            case Watch(since):
+                return self._happened(self._base + since)
         return self._ask_of_lease(step)
 
     def _ask_of_lease(self, step: Grant | Revoke | TimeToLive | Leases) -> Answer:
@@ -136,6 +148,29 @@ class Gateway:
         if answer.status != http.client.OK:
             raise _RefusedError(told["error"])
         return told
+
+    def _happened(self, since: int) -> Answer:
+        """Watch until what happened last was told: etcd does not say that it was all.
+
+        From the revision that was compacted to it does not tell of deletions.
+        """
+        newest = _revision(self._call("kv/range", **self._range(Range(FROM_KEY))))
+        told: list[Json] = []
+        with contextlib.closing(self._connected()) as connection:
+            connection.timeout = _SILENCE_S
+            wanted = {**_bounds(FROM_KEY, FROM_KEY), "start_revision": since, "prev_kv": True}
+            connection.request("POST", "/v3/watch", json.dumps({"create_request": wanted}))
+            stream = connection.getresponse()
+            while since <= newest and not (told and _mod(told[-1]) == newest):
+                try:
+                    heard = json.loads(stream.readline())["result"]
+                except TimeoutError:
+                    break
+                if heard.get("canceled"):
+                    assert "compact_revision" in heard, heard
+                    return Refused(Why.COMPACTED)
+                told += heard.get("events", ())
+        return Happened(tuple(map(self._event, told)))
 
     # --- Requests -------------------------------------------------------------------------
 
@@ -244,6 +279,16 @@ class Gateway:
                 return self._decided(result)
         raise AssertionError(f"etcd answers {kind}, which nobody asked for")
 
+    def _event(self, told: Json) -> Event:
+        is_deletion = told.get("type") == "DELETE"
+        previous = told.get("prev_kv")
+        return Event(
+            _mod(told) - self._base,
+            base64.b64decode(told["kv"]["key"]),
+            None if is_deletion else self._item(told["kv"]),
+            previous and self._item(previous),
+        )
+
     def _item(self, told: Json) -> Item:
         return Item(
             key=base64.b64decode(told["key"]),
@@ -257,6 +302,10 @@ class Gateway:
 
 def _revision(answer: Json) -> int:
     return int(answer["header"]["revision"])
+
+
+def _mod(event: Json) -> int:
+    return int(event["kv"]["mod_revision"])
 
 
 def _text(data: bytes) -> str:

@@ -6,7 +6,7 @@ they end when they are revoked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from operator import attrgetter, eq, gt, lt, ne
 from typing import Any
@@ -16,8 +16,10 @@ from .answers import (
     Decided,
     Deleted,
     Done,
+    Event,
     Found,
     Granted,
+    Happened,
     Item,
     Known,
     Lives,
@@ -43,6 +45,7 @@ from .steps import (
     Target,
     TimeToLive,
     Txn,
+    Watch,
 )
 
 Keys = dict[bytes, Item]
@@ -74,16 +77,21 @@ class _RefusedError(Exception):
 
 
 class Naive:
-    """A `Player`: `states[n]` is what revision n left."""
+    """A `Player`: `states[n]` is what revision n left, `changed[n]` whose keys it changed."""
 
     def begin(self) -> None:
         self.states: list[Keys] = [{}]
+        self.changed: list[tuple[bytes, ...]] = [()]
         self.floor = 0
         self.leases: dict[int, int] = {}
 
     @property
     def revision(self) -> int:
         return len(self.states) - 1
+
+    def _add(self, state: Keys, changed: Iterable[bytes]) -> None:
+        self.states.append(state)
+        self.changed.append(tuple(changed))
 
     def ask(self, step: Step) -> Answer:
         try:
@@ -96,9 +104,26 @@ class Naive:
                     self._check_kept(at, floor=self.floor + 1)
                     self.floor = at
                     return Done(self.revision)
+                case Watch(since):
+                    return self._happened(since)
             return self._ask_of_lease(step)
         except _RefusedError as refused:
             return Refused(refused.why)
+
+    def _happened(self, since: int) -> Happened:
+        _refuse_if(since < self.floor, Why.COMPACTED)
+        return Happened(
+            tuple(
+                Event(
+                    revision,
+                    key,
+                    self.states[revision].get(key),
+                    self.states[revision - 1].get(key),
+                )
+                for revision in range(since, self.revision + 1)
+                for key in self.changed[revision]
+            )
+        )
 
     # --- Leases ---------------------------------------------------------------------------
 
@@ -113,7 +138,7 @@ class Naive:
                 keys = self._keys_of(lease)
                 if keys:
                     newest = self.states[-1]
-                    self.states.append({k: newest[k] for k in newest if k not in keys})
+                    self._add({k: newest[k] for k in newest if k not in keys}, sorted(keys))
                 del self.leases[lease]
                 return Done(self.revision)
             case TimeToLive(lease):
@@ -148,8 +173,8 @@ class Naive:
                 self._check_kept(operation.at, floor=self.floor)
         after = _Changing(before, self.revision)
         results = self._results(txn, before, after)
-        if after.has_changed:
-            self.states.append(after.keys)
+        if after.changed:
+            self._add(after.keys, after.changed)
         return Decided(self.revision, _holds(txn, before), results)
 
     def _check_put(self, put: Put, before: Keys) -> None:
@@ -186,15 +211,15 @@ class _Changing:
 
     def __init__(self, before: Keys, revision: int) -> None:
         self.keys = dict(before)
-        self.has_changed = False
+        self.changed: list[bytes] = []
         self._before = revision
 
     @property
     def revision(self) -> int:
-        return self._before + self.has_changed
+        return self._before + bool(self.changed)
 
     def put(self, put: Put) -> Written:
-        self.has_changed = True
+        self.changed.append(put.key)
         old = self.keys.get(put.key)
         kept = old or Item(put.key, b"", self.revision, 0, 0, 0)
         self.keys[put.key] = Item(
@@ -210,7 +235,7 @@ class _Changing:
     def delete(self, delete: DeleteRange) -> Deleted:
         gone = _within(self.keys, delete.key, delete.end)
         for item in gone:
-            self.has_changed = True
+            self.changed.append(item.key)
             del self.keys[item.key]
         return Deleted(self.revision, len(gone), tuple(gone) if delete.previous else ())
 

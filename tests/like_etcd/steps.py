@@ -142,7 +142,14 @@ class Leases(_Asked):
     """Which there are."""
 
 
+@dataclass(frozen=True, repr=False)
+class Watch(_Asked):
+    """All that was changed from revision `since` on, up to now, each with what it replaced."""
+
+    since: int
+
+
 Operation = Put | DeleteRange | Range | Txn
 """What may stand in a transaction."""
-Step = Operation | Compact | Grant | Revoke | TimeToLive | Leases
+Step = Operation | Compact | Grant | Revoke | TimeToLive | Leases | Watch
 Sequence = tuple[Step, ...]

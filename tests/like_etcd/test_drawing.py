@@ -12,6 +12,7 @@ from .answers import (
     Decided,
     Deleted,
     Found,
+    Happened,
     Known,
     Lives,
     Refused,
@@ -49,6 +50,10 @@ REACHED = {
         and len({r.revision for r in one.results if isinstance(r, Found | Written)}) > 1
     ),
     "keys of a lease": lambda one: isinstance(one, Lives) and len(one.keys) > 1,
+    "many events": lambda one: isinstance(one, Happened) and len(one.events) > 5,
+    "events of one revision": lambda one: (
+        isinstance(one, Happened) and len({e.revision for e in one.events}) < len(one.events)
+    ),
     "leases": lambda one: isinstance(one, Known) and len(one.leases) > 1,
     **{
         f"refused: {why}": lambda one, why=why: one == Refused(why)  # type: ignore[misc]
