@@ -11,6 +11,7 @@ from until import until
 from kvstore import api
 from kvstore.api.backups import PIECE_BYTES
 from kvstore.config.limits import Limits
+from kvstore.kv.record import HEAD_BYTES
 from kvstore.raft.configuration import Configuration
 from kvstore.server import refusals
 from kvstore.server.asked import Asked
@@ -66,7 +67,7 @@ def contents(data: bytes) -> tuple[SnapshotDecoder, dict[bytes, bytes]]:
     decoder = SnapshotDecoder()
     pairs = decoder.feed(data)
     decoder.finish()
-    return decoder, {key: decode_value(key, value)[24:] for key, value in pairs}
+    return decoder, {key: decode_value(key, value)[HEAD_BYTES:] for key, value in pairs}
 
 
 def serving(size: int = 3, keys: int = 3, value_bytes: int = 100_000) -> tuple[Cluster, Node]:
