@@ -34,7 +34,9 @@ ARROWS = {
         *("address", "api", "config.limits", "config.settings", "errors", "exit_codes"),
         *(
             "kv.clock",
+            "kv.effect",
             "kv.machine",
+            "kv.record",
             "kv.view",
             "logs",
             "lookup",

@@ -25,6 +25,8 @@ class FailureCode(enum.StrEnum):
     """Who is to lead next is known to be unable to, for now."""
     NO_CHANGE = "NOCHANGE"
     """The members cannot be changed so, for now: for a reason that may pass."""
+    COMPACTED = "COMPACTED"
+    """What was at that revision is not kept any more."""
     STALE = "STALE"
     """The node's term is below the request's `min_term`."""
     NO_SESSION = "NOSESSION"
@@ -39,6 +41,7 @@ class Failure(Result, frozen=True, tag="failure"):
     """The request was not carried out, or (UNKNOWN) nobody can tell whether it was.
 
     * `leader`: `host:port` of the leader, for NOT_LEADER.
+    * `compacted`: the first revision that is kept, for COMPACTED.
     * `is_final`: the state machine refused the write itself, so this is its one answer,
       also under a session; other refusals speak for one copy of a request alone.
     """
@@ -47,3 +50,4 @@ class Failure(Result, frozen=True, tag="failure"):
     message: str
     leader: str | None = None
     is_final: bool = False
+    compacted: int = 0

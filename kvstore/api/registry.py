@@ -48,6 +48,7 @@ from kvstore.api.nodes import (
 )
 from kvstore.api.row import KEY_STEPS, PLACE_BYTES, Bounds, CommandRow, Extent, QueryRow, Row
 from kvstore.api.sessions import Once, OpenSession, SessionResult
+from kvstore.api.watches import WATCH_ROWS, WatchEvents, WatchRequest
 from kvstore.api.writes import WRITE_ROWS, WRITES, Write
 
 _KEY_BYTES: Final = 56
@@ -196,7 +197,7 @@ NODE_ROWS: Final = (
 # --- All of them --------------------------------------------------------------------------
 
 COMMAND_ROWS: Final[tuple[CommandRow, ...]] = (*WRITE_ROWS, *SESSION_ROWS)
-ROWS: Final = (*COMMAND_ROWS, *QUERY_ROWS, *NODE_ROWS)
+ROWS: Final = (*COMMAND_ROWS, *QUERY_ROWS, *NODE_ROWS, *WATCH_ROWS)
 ROW_OF: Final[dict[type, Row]] = {row.request: row for row in ROWS}
 COMMAND_ROW_OF: Final[dict[type, CommandRow]] = {row.request: row for row in COMMAND_ROWS}
 QUERY_ROW_OF: Final[dict[type, QueryRow]] = {row.request: row for row in QUERY_ROWS}
@@ -204,10 +205,14 @@ QUERY_ROW_OF: Final[dict[type, QueryRow]] = {row.request: row for row in QUERY_R
 REQUESTS: Final[tuple[type, ...]] = tuple(row.request for row in ROWS)
 RESULTS: Final[tuple[type, ...]] = tuple(
     dict.fromkeys(
-        [*(row.result for row in ROWS if row.result is not None), GuardFailed, PutRepeated, Failure]
+        [
+            *(row.result for row in ROWS if row.result is not None),
+            *(GuardFailed, PutRepeated, WatchEvents, Failure),
+        ]
     )
 )
-"""What requests are answered, and what may be the answer instead."""
+"""What requests are answered, what may be the answer instead, and what is told without a request
+of its own."""
 
 if TYPE_CHECKING:
     QUERIES: Final = (base.Query,)
@@ -215,7 +220,9 @@ if TYPE_CHECKING:
     COMMANDS: Final = (*WRITES, OpenSession, Once)
     Command: TypeAlias = Write | OpenSession | Once
     NodeQuery: TypeAlias = Status | FetchBackup
-    Request: TypeAlias = Command | Query | NodeQuery | HandOver | CheckReplicas | Members | Change
+    Request: TypeAlias = (
+        Command | Query | NodeQuery | HandOver | CheckReplicas | Members | Change | WatchRequest
+    )
     Result: TypeAlias = base.Result
 else:
     QUERIES = tuple(row.request for row in QUERY_ROWS)

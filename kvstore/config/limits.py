@@ -117,6 +117,18 @@ class Limits(msgspec.Struct, frozen=True):
     """A node gives up a digest of its data that takes longer. While it is being taken, the file of
     the data may grow."""
 
+    watches_max: int = 65_536
+    """Watches on one node; further ones get BUSY."""
+    watches_of_client_max: int = 16_384
+    """The same on one connection."""
+    watch_queue_bytes_max: int = 2 << 20
+    """What one connection has not taken of what its watches are told. Then it is read again from
+    history, when there is somebody who takes it."""
+    watch_bytes_max: int = 16 << 20
+    """The same for all together; beyond it, who took nothing for longest reads it again."""
+    watch_steps_per_turn_max: int = 2_000
+    """Work of reading history for watches in one turn."""
+
     @classmethod
     def for_values(cls, value_bytes_max: int) -> Limits:
         """The default limits, and a request as long as such values need it; whatever else these

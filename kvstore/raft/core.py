@@ -154,6 +154,11 @@ class Raft:
         return self._follower.leader_id
 
     @property
+    def is_led(self) -> bool:
+        """Whether somebody leads, itself or one whom it has heard of late."""
+        return self.leadership is not None or self._follower.hears_leader
+
+    @property
     def known_leader(self) -> tuple[int, int | None]:
         """(term, leader): by whose word it goes."""
         return self.standing.current_term, self._follower.leader_id
@@ -391,9 +396,7 @@ class Raft:
 
     def take_messages(self) -> list[Message]:
         """What rests on nothing that is not durable, each message once."""
-        is_led = self.leadership is not None or self._follower.hears_leader
-        term = self.standing.current_term
-        return self._outbox.take(self.durable_number, term, hears_leader=is_led)
+        return self._outbox.take(self.durable_number, self.current_term, hears_leader=self.is_led)
 
     def committed_entries(self, last_applied: int, count: int, bytes_max: int) -> list[Entry]:
         """The next entries to apply, at most `count`: committed, durable here."""
@@ -415,14 +418,13 @@ class Raft:
     @property
     def has_effects(self) -> bool:
         """Whether something waits for `take_effects` (a new leader's no-op, for instance)."""
-        leadership = self.leadership
         return (
             self.log.has_new
             or self._outbox.has_new
             or bool(self._events)
             or self._repair.has_more
             or self.receiving.has_more(self.current_term, self.leader_id)
-            or (leadership is not None and (leadership.has_more or self.sending.has_more))
+            or (self.leadership is not None and (self.leadership.has_more or self.sending.has_more))
         )
 
     @property
@@ -481,8 +483,6 @@ class Raft:
     def _on_read_index(self, message: ReadIndex) -> None:
         if self.leadership is not None:
             self.leadership.add_read(message.sender, message.read_id)
-
-    # --- Snapshots ------------------------------------------------------------------------
 
     def _on_fetch_entries_reply(self, message: FetchEntriesReply) -> None:
         self._repair.take(message, is_leader=message.sender == self.leader_id)

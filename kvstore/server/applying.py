@@ -20,6 +20,7 @@ from kvstore.server.ticket import Answer
 from kvstore.server.waiting.kind import Here
 from kvstore.server.waiting.reads import WaitingReads
 from kvstore.server.waiting.writes import WaitingWrites
+from kvstore.server.watching.hub import Watches
 
 _APPLY_BYTES: Final = 64 << 10
 """Entry data that is read at once, of which what the turn has no work left for is wasted."""
@@ -40,6 +41,7 @@ class Applier:
         writes: WaitingWrites,
         reads: WaitingReads,
         own_digest: OwnDigest,
+        watches: Watches,
     ) -> None:
         self._here = here
         self._raft: Raft = here.raft
@@ -49,6 +51,7 @@ class Applier:
         self._writes = writes
         self._reads = reads
         self._own_digest = own_digest
+        self._watches = watches
         self._steps_max = here.settings.limits.apply_steps_per_turn_max
         self._steps_end = 0
         """How far the machine's steps may go in this turn."""
@@ -87,6 +90,8 @@ class Applier:
                 self._steps_end = self._machine.steps  # A checkpoint is enough for a turn.
             return
         effect = self._machine.apply(entry.index, entry.data)
+        if self._watches.is_wanted and effect.changes:
+            self._steps_end -= self._watches.note(effect.revision, effect.changes)
         writes = self._writes.waiting
         write = writes.pop((entry.index, entry.term), None) if writes else None
         if write is not None:

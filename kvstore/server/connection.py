@@ -28,6 +28,7 @@ from kvstore.server.load import (
     SHORT_OUTPUT_BYTES,
     Account,
 )
+from kvstore.server.pump import Pump
 from kvstore.server.replies import ENDS_THE_NODE, Replies, Slot
 from kvstore.server.router import Router
 from kvstore.server.stream import READ_BYTES, SocketFacts, Stream
@@ -69,7 +70,9 @@ class Connection:
         """Somebody else goes on with the stream."""
         self.replies = Replies(context.load, self)
         self._held_write: Submission | None = None
-        self._router = Router()
+        self._router = Router(self)
+        self._pump: Pump | None = None
+        """What its watches are told, once it has asked for any."""
         self._closes_after_replies = False
         self._is_stalled = False
         """Reading is paused: there is no memory for replies, or for what would come of it."""
@@ -124,7 +127,7 @@ class Connection:
 
     def _go_on(self) -> None:
         """Answer and start what there is memory for; hang up when all is done."""
-        if self.replies.places:
+        if self.replies.places or self._pump is not None:
             self._send_replies()
         self._is_dry = False
         while (
@@ -257,7 +260,10 @@ class Connection:
         else:
             self._held_write = submission
             return
-        self._router.dispatch(self.context.node, submission, slot)
+        node, router = self.context.node, self._router
+        router.dispatch(node, submission, slot)
+        if router.subscriber is not None and self._pump is None:
+            self._pump = Pump(node.watches, router.subscriber, submission.write)
 
     def _may_start(self, request: api.Request) -> bool:
         """Whether what is no read may go now, though reads before it have no answer."""
@@ -278,7 +284,7 @@ class Connection:
         if not self._stream.is_open:
             return
         load, began = self.context.load, self.served
-        if self.replies.open_reads or self._is_stalled:
+        if self.replies.open_reads or self._is_stalled or self._pump is not None:
             self._take_slice()
         self._send_replies()
         if self._is_stalled or self._stream.is_at_end or self._closes_after_replies:
@@ -293,6 +299,27 @@ class Connection:
             self._account.book_unsent(stream.unsent_bytes)
             if len(piece) < _PIECE_BYTES:
                 break
+        if self._pump is not None and not self.replies.places:
+            self._send_news(self._pump)
+
+    def _send_news(self, pump: Pump) -> None:
+        """What is told to watches, as far as the client takes it, behind all replies."""
+        stream, load = self._stream, self.context.load
+        while (unsent_bytes := stream.unsent_bytes) < _PIECE_BYTES and self._may_work():
+            if unsent_bytes >= max(SHORT_OUTPUT_BYTES, load.share_bytes):
+                load.wait_for_memory(self)
+                break
+            before = pump.steps
+            frames = pump.next(_PIECE_BYTES)
+            self.served += pump.steps - before
+            if not frames or not stream.is_open:
+                break
+            stream.write(frames)
+            self._account.book_unsent(stream.unsent_bytes)
+
+    def has_news(self) -> None:
+        """There is something to be told to watches."""
+        self.mark_dirty()
 
     def _answer(self, slot: Slot) -> None:
         """Answer what is due, if there is work left for it in this turn, and memory."""
@@ -355,6 +382,8 @@ class Connection:
     def _forget(self) -> None:
         """This is no client's connection any more."""
         self._account.close()
+        self._router.leave(self.context.node)
+        self._pump = None
         self.replies.leave()
         self.context.load.forget(self)
         self.context.doorkeeper.has_left(self)

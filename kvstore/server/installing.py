@@ -11,7 +11,7 @@ It must not know who sends it, nor how a medium puts one state in the place of a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -72,10 +72,10 @@ class Installing:
         writes: WaitingWrites,
         cluster_id: str,
         headroom_bytes: int,
-        on_installed: Callable[[], None],
+        on_installed: Iterable[Callable[[], None]],
     ) -> None:
         """`headroom_bytes` of the disk are left to others; `on_installed`: the data are others."""
-        self._on_installed = on_installed
+        self._on_installed = tuple(on_installed)
         self._raft = raft
         self._receiving = raft.receiving
         self._state_store = state_store
@@ -252,5 +252,6 @@ class Installing:
         self._cluster_version.note()
         self._room.forget_what_waits(applied.last_applied)
         self._raft.has_base()
-        self._on_installed()
+        for tell in self._on_installed:
+            tell()
         return self._writes.forget(applied.last_applied)

@@ -273,7 +273,8 @@ class Server:
         # Well below an election timeout: the core takes a longer silence for a stall of its own.
         idle_ms = self._node.settings.raft.heartbeat_interval_ms / 2
         patience_ms = self._context.load.patience_ms
-        wait_ms = min(idle_ms, patience_ms, self._peers.deadline_ms - _clock_ms())
+        due_ms = min(self._peers.deadline_ms, self._node.watches.due_ms)
+        wait_ms = min(idle_ms, patience_ms, due_ms - _clock_ms())
         return max(0.0, wait_ms / 1000.0)
 
     # --- What a turn asks of its surroundings ---------------------------------------------
@@ -318,6 +319,8 @@ class Server:
         self._peers.send(outcome.messages)
         for event in outcome.events:
             event_log.write(self._log, event)
+        for subscriber in outcome.news:
+            subscriber.listener.has_news()
         self._deliver(outcome.answers)
 
     def _deliver(self, answers: Sequence[Answer]) -> None:

@@ -55,6 +55,9 @@ from kvstore.server.waiting.handovers import WaitingHandovers
 from kvstore.server.waiting.kind import Kind
 from kvstore.server.waiting.reads import Read, WaitingReads
 from kvstore.server.waiting.writes import EntryName, WaitingWrites, Write
+from kvstore.server.watching.hub import Watches
+from kvstore.server.watching.machine_past import MachinePast
+from kvstore.server.watching.subscriber import Subscriber
 from kvstore.storage.base import Divergence, LogStore, StateStore
 from kvstore.storage.writer import LogWriter, WriteAtOnce
 
@@ -63,11 +66,12 @@ _encode_logged = msgspec.msgpack.Encoder().encode
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What half a turn lets out."""
+    """What half a turn lets out; `news`: who watches, and has something to take."""
 
     messages: Sequence[Message]
     answers: Sequence[Answer]
     events: Sequence[Event]
+    news: Sequence[Subscriber]
 
 
 class Node:
@@ -139,8 +143,10 @@ class Node:
             *(self.raft, own_digest, settings.check_every_ms),
             *(settings.limits.check_ms, settings.raft.heartbeat_interval_ms),
         )
+        self.watches = Watches(MachinePast(self.machine), settings.limits, rng)
         self._applier = Applier(
-            self, self._checkpoints, self.cluster_version, self._writes, self._reads, own_digest
+            *(self, self._checkpoints, self.cluster_version, self._writes, self._reads),
+            *(own_digest, self.watches),
         )
         self.divergence = OwnDivergence(self.raft, state_store)
         self.backups = Backups(
@@ -160,7 +166,7 @@ class Node:
             self._writes,
             settings.cluster_id,
             settings.limits.headroom_bytes,
-            on_installed=own_digest.forget,
+            on_installed=(own_digest.forget, self.watches.restart),
         )
         self._changes = WaitingChanges()
         self._checks = WaitingChecks()
@@ -220,6 +226,7 @@ class Node:
         self._events += self._compaction.tick()
         self._events += self._spooling.tick(now_ms)
         self.backups.tick(now_ms)
+        self.watches.tick(now_ms, has_leader=self.raft.is_led)
 
     def submit_command(self, command: api.Command, ticket: Ticket) -> EntryName | None:
         """Propose a write; the entry that it became, None if it was refused."""
@@ -304,6 +311,7 @@ class Node:
         self._events += self.divergence.begin(divergence, self.machine.last_applied)
         if self.divergence.known is not None:
             self._answers += self._reads.refuse_all(self.divergence.refusal)
+            self.watches.end_all(self.divergence.refusal)
 
     def hand_over(self, request: api.HandOver, ticket: Ticket) -> None:
         """Have the heir, or whoever is closest, lead in this leader's place."""
@@ -336,7 +344,7 @@ class Node:
         self._effects = self.raft.take_effects(crowded)
         self._settle()
         messages += self._effects.early_messages
-        return Outcome(messages, self._take_answers(), ())
+        return Outcome(messages, self._take_answers(), (), self.watches.take_news())
 
     def complete(self) -> Outcome:
         """Have the turn made durable, and hand out what rests on nothing that is not.
@@ -354,7 +362,8 @@ class Node:
         events = [*self._events, *self._applier.events, *effects.events]
         self._events.clear()
         self._applier.events.clear()
-        return Outcome(self.raft.take_messages(), self._take_answers(), events)
+        news = self.watches.take_news()
+        return Outcome(self.raft.take_messages(), self._take_answers(), events, news)
 
     def _note_durable(self) -> bool:
         """See how far the writer has come; whether that is further than before."""
@@ -394,6 +403,7 @@ class Node:
             or bool(self._answers or self._reads.arrived)
             or self._spooling.is_busy
             or self._installing.is_busy
+            or self.watches.is_busy
         )
 
     @property
@@ -406,7 +416,8 @@ class Node:
         """By when the next turn must begin, whatever arrives, by the clock of `tick`."""
         due = [kind.due_ms for kind in self._kinds if kind.waiting]
         return min(
-            self.raft.due_ms, self.room.due_ms, self._checkpoints.due_ms, self.checking.due_ms, *due
+            *(self.raft.due_ms, self.room.due_ms, self._checkpoints.due_ms, self.checking.due_ms),
+            *(self.watches.due_ms, *due),
         )
 
     def abandon_clients(self) -> list[Answer]:

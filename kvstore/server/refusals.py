@@ -101,6 +101,23 @@ def no_space(node_id: int, refusal: Refusal) -> api.Failure:
     )
 
 
+def compacted(revision: int, floor: int) -> api.Failure:
+    """What was at a revision is not kept any more."""
+    return api.Failure(
+        api.FailureCode.COMPACTED,
+        f"revision {revision} is not kept any more: begin at {floor}, or read what is there now",
+        compacted=floor,
+    )
+
+
+def too_many_watches(where: str, limit: int) -> api.Failure:
+    """Another connection, or another node, may have a place."""
+    return api.Failure(
+        api.FailureCode.BUSY,
+        f"{where} has {limit} watches, which are all it may have: try another one",
+    )
+
+
 def waits_for_room(node_id: int, index: int) -> str:
     """Why a node does not come further than it is."""
     return (
@@ -243,3 +260,11 @@ BUSY_OUTPUT: Final = api.Failure(
 BUSY: Final = api.Failure(
     api.FailureCode.BUSY, "too many writes wait for a majority; nothing was changed, try again"
 )
+
+NO_LEADER_TO_WATCH: Final = no_leader(
+    "this node knows of no leader, so it may not learn of changes: try another one"
+)
+WATCHES_ALONE: Final = invalid(
+    "this connection watches, so it takes nothing else: use another one for that"
+)
+NO_WATCHES_HERE: Final = invalid("nothing can be watched on this connection")

@@ -52,6 +52,11 @@ def encode_reply(reply: api.Reply) -> bytes:
     return resp.bulk(_encode(reply))
 
 
+def encode_events(events: tuple[api.Event, ...]) -> bytes:
+    """What a reply has where it says what happened, to be put there many times."""
+    return _encode(events)
+
+
 def decode_reply(payload: bytes) -> api.Reply:
     """The reply. Raises `ProtocolError`."""
     try:

@@ -21,9 +21,11 @@ CLIENTS = (
     *("operators", "member_operator", "backup_clients"),
 )
 SIMULATED = [f"sim/{name}.py" for name in CLIENTS]
+WATCHING = {request.__name__ for request in api.WATCHING}
 OF_NODES = {
     *("Status", "HandOver", "FetchBackup", "CheckReplicas", "Members"),
     *(change.__name__ for change in api.CHANGES),
+    *WATCHING,
 }
 
 DECIDED = {
@@ -33,11 +35,11 @@ DECIDED = {
     ),
     "how the client asks for it": (
         ["client/requests.py", "client/caller.py", "client/backup.py"],
-        set[str](),
+        WATCHING,
     ),
     "whether the simulator's clients ask for it": (
         SIMULATED,
-        {"Status", "CheckReplicas"},
+        {"Status", "CheckReplicas", *WATCHING},
     ),
     "its words in the simulator's film": (
         ["sim/film_words.py"],

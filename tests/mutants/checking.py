@@ -135,9 +135,9 @@ CHECKING = (
     ),
     Mutant(
         "a digest is kept though the data are others by now",
-        "Installing._change_over",
-        "        self._on_installed()\n",
-        "",
+        "Node.__init__",
+        "            on_installed=(own_digest.forget, self.watches.restart),",
+        "            on_installed=(self.watches.restart,),",
         test=f"{ASKED}::test_who_gets_a_snapshot_has_no_digest_any_more",
     ),
     Mutant(

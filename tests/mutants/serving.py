@@ -167,7 +167,7 @@ SERVING = (
     ),
     Mutant(
         "a refused write makes a connection forget the one before",
-        "Router.dispatch",
+        "Router._carry_out",
         "node.submit_command(request, ticket) or self._last_write",
         "node.submit_command(request, ticket)",
     ),

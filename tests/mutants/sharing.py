@@ -39,7 +39,8 @@ SHARING = (
     Mutant(
         "answers at the end of a turn are no work of it",
         "Connection.send_ready_replies",
-        "        if self.replies.open_reads or self._is_stalled:\n            self._take_slice()\n",
+        "        if self.replies.open_reads or self._is_stalled or self._pump is not None:\n"
+        "            self._take_slice()\n",
         "",
         test="tests/server/test_turns.py"
         "::test_reads_that_are_answered_at_the_end_of_a_turn_are_its_work_too",

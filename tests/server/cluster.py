@@ -154,6 +154,8 @@ class _Around:
         self._cluster.events[self._node_id] += outcome.events
         for answer in outcome.answers:
             answer.ticket.fill(answer.result)
+        for subscriber in outcome.news:
+            subscriber.listener.has_news()
 
 
 class Cluster:

@@ -145,6 +145,8 @@ class Line:
     def let_out(self, outcome: Outcome) -> None:
         for answer in outcome.answers:
             answer.ticket.fill(answer.result)
+        for subscriber in outcome.news:
+            subscriber.listener.has_news()
         dirty, self.context.dirty = self.context.dirty, {}
         for sender in dirty:
             sender.send_ready_replies()

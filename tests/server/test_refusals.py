@@ -18,6 +18,7 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "cannot_stand": (1, 7, 2),
     "cannot_take_over": (2,),
     "change_is_under_way": (7,),
+    "compacted": (3, 8),
     "has_moved": (3, 8, api.HandOver(2, 7)),
     "members_have_changed": (7,),
     "no_space": (1, Refusal(1 << 20, 1 << 10, 16 << 20, 0)),
@@ -31,6 +32,7 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "of_another_cluster": ("kvstore-1a2b3c4d", "another"),
     "read_is_overdue": (1, 7),
     "state_differs": (1, 7),
+    "too_many_watches": ("this node", 65_536),
     "write_is_overdue": (1, 7),
 }
 """Of those that are made for one case. The words of `invalid`, `no_leader` and `cannot_change` come
