@@ -15,6 +15,8 @@ change that wrote it among those of its revision."""
 
 pack_head = _HEAD.pack
 unpack_head = _HEAD.unpack_from
+made_by = struct.Struct(">8xQ16xH").unpack_from
+"""Of the head alone the change that wrote it: `mod_revision`, and its place."""
 HEAD_BYTES = _HEAD.size
 
 

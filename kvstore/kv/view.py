@@ -21,6 +21,21 @@ _REVISION_MAX: Final = 1 << 62
 """As many again are left for writes."""
 
 
+class Past(msgspec.Struct, frozen=True):
+    """How far back history goes, and how far it shall.
+
+    * `floor`: every change from that revision on is held, whatever else there is; 0 if none was
+      ever dropped.
+    * `bytes`: what it takes, keys and records.
+    * It is kept for `keep_ms` of the cluster's time, and up to `keep_bytes`.
+    """
+
+    floor: int = 0
+    bytes: int = 0
+    keep_ms: int = 3_600_000
+    keep_bytes: int = 64 << 20
+
+
 class Applied(msgspec.Struct, frozen=True):
     """How far the data has come: the last log index in it, its revision, time and version.
 
@@ -32,15 +47,18 @@ class Applied(msgspec.Struct, frozen=True):
     revision: int = 1
     time_ms: int = 0
     cluster_version: int = FIRST_VERSION
+    past: Past = Past()
 
     def raised(self, bump: int) -> Applied:
-        """With a revision that is so much higher. Raises `ConfigError` for too much."""
+        """With a revision that is so much higher, and no history. Raises `ConfigError`."""
         if self.revision > _REVISION_MAX - bump:
             raise ConfigError(
                 f"its revision is {self.revision}, and {bump} more leaves too few for writes: "
                 "raise it by less"
             )
-        return msgspec.structs.replace(self, revision=self.revision + bump)
+        revision = self.revision + bump
+        past = msgspec.structs.replace(self.past, floor=revision, bytes=0)
+        return msgspec.structs.replace(self, revision=revision, past=past)
 
 
 class TableFootprint(msgspec.Struct, frozen=True, gc=False):
@@ -105,6 +123,10 @@ class Table(Protocol):
 
     def put(self, key: bytes, record: bytes) -> None: ...
 
+    def append(self, key: bytes, record: bytes) -> None:
+        """Put a key that is greater than all there are."""
+        ...
+
     def delete(self, key: bytes) -> bool:
         """Remove a key; false if there was none."""
         ...
@@ -121,7 +143,17 @@ class Table(Protocol):
 
 
 class View(Table, Protocol):
-    """The data as the state machine sees it: the key space, and the sessions beside it."""
+    """The data as the state machine sees it: the key space, and the other tables beside it."""
+
+    @property
+    def history(self) -> Table:
+        """What takes each change back, in the order of changes."""
+        ...
+
+    @property
+    def index(self) -> Table:
+        """Some of those changes, by key."""
+        ...
 
     @property
     def sessions(self) -> Table:

@@ -11,6 +11,7 @@ from typing import Final
 
 from kvstore.storage import records
 from kvstore.storage.reading import Reading
+from kvstore.storage.tables import KEYS
 
 _ALL_BYTES: Final = 1 << 40
 
@@ -23,18 +24,20 @@ def flipped(record: bytes, rng: random.Random) -> bytes:
 
 
 def with_changed_record(reading: Reading, node_id: int, readings: set[Reading]) -> Reading:
-    """A reading in the place of `reading`, one of those that are open: its first record is another.
+    """A reading in the place of `reading`, one of those that are open: another first key.
 
     It must have one.
     """
-    (stored, value), *others = reading.read(_ALL_BYTES)
+    pairs = reading.read(_ALL_BYTES)
     reading.close()
+    place = next(at for at, (stored, _) in enumerate(pairs) if stored.startswith(KEYS.prefix))
+    stored, value = pairs[place]
     record = records.decode_value(stored, value) + b"of node %d" % node_id
-    pairs = iter([(stored, records.encode_value(stored, record)), *others])
+    pairs[place] = (stored, records.encode_value(stored, record))
     changed = Reading(
         reading.applied,
         reading.counts,
-        pairs,
+        iter(pairs),
         on_close=readings.discard,
         pinned=lambda: 0,
     )

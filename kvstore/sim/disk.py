@@ -32,6 +32,7 @@ from kvstore.storage.memory import (
 from kvstore.storage.outline import Outline
 from kvstore.storage.reading import Pair, Reading
 from kvstore.storage.successor import Successor
+from kvstore.storage.tables import KEYS, counts_of
 
 BOUNDLESS = 1 << 62
 PLENTY_BYTES = 1 << 40
@@ -326,6 +327,8 @@ class SimulatedState(CountedTable, MemoryState):
 
     def __init__(self, identity: Identity, disk: Disk, applied: Applied) -> None:
         super().__init__(identity, applied)
+        self.history: CountedTable = CountedTable(self.history.row)
+        self.index: CountedTable = CountedTable(self.index.row)
         self.sessions: CountedTable = CountedTable(self.sessions.row)
         self.disk = disk
         for table in self.tables:
@@ -336,7 +339,7 @@ class SimulatedState(CountedTable, MemoryState):
     @property
     def tables(self) -> tuple[CountedTable, ...]:
         """All of them, in the order of `TABLES`."""
-        return (self, self.sessions)
+        return (self.history, self.index, self, self.sessions)
 
     def _require_room(self) -> None:
         if self.disk.room_bytes < PLENTY_BYTES:
@@ -366,7 +369,11 @@ class SimulatedState(CountedTable, MemoryState):
         index, is_fresh, self._is_fresh = reading.applied.last_applied, self._is_fresh, False
         if is_fresh:
             self.changed_at.discard(index)
-        if not (is_fresh and reading.counts[0] and self.disk.strikes(Fate.CHANGED_RECORD)):
+        if not (
+            is_fresh
+            and counts_of(reading.counts)[KEYS.name]
+            and self.disk.strikes(Fate.CHANGED_RECORD)
+        ):
             return reading
         self.changed_at.add(index)
         return with_changed_record(reading, self.identity.node_id, self._readings)

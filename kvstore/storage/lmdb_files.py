@@ -41,7 +41,7 @@ from kvstore.storage.progress import OnProgress, nobody
 DATA_FILE: Final = "data.mdb"
 LOCK_FILE: Final = "lock.mdb"
 
-_DATABASES_MAX: Final = 8
+_DATABASES_MAX: Final = 16
 FILE_MODE: Final = 0o600
 _LOCK_BYTES: Final = 8192
 """What the engine makes it for its 126 readers."""

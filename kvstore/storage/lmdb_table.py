@@ -84,17 +84,25 @@ class LmdbTable:
 
     def put(self, key: bytes, record: bytes) -> None:
         """Set the record of `key`. Raises `ValueError` if the key is longer than LMDB's 510."""
+        self._set(key, record, append=False)
+
+    def append(self, key: bytes, record: bytes) -> None:
+        """Put a key that is greater than all there are."""
+        self._set(key, record, append=True)
+
+    def _set(self, key: bytes, record: bytes, *, append: bool) -> None:
         stored = self._prefix + key
         self.changes += 1
         self._put_bytes += len(key) + len(record)
         if len(record) > cost.SHORT_RECORD_BYTES:
             self.has_long = True
         try:
-            self._put(stored, _encode(stored, record))
+            done = self._put(stored, _encode(stored, record), append=append)
         except lmdb.BadValsizeError:
             raise ValueError(f"key of {len(key)} bytes") from None
         except lmdb.Error as error:
             raise self._write_failed(error) from error
+        assert done, "there is a greater key"
 
     def delete(self, key: bytes) -> bool:
         """Remove a key; false if there was none."""

@@ -26,7 +26,7 @@ from kvstore.storage.outline import (
 from kvstore.storage.reading import Pair, Reading
 from kvstore.storage.sizes import Sizes
 from kvstore.storage.successor import Successor
-from kvstore.storage.tables import KEYS, SESSIONS, TableRow
+from kvstore.storage.tables import HISTORY, INDEX, KEYS, SESSIONS, TableRow
 
 _KEY_BYTES_MAX = 510
 _BOUNDLESS = 1 << 62
@@ -176,6 +176,11 @@ class MemoryTable:
             raise ValueError(f"key of {len(key)} bytes")
         self._replace(key, records.encode_value(self.prefix + key, record))
 
+    def append(self, key: bytes, record: bytes) -> None:
+        """Put a key that is greater than all there are."""
+        assert not self._sorted or key > self._sorted[-1]
+        self.put(key, record)
+
     def delete(self, key: bytes) -> bool:
         """Remove a key; false if there was none."""
         return key in self._values and self._replace(key, None) is not None
@@ -297,6 +302,8 @@ class MemoryState(MemoryTable):
         """`applied`: as of when it begins, without a key."""
         super().__init__(KEYS)
         self.identity = identity
+        self.history = MemoryTable(HISTORY)
+        self.index = MemoryTable(INDEX)
         self.sessions = MemoryTable(SESSIONS)
         self.divergence: Divergence | None = None
         self._applied = applied
@@ -306,7 +313,7 @@ class MemoryState(MemoryTable):
     @property
     def tables(self) -> tuple[MemoryTable, ...]:
         """All of them, in the order of `TABLES`."""
-        return (self, self.sessions)
+        return (self.history, self.index, self, self.sessions)
 
     def hold(self, pairs: Sequence[Pair]) -> None:
         """These are the records of all tables from now on, durably; they ascend."""

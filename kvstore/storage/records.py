@@ -16,6 +16,8 @@ fails is never half-read: decoding returns a whole record or raises `DamagedErro
             "applied"     crc | msgpack of Applied
             "divergence"  crc | msgpack of Divergence; only of a state that differs from others'
             "commit"      crc | number of the transaction that wrote it, u64
+            history       "h" + revision u64 + place u16  ->  crc | row
+            index         "i" + code of a key + revision u64  ->  crc | place u16
             keys          "k" + key  ->  crc | record
             sessions      "s" + session u64  ->  crc | record
 
@@ -34,7 +36,7 @@ from crc32c import crc32c
 from kvstore.errors import DamagedError, DirectoryRefusedError
 from kvstore.raft.types import Entry, EntryKind, LogStart, TermRange
 from kvstore.storage.base import Acquaintance
-from kvstore.storage.tables import KEYS, ROW_OF, SESSIONS
+from kvstore.storage.tables import HISTORY, KEYS, ROW_OF, SESSIONS
 
 FORMAT_VERSION: Final = 6
 """Of everything listed above. A directory of another version is refused, never guessed at."""
@@ -261,4 +263,6 @@ def _owner(key: bytes) -> str:
         return f"record of key {key[1:]!r}"
     if row is SESSIONS:
         return f"record of session {int.from_bytes(key[1:], 'big')}"
+    if row is HISTORY:
+        return f"record of a change of revision {int.from_bytes(key[1:9], 'big')}"
     return f"record {key.hex()}"

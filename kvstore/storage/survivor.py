@@ -66,7 +66,7 @@ class Survivor(ABC):
             index = entries[-1].index
 
     def outliving_records(self) -> Iterator[Pair]:
-        """All that another cluster goes on with, as it is seen now and stored; no sessions."""
+        """All that another cluster goes on with, as it is seen now and stored."""
         for row, table in zip(TABLES, self.state.tables, strict=True):
             for key, record in table.scan(b"") if row.outlives else ():
                 stored = row.prefix + key

@@ -17,15 +17,17 @@ import msgspec
 class TableRow(msgspec.Struct, frozen=True):
     """A table.
 
-    * `name`: of its database, and of what it holds, in words.
+    * `name`: of its database.
     * `prefix`: before each of its keys: the medium has no empty keys, and the records of all
       tables stand in one row where they travel.
     * `outlives`: it stays where another cluster goes on with the data.
+    * `records`: what its records are called, if not by its name.
     """
 
     name: str
     prefix: bytes
     outlives: bool = True
+    records: str = ""
 
     @property
     def database(self) -> bytes:
@@ -33,25 +35,27 @@ class TableRow(msgspec.Struct, frozen=True):
         return self.name.encode()
 
 
+HISTORY: Final = TableRow("history", b"h", outlives=False, records="changes")
+INDEX: Final = TableRow("index", b"i", outlives=False, records="indexed")
 KEYS: Final = TableRow("keys", b"k")
 SESSIONS: Final = TableRow("sessions", b"s", outlives=False)
 
-TABLES: Final = (KEYS, SESSIONS)
+TABLES: Final = (HISTORY, INDEX, KEYS, SESSIONS)
 """In the order of their prefixes."""
 ROW_OF: Final = {row.prefix: row for row in TABLES}
 
 
 def counts_of(counts: Sequence[int]) -> dict[str, int]:
-    """How many records there are, one number for each table, by its name."""
-    return {row.name: count for row, count in zip(TABLES, counts, strict=True)}
+    """How many records there are, one number for each table, by what they are called."""
+    return {row.records or row.name: count for row, count in zip(TABLES, counts, strict=True)}
 
 
 def outliving(counts: Sequence[int]) -> dict[str, int]:
     """Those that are left where another cluster goes on."""
     rows = zip(TABLES, counts, strict=True)
-    return {row.name: count for row, count in rows if row.outlives}
+    return {row.records or row.name: count for row, count in rows if row.outlives}
 
 
 def count_words(counts: Mapping[str, int]) -> str:
-    """The same for people: `5 keys, 2 sessions`."""
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
+    """The same for people: `7 changes, 1 indexed, 5 keys, 2 sessions`."""
+    return ", ".join(f"{count} {what}" for what, count in counts.items())

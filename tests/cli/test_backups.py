@@ -22,7 +22,7 @@ from .shell import Run
 
 
 def snapshot(keys: int = 3) -> bytes:
-    header = Header("c1", 3, Applied(7, 5, 900), founders((1, 2, 3)), (keys, 1))
+    header = Header("c1", 3, Applied(7, 5, 900), founders((1, 2, 3)), (0, 0, keys, 1))
     encoder = SnapshotEncoder(header)
     names = [b"k%03d" % number for number in range(keys)]
     pairs = [(name, encode_value(name, b"x" * 24 + name)) for name in names]
@@ -48,7 +48,7 @@ def test_a_backup_is_saved_under_its_name_when_it_is_whole(run: Run, tmp_path: P
     with ScriptedNode(LEADS, *pieces_of(WHOLE)) as node:
         ran = run("backup", str(path), "--to", node.address)
     assert (ran.code, ran.out) == (0, b"")
-    assert "saved 4 records as of index 7 (revision 5), 455 B from node at" in ran.err
+    assert "saved 4 records as of index 7 (revision 5), 508 B from node at" in ran.err
     assert path.read_bytes() == WHOLE
     assert list(tmp_path.iterdir()) == [path]
 
@@ -161,7 +161,7 @@ def test_a_whole_backup_is_told_what_it_is_of(run: Run, tmp_path: Path) -> None:
     path.write_bytes(WHOLE)
     ran = run("verify", str(path))
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith(b"whole: cluster c1 as of index 7 of term 3, revision 5\n3 keys, 1 ")
+    assert ran.out.startswith(b"whole: cluster c1 as of index 7 of term 3, revision 5\n0 changes, ")
     found = json.loads(run("verify", str(path), "--json").out)
     assert found.pop("digest") == ran.out.split()[-1].decode()
     assert found == {
@@ -170,6 +170,8 @@ def test_a_whole_backup_is_told_what_it_is_of(run: Run, tmp_path: Path) -> None:
         "index": 7,
         "term": 3,
         "revision": 5,
+        "changes": 0,
+        "indexed": 0,
         "keys": 3,
         "sessions": 1,
     }

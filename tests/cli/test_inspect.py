@@ -51,7 +51,7 @@ def test_a_sound_directory_is_shown_with_its_terms_and_leaders(tmp_path):
     assert "node 1 · cluster local · no server seen" in result.stdout
     assert "term     3, voted for node 1" in result.stdout
     assert "log      entries 1 to 8, every checksum good" in result.stdout
-    assert "applied  up to 8, revision 8, 0 keys, 0 sessions" in result.stdout
+    assert "applied  up to 8, revision 8, 0 changes, 0 indexed, 0 keys, 0 sessions" in result.stdout
     assert "term 1     led by node 1      1 to 5" in result.stdout
     assert "term 3     led by node 2      6 to 8" in result.stdout
     assert result.stdout.endswith("OK  nothing wrong in 1 directory\n")
@@ -174,6 +174,7 @@ def test_json_says_the_same(tmp_path):
         "revision": 8,
         "time_ms": 0,
         "cluster_version": 2,
+        "past": {"floor": 0, "bytes": 0, "keep_ms": 3_600_000, "keep_bytes": 64 << 20},
     }
     assert (one["first_index"], one["last_index"], one["unread"]) == (1, 8, [])
     assert one["terms"][1] == {"term": 3, "first_index": 6, "last_index": 8, "leader": 2}

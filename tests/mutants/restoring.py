@@ -50,10 +50,17 @@ RESTORING = (
         test="tests/storage/test_directory.py::test_a_name_that_only_begins_alike_is_another_one",
     ),
     Mutant(
+        "a restored cluster tells the past of the old one as its own",
+        "Applied.raised",
+        "floor=revision,",
+        "floor=self.revision,",
+        test=f"{DIRECTORIES}::test_a_directory_holds_what_the_snapshot_does_but_for_sessions",
+    ),
+    Mutant(
         "a restored cluster goes on with the revisions of the old one",
         "Applied.raised",
-        "self.revision + bump)",
-        "self.revision)",
+        "revision = self.revision + bump\n",
+        "revision = self.revision\n",
         test=f"{DIRECTORIES}::test_a_directory_holds_what_the_snapshot_does_but_for_sessions",
     ),
     Mutant(

@@ -18,6 +18,7 @@ from .keeping import KEEPING
 from .lanes import LANES
 from .leading import LEADING
 from .members import MEMBERS
+from .past import PAST
 from .receiving import RECEIVING
 from .replaced import REPLACED
 from .restoring import RESTORING
@@ -58,5 +59,6 @@ MUTANTS = (
     *CHECKING,
     *MEMBERS,
     *DIVERGING,
+    *PAST,
     *WATCHES,
 )

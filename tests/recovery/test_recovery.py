@@ -18,7 +18,7 @@ from storage.samples import content, flip_text, noop, open_node
 from kvstore.config.limits import RECOVER_BUMP
 from kvstore.errors import ConfigError, DamagedError, DirectoryRefusedError
 from kvstore.kv.record import HEAD_BYTES, unpack_head
-from kvstore.kv.view import Applied
+from kvstore.kv.view import Applied, Past
 from kvstore.raft.configuration import NOT_ADMITTED, Configuration, Member
 from kvstore.raft.types import DurableUpdate, Entry, EntryKind, HardState, LogStart
 from kvstore.raft.versions import version_data
@@ -74,7 +74,7 @@ def test_term_and_revision_are_beyond_all_of_before(tmp_path):
     assert hard_state == HardState(TERM + TERM_BUMP, None, 0)
     assert done.term == TERM + TERM_BUMP
     applied = node.state.applied()
-    assert applied == Applied(LAST, 6 + RECOVER_BUMP, 950, 2)
+    assert applied == Applied(LAST, 6 + RECOVER_BUMP, 950, 2, Past(floor=6 + RECOVER_BUMP))
     assert done.revision == applied.revision
     assert max(unpack_head(record)[1] for _, record in node.state.scan(b"")) < RECOVER_BUMP
     node.close()

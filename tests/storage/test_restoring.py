@@ -16,7 +16,7 @@ from kvstore.errors import (
     DamagedSnapshotError,
     DirectoryRefusedError,
 )
-from kvstore.kv.view import Applied
+from kvstore.kv.view import Applied, Past
 from kvstore.raft.types import HardState, LogStart
 from kvstore.storage.directory import RAFT
 from kvstore.storage.inspect import inspect_directories
@@ -61,13 +61,13 @@ def test_a_directory_holds_what_the_snapshot_does_but_for_sessions(tmp_path, key
     said = restored(tmp_path / "n1", snapshot(keys))
     node = opened(tmp_path / "n1")
     assert contents(node) == ([(b"%04d" % n, b"record %d" % n) for n in range(keys)], [])
-    assert node.state.applied() == Applied(70, 50 + BUMP, 900, 2)
+    assert node.state.applied() == Applied(70, 50 + BUMP, 900, 2, Past(floor=50 + BUMP))
     found = node.log.recover()
     assert (found.start, found.last_index) == (LogStart(70, 4), 70)
     assert found.hard_state == HardState(4, None, 0)
     assert found.configuration == founders((1, 2, 3))
     assert node.lineage.known == {}
-    assert (said.revision, said.header.counts[0]) == (50 + BUMP, keys)
+    assert (said.revision, said.header.counts[2]) == (50 + BUMP, keys)
     node.close()
 
 
@@ -187,7 +187,7 @@ def look_at(data_dir: Path) -> bool:
         is_whole = True
     node = opened(data_dir)
     assert len(contents(node)[0]) == 3
-    assert node.state.applied() == Applied(70, 50 + BUMP, 900, 2)
+    assert node.state.applied() == Applied(70, 50 + BUMP, 900, 2, Past(floor=50 + BUMP))
     assert node.log.recover().start == LogStart(70, 4)
     node.close()
     return is_whole

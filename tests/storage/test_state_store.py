@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from kvstore.kv.view import Applied
 from kvstore.storage.lmdb_files import check_data_file
+from kvstore.storage.tables import TABLES
 from storage.samples import IDENTITY, StateInMemory, StateOnDisk
 
 
@@ -168,6 +169,37 @@ def test_a_commit_of_nothing_new_does_not_touch_the_disk(tmp_path):
     store.state.commit(Applied(2, 1))
     assert check_data_file(store.path).transaction == before + 1
     store.state.close()
+
+
+# --- Tables beside the keys ---------------------------------------------------------------
+
+
+def test_each_table_keeps_its_own(store):
+    for number, table in enumerate(store.state.tables):
+        table.put(b"same", b"%d" % number)
+    store.state.commit(Applied(1, 1))
+    for table in store.state.tables:
+        table.put(b"same", b"never committed")
+    state = store.restart()
+    assert [table.get(b"same") for table in state.tables] == [b"0", b"1", b"2", b"3"]
+    reading = state.reading()
+    stored = [key for key, _ in reading.read(1 << 20)]
+    reading.close()
+    assert stored == [row.prefix + b"same" for row in TABLES]
+    assert [state.history, state.index, state, state.sessions] == [*state.tables]
+
+
+def test_what_is_appended_stands_behind_all_others(store):
+    history = store.state.history
+    for key in (b"a", b"a\x00", b"b"):
+        history.append(key, b"record of " + key)
+    assert [key for key, _ in history.scan(b"")] == [b"a", b"a\x00", b"b"]
+    for key in (b"b", b"a"):
+        with pytest.raises(AssertionError):
+            history.append(key, b"")
+    history.delete(b"b")
+    history.append(b"b", b"again")
+    assert history.get(b"b") == b"again"
 
 
 # --- Sessions, beside the keys ------------------------------------------------------------

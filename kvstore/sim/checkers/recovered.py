@@ -96,7 +96,7 @@ def check_recovery(
             (found.tail.start, last.index, last.term, found.ends - last.index),
         ),
         *_differing("the records are", _outliving(disk.state), outliving),
-        *_differing("the sessions are", [*disk.state.sessions.scan(b"")], []),
+        *_differing("what stays behind is", _staying(disk.state), {}),
         *_differing("the log begins after", (log.start, log.terms.last), (last, last.index)),
         *_differing("the members are", alone, [(found.identity.node_id, True, "")]),
         *_differing("the hard state is", log.hard_state, HardState(recovery.term)),
@@ -143,3 +143,10 @@ def _outliving(state: MemoryState) -> _Records:
     """All records that a recovery leaves, by table."""
     tables = zip(TABLES, state.tables, strict=True)
     return {row.name: [*table.scan(b"")] for row, table in tables if row.outlives}
+
+
+def _staying(state: MemoryState) -> _Records:
+    """All records of tables that a recovery leaves out."""
+    tables = zip(TABLES, state.tables, strict=True)
+    found = {row.name: [*table.scan(b"")] for row, table in tables if not row.outlives}
+    return {name: records for name, records in found.items() if records}
