@@ -25,7 +25,6 @@ from .steps import (
 _PUT = Txn(then=(Put(b"a"),))
 _DELETE = Txn(then=(DeleteRange(b"a"),))
 _RANGE = Range(b"a")
-_HALF = (_RANGE,) * (LIST_MAX // 2 - 1)
 
 CORNERS: dict[str, Sequence] = {
     "no lease is granted for less than two seconds": (Grant(1, 0), Grant(2, 1), Grant(3, -5)),
@@ -70,9 +69,6 @@ CORNERS: dict[str, Sequence] = {
     "lists as long as they may be": (
         Txn(then=(_RANGE,) * LIST_MAX),
         Txn(otherwise=(_RANGE,) * (LIST_MAX + 1)),
-        Txn(then=(*_HALF, Txn(then=(*_HALF, _RANGE)))),
-        Txn(then=(*_HALF, Txn(then=(*_HALF, _RANGE, _RANGE)))),
-        Txn(then=(*_HALF, Txn(then=(*_HALF, _RANGE, _RANGE, _RANGE)))),
         Txn(compares=(Compare(b"a", Target.LEASE, Relation.LESS, 1),) * LIST_MAX),
         Txn(compares=(Compare(b"a", Target.LEASE, Relation.LESS, 1),) * (LIST_MAX + 1)),
     ),

@@ -114,8 +114,8 @@ class _Drawing:
         return self._random.random() < probability
 
     def _revision(self) -> int:
-        if self._is(0.1):
-            return self._random.randint(-1, self._model.revision + 1)
+        if self._is(0.15):
+            return self._random.choice((-1, self._model.floor - 1, self._model.revision + 1))
         return self._random.randint(self._model.floor, self._model.revision)
 
     def _maybe_revision(self, probability: float) -> int | None:
@@ -177,15 +177,17 @@ class _Drawing:
         # Few that delete alone: what comes later wants keys.
         (changing,) = self._random.choices(_CHANGING, (6, 2, 1))
         txn = self._nested(changing, 0)
-        return replace(txn, compares=txn.compares * LIST_MAX) if self._is(0.01) else txn
+        if self._is(0.97) or any(isinstance(one, Txn) for one in txn.then + txn.otherwise):
+            return txn
+        if self._is(0.3):
+            return replace(txn, compares=txn.compares * LIST_MAX)
+        return replace(txn, then=(Range(b"a"),) * (LIST_MAX + self._random.randint(0, 1)))
 
     def _nested(self, changing: _Changing, depth: int) -> Txn:
         compares = tuple(self._compare() for _ in range(self._random.randint(0, 2)))
         return Txn(compares, self._branch(changing, depth), self._branch(changing, depth))
 
     def _branch(self, changing: _Changing, depth: int) -> tuple[Operation, ...]:
-        if depth == 0 and self._is(0.02):
-            return (Range(b"a"),) * (LIST_MAX + self._random.randint(0, 1))
         return tuple(self._operation(changing, depth) for _ in range(self._random.randint(0, 4)))
 
     def _operation(self, changing: _Changing, depth: int) -> Operation:

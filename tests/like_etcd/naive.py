@@ -272,20 +272,22 @@ def _compares(compare: Compare, before: Keys) -> bool:
 
 
 def _check_shape(txn: Txn) -> None:
-    _check_lists(txn, LIST_MAX)
+    for one in (txn, *_all_within(txn)):
+        if isinstance(one, Txn):
+            longest = max(map(len, (one.compares, one.then, one.otherwise)))
+            _refuse_if(longest > LIST_MAX, Why.INVALID)
+        elif isinstance(one, Put):
+            _refuse_if(one.keep_value and one.value != b"", Why.INVALID)
+            _refuse_if(one.keep_lease and one.lease != 0, Why.INVALID)
     for branch in (txn.then, txn.otherwise):
         _check_keys(branch)
 
 
-def _check_lists(txn: Txn, longest_allowed: int) -> None:
-    longest = max(map(len, (txn.compares, txn.then, txn.otherwise)))
-    _refuse_if(longest > longest_allowed, Why.INVALID)
+def _all_within(txn: Txn) -> Iterator[Operation]:
     for one in txn.then + txn.otherwise:
+        yield one
         if isinstance(one, Txn):
-            _check_lists(one, longest_allowed - longest)
-        elif isinstance(one, Put):
-            _refuse_if(one.keep_value and one.value != b"", Why.INVALID)
-            _refuse_if(one.keep_lease and one.lease != 0, Why.INVALID)
+            yield from _all_within(one)
 
 
 def _check_keys(branch: tuple[Operation, ...]) -> tuple[frozenset[bytes], list[DeleteRange]]:

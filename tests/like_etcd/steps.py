@@ -12,8 +12,7 @@ from dataclasses import dataclass, fields
 FROM_KEY = b"\0"
 """As the end of a range: there is none."""
 LIST_MAX = 128
-"""So many compares, or operations in either branch, has a transaction at most; what the longest
-list of it has is taken from those of the transactions within."""
+"""A transaction has at most so many compares, and operations in either branch."""
 
 
 class _Word(enum.StrEnum):
