@@ -32,13 +32,15 @@ if TYPE_CHECKING:
         Member,
         MemberRole,
         MembersResult,
-        PutRepeated,
         PutResult,
+        Repeated,
         ScanResult,
         SessionResult,
         StatusResult,
+        TxnResult,
     )
     from kvstore.client.blocking import Client
+    from kvstore.client.transactions import key, keys
     from kvstore.errors import (
         ConfigError,
         GuardFailedError,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
         ProtocolError,
         RefusedError,
         RequestError,
+        TransactionFailedError,
         UnreachableError,
     )
 
@@ -70,14 +73,18 @@ __all__ = [
     "NotLeaderError",
     "OutcomeUnknownError",
     "ProtocolError",
-    "PutRepeated",
     "PutResult",
     "RefusedError",
+    "Repeated",
     "RequestError",
     "ScanResult",
     "SessionResult",
     "StatusResult",
+    "TransactionFailedError",
+    "TxnResult",
     "UnreachableError",
+    "key",
+    "keys",
 ]
 
 
@@ -99,4 +106,6 @@ def _home_of(name: str) -> str:
     """Where a name is defined that is not loaded yet: the client, the errors, or the contract."""
     if name == "Client":
         return "kvstore.client.blocking"
+    if name in ("key", "keys"):
+        return "kvstore.client.transactions"
     return "kvstore.errors" if name.endswith("Error") else "kvstore.api"

@@ -7,6 +7,7 @@ classes, and no code may turn the second into the first.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 _LATER_OR_ELSEWHERE: Final = frozenset(
@@ -141,6 +142,23 @@ class GuardFailedError(RefusedError):
         )
         self.key = key
         self.mod_revision = mod_revision
+
+
+class TransactionFailedError(RefusedError):
+    """Something that a transaction requires does not hold, so nothing was changed.
+
+    * `failed`: which comparisons of numbers, and what was there; none if it was another one.
+    * `revision`: of the data that were looked at.
+    """
+
+    def __init__(self, failed: Sequence[str], revision: int) -> None:
+        told = "; ".join(failed) or "a comparison of values, or of a range"
+        super().__init__(
+            f"a condition of the transaction does not hold, so nothing was changed: {told}",
+            "COMPARE",
+        )
+        self.failed = tuple(failed)
+        self.revision = revision
 
 
 class OutcomeUnknownError(RequestError):

@@ -116,10 +116,11 @@ class PutResult(Result, frozen=True, tag="put"):
 
 
 class DeleteResult(Result, frozen=True, tag="delete"):
-    """How many of the keys existed."""
+    """How many of the keys existed, and what they had, if `return_previous` asked for it."""
 
     revision: int
     deleted: int
+    previous: tuple[KeyValue, ...] = ()
 
 
 class IncrementResult(Result, frozen=True, tag="increment"):
@@ -139,14 +140,15 @@ class GuardFailed(Result, frozen=True, tag="guardfailed"):
     mod_revision: int
 
 
-class PutRepeated(Result, frozen=True, tag="put_repeated"):
-    """A put came again, and the record that it met was too large to be kept for that.
+class Repeated(Result, frozen=True, tag="repeated"):
+    """A write came again, and what it was answered the first time was too long to be kept.
 
-    The rest is as in the `PutResult` that it was answered with the first time.
+    `revision` is as it was then. `succeeded`: whether its condition held, or all comparisons of a
+    transaction; without any, it did.
     """
 
     revision: int
-    written: bool
+    succeeded: bool
 
 
 class GetResult(Result, frozen=True, tag="get"):

@@ -20,7 +20,7 @@ from kvstore.api.data import (
     Get,
     GetResult,
     GuardFailed,
-    PutRepeated,
+    Repeated,
     Scan,
     ScanResult,
 )
@@ -207,7 +207,7 @@ RESULTS: Final[tuple[type, ...]] = tuple(
     dict.fromkeys(
         [
             *(row.result for row in ROWS if row.result is not None),
-            *(GuardFailed, PutRepeated, WatchEvents, Failure),
+            *(GuardFailed, Repeated, WatchEvents, Failure),
         ]
     )
 )
@@ -248,7 +248,7 @@ def since_of(command: Command) -> int:
 def answers_to(request: Request) -> tuple[type[Result], ...]:
     """The results that answer a request, failures aside."""
     if isinstance(request, Once):
-        return (PutRepeated, *answers_to(request.write))
+        return (Repeated, *answers_to(request.write))
     result = ROW_OF[type(request)].result
     assert result is not None
     return (GuardFailed, result) if isinstance(request, WRITES) else (result,)

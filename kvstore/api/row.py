@@ -31,6 +31,9 @@ class Bounds(Protocol):
     @property
     def scan_keys_max(self) -> int: ...
 
+    @property
+    def txn_operations_max(self) -> int: ...
+
 
 Check: TypeAlias = Callable[[Any, Bounds], str | None]
 """Why a request is beyond the bounds; None if it is not."""
@@ -83,7 +86,8 @@ class CommandRow(Row, frozen=True, kw_only=True):
     """What the log may hold.
 
     * `extent`: how much it changes of the keys, at most. `changes_sessions`: of those, too.
-      `is_of_one_key`: it is one record, whatever it says, and no session.
+      `is_of_one_key`: it is one record, whatever it says, and no session. `is_wide`: it may
+      change many keys without naming them, up to `KEYS_MAX`.
     * `needs_time`: its entry carries the cluster's time (`logged.py`).
     * `since`: the version of the protocol since which there is such a one. No log gets it
       before its cluster has that version; 0 where every log may have it.
@@ -91,6 +95,7 @@ class CommandRow(Row, frozen=True, kw_only=True):
 
     extent: Callable[[Any], Extent]
     is_of_one_key: bool = False
+    is_wide: bool = False
     changes_sessions: bool = False
     needs_time: bool = False
     since: int = 0

@@ -38,7 +38,7 @@ class SessionRules(msgspec.Struct, frozen=True):
 
     * `ttl_ms`: a session that was not used for longer, in the cluster's time, is expired.
     * `sessions_max`: to open one more ends the one that was not used for longest.
-    * `result_bytes_max`: a longer result is not kept; `PutRepeated` stands for it.
+    * `result_bytes_max`: a longer result is not kept; `Repeated` stands for it.
     """
 
     ttl_ms: int = 600_000

@@ -15,11 +15,10 @@ from kvstore.api.base import REVISION_MAX, Request, Result, Struct, union
 from kvstore.api.checks import check_key
 from kvstore.api.data import KeyValue
 from kvstore.api.failures import Failure
+from kvstore.api.intervals import FROM_KEY
 from kvstore.api.row import Bounds, Row
 
 WATCH_NUMBER_MAX: Final = (1 << 32) - 1
-FROM_KEY: Final = b"\x00"
-"""As the end of a range: there is none."""
 
 
 class CreateWatch(Request, frozen=True, tag="createwatch"):

@@ -22,6 +22,7 @@ from kvstore.api.data import (
     When,
 )
 from kvstore.api.row import PLACE_BYTES, Bounds, Extent, WriteRow
+from kvstore.api.txn_rows import txn_rows
 
 _EQUAL: Final = When.EQUAL  # A look-up in the class takes longer than the other checks.
 _INTEGER_BYTES: Final = 20
@@ -65,7 +66,7 @@ def _check_increment(increment: Increment, _bounds: Bounds) -> str | None:
     return check_key(increment.key)
 
 
-WRITE_ROWS: Final = (
+_KEY_ROWS: Final = (
     WriteRow(
         request=Put,
         result=PutResult,
@@ -93,6 +94,10 @@ WRITE_ROWS: Final = (
         extent=lambda increment: Extent(1, len(increment.key) + _INTEGER_BYTES),
         is_of_one_key=True,
     ),
+)
+WRITE_ROWS: Final = (
+    *_KEY_ROWS,
+    *txn_rows(_KEY_ROWS),
 )
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from collections.abc import Sequence
 
 import click
@@ -17,11 +16,10 @@ import click
 from kvstore import api
 from kvstore.address import quoted
 from kvstore.cli import render
-from kvstore.cli.asking import telling, with_client
+from kvstore.cli.asking import with_client
 from kvstore.cli.options import Command, option, options
+from kvstore.cli.standard_input import read_all
 from kvstore.client.blocking import Client
-from kvstore.config.limits import VALUE_BYTES_CEILING
-from kvstore.errors import RefusedError
 from kvstore.exit_codes import DONE, NOT_FOUND
 
 _stale = option(
@@ -99,6 +97,11 @@ def put(
     return DONE if result.written else NOT_FOUND
 
 
+def _from_stdin(value: str | None) -> bytes:
+    otherwise = "give one, or - to type it and end with Ctrl-D"
+    return read_all("value", otherwise, is_asked_for=value == "-")
+
+
 def _parse_guard(text: str | None, keys: Sequence[str]) -> tuple[bytes, int] | None:
     if text is None:
         return None
@@ -113,27 +116,6 @@ def _parse_guard(text: str | None, keys: Sequence[str]) -> tuple[bytes, int] | N
     if not equals and len(keys) > 1:
         raise click.UsageError("--if-revision with several keys needs one: write lock=17")
     return os.fsencode(key if equals else keys[0]), number
-
-
-def _from_stdin(value: str | None) -> bytes:
-    # Standard input is None when the caller has closed it.
-    if not sys.stdin or (value is None and sys.stdin.isatty()):
-        raise click.UsageError("no value: give one, or - to type it and end with Ctrl-D")
-    if sys.stdin.isatty():
-        click.echo("type the value, and end it with Ctrl-D at the beginning of a line", err=True)
-    since = time.monotonic()
-    try:
-        with telling(lambda: (since, "standard input has no end yet, and all of it is the value")):
-            text = sys.stdin.buffer.read(VALUE_BYTES_CEILING + 1)
-    except OSError as error:
-        error.filename = "standard input"
-        raise
-    if len(text) > VALUE_BYTES_CEILING:
-        raise RefusedError(
-            f"the value is longer than any node takes ({VALUE_BYTES_CEILING} bytes)"
-            ": split it over several keys"
-        )
-    return text
 
 
 @click.command(cls=Command)

@@ -149,6 +149,8 @@ def as_request(request: api.Request) -> api.Request:
         decoded: api.Request = _decode_request(_encode(request))
     except OverflowError:
         raise _refused("a number of this request has more than 64 bits") from None
+    except RecursionError:
+        raise _refused("its transactions stand too deep within each other") from None
     except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise TypeError(f"this is no request that a node understands: {error}") from None
     return decoded

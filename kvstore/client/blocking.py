@@ -33,6 +33,7 @@ from kvstore.client.arguments import (
 )
 from kvstore.client.blocking_cluster import ClusterMethods
 from kvstore.client.blocking_keys import KeyMethods
+from kvstore.client.blocking_txn import TxnMethods
 from kvstore.client.caller import Caller, Source
 from kvstore.client.gate import Gate, InsideError
 from kvstore.client.links import Links
@@ -55,7 +56,7 @@ class Settings(TypedDict, total=False):
     reads_from_any: bool
 
 
-class Client(KeyMethods, ClusterMethods):
+class Client(KeyMethods, TxnMethods, ClusterMethods):
     """Requests to a cluster through any of its nodes.
 
     * Threads may share one, and take turns, in the order of coming: there is one session
@@ -133,7 +134,7 @@ class Client(KeyMethods, ClusterMethods):
     def execute(self, request: api.Request, *, stale: bool = False) -> api.Result:
         """Carry out any typed request; the result is never a `Failure`, that is raised.
 
-        Nor is it a `GuardFailed`. It is `PutRepeated` if a put that returns what it
+        Nor is it a `GuardFailed`. It is `Repeated` if a put that returns what it
         replaced was answered when it was sent again, and that was too long to be kept.
         """
         return self._carry_out(as_request(request), stale)

@@ -56,6 +56,8 @@ class Limits(msgspec.Struct, frozen=True):
     """One whole request of a client; a longer one is read to its end and refused."""
     request_keys_max: int = KEYS_MAX
     """Keys that one request reads or writes."""
+    txn_operations_max: int = 128
+    """Operations of a branch of a transaction, and its comparisons."""
     request_arguments_max: int = 1 + 2 * KEYS_MAX
     """Arguments of one request, its name included."""
     connections_max: int = 4_096

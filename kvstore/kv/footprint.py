@@ -6,7 +6,10 @@ hold, and sessions end. It must not know what a change costs.
 
 from __future__ import annotations
 
+import re
 from typing import Final
+
+import msgspec
 
 from kvstore import api
 from kvstore.kv.record import HEAD_BYTES
@@ -15,6 +18,21 @@ from kvstore.kv.view import Footprint, TableFootprint
 
 _SESSION_BYTES: Final = 128
 """A session's key and record, without the answer that is kept."""
+
+_HEAD_BYTES: Final = 64
+"""Of an entry's data, in which the tag of its write stands, however it is wrapped."""
+_WIDE_TAG: Final = re.compile(
+    b"|".join(
+        msgspec.msgpack.encode(row.request.__struct_config__.tag)
+        for row in api.COMMAND_ROW_OF.values()
+        if row.is_wide
+    )
+)
+
+
+def is_wide(data: bytes) -> bool:
+    """Whether an entry may change many keys that it does not name; sometimes of one that cannot."""
+    return _WIDE_TAG.search(data, 0, _HEAD_BYTES) is not None
 
 
 def footprint(logged: api.Logged, rules: api.SessionRules) -> Footprint:

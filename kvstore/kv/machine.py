@@ -18,26 +18,24 @@ import msgspec
 
 from kvstore import api
 from kvstore.api.glob import compiled
+from kvstore.api.intervals import after_all_with
 from kvstore.errors import DirectoryRefusedError
+from kvstore.kv.changing import READ_STEPS, WRITE_STEPS, Changing, Refused
 from kvstore.kv.clock import LogClock
-from kvstore.kv.effect import Change, Effect
-from kvstore.kv.footprint import footprint
-from kvstore.kv.record import HEAD_BYTES, pack_head, to_key_value, unpack_head
+from kvstore.kv.effect import Change, Effect, Told
+from kvstore.kv.footprint import footprint, is_wide
+from kvstore.kv.record import HEAD_BYTES, next_record, to_key_value, unpack_head
 from kvstore.kv.sessions import Sessions
+from kvstore.kv.txn import carry_out
 from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint, View
 
 SCAN_STEPS_MAX: Final = 4_000
 """A page of a scan ends there. A step is about a microsecond of one processor in 2026."""
-_READ_STEPS: Final = 4
-_WRITE_STEPS: Final = 8
-"""For one key, found or not; its record costs a step for each KiB beside that."""
 ENTRY_STEPS: Final = 8
 """What each entry costs, whatever it holds."""
 _MATCHES_PER_STEP: Final = 128
 _REPLACED_BYTES_MAX: Final = 64 << 20
 """A put of several keys reads so much of what it replaces. Not a setting: replicas must agree."""
-_TOLD_BYTES_MAX: Final = 8 << 20
-"""Of old records that a change of many keys tells; the one that reaches it is the last."""
 
 _decode_logged = msgspec.msgpack.Decoder(api.Logged).decode
 _ALWAYS: Final = api.When.ALWAYS  # A look-up in the class takes longer than a put's other checks.
@@ -117,6 +115,8 @@ class StateMachine:
         except msgspec.DecodeError:
             return NO_FOOTPRINT  # `apply` says what is wrong with it
 
+    is_wide = staticmethod(is_wide)
+
     def advance(self, index: int) -> None:
         """Pass an entry: one that holds no command, unless `apply` does the rest."""
         assert index == self.last_applied + 1
@@ -131,7 +131,7 @@ class StateMachine:
 
     def query(self, query: api.Query) -> api.Result:
         """Answer from the entries applied so far."""
-        self.steps += _READ_STEPS
+        self.steps += READ_STEPS
         return QUERIES[type(query)](self, query)
 
     # --- Commands -------------------------------------------------------------------------
@@ -164,7 +164,7 @@ class StateMachine:
 
     def _put_many(self, put: api.PutMany) -> Effect:
         last_of_each = dict(put.pairs)
-        self.steps += _WRITE_STEPS * len(put.pairs)
+        self.steps += WRITE_STEPS * len(put.pairs)
         room = _REPLACED_BYTES_MAX
         for key in last_of_each:
             old = self._record(key)
@@ -175,7 +175,7 @@ class StateMachine:
         if not last_of_each:
             return Effect(api.PutResult(self.revision, False))
         self.revision += 1
-        told = _Told()
+        told = Told()
         changes = []
         for sub, (key, value) in enumerate(last_of_each.items()):
             # Read again, as together they are long.
@@ -184,8 +184,8 @@ class StateMachine:
         return Effect(api.PutResult(self.revision, True), tuple(changes), self.revision)
 
     def _delete(self, delete: api.Delete) -> Effect:
-        self.steps += _WRITE_STEPS * len(delete.keys)
-        told = _Told()
+        self.steps += WRITE_STEPS * len(delete.keys)
+        told = Told()
         gone: list[Change] = []
         for key in delete.keys:
             old = self._record(key)
@@ -210,6 +210,20 @@ class StateMachine:
         change = self._write(increment.key, b"%d" % value, old)
         return Effect(api.IncrementResult(self.revision, value), (change,), self.revision)
 
+    def _transact(self, write: api.Txn | api.DeleteRange) -> Effect:
+        changing = Changing(self._view, self.revision)
+        try:
+            result = carry_out(write, changing)
+        except Refused as refused:
+            return Effect(refused.failure)
+        finally:
+            self.steps += changing.steps
+        changes = changing.commit()
+        if not changes:
+            return Effect(result)
+        self.revision = changing.revision
+        return Effect(result, changes, self.revision)
+
     def _record(self, key: bytes) -> bytes | None:
         record = self._view.get(key)
         if record is not None:
@@ -218,11 +232,7 @@ class StateMachine:
 
     def _write(self, key: bytes, value: bytes, old: bytes | None, sub: int = 0) -> Change:
         """Write under the current revision, as change number `sub` of it, what goes on `old`."""
-        create_revision, version = self.revision, 1
-        if old is not None:
-            create_revision, _, version, _, _ = unpack_head(old)
-            version += 1
-        record = pack_head(create_revision, self.revision, version, 0, sub) + value
+        record = next_record(value, old, self.revision, sub)
         self._view.put(key, record)
         return key, record, old
 
@@ -231,7 +241,7 @@ class StateMachine:
     def _get(self, get: api.Get) -> api.Result:
         items: list[api.KeyValue | None] = []
         room = self._reply_bytes_max
-        self.steps += _READ_STEPS * len(get.keys)
+        self.steps += READ_STEPS * len(get.keys)
         for key in get.keys:
             record = self._record(key)
             item = None
@@ -256,7 +266,7 @@ class StateMachine:
             if looked_at == scan.limit or (looked_at and (room < 0 or self.steps >= steps_max)):
                 return api.ScanResult(self.revision, tuple(items), next_start=key)
             looked_at += 1
-            self.steps += _READ_STEPS + (len(record) >> 10)
+            self.steps += READ_STEPS + (len(record) >> 10)
             if glob is not None:
                 self.steps += glob.width * len(key) // _MATCHES_PER_STEP
                 if not glob.matches(key):
@@ -268,7 +278,7 @@ class StateMachine:
         """The records from where a scan begins, whatever comes behind its end."""
         if not scan.reverse:
             return self._view.scan(max(scan.start or b"", scan.prefix))
-        before = _after_all_with(scan.prefix)
+        before = after_all_with(scan.prefix)
         if scan.start is not None:
             behind_start = scan.start + b"\x00"
             before = behind_start if before is None else min(before, behind_start)
@@ -286,26 +296,6 @@ class StateMachine:
         )
 
 
-class _Told:
-    """What a change of many keys tells of the records before it: no more than so much."""
-
-    def __init__(self) -> None:
-        self._room = _TOLD_BYTES_MAX
-
-    def of(self, old: bytes | None) -> bytes | None:
-        """The record, unless it is beyond that."""
-        if old is None or self._room <= 0:
-            return None
-        self._room -= len(old)
-        return old
-
-
-def _after_all_with(prefix: bytes) -> bytes | None:
-    """The least key behind all that begin with `prefix`; None if there is no such key."""
-    stem = prefix.rstrip(b"\xff")
-    return stem[:-1] + bytes((stem[-1] + 1,)) if stem else None
-
-
 def _may_write(put: api.Put, old: bytes | None) -> bool:
     if put.when is api.When.ABSENT:
         return old is None
@@ -319,6 +309,8 @@ WRITES: Final[dict[type, Callable[[StateMachine, Any], Effect]]] = {
     api.PutMany: StateMachine._put_many,
     api.Delete: StateMachine._delete,
     api.Increment: StateMachine._increment,
+    api.DeleteRange: StateMachine._transact,
+    api.Txn: StateMachine._transact,
 }
 """What carries out a write, by its type."""
 

@@ -20,6 +20,14 @@ made_by = struct.Struct(">8xQ16xH").unpack_from
 HEAD_BYTES = _HEAD.size
 
 
+def next_record(value: bytes, old: bytes | None, revision: int, sub: int) -> bytes:
+    """That of a key which change number `sub` of a revision writes, and which had `old` before."""
+    if old is None:
+        return pack_head(revision, revision, 1, 0, sub) + value
+    create_revision, _, version, _, _ = unpack_head(old)
+    return pack_head(create_revision, revision, version + 1, 0, sub) + value
+
+
 def to_key_value(key: bytes, record: bytes, *, with_value: bool = True) -> KeyValue:
     """The record as clients see it; without its value where nobody asked for that."""
     create_revision, mod_revision, version, _, _ = unpack_head(record)

@@ -107,9 +107,8 @@ class Sessions:
 
     def _kept(self, result: api.Result) -> bytes:
         encoded = _encode_result(result)
-        if len(encoded) > self._rules.result_bytes_max and isinstance(result, api.PutResult):
-            # Only a put that returns what it replaced can be so long.
-            return _encode_result(api.PutRepeated(result.revision, result.written))
+        if len(encoded) > self._rules.result_bytes_max:
+            return _encode_result(_without_records(result))
         return encoded
 
     def _keep(self, session: int, record: _Record) -> None:
@@ -120,6 +119,19 @@ class Sessions:
     def _end(self, session: int) -> None:
         del self._records[session]
         self._table.delete(_KEY.pack(session))
+
+
+def _without_records(result: api.Result) -> api.Result:
+    """What is kept of an answer that is too long, which only records make it."""
+    match result:
+        case api.PutResult(revision=revision, written=succeeded):
+            return api.Repeated(revision, succeeded)
+        case api.TxnResult(revision=revision, succeeded=succeeded):
+            return api.Repeated(revision, succeeded)
+        case api.DeleteResult(revision=revision):
+            return api.Repeated(revision, True)
+        case _:
+            return result
 
 
 def _digest(write: api.Write) -> bytes:

@@ -123,6 +123,7 @@ class Node:
             state_store,
             self.raft.log.room,
             self.machine.footprint,
+            self.machine.is_wide,
             self.raft.proposed_from,
             settings.limits.headroom_bytes,
             settings.raft.heartbeat_interval_ms,

@@ -65,17 +65,20 @@ class Room:
         state_store: StateStore,
         entries: EntryRoom,
         footprint_of: Callable[[bytes], Footprint],
+        is_wide: Callable[[bytes], bool],
         proposed_from: Callable[[int], Sequence[Entry]],
         headroom_bytes: int,
         interval_ms: float,
     ) -> None:
-        """`footprint_of` says how much the command in an entry's data changes, at most;
-        `proposed_from` which entries a leader has proposed in its term, from an index on.
+        """`footprint_of` says how much the command in an entry's data changes, at most, and
+        `is_wide` whether that may be more keys than it names; `proposed_from` which entries a
+        leader has proposed in its term, from an index on.
         """
         self._log_store = log_store
         self._state_store = state_store
         self._entries = entries
         self._footprint_of = footprint_of
+        self._is_wide = is_wide
         self._headroom_bytes = headroom_bytes
         self._interval_ms = interval_ms
         self._next_ms = 0.0
@@ -229,7 +232,7 @@ class Room:
 
         A checkpoint settles how much the changes so far really take.
         """
-        bound = _bound_of_data(len(entries), sum([len(entry.data) for entry in entries]))
+        bound = self._bound_of(entries)
         if bound > self._state_left_bytes:
             self._look_at_state()
         if bound <= self._state_left_bytes:
@@ -249,7 +252,7 @@ class Room:
             yield entry
 
     def _lets_apply(self, entry: Entry) -> bool:
-        bound = _bound_of_data(1, len(entry.data))
+        bound = self._bound_of((entry,))
         if bound <= self._state_left_bytes:
             self._state_left_bytes -= bound
             self.waiting_index = 0
@@ -264,6 +267,12 @@ class Room:
         fits = left >= 0 or self._state_store.can_hold(self._waiting_footprint)
         self.waiting_index = 0 if fits else entry.index
         return fits
+
+    def _bound_of(self, entries: Sequence[Entry]) -> int:
+        """What applying these may change, whatever they are."""
+        data_bytes = sum([len(entry.data) for entry in entries])
+        wide = sum([self._is_wide(entry.data) for entry in entries])
+        return _bound_of_data(len(entries), data_bytes, wide)
 
     def forget_what_waits(self, last_applied: int) -> None:
         """All up to there came by a snapshot."""
@@ -283,10 +292,10 @@ def _bound_of_changes(row: api.CommandRow, command: api.Command) -> int:
     return count * _CHANGE_BYTES
 
 
-def _bound_of_data(entries: int, data_bytes: int) -> int:
-    """What applying entries with so much data may change, whatever they are."""
+def _bound_of_data(entries: int, data_bytes: int, wide: int) -> int:
+    """What applying entries with so much data may change, so many of them keys without name."""
     count = data_bytes // _SMALLEST_CHANGE_BYTES + entries * _SESSION_CHANGES
-    return count * _CHANGE_BYTES + 2 * data_bytes
+    return (count + wide * api.KEYS_MAX) * _CHANGE_BYTES + 2 * data_bytes
 
 
 class _Pending:

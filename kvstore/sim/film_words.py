@@ -78,6 +78,8 @@ def request_words(request: api.Request) -> str:
             return f"{verb} {' '.join(map(word, request.keys))}"
         case api.Increment():
             return f"increment {word(request.key)} by {request.by}"
+        case api.DeleteRange() | api.Txn():
+            return _txn_words(request)
         case api.Scan():
             start = f" from {word(request.start)}" if request.start else ""
             verb = "scan back" if request.reverse else "scan"
@@ -86,17 +88,29 @@ def request_words(request: api.Request) -> str:
             return type(request).__name__.lower()
 
 
+def _txn_words(write: api.DeleteRange | api.Txn) -> str:
+    if isinstance(write, api.DeleteRange):
+        behind = "" if write.range_end is None else f" up to {word(write.range_end)}"
+        return f"delete {word(write.key)}{behind}"
+    words = f"transact {counted(len(write.then), 'operation')}"
+    if write.compares:
+        words += f" if {counted(len(write.compares), 'comparison')} hold"
+    return words + (f", else {len(write.otherwise)}" if write.otherwise else "")
+
+
 def result_words(result: api.Result) -> str:
     """What a client is told."""
     match result:
         case api.Failure():
             return f"{result.code} {plain(result.message)}"
-        case api.PutResult() | api.PutRepeated():
-            return f"{'OK' if result.written else 'not written'}, revision {result.revision}"
+        case api.PutResult(written=is_done) | api.Repeated(succeeded=is_done):
+            return f"{'OK' if is_done else 'not written'}, revision {result.revision}"
         case api.DeleteResult():
             return f"deleted {result.deleted}, revision {result.revision}"
         case api.IncrementResult():
             return f"is now {result.value}, revision {result.revision}"
+        case api.TxnResult():
+            return f"{'then' if result.succeeded else 'else'}, revision {result.revision}"
         case api.GuardFailed():
             return f"guard at revision {result.mod_revision}, revision {result.revision}"
         case api.GetResult():

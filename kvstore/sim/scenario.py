@@ -56,6 +56,8 @@ class Scenario(msgspec.Struct, frozen=True):
     """Beside the others: those that SCAN through the Redis door."""
     backup_clients: int = 0
     """Beside the others: those that take backups."""
+    txn_clients: int = 0
+    """Beside the others: those that transact."""
     operators: int = 0
     limits: Limits = Limits()
     checkpoint_interval_ms: int = 500
@@ -123,7 +125,7 @@ def scenario(seed: int) -> Scenario:
         start=_start(seed),
     )
     plan = _with_divergences(_with_compaction(_with_upgrades(_with_disks(plan))))
-    return _with_backups(_with_loss(_with_checks(_with_members(plan))))
+    return _with_transactions(_with_backups(_with_loss(_with_checks(_with_members(plan)))))
 
 
 def _with_upgrades(plan: Scenario) -> Scenario:
@@ -188,6 +190,12 @@ def _with_backups(plan: Scenario) -> Scenario:
     """In one world of five somebody takes backups; drawn by itself."""
     rng = random.Random(f"who saves world {plan.seed}")
     return msgspec.structs.replace(plan, backup_clients=int(rng.random() < 0.2))
+
+
+def _with_transactions(plan: Scenario) -> Scenario:
+    """In two worlds of five somebody transacts; drawn by itself."""
+    rng = random.Random(f"who transacts in world {plan.seed}")
+    return msgspec.structs.replace(plan, txn_clients=rng.choice((0, 0, 0, 1, 2)))
 
 
 def _start(seed: int) -> LogStart:

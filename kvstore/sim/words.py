@@ -57,8 +57,8 @@ def _told(operation: Operation) -> str:
         case api.PutResult(revision=revision, written=is_written, previous=previous):
             told = f"{'' if is_written else 'not written, '}revision {revision}"
             return told if previous is None else f"{told}, previous {_record(previous)}"
-        case api.PutRepeated(revision=revision, written=is_written):
-            return f"{'' if is_written else 'not written, '}revision {revision}, told again"
+        case api.Repeated(revision=revision, succeeded=succeeded):
+            return f"{'' if succeeded else 'not written, '}revision {revision}, told again"
         case api.DeleteResult(revision=revision, deleted=deleted):
             return f"deleted {deleted}, revision {revision}"
         case api.IncrementResult(revision=revision, value=value):

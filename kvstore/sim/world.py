@@ -36,6 +36,7 @@ from kvstore.sim.schedule import Schedule
 from kvstore.sim.session_clients import SessionClient
 from kvstore.sim.shipped_clients import ShippedClient
 from kvstore.sim.trace import ModelStep, Record
+from kvstore.sim.txn_clients import TxnClient
 
 _RESTART_MS: Final = (20.0, 2_000.0)
 _NOBODY: Final = frozenset[int]()
@@ -101,6 +102,7 @@ class World:
         kinds += [Client] * plan.clients
         kinds[plan.clients :] = [ShippedClient] * plan.shipped_clients
         kinds += [CursorClient] * plan.cursor_clients + [BackupClient] * plan.backup_clients
+        kinds += [TxnClient] * plan.txn_clients
         return [self._make_client(kind) for kind in kinds]
 
     def _make_client(self, kind: type[Client]) -> Client:

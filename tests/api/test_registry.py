@@ -18,6 +18,7 @@ PACKAGE = Path(api.__file__).parents[1]
 NAMES = [request.__name__ for request in api.REQUESTS]
 CLIENTS = (
     *("clients", "session_clients", "scan_clients", "shipped_clients", "pipeline_clients"),
+    "txn_clients",
     *("operators", "member_operator", "backup_clients"),
 )
 SIMULATED = [f"sim/{name}.py" for name in CLIENTS]
@@ -31,10 +32,13 @@ OF_NODES = {
 DECIDED = {
     "its Redis command": (
         ["wire/commands.py", "wire/scan.py"],
-        {"OpenSession", "Once", *OF_NODES},
+        {"OpenSession", "Once", "DeleteRange", "Txn", *OF_NODES},
     ),
     "how the client asks for it": (
-        ["client/requests.py", "client/caller.py", "client/backup.py"],
+        [
+            *("client/requests.py", "client/transactions.py"),
+            *("client/caller.py", "client/backup.py"),
+        ],
         WATCHING,
     ),
     "whether the simulator's clients ask for it": (
@@ -47,7 +51,7 @@ DECIDED = {
     ),
     "whether it has a share for each of its keys": (
         ["sim/checkers/shares.py"],
-        {"OpenSession", "Once", "Scan", "Count", *OF_NODES},
+        {"OpenSession", "Once", "Scan", "Count", "DeleteRange", "Txn", *OF_NODES},
     ),
 }
 """What no row can say of a request: in which files it is decided, and for whom there is nothing."""
@@ -103,6 +107,7 @@ def is_timed(command: api.Command) -> bool:
 
 def test_a_command_changes_one_key_where_its_row_says_so() -> None:
     writes = [PUT, api.PutMany(((b"k", b"v"),) * 2), api.Delete((b"k",) * 2), ADD]
+    writes += [api.DeleteRange(b"k", b"l"), api.Txn((), (PUT, PUT))]
     commands = [*writes, api.OpenSession(), api.Once(1, 1, PUT)]
     assert {type(command) for command in commands} == {*api.COMMANDS}
     for command in commands:

@@ -86,7 +86,7 @@ def test_put_without_a_value_on_a_terminal_is_wrong_usage(
 def test_put_refuses_an_endless_value_before_sending(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kvstore.cli.keys.VALUE_BYTES_CEILING", 10)
+    monkeypatch.setattr("kvstore.cli.standard_input.VALUE_BYTES_CEILING", 10)
     with ScriptedNode(OK) as node:
         assert run("put", "k", "--to", node.address, stdin=b"x" * 11).code == 3
         assert node.requests == []

@@ -198,10 +198,10 @@ def test_an_interrupted_write_gives_up_its_number() -> None:
 def test_a_record_that_was_too_large_to_keep_is_left_out_of_the_answer() -> None:
     put = api.Put(b"k", b"v", return_previous=True)
     with (
-        ScriptedNode(UNKNOWN, api.PutRepeated(7, True)) as node,
+        ScriptedNode(UNKNOWN, api.Repeated(7, True)) as node,
         Client([node.address]) as client,
     ):
-        assert client.execute(put) == api.PutRepeated(7, True)
+        assert client.execute(put) == api.Repeated(7, True)
 
 
 def test_a_write_does_not_spend_all_its_time_on_a_silent_node() -> None:

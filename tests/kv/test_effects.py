@@ -58,6 +58,14 @@ class Machine:
         (api.Delete((b"z",)), []),
         (api.Increment(b"a", 5), [(b"a", b"6", b"1")]),
         (api.Increment(b"a", api.INTEGER_MAX), []),
+        (api.DeleteRange(b"b", b"\0"), [(b"b", None, b"2")]),
+        (api.DeleteRange(b"", b"\0", 1), [(b"a", None, b"1")]),
+        (api.DeleteRange(b"z"), []),
+        (
+            api.Txn((), (api.Put(b"z", b"1"), api.DeleteRange(b"a"), api.Put(b"b", b"3"))),
+            [(b"z", b"1", None), (b"a", None, b"1"), (b"b", b"3", b"2")],
+        ),
+        (api.Txn((), (api.Get((b"a",)),)), []),
     ],
 )
 def test_changes_are_those_of_one_revision(

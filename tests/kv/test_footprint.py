@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvstore import api
+from kvstore.config.limits import Limits
 from kvstore.kv.machine import StateMachine
 from kvstore.kv.sessions import EXPIRED_AT_ONCE
 from kvstore.kv.view import NO_FOOTPRINT, Applied, TableFootprint
@@ -48,12 +49,26 @@ class CountingState(CountingTable, MemoryState):
 KEYS = st.sampled_from([b"a", b"b", b"c" * 480])
 VALUES = st.binary(max_size=3_000)
 GUARDS = st.none() | st.builds(api.Guard, KEYS, st.integers(0, 5))
+PUT_ONE = st.builds(api.Put, KEYS, VALUES)
+DELETE_SOME = st.builds(api.DeleteRange, KEYS, st.sampled_from([None, b"\0"]), st.integers(0, 2))
+TXNS = st.recursive(
+    PUT_ONE | DELETE_SOME,
+    lambda inner: st.builds(
+        api.Txn,
+        st.sampled_from([(), (api.Compare(b"a", api.CompareTarget.MOD),)]),
+        st.lists(inner, max_size=3).map(tuple),
+        st.lists(inner, max_size=3).map(tuple),
+    ),
+    max_leaves=6,
+).filter(lambda one: api.complaint_about(one, Limits()) is None)
 WRITES = st.one_of(
     st.builds(api.Put, KEYS, VALUES, st.sampled_from([api.When.ALWAYS, api.When.PRESENT]),
               return_previous=st.booleans(), guard=GUARDS),
     st.builds(api.PutMany, st.lists(st.tuples(KEYS, VALUES), max_size=5).map(tuple), guard=GUARDS),
     st.builds(api.Delete, st.lists(KEYS, max_size=5).map(tuple), guard=GUARDS),
     st.builds(api.Increment, st.just(b"n"), st.integers(-(1 << 62), 1 << 62), guard=GUARDS),
+    st.builds(api.DeleteRange, KEYS, st.sampled_from([None, b"\0", b"b"]), st.integers(0, 2)),
+    TXNS,
 )  # fmt: skip
 COMMANDS = st.one_of(
     WRITES,

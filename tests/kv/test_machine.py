@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kvstore import api
 from kvstore.api import INTEGER_MAX, INTEGER_MIN
 from kvstore.errors import DirectoryRefusedError
+from kvstore.kv.effect import Effect
 from kvstore.kv.machine import StateMachine
 from kvstore.kv.view import Applied
 from kvstore.storage.base import Identity
@@ -29,8 +30,11 @@ class Machine:
         self.machine = StateMachine(self.state, Applied(), reply_bytes_max, rules)
 
     def run(self, command: api.Logged) -> api.Result:
+        return self.effect(command).result
+
+    def effect(self, command: api.Logged) -> Effect:
         data = msgspec.msgpack.encode(command)
-        return self.machine.apply(self.machine.last_applied + 1, data).result
+        return self.machine.apply(self.machine.last_applied + 1, data)
 
     def put(self, key: bytes, value: bytes) -> api.Result:
         return self.run(api.Put(key, value))

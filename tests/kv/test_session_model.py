@@ -77,7 +77,7 @@ class Model:
             found.answer = result = self.plain.run(once.write)
             if len(msgspec.msgpack.encode(result)) > RULES.result_bytes_max:
                 assert isinstance(result, api.PutResult)
-                found.answer = api.PutRepeated(result.revision, result.written)
+                found.answer = api.Repeated(result.revision, result.written)
         else:
             result = found.answer
         found.used_ms = self.time_ms

@@ -172,8 +172,33 @@ def test_a_record_too_large_to_keep_is_told_once_and_whether_it_was_replaced_eac
     assert first.previous is not None
     assert first.written == (when is api.When.PRESENT)
     again = machine.once(session, 1, put)
-    assert again == api.PutRepeated(first.revision, first.written)
+    assert again == api.Repeated(first.revision, first.written)
     assert (machine.value(b"k") == b"new") == first.written
+    kept = sum(len(record) for _, record in machine.state.sessions.scan(b""))
+    assert kept < 80
+
+
+def test_a_transaction_too_long_to_keep_is_told_once_and_its_branch_each_time(
+    machine: Sessions,
+) -> None:
+    session = machine.open()
+    machine.put(b"k", b"x" * 100)
+    is_there = api.Compare(b"k", api.CompareTarget.VERSION, api.Relation.GREATER)
+    get, put = api.Get((b"k",)), api.Put(b"n", b"1")
+    writes: list[api.Write] = [
+        api.Txn((is_there,), (get, put)),
+        api.Txn((api.Compare(b"k", api.CompareTarget.MOD),), (), (get, put)),
+        api.DeleteRange(b"k", return_previous=True),
+    ]
+    for sequence, write in enumerate(writes, start=1):
+        first = machine.once(session, sequence, write)
+        assert isinstance(first, api.TxnResult | api.DeleteResult)
+        changed = machine.machine.revision
+        succeeded = getattr(first, "succeeded", True)
+        assert succeeded == (sequence != 2)
+        again = machine.once(session, sequence, write)
+        assert again == api.Repeated(first.revision, succeeded)
+        assert machine.machine.revision == changed
     kept = sum(len(record) for _, record in machine.state.sessions.scan(b""))
     assert kept < 80
 

@@ -45,7 +45,7 @@ APPLYING = (
         "a result depends on more than the log",
         "StateMachine._delete",
         "    def _delete(self, delete: api.Delete) -> Effect:\n"
-        "        self.steps += _WRITE_STEPS * len(delete.keys)\n",
+        "        self.steps += WRITE_STEPS * len(delete.keys)\n",
         "    def _delete(self, delete, calls=iter(range(1 << 30))) -> Effect:\n"
         "        self.revision -= next(calls) % 2\n",
     ),
@@ -72,9 +72,9 @@ APPLYING = (
     ),
     Mutant(
         "a refused put is told to be written when it comes again",
-        "Sessions._kept",
-        "PutRepeated(result.revision, result.written)",
-        "PutRepeated(result.revision, True)",
+        "sessions._without_records",
+        "        case api.PutResult(revision=revision, written=succeeded):\n",
+        "        case api.PutResult(revision=revision):\n            succeeded = True\n",
         test="tests/kv/test_sessions.py"
         "::test_a_record_too_large_to_keep_is_told_once_and_whether_it_was_replaced_each_time",
     ),
@@ -219,7 +219,7 @@ APPLYING = (
     ),
     Mutant(
         "a scan in reverse begins at a key that is not of its prefix",
-        "_after_all_with",
+        "intervals.after_all_with",
         "    return stem[:-1] + bytes((stem[-1] + 1,)) if stem else None\n",
         "    return None\n",
         test="tests/kv/test_machine.py::test_scan_in_reverse_shows_the_same_from_the_other_end",

@@ -28,6 +28,7 @@ from .serving import SERVING
 from .several import SEVERAL
 from .sharing import SHARING
 from .starting import STARTING
+from .transacting import TRANSACTING
 from .updating import UPDATING
 from .upgrading import UPGRADING
 from .watches import WATCHES
@@ -43,6 +44,7 @@ MUTANTS = (
     *APPLYING,
     *SHARING,
     *SEVERAL,
+    *TRANSACTING,
     *CALLING,
     *LANES,
     *KEEPING,

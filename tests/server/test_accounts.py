@@ -77,7 +77,9 @@ def test_room_is_held_back_for_the_writes_that_are_not_applied_yet(story):
         return [entry for entry in proposed if entry.index >= index]
 
     state = MemoryState(IDENTITY)
-    room = Room(log, state, EntryRoom(log), footprints.__getitem__, proposed_from, 20, 3.0)
+    room = Room(
+        log, state, EntryRoom(log), footprints.__getitem__, never_wide, proposed_from, 20, 3.0
+    )
     pending: dict[int, Footprint] = {}
     term = index = last_applied = 0
     for act, one, two in story:
@@ -105,6 +107,10 @@ def test_room_is_held_back_for_the_writes_that_are_not_applied_yet(story):
         if act not in "bc":
             # Adding up waits until somebody asks, and some are applied before that.
             assert room._pending.sum() == sum(pending.values(), NO_FOOTPRINT)
+
+
+def never_wide(_data: bytes) -> bool:
+    return False
 
 
 def no_footprint(_data: bytes) -> Footprint:
@@ -149,7 +155,7 @@ def test_entries_leave_of_a_shared_disk_what_the_state_owes_it(story):
     disk, waiting, headroom = SharedDisk(), 0, 400
     log = LogOnIt(disk)
     entries = EntryRoom(log)
-    room = Room(log, StateOnIt(disk), entries, no_footprint, nothing, headroom, 3.0)
+    room = Room(log, StateOnIt(disk), entries, no_footprint, never_wide, nothing, headroom, 3.0)
     for is_written, one, two, size in story:
         if is_written:
             entries.durable(entries.submit())
@@ -194,13 +200,13 @@ def test_entries_are_applied_as_far_as_their_changes_fit_and_decoded_only_near_t
         return Footprint(keys=TableFootprint(0, real_bytes(data), 0))
 
     def real_bytes(data: bytes) -> int:
-        return _bound_of_data(1, len(data))
+        return _bound_of_data(1, len(data), 0)
 
     log, state = MemoryLog(IDENTITY, configuration=founders((1,))), StateThatPays(IDENTITY)
     entries = EntryRoom(log)
     for _ in range(taken):
         entries.take(40 << 20)
-    room = Room(log, state, entries, footprint_of, nothing, 0, 3.0)
+    room = Room(log, state, entries, footprint_of, never_wide, nothing, 0, 3.0)
     index = 0
     for freed, sizes in story:
         state.left_bytes += freed * (10 << 20)

@@ -298,6 +298,23 @@ def test_a_node_without_room_in_its_state_waits_and_goes_on_by_itself() -> None:
     assert status_of(follower).waits_for_room == 0
 
 
+def test_what_may_change_more_keys_than_it_names_waits_until_all_of_them_fit() -> None:
+    """A few bytes of a log entry delete thousands of keys."""
+    cluster = Cluster()
+    leader = cluster.elect()
+    assert isinstance(write(cluster), api.PutResult)
+    follower = cluster.followers()[0]
+    deletions = api.KEYS_MAX * CHANGE_BYTES
+    for room, is_applied in ((deletions - 1, False), (deletions, True)):
+        cluster.state_room[follower.raft.id] = room
+        follower.room.look(follower.machine.last_applied)
+        claim = Claim()
+        leader.submit_command(api.Txn((), (api.DeleteRange(b"x", b"y"),)), claim)
+        cluster.run()
+        assert isinstance(claim.result, api.TxnResult)
+        assert (follower.machine.last_applied == leader.machine.last_applied) is is_applied
+
+
 def test_a_full_disk_keeps_nobody_from_applying() -> None:
     """What was committed while there was room is read, also after a restart without any."""
     cluster = Cluster(size=1)

@@ -127,8 +127,8 @@ GOOD = {
     ],
     "a repeated answer says whether the value was replaced, and not what it was": [
         put(1, 0, 1, b"a"),
-        operation(1, 2, 3, FROM_A_TO_B, api.PutRepeated(2, True)),
-        operation(2, 4, 5, FROM_A_TO_B, api.PutRepeated(2, False)),
+        operation(1, 2, 3, FROM_A_TO_B, api.Repeated(2, True)),
+        operation(2, 4, 5, FROM_A_TO_B, api.Repeated(2, False)),
         get(1, 6, 7, b"b"),
     ],
     "a request beyond the limits leaves no trace": [
@@ -216,11 +216,11 @@ GOOD = {
 BAD = {
     "a repeated answer says that a value was replaced that was not there": [
         put(1, 0, 1, b"c"),
-        operation(1, 2, 3, FROM_A_TO_B, api.PutRepeated(2, True)),
+        operation(1, 2, 3, FROM_A_TO_B, api.Repeated(2, True)),
     ],
     "a repeated answer says that a value was not replaced that was there": [
         put(1, 0, 1, b"a"),
-        operation(1, 2, 3, FROM_A_TO_B, api.PutRepeated(1, False)),
+        operation(1, 2, 3, FROM_A_TO_B, api.Repeated(1, False)),
     ],
     "a stale read after a completed write": [put(1, 0, 1, b"a"), get(2, 2, 3, None)],
     "a stale read during a longer write, which began after the first": [
@@ -368,7 +368,7 @@ def random_request(rng: random.Random, key: bytes = K) -> api.Request:
 def repeated(result: api.Result | None) -> api.Result | None:
     """The answer when the record in it was too large to be kept."""
     if isinstance(result, api.PutResult) and result.previous is not None:
-        return api.PutRepeated(result.revision, result.written)
+        return api.Repeated(result.revision, result.written)
     return result
 
 

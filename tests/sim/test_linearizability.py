@@ -102,7 +102,7 @@ def test_a_long_order_is_cut_in_a_finding() -> None:
         ),
         (
             FROM_A_TO_B,
-            api.PutRepeated(3, False),
+            api.Repeated(3, False),
             "put k = 'b' if it is 'a' -> not written, revision 3, told again",
         ),
         (

@@ -49,8 +49,8 @@ def lie(rng: random.Random, result: api.Result | None) -> api.Result | None:
             if rng.random() < 0.5:
                 return api.PutResult(0, not written, previous)
             return api.PutResult(0, written, item)
-        case api.PutRepeated(written=written):
-            return api.PutRepeated(0, not written)
+        case api.Repeated(succeeded=written):
+            return api.Repeated(0, not written)
         case api.DeleteResult(deleted=deleted):
             return api.DeleteResult(0, 1 - deleted)
         case api.IncrementResult(value=value):
@@ -98,7 +98,7 @@ def is_explained_by(order: Sequence[Operation]) -> bool:
     copy = Copy()
     for one in order:
         result = copy.answer(one.request)
-        if isinstance(one.result, api.PutRepeated):
+        if isinstance(one.result, api.Repeated):
             result = repeated(result)
         if not one.is_unknown and essence(one.request, result) != essence(one.request, one.result):
             return False
@@ -110,7 +110,7 @@ def essence(request: api.Request, result: api.Result | None) -> object:
     match result:
         case api.PutResult(written=written, previous=previous):
             return "put", written, None if previous is None else (previous.key, previous.value)
-        case api.PutRepeated(written=written):
+        case api.Repeated(succeeded=written):
             return "put", written
         case api.DeleteResult(deleted=deleted):
             return "delete", deleted

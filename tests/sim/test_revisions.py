@@ -85,8 +85,8 @@ GOOD = {
     ],
     "a repeated answer tells the revision of the first one": [
         put(0, 1, 1),
-        msgspec.structs.replace(put(2, 3, 2), result=api.PutRepeated(2, True)),
-        msgspec.structs.replace(put(4, 5, 2), result=api.PutRepeated(2, False)),
+        msgspec.structs.replace(put(2, 3, 2), result=api.Repeated(2, True)),
+        msgspec.structs.replace(put(4, 5, 2), result=api.Repeated(2, False)),
     ],
     "concurrent operations in either order": [put(0, 9, 2), put(0, 9, 1), get(1, 9, 0, None)],
     "operations that touch at one instant": [put(0, 5, 2), put(5, 9, 1)],
@@ -133,7 +133,7 @@ BAD = {
     "a write before what returned": ("go back in time", [put(0, 1, 2), put(2, 3, 1, key=OTHER)]),
     "a repeated answer before what returned": (
         "go back in time",
-        [put(0, 1, 2), msgspec.structs.replace(put(2, 3, 1), result=api.PutRepeated(1, True))],
+        [put(0, 1, 2), msgspec.structs.replace(put(2, 3, 1), result=api.Repeated(1, True))],
     ),
     "a read before what returned": (
         "go back in time",
@@ -348,6 +348,7 @@ def changes(one: Operation) -> bool:
     return bool(
         isinstance(one.result, api.IncrementResult)
         or getattr(one.result, "written", False)
+        or getattr(one.result, "succeeded", False)
         or getattr(one.result, "deleted", 0)
     )
 

@@ -142,7 +142,7 @@ TRUE: dict[str, list[tuple[api.Request, api.Result | None]]] = {
     "a condition that does not hold": [
         (api.Put(K, b"x", api.When.EQUAL, b"y", return_previous=True), api.PutResult(2, False, C)),
         (api.Put(K, b"x", api.When.ABSENT), api.PutResult(2, False)),
-        (api.Put(K, b"x", api.When.PRESENT), api.PutRepeated(4, False)),
+        (api.Put(K, b"x", api.When.PRESENT), api.Repeated(4, False)),
     ],
     "a guard that does not hold": [
         (api.PutMany(((K, b"x"),), guard=GUARD), api.GuardFailed(4, 0)),
@@ -163,7 +163,7 @@ FALSE: dict[str, list[tuple[api.Request, api.Result | None]]] = {
     "a deletion that found something": [(api.Delete((b"x", K)), api.DeleteResult(3, 0))],
     "a condition that holds": [(api.Put(K, b"x", api.When.ABSENT), api.PutResult(4, False))],
     "a condition that holds, told again": [
-        (api.Put(K, b"x", api.When.EQUAL, b"a"), api.PutRepeated(1, False))
+        (api.Put(K, b"x", api.When.EQUAL, b"a"), api.Repeated(1, False))
     ],
     "what it met is something else": [
         (api.Put(K, b"x", api.When.EQUAL, b"y", return_previous=True), api.PutResult(2, False, A))

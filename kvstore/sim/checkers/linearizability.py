@@ -199,7 +199,7 @@ def _may_write(operation: Operation) -> bool:
         case (
             api.GetResult()
             | api.PutResult(written=False)
-            | api.PutRepeated(written=False)
+            | api.Repeated(succeeded=False)
             | api.DeleteResult(deleted=0)
         ):
             return False
@@ -210,7 +210,7 @@ def _answer(key: bytes, operation: Operation) -> object:
     match operation.request, operation.result:
         case api.Put(), api.PutResult(written=is_written, previous=previous):
             return is_written, _value(key, previous)
-        case api.Put(), api.PutRepeated(written=is_written):
+        case api.Put(), api.Repeated(succeeded=is_written):
             return is_written, None
         case api.Delete(), api.DeleteResult(deleted=deleted):
             return deleted
@@ -231,7 +231,7 @@ def _value(key: bytes, item: api.KeyValue | None) -> object:
 
 def _answered(operation: Operation) -> api.Request:
     """The request, without what its answer does not tell."""
-    if isinstance(operation.result, api.PutRepeated):
+    if isinstance(operation.result, api.Repeated):
         return msgspec.structs.replace(operation.request, return_previous=False)
     return operation.request
 

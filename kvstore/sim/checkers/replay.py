@@ -19,6 +19,7 @@ from kvstore.kv.machine import StateMachine
 from kvstore.kv.record import to_key_value, unpack_head
 from kvstore.raft.types import Entry, EntryKind
 from kvstore.sim.checkers.checker import Checker, Part, Watched
+from kvstore.sim.checkers.transactions import outcome
 from kvstore.sim.indexed import Indexed
 from kvstore.sim.log_start import NOTHING, Beginning
 from kvstore.sim.words import said
@@ -175,18 +176,25 @@ class Replay(Checker):
             if write.guard.mod_revision != (record.mod_revision if record else 0):
                 return {}
         revision = self._newest_revision + 1
-        values = self._values_left_by(write)
-        changes = told
-        if values is not None:
-            changes = {
-                key: _next_record(key, value, self._newest(key), revision)
-                for key, value in values.items()
-            }
+        changes = self._changes_of(write, told)
         for key, record in changes.items():
             self._changes.setdefault(key, []).append((revision, record))
         if changes:
             self.made_by.append(Change(write, len(changes)))
         return changes
+
+    def _changes_of(self, write: api.Write, told: Changes) -> Changes:
+        """What each changed key has then; what is told, of a write that the model does not know."""
+        revision = self._newest_revision
+        if isinstance(write, api.Txn | api.DeleteRange):
+            return outcome(write, self.contents(revision), revision).changes
+        values = self._values_left_by(write)
+        if values is None:
+            return told
+        return {
+            key: _next_record(key, value, self._newest(key), revision + 1)
+            for key, value in values.items()
+        }
 
     @property
     def _newest_revision(self) -> int:

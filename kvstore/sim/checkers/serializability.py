@@ -28,6 +28,7 @@ import msgspec
 from kvstore import api
 from kvstore.sim.checkers.replay import Change, holds
 from kvstore.sim.checkers.told import Told, has_changed, revision_told
+from kvstore.sim.checkers.transactions import outcome
 from kvstore.sim.history import Operation
 from kvstore.sim.indexed import Indexed
 from kvstore.sim.words import describe, said
@@ -124,6 +125,10 @@ def _of_write(write: api.Write, operation: Operation, log: Log) -> str | None:
                 return f"it left {said(record)}"
         case api.Put(), api.PutResult(previous=previous):
             return _wrong_previous(write, previous, log.record(write.key, revision - 1))
+        case api.Txn(), told:
+            return _wrong_outcome(write, told, log, revision - 1)
+        case api.DeleteRange(), api.DeleteResult() as told:
+            return _wrong_outcome(write, told, log, revision - 1)
     return None
 
 
@@ -131,8 +136,11 @@ def _why_not_idle(
     write: api.Write, result: api.Result | None, log: Log, revision: int
 ) -> str | None:
     """Why a write that is said to have changed nothing would have, or met something else."""
-    if isinstance(result, api.GuardFailed):
-        return _wrong_guard(write.guard, result, log)
+    match write, result:
+        case _, api.GuardFailed():
+            return _wrong_guard(write.guard, result, log)
+        case api.Txn(), api.Repeated():
+            return _wrong_repetition(write, result, log)
     match write:
         case api.Put():
             there = log.record(write.key, revision)
@@ -140,6 +148,8 @@ def _why_not_idle(
                 return f"there was {said(there)}, so it should have been written"
             if isinstance(result, api.PutResult):
                 return _wrong_previous(write, result.previous, there)
+        case api.Txn() | api.DeleteRange():
+            return _wrong_outcome(write, result, log, revision)
         case api.PutMany(pairs=pairs) if pairs:
             return "it is written whatever was there"
         case api.Delete(keys=keys):
@@ -156,6 +166,26 @@ def _wrong_guard(guard: api.Guard | None, told: api.GuardFailed, log: Log) -> st
     if told.mod_revision == mod_revision != guard.mod_revision:
         return None
     return f"the guard's key was of revision {mod_revision}"
+
+
+def _wrong_outcome(
+    write: api.Txn | api.DeleteRange, told: api.Result | None, log: Log, before: int
+) -> str | None:
+    """What it comes to where it has its place, as of the revision before it."""
+    expected = outcome(write, log.contents(before), before).result
+    return None if told == expected else f"its answer there is {said(expected)}"
+
+
+def _wrong_repetition(write: api.Txn, told: api.Repeated, log: Log) -> str | None:
+    """That of a transaction tells the branch, and not whether it has changed anything there."""
+    change = log.made_by.get(told.revision)
+    has_made_it = change is not None and change.write == write
+    before = told.revision - has_made_it
+    result, changes = outcome(write, log.contents(before), before)
+    assert isinstance(result, api.TxnResult)
+    if result.succeeded == told.succeeded and bool(changes) == has_made_it:
+        return None
+    return f"its answer there is {said(result)}"
 
 
 def _wrong_previous(

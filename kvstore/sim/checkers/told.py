@@ -26,10 +26,20 @@ def revision_told(operation: Operation) -> int:
 def has_changed(operation: Operation) -> bool:
     """Whether the answer says that data was changed, under the revision it tells."""
     match operation.result:
-        case api.PutResult(written=is_written) | api.PutRepeated(written=is_written):
-            return is_written
-        case api.DeleteResult(deleted=deleted):
-            return deleted > 0
+        case api.Repeated(succeeded=succeeded):
+            # Of a transaction it does not say so.
+            return succeeded and not isinstance(operation.request, api.Txn)
         case api.IncrementResult():
             return True
+    return _is_change(operation.result)
+
+
+def _is_change(result: api.Result | None) -> bool:
+    match result:
+        case api.DeleteResult(deleted=deleted):
+            return deleted > 0
+        case api.PutResult(written=is_written):
+            return is_written
+        case api.TxnResult(results=results):
+            return any(map(_is_change, results))
     return False

@@ -389,7 +389,7 @@ def _answer(result: api.Result | None) -> tuple[str, Verdict]:
             return "UNKNOWN", Verdict.UNKNOWN
         case api.Failure(code=code):
             return str(code), Verdict.REFUSED
-        case api.PutResult(written=False) | api.PutRepeated(written=False):
+        case api.PutResult(written=False) | api.Repeated(succeeded=False):
             return "not written", Verdict.DONE
         case api.GetResult() | api.IncrementResult():
             return _value(result), Verdict.DONE
