@@ -34,6 +34,10 @@ class FailureCode(enum.StrEnum):
     TAKEN = "TAKEN"
     """Another write came under this number of the session (then it is final: no copy was, or
     will be, carried out) or under a later one (then it says nothing of an earlier copy)."""
+    NO_LEASE = "NOLEASE"
+    """There is no such lease, or its time is up."""
+    LEASE_EXISTS = "LEASEEXISTS"
+    """The number that was to be a lease's is one already."""
     UNKNOWN = "UNKNOWN"
 
 

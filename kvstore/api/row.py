@@ -46,11 +46,15 @@ KEY_STEPS: Final = 4
 
 
 class Extent(msgspec.Struct, frozen=True, gc=False):
-    """How much a write changes, at most: records put, their keys with their values, deletions."""
+    """How much a write changes, at most: records put, their keys with their values, deletions.
+
+    `leases`: those that get another time, or end.
+    """
 
     puts: int = 0
     put_bytes: int = 0
     deletes: int = 0
+    leases: int = 0
 
 
 def _within(_request: Request, _bounds: Bounds) -> None:

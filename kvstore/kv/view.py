@@ -143,7 +143,20 @@ class Table(Protocol):
 
 
 class View(Table, Protocol):
-    """The data as the state machine sees it: the key space, and the other tables beside it."""
+    """The data as the state machine sees it: the key space, and the other tables beside it.
+
+    No read of the key space sees what is beside it.
+    """
+
+    @property
+    def attached(self) -> Table:
+        """Which keys are under which lease."""
+        ...
+
+    @property
+    def ends(self) -> Table:
+        """When what ends by time does."""
+        ...
 
     @property
     def history(self) -> Table:
@@ -156,6 +169,11 @@ class View(Table, Protocol):
         ...
 
     @property
+    def leases(self) -> Table:
+        """Leases, with their times."""
+        ...
+
+    @property
     def sessions(self) -> Table:
-        """Client sessions; no read of the key space sees them."""
+        """Client sessions."""
         ...

@@ -327,8 +327,11 @@ class SimulatedState(CountedTable, MemoryState):
 
     def __init__(self, identity: Identity, disk: Disk, applied: Applied) -> None:
         super().__init__(identity, applied)
+        self.attached: CountedTable = CountedTable(self.attached.row)
+        self.ends: CountedTable = CountedTable(self.ends.row)
         self.history: CountedTable = CountedTable(self.history.row)
         self.index: CountedTable = CountedTable(self.index.row)
+        self.leases: CountedTable = CountedTable(self.leases.row)
         self.sessions: CountedTable = CountedTable(self.sessions.row)
         self.disk = disk
         for table in self.tables:
@@ -339,7 +342,10 @@ class SimulatedState(CountedTable, MemoryState):
     @property
     def tables(self) -> tuple[CountedTable, ...]:
         """All of them, in the order of `TABLES`."""
-        return (self.history, self.index, self, self.sessions)
+        return (
+            *(self.attached, self.ends, self.history, self.index),
+            *(self, self.leases, self.sessions),
+        )
 
     def _require_room(self) -> None:
         if self.disk.room_bytes < PLENTY_BYTES:

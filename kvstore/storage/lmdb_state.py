@@ -33,7 +33,16 @@ from kvstore.storage.progress import OnProgress, nobody
 from kvstore.storage.reading import Pair, Reading
 from kvstore.storage.spool import SpoolFile
 from kvstore.storage.successor import Successor
-from kvstore.storage.tables import HISTORY, INDEX, KEYS, SESSIONS, TABLES
+from kvstore.storage.tables import (
+    ATTACHED,
+    ENDS,
+    HISTORY,
+    INDEX,
+    KEYS,
+    LEASES,
+    SESSIONS,
+    TABLES,
+)
 
 SPOOL: Final = "snapshot.spool"
 """Name beside the state, of a file for a moment."""
@@ -56,10 +65,16 @@ class LmdbState(LmdbTable):
             raise DamagedStateError(str(error)) from None
         try:
             super().__init__(self._env, environment, KEYS)
+            self.attached = LmdbTable(self._env, environment, ATTACHED)
+            self.ends = LmdbTable(self._env, environment, ENDS)
             self.history = LmdbTable(self._env, environment, HISTORY)
             self.index = LmdbTable(self._env, environment, INDEX)
+            self.leases = LmdbTable(self._env, environment, LEASES)
             self.sessions = LmdbTable(self._env, environment, SESSIONS)
-            self.tables = (self.history, self.index, self, self.sessions)
+            self.tables = (
+                *(self.attached, self.ends, self.history, self.index),
+                *(self, self.leases, self.sessions),
+            )
             assert tuple(table.row for table in self.tables) == TABLES
             self._file = lmdb_files.DataFile(self._env, environment)
             self._main = self._env.open_db(None)

@@ -26,7 +26,16 @@ from kvstore.storage.outline import (
 from kvstore.storage.reading import Pair, Reading
 from kvstore.storage.sizes import Sizes
 from kvstore.storage.successor import Successor
-from kvstore.storage.tables import HISTORY, INDEX, KEYS, SESSIONS, TableRow
+from kvstore.storage.tables import (
+    ATTACHED,
+    ENDS,
+    HISTORY,
+    INDEX,
+    KEYS,
+    LEASES,
+    SESSIONS,
+    TableRow,
+)
 
 _KEY_BYTES_MAX = 510
 _BOUNDLESS = 1 << 62
@@ -302,8 +311,11 @@ class MemoryState(MemoryTable):
         """`applied`: as of when it begins, without a key."""
         super().__init__(KEYS)
         self.identity = identity
+        self.attached = MemoryTable(ATTACHED)
+        self.ends = MemoryTable(ENDS)
         self.history = MemoryTable(HISTORY)
         self.index = MemoryTable(INDEX)
+        self.leases = MemoryTable(LEASES)
         self.sessions = MemoryTable(SESSIONS)
         self.divergence: Divergence | None = None
         self._applied = applied
@@ -313,7 +325,10 @@ class MemoryState(MemoryTable):
     @property
     def tables(self) -> tuple[MemoryTable, ...]:
         """All of them, in the order of `TABLES`."""
-        return (self.history, self.index, self, self.sessions)
+        return (
+            *(self.attached, self.ends, self.history, self.index),
+            *(self, self.leases, self.sessions),
+        )
 
     def hold(self, pairs: Sequence[Pair]) -> None:
         """These are the records of all tables from now on, durably; they ascend."""

@@ -22,12 +22,14 @@ class TableRow(msgspec.Struct, frozen=True):
       tables stand in one row where they travel.
     * `outlives`: it stays where another cluster goes on with the data.
     * `records`: what its records are called, if not by its name.
+    * `is_told`: people are told how many records it has; the others follow from what those hold.
     """
 
     name: str
     prefix: bytes
     outlives: bool = True
     records: str = ""
+    is_told: bool = True
 
     @property
     def database(self) -> bytes:
@@ -35,27 +37,32 @@ class TableRow(msgspec.Struct, frozen=True):
         return self.name.encode()
 
 
+ATTACHED: Final = TableRow("attached", b"a", is_told=False)
+ENDS: Final = TableRow("ends", b"e", is_told=False)
 HISTORY: Final = TableRow("history", b"h", outlives=False, records="changes")
 INDEX: Final = TableRow("index", b"i", outlives=False, records="indexed")
 KEYS: Final = TableRow("keys", b"k")
+LEASES: Final = TableRow("leases", b"l")
 SESSIONS: Final = TableRow("sessions", b"s", outlives=False)
 
-TABLES: Final = (HISTORY, INDEX, KEYS, SESSIONS)
+TABLES: Final = (ATTACHED, ENDS, HISTORY, INDEX, KEYS, LEASES, SESSIONS)
 """In the order of their prefixes."""
 ROW_OF: Final = {row.prefix: row for row in TABLES}
 
 
 def counts_of(counts: Sequence[int]) -> dict[str, int]:
-    """How many records there are, one number for each table, by what they are called."""
-    return {row.records or row.name: count for row, count in zip(TABLES, counts, strict=True)}
+    """What people are told of so many records, one number a table, by what they are called."""
+    rows = zip(TABLES, counts, strict=True)
+    return {row.records or row.name: count for row, count in rows if row.is_told}
 
 
 def outliving(counts: Sequence[int]) -> dict[str, int]:
     """Those that are left where another cluster goes on."""
     rows = zip(TABLES, counts, strict=True)
-    return {row.records or row.name: count for row, count in rows if row.outlives}
+    told = [(row, count) for row, count in rows if row.is_told and row.outlives]
+    return {row.records or row.name: count for row, count in told}
 
 
 def count_words(counts: Mapping[str, int]) -> str:
-    """The same for people: `7 changes, 1 indexed, 5 keys, 2 sessions`."""
+    """The same for people: `7 changes, 1 indexed, 5 keys, 0 leases, 2 sessions`."""
     return ", ".join(f"{count} {what}" for what, count in counts.items())

@@ -11,6 +11,7 @@ from crc32c import crc32c
 from founding import founders
 from scripted_node import INVALID, ClosedPort, Misbehave, ScriptedNode, status_of
 from storage.defragmenting_child import made
+from storage.samples import counts
 
 from kvstore import api
 from kvstore.cli import render
@@ -22,7 +23,7 @@ from .shell import Run
 
 
 def snapshot(keys: int = 3) -> bytes:
-    header = Header("c1", 3, Applied(7, 5, 900), founders((1, 2, 3)), (0, 0, keys, 1))
+    header = Header("c1", 3, Applied(7, 5, 900), founders((1, 2, 3)), counts(keys=keys, sessions=1))
     encoder = SnapshotEncoder(header)
     names = [b"k%03d" % number for number in range(keys)]
     pairs = [(name, encode_value(name, b"x" * 24 + name)) for name in names]
@@ -48,7 +49,7 @@ def test_a_backup_is_saved_under_its_name_when_it_is_whole(run: Run, tmp_path: P
     with ScriptedNode(LEADS, *pieces_of(WHOLE)) as node:
         ran = run("backup", str(path), "--to", node.address)
     assert (ran.code, ran.out) == (0, b"")
-    assert "saved 4 records as of index 7 (revision 5), 508 B from node at" in ran.err
+    assert "saved 4 records as of index 7 (revision 5), 514 B from node at" in ran.err
     assert path.read_bytes() == WHOLE
     assert list(tmp_path.iterdir()) == [path]
 
@@ -173,6 +174,7 @@ def test_a_whole_backup_is_told_what_it_is_of(run: Run, tmp_path: Path) -> None:
         "changes": 0,
         "indexed": 0,
         "keys": 3,
+        "leases": 0,
         "sessions": 1,
     }
 
@@ -228,9 +230,10 @@ def test_what_was_restored_is_told_with_the_revision_from_which_it_goes_on(
         "index": 7,
         "revision": 105,
         "keys": 3,
+        "leases": 0,
     }
     ran = run(*words, "--data", str(tmp_path / "n2"))
-    assert ran.out.decode().startswith("restored 3 keys as of index 7 of cluster c1\n")
+    assert ran.out.decode().startswith("restored 3 keys, 0 leases as of index 7 of cluster c1\n")
     assert ran.out.decode().endswith("; its revisions go on from 105\n")
 
 

@@ -15,7 +15,7 @@ from kvstore.kv.sessions import EXPIRED_AT_ONCE
 from kvstore.kv.view import NO_FOOTPRINT, Applied, TableFootprint
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryState, MemoryTable
-from kvstore.storage.tables import SESSIONS
+from kvstore.storage.tables import ATTACHED, ENDS, LEASES, SESSIONS
 
 RULES = api.SessionRules(ttl_ms=50, sessions_max=8)
 
@@ -39,11 +39,14 @@ class CountingState(CountingTable, MemoryState):
 
     def __init__(self) -> None:
         super().__init__(Identity(1, "test", 1, ""))
+        self.attached: CountingTable = CountingTable(ATTACHED)
+        self.ends: CountingTable = CountingTable(ENDS)
+        self.leases: CountingTable = CountingTable(LEASES)
         self.sessions: CountingTable = CountingTable(SESSIONS)
 
     @property
     def tables(self) -> tuple[CountingTable, ...]:
-        return (self, self.sessions)
+        return (self.attached, self.ends, self, self.leases, self.sessions)
 
 
 KEYS = st.sampled_from([b"a", b"b", b"c" * 480])

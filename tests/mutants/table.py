@@ -17,6 +17,7 @@ from .guiding import GUIDING
 from .keeping import KEEPING
 from .lanes import LANES
 from .leading import LEADING
+from .leasing import LEASING
 from .members import MEMBERS
 from .past import PAST
 from .receiving import RECEIVING
@@ -42,6 +43,7 @@ MUTANTS = (
     *RECEIVING,
     *SERVING,
     *APPLYING,
+    *LEASING,
     *SHARING,
     *SEVERAL,
     *TRANSACTING,

@@ -21,9 +21,15 @@ from kvstore.storage.lmdb_state import LmdbState
 from kvstore.storage.memory import MemoryLog, MemoryState
 from kvstore.storage.peers_file import PeersFile
 from kvstore.storage.records import FORMAT_VERSION
+from kvstore.storage.tables import TABLES
 
 MAP_BYTES = 4 << 20
 IDENTITY = Identity(FORMAT_VERSION, "local", 1, "0" * 32)
+
+
+def counts(**records: int) -> tuple[int, ...]:
+    """How many records each table has, by names, as a header says it."""
+    return tuple(records.get(row.name, 0) for row in TABLES)
 
 
 def noop(index: int, term: int, leader: int) -> Entry:

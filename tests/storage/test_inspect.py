@@ -21,11 +21,13 @@ from kvstore.storage.inspect import (
     read_entries,
 )
 from kvstore.storage.lmdb_files import sign_commit
+from kvstore.storage.tables import counts_of
 from storage.samples import (
     command,
     commands,
     content,
     copy_of,
+    counts,
     flip,
     flip_text,
     led,
@@ -67,7 +69,7 @@ def test_a_sound_directory_is_reported_without_findings(tmp_path):
     assert (report.identity.node_id, report.identity.cluster_id) == (1, "local")
     assert report.hard_state == HardState(5, 1)
     assert report.applied == Applied(7, 7)
-    assert (report.last_index, report.counts[2]) == (9, 4)
+    assert (report.last_index, counts_of(report.counts)["keys"]) == (9, 4)
     assert report.terms == (TermSpan(1, 1, 4, 2), TermSpan(3, 5, 5, 1), TermSpan(4, 6, 9, 3))
     assert [report.term_at(index) for index in (1, 4, 5, 9, 10)] == [1, 1, 3, 4, None]
     assert report.server_pid is None
@@ -220,7 +222,7 @@ def test_a_damaged_session_is_named_and_all_are_counted(tmp_path):
     assert inspect_directory(tmp_path).findings == ()
     flip_text(tmp_path / "state" / "data.mdb", b"session 300")
     report = inspect_directory(tmp_path)
-    assert report.counts == (0, 0, 5, 2)
+    assert report.counts == counts(keys=5, sessions=2)
     assert report.findings == (
         f"{tmp_path}: state/: record of session 300: its crc32c does not match",
     )
@@ -247,7 +249,7 @@ def test_a_damaged_named_record_is_a_finding_and_the_rest_is_read(tmp_path, part
     flip_text(tmp_path / part / "data.mdb", text)
     report = inspect_directory(tmp_path)
     assert f"{tmp_path}: {part}/: record '{name}': its crc32c does not match" in report.findings
-    assert (report.last_index, report.counts[2]) == (8, 5)
+    assert (report.last_index, counts_of(report.counts)["keys"]) == (8, 5)
 
 
 @pytest.mark.parametrize("part", ["raft", "state"])

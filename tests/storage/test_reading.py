@@ -10,7 +10,7 @@ from kvstore.errors import DamagedError
 from kvstore.kv.view import Applied
 from kvstore.storage import records
 from kvstore.storage.lmdb_files import check_data_file
-from storage.samples import StateInMemory, StateOnDisk, flip_text
+from storage.samples import StateInMemory, StateOnDisk, counts, flip_text
 
 PLENTY = 1 << 20
 
@@ -33,7 +33,7 @@ def all_of(reading, bytes_max=PLENTY):
 
 def test_a_new_state_has_nothing_to_read(store):
     reading = store.state.reading()
-    assert (reading.applied, reading.counts) == (Applied(), (0, 0, 0, 0))
+    assert (reading.applied, reading.counts) == (Applied(), counts())
     assert all_of(reading) == []
 
 
@@ -44,7 +44,7 @@ def test_keys_come_before_sessions_each_in_byte_order(store):
         store.state.sessions.put(session, b"session " + session)
     store.state.commit(Applied(9, 5, 77))
     reading = store.state.reading()
-    assert (reading.applied, reading.counts) == (Applied(9, 5, 77), (0, 0, 5, 2))
+    assert (reading.applied, reading.counts) == (Applied(9, 5, 77), counts(keys=5, sessions=2))
     keys = [b"", b"a", b"a\x00", b"b", b"\xff"]
     sessions = [(b"s1", b"session 1"), (b"s2", b"session 2")]
     assert all_of(reading) == [(b"k" + key, b"record of " + key) for key in keys] + sessions
@@ -60,7 +60,7 @@ def test_what_was_not_committed_is_not_read(store):
     store.state.put(b"c", b"new")
     store.state.sessions.delete(b"x")
     reading = store.state.reading()
-    assert (reading.applied, reading.counts) == (Applied(3, 3), (0, 0, 2, 1))
+    assert (reading.applied, reading.counts) == (Applied(3, 3), counts(keys=2, sessions=1))
     assert all_of(reading) == [(b"ka", b"1"), (b"kb", b"2"), (b"sx", b"3")]
     assert store.state.get(b"a") == b"new"
 

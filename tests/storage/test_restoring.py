@@ -24,6 +24,7 @@ from kvstore.storage.memory import MemoryState
 from kvstore.storage.restoring import restore_snapshot
 from kvstore.storage.snapshot_file import SnapshotReader
 from kvstore.storage.snapshot_stream import SnapshotStream
+from kvstore.storage.tables import counts_of
 from storage import restoring_child
 from storage.filesystem_calls import record
 from storage.power_cut import Disk, make
@@ -67,7 +68,7 @@ def test_a_directory_holds_what_the_snapshot_does_but_for_sessions(tmp_path, key
     assert found.hard_state == HardState(4, None, 0)
     assert found.configuration == founders((1, 2, 3))
     assert node.lineage.known == {}
-    assert (said.revision, said.header.counts[2]) == (50 + BUMP, keys)
+    assert (said.revision, counts_of(said.header.counts)["keys"]) == (50 + BUMP, keys)
     node.close()
 
 

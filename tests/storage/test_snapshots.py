@@ -27,16 +27,15 @@ from kvstore.storage.snapshot_format import (
     SnapshotEncoder,
 )
 from kvstore.storage.snapshot_stream import SnapshotStream
-from kvstore.storage.tables import TABLES
+from kvstore.storage.tables import TABLES, counts_of
 from kvstore.storage.whole_file import UNFINISHED, WholeFile
 from storage import saving_child
 from storage.filesystem_calls import Said, record
 from storage.power_cut import Disk
-from storage.samples import IDENTITY, StateOnDisk
+from storage.samples import IDENTITY, StateOnDisk, counts
 from storage.saving_child import AFTER, BEFORE
 
 VOTERS = founders((1, 2, 3))
-NOTHING = (0,) * len(TABLES)
 
 
 def pair(stored, record):
@@ -45,8 +44,8 @@ def pair(stored, record):
 
 def snapshot_of(pairs=(), *, blocks=1, applied=Applied(7, 5, 900)):  # noqa: B008 - frozen
     """The bytes of a snapshot of these records, in so many blocks."""
-    counts = tuple(sum(stored.startswith(row.prefix) for stored, _ in pairs) for row in TABLES)
-    header = Header("c1", 3, applied, VOTERS, counts)
+    of_each = tuple(sum(stored.startswith(row.prefix) for stored, _ in pairs) for row in TABLES)
+    header = Header("c1", 3, applied, VOTERS, of_each)
     encoder = SnapshotEncoder(header)
     parts = [encoder.begin()]
     size = -(-len(pairs) // blocks) or 1
@@ -79,32 +78,32 @@ def test_the_bytes_of_a_snapshot_do_not_change_between_releases():
     preamble, header, block, trailer = frames_of(snapshot_of([pair(b"ka", b"1")]))
     assert preamble.hex() == "4b56534e41500d0a" + "00000002" + "a95c3b30"
     assert header.hex() == (
-        "01000000e04518d7c6ece2f6b885aa636c75737465725f6964a26331a47465726d03a76170706c"
+        "01000000e3607843900ebae5de85aa636c75737465725f6964a26331a47465726d03a76170706c"
         "69656485ac6c6173745f6170706c69656407a87265766973696f6e05a774696d655f6d73cd0384"
         "af636c75737465725f76657273696f6e02a47061737484a5666c6f6f7200a5627974657300a76b"
         "6565705f6d73ce0036ee80aa6b6565705f6279746573ce04000000ad636f6e6669677572617469"
         "6f6e81a76d656d62657273939401ae3132372e302e302e313a3930303100a09402ae3132372e30"
-        "2e302e313a3930303200a09403ae3132372e302e302e313a3930303300a0a6636f756e74739400"
-        "000100"
+        "2e302e313a3930303200a09403ae3132372e302e302e313a3930303300a0a6636f756e74739700"
+        "000000010000"
     )
     assert block.hex() == "020000000dce638435fc14f235" + "000200000005" + "6b61" + "c58c51c231"
     assert trailer.hex() == (
-        "030000003e90aca3b3050284a283a6636f756e74739400000100a6626c6f636b7301a664696765"
-        "7374c420b2474b011d77872d1825f6fd75bbe6744fa814a03c865bf8c368c9b09ff3e031"
+        "030000004129c169740005646283a6636f756e74739700000000010000a6626c6f636b7301a664"
+        "6967657374c4201e55b69ba045f75c7205c910331b40675eadfb8ba0c199efeade2523e91fabce"
     )
 
 
 def test_a_snapshot_comes_back_as_it_was():
     decoder, pairs = read(SNAPSHOT)
     assert pairs == PAIRS
-    assert decoder.header == Header("c1", 3, Applied(7, 5, 900), VOTERS, (0, 0, 2, 1))
+    assert decoder.header == Header("c1", 3, Applied(7, 5, 900), VOTERS, counts(keys=2, sessions=1))
     assert decoder.header.index == 7
-    assert (decoder.trailer.counts, decoder.trailer.blocks) == ((0, 0, 2, 1), 2)
+    assert (decoder.trailer.counts, decoder.trailer.blocks) == (counts(keys=2, sessions=1), 2)
     assert decoder.records == 3
 
 
 def test_an_empty_state_has_a_snapshot_too():
-    header = Header("c1", 0, Applied(), VOTERS, NOTHING)
+    header = Header("c1", 0, Applied(), VOTERS, counts())
     encoder = SnapshotEncoder(header)
     decoder, pairs = read(encoder.begin() + encoder.end())
     assert (pairs, decoder.header) == ([], header)
@@ -197,14 +196,14 @@ def test_whole_parts_in_another_order_or_number_are_noticed():
 @pytest.mark.parametrize(
     "header",
     [
-        Header("c1", -3, Applied(7, 5, 900), VOTERS, NOTHING),
-        Header("c1", 3, Applied(-7, 5, 900), VOTERS, NOTHING),
-        Header("c1", 3, Applied(7, -5, 900), VOTERS, NOTHING),
-        Header("c1", 3, Applied(7, 5, -900), VOTERS, NOTHING),
+        Header("c1", -3, Applied(7, 5, 900), VOTERS, counts()),
+        Header("c1", 3, Applied(-7, 5, 900), VOTERS, counts()),
+        Header("c1", 3, Applied(7, -5, 900), VOTERS, counts()),
+        Header("c1", 3, Applied(7, 5, -900), VOTERS, counts()),
         Header("c1", 3, Applied(7, 5, 900), VOTERS, (-1, 0)),
         Header("c1", 3, Applied(7, 5, 900), VOTERS, (0, -1)),
-        Header("c1", 3, Applied(), VOTERS, NOTHING),
-        Header("c1", 0, Applied(7, 5, 900), VOTERS, NOTHING),
+        Header("c1", 3, Applied(), VOTERS, counts()),
+        Header("c1", 0, Applied(7, 5, 900), VOTERS, counts()),
     ],
     ids=str,
 )
@@ -233,12 +232,13 @@ def test_a_snapshot_with_parts_of_another_one_is_noticed():
 
 def test_counts_that_were_announced_must_have_come():
     preamble, _, one, two, _ = frames_of(SNAPSHOT)
-    announced = Header("c1", 3, Applied(7, 5, 900), VOTERS, (0, 0, 3, 1))
+    announced = Header("c1", 3, Applied(7, 5, 900), VOTERS, counts(keys=3, sessions=1))
     header = frame(1, msgspec.msgpack.encode(announced))
     body = b"".join((preamble, header, one, two))
     digest = hashlib.blake2b(body, digest_size=32).digest()
-    trailer = frame(3, msgspec.msgpack.encode(snapshot_format.Trailer((0, 0, 2, 1), 2, digest)))
-    with pytest.raises(DamagedError, match="3 keys, 1 sessions are announced"):
+    came = snapshot_format.Trailer(counts(keys=2, sessions=1), 2, digest)
+    trailer = frame(3, msgspec.msgpack.encode(came))
+    with pytest.raises(DamagedError, match="3 keys, 0 leases, 1 sessions are announced"):
         read(body + trailer)
 
 
@@ -282,7 +282,7 @@ def test_who_failed_takes_nothing_more():
 
 
 def test_an_encoder_does_not_end_what_it_did_not_write():
-    encoder = SnapshotEncoder(Header("c1", 3, Applied(7), VOTERS, (0, 0, 1, 0)))
+    encoder = SnapshotEncoder(Header("c1", 3, Applied(7), VOTERS, counts(keys=1)))
     encoder.begin()
     with pytest.raises(ValueError, match="does not end"):
         encoder.end()
@@ -350,7 +350,7 @@ def test_a_snapshot_is_read_from_a_file_slice_by_slice(tmp_path):
     file.finish()
     with (tmp_path / "snapshot").open("rb") as opened:
         reader = SnapshotReader(opened, "snapshot")
-        assert (reader.header.index, reader.header.counts[2]) == (500, 501)
+        assert (reader.header.index, counts_of(reader.header.counts)["keys"]) == (500, 501)
         slices = list(reader.slices())
     assert len(slices) > 1
     reading = state.reading()
