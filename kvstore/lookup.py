@@ -10,12 +10,16 @@ This module must not know who connects, nor for what.
 from __future__ import annotations
 
 import contextlib
+import encodings.idna  # noqa: F401 - see below
 import errno
 import socket
 import threading
 from typing import Any, TypeAlias
 
 from kvstore.address import Address
+
+# The first `getaddrinfo` of a process would load `encodings.idna`, while other threads wait for
+# that; and one that is interrupted there has the others wait for ever, by a flaw of Python.
 
 Found: TypeAlias = tuple[socket.AddressFamily, Any]
 """What a socket needs: its family, and where to connect it."""

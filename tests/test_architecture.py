@@ -88,10 +88,11 @@ ARROWS = {
         "wire.typed",
     },
     "client.caller": {
-        *("address", "api", "client.attempt", "client.course", "client.knowledge", "errors"),
-        "wire.typed",
+        *("address", "api", "client.attempt", "client.course", "client.doubts"),
+        *("client.knowledge", "errors", "wire.typed"),
     },
     "client.course": {"address", "client.attempt", "errors"},
+    "client.doubts": set(),
     "client.knowledge": {"address", "api"},
     "client.attempt": {"address", "api"},
     "cli.overview": {"api", "raft.configuration"},
@@ -137,8 +138,9 @@ LMDB_FILES = {"storage/inspect.py", "storage/directory.py"}
 """Files that may import lmdb besides storage/lmdb_*.py."""
 
 PURE_PARTS = (
-    *("raft", "kv", "wire", "sim", "client.caller", "client.course", "client.knowledge"),
-    *("client.attempt", "client.requests", "cli.overview", "cli.advice", "cli.findings"),
+    *("raft", "kv", "wire", "sim", "client.caller", "client.course", "client.doubts"),
+    *("client.knowledge", "client.attempt", "client.requests"),
+    *("cli.overview", "cli.advice", "cli.findings"),
 )
 IMPURE = {
     "time",

@@ -28,6 +28,8 @@ Pairs: TypeAlias = Mapping[Any, Text] | Iterable[tuple[Text, Text]]
 _TEXTS: Final = (str, bytes, bytearray, memoryview)
 _BITS_MAX: Final = 128
 """Of a number that is told back; Python itself refuses to print the longest ones."""
+_PLACES_MAX: Final = 1_000
+"""A tenth of all sessions that a cluster has."""
 _WIDEST: Final = Limits.for_values(VALUE_BYTES_CEILING)
 """The limits of a node that takes as much as any may."""
 _T = TypeVar("_T")
@@ -102,6 +104,17 @@ def as_limit(limit: int | None) -> int | None:
     if limit is not None and limit < 1:
         raise ConfigError(f"a limit is at least 1, not {_shown(limit)}")
     return limit
+
+
+def as_places(connections_max: int) -> int:
+    """How many requests there may be at a time. Raises ConfigError."""
+    if type(connections_max) is not int:
+        raise TypeError(f"connections_max is an int, not {_named(connections_max)}")
+    if not 1 <= connections_max <= _PLACES_MAX:
+        raise ConfigError(
+            f"connections_max must be 1 to {_PLACES_MAX:,}, not {_shown(connections_max)}"
+        )
+    return connections_max
 
 
 def as_flag(flag: bool, name: str) -> bool:

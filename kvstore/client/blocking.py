@@ -1,8 +1,8 @@
 """Blocking client: what callers see of a cluster, and what they may do with one client.
 
-Law: a session, its numbers and its connections belong to one client in one process, and
-serve one request at a time. Threads take turns. A copy (copied, pickled, or in a forked
-child) has the same settings and begins its own; what belongs to another is neither used
+Law: sessions, their numbers and their connections belong to one client in one process. Threads
+are served side by side, each in a lane of its own (`lanes.py`). A copy (copied, pickled, or in
+a forked child) has the same settings and begins its own; what belongs to another is neither used
 nor ended by it.
 
 How a request finds the leader, and what is tried again, is `caller.py`'s business, waiting
@@ -27,6 +27,7 @@ from kvstore.client.arguments import (
     as_addresses,
     as_callback,
     as_flag,
+    as_places,
     as_request,
     as_timeout,
     checked,
@@ -35,12 +36,13 @@ from kvstore.client.blocking_cluster import ClusterMethods
 from kvstore.client.blocking_keys import KeyMethods
 from kvstore.client.blocking_txn import TxnMethods
 from kvstore.client.caller import Caller, Source
-from kvstore.client.gate import Gate, InsideError
-from kvstore.client.links import Links
+from kvstore.client.lanes import Lanes
 from kvstore.config.limits import TIME_MS_CEILING
 from kvstore.errors import ConfigError
 
 _TIMEOUT_MS: Final = 5_000
+CONNECTIONS_MAX: Final = 8
+"""So many threads are served at a time, unless the caller says otherwise."""
 _TO_VARIABLE: Final = "KVSTORE_TO"
 _TIMEOUT_VARIABLE: Final = "KVSTORE_TIMEOUT_MS"
 
@@ -54,13 +56,15 @@ class Settings(TypedDict, total=False):
     on_redirect: Callable[[str, str], None] | None
     exactly_once: bool
     reads_from_any: bool
+    connections_max: int
 
 
 class Client(KeyMethods, TxnMethods, ClusterMethods):
     """Requests to a cluster through any of its nodes.
 
-    * Threads may share one, and take turns, in the order of coming: there is one session
-      with one request under way. Who wants more at a time gives each thread its own.
+    * Threads may share one. They are served side by side, `connections_max` at a time, the others
+      in the order of coming. A write is not carried out while an earlier one of this client, of
+      which nobody knows the outcome, may still take effect.
     * `copy`, `deepcopy` and `pickle` give a client with the same settings that has not
       connected yet, and so does a fork to the child's.
     * Keys and values may be `str` (sent as UTF-8) or bytes of any kind; answers are `bytes`.
@@ -86,6 +90,7 @@ class Client(KeyMethods, TxnMethods, ClusterMethods):
         on_redirect: Callable[[str, str], None] | None = None,
         exactly_once: bool = True,
         reads_from_any: bool = False,
+        connections_max: int = CONNECTIONS_MAX,
     ) -> None:
         """Connects to nothing yet.
 
@@ -93,16 +98,17 @@ class Client(KeyMethods, TxnMethods, ClusterMethods):
         are asked in this order. `timeout_ms` bounds one request with all its
         retries, and with the wait for its turn. With `follow` False the first NOTLEADER
         raises NotLeaderError. `on_redirect(from, to)` is told each redirect that is followed,
-        in the middle of the request: it cannot make another one with this client. With
-        `exactly_once` the first write opens a session, and a write that was not answered
-        is sent again under its number, until the timeout; without, it is not sent again,
-        and its outcome is unknown. With `reads_from_any` reads are asked of all nodes in order,
-        leader or not; they are as fresh as the leader's, as a node that does not lead asks the
-        leader how far it must have come. Raises ConfigError.
+        in the middle of the request. With `exactly_once` the first write opens a session, and a
+        write that was not answered is sent again under its number, until the timeout; without, it
+        is not sent again, and its outcome is unknown. With `reads_from_any` reads are asked of all
+        nodes in order, leader or not; they are as fresh as the leader's, as a node that does not
+        lead asks the leader how far it must have come. `connections_max`: how many requests there
+        may be at a time, each with a session and a connection of its own. Raises ConfigError.
         """
         nodes = parse_addresses(as_addresses(addresses))
         self._timeout_ms = as_timeout(timeout_ms)
         self._reads_from_any = as_flag(reads_from_any, "reads_from_any")
+        self._connections_max = as_places(connections_max)
         self._names = ",".join(map(str, nodes))
         self._caller = Caller(
             nodes,
@@ -111,8 +117,7 @@ class Client(KeyMethods, TxnMethods, ClusterMethods):
             as_flag(exactly_once, "exactly_once"),
             time.monotonic,
         )
-        self._links = Links()
-        self._gate = Gate()
+        self._lanes = Lanes(self._caller, self._connections_max)
         _clients.add(self)
 
     @classmethod
@@ -147,16 +152,16 @@ class Client(KeyMethods, TxnMethods, ClusterMethods):
             source = Source.ANY
         checked(request)
         deadline = self._deadline()
-        with self._gate.turn(deadline):
-            way = self._caller.ask(request, source, self._timeout_ms, deadline)
-            result = self._links.carry_out(way)
+        with self._lanes.turn(deadline) as lane:
+            way = lane.caller.ask(request, source, self._timeout_ms, deadline)
+            result = lane.links.carry_out(way)
         return requests.outcome(request, result)
 
     def _ask_node(self, node: Address, request: api.NodeQuery) -> api.Result:
         """Ask this node and no other, once."""
         deadline = self._deadline()
-        with self._gate.turn(deadline):
-            return self._links.carry_out(self._caller.ask_node(node, request, deadline))
+        with self._lanes.turn(deadline) as lane:
+            return lane.links.carry_out(lane.caller.ask_node(node, request, deadline))
 
     @property
     def _nodes(self) -> Sequence[Address]:
@@ -168,9 +173,9 @@ class Client(KeyMethods, TxnMethods, ClusterMethods):
     def waiting(self) -> tuple[float, str] | None:
         """Since when the request under way is tried (`time.monotonic`), and what came of it so far.
 
-        For other threads; None if there is none.
+        For other threads; of several the one that began first, None if there is none.
         """
-        course = self._caller.course
+        course = min(self._lanes.courses(), key=lambda one: one.began, default=None)
         return None if course is None else (course.began, course.story())
 
     def __repr__(self) -> str:
@@ -180,34 +185,28 @@ class Client(KeyMethods, TxnMethods, ClusterMethods):
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy has in common with this client: settings, and what is known."""
-        return {**vars(self), "_caller": self._caller.fresh(), "_links": None, "_gate": None}
+        return {**vars(self), "_caller": self._caller.fresh(), "_lanes": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._links, self._gate = Links(), Gate()
+        self._lanes = Lanes(self._caller, self._connections_max)
         _clients.add(self)
 
     def _leave_to_parent(self) -> None:
         """This process was forked: begin anew, with what the parent's client knows.
 
-        Another thread of the parent may have been inside; here, nobody is.
+        Other threads of the parent may have been inside; here, nobody is.
         """
-        self._caller.abandon()
-        self._links.abandon()
+        self._lanes.abandon()
         self._caller = self._caller.fresh()
-        self._links, self._gate = Links(), Gate()
+        self._lanes = Lanes(self._caller, self._connections_max)
 
     def close(self) -> None:
         """Close all connections, once other threads are done; a later request opens them again.
 
         Raises RefusedError if they are not done within the timeout.
         """
-        try:
-            with self._gate.turn(self._deadline()):
-                self._links.close()
-        except InsideError:
-            # A callback or a signal handler: the request goes on, over a new connection.
-            self._links.close()
+        self._lanes.close(self._deadline())
 
     def __enter__(self) -> Self:
         return self

@@ -1,14 +1,15 @@
-"""A sequential caller of a cluster: its session, what it knows, and the way of a request.
+"""A sequential caller of a cluster: its session, and the way of a request.
 
 Law: nothing that it tries again can take effect twice. A write goes under a client
 session and keeps its number, so the cluster carries it out once, however often it
-arrives. Without a session, a command whose last byte was sent is never sent again.
-What has changed nothing (a refusal, a failed connection, a request sent in part) or
+arrives. It is not sent before each earlier one of the same client, whose outcome nobody
+knows, can take effect no more. Without a session, a command whose last byte was sent is never
+sent again. What has changed nothing (a refusal, a failed connection, a request sent in part) or
 cannot change anything (a query) is tried again until the timeout.
 
 This module must not know how the server works inside, nor sockets, clocks or threads: it
-decides, step by step, and is told what came of it (`attempt.py`). `Client` lets one request
-in at a time.
+decides, step by step, and is told what came of it (`attempt.py`). Who has several callers, one
+for each request at a time, has them share what they know and what is in doubt (`beside`).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from kvstore.client.attempt import (
     Way,
 )
 from kvstore.client.course import Course
+from kvstore.client.doubts import Doubts, Number
 from kvstore.client.knowledge import Knowledge
 from kvstore.errors import (
     ConfigError,
@@ -42,6 +44,7 @@ from kvstore.errors import (
     OutcomeUnknownError,
     ProtocolError,
     RefusedError,
+    RequestError,
     UnreachableError,
 )
 from kvstore.wire import typed
@@ -53,6 +56,8 @@ _NOT_CONFIRMED: Final[dict[type, RefusedError]] = {
     ),
 }
 """What an unknown outcome of a request means to the caller, who did not ask for it."""
+_NOTHING: Final = api.Delete(())
+"""A write that changes nothing, but uses up its number."""
 
 
 _NOT_OF_WHO_LEADS: Final = (
@@ -89,6 +94,7 @@ class Caller:
 
     * `_session` and `_sequence` (of the last write under it) are its own: no two callers,
       and no two processes, go on with the same ones.
+    * `_doubts` are those of all callers of one client.
     * `_knowledge` may be shared with others. None of them goes back in time: a node whose term
       is below that of an earlier answer refuses the request, but for stale reads.
     """
@@ -108,6 +114,7 @@ class Caller:
         self._on_redirect = on_redirect
         self._exactly_once = exactly_once
         self._knowledge = Knowledge()
+        self._doubts = Doubts()
         self._begin()
 
     def _begin(self) -> None:
@@ -118,11 +125,17 @@ class Caller:
         self._sequence = 0
         self._is_abandoned = False
 
-    def fresh(self) -> Caller:
-        """Another one, with the same settings, as much knowledge, and nothing of this one's own."""
+    def beside(self) -> Caller:
+        """Another one for the same client, which may have a request under way at the same time."""
         other = copy.copy(self)
-        other._knowledge = self._knowledge.copied()
         other._begin()
+        return other
+
+    def fresh(self) -> Caller:
+        """One for another client, with the same settings, and as much knowledge to begin with."""
+        other = self.beside()
+        other._knowledge = self._knowledge.copied()
+        other._doubts = Doubts()
         return other
 
     def abandon(self) -> None:
@@ -133,15 +146,39 @@ class Caller:
 
     def ask(self, request: api.Request, source: Source, timeout_ms: int, deadline: float) -> Way:
         """Carry out a request; the result is never a `Failure`, that is raised."""
-        course = self.course = Course(self._nodes(source), timeout_ms, deadline, self._clock)
         try:
+            if self._exactly_once and isinstance(request, api.WRITES):
+                yield from self._settle(timeout_ms, deadline)
+            course = self._set_out(source, timeout_ms, deadline)
             result = yield from self._ask(course, request, source)
             known = self._knowledge.now
             if known.newest_members_at > known.members_at and source is Source.LEADER:
                 yield from self._learn_members(course)
             return result
         finally:
+            if (begun := self.course) is not None:
+                begun.is_over = True
             self.course = None
+
+    def _set_out(self, source: Source, timeout_ms: int, deadline: float) -> Course:
+        self.course = Course(self._nodes(source), timeout_ms, deadline, self._clock)
+        return self.course
+
+    def _settle(self, timeout_ms: int, deadline: float) -> Generator[Step, object, None]:
+        """Have nothing be carried out under a number in doubt, if it was not until now."""
+        for number in self._doubts.of_others(self._session):
+            course = self._set_out(Source.LEADER, timeout_ms, deadline)
+            try:
+                yield from self._carry_out(course, api.Once(*number, _NOTHING), Source.LEADER)
+            except _SessionGoneError:
+                pass  # The write itself was carried out before, or the session is no more.
+            except OutcomeUnknownError as error:
+                raise RefusedError(
+                    "an earlier write of this client may still take effect, and no node said that "
+                    f"it will not, so this one was not sent: {error}",
+                    _NO_LEADER,
+                ) from None
+            self._doubts.end_through(number)
 
     def _learn_members(self, course: Course) -> Generator[Step, object, None]:
         """Ask the leader who the members are by now; if that fails, the next request does.
@@ -190,18 +227,33 @@ class Caller:
             if self._session is None:
                 opened = yield from self._carry_out(course, api.OpenSession(), Source.LEADER)
                 self._session, self._sequence = cast(api.SessionResult, opened).session, 0
-            # A number is used for one write only, also if the write is interrupted.
-            self._sequence += 1
-            once = api.Once(self._session, self._sequence, write)
+            number = self._take_number(self._session, course)
+            once = api.Once(*number, write)
             try:
-                return (yield from self._carry_out(course, once, Source.LEADER))
+                result = yield from self._carry_out(course, once, Source.LEADER)
             except _SessionGoneError as gone:
+                self._doubts.end_through(number)
                 self._session = None
                 if gone.is_certain:
                     course.doubt = None
                 if course.doubt is not None:
                     raise course.end(gone) from None
                 course.refused(RefusedError(f"{gone}, and no new one was opened", _NO_LEADER))
+            except OutcomeUnknownError:
+                raise
+            except RequestError:
+                self._doubts.end(number)
+                raise
+            else:
+                self._doubts.end_through(number)
+                return result
+
+    def _take_number(self, session: int, course: Course) -> Number:
+        """One that is used for this write only, whatever becomes of it."""
+        self._sequence += 1
+        number = Number(session, self._sequence)
+        self._doubts.begin(number, course)
+        return number
 
     def _carry_out(self, course: Course, request: api.Request, source: Source) -> Way:
         """Ask one node after another, also when a copy may have arrived, if that is safe."""

@@ -36,6 +36,7 @@ class Course:
     * A node that was named as the leader is asked next, and at once.
     * `doubt` says why nobody knows whether the request was carried out, None if it
       certainly was not.
+    * `is_over`: nothing more is asked for this request, and its caller was told, or went away.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Course:
         self.node = nodes[0]
         self.deadline = deadline
         self.doubt: str | None = None
+        self.is_over = False
         self.began = clock()
         self._timeout_ms = timeout_ms
         self._clock = clock

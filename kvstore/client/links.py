@@ -45,13 +45,15 @@ class Links:
         """Those that were under way when they were asked for last."""
 
     def carry_out(self, way: Way) -> api.Result:
-        """Go a way to its end."""
+        """Go a way to its end, which it has come to whatever is raised here."""
         try:
             step = next(way)
             while True:
                 step = self._do(way, step)
         except StopIteration as end:
             return cast(api.Result, end.value)
+        finally:
+            way.close()
 
     def close(self) -> None:
         """End all connections; a later request opens them again."""

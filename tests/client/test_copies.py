@@ -253,7 +253,7 @@ def test_a_child_is_served_although_a_thread_of_its_parent_was_in_a_request() ->
             inside.set()
             forked.wait()
 
-        client = Client(sys.argv[1], on_redirect=redirected)
+        client = Client(sys.argv[1], on_redirect=redirected, connections_max=1)
         answers = []
         put = lambda: answers.append(client.put("k", "thread"))
         thread = threading.Thread(target=put, daemon=True)

@@ -58,7 +58,7 @@ class Inside:
 
     @property
     def waiting(self) -> int:
-        return len(self.client._gate._line)
+        return len(self.client._lanes._gate._line)
 
     def go_on(self) -> list[object]:
         self.may_go_on.set()
@@ -78,7 +78,11 @@ def inside() -> Iterator[Inside]:
             assert held.may_go_on.wait(DEADLINE_S)
 
         with Client(
-            [node.address], timeout_ms=10_000, on_redirect=hold, exactly_once=False
+            [node.address],
+            timeout_ms=10_000,
+            on_redirect=hold,
+            exactly_once=False,
+            connections_max=1,
         ) as client:
             held = Inside(client, leader, node)
             held.start(lambda: client.put("k", "inside"))
@@ -97,7 +101,10 @@ def test_threads_that_share_a_client_use_each_number_once_and_get_their_own_answ
     count, writes = 8, 50
     script: list[Step] = [api.PutResult(n, True) for n in range(1, count * writes + 1)]
     answers: list[tuple[bytes, int]] = []
-    with ScriptedNode(*script) as node, Client([node.address], timeout_ms=10_000) as client:
+    with (
+        ScriptedNode(*script) as node,
+        Client([node.address], timeout_ms=10_000, connections_max=1) as client,
+    ):
 
         def run(thread: int) -> None:
             for n in range(writes):
@@ -127,7 +134,7 @@ def test_who_waits_in_vain_is_refused_in_time_and_nothing_was_sent(inside: Insid
     inside.client._timeout_ms = 300
     for _ in range(2):
         began = time.monotonic()
-        with pytest.raises(RefusedError, match="give each thread a client of its own") as caught:
+        with pytest.raises(RefusedError, match="give it more connections, or more time") as caught:
             inside.client.put("k", "waits")
         assert type(caught.value) is RefusedError
         assert 0.25 < time.monotonic() - began < DEADLINE_S
@@ -146,7 +153,7 @@ def test_who_waits_has_no_more_than_one_timeout_in_all() -> None:
     """What the wait took is not given again to the request itself."""
     with (
         ScriptedNode(*[Misbehave.SILENCE] * 2) as node,
-        Client([node.address], timeout_ms=2_000, exactly_once=False) as client,
+        Client([node.address], 2_000, exactly_once=False, connections_max=1) as client,
     ):
 
         def put() -> None:
@@ -192,8 +199,15 @@ def strike():
         time.sleep(rng.uniform(0.0001, 0.002))
         os.kill(os.getpid(), signal.SIGINT)
 
+def write():
+    while interrupts < 200:
+        client.put("t", "v")
+
 signal.signal(signal.SIGINT, interrupt)
 threading.Thread(target=strike, daemon=True).start()
+others = [threading.Thread(target=write, daemon=True) for _ in range(int(sys.argv[2]))]
+for other in others:
+    other.start()
 written = 0
 while interrupts < 200:
     try:
@@ -203,23 +217,39 @@ while interrupts < 200:
             client.put("k", str(written))
     except KeyboardInterrupt:
         interrupts += 1
+for other in others:
+    other.join()
 client.put("k", "last")
 """
 
 
-def test_interrupts_at_any_point_use_no_number_twice_and_leave_the_client_usable() -> None:
-    with ScriptedNode(*[OK] * 20_000) as node:
-        command = [sys.executable, "-c", STORM, node.address]
+class Agreeable(ScriptedNode):
+    """Says of every write that it was made."""
+
+    def _next_step(self, request: object) -> Step:
+        is_put = isinstance(request, api.Once) and isinstance(request.write, api.Put)
+        return OK if is_put else api.DeleteResult(1, 0)
+
+
+@pytest.mark.parametrize("others", [0, 2])
+def test_interrupts_at_any_point_use_no_number_twice_and_leave_the_client_usable(
+    others: int,
+) -> None:
+    """What settles the doubt that an interrupt leaves has its number a second time."""
+    with Agreeable() as node:
+        command = [sys.executable, "-c", STORM, node.address, str(others)]
         subprocess.run(command, check=True, timeout=20, stdin=subprocess.DEVNULL)
         onces = [call.request for call in node.calls if isinstance(call.request, api.Once)]
-        writes = {(once.session, once.sequence, once.write) for once in onces}
-        assert len(writes) == len({(once.session, once.sequence) for once in onces})
+        puts = [once for once in onces if isinstance(once.write, api.Put)]
+        writes = {(once.session, once.sequence, once.write) for once in puts}
+        assert len(writes) == len({(once.session, once.sequence) for once in puts})
+        assert (len(puts) < len(onces)) == (others > 0)
         # What an interrupted request sent may be read after it, as it came on another connection.
         assert b"last" in values(node)
 
 
 def test_at_most_one_is_inside_and_nobody_is_forgotten() -> None:
-    gate, inside, most, done = Gate(), Counter[str](), [0], Counter[int]()
+    gate, inside, most, done = Gate(1), Counter[str](), [0], Counter[int]()
     rounds = 300
 
     def run(thread: int) -> None:
@@ -259,7 +289,7 @@ def test_a_callback_cannot_ask_with_the_client_that_calls_it_and_harms_nothing()
 
         node.extend(not_leader(leader.address))
         nodes = [node.address, leader.address]
-        with Client(nodes, on_redirect=ask) as client:
+        with Client(nodes, on_redirect=ask, connections_max=1) as client:
             assert client.put("k", "outer") == OK
             leader.extend(not_leader(node.address))
             node.extend(OK)
@@ -283,7 +313,10 @@ def test_a_signal_handler_cannot_ask_in_the_middle_of_a_request_but_between_two(
 
     before = signal.signal(signal.SIGUSR1, handle)
     try:
-        with ScriptedNode(*[interrupted, OK] * 2) as node, Client([node.address]) as client:
+        with (
+            ScriptedNode(*[interrupted, OK] * 2) as node,
+            Client([node.address], connections_max=1) as client,
+        ):
             for asked in (1, 2):
                 assert client.put("k", "outer") == OK
                 assert len(refused) == asked
@@ -311,7 +344,7 @@ def test_close_waits_for_the_request_of_another_thread(inside: Inside) -> None:
     assert not closed.is_set()
     inside.go_on()
     assert closed.is_set()
-    assert inside.client._links._open == {}
+    assert [lane.links._open for lane in inside.client._lanes._all()] == [{}]
     inside.leader.extend(OK)
     assert inside.client.put("k", "again") == OK
 

@@ -82,13 +82,10 @@ CALLING = (
     Mutant(
         "an interrupted write's number is used again",
         "Caller._carry_out_once",
-        "            self._sequence += 1\n            once = api.Once("
-        "self._session, self._sequence, write)\n"
-        "            try:\n                return (yield from self._carry_out(course, once, "
-        "Source.LEADER))\n",
-        "            once = api.Once(self._session, self._sequence + 1, write)\n"
-        "            try:\n                answer = yield from self._carry_out(course, once, "
-        "Source.LEADER)\n                self._sequence += 1\n                return answer\n",
+        "            else:\n                self._doubts.end_through(number)\n",
+        "            except GeneratorExit:\n                self._sequence -= 1\n"
+        "                raise\n"
+        "            else:\n                self._doubts.end_through(number)\n",
     ),
     Mutant(
         "a request outlives its deadline",
@@ -175,8 +172,8 @@ CALLING = (
     Mutant(
         "what a client waits for is told when it waits no more",
         "Caller.ask",
-        "        finally:\n            self.course = None\n",
-        "        finally:\n            pass\n",
+        "            self.course = None\n",
+        "            pass\n",
         test="tests/cli/test_waiting.py::test_a_client_tells_other_threads_what_it_waits_for",
     ),
     Mutant(
@@ -235,14 +232,6 @@ CALLING = (
         test="tests/client/test_resets.py::test_nothing_follows_a_request_that_was_sent_in_part",
     ),
     Mutant(
-        "a copy of a client goes on with its session",
-        "Caller.fresh",
-        "        other._begin()\n",
-        "        other._is_abandoned = False\n",
-        test="tests/client/test_copies.py"
-        "::test_a_copy_has_a_session_numbers_and_connections_of_its_own",
-    ),
-    Mutant(
         "a forked child goes on where its parent is",
         "_leave_all_to_parent",
         "        client._leave_to_parent()\n",
@@ -253,15 +242,16 @@ CALLING = (
     Mutant(
         "a forked child waits at its parent's gate",
         "Client._leave_to_parent",
-        "caller.fresh()\n        self._links, self._gate = Links(), Gate()\n",
-        "caller.fresh()\n        self._links = Links()\n",
+        "        self._lanes = Lanes(self._caller, self._connections_max)\n",
+        "        gate, self._lanes = self._lanes._gate, Lanes(self._caller, 1)\n"
+        "        self._lanes._gate = gate\n",
         test="tests/client/test_copies.py"
         "::test_a_child_is_served_although_a_thread_of_its_parent_was_in_a_request",
     ),
     Mutant(
         "a forked child keeps its parent's connections open",
-        "Client._leave_to_parent",
-        "        self._links.abandon()\n",
+        "Lanes.abandon",
+        "            lane.links.abandon()\n",
         "",
         test="tests/client/test_copies.py::test_an_unknown_outcome_stays_one_in_the_child_that_was_forked_meanwhile",
     ),
@@ -274,18 +264,18 @@ CALLING = (
         "::test_a_request_in_the_middle_of_which_a_process_forks_is_its_parent_s",
     ),
     Mutant(
-        "two threads are served at once",
-        "Gate.turn",
-        "            while self._line[0] is not mine:\n",
-        "            while False:\n",
+        "one more is served at a time than there are places",
+        "Gate._has_room",
+        "len(before) < self._places",
+        "len(before) <= self._places",
         test="tests/client/test_threads.py"
         "::test_threads_that_share_a_client_use_each_number_once_and_get_their_own_answers",
     ),
     Mutant(
         "whoever leaves the gate wakes nobody",
         "Gate.turn",
-        "                self._line[0].release()\n",
-        "                pass\n",
+        "                    ticket.awake.release()\n",
+        "                    pass\n",
         test="tests/client/test_threads.py"
         "::test_threads_that_share_a_client_use_each_number_once_and_get_their_own_answers",
     ),
@@ -299,9 +289,9 @@ CALLING = (
     ),
     Mutant(
         "a callback waits for the request that called it",
-        "Gate.turn",
-        "        if thread in self._threads:\n",
-        "        if not thread:\n",
+        "Gate._wait",
+        "            if any(ticket.thread == mine.thread for ticket in before):\n",
+        "            if not before:\n",
         test="tests/client/test_threads.py"
         "::test_a_callback_cannot_ask_with_the_client_that_calls_it_and_harms_nothing",
     ),
