@@ -40,7 +40,8 @@ _ENDS = (b"b", b"ac", b"c", b"\xff", b"\xff\xff\xff", b"a", FROM_KEY, FROM_KEY)
 _VALUES = (b"", b"1", b"10", b"2", b"\xff")
 _LEASES = (1, 2, 3, (1 << 63) - 1)
 _TTLS_S = (1_000, 1_000, 5_000, 9_000_000_000, 9_000_000_001, 1 << 62)
-_STEPS_MAX = 40
+_SHORT, _LONG = (5, 40), (100, 300)
+"""So many steps."""
 _NESTED_MAX = 3
 
 
@@ -79,7 +80,9 @@ class _Drawing:
     def sequence(self) -> Sequence:
         draws = [self._grant] * self._random.randint(0, 3)
         draws += [self._several]
-        draws += [self._step] * self._random.randint(5, _STEPS_MAX)
+        # Some are long: a key that changed often has more than one way into its past.
+        least, most = _LONG if self._is(0.05) else _SHORT
+        draws += [self._step] * self._random.randint(least, most)
         return tuple(map(self._asked, draws))
 
     def _several(self) -> Txn:

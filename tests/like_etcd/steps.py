@@ -27,8 +27,17 @@ class _Asked:
 
     def __repr__(self) -> str:
         told = {field: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
-        shown = [f"{one.name}={value!r}" for one, value in told.items() if value != one.default]
+        shown = [
+            f"{one.name}={_shown(value)}" for one, value in told.items() if value != one.default
+        ]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _shown(value: object) -> str:
+    """The same many times is shown once."""
+    if isinstance(value, tuple) and value[3:] and {*value} == {value[0]}:
+        return f"({value[0]!r},) * {len(value)}"
+    return repr(value)
 
 
 class Order(_Word):
