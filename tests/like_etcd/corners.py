@@ -78,7 +78,11 @@ CORNERS: dict[str, Sequence] = {
                 Put(b"a"),
                 Txn(then=(Put(b"b"),)),
                 *(
-                    Txn((Compare(key, Target.VERSION, Relation.EQUAL, 1),), (Put(b"c"),), (_RANGE,))
+                    Txn(
+                        (Compare(key, Target.VERSION, Relation.EQUAL, 1),),
+                        (Put(key + b"1"),),
+                        (Range(key),),
+                    )
                     for key in (b"a", b"b")
                 ),
             )

@@ -1,4 +1,4 @@
-"""Random sequences, played to a real etcd and to those who are to be like it."""
+"""Random sequences, played to a real etcd and to the model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .corners import CORNERS
 from .drawing import sequence
 from .gateway import Gateway
 from .steps import Put, Sequence
-from .voices import voices
+from .voices import beside_etcd
 
 SEQUENCES = 200
 AT_ONCE = 20
@@ -31,15 +31,15 @@ def test_two_etcds_answer_alike_whatever_each_was_asked_before(
 
 @processes
 @pytest.mark.parametrize("first", range(0, SEQUENCES, AT_ONCE))
-def test_all_answer_alike_to_random_sequences(first: int, etcd: Gateway) -> None:
+def test_the_model_answers_as_etcd_does(first: int, etcd: Gateway) -> None:
     for seed in range(first, first + AT_ONCE):
-        expect_alike(voices(etcd), sequence(seed), f"seed {seed}")
+        expect_alike(beside_etcd(etcd), sequence(seed), f"seed {seed}")
 
 
 @processes
 @pytest.mark.parametrize("corner", CORNERS)
-def test_all_answer_alike_in_corners(corner: str, etcd: Gateway) -> None:
-    expect_alike(voices(etcd), CORNERS[corner], corner)
+def test_the_model_answers_as_etcd_does_in_corners(corner: str, etcd: Gateway) -> None:
+    expect_alike(beside_etcd(etcd), CORNERS[corner], corner)
 
 
 def expect_alike(players: Players, steps: Sequence, of: str) -> None:

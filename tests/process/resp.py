@@ -37,13 +37,19 @@ def ask(connection: socket.socket, *words: bytes) -> str:
 
 def ask_for_text(connection: socket.socket, *words: bytes) -> str:
     """Send one command that is answered by a bulk string."""
-    header = ask(connection, *words)
+    return ask_for_bulk(connection, encode(*words)).decode()
+
+
+def ask_for_bulk(connection: socket.socket, command: bytes) -> bytes:
+    """Send one command, framed, that is answered by a bulk string."""
+    connection.sendall(command)
+    header = read_line(connection)
     if not header.startswith("$"):
         raise ConnectionError(f"unexpected reply {header!r}")
-    text, size = b"", int(header[1:]) + 2
-    while len(text) < size:
-        chunk = connection.recv(size - len(text))
+    data, size = b"", int(header[1:]) + 2
+    while len(data) < size:
+        chunk = connection.recv(size - len(data))
         if not chunk:
             raise ConnectionError("the connection ended in the middle of a reply")
-        text += chunk
-    return text[:-2].decode()
+        data += chunk
+    return data[:-2]
