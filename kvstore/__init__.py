@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from kvstore.client.blocking import Client
     from kvstore.client.transactions import key, keys
     from kvstore.errors import (
+        CompactedError,
         ConfigError,
         GuardFailedError,
         KvstoreError,
@@ -58,6 +59,7 @@ __all__ = [
     "ChangeResult",
     "CheckResult",
     "Client",
+    "CompactedError",
     "ConfigError",
     "CountResult",
     "DeleteResult",

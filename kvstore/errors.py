@@ -127,6 +127,14 @@ class NotLeaderError(RefusedError):
         self.leader = leader
 
 
+class CompactedError(RefusedError):
+    """What was at that revision is not kept any more; `floor` is the first one that is."""
+
+    def __init__(self, message: str, floor: int) -> None:
+        super().__init__(message, "COMPACTED")
+        self.floor = floor
+
+
 class GuardFailedError(RefusedError):
     """The key of a guard has another revision than the write asked for.
 

@@ -91,6 +91,9 @@ ARROWS = {
         *("address", "api", "client.attempt", "client.course", "client.doubts"),
         *("client.knowledge", "errors", "wire.typed"),
     },
+    "client.following": {
+        *("address", "api", "client.attempt", "client.knowledge", "errors", "wire.typed"),
+    },
     "client.course": {"address", "client.attempt", "errors"},
     "client.doubts": set(),
     "client.knowledge": {"address", "api"},
@@ -138,6 +141,7 @@ LMDB_FILES = {"storage/inspect.py", "storage/directory.py"}
 """Files that may import lmdb besides storage/lmdb_*.py."""
 
 PURE_PARTS = (
+    "client.following",
     *("raft", "kv", "wire", "sim", "client.caller", "client.course", "client.doubts"),
     *("client.knowledge", "client.attempt", "client.requests"),
     *("cli.overview", "cli.advice", "cli.findings"),

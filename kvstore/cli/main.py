@@ -32,6 +32,7 @@ from kvstore.cli.simulate import simulate
 from kvstore.cli.status import status
 from kvstore.cli.streams import OutputFailedError, PipeClosedError
 from kvstore.cli.txn import txn
+from kvstore.cli.watch import watch
 from kvstore.client.blocking import Client
 from kvstore.errors import KvstoreError
 from kvstore.exit_codes import BROKEN, DONE, INTERRUPTED, PIPE_CLOSED
@@ -139,6 +140,7 @@ _ELSEWHERE: Final = {
     "incr": "increment",
     "dbsize": "count",
     "multi": "txn",
+    "subscribe": "watch",
     **dict.fromkeys(("keys", "list", "ls", "dump", "export"), "scan"),
 }
 """What other stores and tools call a command."""
@@ -171,7 +173,7 @@ def commands(ctx: click.Context) -> None:
 
 
 for _command in (
-    *(serve, put, get, delete, increment, txn, scan, count, status, health, check, inspect),
+    *(serve, put, get, delete, increment, txn, scan, count, watch, status, health, check, inspect),
     *(backup, verify, restore, recover, defrag),
 ):
     commands.add_command(_command)

@@ -17,6 +17,7 @@ import msgspec
 from kvstore.cli import render, streams
 from kvstore.cli.streams import OutputFailedError
 from kvstore.errors import (
+    CompactedError,
     ConfigError,
     DamagedError,
     DamagedSnapshotError,
@@ -120,6 +121,8 @@ def _more(error: KvstoreError) -> dict[str, Any]:
     """What only some errors know, by the names that they have in Python."""
     if isinstance(error, NotLeaderError):
         return {"leader": error.leader}
+    if isinstance(error, CompactedError):
+        return {"floor": error.floor}
     if isinstance(error, GuardFailedError):
         return {"key": error.key, "mod_revision": error.mod_revision}
     return {}

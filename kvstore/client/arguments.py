@@ -156,8 +156,21 @@ def as_addresses(addresses: Iterable[str] | str) -> str:
     return ",".join(as_text(one, f"{wanted}: an address is") for one in _items(addresses, wanted))
 
 
+def as_patience(patience_s: float | None) -> float | None:
+    """For how long something may be missing; None is for ever."""
+    if patience_s is None:
+        return None
+    if isinstance(patience_s, bool) or not isinstance(patience_s, int | float):
+        raise TypeError(f"a patience is a number of seconds, not {_named(patience_s)}")
+    if not 0 < patience_s < float("inf"):
+        raise ConfigError(f"a patience is more than 0 s, not {patience_s}")
+    return float(patience_s)
+
+
 def as_request(request: api.Request) -> api.Request:
     """A request whose parts are of the right types, each."""
+    if isinstance(request, api.WATCHING):
+        raise ConfigError("a watch has a connection of its own: ask for it with watch()")
     try:
         decoded: api.Request = _decode_request(_encode(request))
     except OverflowError:

@@ -13,6 +13,7 @@ from typing import TypeVar, cast
 
 from kvstore import api
 from kvstore.address import Address
+from kvstore.client.knowledge import Knowledge
 
 _R = TypeVar("_R")
 
@@ -32,6 +33,11 @@ class Asking(ABC):
     @abstractmethod
     def _nodes(self) -> Sequence[Address]:
         """The nodes, as they were given."""
+
+    @property
+    @abstractmethod
+    def _knowledge(self) -> Knowledge:
+        """What is known of the cluster, by all requests of this client."""
 
     def _ask(self, request: api.Request, _answer: type[_R], stale: bool = False) -> _R:
         # The caller has checked that the answer is the one that belongs to the request.

@@ -35,7 +35,9 @@ from kvstore.client.arguments import (
 from kvstore.client.blocking_cluster import ClusterMethods
 from kvstore.client.blocking_keys import KeyMethods
 from kvstore.client.blocking_txn import TxnMethods
+from kvstore.client.blocking_watch import WatchMethods
 from kvstore.client.caller import Caller, Source
+from kvstore.client.knowledge import Knowledge
 from kvstore.client.lanes import Lanes
 from kvstore.config.limits import TIME_MS_CEILING
 from kvstore.errors import ConfigError
@@ -59,7 +61,7 @@ class Settings(TypedDict, total=False):
     connections_max: int
 
 
-class Client(KeyMethods, TxnMethods, ClusterMethods):
+class Client(KeyMethods, TxnMethods, WatchMethods, ClusterMethods):
     """Requests to a cluster through any of its nodes.
 
     * Threads may share one. They are served side by side, `connections_max` at a time, the others
@@ -166,6 +168,10 @@ class Client(KeyMethods, TxnMethods, ClusterMethods):
     @property
     def _nodes(self) -> Sequence[Address]:
         return self._caller.addresses
+
+    @property
+    def _knowledge(self) -> Knowledge:
+        return self._caller.knowledge
 
     def _deadline(self) -> float:
         return time.monotonic() + self._timeout_ms / 1000

@@ -328,6 +328,11 @@ class Caller:
         """The nodes, as they were given."""
         return self._addresses
 
+    @property
+    def knowledge(self) -> Knowledge:
+        """What it knows of its cluster, and may share with others."""
+        return self._knowledge
+
     # --- One attempt ----------------------------------------------------------------------
 
     def _attempt(

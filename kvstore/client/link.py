@@ -62,16 +62,16 @@ class Link:
         """
         self._is_in_step = False
         try:
-            self._send(frame, send_until)
+            self.send(frame, send_until)
         except NotSent:
             refusal = self._refusal()
             if refusal is None:
                 raise
             return refusal
         self._is_in_step = True
-        return self._receive(reply_until)
+        return self.receive(reply_until)
 
-    def _send(self, frame: bytes, until: float) -> None:
+    def send(self, frame: bytes, until: float) -> None:
         """A failure before the last byte left is NotSent.
 
         That is certain: the frame says its length first, so a node that has a part
@@ -99,7 +99,7 @@ class Link:
                 return reply
         return None
 
-    def _receive(self, until: float) -> object:
+    def receive(self, until: float) -> object:
         """The next reply, or Unanswered."""
         try:
             while (reply := self._reader.gets()) is _MORE:
@@ -115,6 +115,11 @@ class Link:
         except hiredis.ProtocolError:
             raise Unanswered("the reply is not of the Redis protocol") from None
         return reply
+
+    def interrupt(self) -> None:
+        """Have whoever waits for a reply, in another thread, wait no longer."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

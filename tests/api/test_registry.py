@@ -38,8 +38,9 @@ DECIDED = {
         [
             *("client/requests.py", "client/transactions.py"),
             *("client/caller.py", "client/backup.py"),
+            *("client/watch_requests.py", "client/following.py"),
         ],
-        WATCHING,
+        {"CancelWatch"},
     ),
     "whether the simulator's clients ask for it": (
         SIMULATED,

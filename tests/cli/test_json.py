@@ -123,6 +123,7 @@ LINES = {
     "increment": "increment n",
     "scan": "scan",
     "count": "count",
+    "watch": "watch",
     "transfer-leader": "transfer-leader",
     "check": "check",
     "backup": "backup /dev/shm/a-backup-that-fails",

@@ -202,7 +202,7 @@ CALLING = (
     ),
     Mutant(
         "a reset after the whole request was sent is taken for not sent",
-        "Link._receive",
+        "Link.receive",
         '            raise Unanswered(f"the connection broke: {_reason(error)}") from None',
         '            raise NotSent(f"the connection broke: {_reason(error)}") from None',
         test="tests/client/test_resets.py"
@@ -210,7 +210,7 @@ CALLING = (
     ),
     Mutant(
         "an end before the reply is taken for not sent",
-        "Link._receive",
+        "Link.receive",
         '                    raise Unanswered("the connection was closed before the reply")',
         '                    raise NotSent("the connection was closed before the reply")',
         test="tests/client/test_resets.py"

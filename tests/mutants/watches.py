@@ -12,6 +12,8 @@ _MODEL = "tests/server/watching/test_model.py"
 _HUB = "tests/server/watching/test_hub.py"
 _COSTS = "tests/server/watching/test_costs.py"
 _NODES = "tests/server/watching/test_nodes.py"
+_FOLLOWING = "tests/client/test_following.py"
+_WATCHING = "tests/client/test_watching.py"
 _TALKS = "tests/server/watching/test_conversations.py"
 
 WATCHES = (
@@ -273,5 +275,87 @@ WATCHES = (
         "(unsent_bytes := stream.unsent_bytes) < _PIECE_BYTES and self._may_work():",
         "(unsent_bytes := stream.unsent_bytes) >= 0 and self._may_work():",
         test=_TALKS,
+    ),
+    Mutant(
+        "a client goes on with the revision that it has seen",
+        "Follower._hand",
+        "        self.next_revision = revision + 1\n",
+        "        self.next_revision = revision\n",
+        test=_FOLLOWING,
+    ),
+    Mutant(
+        "a client that saw nothing begins at another node with what is new there",
+        "Follower._follow_at",
+        "        start = self.next_revision\n",
+        "        start = self.next_revision if self._served_at == 0.0 else 0\n",
+        test=_FOLLOWING,
+    ),
+    Mutant(
+        "a part of a revision is handed on before all of it is there",
+        "Follower._take",
+        "            if not result.more:\n",
+        "            if result.events:\n",
+        test=_FOLLOWING,
+    ),
+    Mutant(
+        "parts of a node that was left are handed on with those of the next one",
+        "Follower._follow_at",
+        "        self._parts = []\n",
+        "",
+        test=_FOLLOWING,
+    ),
+    Mutant(
+        "what a client was told before is handed on again",
+        "Follower._hand",
+        "        if revision < self.next_revision:\n            return\n",
+        "",
+        test=_FOLLOWING,
+    ),
+    Mutant(
+        "a silent node is waited for for ever",
+        "Follower._hear_or_ask",
+        "        return (yield from self._hear(until))\n",
+        "        while True:\n"
+        "            try:\n"
+        "                return (yield from self._hear(until))\n"
+        "            except Unanswered as setback:\n"
+        "                if not setback.is_silence:\n"
+        "                    raise\n",
+        test=_FOLLOWING,
+    ),
+    Mutant(
+        "a client goes back to the node that it left",
+        "Follower.follow",
+        "            for node in self._round():\n",
+        "            for node in self._round()[:1]:\n",
+        test=_FOLLOWING,
+    ),
+    Mutant(
+        "progress in the middle of a revision passes over the rest of it",
+        "Follower._take",
+        "            if not self._parts:\n",
+        "            if True:\n",
+        test=_FOLLOWING,
+    ),
+    Mutant(
+        "what another cluster tells is handed on",
+        "Follower._hear",
+        "        if not self._knowledge.hear(reply, of_leader=False):\n",
+        "        if not self._knowledge.hear(reply, of_leader=False) and not answer:\n",
+        test=_FOLLOWING,
+    ),
+    Mutant(
+        "a watch that is closed leaves its thread waiting",
+        "Watch.close",
+        "            link.interrupt()\n",
+        "            pass\n",
+        test=_WATCHING,
+    ),
+    Mutant(
+        "a forked child takes what is its parent's",
+        "Watch.__next__",
+        "        if os.getpid() != self._process:\n",
+        "        if not self._process:\n",
+        test=_WATCHING,
     ),
 )

@@ -37,12 +37,8 @@ class WatchSpec(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, request: api.CreateWatch) -> WatchSpec:
         """As a client asks for it."""
-        key, end = request.key, request.range_end
-        if end is None:
-            end = key + b"\x00"
-        elif end == api.FROM_KEY:
-            end = None
-        return cls(key, end, request.with_previous, request.puts, request.deletes)
+        start, end = api.interval(request.key, request.range_end)
+        return cls(start, end, request.with_previous, request.puts, request.deletes)
 
     def wants(self, change: Change) -> bool:
         """Whether it is told of a change in its range."""
