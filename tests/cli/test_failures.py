@@ -97,7 +97,7 @@ def test_nodes_come_from_the_environment_unless_given(
         ("rm a", "did you mean 'delete'?"),
         ("keys", "did you mean 'scan'?"),
         ("incr n", "did you mean 'increment'?"),
-        ("zzz", "there are serve, put, get, delete, increment, scan, count, status"),
+        ("zzz", "there are serve, put, get, delete, increment, txn"),
         ("get", "KEY"),
         ("get k --colour", "--colour"),
         ("delete", "KEY..."),

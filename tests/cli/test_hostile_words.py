@@ -49,6 +49,7 @@ LINES = [
     "increment WORD",
     "increment n WORD",
     "delete k --if-revision WORD",
+    "txn WORD",
     "scan WORD",
     "scan --limit WORD",
     "watch WORD",

@@ -121,6 +121,7 @@ LINES = {
     "get": "get k",
     "delete": "delete k",
     "increment": "increment n",
+    "txn": "txn",
     "scan": "scan",
     "count": "count",
     "watch": "watch",
@@ -166,13 +167,13 @@ def test_an_error_of_a_command_on_files_is_one_object(run: Run, line: tuple[str,
 @pytest.mark.usefixtures("skipped_pauses")
 @pytest.mark.parametrize("line", LINES.values(), ids=LINES.keys())
 def test_an_error_of_each_command_is_one_object(run: Run, line: str) -> None:
-    words = [*line.split(), "--json"]
+    words, typed = [*line.split(), "--json"], b"then put a 1\n"
     with ScriptedNode(INVALID, INVALID) as node:
-        code, error = the_error(run, *words, "--to", node.address)
+        code, error = the_error(run, *words, "--to", node.address, stdin=typed)
         assert (code, error["code"], error["retryable"]) == (3, "ERR", False)
         assert error["message"] == "ERR key is longer than 480 bytes"
     with ClosedPort() as dead:
-        code, error = the_error(run, *words, "--to", dead.address)
+        code, error = the_error(run, *words, "--to", dead.address, stdin=typed)
         assert (code, error["code"], error["retryable"]) == (5, "UNREACHABLE", True)
     code, error = the_error(run, *words, "--to", "a:b")
     assert (code, error["code"], error["retryable"]) == (2, "CONFIG", False)

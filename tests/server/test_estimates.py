@@ -66,8 +66,16 @@ class Store:
                 api.PutMany(tuple((key, b"%d" % rng.randrange(9)) for key in self.keys)),
                 api.Delete(tuple(self.keys[:3])),
                 api.Increment(key, api.INTEGER_MAX),
+                api.DeleteRange(key, b"\0", rng.choice((0, 1, 2)), return_previous=True),
+                self.txn(key, value),
             )
         )
+
+    def txn(self, key: bytes, value: bytes) -> api.Txn:
+        keys = tuple(self.rng.choices(self.keys, k=self.rng.randint(1, 3)))
+        put = api.Put(key, value[:100_000], return_previous=True)
+        inner = api.Txn((), (api.Get(keys, with_values=self.rng.random() < 0.8), put))
+        return api.Txn((api.Compare(key, api.CompareTarget.MOD),), (), (api.Get(keys), inner))
 
 
 @pytest.mark.parametrize("seed", range(12))
