@@ -77,9 +77,10 @@ class Limits(msgspec.Struct, frozen=True):
     """Unfinished requests of all clients; beyond it each may hold 4 KiB, and who sends a
     longer one gets BUSY."""
     clients_output_bytes_max: int = 112 << 20
-    """Unsent replies of all clients, places of those to come, and their unfinished requests. One
-    connection may hold replies for an eighth of what is free; then its requests wait, and its
-    reads too: as long as the client has something to read, otherwise for `request_timeout_ms`."""
+    """Unsent replies of all clients, places of those to come, their unfinished requests, and their
+    watches with what these were not told yet. One connection may hold replies for an eighth of what
+    is free; then its requests wait, and its reads too: as long as the client has something to read,
+    otherwise for `request_timeout_ms`."""
     peer_message_bytes_max: int = _frame_bytes(VALUE_BYTES_CEILING)
     """One message of a peer, which may have been told to take the longest values."""
     peer_backlog_bytes_max: int = 2 << 20
@@ -119,14 +120,14 @@ class Limits(msgspec.Struct, frozen=True):
     """A node gives up a digest of its data that takes longer. While it is being taken, the file of
     the data may grow."""
 
-    watches_max: int = 65_536
+    watches_max: int = 20_000
     """Watches on one node; further ones get BUSY."""
-    watches_of_client_max: int = 16_384
+    watches_of_client_max: int = 10_000
     """The same on one connection."""
     watch_queue_bytes_max: int = 2 << 20
     """What one connection has not taken of what its watches are told. Then it is read again from
     history, when there is somebody who takes it."""
-    watch_bytes_max: int = 16 << 20
+    watch_bytes_max: int = 8 << 20
     """The same for all together; beyond it, who took nothing for longest reads it again."""
     watch_steps_per_turn_max: int = 2_000
     """Work of reading history for watches in one turn."""

@@ -32,10 +32,14 @@ _UNKNOWN: Final = _Unknown.UNKNOWN
 
 
 class Revision(msgspec.Struct, frozen=True, gc=False):
-    """The changes of one revision, those that were wanted, in their order."""
+    """The changes of one revision, those that were wanted, in their order.
+
+    * `places` are theirs in the revision: a slice may begin at each.
+    """
 
     revision: int
     changes: tuple[Change, ...]
+    places: tuple[int, ...]
 
 
 class Events(msgspec.Struct, frozen=True):
@@ -117,8 +121,11 @@ def _change(history: History, at: Position, row: Undo, later: bytes | _Unknown |
 
 def _by_revision(made: Sequence[_Made]) -> tuple[Revision, ...]:
     """Those of which there is a change that was wanted."""
-    changes: dict[int, list[Change]] = {}
-    for (revision, _), change in made:
+    found: dict[int, list[tuple[Change, int]]] = {}
+    for (revision, place), change in made:
         if change is not None:
-            changes.setdefault(revision, []).append(change)
-    return tuple(Revision(revision, tuple(those)) for revision, those in changes.items())
+            found.setdefault(revision, []).append((change, place))
+    return tuple(
+        Revision(revision, tuple(one for one, _ in those), tuple(place for _, place in those))
+        for revision, those in found.items()
+    )

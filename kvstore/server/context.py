@@ -102,6 +102,7 @@ class Context:
     def tick(self, now_ms: float) -> None:
         """It is `now_ms` for all of it."""
         self.now_ms = self.load.now_ms = now_ms
+        self.load.watch_bytes = self.node.watches.held_bytes
         self.traffic.tick(now_ms, self.commands_processed)
         self.doorkeeper.keep_links_of(self.roster.peers)
         self.doorkeeper.tick(now_ms)

@@ -37,6 +37,7 @@ class Load(Sums):
 
     * `input_bytes`: kept of unfinished requests; to `output_bytes` comes what the sockets
       have not taken.
+    * `watch_bytes`: of watches, and of what they are to be told, as of this turn.
     * `steps` is the work done for clients in this turn, but for the slice that goes on.
     * `_served` is how much the client had got before that was served last.
     """
@@ -44,7 +45,7 @@ class Load(Sums):
     def __init__(self, limits: Limits) -> None:
         super().__init__()
         self._limits = limits
-        self.input_bytes = 0
+        self.input_bytes = self.watch_bytes = 0
         self.steps = 0
         self.least_served = 0
         """Who was idle has saved up no more than one turn: who asks for little comes before
@@ -113,7 +114,7 @@ class Load(Sums):
 
         So a few that do not read leave the others theirs, and many of them cannot fill all.
         """
-        held_bytes = self.output_bytes + self.input_bytes
+        held_bytes = self.output_bytes + self.input_bytes + self.watch_bytes
         return max(0, self._limits.clients_output_bytes_max - held_bytes) // _SHARE_OF_FREE
 
     @property

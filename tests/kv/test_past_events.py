@@ -77,6 +77,16 @@ def test_a_revision_that_exceeds_a_slice_is_told_in_parts() -> None:
     assert sorted(told(slices), key=lambda one: one[:2]) == pasts.changes(2)
 
 
+def test_a_slice_may_begin_at_each_change() -> None:
+    pasts = Pasts()
+    pasts.write([(key, b"x") for key in KEYS])
+    [revision] = events(pasts.history, (2, 0), pasts.revision, 1_000).revisions
+    assert list(revision.places) == list(range(len(KEYS)))
+    for count, place in enumerate(revision.places):
+        [rest] = events(pasts.history, (2, place), pasts.revision, 1_000).revisions
+        assert rest.changes == revision.changes[count:]
+
+
 def test_a_slice_is_as_long_as_its_steps_allow() -> None:
     pasts = Pasts()
     for number in range(2000):

@@ -32,7 +32,7 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "of_another_cluster": ("kvstore-1a2b3c4d", "another"),
     "read_is_overdue": (1, 7),
     "state_differs": (1, 7),
-    "too_many_watches": ("this node", 65_536),
+    "too_many_watches": ("this node", 20_000),
     "write_is_overdue": (1, 7),
 }
 """Of those that are made for one case. The words of `invalid`, `no_leader` and `cannot_change` come

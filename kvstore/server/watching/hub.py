@@ -28,6 +28,8 @@ _PAUSE_MS: Final = 10.0
 _MUCH_BYTES: Final = 64 << 10
 _PARTS: Final = 8
 """Of what a queue holds."""
+_WATCH_BYTES: Final = 1_100
+_SUBSCRIBER_BYTES: Final = 1_300
 _CHANGE_STEPS: Final = 4
 """To find who watches a key; to tell it to two of them takes a step."""
 
@@ -188,7 +190,8 @@ class Watches:
         subscriber = watch.subscriber
         self._queues.add(subscriber, piece, watch)
         self._news.note(subscriber, self._now_ms)
-        while (other := self._queues.longest_untaken()) is not None:
+        # Whoever gets it keeps it, however long it is: else it would never be told.
+        while (other := self._queues.longest_untaken()) not in (None, subscriber):
             self._drop(other)
 
     def _drop(self, subscriber: Subscriber) -> None:
@@ -265,6 +268,12 @@ class Watches:
     def _next_of(self, watch: Watch) -> int:
         """The first revision that is not queued for it whole, or told."""
         return self._noted + 1 if watch.position is None else self._catch_up.reached(watch)[0]
+
+    @property
+    def held_bytes(self) -> int:
+        """What all watches take, with what they have not been told yet."""
+        own_bytes = self._count * _WATCH_BYTES + len(self._subscribers) * _SUBSCRIBER_BYTES
+        return own_bytes + self._queues.held_bytes
 
     def take_news(self) -> list[Subscriber]:
         """Who is to be told now that there is something to take."""

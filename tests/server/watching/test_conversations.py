@@ -213,8 +213,10 @@ def test_more_watches_than_there_may_be_are_told_so() -> None:
 
 
 def test_who_hangs_up_watches_no_more(talk: Conversation) -> None:
+    free_bytes = talk.line.context.load.share_bytes
     talk.say(api.CreateWatch(1, b"a"))
     assert talk.line.node.watches.is_wanted
+    assert talk.line.context.load.share_bytes < free_bytes, "what they take is no room for replies"
     talk.line.close()
     until(lambda: not talk.line.node.watches.is_wanted, talk.line.turn, "nobody watches")
     talk.line.node.watches.check()

@@ -60,6 +60,19 @@ def test_of_all_that_is_held_that_goes_which_was_held_longest() -> None:
     assert idle.told == 20
 
 
+def test_a_change_that_exceeds_every_bound_is_told_yet() -> None:
+    """It would be dropped for ever otherwise: live, and from history."""
+    world = World()
+    reader, other = world.reader(), world.reader()
+    reader.create(ALL)
+    other.create(ALL)
+    for _ in range(2):
+        world.write((b"k", bytes(3 * SMALL.watch_bytes_max)))
+        world.hub.check()
+    world.drain()
+    assert (reader.told, other.told) == (2, 2)
+
+
 def test_who_takes_something_goes_last_of_those_who_hold() -> None:
     """It had something queued before the other one, and all the time."""
     limits = msgspec.structs.replace(SMALL, watch_queue_bytes_max=100_000, watch_bytes_max=10_000)
