@@ -53,6 +53,7 @@ def test_the_examples_in_python_print_what_readme_says(make_cluster: MakeCluster
     shown = examples()
     assert [program.split("\n")[0] for program, _ in shown] == [
         "import kvstore",
+        "from kvstore import Client, TransactionFailedError, key, keys",
         "import time",
         "import redis",
     ]
