@@ -47,7 +47,9 @@ SAMPLES = [
     errors.RefusedError("r"),
     errors.RefusedError("BUSY b", "BUSY"),
     errors.NotLeaderError("n", "127.0.0.1:9001"),
+    errors.CompactedError("c", 7),
     errors.GuardFailedError(b"k", 3, 5),
+    errors.TransactionFailedError(["version of 'k' = 0: it is 2"], 5),
     errors.OutcomeUnknownError("u"),
     errors.UnreachableError("u"),
 ]
@@ -99,7 +101,7 @@ def test_the_readme_tells_of_each_error_what_is_so() -> None:
         _, names, codes, retryable, *_ = row.split("|")
         (name,) = re.findall(r"`(\w+)`", names)
         told.update({(name, code): "yes" in retryable for code in re.findall(r"`(\w+)`", codes)})
-    sent = set(map(str, api.FailureCode)) - {"UNKNOWN", "NOTLEADER"}
+    sent = set(map(str, api.FailureCode)) - {"UNKNOWN", "NOTLEADER", "COMPACTED"}
     refused = [errors.RefusedError("r", code) for code in sent | RETRYABLE - {"NOTLEADER"}]
     samples = [*refused, errors.RefusedError("r", "INSIDE"), *SAMPLES]
     assert told == {
@@ -118,5 +120,6 @@ def test_the_package_offers_what_its_methods_give_and_raise() -> None:
         assert name in dir(kvstore)
     inside = {"Failure", "GuardFailed", "BackupPiece"}
     given = {kind.__name__ for kind in api.RESULTS} - inside
+    given = {name for name in given if not name.startswith("Watch")}  # A watch gives batches.
     assert given | {"KeyValue"} <= set(kvstore.__all__)
     assert {kind.__name__ for kind in kinds(errors.RequestError)} <= set(kvstore.__all__)
