@@ -211,12 +211,33 @@ def _command_text(command: api.Write) -> str:
         return f"delete {_listed(list(command.keys))}"
     if isinstance(command, api.Increment):
         return f"increment {_short(command.key)} by {command.by}"
+    if isinstance(command, api.Txn):
+        return _txn_text(command)
     told = (
         f"{name} {_value_text(getattr(command, name))}"
         for name in command.__struct_fields__
         if name != "guard"
     )
     return " ".join([type(command).__name__.lower(), *told])
+
+
+def _txn_text(txn: api.Txn) -> str:
+    """The first operations of both branches; those of transactions within are not told."""
+    branches = []
+    for name, branch in (("then", txn.then), ("else", txn.otherwise)):
+        told = [
+            "transaction" if isinstance(one, api.Txn) else _operation_text(one)
+            for one in branch[:3]
+        ]
+        more = [f"{len(branch) - 3} more"] if len(branch) > 3 else []
+        branches += [f"{name} {', '.join([*told, *more])}"] if branch else []
+    return " ".join([f"transact, comparisons: {len(txn.compares)};", *branches])
+
+
+def _operation_text(operation: api.Put | api.DeleteRange | api.Get) -> str:
+    if isinstance(operation, api.Get):
+        return f"get {_listed(list(operation.keys))}"
+    return _command_text(operation)
 
 
 def _value_text(value: object) -> str:

@@ -14,6 +14,7 @@ from process.proxy import Reservation
 from storage.samples import flip_text, led, make_node, noop, open_node
 
 from kvstore import api
+from kvstore.cli import reports
 from kvstore.raft.changes import demoted
 from kvstore.raft.configuration import NOT_ADMITTED
 from kvstore.raft.configurations import configuration_data
@@ -246,3 +247,16 @@ def test_who_finds_damage_names_a_command_that_comes_with_the_package(tmp_path):
     assert "`kvstore inspect DIR` shows what is damaged" in result.stderr
     for module in (CHECKOUT / "kvstore").rglob("*.py"):
         assert "tools/" not in module.read_text(), module
+
+
+def test_a_transaction_is_one_line_however_much_it_holds():
+    put, get = api.Put(b"a", b"v" * 100_000), api.Get((b"a", b"b"))
+    txn = api.Txn(
+        (api.Compare(b"a", api.CompareTarget.MOD),),
+        (put, put, put, put, put),
+        (get, api.Txn(()), api.DeleteRange(b"a", b"b", 3)),
+    )
+    told = reports._what(command(3, txn))
+    assert told.startswith('transact, comparisons: 1; then put "a" = "vvv')
+    assert 'vvv…" (100000 bytes), 2 more else get "a", "b", transaction, deleterange' in told
+    assert len(told) < 500
