@@ -48,13 +48,15 @@ KEY_STEPS: Final = 4
 class Extent(msgspec.Struct, frozen=True, gc=False):
     """How much a write changes, at most: records put, their keys with their values, deletions.
 
-    `leases`: those that get another time, or end.
+    * `leases`: those that get another time, or end.
+    * `keys`: all that it may put or delete; none where it does not name each of them.
     """
 
     puts: int = 0
     put_bytes: int = 0
     deletes: int = 0
     leases: int = 0
+    keys: tuple[bytes, ...] = ()
 
 
 def _within(_request: Request, _bounds: Bounds) -> None:

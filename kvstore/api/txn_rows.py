@@ -151,6 +151,7 @@ def _extent(key_rows: Mapping[type, WriteRow], txn: Txn) -> Extent:
         max(then.puts, otherwise.puts),
         max(then.put_bytes, otherwise.put_bytes),
         max(then.deletes, otherwise.deletes),
+        keys=_names([then, otherwise]),
     )
 
 
@@ -160,7 +161,15 @@ def _sum(extents: list[Extent]) -> Extent:
         sum(extent.puts for extent in extents),
         sum(extent.put_bytes for extent in extents),
         min(KEYS_MAX, sum(extent.deletes for extent in extents)),
+        keys=_names(extents),
     )
+
+
+def _names(extents: list[Extent]) -> tuple[bytes, ...]:
+    """All keys, if all are named."""
+    if any(extent.puts + extent.deletes and not extent.keys for extent in extents):
+        return ()
+    return tuple(key for extent in extents for key in extent.keys)
 
 
 def _extent_of(key_rows: Mapping[type, WriteRow], operation: Operation) -> Extent:
@@ -177,7 +186,7 @@ def _extent_of(key_rows: Mapping[type, WriteRow], operation: Operation) -> Exten
 
 def _extent_of_deletion(delete: DeleteRange) -> Extent:
     if delete.range_end is None:
-        return Extent(deletes=1)
+        return Extent(deletes=1, keys=(delete.key,))
     return Extent(deletes=delete.limit or KEYS_MAX)
 
 

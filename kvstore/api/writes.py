@@ -72,26 +72,30 @@ _KEY_ROWS: Final = (
         result=PutResult,
         check=_check_put,
         place_bytes=_place_of_put,
-        extent=lambda put: Extent(1, len(put.key) + len(put.value)),
+        extent=lambda put: Extent(1, len(put.key) + len(put.value), keys=(put.key,)),
         is_of_one_key=True,
     ),
     WriteRow(
         request=PutMany,
         result=PutResult,
         check=_check_put_many,
-        extent=lambda put: Extent(len(put.pairs), _pairs_bytes(put)),
+        extent=lambda put: Extent(
+            len(put.pairs), _pairs_bytes(put), keys=tuple(key for key, _ in put.pairs)
+        ),
     ),
     WriteRow(
         request=Delete,
         result=DeleteResult,
         check=check_keys,
-        extent=lambda delete: Extent(deletes=len(delete.keys)),
+        extent=lambda delete: Extent(deletes=len(delete.keys), keys=delete.keys),
     ),
     WriteRow(
         request=Increment,
         result=IncrementResult,
         check=_check_increment,
-        extent=lambda increment: Extent(1, len(increment.key) + _INTEGER_BYTES),
+        extent=lambda increment: Extent(
+            1, len(increment.key) + _INTEGER_BYTES, keys=(increment.key,)
+        ),
         is_of_one_key=True,
     ),
 )

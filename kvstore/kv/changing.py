@@ -16,9 +16,9 @@ from operator import itemgetter
 from typing import Final, NamedTuple
 
 from kvstore import api
-from kvstore.kv.effect import Change, Told
+from kvstore.kv.effect import Change
+from kvstore.kv.keyspace import Keyspace
 from kvstore.kv.record import next_record
-from kvstore.kv.view import View
 
 READ_STEPS: Final = 4
 WRITE_STEPS: Final = 8
@@ -55,9 +55,9 @@ class Changing:
     * `steps`: the work so far.
     """
 
-    def __init__(self, view: View, revision: int) -> None:
+    def __init__(self, keyspace: Keyspace, revision: int) -> None:
         """`revision` is that of the data before."""
-        self._view = view
+        self._keys = keyspace
         self._revision = revision
         self._decided: dict[bytes, _Decided] = {}
         self.steps = 0
@@ -70,7 +70,7 @@ class Changing:
     def get(self, key: bytes) -> bytes | None:
         """The record of a key, None if there is none."""
         decided = self._decided.get(key)
-        record = self._view.get(key) if decided is None else self._record(decided)
+        record = self._keys.get(key) if decided is None else self._record(decided)
         self._spend(READ_STEPS + (len(record) >> 10 if record else 0))
         return record
 
@@ -87,7 +87,7 @@ class Changing:
             yield key, record
 
     def _untouched(self, keys: api.Interval) -> Iterator[tuple[bytes, bytes]]:
-        for key, record in self._view.scan(keys.start):
+        for key, record in self._keys.scan(keys.start):
             if not keys.has(key):
                 return
             if key not in self._decided:
@@ -108,22 +108,20 @@ class Changing:
         self._spend(WRITE_STEPS - READ_STEPS)
         self._decided[key] = _Decided(value, old)
 
-    def _record(self, decided: _Decided, sub: int = 0) -> bytes | None:
+    def _record(self, decided: _Decided) -> bytes | None:
         if decided.value is None:
             return None
-        return next_record(decided.value, decided.old, self._revision + 1, sub)
+        return next_record(decided.value, decided.old, self._revision + 1, 0)
 
     def commit(self) -> tuple[Change, ...]:
         """Write all of it, in the order in which it was decided."""
-        told = Told()
         changes: list[Change] = []
-        for sub, (key, decided) in enumerate(self._decided.items()):
-            record = self._record(decided, sub)
-            if record is None:
-                self._view.delete(key)
-            else:
-                self._view.put(key, record)
-            changes.append((key, record, told.of(decided.old)))
+        for key, (value, old) in self._decided.items():
+            sub = len(changes)
+            if value is not None:
+                changes.append(self._keys.write(key, value, old, self.revision, sub))
+            elif old is not None:
+                changes.append(self._keys.remove(key, old, self.revision, sub))
         return tuple(changes)
 
     def _spend(self, steps: int) -> None:

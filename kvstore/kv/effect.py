@@ -7,7 +7,7 @@ It must not know who asked, nor who watches.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -18,24 +18,6 @@ Change: TypeAlias = tuple[bytes, bytes | None, bytes | None]
 
 Of a change of many keys, whose old records are long, only the first ones are told.
 """
-
-
-_TOLD_BYTES_MAX: Final = 8 << 20
-"""Of old records that a change of many keys tells; the one that reaches it is the last."""
-
-
-class Told:
-    """What a change of many keys tells of the records before it: no more than so much."""
-
-    def __init__(self) -> None:
-        self._room = _TOLD_BYTES_MAX
-
-    def of(self, old: bytes | None) -> bytes | None:
-        """The record, unless it is beyond that."""
-        if old is None or self._room <= 0:
-            return None
-        self._room -= len(old)
-        return old
 
 
 class Effect(msgspec.Struct, frozen=True, gc=False):

@@ -41,6 +41,10 @@ SPACING: Final = 8
 """The index has one of so many writes of a key."""
 OLD_BYTES_MAX: Final = 8 << 20
 """Of old records that are kept of one revision; the one that reaches it is the last."""
+ROW_BYTES: Final = POSITION_BYTES + undo.HEAD_BYTES
+"""A row of history with its key, but for the key of the change and what that replaced."""
+INDEX_ROW_BYTES: Final = ordered.CODE_BYTES_MAX + POSITION_BYTES
+"""A row of the index with its key, at most."""
 _SEEK_STEPS: Final = 2
 """What it takes to find a record, or that there is none; each KiB of it is a step more."""
 _BEHIND_ALL: Final = b"\xff" * REVISION_BYTES + b"\0"
@@ -56,6 +60,7 @@ class History:
     * `floor`: every change from this revision on is held; what rests of earlier ones is dropped
       little by little, and never shown. No floor is above the newest revision.
     * `bytes`: what all rows take, keys and records.
+    * `live_bytes`: what the keys take with their records; who changes one counts that here.
     * `steps`: what all reading took so far, in steps of the state machine.
     """
 
@@ -65,6 +70,7 @@ class History:
         self._index = view.index
         self.floor, self.bytes = past.floor, past.bytes
         self.keep_ms, self.keep_bytes = past.keep_ms, past.keep_bytes
+        self.live_bytes = past.live_bytes
         self.steps = 0
         self._revision = 0  # of the last row of this process, and what else may be kept of it
         self._room = OLD_BYTES_MAX
@@ -72,39 +78,41 @@ class History:
     @property
     def past(self) -> Past:
         """What a commit of the view must carry."""
-        return Past(self.floor, self.bytes, self.keep_ms, self.keep_bytes)
+        return Past(self.floor, self.bytes, self.keep_ms, self.keep_bytes, self.live_bytes)
 
     # --- Changes --------------------------------------------------------------------------
 
-    def note(self, revision: int, sub: int, key: bytes, old: bytes | None, version: int) -> None:
+    def note(
+        self, revision: int, sub: int, key: bytes, old: bytes | None, version: int
+    ) -> bytes | None:
         """Change number `sub` of the newest revision makes of `old` that version; 0: of none.
 
-        Each key once under one revision.
+        Each key once under one revision. What is kept of `old` comes back: all of it, or nothing.
         """
         flags = 0 if version else DELETION
-        if old is None:
-            old = b""
-        else:
+        if old is not None:
             if revision != self._revision:
                 self._revision, self._room = revision, OLD_BYTES_MAX
             if self._room <= 0:
                 # Who wants to go behind this finds a part of it missing.
-                flags, old, self.floor = flags | CUT, b"", revision
-            self._room -= len(old)
-        if version % SPACING == 0 or (version == 1 and (old or flags)):
+                flags, old, self.floor = flags | CUT, None, revision
+            else:
+                self._room -= len(old)
+        if version % SPACING == 0 or (version == 1 and (old is not None or flags)):
             flags |= INDEXED
             self._put_index(revision, sub, key)
-        row = undo.pack(flags, key, old)
+        row = undo.pack(flags, key, old or b"")
         self._rows.append(pack_position(revision, sub), row)
         self.bytes += POSITION_BYTES + len(row)
+        return old
 
     def _put_index(self, revision: int, sub: int, key: bytes) -> None:
         stored = ordered.encode(key) + undo.pack_revision(revision)
         self._index.put(stored, undo.pack_sub(sub))
         self.bytes += len(stored) + undo.SUB_BYTES
 
-    def drop(self, floor: int, newest: int, count: int) -> None:
-        """Drop up to `count` rows from the front: those below the floor, and what is too much.
+    def drop(self, floor: int, newest: int, count: int, bytes_max: int) -> None:
+        """Drop up to `count` rows from the front: below the floor, and what is beyond `bytes_max`.
 
         The floor rises to `floor` before that. The rows of the `newest` revision stay.
         """
@@ -113,7 +121,7 @@ class History:
         for stored, row in islice(self._rows.scan(b""), count):
             revision, _ = unpack_position(stored)
             if revision >= self.floor:
-                if self.bytes <= self.keep_bytes or revision >= newest:
+                if self.bytes <= bytes_max or revision >= newest:
                     break
                 self.floor = revision + 1
             self._count(row)

@@ -22,9 +22,10 @@ from kvstore.api.intervals import after_all_with
 from kvstore.errors import DirectoryRefusedError
 from kvstore.kv.changing import READ_STEPS, WRITE_STEPS, Changing, Refused
 from kvstore.kv.clock import LogClock
-from kvstore.kv.effect import Change, Effect, Told
+from kvstore.kv.effect import Change, Effect
 from kvstore.kv.footprint import footprint, is_wide
-from kvstore.kv.record import HEAD_BYTES, next_record, to_key_value, unpack_head
+from kvstore.kv.keyspace import Keyspace
+from kvstore.kv.record import HEAD_BYTES, to_key_value, unpack_head
 from kvstore.kv.sessions import Sessions
 from kvstore.kv.txn import carry_out
 from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint, View
@@ -68,12 +69,15 @@ class StateMachine:
         self._view = view
         self._rules = sessions
         self._reply_bytes_max = reply_bytes_max
-        self.steps = 0
+        self._steps = 0
+        self._keys = Keyspace(view, applied.past)
         self.go_on_from(applied)
 
     def go_on_from(self, applied: Applied) -> None:
         """The view holds what all entries up to `applied` left, from elsewhere."""
         self.clock = LogClock(applied.time_ms)
+        self._steps += self._keys.steps
+        self._keys = Keyspace(self._view, applied.past)
         self._sessions = Sessions(self._view.sessions, self._rules, self.clock)
         self.last_applied = applied.last_applied
         self.revision = applied.revision
@@ -82,7 +86,18 @@ class StateMachine:
     @property
     def applied(self) -> Applied:
         """What a commit of the view must carry."""
-        return Applied(self.last_applied, self.revision, self.clock.time_ms, self.cluster_version)
+        return Applied(
+            self.last_applied,
+            self.revision,
+            self.clock.time_ms,
+            self.cluster_version,
+            self._keys.past,
+        )
+
+    @property
+    def steps(self) -> int:
+        """The work of all entries and queries so far."""
+        return self._steps + self._keys.steps
 
     def apply(self, index: int, data: bytes) -> Effect:
         """Apply the command that the log holds at `index`.
@@ -90,7 +105,7 @@ class StateMachine:
         Raises `DirectoryRefusedError` for bytes that are no command of this version.
         """
         self.advance(index)
-        self.steps += len(data) >> 10
+        self._steps += len(data) >> 10
         try:
             logged: api.Logged = _decode_logged(data)
         except msgspec.DecodeError as error:
@@ -111,7 +126,7 @@ class StateMachine:
     def footprint(self, data: bytes) -> Footprint:
         """How much the command in a log entry changes, at most."""
         try:
-            return footprint(_decode_logged(data), self._rules)
+            return footprint(_decode_logged(data), self._rules, self._keys)
         except msgspec.DecodeError:
             return NO_FOOTPRINT  # `apply` says what is wrong with it
 
@@ -121,7 +136,7 @@ class StateMachine:
         """Pass an entry: one that holds no command, unless `apply` does the rest."""
         assert index == self.last_applied + 1
         self.last_applied = index
-        self.steps += ENTRY_STEPS
+        self._steps += ENTRY_STEPS
 
     def adopt(self, version: int) -> bool:
         """The entry passed last gives the cluster a version; whether it is newer than before."""
@@ -131,7 +146,7 @@ class StateMachine:
 
     def query(self, query: api.Query) -> api.Result:
         """Answer from the entries applied so far."""
-        self.steps += READ_STEPS
+        self._steps += READ_STEPS
         return QUERIES[type(query)](self, query)
 
     # --- Commands -------------------------------------------------------------------------
@@ -160,11 +175,11 @@ class StateMachine:
             return Effect(api.PutResult(self.revision, False, previous))
         self.revision += 1
         change = self._write(put.key, put.value, old)
-        return Effect(api.PutResult(self.revision, True, previous), (change,), self.revision)
+        return self._changed(api.PutResult(self.revision, True, previous), change)
 
     def _put_many(self, put: api.PutMany) -> Effect:
         last_of_each = dict(put.pairs)
-        self.steps += WRITE_STEPS * len(put.pairs)
+        self._steps += WRITE_STEPS * len(put.pairs)
         room = _REPLACED_BYTES_MAX
         for key in last_of_each:
             old = self._record(key)
@@ -175,28 +190,24 @@ class StateMachine:
         if not last_of_each:
             return Effect(api.PutResult(self.revision, False))
         self.revision += 1
-        told = Told()
         changes = []
         for sub, (key, value) in enumerate(last_of_each.items()):
             # Read again, as together they are long.
-            key, record, old = self._write(key, value, self._record(key), sub)
-            changes.append((key, record, told.of(old)))
-        return Effect(api.PutResult(self.revision, True), tuple(changes), self.revision)
+            changes.append(self._write(key, value, self._record(key), sub))
+        return self._changed(api.PutResult(self.revision, True), *changes)
 
     def _delete(self, delete: api.Delete) -> Effect:
-        self.steps += WRITE_STEPS * len(delete.keys)
-        told = Told()
+        self._steps += WRITE_STEPS * len(delete.keys)
         gone: list[Change] = []
         for key in delete.keys:
             old = self._record(key)
             if old is not None:
-                self._view.delete(key)
-                gone.append((key, None, told.of(old)))
+                gone.append(self._keys.remove(key, old, self.revision + 1, len(gone)))
         deleted = len(gone)
         if not deleted:
             return Effect(api.DeleteResult(self.revision, 0))
         self.revision += 1
-        return Effect(api.DeleteResult(self.revision, deleted), tuple(gone), self.revision)
+        return self._changed(api.DeleteResult(self.revision, deleted), *gone)
 
     def _increment(self, increment: api.Increment) -> Effect:
         old = self._record(increment.key)
@@ -208,40 +219,40 @@ class StateMachine:
             return Effect(_OVERFLOW)
         self.revision += 1
         change = self._write(increment.key, b"%d" % value, old)
-        return Effect(api.IncrementResult(self.revision, value), (change,), self.revision)
+        return self._changed(api.IncrementResult(self.revision, value), change)
 
     def _transact(self, write: api.Txn | api.DeleteRange) -> Effect:
-        changing = Changing(self._view, self.revision)
+        changing = Changing(self._keys, self.revision)
         try:
             result = carry_out(write, changing)
         except Refused as refused:
             return Effect(refused.failure)
         finally:
-            self.steps += changing.steps
+            self._steps += changing.steps
         changes = changing.commit()
         if not changes:
             return Effect(result)
         self.revision = changing.revision
-        return Effect(result, changes, self.revision)
+        return self._changed(result, *changes)
 
     def _record(self, key: bytes) -> bytes | None:
-        record = self._view.get(key)
-        if record is not None:
-            self.steps += len(record) >> 10
-        return record
+        return self._keys.record(key)
 
     def _write(self, key: bytes, value: bytes, old: bytes | None, sub: int = 0) -> Change:
-        """Write under the current revision, as change number `sub` of it, what goes on `old`."""
-        record = next_record(value, old, self.revision, sub)
-        self._view.put(key, record)
-        return key, record, old
+        """Set a key whose record is `old`, as change number `sub` of the current revision."""
+        return self._keys.write(key, value, old, self.revision, sub)
+
+    def _changed(self, result: api.Result, *changes: Change) -> Effect:
+        """All that the current revision changed was written."""
+        self._keys.settle(self.revision, len(changes))
+        return Effect(result, changes, self.revision)
 
     # --- Queries --------------------------------------------------------------------------
 
     def _get(self, get: api.Get) -> api.Result:
         items: list[api.KeyValue | None] = []
         room = self._reply_bytes_max
-        self.steps += READ_STEPS * len(get.keys)
+        self._steps += READ_STEPS * len(get.keys)
         for key in get.keys:
             record = self._record(key)
             item = None
@@ -266,9 +277,9 @@ class StateMachine:
             if looked_at == scan.limit or (looked_at and (room < 0 or self.steps >= steps_max)):
                 return api.ScanResult(self.revision, tuple(items), next_start=key)
             looked_at += 1
-            self.steps += READ_STEPS + (len(record) >> 10)
+            self._steps += READ_STEPS + (len(record) >> 10)
             if glob is not None:
-                self.steps += glob.width * len(key) // _MATCHES_PER_STEP
+                self._steps += glob.width * len(key) // _MATCHES_PER_STEP
                 if not glob.matches(key):
                     continue
             items.append(to_key_value(key, record, with_value=scan.with_values))
@@ -277,15 +288,15 @@ class StateMachine:
     def _walk(self, scan: api.Scan) -> Iterator[tuple[bytes, bytes]]:
         """The records from where a scan begins, whatever comes behind its end."""
         if not scan.reverse:
-            return self._view.scan(max(scan.start or b"", scan.prefix))
+            return self._keys.scan(max(scan.start or b"", scan.prefix))
         before = after_all_with(scan.prefix)
         if scan.start is not None:
             behind_start = scan.start + b"\x00"
             before = behind_start if before is None else min(before, behind_start)
-        return self._view.scan_back(before)
+        return self._keys.scan_back(before)
 
     def _count(self, _count: api.Count) -> api.Result:
-        return api.CountResult(self.revision, self._view.count())
+        return api.CountResult(self.revision, self._keys.count())
 
     def _too_much(self, get: api.Get) -> api.Failure:
         """A record is read whole, also to see that it is there."""

@@ -26,7 +26,7 @@ CUT: Final = 4
 
 _POSITION: Final = Struct(">QH")
 _HEAD: Final = Struct(">BH")
-_HEAD_BYTES: Final = _HEAD.size
+HEAD_BYTES: Final = _HEAD.size
 
 pack_position = _POSITION.pack
 pack_revision = Struct(">Q").pack
@@ -58,11 +58,11 @@ def pack(flags: int, key: bytes, old: bytes) -> bytes:
 def unpack(row: bytes) -> Undo:
     """What `pack` made."""
     flags, key_bytes = _HEAD.unpack_from(row)
-    end = _HEAD_BYTES + key_bytes
-    return Undo(flags, row[_HEAD_BYTES:end], row[end:] or None)
+    end = HEAD_BYTES + key_bytes
+    return Undo(flags, row[HEAD_BYTES:end], row[end:] or None)
 
 
 def indexed_key(row: bytes) -> bytes | None:
     """The key of a row that stands in the index, None of another one, whatever it holds else."""
     flags, key_bytes = _HEAD.unpack_from(row)
-    return row[_HEAD_BYTES : _HEAD_BYTES + key_bytes] if flags & INDEXED else None
+    return row[HEAD_BYTES : HEAD_BYTES + key_bytes] if flags & INDEXED else None

@@ -27,13 +27,15 @@ class Past(msgspec.Struct, frozen=True):
     * `floor`: every change from that revision on is held, whatever else there is; 0 if none was
       ever dropped.
     * `bytes`: what it takes, keys and records.
-    * It is kept for `keep_ms` of the cluster's time, and up to `keep_bytes`.
+    * It is kept for `keep_ms` of the cluster's time, and up to `keep_bytes`; and takes no more
+      than a little beside what the keys take with their records, `live_bytes`.
     """
 
     floor: int = 0
     bytes: int = 0
     keep_ms: int = 3_600_000
     keep_bytes: int = 64 << 20
+    live_bytes: int = 0
 
 
 class Applied(msgspec.Struct, frozen=True):

@@ -22,6 +22,8 @@ from typing import Final
 import msgspec
 
 from kvstore import api
+from kvstore.kv.footprint import RECORD_BYTES_MAX
+from kvstore.kv.history import OLD_BYTES_MAX
 from kvstore.kv.view import NO_FOOTPRINT, Footprint
 from kvstore.raft.events import ApplyingAgain, Event, RoomIsBack, ShortOfRoom, WaitsForRoom
 from kvstore.raft.room import SHORT_BYTES, EntryRoom
@@ -39,6 +41,15 @@ _ENTRY_BYTES: Final = 1 << 10
 _SMALLEST_CHANGE_BYTES: Final = 2
 """Of an entry's data, those that can stand for one change; but sessions change as well."""
 _SESSION_CHANGES: Final = 32
+_PAST_BYTES: Final = 3 << 20
+"""What a change adds to history costs no more than that, with what is dropped for it, but for the
+value that it replaces."""
+_DROPPED_BYTES: Final = 16 << 20
+"""An entry drops some of history however little it adds; that costs no more."""
+_REPLACED_BYTES: Final = 2 * (OLD_BYTES_MAX + RECORD_BYTES_MAX)
+"""What the values take that an entry replaces, and which are kept."""
+_ENTRY_PAST_BYTES: Final = _DROPPED_BYTES + _REPLACED_BYTES
+_ONE_KEY_BYTES: Final = _CHANGE_BYTES + _PAST_BYTES + _DROPPED_BYTES + 2 * RECORD_BYTES_MAX
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -203,7 +214,7 @@ class Room:
         if self.waiting_index:
             return Refusal(0, self.left_bytes, 0, self.waiting_index)
         size = len(data)
-        changes_bytes = _CHANGE_BYTES if row.is_of_one_key else _bound_of_changes(row, command)
+        changes_bytes = _ONE_KEY_BYTES if row.is_of_one_key else _bound_of_changes(row, command)
         more_bytes = changes_bytes + _ENTRY_BYTES + 5 * size
         if size > _LARGE_BYTES or self._quick_bytes - more_bytes < self._headroom_bytes:
             return self._refuse_exactly(row.extent(command), data)
@@ -288,14 +299,17 @@ class Room:
 def _bound_of_changes(row: api.CommandRow, command: api.Command) -> int:
     """What applying a command may take, but for its bytes."""
     extent = row.extent(command)
-    count = extent.puts + extent.deletes + row.changes_sessions * _SESSION_CHANGES
-    return count * _CHANGE_BYTES
+    count = extent.puts + extent.deletes
+    of_sessions = row.changes_sessions * _SESSION_CHANGES * _CHANGE_BYTES
+    of_the_past = _DROPPED_BYTES + min(count * 2 * RECORD_BYTES_MAX, _REPLACED_BYTES)
+    return of_the_past + count * (_CHANGE_BYTES + _PAST_BYTES) + of_sessions
 
 
 def _bound_of_data(entries: int, data_bytes: int, wide: int) -> int:
     """What applying entries with so much data may change, so many of them keys without name."""
-    count = data_bytes // _SMALLEST_CHANGE_BYTES + entries * _SESSION_CHANGES
-    return (count + wide * api.KEYS_MAX) * _CHANGE_BYTES + 2 * data_bytes
+    changes = data_bytes // _SMALLEST_CHANGE_BYTES + wide * api.KEYS_MAX
+    entry_bytes = _SESSION_CHANGES * _CHANGE_BYTES + _ENTRY_PAST_BYTES
+    return changes * (_CHANGE_BYTES + _PAST_BYTES) + entries * entry_bytes + 2 * data_bytes
 
 
 class _Pending:

@@ -31,7 +31,9 @@ class AppendResult(Result, frozen=True, tag="append"):
 '''
 
 LAST_ROW = (
-    "extent=lambda increment: Extent(1, len(increment.key) + _INTEGER_BYTES),\n"
+    "extent=lambda increment: Extent(\n"
+    "            1, len(increment.key) + _INTEGER_BYTES, keys=(increment.key,)\n"
+    "        ),\n"
     "        is_of_one_key=True,\n    ),\n"
 )
 ROW = """\
@@ -39,7 +41,9 @@ ROW = """\
         request=data.Append,
         result=data.AppendResult,
         check=lambda append, bounds: check_key(append.key) or check_value(append.value, bounds),
-        extent=lambda append: Extent(1, len(append.key) + (1 << 20)),
+        extent=lambda append: Extent(
+            1, len(append.key) + (1 << 20), keys=(append.key,)
+        ),
         is_of_one_key=True,
         since=3,
     ),
@@ -52,7 +56,7 @@ def _append(machine: StateMachine, append: data.Append) -> Effect:
     value = (b"" if old is None else old[HEAD_BYTES:]) + append.value
     machine.revision += 1
     change = machine._write(append.key, value, old)
-    return Effect(data.AppendResult(machine.revision, len(value)), (change,), machine.revision)
+    return machine._changed(data.AppendResult(machine.revision, len(value)), change)
 
 
 WRITES[data.Append] = _append

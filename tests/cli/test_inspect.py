@@ -176,7 +176,13 @@ def test_json_says_the_same(tmp_path):
         "revision": 8,
         "time_ms": 0,
         "cluster_version": 2,
-        "past": {"floor": 0, "bytes": 0, "keep_ms": 3_600_000, "keep_bytes": 64 << 20},
+        "past": {
+            "floor": 0,
+            "bytes": 0,
+            "keep_ms": 3_600_000,
+            "keep_bytes": 64 << 20,
+            "live_bytes": 0,
+        },
     }
     assert (one["first_index"], one["last_index"], one["unread"]) == (1, 8, [])
     assert one["terms"][1] == {"term": 3, "first_index": 6, "last_index": 8, "leader": 2}

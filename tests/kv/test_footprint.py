@@ -12,10 +12,10 @@ from kvstore import api
 from kvstore.config.limits import Limits
 from kvstore.kv.machine import StateMachine
 from kvstore.kv.sessions import EXPIRED_AT_ONCE
-from kvstore.kv.view import NO_FOOTPRINT, Applied, TableFootprint
+from kvstore.kv.view import NO_FOOTPRINT, Applied, Past, TableFootprint
 from kvstore.storage.base import Identity
 from kvstore.storage.memory import MemoryState, MemoryTable
-from kvstore.storage.tables import ATTACHED, ENDS, LEASES, SESSIONS
+from kvstore.storage.tables import ATTACHED, ENDS, HISTORY, INDEX, LEASES, SESSIONS
 
 RULES = api.SessionRules(ttl_ms=50, sessions_max=8)
 
@@ -26,6 +26,10 @@ class CountingTable(MemoryTable):
     counted = TableFootprint()
 
     def put(self, key: bytes, record: bytes) -> None:
+        self.counted += TableFootprint(1, len(key) + len(record))
+        super().put(key, record)
+
+    def append(self, key: bytes, record: bytes) -> None:
         self.counted += TableFootprint(1, len(key) + len(record))
         super().put(key, record)
 
@@ -42,11 +46,14 @@ class CountingState(CountingTable, MemoryState):
         self.attached: CountingTable = CountingTable(ATTACHED)
         self.ends: CountingTable = CountingTable(ENDS)
         self.leases: CountingTable = CountingTable(LEASES)
+        self.history: CountingTable = CountingTable(HISTORY)
+        self.index: CountingTable = CountingTable(INDEX)
         self.sessions: CountingTable = CountingTable(SESSIONS)
 
     @property
     def tables(self) -> tuple[CountingTable, ...]:
-        return (self.attached, self.ends, self, self.leases, self.sessions)
+        beside = (self.attached, self.ends, self.history, self.index)
+        return (*beside, self, self.leases, self.sessions)
 
 
 KEYS = st.sampled_from([b"a", b"b", b"c" * 480])
@@ -92,10 +99,12 @@ def holds(said: TableFootprint, counted: TableFootprint) -> bool:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(COMMANDS, max_size=60))
-def test_no_command_changes_more_than_is_said_before(commands: list[api.Logged]) -> None:
+@given(st.lists(COMMANDS, max_size=60), st.sampled_from([0, 4_000, 1 << 20]))
+def test_no_command_changes_more_than_is_said_before(
+    commands: list[api.Logged], keep_bytes: int
+) -> None:
     state = CountingState()
-    machine = StateMachine(state, Applied(), 1 << 20, RULES)
+    machine = StateMachine(state, Applied(past=Past(keep_bytes=keep_bytes)), 1 << 20, RULES)
     for index, command in enumerate(commands, start=1):
         for table in state.tables:
             table.counted = TableFootprint()

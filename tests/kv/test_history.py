@@ -76,7 +76,7 @@ def test_what_is_dropped_is_below_the_floor_and_all_else_is_found(
         for writes in written[number :: len(drops)]:
             pasts.write(writes)
         was = pasts.history.floor
-        pasts.history.drop(floor, pasts.revision, count)
+        pasts.history.drop(floor, pasts.revision, count, keep_bytes)
         pasts.history.check_state(pasts.revision)
         assert pasts.history.floor >= max(was, min(floor, pasts.revision))
         check_all_from_the_floor(pasts)
@@ -102,7 +102,7 @@ def check_all_from_the_floor(pasts: Pasts) -> None:
 
 def test_the_newest_revision_stays_however_little_is_kept() -> None:
     pasts = filled([[(b"a", b"1")], [(b"a", b"2"), (b"b", b"2")]], keep_bytes=0)
-    pasts.history.drop(1 << 60, pasts.revision, 1000)
+    pasts.history.drop(1 << 60, pasts.revision, 1000, 0)
     assert pasts.history.floor == pasts.revision == 3
     assert [at for at, _ in pasts.history.rows((0, 0))] == [(3, 0), (3, 1)]
 
@@ -110,10 +110,10 @@ def test_the_newest_revision_stays_however_little_is_kept() -> None:
 def test_a_revision_is_dropped_whole_before_the_floor_rises_again() -> None:
     """By bytes the floor rises behind what is dropped, and not a revision further than it must."""
     pasts = filled([[(b"a", b"x"), (b"b", b"x")]] * 4)
-    pasts.history.keep_bytes = pasts.history.bytes - 1
-    pasts.history.drop(0, pasts.revision, 1)
+    bytes_max = pasts.history.bytes - 1
+    pasts.history.drop(0, pasts.revision, 1, bytes_max)
     assert pasts.history.floor == 3
-    pasts.history.drop(0, pasts.revision, 1000)
+    pasts.history.drop(0, pasts.revision, 1000, bytes_max)
     assert pasts.history.floor == 3
     assert next(pasts.history.rows((0, 0)))[0] == (3, 0)
 
@@ -168,7 +168,7 @@ def test_what_one_revision_replaces_is_kept_up_to_a_bound(monkeypatch: pytest.Mo
 
 def test_history_goes_on_where_it_was_after_a_restart() -> None:
     pasts = filled([[(b"a", b"%d" % number)] for number in range(MANY)])
-    pasts.history.drop(5, pasts.revision, 2)
+    pasts.history.drop(5, pasts.revision, 2, 1 << 30)
     again = History(pasts.state, pasts.history.past)
     assert again.past == Past(5, pasts.history.bytes, keep_bytes=1 << 30)
     assert again.version_at(b"a", 5) == pasts.record_at(b"a", 5)

@@ -18,8 +18,8 @@ APPLYING = (
     Mutant(
         "last_applied is saved one too low, so an entry is applied twice",
         "StateMachine.applied",
-        "        return Applied(self.last_applied,",
-        "        return Applied(max(0, self.last_applied - 1),",
+        "            self.last_applied,\n",
+        "            max(0, self.last_applied - 1),\n",
     ),
     Mutant(
         "the revision is forgotten in a restart",
@@ -45,7 +45,7 @@ APPLYING = (
         "a result depends on more than the log",
         "StateMachine._delete",
         "    def _delete(self, delete: api.Delete) -> Effect:\n"
-        "        self.steps += WRITE_STEPS * len(delete.keys)\n",
+        "        self._steps += WRITE_STEPS * len(delete.keys)\n",
         "    def _delete(self, delete, calls=iter(range(1 << 30))) -> Effect:\n"
         "        self.revision -= next(calls) % 2\n",
     ),
@@ -194,16 +194,16 @@ APPLYING = (
         "self._record(key))",
     ),
     Mutant(
-        "who watches is told of a deleted key what another one was",
-        "StateMachine._delete",
-        "told.of(old)",
-        "told.of(self._record(delete.keys[-1]) or old)",
+        "who watches is not told what a deleted key was",
+        "Keyspace.remove",
+        "return key, None, self._note(key, old, revision, sub, 0)",
+        "return key, None, self._note(key, old, revision, sub, 0) and self._view.get(key)",
     ),
     Mutant(
         "a change is told under the revision before",
-        "StateMachine._increment",
-        "(change,), self.revision)",
-        "(change,), self.revision - 1)",
+        "StateMachine._changed",
+        "changes, self.revision)",
+        "changes, self.revision - 1)",
     ),
     Mutant(
         "a guard holds as long as its key exists",

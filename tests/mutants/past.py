@@ -28,7 +28,7 @@ PAST = (
     Mutant(
         "what begins anew under one revision does not stand in the index",
         "History.note",
-        " or (version == 1 and (old or flags)):",
+        " or (version == 1 and (old is not None or flags)):",
         ":",
         test=f"{HISTORY}"
         "::test_what_begins_anew_under_one_revision_again_and_again_takes_few_steps_too",
@@ -106,8 +106,8 @@ PAST = (
     Mutant(
         "the floor stays where an old record was too much to be kept",
         "History.note",
-        'flags, old, self.floor = flags | CUT, b"", revision',
-        'flags, old = flags | CUT, b""',
+        "flags, old, self.floor = flags | CUT, None, revision",
+        "flags, old = flags | CUT, None",
         test=f"{HISTORY}::test_what_one_revision_replaces_is_kept_up_to_a_bound",
     ),
     Mutant(

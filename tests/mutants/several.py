@@ -11,7 +11,7 @@ from .mutant import Mutant
 _WRITE_ALL = "        for sub, (key, value) in enumerate(last_of_each.items()):\n"
 _DELETED = "        deleted = len(gone)\n"
 _READ_ALL = "        for key in get.keys:\n            record = self._record(key)\n"
-_COUNT = "        return api.CountResult(self.revision, self._view.count())\n"
+_COUNT = "        return api.CountResult(self.revision, self._keys.count())\n"
 
 SEVERAL = (
     Mutant(
@@ -61,14 +61,14 @@ SEVERAL = (
     Mutant(
         "who watches hears of one key of a DEL only",
         "StateMachine._delete",
-        "tuple(gone), self.revision)\n",
-        "tuple(gone[:1]), self.revision)\n",
+        "deleted), *gone)\n",
+        "deleted), *gone[:1])\n",
     ),
     Mutant(
         "who watches hears of the keys of an MSET in the order of their writing, and of one again",
         "StateMachine._put_many",
-        "tuple(changes), self.revision)\n",
-        "(*changes, *changes[:1]), self.revision)\n",
+        "*changes)\n",
+        "*changes, *changes[:1])\n",
     ),
     Mutant(
         "who watches hears of an increment twice, when it comes and when it comes again",
@@ -97,15 +97,15 @@ SEVERAL = (
         "DBSIZE counts what was there at the last count",
         "StateMachine._count",
         _COUNT,
-        "        earlier = vars(self).setdefault('_counted', self._view.count())\n"
-        "        vars(self)['_counted'] = self._view.count()\n"
+        "        earlier = vars(self).setdefault('_counted', self._keys.count())\n"
+        "        vars(self)['_counted'] = self._keys.count()\n"
         "        return api.CountResult(self.revision, earlier)\n",
     ),
     Mutant(
         "DBSIZE tells the revision before the one that it counts at",
         "StateMachine._count",
         _COUNT,
-        "        return api.CountResult(max(0, self.revision - 1), self._view.count())\n",
+        "        return api.CountResult(max(0, self.revision - 1), self._keys.count())\n",
     ),
     Mutant(
         "DBSIZE is answered by whoever is asked, as of whatever it has applied",

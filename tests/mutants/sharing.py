@@ -94,7 +94,7 @@ SHARING = (
     Mutant(
         "a small write costs no work",
         "StateMachine.advance",
-        "        self.steps += ENTRY_STEPS\n",
+        "        self._steps += ENTRY_STEPS\n",
         "",
         test="tests/kv/test_work.py::test_small_writes_cost_as_well",
     ),
@@ -230,7 +230,7 @@ SHARING = (
     Mutant(
         "a pattern costs nothing",
         "StateMachine._scan",
-        "                self.steps += glob.width * len(key) // _MATCHES_PER_STEP\n",
+        "                self._steps += glob.width * len(key) // _MATCHES_PER_STEP\n",
         "",
         test="tests/kv/test_work.py::test_a_page_ends_when_its_work_is_done_though_it_is_empty",
     ),

@@ -59,8 +59,8 @@ TRANSACTING = (
     Mutant(
         "operations do not see what earlier ones did",
         "Changing.get.record",
-        "self._view.get(key) if decided is None else",
-        "self._view.get(key) if True else",
+        "self._keys.get(key) if decided is None else",
+        "self._keys.get(key) if True else",
     ),
     Mutant(
         "a range does not leave out what was deleted before",
@@ -70,9 +70,9 @@ TRANSACTING = (
     ),
     Mutant(
         "each operation of a transaction has a revision of its own",
-        "Changing._record",
-        "self._revision + 1, sub)",
-        "self._revision + 1 + sub, sub)",
+        "Changing.commit",
+        "self._keys.write(key, value, old, self.revision, sub)",
+        "self._keys.write(key, value, old, self.revision + sub, sub)",
     ),
     Mutant(
         "the end of a range is one of its keys",
@@ -111,7 +111,7 @@ TRANSACTING = (
     Mutant(
         "what was read for a refusal costs nothing",
         "StateMachine._transact",
-        "            self.steps += changing.steps\n",
+        "            self._steps += changing.steps\n",
         "            self.steps += 0\n",
         test="tests/kv/test_txn.py::test_the_work_of_what_is_refused_is_counted_too",
     ),

@@ -111,8 +111,8 @@ UPGRADING = (
     Mutant(
         "the version is forgotten with the next start",
         "StateMachine.applied",
-        ", self.cluster_version)",
-        ")",
+        "            self.cluster_version,\n",
+        "            2,\n",
         test=_CLUSTER + "test_the_version_is_kept_with_the_data_and_found_again",
     ),
     Mutant(
@@ -161,8 +161,8 @@ UPGRADING = (
     Mutant(
         "a node forgets the version as it starts again",
         "StateMachine.applied",
-        "self.cluster_version)",
-        "2)",
+        "            self.cluster_version,\n",
+        "            min(2, self.cluster_version),\n",
     ),
     Mutant(
         "commands of the next version are proposed before it",

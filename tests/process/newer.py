@@ -63,7 +63,7 @@ A_COMMAND_MORE = [
         "        request=Append,\n"
         "        result=PutResult,\n"
         "        check=lambda append, bounds: check_key(append.key),\n"
-        "        extent=lambda append: Extent(1, 1 << 20),\n"
+        "        extent=lambda append: Extent(1, 1 << 20, keys=(append.key,)),\n"
         "        since=3,\n"
         "    ),\n",
     ),
