@@ -35,6 +35,8 @@ ARROWS = {
         *(
             "kv.clock",
             "kv.effect",
+            "kv.footprint",
+            "kv.history",
             "kv.machine",
             "kv.record",
             "kv.view",

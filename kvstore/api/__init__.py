@@ -121,6 +121,7 @@ from kvstore.api.sessions import (
     SessionRules,
 )
 from kvstore.api.stamped import (
+    Internal,
     Logged,
     Stamped,
 )
@@ -211,6 +212,7 @@ __all__ = [
     "HandOverResult",
     "Increment",
     "IncrementResult",
+    "Internal",
     "Interval",
     "KeepAlive",
     "KeptResult",

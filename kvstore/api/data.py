@@ -27,13 +27,17 @@ class When(enum.IntEnum):
 
 
 class Put(Write, frozen=True, tag="put"):
-    """Write one key, if `when` holds; `expected` belongs to `When.EQUAL` alone."""
+    """Write one key, if `when` holds; `expected` belongs to `When.EQUAL` alone.
+
+    It is under `lease` then, and gone when that ends; with 0 it is under none any more.
+    """
 
     key: bytes
     value: bytes
     when: When = When.ALWAYS
     expected: bytes | None = None
     return_previous: bool = False
+    lease: int = 0
 
 
 class PutMany(Write, frozen=True, tag="putmany"):
@@ -93,7 +97,8 @@ class KeyValue(Struct, frozen=True, forbid_unknown_fields=False):
     """A key with its value and its etcd-style history numbers.
 
     `create_revision` and `mod_revision` are the store's revision when the key
-    was created and last written; `version` counts its writes since creation.
+    was created and last written; `version` counts its writes since creation. `lease` is the one
+    that it is under, 0 for none.
     """
 
     key: bytes
@@ -101,6 +106,7 @@ class KeyValue(Struct, frozen=True, forbid_unknown_fields=False):
     create_revision: int
     mod_revision: int
     version: int
+    lease: int = 0
 
 
 class PutResult(Result, frozen=True, tag="put"):

@@ -173,7 +173,8 @@ class LeaseRules(msgspec.Struct, frozen=True):
 # --- Their rows ---------------------------------------------------------------------------
 
 
-def _check_lease(lease: int) -> str | None:
+def check_lease(lease: int) -> str | None:
+    """The number of one lease."""
     if not 1 <= lease <= REVISION_MAX:
         return f"a lease is numbered 1 to {REVISION_MAX}, not {lease}"
     return None
@@ -182,19 +183,19 @@ def _check_lease(lease: int) -> str | None:
 def _check_grant(grant: Grant, _bounds: Bounds) -> str | None:
     if not 1 <= grant.ttl_ms <= TTL_MS_MAX:
         return f"the TTL of a lease is 1 to {TTL_MS_MAX} ms, not {grant.ttl_ms}"
-    return _check_lease(grant.lease) if grant.lease else None
+    return check_lease(grant.lease) if grant.lease else None
 
 
 def _check_keep_alive(keep: KeepAlive, bounds: Bounds) -> str | None:
     if not 1 <= len(keep.leases) <= bounds.request_keys_max:
         return f"1 to {bounds.request_keys_max} leases are renewed at once, not {len(keep.leases)}"
-    return _check_lease(min(keep.leases)) or _check_lease(max(keep.leases))
+    return check_lease(min(keep.leases)) or check_lease(max(keep.leases))
 
 
 def _check_leases(leases: Leases, bounds: Bounds) -> str | None:
     if not 1 <= leases.limit <= bounds.request_keys_max:
         return f"1 to {bounds.request_keys_max} leases are told at once, not {leases.limit}"
-    return _check_lease(leases.after) if leases.after else None
+    return check_lease(leases.after) if leases.after else None
 
 
 LEASE_WRITE_ROWS: Final = (
@@ -208,7 +209,7 @@ LEASE_WRITE_ROWS: Final = (
     WriteRow(
         request=Revoke,
         result=RevokeResult,
-        check=lambda revoke, _bounds: _check_lease(revoke.lease),
+        check=lambda revoke, _bounds: check_lease(revoke.lease),
         extent=lambda _revoke: Extent(deletes=KEYS_MAX, leases=1),
         needs_time=True,
         is_wide=True,
@@ -218,7 +219,7 @@ LEASE_QUERY_ROWS: Final = (
     QueryRow(
         request=TimeToLive,
         result=TimeToLiveResult,
-        check=lambda query, _bounds: _check_lease(query.lease),
+        check=lambda query, _bounds: check_lease(query.lease),
         steps_max=lambda query, _bounds: KEY_STEPS * (1 + query.with_keys * KEYS_MAX),
     ),
     QueryRow(

@@ -26,6 +26,12 @@ from kvstore.api.data import (
 )
 from kvstore.api.failures import Failure
 from kvstore.api.glob import PATTERN_BYTES_MAX
+from kvstore.api.leases import (
+    INTERNAL_ROWS,
+    LEASE_NODE_ROWS,
+    LEASE_QUERY_ROWS,
+    KeepAlive,
+)
 from kvstore.api.members import (
     ADDRESS_CHARACTERS_MAX,
     AddMember,
@@ -129,6 +135,7 @@ QUERY_ROWS: Final = (
     ),
     QueryRow(request=Scan, result=ScanResult, check=_check_scan, steps_max=_steps_of_scan),
     QueryRow(request=Count, result=CountResult),
+    *LEASE_QUERY_ROWS,
 )
 
 
@@ -190,6 +197,7 @@ NODE_ROWS: Final = (
     Row(request=RemoveMember, result=ChangeResult, check=_check_change),
     Row(request=MoveMember, result=ChangeResult, check=_check_change_of_place),
     Row(request=ReplaceMember, result=ChangeResult, check=_check_change_of_place),
+    *LEASE_NODE_ROWS,
 )
 """What a node answers by itself."""
 
@@ -199,7 +207,9 @@ NODE_ROWS: Final = (
 COMMAND_ROWS: Final[tuple[CommandRow, ...]] = (*WRITE_ROWS, *SESSION_ROWS)
 ROWS: Final = (*COMMAND_ROWS, *QUERY_ROWS, *NODE_ROWS, *WATCH_ROWS)
 ROW_OF: Final[dict[type, Row]] = {row.request: row for row in ROWS}
-COMMAND_ROW_OF: Final[dict[type, CommandRow]] = {row.request: row for row in COMMAND_ROWS}
+COMMAND_ROW_OF: Final[dict[type, CommandRow]] = {
+    row.request: row for row in (*COMMAND_ROWS, *INTERNAL_ROWS)
+}
 QUERY_ROW_OF: Final[dict[type, QueryRow]] = {row.request: row for row in QUERY_ROWS}
 
 REQUESTS: Final[tuple[type, ...]] = tuple(row.request for row in ROWS)
@@ -221,7 +231,15 @@ if TYPE_CHECKING:
     Command: TypeAlias = Write | OpenSession | Once
     NodeQuery: TypeAlias = Status | FetchBackup
     Request: TypeAlias = (
-        Command | Query | NodeQuery | HandOver | CheckReplicas | Members | Change | WatchRequest
+        Command
+        | Query
+        | NodeQuery
+        | HandOver
+        | CheckReplicas
+        | Members
+        | Change
+        | WatchRequest
+        | KeepAlive
     )
     Result: TypeAlias = base.Result
 else:

@@ -11,19 +11,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from kvstore.api.base import Struct, union
+from kvstore.api.leases import INTERNAL_ROWS, Pass, Renew
 from kvstore.api.registry import COMMAND_ROWS, Command
 from kvstore.api.writes import Write
 
 if TYPE_CHECKING:
-    Timed: TypeAlias = Command
+    Internal: TypeAlias = Renew | Pass
+    Timed: TypeAlias = Command | Internal
 else:
-    Timed = union(row.request for row in COMMAND_ROWS if row.needs_time)
+    Internal = Renew | Pass
+    Timed = union(row.request for row in (*COMMAND_ROWS, *INTERNAL_ROWS) if row.needs_time)
 
 
 class Stamped(Struct, frozen=True, tag="stamped"):
     """A command that needs the time, with it: the cluster's, in ms.
 
-    The leader's node gives the time. No request carries one.
+    The leader's node gives the time. No request carries one. Nodes write commands of their own as
+    well, `Internal`, which are no requests.
     """
 
     time_ms: int

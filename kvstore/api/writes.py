@@ -21,6 +21,7 @@ from kvstore.api.data import (
     PutResult,
     When,
 )
+from kvstore.api.leases import LEASE_WRITE_ROWS, check_lease
 from kvstore.api.row import PLACE_BYTES, Bounds, Extent, WriteRow
 from kvstore.api.txn_rows import txn_rows
 
@@ -34,6 +35,8 @@ def _check_put(put: Put, bounds: Bounds) -> str | None:
             return "an expected value goes with the condition EQUAL, and only with it"
         if complaint := check_value(put.expected, bounds):
             return complaint
+    if put.lease and (complaint := check_lease(put.lease)):
+        return complaint
     return check_key(put.key) or check_value(put.value, bounds)
 
 
@@ -102,6 +105,7 @@ _KEY_ROWS: Final = (
 WRITE_ROWS: Final = (
     *_KEY_ROWS,
     *txn_rows(_KEY_ROWS),
+    *LEASE_WRITE_ROWS,
 )
 
 if TYPE_CHECKING:

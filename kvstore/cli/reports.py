@@ -183,12 +183,14 @@ def _what(entry: Entry) -> str:
         logged = msgspec.msgpack.decode(entry.data, type=api.Logged)
     except msgspec.DecodeError:
         return f"{len(entry.data)} bytes that are no command of this version"
-    command: api.Command = logged.command if isinstance(logged, api.Stamped) else logged
+    command = logged.command if isinstance(logged, api.Stamped) else logged
     if isinstance(command, api.OpenSession):
         return f"open session {entry.index}"
     if isinstance(command, api.Once):
         whose = f"request {command.sequence} of session {command.session}"
         return f"{_write_text(command.write)} ({whose})"
+    if isinstance(command, api.Internal):
+        return _command_text(command)
     return _write_text(command)
 
 
@@ -200,11 +202,12 @@ def _write_text(write: api.Write) -> str:
     return f"{_command_text(write)} if {_short(guard.key)} has revision {guard.mod_revision}"
 
 
-def _command_text(command: api.Write) -> str:
+def _command_text(command: api.Write | api.Internal) -> str:
     """A write without its guard."""
     if isinstance(command, api.Put):
         condition = "" if command.when is api.When.ALWAYS else f" if {_condition_text(command)}"
-        return f"put {_short(command.key)} = {_short(command.value)}{condition}"
+        lease = f" under lease {command.lease}" if command.lease else ""
+        return f"put {_short(command.key)} = {_short(command.value)}{lease}{condition}"
     if isinstance(command, api.PutMany):
         return f"put {len(command.pairs)} keys: {_listed([key for key, _ in command.pairs])}"
     if isinstance(command, api.Delete):

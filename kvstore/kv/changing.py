@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from kvstore import api
 from kvstore.kv.effect import Change
 from kvstore.kv.keyspace import Keyspace
+from kvstore.kv.leases import no_lease
 from kvstore.kv.record import next_record
 
 READ_STEPS: Final = 4
@@ -47,6 +48,7 @@ class _Decided(NamedTuple):
 
     value: bytes | None
     old: bytes | None
+    lease: int = 0
 
 
 class Changing:
@@ -93,33 +95,35 @@ class Changing:
             if key not in self._decided:
                 yield key, record
 
-    def put(self, key: bytes, value: bytes) -> bytes | None:
-        """Write a key; the record that it had."""
+    def put(self, key: bytes, value: bytes, lease: int) -> bytes | None:
+        """Write a key, under a lease or none; the record that it had."""
+        if lease and not self._keys.leases.is_alive(lease):
+            raise Refused(no_lease(lease))
         old = self.get(key)
-        self._decide(key, value, old)
+        self._decide(key, _Decided(value, old, lease))
         return old
 
     def delete(self, key: bytes, old: bytes) -> None:
         """Remove a key that has this record."""
-        self._decide(key, None, old)
+        self._decide(key, _Decided(None, old))
 
-    def _decide(self, key: bytes, value: bytes | None, old: bytes | None) -> None:
+    def _decide(self, key: bytes, decided: _Decided) -> None:
         assert key not in self._decided
         self._spend(WRITE_STEPS - READ_STEPS)
-        self._decided[key] = _Decided(value, old)
+        self._decided[key] = decided
 
     def _record(self, decided: _Decided) -> bytes | None:
         if decided.value is None:
             return None
-        return next_record(decided.value, decided.old, self._revision + 1, 0)
+        return next_record(decided.value, decided.old, self._revision + 1, 0, decided.lease)
 
     def commit(self) -> tuple[Change, ...]:
         """Write all of it, in the order in which it was decided."""
         changes: list[Change] = []
-        for key, (value, old) in self._decided.items():
+        for key, (value, old, lease) in self._decided.items():
             sub = len(changes)
             if value is not None:
-                changes.append(self._keys.write(key, value, old, self.revision, sub))
+                changes.append(self._keys.write(key, value, old, self.revision, sub, lease))
             elif old is not None:
                 changes.append(self._keys.remove(key, old, self.revision, sub))
         return tuple(changes)

@@ -14,6 +14,7 @@ import msgspec
 from kvstore import api
 from kvstore.kv.history import INDEX_ROW_BYTES, OLD_BYTES_MAX, ROW_BYTES
 from kvstore.kv.keyspace import Keyspace, rows_dropped
+from kvstore.kv.leases import END_BYTES, LEASE_BYTES, TIMES_BYTES
 from kvstore.kv.record import HEAD_BYTES
 from kvstore.kv.sessions import EXPIRED_AT_ONCE
 from kvstore.kv.view import Footprint, TableFootprint
@@ -48,7 +49,7 @@ def footprint(logged: api.Logged, rules: api.SessionRules, keyspace: Keyspace) -
     extent = row.extent(command)
     put_bytes = extent.put_bytes + HEAD_BYTES * extent.puts
     keys = TableFootprint(extent.puts, put_bytes, extent.deletes)
-    changed = _of_the_past(extent, keyspace)
+    changed = {**_of_the_past(extent, keyspace), **_of_leases(extent)}
     if not row.changes_sessions:
         return Footprint(keys=keys, **changed)
     session_bytes = _SESSION_BYTES + rules.result_bytes_max
@@ -77,3 +78,17 @@ def _of_the_past(extent: api.Extent, keyspace: Keyspace) -> dict[str, TableFootp
         "history": TableFootprint(changes, bytes_, dropped),
         "index": TableFootprint(changes, index_bytes, dropped),
     }
+
+
+def _of_leases(extent: api.Extent) -> dict[str, TableFootprint]:
+    """Each key may be under a lease, and come under another one; and a lease's time changes."""
+    changed, leases = extent.puts + extent.deletes, extent.leases
+    found = {
+        "attached": TableFootprint(
+            extent.puts, LEASE_BYTES * extent.puts + extent.put_bytes, changed
+        )
+    }
+    if leases:
+        found["ends"] = TableFootprint(leases, END_BYTES * leases, leases)
+        found["leases"] = TableFootprint(leases, TIMES_BYTES * leases, leases)
+    return found

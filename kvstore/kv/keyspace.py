@@ -1,6 +1,7 @@
 """The key space: what each key is, and what it was at the revisions that are still held.
 
-Law: this is the one place that changes a key, and its record and its past change together. What
+Law: this is the one place that changes a key: its record, its past, and its place among leases
+change together. What
 is kept of the past follows from the log alone, and what one entry drops of it is bounded: a few
 rows for each that it adds.
 
@@ -14,7 +15,8 @@ from typing import Final
 
 from kvstore.kv.effect import Change
 from kvstore.kv.history import Found, History
-from kvstore.kv.record import next_record, unpack_head
+from kvstore.kv.leases import Leases
+from kvstore.kv.record import lease_of, next_record, unpack_head
 from kvstore.kv.view import Past, View
 
 _DROPPED_AT_ONCE: Final = 64
@@ -34,8 +36,9 @@ class Keyspace:
     * `steps`: what all of it took so far, in steps of the state machine.
     """
 
-    def __init__(self, view: View, past: Past) -> None:
+    def __init__(self, view: View, past: Past, leases: Leases) -> None:
         self._view = view
+        self.leases = leases
         self._history = History(view, past)
         self._steps = 0
 
@@ -55,16 +58,26 @@ class Keyspace:
 
     # --- Changes --------------------------------------------------------------------------
 
-    def write(self, key: bytes, value: bytes, old: bytes | None, revision: int, sub: int) -> Change:
+    def write(
+        self,
+        key: bytes,
+        value: bytes,
+        old: bytes | None,
+        revision: int,
+        sub: int,
+        lease: int = 0,
+    ) -> Change:
         """Set a key whose record is `old`, as change number `sub` of the newest revision."""
-        record = next_record(value, old, revision, sub)
+        record = next_record(value, old, revision, sub, lease)
         self._view.put(key, record)
+        self.leases.move(key, lease_of(old), lease)
         self._history.live_bytes += len(record) - len(old) if old else len(key) + len(record)
         return key, record, self._note(key, old, revision, sub, unpack_head(record)[2])
 
     def remove(self, key: bytes, old: bytes, revision: int, sub: int) -> Change:
         """Delete a key whose record is `old`."""
         self._view.delete(key)
+        self.leases.move(key, lease_of(old), 0)
         self._history.live_bytes -= len(key) + len(old)
         return key, None, self._note(key, old, revision, sub, 0)
 

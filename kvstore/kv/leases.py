@@ -1,8 +1,9 @@
 """Leases: which there are, when they end, and which keys go with them.
 
-Law: deterministic. A lease is alive if it is in the table, and the clock of the log is before its
-end: no other clock is read, and nothing but the log ends one. What an entry costs is bounded,
-however many leases end at once, and however many keys one has.
+Law: deterministic. A lease lives until an entry ends it, which may be any time after it is due by
+the clock of the log; no other clock is read. So a renewal that comes before that entry is in time,
+and none is lost to a leader that was late. What an entry costs is bounded, however many leases
+end at once, and however many keys one has.
 
 It must not know what keys hold, nor who deletes them: it says which are due, and is told of each
 key that comes under a lease, or is none of it any more.
@@ -26,9 +27,24 @@ _TIMES: Final = Struct(">QQ")
 """TTL and end, in ms."""
 _END: Final = Struct(">QBQ")
 """When, what for, and the lease."""
+LEASE_BYTES: Final = _LEASE.size
+TIMES_BYTES: Final = _LEASE.size + _TIMES.size
+END_BYTES: Final = _END.size
+"""What a row takes with its key: but for the key under a lease, of a lease, and of an end."""
 _OF_LEASE: Final = 0
 """What an end is for. Ends of keys alone may stand beside it."""
+_OVER: Final = 0
+"""For a TTL: of a lease that has ended, but for keys that are still to go."""
 _NOTHING: Final = b""
+
+
+def no_lease(lease: int) -> api.Failure:
+    """It never was, or is no more."""
+    return api.Failure(
+        api.FailureCode.NO_LEASE,
+        f"there is no lease {lease}, or its time is up, so nothing was changed: grant one",
+        is_final=True,
+    )
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -85,10 +101,9 @@ class Leases:
         return tuple([self._renew(lease) for lease in leases])
 
     def _renew(self, lease: int) -> int:
-        times = self._times(lease)
-        if times is None or times[1] <= self._clock.time_ms:
+        if not self.is_alive(lease):
             return 0
-        ttl_ms, before_ms = times
+        ttl_ms, before_ms = self._known_times(lease)
         ends_ms = self._end_of(ttl_ms)
         if ends_ms > before_ms:
             self._move(lease, ttl_ms, before_ms, ends_ms)
@@ -97,20 +112,19 @@ class Leases:
     def is_alive(self, lease: int) -> bool:
         """Whether a key may be put under it."""
         times = self._times(lease)
-        return times is not None and times[1] > self._clock.time_ms
+        return times is not None and times[0] != _OVER
 
     def times(self, lease: int) -> tuple[int, int]:
-        """Its TTL, and how much is left of it by the log's clock; zeros if it is not alive."""
-        times = self._times(lease)
-        if times is None or times[1] <= self._clock.time_ms:
+        """Its TTL, and how much is left of that by the log's clock; zeros if it is not alive."""
+        if not self.is_alive(lease):
             return 0, 0
-        ttl_ms, ends_ms = times
+        ttl_ms, ends_ms = self._known_times(lease)
         return ttl_ms, max(0, ends_ms - self._rules.grace_ms - self._clock.time_ms)
 
     def numbers(self, after: int) -> Iterator[int]:
         """All above that are alive, ascending."""
         for name, record in self._leases.scan(_LEASE.pack(after + 1)):
-            if _TIMES.unpack(record)[1] > self._clock.time_ms:
+            if _TIMES.unpack(record)[0] != _OVER:
                 yield _LEASE.unpack(name)[0]
 
     # --- Keys -----------------------------------------------------------------------------
@@ -122,6 +136,14 @@ class Leases:
     def detach(self, lease: int, key: bytes) -> None:
         """A key is under this lease no more."""
         self._attached.delete(_LEASE.pack(lease) + key)
+
+    def move(self, key: bytes, before: int, after: int) -> None:
+        """A key is written that was under one lease, and is under another one now; 0 is none."""
+        if before != after:
+            if before:
+                self.detach(before, key)
+            if after:
+                self.attach(after, key)
 
     def keys(self, lease: int) -> Iterator[bytes]:
         """Those under a lease, in order."""
@@ -147,14 +169,15 @@ class Leases:
 
         Of one with more keys than may go at once, the others are due from now on.
         """
-        times = self._times(lease)
-        if times is None or times[1] <= self._clock.time_ms:
+        if not self.is_alive(lease):
             return None
-        self._move(lease, times[0], times[1], self._clock.time_ms)
         keys = self._first_keys(lease)
-        if len(keys) > api.KEYS_MAX:
-            return Due((), keys[: api.KEYS_MAX], has_more=True)
-        return Due((lease,), keys)
+        return self._part_of(lease, keys) if len(keys) > api.KEYS_MAX else Due((lease,), keys)
+
+    def _part_of(self, lease: int, keys: tuple[bytes, ...]) -> Due:
+        """The first of its keys; it is over, and the others are due from now on."""
+        self._move(lease, _OVER, self._known_times(lease)[1], self._clock.time_ms)
+        return Due((), keys[: api.KEYS_MAX], has_more=True)
 
     def due(self, keys_max: int) -> Due:
         """What is due by the log's clock: up to so many keys, and one lease at least.
@@ -167,7 +190,7 @@ class Leases:
         for lease in self._due_leases():
             of_it = self._first_keys(lease)
             if len(of_it) > api.KEYS_MAX and not leases:
-                return Due((), of_it[: api.KEYS_MAX], has_more=True)
+                return self._part_of(lease, of_it)
             if leases and len(leases) + len(keys) + len(of_it) >= keys_max:
                 return Due(tuple(leases), tuple(keys), has_more=True)
             leases.append(lease)
@@ -177,10 +200,9 @@ class Leases:
     def end(self, due: Due) -> None:
         """These leases are no more; each of their keys is detached by itself."""
         for lease in due.leases:
-            times = self._times(lease)
-            assert times is not None
+            _, ends_ms = self._known_times(lease)
             self._leases.delete(_LEASE.pack(lease))
-            self._ends.delete(_END.pack(times[1], _OF_LEASE, lease))
+            self._ends.delete(_END.pack(ends_ms, _OF_LEASE, lease))
         self._knows_next = False
 
     def _due_leases(self) -> Iterator[int]:
@@ -205,6 +227,12 @@ class Leases:
             return None
         ttl_ms, ends_ms = _TIMES.unpack(record)
         return ttl_ms, ends_ms
+
+    def _known_times(self, lease: int) -> tuple[int, int]:
+        """Of one that is in the table."""
+        times = self._times(lease)
+        assert times is not None
+        return times
 
     def _move(self, lease: int, ttl_ms: int, before_ms: int, ends_ms: int) -> None:
         """It ends at another time than before."""

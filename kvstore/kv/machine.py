@@ -12,6 +12,7 @@ happen once is `sessions.py`'s business, and when enough is done in one turn, th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -25,7 +26,8 @@ from kvstore.kv.clock import LogClock
 from kvstore.kv.effect import Change, Effect
 from kvstore.kv.footprint import footprint, is_wide
 from kvstore.kv.keyspace import Keyspace
-from kvstore.kv.record import HEAD_BYTES, to_key_value, unpack_head
+from kvstore.kv.leases import Due, Leases, no_lease
+from kvstore.kv.record import HEAD_BYTES, lease_of, to_key_value, unpack_head
 from kvstore.kv.sessions import Sessions
 from kvstore.kv.txn import carry_out
 from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint, View
@@ -38,6 +40,7 @@ _MATCHES_PER_STEP: Final = 128
 _REPLACED_BYTES_MAX: Final = 64 << 20
 """A put of several keys reads so much of what it replaces. Not a setting: replicas must agree."""
 
+_LEASE_RULES: Final = api.LeaseRules()
 _decode_logged = msgspec.msgpack.Decoder(api.Logged).decode
 _ALWAYS: Final = api.When.ALWAYS  # A look-up in the class takes longer than a put's other checks.
 _NOT_AN_INTEGER = api.Failure(
@@ -64,20 +67,28 @@ class StateMachine:
     """
 
     def __init__(
-        self, view: View, applied: Applied, reply_bytes_max: int, sessions: api.SessionRules
+        self,
+        view: View,
+        applied: Applied,
+        reply_bytes_max: int,
+        sessions: api.SessionRules,
+        leases: api.LeaseRules = _LEASE_RULES,
     ) -> None:
         self._view = view
         self._rules = sessions
+        self._lease_rules = leases
         self._reply_bytes_max = reply_bytes_max
         self._steps = 0
-        self._keys = Keyspace(view, applied.past)
+        self.leases = Leases(view, leases, LogClock(applied.time_ms))
+        self._keys = Keyspace(view, applied.past, self.leases)
         self.go_on_from(applied)
 
     def go_on_from(self, applied: Applied) -> None:
         """The view holds what all entries up to `applied` left, from elsewhere."""
         self.clock = LogClock(applied.time_ms)
         self._steps += self._keys.steps
-        self._keys = Keyspace(self._view, applied.past)
+        self.leases = Leases(self._view, self._lease_rules, self.clock)
+        self._keys = Keyspace(self._view, applied.past, self.leases)
         self._sessions = Sessions(self._view.sessions, self._rules, self.clock)
         self.last_applied = applied.last_applied
         self.revision = applied.revision
@@ -121,6 +132,11 @@ class StateMachine:
             return Effect(self._sessions.open(index))
         if isinstance(command, api.Once):
             return self._sessions.once(index, command, self._write_guarded)
+        if isinstance(command, api.Renew):
+            self._steps += WRITE_STEPS * len(command.leases)
+            return Effect(api.KeptResult(self.leases.renew(command.leases)))
+        if isinstance(command, api.Pass):
+            return self._pass(command)
         return self._write_guarded(command)
 
     def footprint(self, data: bytes) -> Footprint:
@@ -173,8 +189,10 @@ class StateMachine:
             previous = to_key_value(put.key, old)
         if put.when is not _ALWAYS and not _may_write(put, old):
             return Effect(api.PutResult(self.revision, False, previous))
+        if put.lease and not self.leases.is_alive(put.lease):
+            return Effect(no_lease(put.lease))
         self.revision += 1
-        change = self._write(put.key, put.value, old)
+        change = self._write(put.key, put.value, old, lease=put.lease)
         return self._changed(api.PutResult(self.revision, True, previous), change)
 
     def _put_many(self, put: api.PutMany) -> Effect:
@@ -218,7 +236,7 @@ class StateMachine:
         if not api.INTEGER_MIN <= value <= api.INTEGER_MAX:
             return Effect(_OVERFLOW)
         self.revision += 1
-        change = self._write(increment.key, b"%d" % value, old)
+        change = self._write(increment.key, b"%d" % value, old, lease=lease_of(old))
         return self._changed(api.IncrementResult(self.revision, value), change)
 
     def _transact(self, write: api.Txn | api.DeleteRange) -> Effect:
@@ -238,14 +256,49 @@ class StateMachine:
     def _record(self, key: bytes) -> bytes | None:
         return self._keys.record(key)
 
-    def _write(self, key: bytes, value: bytes, old: bytes | None, sub: int = 0) -> Change:
+    def _write(
+        self, key: bytes, value: bytes, old: bytes | None, sub: int = 0, lease: int = 0
+    ) -> Change:
         """Set a key whose record is `old`, as change number `sub` of the current revision."""
-        return self._keys.write(key, value, old, self.revision, sub)
+        return self._keys.write(key, value, old, self.revision, sub, lease)
 
     def _changed(self, result: api.Result, *changes: Change) -> Effect:
         """All that the current revision changed was written."""
+        if not changes:
+            return Effect(result)
         self._keys.settle(self.revision, len(changes))
         return Effect(result, changes, self.revision)
+
+    # --- Leases ---------------------------------------------------------------------------
+
+    def _grant(self, grant: api.Grant) -> Effect:
+        self._steps += WRITE_STEPS
+        return Effect(self.leases.grant(self.last_applied, grant))
+
+    def _revoke(self, revoke: api.Revoke) -> Effect:
+        due = self.leases.end_now(revoke.lease)
+        if due is None:
+            return Effect(no_lease(revoke.lease))
+        gone = self._end(due)
+        return self._changed(api.RevokeResult(self.revision, len(gone)), *gone)
+
+    def _pass(self, passing: api.Pass) -> Effect:
+        """Do what the log's clock has made due."""
+        due = self.leases.due(passing.ends_max) if passing.ends_max else Due()
+        gone = self._end(due)
+        return self._changed(api.PassResult(len(due.leases), due.has_more), *gone)
+
+    def _end(self, due: Due) -> list[Change]:
+        """Leases end, and their keys are gone, all under one revision."""
+        self._steps += WRITE_STEPS * (len(due.keys) + len(due.leases))
+        gone: list[Change] = []
+        for key in due.keys:
+            old = self._record(key)
+            assert old is not None
+            gone.append(self._keys.remove(key, old, self.revision + 1, len(gone)))
+        self.leases.end(due)
+        self.revision += bool(gone)
+        return gone
 
     # --- Queries --------------------------------------------------------------------------
 
@@ -298,6 +351,21 @@ class StateMachine:
     def _count(self, _count: api.Count) -> api.Result:
         return api.CountResult(self.revision, self._keys.count())
 
+    def _time_to_live(self, query: api.TimeToLive) -> api.Result:
+        ttl_ms, left_ms = self.leases.times(query.lease)
+        keys: tuple[bytes, ...] = ()
+        if query.with_keys and ttl_ms:
+            keys = tuple(islice(self.leases.keys(query.lease), api.KEYS_MAX))
+            self._steps += READ_STEPS * len(keys)
+        return api.TimeToLiveResult(self.revision, ttl_ms, left_ms, keys)
+
+    def _list_leases(self, query: api.Leases) -> api.Result:
+        found = [*islice(self.leases.numbers(query.after), query.limit + 1)]
+        self._steps += READ_STEPS * len(found)
+        told = found[: query.limit]
+        next_after = told[-1] if len(found) > len(told) else None
+        return api.LeasesResult(self.revision, tuple(told), next_after)
+
     def _too_much(self, get: api.Get) -> api.Failure:
         """A record is read whole, also to see that it is there."""
         what = "reply would exceed" if get.with_values else "values of these keys exceed"
@@ -320,6 +388,8 @@ WRITES: Final[dict[type, Callable[[StateMachine, Any], Effect]]] = {
     api.PutMany: StateMachine._put_many,
     api.Delete: StateMachine._delete,
     api.Increment: StateMachine._increment,
+    api.Grant: StateMachine._grant,
+    api.Revoke: StateMachine._revoke,
     api.DeleteRange: StateMachine._transact,
     api.Txn: StateMachine._transact,
 }
@@ -329,5 +399,7 @@ QUERIES: Final[dict[type, Callable[[StateMachine, Any], api.Result]]] = {
     api.Get: StateMachine._get,
     api.Scan: StateMachine._scan,
     api.Count: StateMachine._count,
+    api.TimeToLive: StateMachine._time_to_live,
+    api.Leases: StateMachine._list_leases,
 }
 """What answers a query, by its type."""

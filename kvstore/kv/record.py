@@ -20,16 +20,24 @@ made_by = struct.Struct(">8xQ16xH").unpack_from
 HEAD_BYTES = _HEAD.size
 
 
-def next_record(value: bytes, old: bytes | None, revision: int, sub: int) -> bytes:
+def next_record(value: bytes, old: bytes | None, revision: int, sub: int, lease: int = 0) -> bytes:
     """That of a key which change number `sub` of a revision writes, and which had `old` before."""
     if old is None:
-        return pack_head(revision, revision, 1, 0, sub) + value
+        return pack_head(revision, revision, 1, lease, sub) + value
     create_revision, _, version, _, _ = unpack_head(old)
-    return pack_head(create_revision, revision, version + 1, 0, sub) + value
+    return pack_head(create_revision, revision, version + 1, lease, sub) + value
+
+
+def lease_of(record: bytes | None) -> int:
+    """The lease that a key with this record is under; 0 for none."""
+    if record is None:
+        return 0
+    lease: int = unpack_head(record)[3]
+    return lease
 
 
 def to_key_value(key: bytes, record: bytes, *, with_value: bool = True) -> KeyValue:
     """The record as clients see it; without its value where nobody asked for that."""
-    create_revision, mod_revision, version, _, _ = unpack_head(record)
+    create_revision, mod_revision, version, lease, _ = unpack_head(record)
     value = record[HEAD_BYTES:] if with_value else b""
-    return KeyValue(key, value, create_revision, mod_revision, version)
+    return KeyValue(key, value, create_revision, mod_revision, version, lease)

@@ -73,7 +73,7 @@ class _CarryingOut:
         return api.TxnResult(self._changing.revision, succeeded, results)
 
     def _put(self, put: api.Put) -> api.PutResult:
-        old = self._changing.put(put.key, put.value)
+        old = self._changing.put(put.key, put.value, put.lease)
         previous = None
         if put.return_previous and old is not None:
             previous = self._told(put.key, old)

@@ -19,6 +19,7 @@ from kvstore.server.own_digest import OwnDigest
 from kvstore.server.ticket import Answer
 from kvstore.server.waiting.kind import Here
 from kvstore.server.waiting.reads import WaitingReads
+from kvstore.server.waiting.renewals import WaitingRenewals
 from kvstore.server.waiting.writes import WaitingWrites
 from kvstore.server.watching.hub import Watches
 
@@ -42,6 +43,7 @@ class Applier:
         reads: WaitingReads,
         own_digest: OwnDigest,
         watches: Watches,
+        renewals: WaitingRenewals,
     ) -> None:
         self._here = here
         self._raft: Raft = here.raft
@@ -52,6 +54,7 @@ class Applier:
         self._reads = reads
         self._own_digest = own_digest
         self._watches = watches
+        self._renewals = renewals
         self._steps_max = here.settings.limits.apply_steps_per_turn_max
         self._steps_end = 0
         """How far the machine's steps may go in this turn."""
@@ -96,3 +99,5 @@ class Applier:
         write = writes.pop((entry.index, entry.term), None) if writes else None
         if write is not None:
             answers.append(Answer(write.ticket, effect.result))
+        elif self._renewals.under_way == (entry.index, entry.term):
+            self._renewals.take(effect.result)

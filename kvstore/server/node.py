@@ -44,16 +44,18 @@ from kvstore.server.own_divergence import OwnDivergence
 from kvstore.server.pinning import Pinning
 from kvstore.server.reach import Reach
 from kvstore.server.replaced import check_directory
-from kvstore.server.room import Room
+from kvstore.server.room import Refusal, Room
 from kvstore.server.roster import Roster
 from kvstore.server.spooling import Spooling
 from kvstore.server.sync_times import SyncTimes
+from kvstore.server.tending import Tending
 from kvstore.server.ticket import Answer, Ticket
 from kvstore.server.waiting.changes import WaitingChanges
 from kvstore.server.waiting.checks import WaitingChecks
 from kvstore.server.waiting.handovers import WaitingHandovers
 from kvstore.server.waiting.kind import Kind
 from kvstore.server.waiting.reads import Read, WaitingReads
+from kvstore.server.waiting.renewals import Renewal, WaitingRenewals
 from kvstore.server.waiting.writes import EntryName, WaitingWrites, Write
 from kvstore.server.watching.hub import Watches
 from kvstore.server.watching.machine_past import MachinePast
@@ -62,6 +64,7 @@ from kvstore.storage.base import Divergence, LogStore, StateStore
 from kvstore.storage.writer import LogWriter, WriteAtOnce
 
 _SESSION_RULES: Final = api.SessionRules()
+_LEASE_RULES: Final = api.LeaseRules()
 _encode_logged = msgspec.msgpack.Encoder().encode
 
 
@@ -90,8 +93,9 @@ class Node:
         sync_times: SyncTimes | None = None,
         release: Release = THIS_RELEASE,
         writer: LogWriter | None = None,
+        lease_rules: api.LeaseRules = _LEASE_RULES,
     ) -> None:
-        """`session_rules` must be the same on every node of a cluster.
+        """`session_rules` and `lease_rules` must be the same on every node of a cluster.
 
         `writer`: of the log store, if it is not one that waits for the disk.
         """
@@ -102,7 +106,7 @@ class Node:
         self._writer = writer or WriteAtOnce(log_store)
         self.state_store = state_store
         self.machine = StateMachine(
-            state_store, applied, settings.limits.reply_bytes_max, session_rules
+            state_store, applied, settings.limits.reply_bytes_max, session_rules, lease_rules
         )
         self.raft = Raft(
             Membership(settings.cluster_id, settings.node_id, log_store.identity.directory),
@@ -133,6 +137,7 @@ class Node:
         self._answers: list[Answer] = []
         self._writes = WaitingWrites()
         self._reads = WaitingReads(first_number=rng.getrandbits(48))
+        self._renewals = WaitingRenewals()
         self._handovers = WaitingHandovers()
         self._checkpoints = Checkpoints(
             state_store, self.machine, self.room, settings.checkpoint_interval_ms
@@ -147,7 +152,7 @@ class Node:
         self.watches = Watches(MachinePast(self.machine), settings.limits, rng)
         self._applier = Applier(
             *(self, self._checkpoints, self.cluster_version, self._writes, self._reads),
-            *(own_digest, self.watches),
+            *(own_digest, self.watches, self._renewals),
         )
         self.divergence = OwnDivergence(self.raft, state_store)
         self.backups = Backups(
@@ -174,10 +179,12 @@ class Node:
         self._kinds: tuple[Kind, ...] = (
             self._writes,
             self._reads,
+            self._renewals,
             self._handovers,
             self._changes,
             self._checks,
         )
+        self._tending = Tending(lease_rules, self.raft, self.machine, self._propose)
         self.known_leader = KnownLeader(self.raft, self._reads)
         self.reach = Reach(self.raft, self.roster)
         self.leading = Leading(
@@ -205,6 +212,7 @@ class Node:
         silent_ms = now_ms - self.now_ms if self.now_ms else 0.0
         if silent_ms <= self.settings.raft.election_timeout_max_ms:
             return
+        self._tending.stood_still(now_ms)
         may_be_replaced = self.raft.role is Role.LEADER and len(self.roster.members) > 1
         if not may_be_replaced:
             self._events.append(Stalled(self.raft.current_term, round(silent_ms)))
@@ -223,6 +231,7 @@ class Node:
         for kind in self._kinds:
             if kind.waiting:
                 self._answers += kind.give_up_overdue(self)
+        self._tend(now_ms)
         self._checkpoints.tick(now_ms)
         self._events += self._compaction.tick()
         self._events += self._spooling.tick(now_ms)
@@ -245,13 +254,36 @@ class Node:
         row = api.COMMAND_ROW_OF[type(command)]
         data = _encode_logged(self._stamped(command) if row.needs_time else command)
         if refusal := self.room.refuse(row, command, data):
-            self._answer(ticket, refusals.no_space(raft.id, refusal))
+            self._answer(ticket, self._no_space(refusal))
             return None
         name = raft.propose(data)
         self._writes.waiting[name] = Write(ticket, self._deadline_ms)
         return name
 
-    def _stamped(self, command: api.Command) -> api.Stamped:
+    def keep_alive(self, request: api.KeepAlive, ticket: Ticket) -> None:
+        """Renew leases, together with what else of that waits."""
+        if not self.raft.takes_commands or self.divergence.known is not None:
+            self._answer(ticket, self.redirect())
+        elif self.leading.is_full:
+            self._answer(ticket, refusals.BUSY)
+        else:
+            self._renewals.add(Renewal(ticket, self._deadline_ms, request.leases))
+
+    def _tend(self, now_ms: float) -> None:
+        """Renewals first: what they renew is not due then."""
+        if self._renewals.may_propose and self.raft.takes_commands:
+            self._answers += self._renewals.propose(self._propose_renewals)
+        self._tending.tick(now_ms, self._cluster_time_ms())
+
+    def _propose_renewals(self, renew: api.Renew) -> EntryName | api.Failure:
+        data = _encode_logged(self._stamped(renew))
+        refusal = self.room.refuse(api.COMMAND_ROW_OF[api.Renew], renew, data)
+        return self.raft.propose(data) if refusal is None else self._no_space(refusal)
+
+    def _propose(self, passing: api.Pass) -> EntryName:
+        return self.raft.propose(_encode_logged(self._stamped(passing)))
+
+    def _stamped(self, command: api.Command | api.Internal) -> api.Stamped:
         """As the log will hold it, with the time."""
         return api.Stamped(self._cluster_time_ms(), command)
 
@@ -418,7 +450,7 @@ class Node:
         due = [kind.due_ms for kind in self._kinds if kind.waiting]
         return min(
             *(self.raft.due_ms, self.room.due_ms, self._checkpoints.due_ms, self.checking.due_ms),
-            *(self.watches.due_ms, *due),
+            *(self.watches.due_ms, self._tending.due_ms, *due),
         )
 
     def abandon_clients(self) -> list[Answer]:
@@ -440,6 +472,9 @@ class Node:
 
     def _set_time(self, now_ms: float) -> None:
         self.now_ms, self._deadline_ms = now_ms, now_ms + self.settings.request_timeout_ms
+
+    def _no_space(self, refusal: Refusal) -> api.Failure:
+        return refusals.no_space(self.raft.id, refusal)
 
     def _answer(self, ticket: Ticket, result: api.Result) -> None:
         self._answers.append(Answer(ticket, result))

@@ -209,7 +209,9 @@ class Room:
 
     # --- Writes of clients ----------------------------------------------------------------
 
-    def refuse(self, row: api.CommandRow, command: api.Command, data: bytes) -> Refusal | None:
+    def refuse(
+        self, row: api.CommandRow, command: api.Command | api.Internal, data: bytes
+    ) -> Refusal | None:
         """Why a write is not proposed, which would be an entry with `data`; None if it may be."""
         if self.waiting_index:
             return Refusal(0, self.left_bytes, 0, self.waiting_index)
@@ -296,7 +298,7 @@ class Room:
         return self._state_store.room_bytes() > 0
 
 
-def _bound_of_changes(row: api.CommandRow, command: api.Command) -> int:
+def _bound_of_changes(row: api.CommandRow, command: api.Command | api.Internal) -> int:
     """What applying a command may take, but for its bytes."""
     extent = row.extent(command)
     count = extent.puts + extent.deletes

@@ -26,6 +26,7 @@ PlainRequest: TypeAlias = (
     | api.CheckReplicas
     | api.Members
     | api.Change
+    | api.KeepAlive
 )
 
 
@@ -88,6 +89,8 @@ class Router:
             node.change_members(request, ticket)
         elif isinstance(request, api.CheckReplicas):
             node.check_replicas(request, ticket)
+        elif isinstance(request, api.KeepAlive):
+            node.keep_alive(request, ticket)
         elif isinstance(request, api.Members):
             ticket.fill(members_of(node, is_stale=asked.is_stale))
         elif not ticket.takes_over(request):

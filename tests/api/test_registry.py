@@ -29,10 +29,12 @@ OF_NODES = {
     *WATCHING,
 }
 
+OF_LEASES = {"Grant", "Revoke", "KeepAlive", "TimeToLive", "Leases"}
+
 DECIDED = {
     "its Redis command": (
         ["wire/commands.py", "wire/scan.py"],
-        {"OpenSession", "Once", "DeleteRange", "Txn", *OF_NODES},
+        {"OpenSession", "Once", "DeleteRange", "Txn", *OF_NODES, *OF_LEASES},
     ),
     "how the client asks for it": (
         [
@@ -40,19 +42,19 @@ DECIDED = {
             *("client/caller.py", "client/backup.py"),
             *("client/watch_requests.py", "client/following.py"),
         ],
-        {"CancelWatch"},
+        {"CancelWatch", *OF_LEASES},
     ),
     "whether the simulator's clients ask for it": (
         SIMULATED,
-        {"Status", "CheckReplicas", *WATCHING},
+        {"Status", "CheckReplicas", *WATCHING, *OF_LEASES},
     ),
     "its words in the simulator's film": (
         ["sim/film_words.py"],
-        {"Count", *OF_NODES},
+        {"Count", *OF_NODES, *OF_LEASES},
     ),
     "whether it has a share for each of its keys": (
         ["sim/checkers/shares.py"],
-        {"OpenSession", "Once", "Scan", "Count", "DeleteRange", "Txn", *OF_NODES},
+        {"OpenSession", "Once", "Scan", "Count", "DeleteRange", "Txn", *OF_NODES, *OF_LEASES},
     ),
 }
 """What no row can say of a request: in which files it is decided, and for whom there is nothing."""
@@ -72,7 +74,8 @@ def test_msgspec_reads_whatever_has_a_row_and_nothing_else() -> None:
     assert get_args(api.Command) == api.COMMANDS
     assert get_args(api.Query) == api.QUERIES
     assert get_args(api.Write) == api.WRITES == tuple(row.request for row in api.WRITE_ROWS)
-    assert get_args(api.Logged) == (*api.WRITES, api.Stamped)
+    plain = [write for write in api.WRITES if not api.COMMAND_ROW_OF[write].needs_time]
+    assert get_args(api.Logged) == (*plain, api.Stamped)
     assert get_args(api.Result) == api.RESULTS
 
 
@@ -82,6 +85,16 @@ def test_whatever_has_a_row_has_a_tag_and_says_what_it_is(kind: type[msgspec.Str
     assert kind.__doc__
 
 
+def test_no_request_carries_what_nodes_alone_write() -> None:
+    """A client that could send one could end the leases of others."""
+    for internal in (api.Renew((1,)), api.Pass(1)):
+        encoded = msgspec.msgpack.encode(internal)
+        msgspec.msgpack.decode(msgspec.msgpack.encode(api.Stamped(1, internal)), type=api.Logged)
+        for kind in (api.Request, api.Command, api.Write):
+            with pytest.raises(msgspec.ValidationError):
+                msgspec.msgpack.decode(encoded, type=kind)
+
+
 def test_only_writes_have_a_guard() -> None:
     assert {one for one in api.REQUESTS if "guard" in one.__struct_fields__} == {*api.WRITES}
 
@@ -89,7 +102,9 @@ def test_only_writes_have_a_guard() -> None:
 PUT, ADD = api.Put(b"k", b"v"), api.Increment(b"k", 1)
 
 
-@pytest.mark.parametrize("command", [PUT, api.OpenSession(), api.Once(1, 1, PUT)])
+@pytest.mark.parametrize(
+    "command", [PUT, api.OpenSession(), api.Once(1, 1, PUT), api.Grant(1_000), api.Revoke(1)]
+)
 def test_the_log_holds_a_command_with_the_time_where_it_needs_it_and_there_alone(
     command: api.Command,
 ) -> None:
@@ -102,13 +117,14 @@ def test_the_log_holds_a_command_with_the_time_where_it_needs_it_and_there_alone
 
 
 def is_timed(command: api.Command) -> bool:
-    """Sessions end by the time; what a plain write does, it does at any time."""
-    return isinstance(command, api.OpenSession | api.Once)
+    """Sessions and leases end by the time; what a plain write does, it does at any time."""
+    return isinstance(command, api.OpenSession | api.Once | api.Grant | api.Revoke)
 
 
 def test_a_command_changes_one_key_where_its_row_says_so() -> None:
     writes = [PUT, api.PutMany(((b"k", b"v"),) * 2), api.Delete((b"k",) * 2), ADD]
     writes += [api.DeleteRange(b"k", b"l"), api.Txn((), (PUT, PUT))]
+    writes += [api.Grant(1_000), api.Revoke(1)]
     commands = [*writes, api.OpenSession(), api.Once(1, 1, PUT)]
     assert {type(command) for command in commands} == {*api.COMMANDS}
     for command in commands:

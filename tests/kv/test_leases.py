@@ -58,8 +58,8 @@ def test_a_lease_lasts_for_its_ttl_and_the_grace_and_no_longer() -> None:
     assert bench.leases.is_alive(7)
     assert bench.leases.due(10) == Due()
     bench.clock.move_to(6_050)
-    assert not bench.leases.is_alive(7)
     assert bench.end(bench.leases.due(10)) == Due((7,))
+    assert not bench.leases.is_alive(7)
     assert bench.leases.next_end_ms is None
 
 
@@ -72,15 +72,30 @@ def test_a_renewal_begins_the_ttl_anew() -> None:
     assert bench.leases.times(7) == (1_000, 1_000)
 
 
-def test_a_renewal_at_the_end_is_too_late_though_nobody_has_ended_the_lease() -> None:
-    """Whoever is told so has heard it before anything that another one may do for it."""
+def test_a_renewal_is_in_time_as_long_as_nobody_has_ended_the_lease() -> None:
+    """A new leader waits for those that were on their way to the one before it."""
     bench = Bench()
     bench.grant(7)
-    bench.clock.move_to(1_050)
+    bench.clock.move_to(9_000)
+    assert bench.leases.times(7) == (1_000, 0)
+    assert bench.leases.renew([7]) == (1_000,)
+    assert bench.leases.due(10) == Due()
+    bench.end(bench.leases.end_now(7))
     assert bench.leases.renew([7]) == (0,)
     assert bench.leases.times(7) == (0, 0)
     assert [*bench.leases.numbers(0)] == []
     assert bench.leases.end_now(7) is None
+
+
+def test_a_lease_of_which_a_part_has_ended_is_renewed_no_more() -> None:
+    bench = Bench()
+    bench.grant(7)
+    bench.attach(7, *(b"%04d" % number for number in range(api.KEYS_MAX + 3)))
+    bench.clock.move_to(9_000)
+    bench.end(bench.leases.due(1))
+    assert not bench.leases.is_alive(7)
+    assert bench.leases.renew([7]) == (0,)
+    assert [*bench.leases.numbers(0)] == []
 
 
 def test_what_is_left_is_told_without_the_grace() -> None:
@@ -198,7 +213,7 @@ class LeaseStory(RuleBasedStateMachine):
         return self.bench.clock.time_ms
 
     def is_alive(self, lease: int) -> bool:
-        return lease in self.model and self.now_ms < self.model[lease][1]
+        return lease in self.model
 
     @rule(passed_ms=st.integers(0, 400))
     def time_passes(self, passed_ms: int) -> None:

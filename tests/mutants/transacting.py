@@ -71,8 +71,8 @@ TRANSACTING = (
     Mutant(
         "each operation of a transaction has a revision of its own",
         "Changing.commit",
-        "self._keys.write(key, value, old, self.revision, sub)",
-        "self._keys.write(key, value, old, self.revision + sub, sub)",
+        "self._keys.write(key, value, old, self.revision, sub, lease)",
+        "self._keys.write(key, value, old, self.revision + sub, sub, lease)",
     ),
     Mutant(
         "the end of a range is one of its keys",
@@ -132,8 +132,8 @@ TRANSACTING = (
     Mutant(
         "what a put replaced is told of what it wrote",
         "_CarryingOut._put.old",
-        "        old = self._changing.put(put.key, put.value)\n",
-        "        self._changing.put(put.key, put.value)\n"
+        "        old = self._changing.put(put.key, put.value, put.lease)\n",
+        "        self._changing.put(put.key, put.value, put.lease)\n"
         "        old = self._changing.get(put.key)\n",
     ),
     Mutant(

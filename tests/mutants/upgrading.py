@@ -203,7 +203,7 @@ UPGRADING = (
     Mutant(
         "who judges versions passes what is written under a session",
         "Upgrades._needed",
-        "self._since_of(logged.command if isinstance(logged, api.Stamped) else logged)",
+        "0 if isinstance(command, api.Internal) else self._since_of(command)",
         "0 if isinstance(logged, api.Stamped) else self._since_of(logged)",
         test="tests/sim/test_releases.py::test_a_command_that_comes_before_its_version_is_found",
     ),

@@ -152,8 +152,13 @@ class Replay(Checker):
         if not isinstance(logged, api.Stamped):
             return self._write(logged, told)
         self._time_ms = max(self._time_ms, logged.time_ms)
-        if isinstance(logged.command, api.Once):
-            return self._once(logged.command, told)
+        match logged.command:
+            case api.Once() as once:
+                return self._once(once, told)
+            case api.Grant() | api.Revoke() as write:
+                return self._write(write, told)
+            case api.Renew() | api.Pass():
+                return told
         while len(self._sessions) >= self._rules.sessions_max:
             del self._sessions[next(iter(self._sessions))]
         self._sessions[entry.index] = _Session(self._time_ms, 0, None)

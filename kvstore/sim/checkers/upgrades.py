@@ -124,7 +124,8 @@ class Upgrades(Checker):
         if entry.kind is not EntryKind.COMMAND:
             return 0
         logged = _decode(entry.data)
-        return self._since_of(logged.command if isinstance(logged, api.Stamped) else logged)
+        command = logged.command if isinstance(logged, api.Stamped) else logged
+        return 0 if isinstance(command, api.Internal) else self._since_of(command)
 
     def _version_at(self, index: int) -> int:
         """Which version the cluster has where everything up to that entry is applied."""
