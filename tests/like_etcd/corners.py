@@ -27,7 +27,7 @@ _DELETE = Txn(then=(DeleteRange(b"a"),))
 _RANGE = Range(b"a")
 
 CORNERS: dict[str, Sequence] = {
-    "no lease is granted for less than two seconds": (Grant(1, 0), Grant(2, 1), Grant(3, -5)),
+    "no lease is granted for less than two seconds": (Grant(1, 1), Grant(2, 2), Grant(3, 3)),
     "the longest lease": (Grant(1, 9_000_000_000), Grant(2, 9_000_000_001), Leases()),
     "what is before all": (Compact(-1), Range(b"a", at=-1), Range(b"a", at=0), Compact(0)),
     "the newest revision is compacted to, twice": (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .steps import FROM_KEY, LIST_MAX, DeleteRange, Put, Range, Sequence, Target, Txn
+from .steps import FROM_KEY, LIST_MAX, DeleteRange, Grant, Put, Range, Sequence, Target, Txn
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,10 @@ DIFFERENCES = (
         "A transaction that puts a key in one within it, and deletes it in a later one, is taken"
         " by etcd; here it is refused, as the other way round.",
         (Txn(then=(_PUT_A, _DELETE_A)),),
+    ),
+    Difference(
+        "A lease of no time, or less, is granted by etcd for two seconds; here it is refused.",
+        (Grant(1, 0),),
     ),
     Difference(
         "etcd takes what the longest list of a transaction has from what lists within it may have;"

@@ -130,7 +130,7 @@ class Naive:
     def _ask_of_lease(self, step: Grant | Revoke | TimeToLive | Leases) -> Answer:
         match step:
             case Grant(lease, ttl_s):
-                _refuse_if(ttl_s > _TTL_MAX_S, Why.INVALID)
+                _refuse_if(not 0 < ttl_s <= _TTL_MAX_S, Why.INVALID)
                 _refuse_if(lease in self.leases, Why.LEASE_EXISTS)
                 self.leases[lease] = max(ttl_s, _TTL_MIN_S)
                 return Granted(lease, self.leases[lease])

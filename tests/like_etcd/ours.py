@@ -25,19 +25,41 @@ from .answers import (
     Answer,
     Decided,
     Deleted,
+    Done,
     Event,
     Found,
+    Granted,
     Happened,
     Item,
+    Known,
+    Lives,
     Refused,
     Why,
     Written,
 )
-from .steps import FROM_KEY, Compare, DeleteRange, Put, Range, Step, Target, Txn, Watch
+from .steps import (
+    FROM_KEY,
+    Compare,
+    DeleteRange,
+    Grant,
+    Leases,
+    Put,
+    Range,
+    Revoke,
+    Step,
+    Target,
+    TimeToLive,
+    Txn,
+    Watch,
+)
 
 _IDENTITY = Identity(format_version=1, cluster_id="like etcd", node_id=1, incarnation="0" * 32)
 _LIMITS = Limits()
-_WHY = {api.FailureCode.INVALID: Why.INVALID}
+_WHY = {
+    api.FailureCode.INVALID: Why.INVALID,
+    api.FailureCode.LEASE_EXISTS: Why.LEASE_EXISTS,
+    api.FailureCode.NO_LEASE: Why.NO_LEASE,
+}
 _TARGETS = {
     Target.VERSION: api.CompareTarget.VERSION,
     Target.CREATE: api.CompareTarget.CREATE,
@@ -51,7 +73,7 @@ def is_there(step: Step | Compare) -> bool:
     """Whether this store can be asked that."""
     match step:
         case Put():
-            return not step.lease and not step.keep_value and not step.keep_lease
+            return not step.keep_value and not step.keep_lease
         case Range():
             return step == Range(step.key)
         case Txn():
@@ -60,7 +82,7 @@ def is_there(step: Step | Compare) -> bool:
             return step.target is not Target.LEASE
         case Watch(since):
             return since > 0
-    return isinstance(step, DeleteRange)
+    return isinstance(step, DeleteRange | Grant | Revoke | TimeToLive | Leases)
 
 
 class Ours(ABC):
@@ -73,6 +95,10 @@ class Ours(ABC):
         emptied = self._carried_out(_EVERYTHING)
         assert isinstance(emptied, api.DeleteResult)
         self._base = emptied.revision
+        known = self._carried_out(api.Leases())
+        assert isinstance(known, api.LeasesResult)
+        for lease in known.leases:
+            self._carried_out(api.Revoke(lease))
 
     @abstractmethod
     def _carried_out(self, request: api.Request) -> api.Result:
@@ -86,11 +112,21 @@ class Ours(ABC):
     def _request(self, step: Step) -> api.Request:
         match step:
             case Put():
-                return api.Put(step.key, step.value, return_previous=step.previous)
+                return api.Put(
+                    step.key, step.value, return_previous=step.previous, lease=step.lease
+                )
             case DeleteRange():
                 return api.DeleteRange(step.key, step.end, return_previous=step.previous)
             case Range():
                 return api.Get((step.key,))
+            case Grant(lease, ttl_s):
+                return api.Grant(min(ttl_s * 1_000, api.INTEGER_MAX), lease)
+            case Revoke(lease):
+                return api.Revoke(lease)
+            case TimeToLive(lease):
+                return api.TimeToLive(lease, with_keys=True)
+            case Leases():
+                return api.Leases()
             case Txn():
                 return api.Txn(
                     tuple(map(self._compare, step.compares)),
@@ -132,6 +168,20 @@ class Ours(ABC):
                 results = tuple(self._answer(one, is_nested=True) for one in result.results)
                 revision = None if is_nested else result.revision - self._base
                 return Decided(revision, result.succeeded, results)
+        return self._answer_of_lease(result)
+
+    def _answer_of_lease(self, result: api.Result) -> Answer:
+        match result:
+            case api.GrantResult(lease, ttl_ms):
+                return Granted(lease, ttl_ms // 1_000)
+            case api.RevokeResult():
+                return Done(result.revision - self._base)
+            case api.TimeToLiveResult(ttl_ms=0):
+                return Refused(Why.NO_LEASE)
+            case api.TimeToLiveResult():
+                return Lives(result.ttl_ms // 1_000, frozenset(result.keys))
+            case api.LeasesResult():
+                return Known(frozenset(result.leases))
         raise AssertionError(f"nobody asked for {result}")
 
     def _item(self, item: api.KeyValue) -> Item:
@@ -141,7 +191,7 @@ class Ours(ABC):
             item.create_revision - self._base,
             item.mod_revision - self._base,
             item.version,
-            lease=0,
+            item.lease,
         )
 
 
@@ -163,6 +213,8 @@ class Machine(Ours):
             return api.Failure(api.FailureCode.INVALID, complaint)
         if isinstance(request, api.QUERIES):
             return self._machine.query(request)
+        if api.COMMAND_ROW_OF[type(request)].needs_time:
+            request = api.Stamped(0, request)
         data = msgspec.msgpack.encode(request)
         effect = self._machine.apply(self._machine.last_applied + 1, data)
         self._effects.append(effect)
