@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         MemberRole,
         MembersResult,
         PutResult,
+        RangeResult,
         Repeated,
         RevokeResult,
         ScanResult,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         StatusResult,
         TimeToLiveResult,
         TxnResult,
+        Version,
     )
     from kvstore.client.blocking import Client
     from kvstore.client.transactions import key, keys
@@ -84,6 +86,7 @@ __all__ = [
     "OutcomeUnknownError",
     "ProtocolError",
     "PutResult",
+    "RangeResult",
     "RefusedError",
     "Repeated",
     "RequestError",
@@ -95,6 +98,7 @@ __all__ = [
     "TransactionFailedError",
     "TxnResult",
     "UnreachableError",
+    "Version",
     "key",
     "keys",
 ]

@@ -27,6 +27,8 @@ class FailureCode(enum.StrEnum):
     """The members cannot be changed so, for now: for a reason that may pass."""
     COMPACTED = "COMPACTED"
     """What was at that revision is not kept any more."""
+    FUTURE = "FUTURE"
+    """That revision is not there yet."""
     STALE = "STALE"
     """The node's term is below the request's `min_term`."""
     NO_SESSION = "NOSESSION"

@@ -52,6 +52,7 @@ from kvstore.api.nodes import (
     Status,
     StatusResult,
 )
+from kvstore.api.ranges import RANGE_ROWS
 from kvstore.api.row import KEY_STEPS, PLACE_BYTES, Bounds, CommandRow, Extent, QueryRow, Row
 from kvstore.api.sessions import Once, OpenSession, SessionResult
 from kvstore.api.watches import WATCH_ROWS, WatchEvents, WatchRequest
@@ -136,6 +137,7 @@ QUERY_ROWS: Final = (
     QueryRow(request=Scan, result=ScanResult, check=_check_scan, steps_max=_steps_of_scan),
     QueryRow(request=Count, result=CountResult),
     *LEASE_QUERY_ROWS,
+    *RANGE_ROWS,
 )
 
 

@@ -22,7 +22,7 @@ from kvstore.cli.standard_input import read_all
 from kvstore.client.blocking import Client
 from kvstore.exit_codes import DONE, NOT_FOUND
 
-_stale = option(
+stale_option = option(
     "--stale",
     section="Options",
     is_flag=True,
@@ -36,7 +36,7 @@ _if_revision = option(
     help="Only if the key K (without it, the KEY itself) has mod_revision N; "
     "0 stands for no such key.",
 )
-_from_any = option(
+from_any_option = option(
     "--from-any",
     section="Options",
     is_flag=True,
@@ -120,14 +120,14 @@ def _parse_guard(text: str | None, keys: Sequence[str]) -> tuple[bytes, int] | N
 
 @click.command(cls=Command)
 @click.argument("key")
-@options(_stale, _from_any)
+@options(stale_option, from_any_option)
 @with_client
 def get(client: Client, key: str, stale: bool, from_any: bool, as_json: bool) -> int:
     """Print the value of KEY.
 
     The bytes come out as they are; on a terminal a line end follows.
     """
-    _check_reads(stale, from_any)
+    check_reads(stale, from_any)
     record = client.get(os.fsencode(key), stale=stale)
     if as_json:
         missing = {"key": os.fsencode(key), "mod_revision": 0}
@@ -178,11 +178,11 @@ def increment(client: Client, key: str, by: str, guard: str | None, as_json: boo
 
 
 @click.command(cls=Command)
-@options(_stale, _from_any)
+@options(stale_option, from_any_option)
 @with_client
 def count(client: Client, stale: bool, from_any: bool, as_json: bool) -> int:
     """Print the number of keys."""
-    _check_reads(stale, from_any)
+    check_reads(stale, from_any)
     number = client.count(stale=stale)
     click.echo(render.json_line({"count": number}) if as_json else str(number))
     return DONE
@@ -199,7 +199,7 @@ def count(client: Client, stale: bool, from_any: bool, as_json: bool) -> int:
     help="Stop after N keys.",
 )
 @option("--reverse", section="Options", is_flag=True, help="From the last key to the first.")
-@options(_stale, _from_any)
+@options(stale_option, from_any_option)
 @with_client
 def scan(
     client: Client,
@@ -217,7 +217,7 @@ def scan(
     written as \n, \t, \r, \\ or \xNN. With --json a line is the object of one key; if the
     scan fails half way, the last line is that of the error.
     """
-    _check_reads(stale, from_any)
+    check_reads(stale, from_any)
     for record in client.scan(
         os.fsencode(prefix),
         limit=limit,
@@ -233,7 +233,7 @@ def scan(
     return DONE
 
 
-def _check_reads(stale: bool, from_any: bool) -> None:
+def check_reads(stale: bool, from_any: bool) -> None:
     if stale and from_any:
         raise click.UsageError(
             "--stale reads what one node has, --from-any what is current: choose"

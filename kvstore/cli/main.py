@@ -21,6 +21,7 @@ from kvstore.cli.check import check
 from kvstore.cli.defrag import defrag
 from kvstore.cli.groups import Group
 from kvstore.cli.health import health
+from kvstore.cli.history import history
 from kvstore.cli.inspection import inspect
 from kvstore.cli.keys import count, delete, get, increment, put, scan
 from kvstore.cli.member import member
@@ -173,7 +174,8 @@ def commands(ctx: click.Context) -> None:
 
 
 for _command in (
-    *(serve, put, get, delete, increment, txn, scan, count, watch, status, health, check, inspect),
+    *(serve, put, get, delete, increment, txn, scan, count, history),
+    *(watch, status, health, check, inspect),
     *(backup, verify, restore, recover, defrag),
 ):
     commands.add_command(_command)

@@ -7,7 +7,7 @@ nor ended by it.
 
 How a request finds the leader, and what is tried again, is `caller.py`'s business, waiting
 for sockets that of `links.py`, and what may be given to it that of `arguments.py`. The methods
-that ask stand in `blocking_keys.py` and `blocking_cluster.py`, by subject: `requests.py` tells
+that ask stand in `blocking_keys.py` and its like, by subject: `requests.py` tells
 where a new one goes. This module must not know how the server works inside.
 """
 
@@ -34,6 +34,7 @@ from kvstore.client.arguments import (
 )
 from kvstore.client.blocking_cluster import ClusterMethods
 from kvstore.client.blocking_keys import KeyMethods
+from kvstore.client.blocking_past import PastMethods
 from kvstore.client.blocking_txn import TxnMethods
 from kvstore.client.blocking_watch import WatchMethods
 from kvstore.client.caller import Caller, Source
@@ -61,7 +62,7 @@ class Settings(TypedDict, total=False):
     connections_max: int
 
 
-class Client(KeyMethods, TxnMethods, WatchMethods, ClusterMethods):
+class Client(KeyMethods, PastMethods, TxnMethods, WatchMethods, ClusterMethods):
     """Requests to a cluster through any of its nodes.
 
     * Threads may share one. They are served side by side, `connections_max` at a time, the others

@@ -39,6 +39,7 @@ from kvstore.client.course import Course
 from kvstore.client.doubts import Doubts, Number
 from kvstore.client.knowledge import Knowledge
 from kvstore.errors import (
+    CompactedError,
     ConfigError,
     NotLeaderError,
     OutcomeUnknownError,
@@ -67,11 +68,19 @@ _NOT_OF_WHO_LEADS: Final = (
     api.FailureCode.BUSY,
     api.FailureCode.NO_SESSION,
     api.FailureCode.TAKEN,
+    api.FailureCode.COMPACTED,
+    api.FailureCode.FUTURE,
 )
 """Refusals for reasons of the request: the node may lead as before."""
 
 
-_ENDS: Final = (api.FailureCode.INVALID, api.FailureCode.NO_HEIR, api.FailureCode.NO_CHANGE)
+_ENDS: Final = (
+    api.FailureCode.INVALID,
+    api.FailureCode.NO_HEIR,
+    api.FailureCode.NO_CHANGE,
+    api.FailureCode.COMPACTED,
+    api.FailureCode.FUTURE,
+)
 """Refusals that the caller has to know of: to ask at once again does not help."""
 
 
@@ -436,4 +445,6 @@ def _refusal_of(failure: api.Failure) -> RefusedError:
     text = f"{code} {failure.message}"
     if failure.code is api.FailureCode.NOT_LEADER:
         return NotLeaderError(text, failure.leader)
+    if failure.code is api.FailureCode.COMPACTED:
+        return CompactedError(text, failure.compacted)
     return RefusedError(text, code)

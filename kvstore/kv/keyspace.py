@@ -137,6 +137,10 @@ class Keyspace:
         """Keys < before, likewise."""
         return self._history.range_back_at(b"", before, revision)
 
+    def versions(self, key: bytes, revision: int) -> Iterator[tuple[int, bytes | None]]:
+        """What a key was as of a revision, and before that, down to the floor; None: deleted."""
+        return self._history.versions(key, revision)
+
     def count(self) -> int:
         """How many keys there are."""
         return self._view.count()

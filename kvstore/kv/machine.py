@@ -27,6 +27,7 @@ from kvstore.kv.effect import Change, Effect
 from kvstore.kv.footprint import footprint, is_wide
 from kvstore.kv.keyspace import Keyspace
 from kvstore.kv.leases import Due, Leases, no_lease
+from kvstore.kv.ranges import Ranging
 from kvstore.kv.record import HEAD_BYTES, lease_of, to_key_value, unpack_head
 from kvstore.kv.sessions import Sessions
 from kvstore.kv.txn import carry_out
@@ -366,6 +367,18 @@ class StateMachine:
         next_after = told[-1] if len(found) > len(told) else None
         return api.LeasesResult(self.revision, tuple(told), next_after)
 
+    def _range(self, query: api.Range) -> api.Result:
+        return self._ranging(lambda ranging: ranging.range(query))
+
+    def _versions(self, query: api.History) -> api.Result:
+        return self._ranging(lambda ranging: ranging.versions(query))
+
+    def _ranging(self, answer: Callable[[Ranging], api.Result]) -> api.Result:
+        ranging = Ranging(self._keys, self.revision, self._reply_bytes_max)
+        result = answer(ranging)
+        self._steps += ranging.steps
+        return result
+
     def _too_much(self, get: api.Get) -> api.Failure:
         """A record is read whole, also to see that it is there."""
         what = "reply would exceed" if get.with_values else "values of these keys exceed"
@@ -401,5 +414,7 @@ QUERIES: Final[dict[type, Callable[[StateMachine, Any], api.Result]]] = {
     api.Count: StateMachine._count,
     api.TimeToLive: StateMachine._time_to_live,
     api.Leases: StateMachine._list_leases,
+    api.Range: StateMachine._range,
+    api.History: StateMachine._versions,
 }
 """What answers a query, by its type."""

@@ -31,14 +31,16 @@ OF_NODES = {
 
 OF_LEASES = {"Grant", "Revoke", "KeepAlive", "TimeToLive", "Leases"}
 
+OF_THE_PAST = {"Range", "History"}
+
 DECIDED = {
     "its Redis command": (
         ["wire/commands.py", "wire/scan.py"],
-        {"OpenSession", "Once", "DeleteRange", "Txn", *OF_NODES, *OF_LEASES},
+        {"OpenSession", "Once", "DeleteRange", "Txn", *OF_NODES, *OF_THE_PAST, *OF_LEASES},
     ),
     "how the client asks for it": (
         [
-            *("client/requests.py", "client/transactions.py"),
+            *("client/requests.py", "client/past.py", "client/transactions.py"),
             *("client/caller.py", "client/backup.py"),
             *("client/watch_requests.py", "client/following.py"),
         ],
@@ -46,15 +48,25 @@ DECIDED = {
     ),
     "whether the simulator's clients ask for it": (
         SIMULATED,
-        {"Status", "CheckReplicas", *WATCHING, *OF_LEASES},
+        {"Status", "CheckReplicas", *WATCHING, *OF_THE_PAST, *OF_LEASES},
     ),
     "its words in the simulator's film": (
         ["sim/film_words.py"],
-        {"Count", *OF_NODES, *OF_LEASES},
+        {"Count", *OF_NODES, *OF_THE_PAST, *OF_LEASES},
     ),
     "whether it has a share for each of its keys": (
         ["sim/checkers/shares.py"],
-        {"OpenSession", "Once", "Scan", "Count", "DeleteRange", "Txn", *OF_NODES, *OF_LEASES},
+        {
+            "OpenSession",
+            "Once",
+            "Scan",
+            "Count",
+            "DeleteRange",
+            "Txn",
+            *OF_NODES,
+            *OF_THE_PAST,
+            *OF_LEASES,
+        },
     ),
 }
 """What no row can say of a request: in which files it is decided, and for whom there is nothing."""

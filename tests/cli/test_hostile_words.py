@@ -56,6 +56,8 @@ LINES = [
     "watch --prefix WORD",
     "watch --revision WORD",
     "watch --limit WORD",
+    "history WORD",
+    "history k --before WORD",
     "transfer-leader --to-node WORD",
     "member WORD",
     "member add WORD h:9004",

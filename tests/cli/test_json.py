@@ -85,6 +85,12 @@ def test_a_key_that_is_there_and_one_that_is_not_have_one_shape(run: Run) -> Non
         ("increment n", api.IncrementResult(6, 7), 0, {"value": 7}),
         ("count", api.CountResult(6, 9), 0, {"count": 9}),
         (
+            "history k",
+            api.HistoryResult(9, (api.Version(7, None),), False, 0),
+            0,
+            {"revision": 7, "deleted": True, "key": "k"},
+        ),
+        (
             "scan",
             api.ScanResult(3, (record(b"a", b"\xff"),), None),
             0,
@@ -125,6 +131,7 @@ LINES = {
     "scan": "scan",
     "count": "count",
     "watch": "watch",
+    "history": "history k",
     "transfer-leader": "transfer-leader",
     "check": "check",
     "backup": "backup /dev/shm/a-backup-that-fails",

@@ -11,6 +11,10 @@ from .mutant import Mutant
 HISTORY = "tests/kv/test_history.py"
 EVENTS = "tests/kv/test_past_events.py"
 ORDERED = "tests/kv/test_ordered.py"
+RANGED = "tests/kv/test_ranges.py"
+ASKED = "tests/client/test_past.py"
+ETCD = f"{RANGED}::test_a_range_is_answered_as_etcd_does_it"
+TIED = f"{RANGED}::test_what_is_equal_comes_in_the_order_of_keys_and_a_limit_cuts_what_is_ordered"
 AS_IT_WAS = f"{HISTORY}::test_each_key_is_found_as_it_was_at_each_revision"
 DROPPED = f"{HISTORY}::test_what_is_dropped_is_below_the_floor_and_all_else_is_found"
 VERSIONS = f"{HISTORY}::test_all_versions_of_a_key_are_told_the_last_one_first"
@@ -207,5 +211,83 @@ PAST = (
         "history.version_at(row.key, at[0])",
         "history.version_at(row.key, 1 << 60)",
         test=SLICES,
+    ),
+    Mutant(
+        "more and count are told of what the filters left",
+        "Ranging._look",
+        "                count += 1\n",
+        "                count += _passes(query, record)\n",
+        test=ETCD,
+    ),
+    Mutant(
+        "the limit is reached by what the filters leave out",
+        "ranges._wanted",
+        "return query.limit + 1 if",
+        "return query.limit if",
+        test=TIED,
+    ),
+    Mutant(
+        "a range that is ordered is cut before that",
+        "ranges._wanted",
+        "    is_ordered = query.target is not api.Target.KEY or query.order is api.Order.DESCEND\n",
+        "    is_ordered = query.target is not api.Target.KEY\n",
+        test=TIED,
+    ),
+    Mutant(
+        "what is equal comes the other way round where the order does",
+        "Ranging.range",
+        "            found.sort(key=_BY[query.target], reverse=is_down)\n",
+        "            found.sort(key=_BY[query.target])\n"
+        "            found = found[::-1] if is_down else found\n",
+        test=TIED,
+    ),
+    Mutant(
+        "a range is told as of now, whenever it is asked for",
+        "Ranging._look",
+        "        is_now = query.revision in (0, self._newest)\n",
+        "        is_now = query.revision >= 0\n",
+        test=ETCD,
+    ),
+    Mutant(
+        "keys that were gone are counted",
+        "Ranging._look",
+        "            if record is not None:\n",
+        "            count += record is None\n            if record is not None:\n",
+        test=ETCD,
+    ),
+    Mutant(
+        "the floor cannot be asked for",
+        "past.refusal",
+        "    if 0 < revision < floor:\n",
+        "    if 0 < revision <= floor:\n",
+        test=f"{RANGED}::test_what_is_not_kept_any_more_is_refused_with_the_first_revision_that_is",
+    ),
+    Mutant(
+        "what is below the floor is told as far as it is there",
+        "past.refusal",
+        "    if 0 < revision < floor:\n",
+        "    if revision < 0:\n",
+        test=f"{RANGED}::test_what_is_not_kept_any_more_is_refused_with_the_first_revision_that_is",
+    ),
+    Mutant(
+        "a range is looked at to its end, however long that takes",
+        "Ranging._look",
+        "            if self._steps_so_far >= steps_max:\n",
+        "            if steps_max < 0:\n",
+        test=f"{RANGED}::test_a_range_that_takes_too_long_is_refused_before_it_has",
+    ),
+    Mutant(
+        "the next page of versions begins with the last one again",
+        "Ranging.versions",
+        "min(query.before - 1, newest)",
+        "min(query.before, newest)",
+        test=f"{RANGED}::test_the_versions_of_a_key_come_in_pages",
+    ),
+    Mutant(
+        "what is dropped while a client looks back is an error",
+        "Looking.ends_with",
+        "        return self._page is not None and",
+        "        return self._page is None and",
+        test=f"{ASKED}::test_what_is_dropped_meanwhile_is_told_no_more",
     ),
 )
