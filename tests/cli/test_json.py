@@ -67,6 +67,7 @@ def test_a_key_that_is_there_and_one_that_is_not_have_one_shape(run: Run) -> Non
                 "create_revision": 1,
                 "mod_revision": 2,
                 "version": 3,
+                "lease": 0,
             },
         )
         missing = {"found": False, "key": "foo", "mod_revision": 0}
@@ -100,6 +101,7 @@ def test_a_key_that_is_there_and_one_that_is_not_have_one_shape(run: Run) -> Non
                 "create_revision": 1,
                 "mod_revision": 2,
                 "version": 3,
+                "lease": 0,
             },
         ),
     ],
