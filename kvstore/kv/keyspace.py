@@ -10,13 +10,15 @@ It must not know requests, nor who asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from kvstore.kv.effect import Change
+from kvstore.kv.events import Events, events
 from kvstore.kv.history import Found, History
 from kvstore.kv.leases import Leases
 from kvstore.kv.record import lease_of, next_record, unpack_head
+from kvstore.kv.undo import Position
 from kvstore.kv.view import Past, View
 
 _DROPPED_AT_ONCE: Final = 64
@@ -140,6 +142,12 @@ class Keyspace:
     def versions(self, key: bytes, revision: int) -> Iterator[tuple[int, bytes | None]]:
         """What a key was as of a revision, and before that, down to the floor; None: deleted."""
         return self._history.versions(key, revision)
+
+    def events(
+        self, position: Position, newest: int, steps: int, wanted: Callable[[bytes], bool]
+    ) -> Events:
+        """What changed from `position` on, not below the floor, of keys that are wanted."""
+        return events(self._history, position, newest, steps, wanted)
 
     def count(self) -> int:
         """How many keys there are."""

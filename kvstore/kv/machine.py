@@ -24,6 +24,7 @@ from kvstore.errors import DirectoryRefusedError
 from kvstore.kv.changing import READ_STEPS, WRITE_STEPS, Changing, Refused
 from kvstore.kv.clock import LogClock
 from kvstore.kv.effect import Change, Effect
+from kvstore.kv.events import Events
 from kvstore.kv.footprint import footprint, is_wide
 from kvstore.kv.keyspace import Keyspace
 from kvstore.kv.leases import Due, Leases, no_lease
@@ -31,6 +32,7 @@ from kvstore.kv.ranges import Ranging
 from kvstore.kv.record import HEAD_BYTES, lease_of, to_key_value, unpack_head
 from kvstore.kv.sessions import Sessions
 from kvstore.kv.txn import carry_out
+from kvstore.kv.undo import Position
 from kvstore.kv.view import NO_FOOTPRINT, Applied, Footprint, View
 
 SCAN_STEPS_MAX: Final = 4_000
@@ -165,6 +167,15 @@ class StateMachine:
         """Answer from the entries applied so far."""
         self._steps += READ_STEPS
         return QUERIES[type(query)](self, query)
+
+    @property
+    def floor(self) -> int:
+        """The first revision whose changes are all kept."""
+        return self._keys.floor
+
+    def events(self, position: Position, steps: int, wanted: Callable[[bytes], bool]) -> Events:
+        """What changed from `position` on, not below the floor, of keys that are wanted."""
+        return self._keys.events(position, self.revision, steps, wanted)
 
     # --- Commands -------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
-"""What the state machine keeps of the past, as watches read it.
+"""The history that the state machine keeps, as watches read it.
 
-Law: what was not kept is not made up: below the floor nothing is told.
+Law: what is not kept any more is not made up: below the floor nothing is told.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kvstore.kv.machine import StateMachine
-from kvstore.server.watching.catch_up import Slice
+from kvstore.server.watching.catch_up import Row, Slice
 from kvstore.server.watching.piece import Position
 
 
 class MachinePast:
-    """The past of one node's state machine, which keeps nothing but the present."""
+    """The past of one node's state machine."""
 
     def __init__(self, machine: StateMachine) -> None:
         self._machine = machine
@@ -21,7 +21,7 @@ class MachinePast:
     @property
     def floor(self) -> int:
         """The first revision of which all changes can be told."""
-        return self._machine.revision + 1
+        return self._machine.floor
 
     @property
     def revision(self) -> int:
@@ -29,7 +29,13 @@ class MachinePast:
         return self._machine.revision
 
     def events(
-        self, _position: Position, _steps_max: int, _is_wanted: Callable[[bytes], bool]
+        self, position: Position, steps_max: int, is_wanted: Callable[[bytes], bool]
     ) -> Slice:
-        """None: all that there are were told as they were applied."""
-        return Slice((), (self._machine.revision + 1, 0))
+        """Those from `position` on, of keys that are wanted, for so much work."""
+        found = self._machine.events(position, steps_max, is_wanted)
+        rows = [
+            Row((one.revision, place), change)
+            for one in found.revisions
+            for place, change in zip(one.places, one.changes, strict=True)
+        ]
+        return Slice(rows, found.position)

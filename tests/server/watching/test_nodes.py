@@ -113,7 +113,26 @@ def test_who_watches_at_a_node_that_gets_a_snapshot_is_not_passed_over() -> None
     cluster.heal()
     level(cluster, leader, lost)
     cluster.run(100)
-    assert watcher.take() == [api.FailureCode.COMPACTED]
+    taken: list[bytes | api.FailureCode] = []
+    while heard := watcher.take() or lost.watches.is_busy:
+        taken += heard if isinstance(heard, list) else []
+        cluster.run(100)
+    assert taken == [b"key %d" % number for number in range(40)], "history came with it"
+
+
+def test_who_begins_in_the_past_is_told_of_it_at_every_node() -> None:
+    cluster = Cluster()
+    leader = cluster.elect()
+    first = leader.machine.revision + 1
+    for number in range(10):
+        put(cluster, leader, b"%d" % number)
+    for node in cluster.nodes.values():
+        watcher = Watcher(node)
+        watcher.ask(api.CancelWatch(1))
+        request = api.CreateWatch(2, b"", api.FROM_KEY, first + 3, with_previous=True)
+        assert watcher.ask(request) == api.WatchCreated(2, first + 3)
+        cluster.run(200)
+        assert watcher.take() == [b"%d" % number for number in range(3, 10)]
 
 
 def test_data_that_are_in_doubt_are_told_to_nobody() -> None:
