@@ -49,7 +49,7 @@ def test_a_backup_is_saved_under_its_name_when_it_is_whole(run: Run, tmp_path: P
     with ScriptedNode(LEADS, *pieces_of(WHOLE)) as node:
         ran = run("backup", str(path), "--to", node.address)
     assert (ran.code, ran.out) == (0, b"")
-    assert "saved 4 records as of index 7 (revision 5), 514 B from node at" in ran.err
+    assert "saved 4 records as of index 7 (revision 5), 526 B from node at" in ran.err
     assert path.read_bytes() == WHOLE
     assert list(tmp_path.iterdir()) == [path]
 

@@ -58,6 +58,7 @@ def test_get_as_json_has_text_or_base64(run: Run) -> None:
             "create_revision": 1,
             "mod_revision": 2,
             "version": 3,
+            "lease": 0,
         }
         binary = json.loads(run("get", "foo", "--json", "--to", node.address).out)
         assert (binary["key_base64"], binary["value_base64"]) == ("/w==", "/g==")

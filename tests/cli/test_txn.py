@@ -144,7 +144,7 @@ def test_with_json_it_is_one_object(run: Run) -> None:
         {
             "succeeded": False,
             "revision": 17,
-            "results": [{"items": [{**item, "version": 3}, None]}],
+            "results": [{"items": [{**item, "version": 3, "lease": 0}, None]}],
         },
         {"succeeded": False, "revision": 17},
     ]

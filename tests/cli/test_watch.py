@@ -53,7 +53,7 @@ def test_with_json_a_line_is_a_revision(run: Run) -> None:
     with ScriptedNode(TOLD) as node:
         ran = run("watch", "a", "--json", *FROM_5, "--to", node.address)
     first, second = map(json.loads, ran.out.splitlines())
-    numbers = {"create_revision": 1, "mod_revision": 2, "version": 3}
+    numbers = {"create_revision": 1, "mod_revision": 2, "version": 3, "lease": 0}
     assert first == {
         "revision": 6,
         "events": [

@@ -27,8 +27,13 @@ PUTS = 100
 def put(cluster: Cluster, leader: Node, count: int = PUTS) -> None:
     """Writes of some 60 bytes each in the log; checkpoints come by themselves, a little later."""
     for number in range(count):
-        leader.submit_command(api.Put(b"key %d" % (number % 7), bytes(30)), Claim())
+        leader.submit_command(once_put(number, 30), Claim())
     cluster.run()
+
+
+def once_put(number: int, value_bytes: int) -> api.Put:
+    """It makes the data no longer than the first seven do, nor their history."""
+    return api.Put(b"key %d" % (number % 7), bytes(value_bytes), when=api.When.ABSENT)
 
 
 def begun(size: int = 3, limits: Limits = Limits()) -> tuple[Cluster, Node]:  # noqa: B008 - frozen
@@ -191,7 +196,7 @@ def one_that_fetches(cluster: Cluster, leader: Node, value_bytes: int) -> Node:
     other = next(one for one in cluster.members if one != leader.raft.id)
     cluster.isolate(other)
     for number in range(4 * PUTS):
-        leader.submit_command(api.Put(b"key %d" % (number % 7), bytes(value_bytes)), Claim())
+        leader.submit_command(once_put(number, value_bytes), Claim())
     cluster.run(5_000)
     cluster.heal()
     hold_up(cluster, lambda one: None if isinstance(one, SnapshotPiece) else one)
