@@ -40,7 +40,7 @@ class TableRow(msgspec.Struct, frozen=True):
 ATTACHED: Final = TableRow("attached", b"a", is_told=False)
 ENDS: Final = TableRow("ends", b"e", is_told=False)
 HISTORY: Final = TableRow("history", b"h", outlives=False, records="changes")
-INDEX: Final = TableRow("index", b"i", outlives=False, records="indexed")
+INDEX: Final = TableRow("index", b"i", outlives=False, is_told=False)
 KEYS: Final = TableRow("keys", b"k")
 LEASES: Final = TableRow("leases", b"l")
 SESSIONS: Final = TableRow("sessions", b"s", outlives=False)
@@ -64,5 +64,5 @@ def outliving(counts: Sequence[int]) -> dict[str, int]:
 
 
 def count_words(counts: Mapping[str, int]) -> str:
-    """The same for people: `7 changes, 1 indexed, 5 keys, 0 leases, 2 sessions`."""
+    """The same for people: `7 changes, 5 keys, 0 leases, 2 sessions`."""
     return ", ".join(f"{count} {what}" for what, count in counts.items())

@@ -172,7 +172,6 @@ def test_a_whole_backup_is_told_what_it_is_of(run: Run, tmp_path: Path) -> None:
         "term": 3,
         "revision": 5,
         "changes": 0,
-        "indexed": 0,
         "keys": 3,
         "leases": 0,
         "sessions": 1,

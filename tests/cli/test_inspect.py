@@ -52,7 +52,7 @@ def test_a_sound_directory_is_shown_with_its_terms_and_leaders(tmp_path):
     assert "node 1 · cluster local · no server seen" in result.stdout
     assert "term     3, voted for node 1" in result.stdout
     assert "log      entries 1 to 8, every checksum good" in result.stdout
-    said = "applied  up to 8, revision 8, 0 changes, 0 indexed, 0 keys, 0 leases, 0 sessions"
+    said = "applied  up to 8, revision 8, 0 changes, 0 keys, 0 leases, 0 sessions"
     assert said in result.stdout
     assert "term 1     led by node 1      1 to 5" in result.stdout
     assert "term 3     led by node 2      6 to 8" in result.stdout

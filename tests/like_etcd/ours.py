@@ -43,6 +43,7 @@ from .steps import (
     DeleteRange,
     Grant,
     Leases,
+    Operation,
     Put,
     Range,
     Revoke,
@@ -56,6 +57,8 @@ from .steps import (
 _IDENTITY = Identity(format_version=1, cluster_id="like etcd", node_id=1, incarnation="0" * 32)
 _LIMITS = Limits()
 _WHY = {
+    api.FailureCode.COMPACTED: Why.COMPACTED,
+    api.FailureCode.FUTURE: Why.FUTURE,
     api.FailureCode.INVALID: Why.INVALID,
     api.FailureCode.LEASE_EXISTS: Why.LEASE_EXISTS,
     api.FailureCode.NO_LEASE: Why.NO_LEASE,
@@ -74,15 +77,21 @@ def is_there(step: Step | Compare) -> bool:
     match step:
         case Put():
             return not step.keep_value and not step.keep_lease
-        case Range():
-            return step == Range(step.key)
         case Txn():
-            return all(map(is_there, step.compares + step.then + step.otherwise))
+            return all(map(_is_there_within, step.compares + step.then + step.otherwise))
         case Compare():
             return step.target is not Target.LEASE
         case Watch(since):
             return since > 0
+        case Range(at=at):
+            # No revision before the sequence can be compacted yet.
+            return at is None or at >= 0
     return isinstance(step, DeleteRange | Grant | Revoke | TimeToLive | Leases)
+
+
+def _is_there_within(part: Compare | Operation) -> bool:
+    """Whether a transaction can consist of that."""
+    return part == Range(part.key) if isinstance(part, Range) else is_there(part)
 
 
 class Ours(ABC):
@@ -118,7 +127,7 @@ class Ours(ABC):
             case DeleteRange():
                 return api.DeleteRange(step.key, step.end, return_previous=step.previous)
             case Range():
-                return api.Get((step.key,))
+                return self._range(step)
             case Grant(lease, ttl_s):
                 return api.Grant(min(ttl_s * 1_000, api.INTEGER_MAX), lease)
             case Revoke(lease):
@@ -130,10 +139,35 @@ class Ours(ABC):
             case Txn():
                 return api.Txn(
                     tuple(map(self._compare, step.compares)),
-                    tuple(map(self._request, step.then)),
-                    tuple(map(self._request, step.otherwise)),
+                    tuple(map(self._operation, step.then)),
+                    tuple(map(self._operation, step.otherwise)),
                 )
         raise AssertionError(f"{step} cannot be asked for")
+
+    def _range(self, asked: Range) -> api.Range:
+        return api.Range(
+            asked.key,
+            asked.end,
+            revision=self._absolute(asked.at),
+            limit=asked.limit,
+            order=api.Order[asked.order.name],
+            target=api.Target[asked.target.name],
+            keys_only=asked.keys_only,
+            count_only=asked.count_only,
+            min_mod=self._absolute(asked.min_mod),
+            max_mod=self._absolute(asked.max_mod),
+            min_create=self._absolute(asked.min_create),
+            max_create=self._absolute(asked.max_create),
+        )
+
+    def _absolute(self, revision: int | None) -> int:
+        return 0 if revision is None else self._base + revision
+
+    def _operation(self, operation: Operation) -> api.Operation:
+        """Within a transaction one key is read."""
+        if isinstance(operation, Range):
+            return api.Get((operation.key,))
+        return self._request(operation)
 
     def _compare(self, compare: Compare) -> api.Compare:
         target, operand = compare.target, compare.operand
@@ -164,6 +198,9 @@ class Ours(ABC):
             case api.GetResult():
                 items = tuple(self._item(one) for one in result.items if one is not None)
                 return Found(result.revision - self._base, items, more=False, count=len(items))
+            case api.RangeResult():
+                items = tuple(map(self._item, result.items))
+                return Found(result.revision - self._base, items, result.more, result.count)
             case api.TxnResult():
                 results = tuple(self._answer(one, is_nested=True) for one in result.results)
                 revision = None if is_nested else result.revision - self._base
