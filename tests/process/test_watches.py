@@ -11,6 +11,7 @@ from kvstore.client.blocking import Client
 from kvstore.client.watching import Watch
 from kvstore.errors import RefusedError, UnreachableError
 
+from .cluster import eventually
 from .conftest import MakeCluster
 from .steps import others
 
@@ -57,8 +58,7 @@ def test_a_closed_watch_ends_whoever_waits(make_cluster: MakeCluster) -> None:
         thread = threading.Thread(target=lambda: taken.extend(watch))
         thread.start()
         client.put("a", "1")
-        while not taken:
-            thread.join(0.01)
+        eventually(lambda: taken, "it is told")
         watch.close()
         thread.join(60)
         assert not thread.is_alive()

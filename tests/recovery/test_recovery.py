@@ -74,7 +74,8 @@ def test_term_and_revision_are_beyond_all_of_before(tmp_path):
     assert hard_state == HardState(TERM + TERM_BUMP, None, 0)
     assert done.term == TERM + TERM_BUMP
     applied = node.state.applied()
-    assert applied == Applied(LAST, 6 + RECOVER_BUMP, 950, 2, Past(floor=6 + RECOVER_BUMP))
+    past = Past(floor=6 + RECOVER_BUMP, live_bytes=2 * (1 + HEAD_BYTES + 1))
+    assert applied == Applied(LAST, 6 + RECOVER_BUMP, 950, 2, past)
     assert done.revision == applied.revision
     assert max(unpack_head(record)[1] for _, record in node.state.scan(b"")) < RECOVER_BUMP
     node.close()

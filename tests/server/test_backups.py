@@ -19,6 +19,7 @@ from kvstore.server.node import Node
 from kvstore.server.router import Router
 from kvstore.storage.records import decode_value
 from kvstore.storage.snapshot_format import SnapshotDecoder
+from kvstore.storage.tables import KEYS
 
 from .cluster import Claim, Cluster
 
@@ -67,7 +68,8 @@ def contents(data: bytes) -> tuple[SnapshotDecoder, dict[bytes, bytes]]:
     decoder = SnapshotDecoder()
     pairs = decoder.feed(data)
     decoder.finish()
-    return decoder, {key: decode_value(key, value)[HEAD_BYTES:] for key, value in pairs}
+    keys = [pair for pair in pairs if pair[0].startswith(KEYS.prefix)]
+    return decoder, {key: decode_value(key, value)[HEAD_BYTES:] for key, value in keys}
 
 
 def serving(size: int = 3, keys: int = 3, value_bytes: int = 100_000) -> tuple[Cluster, Node]:

@@ -95,7 +95,7 @@ def hosts() -> tuple[Host, Host]:
 
 def data_of(host: Host) -> list[tuple[bytes, bytes]]:
     host.state.commit(host.machine.applied)
-    return [*host.state.committed(), *host.state.sessions.committed()]
+    return [pair for table in host.state.tables for pair in table.committed()]
 
 
 def test_what_was_applied_may_be_installed_as_of_any_entry(hosts: tuple[Host, Host]) -> None:
