@@ -73,7 +73,8 @@ def _of_the_past(extent: api.Extent, keyspace: Keyspace) -> dict[str, TableFootp
     put_bytes = extent.put_bytes + HEAD_BYTES * extent.puts
     bytes_ = changes * ROW_BYTES + key_bytes + old_bytes + put_bytes
     index_bytes = changes * INDEX_ROW_BYTES
-    dropped = rows_dropped(changes) if keyspace.may_drop(bytes_ + index_bytes) else 0
+    added_bytes = bytes_ + index_bytes
+    dropped = rows_dropped(changes, added_bytes) if keyspace.may_drop(added_bytes) else 0
     return {
         "history": TableFootprint(changes, bytes_, dropped),
         "index": TableFootprint(changes, index_bytes, dropped),

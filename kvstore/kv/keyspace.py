@@ -21,13 +21,13 @@ from kvstore.kv.record import lease_of, next_record, unpack_head
 from kvstore.kv.undo import Position
 from kvstore.kv.view import Past, View
 
-_DROPPED_AT_ONCE: Final = 64
-"""Rows of history, by an entry of few changes; not one by one, as to find the first takes time."""
+_DROPPED_BYTES: Final = 64
+"""An entry may drop a row of history for so many bytes that it adds: hardly one is shorter."""
+_DROPPED_AT_ONCE: Final = 8_192
+"""Rows, by an entry of few changes and many bytes: they take some 10 ms."""
 _LEAST_BYTES: Final = 4 << 20
 """Of history that are kept beside however few data. It takes no more than that and as much as the
 data, so that whoever deletes makes room."""
-_SLACK: Final = 64
-"""History may exceed what is kept by this part of it: so rows are dropped together."""
 _NOTE_STEPS: Final = 2
 """What it takes to note a change; each KiB that is kept of what it replaces is a step more."""
 
@@ -42,6 +42,8 @@ class Keyspace:
         self._view = view
         self.leases = leases
         self._history = History(view, past)
+        self._settled_bytes = past.bytes
+        """What history took at the last revision."""
         self._steps = 0
 
     @property
@@ -93,8 +95,10 @@ class Keyspace:
     def settle(self, revision: int, changes: int) -> None:
         """The newest revision is whole, with so many changes: drop what is too much."""
         history, bytes_max = self._history, self._bytes_max
-        if history.bytes > bytes_max + bytes_max // _SLACK:
-            history.drop(0, revision, rows_dropped(changes), bytes_max)
+        if history.bytes > bytes_max:
+            added_bytes = history.bytes - self._settled_bytes
+            history.drop(0, revision, rows_dropped(changes, added_bytes), bytes_max)
+        self._settled_bytes = history.bytes
 
     @property
     def _bytes_max(self) -> int:
@@ -154,6 +158,6 @@ class Keyspace:
         return self._view.count()
 
 
-def rows_dropped(changes: int) -> int:
-    """How many rows of history an entry of so many changes drops, at most."""
-    return max(_DROPPED_AT_ONCE, 2 * changes)
+def rows_dropped(changes: int, added_bytes: int) -> int:
+    """How many rows of history an entry drops, at most: it keeps pace with what it adds."""
+    return 2 * changes + min(added_bytes // _DROPPED_BYTES, _DROPPED_AT_ONCE)

@@ -72,20 +72,28 @@ def truncation_bytes(map_bytes: int) -> int:
     return min(_TRUNCATED_BYTES_MAX, map_bytes // 4)
 
 
-def footprint_bytes(tree: Tree, footprint: TableFootprint, page_bytes: int = PAGE_BYTES) -> int:
-    """Of what has this footprint in a table, in one transaction, whichever keys it meets."""
+def footprint_bytes(
+    tree: Tree, footprint: TableFootprint, page_bytes: int = PAGE_BYTES, *, is_queue: bool = False
+) -> int:
+    """Of what has this footprint in a table, in one transaction, whichever keys it meets.
+
+    `is_queue`: what is put is appended, and what is deleted stands at the front.
+    """
     if not footprint.puts + footprint.deletes:
         return 0
-    single, overflow = _pages(tree, footprint, page_bytes)
-    return (single + overflow) * page_bytes + listed_bytes(tree, footprint, page_bytes)
+    single, overflow = (_queue_pages if is_queue else _pages)(tree, footprint, page_bytes)
+    listed = listed_bytes(tree, footprint, page_bytes, is_queue=is_queue)
+    return (single + overflow) * page_bytes + listed
 
 
-def listed_bytes(tree: Tree, footprint: TableFootprint, page_bytes: int = PAGE_BYTES) -> int:
+def listed_bytes(
+    tree: Tree, footprint: TableFootprint, page_bytes: int = PAGE_BYTES, *, is_queue: bool = False
+) -> int:
     """What of that lists the pages which are freed; each list stands in pages in a row."""
     changes = footprint.puts + footprint.deletes
     if not changes:
         return 0
-    single, overflow = _pages(tree, footprint, page_bytes)
+    single, overflow = (_queue_pages if is_queue else _pages)(tree, footprint, page_bytes)
     longest = _overflow_pages(_LONGEST_RECORD_BYTES, page_bytes)
     freed = single + min(changes * longest, tree.overflow_pages + overflow)
     # The record of freed pages grows while it is written, and then moves.
@@ -105,9 +113,25 @@ def _pages(tree: Tree, footprint: TableFootprint, page_bytes: int) -> tuple[int,
     new_branches = min(
         depth * (puts + deletes), tree.branch_pages + new_leaves // 2 + lengthened + depth
     )
+    return leaves + touched + new_branches, _long_pages(puts, put_bytes, page_bytes)
+
+
+def _queue_pages(tree: Tree, footprint: TableFootprint, page_bytes: int) -> tuple[int, int]:
+    """The same where only the two ends of a table change, and all keys are as long."""
+    puts, deletes = footprint.puts, footprint.deletes
+    depth, put_bytes = tree.depth + 1, footprint.put_bytes + _STORED_BYTES * puts
+    # A page is left for the next one when it is half full, at worst.
+    new_leaves = min(puts, 9 * put_bytes // (4 * page_bytes) + 1) + 1
+    # Those of the front, of which each may hold one row, their neighbour, and the last one.
+    leaves = min(deletes + 2, tree.leaf_pages)
+    branches = min(deletes + 2 * depth, tree.branch_pages) + new_leaves // 2 + depth
+    return leaves + new_leaves + branches, _long_pages(puts, put_bytes, page_bytes)
+
+
+def _long_pages(puts: int, put_bytes: int, page_bytes: int) -> int:
+    """Of records that stand alone."""
     long_ones = min(puts, put_bytes // (_longest_node_bytes(page_bytes) - _KEY_BYTES_MAX))
-    overflow = 0 if not long_ones else put_bytes // page_bytes + 2 * long_ones
-    return leaves + touched + new_branches, overflow
+    return 0 if not long_ones else put_bytes // page_bytes + 2 * long_ones
 
 
 @cache

@@ -165,11 +165,15 @@ class LmdbTable:
 
     def changed_bytes(self, footprint: TableFootprint = TableFootprint()) -> int:  # noqa: B008 - frozen
         """What is written if the transaction ends after what has this footprint, at most."""
-        return cost.footprint_bytes(self._tree, self._so_far + footprint, self._page_bytes)
+        changed = self._so_far + footprint
+        return cost.footprint_bytes(
+            self._tree, changed, self._page_bytes, is_queue=self.row.is_queue
+        )
 
     def listed_bytes(self, footprint: TableFootprint) -> int:
         """What of that is the list of the pages that are freed, at most."""
-        return cost.listed_bytes(self._tree, self._so_far + footprint, self._page_bytes)
+        changed = self._so_far + footprint
+        return cost.listed_bytes(self._tree, changed, self._page_bytes, is_queue=self.row.is_queue)
 
     @property
     def _so_far(self) -> TableFootprint:

@@ -22,6 +22,7 @@ class TableRow(msgspec.Struct, frozen=True):
       tables stand in one row where they travel.
     * `outlives`: it stays where another cluster goes on with the data.
     * `records`: what its records are called, if not by its name.
+    * `is_queue`: records are appended, and deleted at the front.
     * `is_told`: people are told how many records it has; the others follow from what those hold.
     """
 
@@ -30,6 +31,7 @@ class TableRow(msgspec.Struct, frozen=True):
     outlives: bool = True
     records: str = ""
     is_told: bool = True
+    is_queue: bool = False
 
     @property
     def database(self) -> bytes:
@@ -39,7 +41,7 @@ class TableRow(msgspec.Struct, frozen=True):
 
 ATTACHED: Final = TableRow("attached", b"a", is_told=False)
 ENDS: Final = TableRow("ends", b"e", is_told=False)
-HISTORY: Final = TableRow("history", b"h", outlives=False, records="changes")
+HISTORY: Final = TableRow("history", b"h", outlives=False, records="changes", is_queue=True)
 INDEX: Final = TableRow("index", b"i", outlives=False, is_told=False)
 KEYS: Final = TableRow("keys", b"k")
 LEASES: Final = TableRow("leases", b"l")

@@ -251,3 +251,24 @@ def test_what_is_dropped_from_the_front_takes_no_more_than_any_commit(
         log.write(DurableUpdate(start=LogStart(end, 1)))
         assert used_bytes(log) - used <= TRANSACTION_BYTES
     assert log.sizes.total_bytes == 0
+
+
+def test_what_is_appended_and_dropped_at_the_front_takes_no_more_than_is_said_before(
+    state: LmdbState,
+) -> None:
+    """Also where each commit drops more, or less, than it appends, and rows are long or short."""
+    rng, history, first, last = random.Random(7), state.history, 0, 0
+    for number in range(60):
+        sizes = [rng.choice((0, 60, 300, 1_900, 2_100, 9_000)) for _ in range(rng.randrange(400))]
+        dropped = min(last - first, rng.randrange(500))
+        footprint = TableFootprint(len(sizes), sum(sizes) + 10 * len(sizes), dropped)
+        said = state.room_bytes() - state.room_bytes(Footprint(history=footprint))
+        used = used_bytes(state)
+        for size in sizes:
+            last += 1
+            history.append(last.to_bytes(10, "big"), bytes(size))
+        for _ in range(dropped):
+            first += 1
+            assert history.delete(first.to_bytes(10, "big"))
+        state.commit(Applied(number + 1, number + 1))
+        assert used_bytes(state) - used <= said + TRANSACTION_BYTES, number
