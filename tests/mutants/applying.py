@@ -168,14 +168,6 @@ APPLYING = (
         "            self._time_ms = max(self._time_ms, float(clock.time_ms))",
     ),
     Mutant(
-        "a stamp that is no news to the log's clock does not take back what a follower's gained",
-        "ClusterTime._is_told",
-        "clock.stamps != self._stamps",
-        "clock.time_ms != self._stamps",
-        test="tests/server/test_cluster_time.py"
-        "::test_a_stamp_that_is_no_news_to_the_log_s_clock_is_one_as_well",
-    ),
-    Mutant(
         "a leader goes on by its clock before it has applied what others stamped",
         "Node._cluster_time_ms",
         "Pace.LEADS if has_all else Pace.CATCHES_UP",

@@ -38,6 +38,7 @@ CONSENSUS = (
         "            return\n",
         "            self._outbox.reject_stale(message, self.current_term, self.log)\n"
         "            if not isinstance(message, RequestVoteReply):\n                return\n",
+        test="tests/raft/test_terms.py",
     ),
     Mutant(
         "replies to appends of an old term count",

@@ -297,13 +297,6 @@ DROPPING = (
         test=f"{_NODE}::test_as_much_log_is_held_as_a_snapshot_would_take",
     ),
     Mutant(
-        "less log is held than the snapshot has that is being sent",
-        "Compaction._snapshot_bytes",
-        "max(sent_bytes, self._state_store.data_bytes())",
-        "self._state_store.data_bytes()",
-        test=f"{_NODE}::test_whoever_fetches_much_data_may_take_as_much_log_to_do_so",
-    ),
-    Mutant(
         "after a snapshot that was too old the next one is written at once",
         "Spooling._look_at",
         "self._put_off(fault, now_ms) if fault and",

@@ -104,6 +104,7 @@ MEMBERS = (
         "WaitingChanges.give_up_overdue",
         "told(overdue, refusals.CHANGE_UNKNOWN)",
         "told(overdue, refusals.cannot_change('it takes too long', may_pass=True))",
+        test=_CHANGES,
     ),
     Mutant(
         "a change that is made is refused",
@@ -116,6 +117,7 @@ MEMBERS = (
         "member_changes.holds",
         "            return member is not None and member.is_voter\n",
         "            return member is not None\n",
+        test=_RULES,
     ),
     Mutant(
         "a change is asked for again of whatever members there are by then",

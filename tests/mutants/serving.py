@@ -319,13 +319,6 @@ SERVING = (
         "::test_a_node_without_room_in_its_state_waits_and_goes_on_by_itself",
     ),
     Mutant(
-        "room is looked at once a heartbeat only",
-        "Room._is_due",
-        "        return now_ms >= self._next_ms or self.is_scarce\n",
-        "        return now_ms >= self._next_ms\n",
-        test="tests/server/test_room.py::test_room_is_looked_at_in_every_turn_when_there_is_little",
-    ),
-    Mutant(
         "deletions are refused where puts are",
         "Room._refuse_exactly",
         "            floor_bytes = floor_bytes * 3 // 4\n",

@@ -92,13 +92,6 @@ SHARING = (
         test="tests/server/test_load.py::test_what_a_socket_takes_later_is_given_back_then",
     ),
     Mutant(
-        "a small write costs no work",
-        "StateMachine.advance",
-        "        self._steps += ENTRY_STEPS\n",
-        "",
-        test="tests/kv/test_work.py::test_small_writes_cost_as_well",
-    ),
-    Mutant(
         "a follower counts its leader's writes as its own",
         "Raft.proposed_from",
         "        return () if self.leadership is None else self.log.last_term_from(index)\n",

@@ -197,21 +197,6 @@ TRANSACTING = (
         test=f"{_DOOR}::test_a_transaction_changes_as_much_as_the_larger_of_its_branches",
     ),
     Mutant(
-        "a range is said to have one key",
-        "txn_rows._extent_of_deletion",
-        "    if delete.range_end is None:\n",
-        "    if True:\n",
-        test=_FOOTPRINT,
-    ),
-    Mutant(
-        "entries are applied where there is room for the keys that they name",
-        "Room._bound_of",
-        "_bound_of_data(len(entries), data_bytes, wide)",
-        "_bound_of_data(len(entries), data_bytes, 0)",
-        test="tests/server/test_room.py"
-        "::test_what_may_change_more_keys_than_it_names_waits_until_all_of_them_fit",
-    ),
-    Mutant(
         "under a session nobody sees how much a write may change",
         "footprint._HEAD_BYTES",
         "64",
