@@ -22,7 +22,7 @@ from pathlib import Path
 
 from .machine import NAME, run
 
-DISK_BYTES = 64 << 20
+DISK_BYTES = 96 << 20
 _CHUNK_BYTES = 1 << 20
 
 

@@ -17,6 +17,7 @@ from .machine import is_root
 from .members import lose_directory, move, remove_and_add, replace
 from .network import Way
 from .snapshots import (
+    cut_power_amid_compaction,
     cut_power_amid_installation,
     kill_amid_compaction,
     kill_amid_installation,
@@ -202,6 +203,7 @@ WITH_ROOT: tuple[Nemesis, ...] = (
     slow_network,
     fill_disk,
     cut_power,
+    cut_power_amid_compaction,
     cut_power_amid_installation,
     lose_directory,
     replace,

@@ -26,6 +26,11 @@ def kill_amid_compaction(stage: Stage) -> None:
     _amid_compaction(stage, _kill)
 
 
+def cut_power_amid_compaction(stage: Stage) -> None:
+    """The same, and only what the disks hold is left."""
+    _amid_compaction(stage, cut_power_of)
+
+
 def kill_amid_installation(stage: Stage) -> None:
     """SIGKILL for who receives a snapshot, who sends it, or both."""
     _amid_installation(stage, _kill)
