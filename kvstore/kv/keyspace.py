@@ -123,10 +123,6 @@ class Keyspace:
         """The same; who asks counts what it takes."""
         return self._view.get(key)
 
-    def record_at(self, key: bytes, revision: int) -> bytes | None:
-        """What a key was at a revision that is not below the floor."""
-        return self._history.version_at(key, revision)
-
     def scan(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys >= start, with their records."""
         return self._view.scan(start)
@@ -138,10 +134,6 @@ class Keyspace:
     def scan_at(self, start: bytes, revision: int) -> Iterator[Found]:
         """Keys >= start, as they were; of one that was not there there may be None."""
         return self._history.range_at(start, None, revision)
-
-    def scan_back_at(self, before: bytes | None, revision: int) -> Iterator[Found]:
-        """Keys < before, likewise."""
-        return self._history.range_back_at(b"", before, revision)
 
     def versions(self, key: bytes, revision: int) -> Iterator[tuple[int, bytes | None]]:
         """What a key was as of a revision, and before that, down to the floor; None: deleted."""

@@ -82,14 +82,15 @@ class StateMachine:
         self._lease_rules = leases
         self._reply_bytes_max = reply_bytes_max
         self._steps = 0
-        self.leases = Leases(view, leases, LogClock(applied.time_ms))
-        self._keys = Keyspace(view, applied.past, self.leases)
-        self.go_on_from(applied)
+        self._begin(applied)
 
     def go_on_from(self, applied: Applied) -> None:
         """The view holds what all entries up to `applied` left, from elsewhere."""
-        self.clock = LogClock(applied.time_ms)
         self._steps += self._keys.steps
+        self._begin(applied)
+
+    def _begin(self, applied: Applied) -> None:
+        self.clock = LogClock(applied.time_ms)
         self.leases = Leases(self._view, self._lease_rules, self.clock)
         self._keys = Keyspace(self._view, applied.past, self.leases)
         self._sessions = Sessions(self._view.sessions, self._rules, self.clock)

@@ -81,7 +81,7 @@ def footprint_bytes(
     """
     if not footprint.puts + footprint.deletes:
         return 0
-    single, overflow = (_queue_pages if is_queue else _pages)(tree, footprint, page_bytes)
+    single, overflow = _changed_pages(tree, footprint, page_bytes, is_queue)
     listed = listed_bytes(tree, footprint, page_bytes, is_queue=is_queue)
     return (single + overflow) * page_bytes + listed
 
@@ -93,15 +93,22 @@ def listed_bytes(
     changes = footprint.puts + footprint.deletes
     if not changes:
         return 0
-    single, overflow = (_queue_pages if is_queue else _pages)(tree, footprint, page_bytes)
+    single, overflow = _changed_pages(tree, footprint, page_bytes, is_queue)
     longest = _overflow_pages(_LONGEST_RECORD_BYTES, page_bytes)
     freed = single + min(changes * longest, tree.overflow_pages + overflow)
     # The record of freed pages grows while it is written, and then moves.
     return 2 * (freed * 8 // page_bytes + 1) * page_bytes
 
 
-def _pages(tree: Tree, footprint: TableFootprint, page_bytes: int) -> tuple[int, int]:
+def _changed_pages(
+    tree: Tree, footprint: TableFootprint, page_bytes: int, is_queue: bool
+) -> tuple[int, int]:
     """Pages that are copied or new, and those of long records."""
+    return (_queue_pages if is_queue else _pages)(tree, footprint, page_bytes)
+
+
+def _pages(tree: Tree, footprint: TableFootprint, page_bytes: int) -> tuple[int, int]:
+    """Those where any page of a table may change."""
     puts, deletes = footprint.puts, footprint.deletes
     depth, put_bytes = tree.depth + 1, footprint.put_bytes + _STORED_BYTES * puts
     # A put may split each page of its path; a deletion may merge each with a neighbour.
@@ -117,7 +124,7 @@ def _pages(tree: Tree, footprint: TableFootprint, page_bytes: int) -> tuple[int,
 
 
 def _queue_pages(tree: Tree, footprint: TableFootprint, page_bytes: int) -> tuple[int, int]:
-    """The same where only the two ends of a table change, and all keys are as long."""
+    """Those where only the two ends of a table change, and all keys are as long."""
     puts, deletes = footprint.puts, footprint.deletes
     depth, put_bytes = tree.depth + 1, footprint.put_bytes + _STORED_BYTES * puts
     # A page is left for the next one when it is half full, at worst.

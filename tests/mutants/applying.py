@@ -23,7 +23,7 @@ APPLYING = (
     ),
     Mutant(
         "the revision is forgotten in a restart",
-        "StateMachine.go_on_from",
+        "StateMachine._begin",
         "        self.revision = applied.revision",
         "        self.revision = applied.last_applied",
     ),
@@ -110,7 +110,7 @@ APPLYING = (
     ),
     Mutant(
         "the time is forgotten in a restart",
-        "StateMachine.go_on_from",
+        "StateMachine._begin",
         "LogClock(applied.time_ms)",
         "LogClock(0)",
         test="tests/kv/test_sessions.py::test_a_restart_keeps_answers_and_time",
