@@ -164,14 +164,14 @@ class Room:
         self._pending.forget(last_applied)
         self._unseen_bytes = 0
         log, owed_bytes = self._log_store, self._state_store.owed_bytes()
-        log_bytes, half = log.room_bytes(), self._headroom_bytes // 2
+        half = self._headroom_bytes // 2
         self._see()
         self._look_at_state()
         self._entries.offer(
-            log_bytes - owed_bytes - half,
-            log_bytes - log.truncation_bytes,
+            log.room_bytes(owed_bytes) - half,
+            log.room_bytes() - log.truncation_bytes,
             has_headroom=not self.is_short,
-            long_bytes=log.growth_bytes() - owed_bytes - half,
+            long_bytes=log.growth_bytes(owed_bytes) - half,
         )
 
     def _see(self) -> None:
@@ -187,10 +187,10 @@ class Room:
     def _left_after(self, footprint: Footprint, entry_bytes: int, *, is_long: bool) -> int:
         """Both stores may be on one disk, and the one may need what the other leaves."""
         log, state, all_of_it = self._log_store, self._state_store, self._pending.sum() + footprint
-        log_bytes = log.growth_bytes() if is_long else log.room_bytes()
+        owed_bytes = state.owed_bytes()
+        log_bytes = log.growth_bytes(owed_bytes) if is_long else log.room_bytes(owed_bytes)
         state_bytes = state.growth_bytes(all_of_it) if is_long else state.room_bytes(all_of_it)
-        left_bytes = min(log_bytes - state.owed_bytes(), state_bytes)
-        return left_bytes - self._entries.taken_bytes - entry_bytes
+        return min(log_bytes, state_bytes) - self._entries.taken_bytes - entry_bytes
 
     @property
     def _quick_bytes(self) -> int:

@@ -74,13 +74,13 @@ class TimedLog:
         """What its records take."""
         return self._log.sizes
 
-    def room_bytes(self) -> int:
+    def room_bytes(self, beside_bytes: int = 0) -> int:
         """What can still be written of short entries."""
-        return self._log.room_bytes()
+        return self._log.room_bytes(beside_bytes)
 
-    def growth_bytes(self) -> int:
+    def growth_bytes(self, beside_bytes: int = 0) -> int:
         """What of that is for long entries too."""
-        return self._log.growth_bytes()
+        return self._log.growth_bytes(beside_bytes)
 
     @property
     def truncation_bytes(self) -> int:

@@ -237,9 +237,9 @@ class SimulatedLog(MemoryLog):
             raise PowerCutError(Fate.CUT_AFTER_WRITE.value)
         return sync_ms
 
-    def room_bytes(self) -> int:
+    def room_bytes(self, beside_bytes: int = 0) -> int:
         """What the disk says is left."""
-        return self._disk.room_bytes
+        return self._disk.room_bytes - beside_bytes
 
     @property
     def truncation_bytes(self) -> int:

@@ -67,11 +67,14 @@ class LogStore(Protocol):
         """What its records take; known as soon as it is open, and changed by `write`."""
         ...
 
-    def room_bytes(self) -> int:
-        """What can still be written of short entries, by the disk and the medium's own limits."""
+    def room_bytes(self, beside_bytes: int = 0) -> int:
+        """What can still be written of short entries, by the disk and the medium's own limits.
+
+        `beside_bytes`: what others are going to take of the disk.
+        """
         ...
 
-    def growth_bytes(self) -> int:
+    def growth_bytes(self, beside_bytes: int = 0) -> int:
         """What of that is for long entries too: they may find no place in what is free inside."""
         ...
 

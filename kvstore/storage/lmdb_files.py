@@ -308,17 +308,17 @@ class DataFile:
         self._bytes = max(self._bytes, needed)
         self._allocate(min(needed + self._reserve_bytes, self._env.info()["map_size"]))
 
-    def growth_bytes(self) -> int:
+    def growth_bytes(self, beside_bytes: int = 0) -> int:
         """The disk's free room with what is allocated, or that of the map, if it is less.
 
-        Free pages within the file do not count: whether there are so many in a row, only the
-        engine knows.
+        `beside_bytes`: what others are going to take of the disk. Free pages within the file do
+        not count: whether there are so many in a row, only the engine knows.
         """
-        return min(self._disk_left_bytes(), self.map_left_bytes())
+        return min(self._disk_left_bytes() - beside_bytes, self.map_left_bytes())
 
-    def room_bytes(self) -> int:
+    def room_bytes(self, beside_bytes: int = 0) -> int:
         """The same, with free pages: for what takes one page after the other."""
-        disk_bytes, map_bytes = self._disk_left_bytes(), self.map_left_bytes()
+        disk_bytes, map_bytes = self._disk_left_bytes() - beside_bytes, self.map_left_bytes()
         if not is_scarce(min(disk_bytes, map_bytes)):
             return min(disk_bytes, map_bytes)
         free_bytes = self._free.reusable_bytes()

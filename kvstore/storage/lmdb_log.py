@@ -195,13 +195,13 @@ class LmdbLog:
 
     # --- Room, and the end ----------------------------------------------------------------
 
-    def room_bytes(self) -> int:
+    def room_bytes(self, beside_bytes: int = 0) -> int:
         """What can still be written of short entries, by the disk and by the map."""
-        return self._file.room_bytes()
+        return self._file.room_bytes(beside_bytes)
 
-    def growth_bytes(self) -> int:
+    def growth_bytes(self, beside_bytes: int = 0) -> int:
         """What of that is for long entries too."""
-        return self._file.growth_bytes()
+        return self._file.growth_bytes(beside_bytes)
 
     @property
     def truncation_bytes(self) -> int:

@@ -112,13 +112,13 @@ class MemoryLog:
         """How many entries there are before that one."""
         return index - self.outline.start.index - 1
 
-    def room_bytes(self) -> int:
+    def room_bytes(self, beside_bytes: int = 0) -> int:
         """Without bounds."""
-        return _BOUNDLESS
+        return _BOUNDLESS - beside_bytes
 
-    def growth_bytes(self) -> int:
+    def growth_bytes(self, beside_bytes: int = 0) -> int:
         """Nothing is free inside."""
-        return self.room_bytes()
+        return self.room_bytes(beside_bytes)
 
     @property
     def truncation_bytes(self) -> int:

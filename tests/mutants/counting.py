@@ -166,8 +166,8 @@ COUNTING = (
     Mutant(
         "a leader's entries may take what the state owes to the same disk",
         "Room.look",
-        "            log_bytes - owed_bytes - half,\n",
-        "            log_bytes - half,\n",
+        "            log.room_bytes(owed_bytes) - half,\n",
+        "            log.room_bytes() - half,\n",
         test="tests/server/test_accounts.py"
         "::test_entries_leave_of_a_shared_disk_what_the_state_owes_it",
     ),

@@ -106,10 +106,17 @@ KEEPING = (
         test=f"{REUSE}::test_of_what_is_long_only_what_the_file_can_grow_by_is_left",
     ),
     Mutant(
+        "what others take of the disk is taken of the map as well",
+        "DataFile.growth_bytes",
+        "self.map_left_bytes())",
+        "self.map_left_bytes() - beside_bytes)",
+        test=f"{COSTS}::test_what_others_take_of_the_disk_is_not_taken_of_the_map",
+    ),
+    Mutant(
         "a long write is taken where only short ones have room",
         "Room._left_after",
-        "log.growth_bytes() if is_long else log.room_bytes()",
-        "log.room_bytes()",
+        "log.growth_bytes(owed_bytes) if is_long else log.room_bytes(owed_bytes)",
+        "log.room_bytes(owed_bytes)",
         test="tests/server/test_room.py::test_what_is_long_is_refused_where_files_cannot_grow[log]",
     ),
     Mutant(

@@ -133,8 +133,8 @@ class LogOnIt(MemoryLog):
         super().__init__(IDENTITY)
         self._disk = disk
 
-    def room_bytes(self) -> int:
-        return self._disk.left_bytes
+    def room_bytes(self, beside_bytes: int = 0) -> int:
+        return self._disk.left_bytes - beside_bytes
 
 
 class StateOnIt(MemoryState):

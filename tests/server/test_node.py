@@ -449,9 +449,9 @@ def test_what_is_due_once_an_interval_is_not_done_in_every_turn() -> None:
     settings = leader.settings
     log, state = cluster.logs[follower.raft.id], cluster.states[follower.raft.id]
     log.looks = state.commits = 0
-    # As it begins, of two sums for short and for long entries; and as its inputs end, had they
-    # taken room.
-    asked_in_a_turn = 4
+    # Of two sums, for short and for long entries; and of what may be appended: of short entries,
+    # of long ones, and of the very last.
+    asked_in_a_turn = 5
     turns, heartbeats = 400, 0
     for turn in range(turns):
         if turn % 50 == 0:

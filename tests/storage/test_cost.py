@@ -272,3 +272,12 @@ def test_what_is_appended_and_dropped_at_the_front_takes_no_more_than_is_said_be
             assert history.delete(first.to_bytes(10, "big"))
         state.commit(Applied(number + 1, number + 1))
         assert used_bytes(state) - used <= said + TRANSACTION_BYTES, number
+
+
+def test_what_others_take_of_the_disk_is_not_taken_of_the_map(log: LmdbLog) -> None:
+    """The map is the log's own, and here far smaller than the disk."""
+    assert log.growth_bytes(MAP_BYTES) == log.growth_bytes() > 0
+    assert log.room_bytes(MAP_BYTES) == log.room_bytes() > 0
+    disk_bytes = log._file.free_bytes()
+    assert log.growth_bytes(disk_bytes) < log.growth_bytes()
+    assert log.room_bytes(2 * disk_bytes) < 0
